@@ -1,0 +1,28 @@
+"""Instants: integers of milliseconds since 1970 inside, RFC 3339 UTC with milliseconds and `Z` outside (SPEC F4).
+
+The written form sorts as the instants do. Leap seconds (`:60`) are not written and are refused.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+Millis = int
+"""Milliseconds: since 1970-01-01T00:00:00Z for an instant, plain for a duration."""
+
+_WRITTEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def written(instant: Millis) -> str:
+    """Return an instant as `2022-11-29T16:00:00.000Z`. Raises OverflowError outside of the years 1 to 9999."""
+    return f"{(_EPOCH + instant * _MILLISECOND).isoformat(timespec='milliseconds')[:23]}Z"
+
+
+def parsed(text: str) -> Millis:
+    """Return the instant that `text` writes. Raises ValueError if it is not exactly of the form of SPEC F4."""
+    if not _WRITTEN.fullmatch(text):
+        raise ValueError(f"not an instant of the form 2022-11-29T16:00:00.000Z: {text[:40]!r}")
+    return (datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND

@@ -1,0 +1,39 @@
+"""Why a frame (SPEC M6) or a message (SPEC M7) is refused: closed lists, the words that journals contain."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+VERIFIED = "verified"
+"""The verdict on a frame whose signature was found good (SPEC F3)."""
+
+
+class FrameRefusal(StrEnum):
+    """Why a frame is refused; it consumes nothing (SPEC F3, F4, M6)."""
+
+    TOO_LARGE = "too_large"
+    MALFORMED_ENVELOPE = "malformed_envelope"
+    WRONG_PAYLOAD_TYPE = "wrong_payload_type"
+    UNKNOWN_SENDER = "unknown_sender"
+    BAD_SIGNATURE = "bad_signature"
+    NOT_CANONICAL = "not_canonical"
+    MALFORMED_PAYLOAD = "malformed_payload"
+    WRONG_LINK = "wrong_link"
+    WRONG_SENDER = "wrong_sender"
+    WRONG_RECIPIENT = "wrong_recipient"
+    WRONG_EPOCH = "wrong_epoch"
+    WRONG_POLICY = "wrong_policy"
+    TOO_FAR_AHEAD = "too_far_ahead"
+    DIRECTION_STOPPED = "direction_stopped"
+
+
+class MessageRefusal(StrEnum):
+    """Why a validly signed message is refused, or an officer refuses it (SPEC B5)."""
+
+    OUT_OF_SCOPE = "out_of_scope"
+    UNINTELLIGIBLE = "unintelligible"
+    EXPIRED = "expired"
+    NOT_AUTHORISED = "not_authorised"
+    UNSUPPORTED = "unsupported"
+    UNKNOWN_REFERENCE = "unknown_reference"
+    NOT_PERMITTED = "not_permitted"
