@@ -1,0 +1,1 @@
+"""The broker between the two sides: Mosquitto, its configuration and its certificates."""

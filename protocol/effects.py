@@ -22,19 +22,19 @@ class Effect(
     """Something to be done."""
 
 
-class Queue(Effect):
+class Queue(Effect, frozen=True, kw_only=True):
     """A message of our own joined the stream: it has its place from now on, and is never taken back."""
 
     message: Message
 
 
-class HoldDraft(Effect):
+class HoldDraft(Effect, frozen=True, kw_only=True):
     """An alert waits for a second officer (SPEC P1)."""
 
     draft: Seq
 
 
-class Seal(Effect):
+class Seal(Effect, frozen=True, kw_only=True):
     """Publish the frame at `index` of this `BatchClosed`: messages `first` to `last`, or a receipt alone."""
 
     index: Count
@@ -45,13 +45,13 @@ class Seal(Effect):
     upto: Count | UnsetType = UNSET
 
 
-class Resend(Effect):
+class Resend(Effect, frozen=True, kw_only=True):
     """Publish once more the very bytes of the unreceipted frame that begins with message `first` (SPEC M4)."""
 
     first: Seq
 
 
-class Apply(Effect):
+class Apply(Effect, frozen=True, kw_only=True):
     """A message of the peer was applied: exactly once and in order (SPEC M3), or refused in its turn (SPEC M7)."""
 
     sender: str
@@ -60,34 +60,34 @@ class Apply(Effect):
     refused: str | UnsetType = UNSET
 
 
-class Settle(Effect):
+class Settle(Effect, frozen=True, kw_only=True):
     """The peer's receipt covers our stream up to `upto`: the outbox lets go of it."""
 
     upto: Count
     head: Digest
 
 
-class RejectFrame(Effect):
+class RejectFrame(Effect, frozen=True, kw_only=True):
     """The frame of this event is refused and consumes nothing (SPEC M6)."""
 
     reason: str
     detail: str = ""
 
 
-class RaiseAlarm(Effect):
+class RaiseAlarm(Effect, frozen=True, kw_only=True):
     """An alarm is raised, or raised anew after it had been cleared."""
 
     alarm: Alarm
 
 
-class ClearAlarm(Effect):
+class ClearAlarm(Effect, frozen=True, kw_only=True):
     """What the alarm stands for is over. It stays until it is acknowledged too (SPEC W4)."""
 
     code: AlarmCode
     subject: str
 
 
-class Notify(Effect):
+class Notify(Effect, frozen=True, kw_only=True):
     """Tell the duty officer. At least once, under a stable id, until `NotificationDone`.
 
     `kind` says which of the others is there: `alarm` -> `alarm`; `message` -> `reference` and `body` (an alert, a
@@ -101,6 +101,4 @@ class Notify(Effect):
     body: dict[str, Any] | UnsetType = UNSET
 
 
-AnyEffect = (
-    Queue | HoldDraft | Seal | Resend | Apply | Settle | RejectFrame | RaiseAlarm | ClearAlarm | Notify
-)
+AnyEffect = Queue | HoldDraft | Seal | Resend | Apply | Settle | RejectFrame | RaiseAlarm | ClearAlarm | Notify

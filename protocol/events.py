@@ -56,19 +56,19 @@ class EnrolledKey(Struct, frozen=True, forbid_unknown_fields=True):
 # --- the service's own life ---------------------------------------------------------------------------------------
 
 
-class EpochOpened(Event):
+class EpochOpened(Event, frozen=True, kw_only=True):
     """The service found these terms in the link file and they are new to the journal (SPEC E1, E2)."""
 
     terms: Terms
 
 
-class KeysEnrolled(Event):
+class KeysEnrolled(Event, frozen=True, kw_only=True):
     """The link file's keys, by party: what an audit of this journal verifies frames with."""
 
     keys: dict[Identifier, tuple[EnrolledKey, ...]]
 
 
-class Started(Event):
+class Started(Event, frozen=True, kw_only=True):
     """The service came up. `slots` are the instants planned from the last record's time on (SPEC W5)."""
 
     software: str
@@ -79,17 +79,17 @@ class Started(Event):
     tzdata: str
 
 
-class Stopped(Event):
+class Stopped(Event, frozen=True, kw_only=True):
     """The service is about to stop cleanly."""
 
 
-class Resumed(Event):
+class Resumed(Event, frozen=True, kw_only=True):
     """The machine or the process slept, or stood still, since `since`: the watch was blind (SPEC W5)."""
 
     since: Utc
 
 
-class SlotsPlanned(Event):
+class SlotsPlanned(Event, frozen=True, kw_only=True):
     """More slots were computed: all up to `slots_until`."""
 
     slots: tuple[Utc, ...]
@@ -97,38 +97,38 @@ class SlotsPlanned(Event):
     tzdata: str
 
 
-class ClockStepped(Event):
+class ClockStepped(Event, frozen=True, kw_only=True):
     """The wall clock moved against the monotonic one, by `step_ms` (forward positive). `at` is after the step."""
 
     step_ms: int
 
 
-class DeadlineReached(Event):
+class DeadlineReached(Event, frozen=True, kw_only=True):
     """The instant that `next_deadline()` named has come."""
 
     # eight drawn bytes, hexadecimal: the words of a line test that may be placed now
     nonce: str
 
 
-class BatchClosed(Event):
+class BatchClosed(Event, frozen=True, kw_only=True):
     """A batch ends: the frames, sealed by the shell, of exactly the payloads that `unsealed()` asked for."""
 
     frames: tuple[bytes, ...] = ()
 
 
-class SpaceLow(Event):
+class SpaceLow(Event, frozen=True, kw_only=True):
     """The journal's disk is nearly full: new alerts are refused from now on."""
 
     free_bytes: Count
 
 
-class SpaceOk(Event):
+class SpaceOk(Event, frozen=True, kw_only=True):
     """There is room again."""
 
     free_bytes: Count
 
 
-class NotificationDone(Event):
+class NotificationDone(Event, frozen=True, kw_only=True):
     """A notification has reached everyone whom the settings name, or was given up after its last try."""
 
     id: str
@@ -138,23 +138,23 @@ class NotificationDone(Event):
 # --- the broker and the peer --------------------------------------------------------------------------------------
 
 
-class TransportConnected(Event):
+class TransportConnected(Event, frozen=True, kw_only=True):
     """The broker has accepted the session and the subscriptions."""
 
 
-class TransportLost(Event):
+class TransportLost(Event, frozen=True, kw_only=True):
     """The connection to the broker is gone, or the attempt failed the first time."""
 
     reason: str
 
 
-class IdentityTakenOver(Event):
+class IdentityTakenOver(Event, frozen=True, kw_only=True):
     """Somebody else connected to the broker with this endpoint's certificate, repeatedly."""
 
     times: Count
 
 
-class PublishRefused(Event):
+class PublishRefused(Event, frozen=True, kw_only=True):
     """The broker refused a publish of ours with this MQTT 5 reason code."""
 
     channel: Literal["message", "receipt"]
@@ -162,7 +162,7 @@ class PublishRefused(Event):
     reason: str
 
 
-class FrameReceived(Event):
+class FrameReceived(Event, frozen=True, kw_only=True):
     """A frame arrived; the shell has judged its signature (SPEC F3) and says so in `verdict`."""
 
     channel: Literal["message", "receipt"]
@@ -174,14 +174,14 @@ class FrameReceived(Event):
     verdict: str
 
 
-class FramesSuppressed(Event):
+class FramesSuppressed(Event, frozen=True, kw_only=True):
     """`count` more frames were refused for `reason` than the journal takes in (SPEC M6)."""
 
     reason: str
     count: Count
 
 
-class PeerPresenceChanged(Event):
+class PeerPresenceChanged(Event, frozen=True, kw_only=True):
     """The peer's presence topic changed: a hint, never evidence (SPEC W3)."""
 
     present: bool
@@ -190,13 +190,13 @@ class PeerPresenceChanged(Event):
 # --- officers -----------------------------------------------------------------------------------------------------
 
 
-class Request(Event):
+class Request(Event, frozen=True, kw_only=True):
     """A request over the control socket. Repeating one with the same `request` id changes nothing."""
 
     request: str
 
 
-class OfficerRaisedAlert(Request):
+class OfficerRaisedAlert(Request, frozen=True, kw_only=True):
     """An officer wrote an alert. Under four eyes it waits as a draft (SPEC P1)."""
 
     officer: Identifier
@@ -215,14 +215,14 @@ class OfficerRaisedAlert(Request):
     cancellation: Texts | UnsetType = UNSET
 
 
-class OfficerReleased(Request):
+class OfficerReleased(Request, frozen=True, kw_only=True):
     """A second officer released draft `draft`."""
 
     officer: Identifier
     draft: Seq
 
 
-class OfficerAnswered(Request):
+class OfficerAnswered(Request, frozen=True, kw_only=True):
     """The duty officer answered a line test and retyped its three words (SPEC B2)."""
 
     officer: Identifier
@@ -231,7 +231,7 @@ class OfficerAnswered(Request):
     text: Text | UnsetType = UNSET
 
 
-class OfficerAcknowledged(Request):
+class OfficerAcknowledged(Request, frozen=True, kw_only=True):
     """The duty officer acknowledged an alert (SPEC B4)."""
 
     officer: Identifier
@@ -240,7 +240,7 @@ class OfficerAcknowledged(Request):
     text: Texts | UnsetType = UNSET
 
 
-class OfficerRefused(Request):
+class OfficerRefused(Request, frozen=True, kw_only=True):
     """The duty officer refused an alert, perhaps with a referral (SPEC B5)."""
 
     officer: Identifier
@@ -250,7 +250,7 @@ class OfficerRefused(Request):
     text: Texts | UnsetType = UNSET
 
 
-class OfficerCancelled(Request):
+class OfficerCancelled(Request, frozen=True, kw_only=True):
     """An officer cancelled his side's alert `of`, or discarded draft `draft`."""
 
     officer: Identifier
@@ -258,14 +258,14 @@ class OfficerCancelled(Request):
     draft: Seq | UnsetType = UNSET
 
 
-class LineTestRequested(Request):
+class LineTestRequested(Request, frozen=True, kw_only=True):
     """An officer placed a line test: of the open slot where the policy says `placed_by = officer`, else unscheduled."""
 
     nonce: str
     officer: Identifier | UnsetType = UNSET
 
 
-class AlarmAcknowledged(Request):
+class AlarmAcknowledged(Request, frozen=True, kw_only=True):
     """An officer has seen an alarm (SPEC W4)."""
 
     officer: Identifier

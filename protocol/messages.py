@@ -75,13 +75,11 @@ class Reference(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"not a reference of the form eucom/1/42: {text[:60]!r}") from error
 
 
-class Body(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", omit_defaults=True
-):
+class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", omit_defaults=True):
     """What a message says: one of the kinds below, told apart by `type`."""
 
 
-class Heartbeat(Body, tag="heartbeat"):
+class Heartbeat(Body, tag="heartbeat", frozen=True, kw_only=True):
     """The line test (SPEC B1): of a scheduled slot, or unscheduled when `slot` is absent."""
 
     status: Status
@@ -91,7 +89,7 @@ class Heartbeat(Body, tag="heartbeat"):
     slot: Utc | UnsetType = UNSET
 
 
-class HeartbeatAnswer(Body, tag="heartbeat_answer"):
+class HeartbeatAnswer(Body, tag="heartbeat_answer", frozen=True, kw_only=True):
     """The answer to a line test (SPEC B2): by an officer when `officer` is there, else by the service."""
 
     of: Reference
@@ -117,7 +115,7 @@ class Change(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kind: Literal["update", "correction", "cancellation"]
 
 
-class Alert(Body, tag="alert"):
+class Alert(Body, tag="alert", frozen=True, kw_only=True):
     """An alert within the agreed scope (SPEC B3)."""
 
     status: Status
@@ -132,7 +130,7 @@ class Alert(Body, tag="alert"):
     change: Change | UnsetType = UNSET
 
 
-class Acknowledgement(Body, tag="acknowledgement"):
+class Acknowledgement(Body, tag="acknowledgement", frozen=True, kw_only=True):
     """A duty officer's word that he has understood, acts, or will reply (SPEC B4)."""
 
     of: Reference
@@ -141,8 +139,8 @@ class Acknowledgement(Body, tag="acknowledgement"):
     text: Texts | UnsetType = UNSET
 
 
-class Refusal(Body, tag="refusal"):
-    """A message is refused, by the service or by an officer, perhaps with a referral to another channel (SPEC B5)."""
+class Refusal(Body, tag="refusal", frozen=True, kw_only=True):
+    """A message is refused by the service or an officer, perhaps referred to another channel (SPEC B5)."""
 
     of: Reference
     by: Literal["service", "officer"]
@@ -165,7 +163,7 @@ class Message(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Claim(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a receipt claims: the other's stream is verified and on disk up to `upto`, hash `head` (SPEC R1)."""
+    """What a receipt claims: your stream is verified and on disk up to `upto`, whose hash is `head` (SPEC R1)."""
 
     upto: Count
     head: Digest

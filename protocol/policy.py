@@ -1,6 +1,6 @@
 """What both sides have agreed: the parties, the policy table, the epoch (SPEC P, E1).
 
-Units stand last in names. `Terms.digest()` is what frames carry as `policy`: of values, not of file bytes or keys.
+Units stand last in names.
 """
 
 from __future__ import annotations
