@@ -1,0 +1,17 @@
+# `make demo` and `make test` work on a fresh Debian or Ubuntu machine that has python3, make and git.
+.PHONY: demo test test-stack setup
+
+demo: setup  ## one day of November 2022, through real processes
+	@.venv/bin/deconflict demo
+
+test: setup  ## every test that can run on this machine; ends with what was left out, and why
+	@.venv/bin/ruff check --quiet
+	@.venv/bin/ruff format --check --quiet
+	@.venv/bin/mypy
+	@.venv/bin/pytest -m "not stack"
+
+test-stack: setup  ## the compose stack, on a real Docker Engine
+	@.venv/bin/pytest -m stack
+
+setup:
+	@tools/setup
