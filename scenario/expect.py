@@ -1,0 +1,82 @@
+"""What the journals show when a scenario is over, laid beside what its `expect` says they must."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from protocol.instants import Millis, written
+from scenario.files import Expect
+
+SlotState = Literal["answered_in_time", "late", "unanswered", "missed"]
+"""`late`: missed first, made good afterwards; `unanswered`: the call came and the right answer did not; `missed`: the
+call never came."""
+
+
+class Raised(Struct, frozen=True):
+    """An alert that joined a stream."""
+
+    sender: str
+    at: Millis
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """What the journals of both sides show."""
+
+    slots: dict[Millis, SlotState]
+    alerts: tuple[Raised, ...]
+    # codes of all alarms that either side raised
+    alarms: frozenset[str]
+    lost: int
+    applied_twice: int
+    journals_agree: bool
+
+
+class Finding(Struct, frozen=True):
+    """One line of the closing table: what was expected and what was found."""
+
+    what: str
+    expected: Any
+    found: Any
+
+    @property
+    def met(self) -> bool:
+        """The journals show what the scenario expects."""
+        return bool(self.expected == self.found)
+
+
+def judge(expect: Expect, outcome: Outcome) -> tuple[Finding, ...]:
+    """Compare, point by point, in the order of the scenario file."""
+    findings = [
+        Finding("slots", expect.slots, len(outcome.slots)),
+        Finding("answered in time", expect.answered_in_time, len(_slots(outcome, "answered_in_time"))),
+        Finding("late", sorted(expect.late), _slots(outcome, "late")),
+        Finding("unanswered", sorted(expect.unanswered), _slots(outcome, "unanswered")),
+    ]
+    findings += [
+        Finding(f"alerts from {side}", count, sum(alert.sender == side for alert in outcome.alerts))
+        for side, count in expect.alerts_from.items()
+    ]
+    findings += [
+        Finding(
+            f"alerts from {start[:16]}Z to {end[:16]}Z",
+            count,
+            sum(start <= written(alert.at) < end for alert in outcome.alerts),
+        )
+        for start, end, count in expect.alerts_between
+    ]
+    findings += [
+        Finding(f"alarm {code}", "raised", "raised" if code in outcome.alarms else "not raised")
+        for code in expect.alarms_at_least
+    ]
+    return (
+        *findings,
+        Finding("messages lost", expect.lost, outcome.lost),
+        Finding("messages applied twice", expect.applied_twice, outcome.applied_twice),
+        Finding("journals agree", expect.journals_agree, outcome.journals_agree),
+    )
+
+
+def _slots(outcome: Outcome, state: SlotState) -> list[str]:
+    return [written(slot) for slot, found in sorted(outcome.slots.items()) if found == state]

@@ -1,0 +1,402 @@
+"""Scenario files: what happened on a link, step by step, and what its journals must show in the end.
+
+A file is JSON, typed and strict. Every error is one line: which file, where in it, what would be right. Two files
+come with the project: `one-day` (short enough for real processes) and `november-2022` (the month it belongs to).
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from endpoints.durations import parse_s
+from endpoints.errors import UserError
+from protocol.instants import Millis, parsed
+from protocol.messages import (
+    Area,
+    Category,
+    Decision,
+    Identifier,
+    Language,
+    Precedence,
+    RefusalReason,
+    Text,
+    Texts,
+    Utc,
+)
+from protocol.policy import Channel, Policy, Terms
+
+SIZE_MAX_BYTES = 1 << 20
+"""A scenario of a year of steps stays far below; more is not a scenario."""
+
+Duration = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,6}[smhd]$")]
+"""`40s`, `15m`, `6h`, `2d`."""
+SlotCount = Annotated[int, Meta(ge=0)]
+_CATEGORIES: tuple[Category, ...] = (
+    "critical_infrastructure",
+    "stray_munition",
+    "airspace_transit",
+    "air_pursuit",
+    "evacuation_of_nationals",
+    "unintended_clash",
+)
+
+
+class _Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Unknown fields are refused: a misspelt one would silently change the story."""
+
+
+class Party(_Strict, frozen=True, kw_only=True):
+    """One of the two headquarters."""
+
+    id: Identifier
+    name: Texts
+    site: Text
+    # IANA time zone of the site
+    zone: Text
+
+
+class Schedule(_Strict, frozen=True, kw_only=True):
+    """When the line is tested."""
+
+    cron: Text
+    zone: Text
+    grace: Duration
+    answer_within: Duration
+
+
+class LinkPlan(_Strict, frozen=True, kw_only=True):
+    """The link that the scenario happens on."""
+
+    id: Identifier
+    caller: Party
+    answering: Party
+    slots: Schedule
+    test_language: Language
+    channels: tuple[Channel, ...] = ()
+
+
+class LineTest(_Strict, frozen=True, kw_only=True):
+    """How line tests are worded and how soon the duty officer answers one after its reception."""
+
+    text: Texts
+    answer: Texts
+    answer_after: Duration
+    assumed: bool = False
+
+
+class _Step(_Strict, frozen=True, kw_only=True, tag_field="do"):
+    """One step, at its instant. `assumed` says that its hour or wording is ours, not public record."""
+
+    at: Utc
+    side: Identifier
+    assumed: bool = False
+    note: str = ""
+
+    @property
+    def instant(self) -> Millis:
+        """`at` in milliseconds."""
+        return parsed(self.at)
+
+
+class Alert(_Step, frozen=True, kw_only=True, tag="alert"):
+    """An officer raises an alert; a second one releases it where the policy asks for four eyes."""
+
+    category: Category
+    precedence: Precedence
+    officers: Annotated[tuple[Identifier, ...], Meta(min_length=1, max_length=2)]
+    text: Texts
+    expires_after: Duration
+    area: Area | UnsetType = UNSET
+
+
+class Acknowledge(_Step, frozen=True, kw_only=True, tag="acknowledge"):
+    """The duty officer acknowledges the alert of an earlier step."""
+
+    of: str
+    officer: Identifier
+    decision: Decision
+    text: Texts | UnsetType = UNSET
+
+
+class Refuse(_Step, frozen=True, kw_only=True, tag="refuse"):
+    """The duty officer refuses the alert of an earlier step, perhaps with a referral."""
+
+    of: str
+    officer: Identifier
+    reason: RefusalReason
+    referral: Identifier | UnsetType = UNSET
+    text: Texts | UnsetType = UNSET
+
+
+class LeaveUnanswered(_Step, frozen=True, kw_only=True, tag="leave_unanswered"):
+    """Nobody answers the line test of `slot`."""
+
+    slot: Utc
+
+
+class Nothing(_Step, frozen=True, kw_only=True, tag="nothing"):
+    """Something happens in the world and the line is open and not used."""
+
+    what: Text
+
+
+class Crash(_Step, frozen=True, kw_only=True, tag="crash"):
+    """The endpoint of this side is killed (`kill -9`)."""
+
+
+class Restart(_Step, frozen=True, kw_only=True, tag="restart"):
+    """The endpoint of this side comes up again."""
+
+
+class Stop(_Step, frozen=True, kw_only=True, tag="stop"):
+    """The broker stops."""
+
+
+class Start(_Step, frozen=True, kw_only=True, tag="start"):
+    """The broker comes up again."""
+
+
+Step = Alert | Acknowledge | Refuse | LeaveUnanswered | Nothing | Crash | Restart | Stop | Start
+
+
+class Expect(_Strict, frozen=True, kw_only=True):
+    """What the journals must show when the scenario is over."""
+
+    slots: SlotCount
+    answered_in_time: SlotCount
+    # missed first (alarm), made good later
+    late: tuple[Utc, ...] = ()
+    # the call came, the right answer did not
+    unanswered: tuple[Utc, ...] = ()
+    alerts_from: dict[Identifier, SlotCount] = {}
+    # from, to, how many alerts were raised in between by either side
+    alerts_between: tuple[tuple[Utc, Utc, SlotCount], ...] = ()
+    alarms_at_least: tuple[str, ...] = ()
+    # messages that one journal shows as sent and the other never as received
+    lost: int = 0
+    applied_twice: int = 0
+    journals_agree: bool = True
+
+
+class Scenario(_Strict, frozen=True, kw_only=True):
+    """A scenario file."""
+
+    BROKER: ClassVar[str] = "broker"
+    WORLD: ClassVar[str] = "world"
+
+    name: Identifier
+    starts: Utc
+    ends: Utc
+    status: Literal["exercise"]
+    link: LinkPlan
+    line_test: LineTest
+    steps: tuple[Step, ...]
+    expect: Expect
+
+    @property
+    def parties(self) -> tuple[Party, Party]:
+        """The calling and the answering side."""
+        return self.link.caller, self.link.answering
+
+    def party(self, side: str) -> Party:
+        """Return the party with this id."""
+        return next(party for party in self.parties if party.id == side)
+
+    def officers(self, side: str) -> tuple[str, ...]:
+        """Return the officers of a side: all whom the steps name, at least two, since four eyes need two."""
+        named = [name for step in self.steps if step.side == side for name in _officers_of(step)]
+        return tuple(dict.fromkeys([*named, "duty-1", "duty-2"]))[: max(2, len(dict.fromkeys(named)))]
+
+    def duty_officer(self, side: str) -> str:
+        """Return the officer of a side who answers its line tests."""
+        officers = self.officers(side)
+        return "duty-1" if "duty-1" in officers else officers[0]
+
+    def alert_of(self, step: Acknowledge | Refuse) -> int:
+        """Return the index of the alert step that `step` speaks of."""
+        return int(step.of.removeprefix("step "))
+
+    def left_unanswered(self) -> frozenset[str]:
+        """Return the slots whose test nobody answers."""
+        return frozenset(step.slot for step in self.steps if isinstance(step, LeaveUnanswered))
+
+    def terms(self, epoch: int = 1) -> Terms:
+        """Return the terms that both sides have agreed for the scenario."""
+        link, test = self.link, self.line_test
+        languages = (link.test_language, *(code for code in ("en", "ru") if code != link.test_language))
+        return Terms(
+            link=link.id,
+            epoch=epoch,
+            caller=link.caller.id,
+            answering=link.answering.id,
+            policy=Policy(
+                status=self.status,
+                slots=(link.slots.cron,),
+                zone=link.slots.zone,
+                grace_s=parse_s(link.slots.grace),
+                answer_within_s=parse_s(link.slots.answer_within),
+                categories=_CATEGORIES,
+                languages=languages,
+                test_language=link.test_language,
+                test_text=test.text[link.test_language],
+                answer_text=test.answer[link.test_language],
+                channels=link.channels,
+            ),
+        )
+
+
+def _officers_of(step: Step) -> tuple[str, ...]:
+    match step:
+        case Alert():
+            return step.officers
+        case Acknowledge() | Refuse():
+            return (step.officer,)
+        case _:
+            return ()
+
+
+def packaged(name: str) -> Path:
+    """Return the path of a scenario that comes with the project: `one-day` or `november-2022`."""
+    return Path(str(resources.files("scenario") / f"{name}.json"))
+
+
+def load(path: Path) -> Scenario:
+    """Read a scenario file. Raises UserError in one line for anything that is wrong with it."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(SIZE_MAX_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the scenario: {error.strerror}") from error
+    if len(text) > SIZE_MAX_BYTES:
+        raise UserError(f"{path}: more than {SIZE_MAX_BYTES} bytes: not a scenario file")
+    return decode(text, str(path))
+
+
+def decode(text: bytes, name: str) -> Scenario:
+    """Return the scenario that `text` writes; `name` is what errors call it. Raises UserError."""
+    try:
+        scenario = msgspec.json.decode(text, type=Scenario)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{name}: not a scenario: {error}") from error
+    problem = _problem(scenario)
+    if problem:
+        raise UserError(f"{name}: {problem}")
+    return scenario
+
+
+def _problem(scenario: Scenario) -> str | None:
+    """Say what is wrong with a well-formed scenario: where, and what would be right."""
+    return _bad_instant(scenario) or _bad_link(scenario) or _bad_steps(scenario)
+
+
+def _bad_instant(scenario: Scenario) -> str | None:
+    expect = scenario.expect
+    instants: list[tuple[str, str]] = [("starts", scenario.starts), ("ends", scenario.ends)]
+    instants += [(f"steps[{index}].at", step.at) for index, step in enumerate(scenario.steps)]
+    instants += [
+        (f"steps[{index}].slot", step.slot)
+        for index, step in enumerate(scenario.steps)
+        if isinstance(step, LeaveUnanswered)
+    ]
+    instants += [("expect.late", slot) for slot in expect.late]
+    instants += [("expect.unanswered", slot) for slot in expect.unanswered]
+    instants += [("expect.alerts_between", edge) for start, end, _ in expect.alerts_between for edge in (start, end)]
+    for where, text in instants:
+        try:
+            parsed(text)
+        except ValueError as error:
+            return f"{where}: {error}; {text!r} stands there"
+    if scenario.starts >= scenario.ends:
+        return f"ends: {scenario.ends} is not after starts, {scenario.starts}"
+    return None
+
+
+def _bad_link(scenario: Scenario) -> str | None:
+    link, test = scenario.link, scenario.line_test
+    if link.caller.id == link.answering.id:
+        return f"link.answering.id: {link.answering.id!r} is the caller too; the two sides have different ids"
+    if taken := {link.caller.id, link.answering.id} & {Scenario.BROKER, Scenario.WORLD, "watch"}:
+        return f"link: {taken.pop()!r} cannot be a party's id; it means something else in a scenario"
+    for where, texts in (("text", test.text), ("answer", test.answer)):
+        if link.test_language not in texts:
+            return f"line_test.{where}: no text in the link's test_language {link.test_language!r}"
+    for side in scenario.expect.alerts_from:
+        if side not in {link.caller.id, link.answering.id}:
+            return f"expect.alerts_from: {side!r} is not a party; it is {link.caller.id} or {link.answering.id}"
+    return None
+
+
+def _bad_steps(scenario: Scenario) -> str | None:
+    previous = scenario.starts
+    down: set[str] = set()
+    for index, step in enumerate(scenario.steps):
+        where = f"steps[{index}]"
+        if not previous <= step.at < scenario.ends:
+            return f"{where}.at: {step.at} is out of order; from {previous} to {scenario.ends} would be right"
+        previous = step.at
+        problem = _bad_side(scenario, step, down) or _bad_arguments(scenario, index, step)
+        if problem:
+            return f"{where}.{problem}"
+    if down:
+        return f"steps: {', '.join(sorted(down))} must be up again in the end, or the journals cannot agree"
+    return None
+
+
+def _bad_side(scenario: Scenario, step: Step, down: set[str]) -> str | None:
+    """Check whose step it may be and that only what is up acts; `down` follows what is not."""
+    parties = {party.id for party in scenario.parties}
+    match step:
+        case Nothing():
+            right = {Scenario.WORLD}
+        case Stop() | Start():
+            right = {Scenario.BROKER}
+        case LeaveUnanswered():
+            right = {scenario.link.answering.id}
+        case _:
+            right = parties
+    if step.side not in right:
+        return f"side: {step.side!r} cannot do this; {' or '.join(sorted(right))} can"
+    match step:
+        case Restart() | Start():
+            if step.side not in down:
+                return f"do: {step.side} is up already"
+            down.remove(step.side)
+        case Crash() | Stop():
+            if step.side in down:
+                return f"do: {step.side} is down already"
+            down.add(step.side)
+        case Alert() | Acknowledge() | Refuse() if step.side in down:
+            return f"side: {step.side} is down at {step.at}"
+        case _:
+            pass
+    return None
+
+
+def _bad_arguments(scenario: Scenario, index: int, step: Step) -> str | None:
+    match step:
+        case Alert():
+            needed = 2 if step.precedence in scenario.terms().policy.four_eyes else 1
+            if len(set(step.officers)) != needed:
+                return (
+                    f"officers: precedence {step.precedence} takes {needed} different ones, not {list(step.officers)}"
+                )
+        case Acknowledge() | Refuse():
+            alerts = {
+                f"step {number}": alert
+                for number, alert in enumerate(scenario.steps[:index])
+                if isinstance(alert, Alert) and alert.side != step.side
+            }
+            if step.of not in alerts:
+                known = ", ".join(map(repr, alerts)) or "none so far"
+                return f"of: {step.of!r} is no earlier alert of the other side; there is {known}"
+            channels = [channel.id for channel in scenario.link.channels]
+            if isinstance(step, Refuse) and step.referral is not UNSET and step.referral not in channels:
+                return f"referral: no channel {step.referral!r}; there is {', '.join(channels) or 'none'}"
+        case _:
+            pass
+    return None

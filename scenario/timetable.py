@@ -1,0 +1,125 @@
+"""The exercise clock's timetable: how fast a scenario's time runs, planned ahead.
+
+At most `WATCHED_RATE` from a minute before a step or a slot until it has settled: until the officers and processes,
+who live in real time, have had their real seconds. `IDLE_RATE` between. Pure: a scenario and its slots in, paces out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from msgspec import Struct
+
+from endpoints.durations import parse_s
+from protocol.instants import Millis, parsed
+from protocol.policy import Policy
+from scenario.files import Acknowledge, Alert, Crash, Refuse, Restart, Scenario, Start, Step, Stop
+
+IDLE_RATE = 2_000
+WATCHED_RATE = 100
+"""A command line or a signature across two processes takes tens of milliseconds: seconds of exercise time."""
+STARTING_RATE = 25
+"""A process that comes up takes a second or two, the way back to a broker about as long: under a minute or two."""
+
+_SECOND: Millis = 1_000
+_BEFORE = 60 * _SECOND
+_DELIVERED = 240 * _SECOND
+_NOTICED = 60 * _SECOND
+_UP = 300 * _SECOND
+
+
+class Pace(Struct, frozen=True):
+    """From exercise instant `start` on, time runs `rate` times as fast as real time."""
+
+    start: Millis
+    rate: int
+
+
+class _Window(Struct, frozen=True):
+    start: Millis
+    end: Millis
+    rate: int
+
+
+def plan(scenario: Scenario, slots: Sequence[Millis]) -> tuple[Pace, ...]:
+    """Return the paces of a scenario, the first one from its start on. `slots` are the link's slots within it."""
+    starts, ends = parsed(scenario.starts), parsed(scenario.ends)
+    windows = [_Window(starts, starts + _UP, STARTING_RATE), *_step_windows(scenario), *_slot_windows(scenario, slots)]
+    edges = {starts, *(edge for window in windows for edge in (window.start, window.end) if starts < edge < ends)}
+    paces: list[Pace] = []
+    for edge in sorted(edges):
+        rate = min((window.rate for window in windows if window.start <= edge < window.end), default=IDLE_RATE)
+        if not paces or paces[-1].rate != rate:
+            paces.append(Pace(edge, rate))
+    return tuple(paces)
+
+
+def real_ms(paces: Sequence[Pace], until: Millis) -> Millis:
+    """Return how many real milliseconds pass from the first pace's start until exercise instant `until`."""
+    total = 0.0
+    for index, pace in enumerate(paces):
+        end = min(paces[index + 1].start if index + 1 < len(paces) else until, until)
+        total += max(0, end - pace.start) / pace.rate
+    return round(total)
+
+
+def _step_windows(scenario: Scenario) -> Iterator[_Window]:
+    policy = scenario.terms().policy
+    for index, step in enumerate(scenario.steps):
+        at = step.instant
+        match step:
+            case Restart() | Start():
+                yield _watched(at, _BEFORE)
+                yield _Window(at, at + _UP, STARTING_RATE)
+                # a test or an alert that waited is delivered now, and wants its answer
+                yield _watched(at + _UP, _UP + parse_s(scenario.line_test.answer_after) * _SECOND)
+            case Alert():
+                yield _watched(at, _DELIVERED)
+                for deadline in _handling_deadlines(policy, step, index, scenario.steps):
+                    yield _watched(deadline, _NOTICED)
+            case _:
+                yield _watched(at, _DELIVERED)
+
+
+def _slot_windows(scenario: Scenario, slots: Sequence[Millis]) -> Iterator[_Window]:
+    policy, test = scenario.terms().policy, scenario.line_test
+    grace, answer_within = policy.grace_s * _SECOND, policy.answer_within_s * _SECOND
+    left = {parsed(slot) for slot in scenario.left_unanswered()}
+    outages = tuple(_outages(scenario))
+    for slot in slots:
+        yield _watched(slot, parse_s(test.answer_after) * _SECOND + _DELIVERED)
+        if slot in left:
+            yield _watched(slot + answer_within, _DELIVERED)
+        if any(start < slot + grace and slot < end for start, end in outages):
+            yield _watched(slot + grace, _NOTICED)
+
+
+def _watched(at: Millis, settled: Millis) -> _Window:
+    return _Window(at - _BEFORE, at + settled, WATCHED_RATE)
+
+
+def _handling_deadlines(policy: Policy, alert: Alert, index: int, steps: Sequence[Step]) -> Iterator[Millis]:
+    """Yield the instants at which an alert that nobody has closed by then becomes an alarm."""
+    handling = getattr(policy.handling, alert.precedence) * _SECOND
+    deadline = alert.instant + handling
+    for step in steps[index + 1 :]:
+        if isinstance(step, Acknowledge | Refuse) and step.of == f"step {index}":
+            if step.instant > deadline:
+                yield deadline
+            if isinstance(step, Refuse) or step.decision != "will_reply":
+                return
+            deadline = step.instant + handling
+    yield deadline
+
+
+def _outages(scenario: Scenario) -> Iterable[tuple[Millis, Millis]]:
+    """Return the intervals in which an endpoint or the broker is down."""
+    down: dict[str, Millis] = {}
+    for step in scenario.steps:
+        match step:
+            case Crash() | Stop():
+                down[step.side] = step.instant
+            case Restart() | Start():
+                yield down.pop(step.side), step.instant
+            case _:
+                pass

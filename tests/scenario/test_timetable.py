@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+
+from protocol.instants import parsed
+from scenario.files import load, packaged
+from scenario.timetable import IDLE_RATE, WATCHED_RATE, Pace, plan, real_ms
+
+ONE_DAY = load(packaged("one-day"))
+SLOTS = [parsed("2022-11-29T08:00:00.000Z"), parsed("2022-11-29T16:00:00.000Z")]
+PACES = plan(ONE_DAY, SLOTS)
+
+
+def rate(instant: str) -> int:
+    return [pace.rate for pace in PACES if pace.start <= parsed(f"2022-11-29T{instant}.000Z")][-1]
+
+
+def test_the_first_pace_begins_with_the_scenario() -> None:
+    assert PACES[0].start == parsed(ONE_DAY.starts)
+
+
+def test_from_a_minute_before_a_step_or_slot_time_is_watched() -> None:
+    for instant in [*(parsed(step.at) for step in ONE_DAY.steps), *SLOTS]:
+        for moment in range(instant - 60_000, instant + 60_000, 5_000):
+            assert [pace.rate for pace in PACES if pace.start <= moment][-1] <= WATCHED_RATE
+
+
+def test_between_them_it_runs_away() -> None:
+    assert {rate("09:00:00"), rate("14:00:00"), rate("18:30:00")} == {IDLE_RATE}
+
+
+def test_deadlines_are_watched_where_they_will_be_missed() -> None:
+    assert rate("10:48:00") == WATCHED_RATE  # `will_reply` at 10:18 armed half an hour again
+    assert rate("16:15:00") == WATCHED_RATE  # the broker is down over the slot and its grace
+    assert rate("08:15:00") == IDLE_RATE  # nothing is in the way of the morning's test
+
+
+def test_a_slot_left_unanswered_is_watched_until_its_answer_is_due() -> None:
+    month = load(packaged("november-2022"))
+    slot = parsed("2022-11-24T08:00:00.000Z")
+    due = parsed("2022-11-24T08:10:30.000Z")
+    assert [pace.rate for pace in plan(month, [slot]) if pace.start <= due][-1] == WATCHED_RATE
+
+
+def test_processes_that_come_up_have_their_real_seconds() -> None:
+    for instant in ("2022-11-29T12:44:00.000Z", "2022-11-29T17:30:00.000Z"):
+        start = parsed(instant)
+        assert real_ms(PACES, start + 300_000) - real_ms(PACES, start) == 12_000
+
+
+def test_a_day_fits_into_a_minute_and_a_half() -> None:
+    assert real_ms(PACES, parsed(ONE_DAY.ends)) < 90_000
+
+
+@pytest.mark.parametrize(("until", "real"), [(0, 0), (1_000, 100), (3_000, 150)])
+def test_real_time_follows_the_paces(until: int, real: int) -> None:
+    assert real_ms((Pace(0, 10), Pace(1_000, 40)), until) == real
