@@ -1,0 +1,41 @@
+"""What a run of the tests had to leave out, and why: the last thing that it prints."""
+
+from collections import Counter
+
+import pytest
+
+
+class LeftOut:
+    """Counts skipped tests by reason, and the stack's tests where a run deselects them."""
+
+    def __init__(self) -> None:
+        self._reasons: Counter[str] = Counter()
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        stack = sum(item.get_closest_marker("stack") is not None for item in items)
+        if stack:
+            self._reasons["the compose stack, a run of its own on a real Docker engine: make test-stack"] += stack
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._note(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._note(report)
+
+    def _note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if report.skipped and isinstance(report.longrepr, tuple):
+            _path, _line, reason = report.longrepr
+            self._reasons[reason.removeprefix("Skipped: ")] += 1
+
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is None or config.option.collectonly:
+            return
+        for reason, count in sorted(self._reasons.items()):
+            reporter.write_line(f"left out: {count} {'test' if count == 1 else 'tests'}: {reason}")
+        if not self._reasons:
+            reporter.write_line("left out: nothing")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(LeftOut())
