@@ -3,6 +3,7 @@
 LinkError
 ├── LocalProtocolError     the caller's: an officer's or a service's request that the state does not allow
 ├── RemoteProtocolError    the peer's or the broker's: a frame or message that is refused
+├── EnrolmentError         the link file's: a public key that may not be enrolled
 └── JournalError           the disk's or a forger's: a record that is not what was written
 """
 
@@ -39,6 +40,10 @@ class RemoteProtocolError(LinkError):
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
         self.detail = detail
+
+
+class EnrolmentError(LinkError):
+    """A public key, or a party's set of keys, that may not be enrolled: which, and what is wrong with it (SPEC F5)."""
 
 
 class JournalError(LinkError):

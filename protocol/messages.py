@@ -19,13 +19,13 @@ FRAME_MAX_BYTES = 65_536
 INTEGER_MAX = 2**53 - 1
 Count = Annotated[int, Meta(ge=0, le=INTEGER_MAX)]
 Seq = Annotated[int, Meta(ge=1, le=INTEGER_MAX)]
-Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
-Utc = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Utc = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z\Z")]
 """An instant in its written form; `protocol.instants.parsed` refuses what the pattern cannot (month 13)."""
-Identifier = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+Identifier = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}\Z")]
 """A link, a party, an officer, a channel: lower case, digits and hyphens, so that it is safe in topics and paths."""
 Text = Annotated[str, Meta(min_length=1, max_length=4_000)]
-Language = Annotated[str, Meta(pattern=r"^[a-z]{2}$")]
+Language = Annotated[str, Meta(pattern=r"^[a-z]{2}\Z")]
 Texts = Annotated[dict[Language, Text], Meta(min_length=1, max_length=4)]
 Word = Annotated[str, Meta(min_length=1, max_length=40)]
 

@@ -1,0 +1,121 @@
+"""DSSE v1: the envelope around a frame's payload (SPEC F1, F2, F3).
+
+https://github.com/secure-systems-lab/dsse/blob/v1.0.2/protocol.md
+
+Nothing here knows keys: `protocol.keyring` verifies, `endpoints.signer` signs.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from protocol import canonical
+from protocol.errors import RemoteProtocolError
+from protocol.messages import FRAME_MAX_BYTES, MESSAGE_TYPE, RECEIPT_TYPE
+from protocol.refusals import FrameRefusal
+
+SIGNATURES_MAX = 8
+"""More signatures than any suite needs would only cost the receiver time."""
+KEYID_MAX = 64
+"""Characters of a key's id; bounds what a frame's size can be beyond its payload."""
+SUITE_ALGORITHMS: dict[str, tuple[str, ...]] = {
+    "ed25519": ("ed25519",),
+    "ed25519+ml-dsa-65": ("ed25519", "ml-dsa-65"),
+}
+"""The algorithms of each suite: a good signature of every one of them is required (SPEC F1)."""
+SIGNATURE_BYTES = {"ed25519": 64, "ml-dsa-65": 3309}
+
+Channel = Literal["message", "receipt"]
+PAYLOAD_TYPES: dict[str, str] = {"message": MESSAGE_TYPE, "receipt": RECEIPT_TYPE}
+"""The payload type that belongs to each channel (SPEC F2)."""
+
+
+class _Signature(Struct, frozen=True, forbid_unknown_fields=True):
+    keyid: Annotated[str, Meta(max_length=KEYID_MAX)]
+    sig: str
+
+
+class _Envelope(Struct, frozen=True, rename={"payload_type": "payloadType"}, forbid_unknown_fields=True):
+    payload_type: str
+    payload: str
+    signatures: Annotated[tuple[_Signature, ...], Meta(min_length=1, max_length=SIGNATURES_MAX)]
+
+
+class Signature(Struct, frozen=True):
+    """A signature as its frame carries it."""
+
+    # a hint only: never decides which key or algorithm verifies (SPEC F3)
+    keyid: str
+    signature: bytes
+
+
+class Envelope(Struct, frozen=True):
+    """An opened, **unverified** envelope."""
+
+    payload_type: str
+    payload: bytes
+    signatures: tuple[Signature, ...]
+
+
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """Return DSSE's pre-authentication encoding: the bytes that are signed. Lengths count bytes (SPEC F1)."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
+def seal(payload_type: str, payload: bytes, signatures: Sequence[tuple[str, bytes]]) -> bytes:
+    """Return the frame of `payload` under (key id, signature) pairs made over `pae(payload_type, payload)`."""
+    return canonical.encode(
+        _Envelope(
+            payload_type=payload_type,
+            payload=b64encode(payload).decode(),
+            signatures=tuple(_Signature(keyid, b64encode(signature).decode()) for keyid, signature in signatures),
+        )
+    )
+
+
+def parse(frame: bytes) -> Envelope:
+    """Return the envelope that `frame` is, its signatures not verified (SPEC F3.1, F3.2).
+
+    Raises RemoteProtocolError: `too_large`, `malformed_envelope`.
+    """
+    # SPEC F3.1, F6
+    if len(frame) > FRAME_MAX_BYTES:
+        raise RemoteProtocolError(FrameRefusal.TOO_LARGE, f"more than {FRAME_MAX_BYTES} bytes")
+    # SPEC F3.2
+    try:
+        envelope = msgspec.convert(canonical.decode(frame), _Envelope)
+        return Envelope(
+            envelope.payload_type,
+            _unbase64(envelope.payload),
+            tuple(Signature(each.keyid, _unbase64(each.sig)) for each in envelope.signatures),
+        )
+    except ValueError as error:
+        raise RemoteProtocolError(FrameRefusal.MALFORMED_ENVELOPE, str(error)) from error
+
+
+def payload_max_bytes(suite: str) -> int:
+    """Return how large a payload may be so that its frame, signed once by each algorithm of `suite`, fits (SPEC F6)."""
+    longest = seal(
+        max(PAYLOAD_TYPES.values(), key=len),
+        b"",
+        [("k" * KEYID_MAX, b"\0" * SIGNATURE_BYTES[algorithm]) for algorithm in SUITE_ALGORITHMS[suite]],
+    )
+    return (FRAME_MAX_BYTES - len(longest)) // 4 * 3
+
+
+def _unbase64(text: str) -> bytes:
+    """Return what standard, padded base64 writes. Raises ValueError unless it re-encodes identically."""
+    try:
+        data = b64decode(text, validate=True)
+    except Base64Error as error:
+        raise ValueError(f"not base64: {error}") from error
+    if b64encode(data).decode() != text:
+        raise ValueError("base64 that does not re-encode identically")
+    return data
