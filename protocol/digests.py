@@ -8,7 +8,7 @@ from protocol.policy import Terms
 
 
 def policy_digest(terms: Terms) -> Digest:
-    """Return what every frame calls `policy`: of link, epoch, parties and policy table, not file bytes or keys (SPEC E1)."""
+    """Return what frames call `policy`: of link, epoch, parties and policy table, not file bytes or keys (SPEC E1)."""
     return canonical.digest(terms)
 
 
