@@ -11,7 +11,8 @@ from msgspec import Meta, Struct
 
 from protocol.messages import Category, Identifier, Language, Precedence, Seq, Text, Texts
 
-Seconds = Annotated[int, Meta(ge=1, le=31 * 86_400)]
+Seconds = Annotated[int, Meta(ge=1, le=31 * 86_400, extra={"unit": "s"})]
+"""A duration; link files write it with its unit: `10m`."""
 
 
 class Channel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

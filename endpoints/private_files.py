@@ -1,0 +1,66 @@
+"""Files that only their owner may read: keys, credentials, an endpoint's settings (0600), their folders (0700)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from endpoints.errors import UserError
+
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+_OTHERS = 0o077
+
+
+def read_bytes(path: Path, *, what: str, max_bytes: int) -> bytes:
+    """Return the bytes of the regular file `path`, which is `what` ("link file", "private key").
+
+    Raises UserError, naming the file, if it is missing, a folder, unreadable, or larger than `max_bytes`.
+    """
+    try:
+        # O_NONBLOCK: a FIFO in the file's place must not hang the start
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with open(descriptor, "rb") as file:  # noqa: PTH123 - an open descriptor, not a path
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise UserError(f"{path}: not a file; a {what} was expected")
+            data = file.read(max_bytes + 1)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; a {what} was expected") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: a folder; a {what} was expected") from None
+    except PermissionError:
+        raise UserError(f"{path}: may not be read by this user; a {what} was expected") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UserError(f"{str(path)[:200]!r}: cannot be read: {reason}") from None
+    if len(data) > max_bytes:
+        raise UserError(f"{path}: larger than {max_bytes} bytes: not a {what}")
+    return data
+
+
+def require_private(path: Path, *, what: str) -> None:
+    """Refuse a file that others than its owner may read or write. Raises UserError."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; a {what} was expected") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be examined: {error.strerror}") from None
+    if mode & _OTHERS:
+        raise UserError(f"{path}: this {what} is open to others (mode {mode:04o}); make it private: chmod 600 {path}")
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Create `path` with `data`, mode 0600 from its first moment. Raises FileExistsError if it is there already."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+    with open(descriptor, "wb") as file:  # noqa: PTH123 - an open descriptor, not a path
+        # the umask may have taken bits away, never added any
+        os.fchmod(descriptor, FILE_MODE)
+        file.write(data)
+
+
+def make_private_folder(path: Path) -> None:
+    """Create the folder `path` with mode 0700."""
+    path.mkdir(mode=FOLDER_MODE, parents=False, exist_ok=False)
+    path.chmod(FOLDER_MODE)
