@@ -1,0 +1,28 @@
+"""The officer's credential at the command line: from a file or a prompt, never an argument that `ps` would show."""
+
+from __future__ import annotations
+
+import sys
+from getpass import getpass
+from pathlib import Path
+
+from endpoints.errors import UserError
+from endpoints.officers import read_credential
+
+
+def obtain(officer: str, file: Path | None) -> str:
+    """Return the credential of `officer`: what `file` holds, or what is typed at the terminal. Raises UserError."""
+    if file is not None:
+        return read_credential(file)
+    if not sys.stdin.isatty():
+        raise UserError(
+            f"officer {officer}: no terminal to ask for the credential at; "
+            "name a file with --credential-file or DECONFLICT_CREDENTIAL_FILE"
+        )
+    try:
+        credential = getpass(f"Credential of {officer}: ")
+    except EOFError:
+        credential = ""
+    if not credential:
+        raise UserError(f"officer {officer}: no credential given")
+    return credential
