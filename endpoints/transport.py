@@ -1,0 +1,312 @@
+"""MQTT for an endpoint: one connection to the broker, shared by all its links, made again whenever it is lost.
+
+The thin shell of SPEC Q: frames out and in, presence, and acknowledgements to the broker once the service says so. It
+remembers nothing over a lost connection: what was on its way is resent by the core, or redelivered by the broker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+
+from msgspec import Struct
+from paho.mqtt.client import MQTTMessage
+
+from endpoints.broker_tls import client_context
+from endpoints.mqtt_connection import IN_FLIGHT_MAX, RECEIVE_MAX, Closed, Connection, Opened, Will
+from endpoints.settings import BrokerSettings
+from endpoints.takeovers import Takeovers
+from endpoints.topics import GONE, PRESENT, Channel, Topic
+from endpoints.transport_events import (
+    Accepted,
+    Arrived,
+    Connected,
+    Delivery,
+    Lost,
+    PresenceChanged,
+    Refused,
+    TakenOver,
+    TransportEvent,
+)
+
+PACKET_TOO_LARGE = 0x95
+QUOTA_EXCEEDED = 0x97
+"""MQTT 5 reason codes that we give ourselves, before the broker has to."""
+
+_FAILURE = 0x80
+_HEADER_MAX_BYTES = 10
+"""Of a PUBLISH: fixed header 5, length of the topic 2, packet id 2, length of no properties 1."""
+_SILENT_AFTER_BEATS = 2.5
+"""A present peer repeats itself every beat; two lost ones are not yet silence."""
+
+
+class Timing(Struct, frozen=True, kw_only=True):
+    """Real-time intervals of the transport, in seconds; only tests need others."""
+
+    keepalive_s: int = 10
+    back_off_min_s: float = 1.0
+    back_off_max_s: float = 30.0
+    # a connection that lived so long resets the back-off
+    stable_s: float = 30.0
+    presence_s: float = 30.0
+    # the broker says "gone" for us when we have not come back for so long
+    gone_after_s: int = 10
+
+
+class Transport:
+    """The endpoint's connection to its broker. One event loop owns it; nothing here blocks.
+
+    `on_event` is called synchronously, from the loop, also from within `publish`; it must not await or block.
+    """
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        links: Iterable[tuple[str, str]],
+        on_event: Callable[[TransportEvent], None],
+        timing: Timing | None = None,
+    ) -> None:
+        """Prepare the transport; nothing happens before `run`.
+
+        Args:
+            settings: where the broker is, how it is trusted, and who we are: in client id, certificate and topics.
+            links: each link's id and its peer.
+            on_event: takes everything that happens.
+            timing: real-time intervals.
+
+        Raises UserError if a certificate or key cannot be used.
+        """
+        client_context(settings)
+        self._settings = settings
+        self._identity = settings.identity
+        self._peers = dict(links)
+        self._on_event = on_event
+        self._timing = timing or Timing()
+        self._left: set[str] = set()
+        self._connection: Connection | None = None
+        self._number = 0
+        self._up = False
+        self._opened_at = 0.0
+        self._packet_max_bytes: int | None = None
+        # deliveries in order of arrival: their link, and whether the service is done with them
+        self._owed: OrderedDict[int, tuple[str, bool]] = OrderedDict()
+        self._early: list[MQTTMessage] = []
+        self._heard_at: dict[str, float] = {}
+        self._present: dict[str, bool] = {}
+        self._beat: asyncio.TimerHandle | None = None
+        self._takeovers = Takeovers()
+        self._trouble: str | None = "not connected yet"
+
+    @property
+    def trouble(self) -> str | None:
+        """Why there is no connection, as of the last attempt; None while there is one."""
+        return self._trouble
+
+    async def run(self) -> None:
+        """Keep connected until cancelled; then say "gone" for every link and disconnect in order.
+
+        An exception of `on_event` ends it and comes out here.
+        """
+        failures = 0
+        told = False
+        while True:
+            closed = await self._connect_once()
+            now_s = asyncio.get_running_loop().time()
+            lived_s = now_s - self._opened_at if self._up else 0.0
+            taken_over = None
+            if self._up:
+                taken_over = self._takeovers.lost(now_s, lived_s, closed.code, orderly=closed.orderly)
+            else:
+                self._takeovers.not_opened()
+            self._trouble = closed.reason
+            if self._up or not told:
+                told = True
+                self._up = False
+                self._on_event(Lost(closed.reason))
+            if taken_over is not None:
+                self._on_event(TakenOver(taken_over))
+            failures = 0 if lived_s >= self._timing.stable_s else failures
+            await asyncio.sleep(self._back_off_s(failures))
+            failures += 1
+
+    def publish(self, topic: Topic, payload: bytes, token: object) -> bool:
+        """Publish a frame at QoS 1; `Accepted` or `Refused` with `token` follows if the connection lasts.
+
+        Returns False if it is not on its way: there is no connection, or it was refused here, which `Refused` told.
+        Either way the core resends in its time.
+        """
+        connection = self._connection
+        if connection is None or not self._up:
+            return False
+        name = str(topic)
+        size_bytes = len(payload) + len(name) + _HEADER_MAX_BYTES
+        if self._packet_max_bytes is not None and size_bytes > self._packet_max_bytes:
+            reason = f"{size_bytes} bytes; the broker takes packets of {self._packet_max_bytes} at most"
+            self._on_event(Refused(token, PACKET_TOO_LARGE, reason))
+            return False
+        if connection.in_flight >= IN_FLIGHT_MAX:
+            reason = f"{IN_FLIGHT_MAX} publishes wait for the broker's answer already"
+            self._on_event(Refused(token, QUOTA_EXCEEDED, reason))
+            return False
+        connection.publish(name, payload, token)
+        return True
+
+    def acknowledge(self, delivery: Delivery) -> None:
+        """Let the broker forget a delivery: its record is on disk. PUBACKs leave in order of arrival (SPEC Q1).
+
+        A delivery of an earlier connection is ignored: the broker delivers it again.
+        """
+        if delivery.connection == self._number:
+            self._settle(delivery.packet_id)
+
+    def leave(self, link: str) -> None:
+        """Have nothing more to do with `link`, whose journal failed, so that it does not stall the others (SPEC Q3).
+
+        Its peer sees "gone". What waits for acknowledgement is acknowledged without a record: no receipt left for it,
+        so its author keeps it and sends it again.
+        """
+        self._left.add(link)
+        if self._connection is None:
+            return
+        self._connection.unsubscribe([str(topic) for topic, _ in self._topics(link)])
+        self._say(link, GONE)
+        for packet_id in [key for key, (owner, _) in self._owed.items() if owner == link]:
+            self._settle(packet_id)
+
+    # --- the connection's life ------------------------------------------------------------------------------------
+
+    async def _connect_once(self) -> Closed:
+        links = [link for link in self._peers if link not in self._left]
+        # MQTT has one will for a connection: the first link's. The peers of the others notice our silence.
+        will = (
+            Will(str(Topic(links[0], self._identity, "presence")), GONE, self._timing.gone_after_s) if links else None
+        )
+        connection = Connection(
+            self._settings,
+            subscriptions=[(str(topic), qos) for link in links for topic, qos in self._topics(link)],
+            will=will,
+            keepalive_s=self._timing.keepalive_s,
+            on_open=self._opened,
+            on_message=self._message,
+            on_published=self._published,
+        )
+        self._number += 1
+        self._connection = connection
+        try:
+            return await connection.run()
+        except asyncio.CancelledError:
+            if self._up:
+                for link in links:
+                    self._say(link, GONE)
+            raise
+        finally:
+            if self._beat is not None:
+                self._beat.cancel()
+            connection.close()
+            self._connection = None
+            self._packet_max_bytes = None
+            self._owed.clear()
+            self._early.clear()
+
+    def _opened(self, opened: Opened) -> None:
+        now_s = asyncio.get_running_loop().time()
+        self._up = True
+        self._opened_at = now_s
+        self._packet_max_bytes = opened.packet_max_bytes
+        self._heard_at = dict.fromkeys(self._peers, now_s)
+        self._trouble = None
+        self._on_event(Connected(session_present=opened.session_present, packet_max_bytes=opened.packet_max_bytes))
+        taken_over = self._takeovers.opened(now_s, session_present=opened.session_present)
+        if taken_over is not None:
+            self._on_event(TakenOver(taken_over))
+        self._keep_present()
+        early, self._early = self._early, []
+        for message in early:
+            self._message(message)
+
+    def _back_off_s(self, failures: int) -> float:
+        longest_s = min(self._timing.back_off_min_s * 2.0 ** min(failures, 16), self._timing.back_off_max_s)
+        # jitter: two who lost the same broker do not come back in step
+        return longest_s * secrets.SystemRandom().uniform(0.5, 1.0)
+
+    # --- frames ---------------------------------------------------------------------------------------------------
+
+    def _topics(self, link: str) -> list[tuple[Topic, int]]:
+        channels: tuple[tuple[Channel, int], ...] = (("message", 1), ("receipt", 1), ("presence", 0))
+        return [(Topic(link, self._peers[link], channel), qos) for channel, qos in channels]
+
+    def _message(self, message: MQTTMessage) -> None:
+        if not self._up:
+            # what the broker kept for us comes before SUBACK; presence would be old news
+            if message.qos:
+                self._early.append(message)
+                self._check_receive_max(len(self._early))
+            return
+        try:
+            topic = Topic.parse(message.topic)
+        except ValueError:
+            topic = None
+        ours = topic is not None and self._peers.get(topic.link) == topic.sender and topic.link not in self._left
+        if topic is not None and topic.channel == "presence":
+            if ours:
+                self._hear(topic.link, present=message.payload == PRESENT)
+        elif topic is not None and ours and message.qos:
+            self._owed[message.mid] = (topic.link, False)
+            self._check_receive_max(len(self._owed))
+            self._on_event(Arrived(topic, bytes(message.payload), Delivery(self._number, message.mid)))
+        elif message.qos and self._connection is not None:
+            # of a link that is no longer in the settings: the session still subscribes to it
+            self._owed[message.mid] = ("", False)
+            if topic is not None:
+                self._connection.unsubscribe([str(topic)])
+            self._settle(message.mid)
+
+    def _check_receive_max(self, waiting: int) -> None:
+        if waiting > RECEIVE_MAX and self._connection is not None:
+            self._connection.end(f"the broker delivers more than {RECEIVE_MAX} messages without acknowledgement")
+
+    def _settle(self, packet_id: int) -> None:
+        if packet_id not in self._owed or self._connection is None:
+            return
+        self._owed[packet_id] = (self._owed[packet_id][0], True)
+        while self._owed:
+            first, (_, done) = next(iter(self._owed.items()))
+            if not done:
+                return
+            del self._owed[first]
+            self._connection.acknowledge(first)
+
+    def _published(self, token: object, code: int, reason: str) -> None:
+        self._on_event(Refused(token, code, reason) if code >= _FAILURE else Accepted(token))
+
+    # --- presence -------------------------------------------------------------------------------------------------
+
+    def _keep_present(self) -> None:
+        loop = asyncio.get_running_loop()
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            for link, heard_at in self._heard_at.items():
+                if link not in self._left:
+                    self._say(link, PRESENT)
+                    if loop.time() - heard_at > _SILENT_AFTER_BEATS * self._timing.presence_s:
+                        self._presence(link, present=False)
+        except Exception as error:  # noqa: BLE001 - comes out of run()
+            connection.fail(error)
+        self._beat = loop.call_later(self._timing.presence_s, self._keep_present)
+
+    def _say(self, link: str, word: bytes) -> None:
+        if self._connection is not None:
+            self._connection.say(str(Topic(link, self._identity, "presence")), word)
+
+    def _hear(self, link: str, *, present: bool) -> None:
+        self._heard_at[link] = asyncio.get_running_loop().time()
+        self._presence(link, present=present)
+
+    def _presence(self, link: str, *, present: bool) -> None:
+        if self._present.get(link) is not present:
+            self._present[link] = present
+            self._on_event(PresenceChanged(link, self._peers[link], present))
