@@ -116,7 +116,7 @@ class Connection:
         self._trouble = ""
         # QoS 1 publishes: on their way, and waiting for room in the broker's Receive Maximum
         self._tokens: dict[int, object] = {}
-        # bounded: by what each link may have unreceipted (SPEC M4), one receipt and one presence
+        # bounded: the transport keeps `in_flight` below IN_FLIGHT_MAX
         self._waiting: deque[tuple[str, bytes, object]] = deque()
         self._window = 0
         self._descriptor = -1
