@@ -90,12 +90,12 @@ class ClearAlarm(Effect, frozen=True, kw_only=True):
 class Notify(Effect, frozen=True, kw_only=True):
     """Tell the duty officer. At least once, under a stable id, until `NotificationDone`.
 
-    `kind` says which of the others is there: `alarm` -> `alarm`; `message` -> `reference` and `body` (an alert, a
-    line test to be answered, an acknowledgement, a refusal, an answer); `undelivered` -> `reference` and `body`.
+    `kind` says which of the others is there: `alarm` -> `alarm`; `message` -> `reference` and `body`: an alert, a line
+    test to be answered, an answer, an acknowledgement, a refusal.
     """
 
     id: str
-    kind: Literal["alarm", "message", "undelivered"]
+    kind: Literal["alarm", "message"]
     alarm: Alarm | UnsetType = UNSET
     reference: Reference | UnsetType = UNSET
     body: dict[str, Any] | UnsetType = UNSET

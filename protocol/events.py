@@ -182,8 +182,9 @@ class FramesSuppressed(Event, frozen=True, kw_only=True):
 
 
 class PeerPresenceChanged(Event, frozen=True, kw_only=True):
-    """The peer's presence topic changed: a hint, never evidence (SPEC W3)."""
+    """A party's presence topic changed: a hint, never evidence (SPEC W3)."""
 
+    party: Identifier
     present: bool
 
 

@@ -1,62 +1,73 @@
-"""From the verified bytes of a frame to its typed payload (SPEC F3.6, F4, M1, R1)."""
+"""Verified bytes -> payloads, and raw bodies -> what they say (SPEC F4, M1, M7, R1)."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from protocol import canonical
+from protocol.canonical import CanonicalError
 from protocol.errors import RemoteProtocolError
 from protocol.instants import parsed
-from protocol.messages import MessagePayload, ReceiptPayload
-from protocol.refusals import FrameRefusal
+from protocol.messages import AnyBody, MessagePayload, ReceiptPayload
+from protocol.refusals import FrameRefusal, MessageRefusal
 
-_Payload = TypeVar("_Payload", MessagePayload, ReceiptPayload)
+Payload = TypeVar("Payload", MessagePayload, ReceiptPayload)
 
 
-def decode_message(payload: bytes) -> MessagePayload:
-    """Return the payload of a frame of the channel `message`, to be called with verified bytes only (SPEC F3.6).
+def read_message_payload(payload: bytes) -> MessagePayload:
+    """Return the payload of a message frame whose signature is verified.
 
-    Raises RemoteProtocolError: `not_canonical`, `malformed_payload`. What the messages' bodies say stays unjudged until
-    their turn (SPEC M7).
+    Raises RemoteProtocolError(not_canonical | malformed_payload).
     """
-    decoded = _decode(payload, MessagePayload)
-    # SPEC M1.2: a run is consecutive
-    for earlier, later in zip(decoded.messages, decoded.messages[1:], strict=False):
-        if later.seq != earlier.seq + 1:
-            raise RemoteProtocolError(FrameRefusal.MALFORMED_PAYLOAD, f"message {later.seq} follows {earlier.seq}")
-    for message in decoded.messages:
+    read = _read(payload, MessagePayload)
+    before = read.messages[0].seq - 1
+    for message in read.messages:
+        before += 1
+        if message.seq != before:
+            raise RemoteProtocolError(FrameRefusal.MALFORMED_PAYLOAD, f"message {message.seq} stands for {before}")
         _check_instant(message.at)
-    if decoded.receipt:
-        _check_instant(decoded.receipt.at)
-    return decoded
+    if not isinstance(read.receipt, msgspec.UnsetType):
+        _check_instant(read.receipt.at)
+    return read
 
 
-def decode_receipt(payload: bytes) -> ReceiptPayload:
-    """Return the payload of a frame of the channel `receipt`, to be called with verified bytes only (SPEC F3.6).
-
-    Raises RemoteProtocolError: `not_canonical`, `malformed_payload`.
-    """
-    decoded = _decode(payload, ReceiptPayload)
-    _check_instant(decoded.at)
-    return decoded
+def read_receipt_payload(payload: bytes) -> ReceiptPayload:
+    """Return the payload of a receipt frame whose signature is verified; raises like `read_message_payload`."""
+    read = _read(payload, ReceiptPayload)
+    _check_instant(read.at)
+    return read
 
 
-def _decode(payload: bytes, kind: type[_Payload]) -> _Payload:
-    # SPEC F4
+def read_body(body: dict[str, Any]) -> AnyBody:
+    """Return what a message says. Raises RemoteProtocolError(unsupported): refused, not guessed (SPEC M7)."""
+    try:
+        read: AnyBody = msgspec.convert(body, AnyBody)
+    except msgspec.ValidationError as error:
+        raise RemoteProtocolError(MessageRefusal.UNSUPPORTED, str(error)[:200]) from error
+    for name in ("slot", "event_at", "expires_at"):
+        instant = getattr(read, name, None)
+        if isinstance(instant, str):
+            try:
+                parsed(instant)
+            except ValueError as error:
+                raise RemoteProtocolError(MessageRefusal.UNSUPPORTED, f"{name}: {error}") from error
+    return read
+
+
+def _read(payload: bytes, kind: type[Payload]) -> Payload:
     try:
         value = canonical.decode(payload)
-    except canonical.CanonicalError as error:
-        raise RemoteProtocolError(FrameRefusal.NOT_CANONICAL, str(error)) from error
+    except CanonicalError as error:
+        raise RemoteProtocolError(FrameRefusal.NOT_CANONICAL, str(error)[:200]) from error
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise RemoteProtocolError(FrameRefusal.MALFORMED_PAYLOAD, str(error)) from error
+        raise RemoteProtocolError(FrameRefusal.MALFORMED_PAYLOAD, str(error)[:200]) from error
 
 
 def _check_instant(text: str) -> None:
-    # SPEC F4.6: the type admits a month 13, this does not
     try:
         parsed(text)
     except ValueError as error:

@@ -1,0 +1,484 @@
+"""What every observer of a link has in common: a side's end of it (`link`) and the independent watch (`observer`).
+
+A core takes events and returns effects. It reads no clock, opens no socket and draws no number, so that running its
+events again gives the same effects: the link is a pure function of its journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, Self
+
+import msgspec
+from msgspec import Struct, field
+
+from protocol import envelope
+from protocol.alarm_book import AlarmBook
+from protocol.alarms import Alarm, AlarmCode
+from protocol.alerts import Alerts, OpenAlert
+from protocol.digests import policy_digest
+from protocol.effects import Effect, RejectFrame
+from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.events import (
+    AlarmAcknowledged,
+    ClockStepped,
+    DeadlineReached,
+    EnrolledKey,
+    EpochOpened,
+    Event,
+    FrameReceived,
+    FramesSuppressed,
+    IdentityTakenOver,
+    KeysEnrolled,
+    NotificationDone,
+    PeerPresenceChanged,
+    Request,
+    Resumed,
+    SlotsPlanned,
+    SpaceLow,
+    SpaceOk,
+    Started,
+    Stopped,
+    TransportConnected,
+    TransportLost,
+)
+from protocol.instants import Millis, parsed, written
+from protocol.messages import (
+    Acknowledgement,
+    Alert,
+    AnyBody,
+    Claim,
+    Heartbeat,
+    HeartbeatAnswer,
+    Identifier,
+    MessagePayload,
+    ReceiptPayload,
+    Reference,
+    Refusal,
+)
+from protocol.notices import Notices, NoticesState
+from protocol.payloads import read_message_payload, read_receipt_payload
+from protocol.policy import Terms
+from protocol.refusals import VERIFIED, FrameRefusal
+from protocol.snapshot import DraftView, Snapshot, StreamView, alert_views, condition_of, watch_views
+from protocol.timeline import SECOND, Deadline, Timeline, TimelineState, Turn, builtins
+from protocol.undelivered import Undelivered
+from protocol.watch import SETTLE_MS, Watch, WatchState
+
+BROKER_GRACE_MS: Millis = 30 * SECOND
+"""How long the broker may be away before it is an alarm: a reconnect is not one."""
+QUIET_MS: Millis = 600 * SECOND
+"""How long nothing of the kind must have happened before `bad_frames` and `identity_in_use` are over."""
+REQUESTS_KEPT = 1_024
+"""Control requests that are recognised when they are repeated."""
+
+_HARMLESS = {
+    FrameRefusal.TOO_FAR_AHEAD,
+    FrameRefusal.DIRECTION_STOPPED,
+    FrameRefusal.WRONG_EPOCH,
+    FrameRefusal.WRONG_POLICY,
+}
+"""Refusals that an honest peer can cause, or that have an alarm of their own."""
+
+
+class CoreState(Struct):
+    """What a checkpoint keeps of any core."""
+
+    link: Identifier
+    # `eucom`, `ndmc`, or `watch`
+    side: Identifier
+    terms: Terms | None = None
+    keys: dict[Identifier, tuple[EnrolledKey, ...]] = {}
+    timeline: TimelineState = field(default_factory=TimelineState)
+    alarms: dict[str, Alarm] = {}
+    notices: NoticesState = field(default_factory=NoticesState)
+    watch: WatchState = field(default_factory=WatchState)
+    alerts: dict[str, OpenAlert] = {}
+    requests: dict[str, str] = {}
+    connected: bool = False
+    # by party, as far as known: a hint
+    present: dict[Identifier, bool] = {}
+
+
+class Core:
+    """A link as one observer sees it. Subclasses say what frames and officers do."""
+
+    RULES: ClassVar[str] = "1"
+    """The version of the rules that produce a checkpoint from events."""
+    STATE: ClassVar[type[CoreState]] = CoreState
+
+    def __init__(self, state: CoreState) -> None:
+        self.state = state
+        self._timeline = Timeline(state.timeline)
+        self._notices = Notices(state.notices)
+        self._alarms = AlarmBook(state.alarms, self._notices)
+        self._handlers: dict[type[Event], Callable[[Turn, Any], None]] = {
+            EpochOpened: self._epoch_opened,
+            KeysEnrolled: self._keys_enrolled,
+            Started: self._started,
+            Stopped: self._stopped,
+            AlarmAcknowledged: self._alarm_acknowledged,
+            Resumed: self._resumed,
+            SlotsPlanned: self._slots_planned,
+            ClockStepped: self._clock_stepped,
+            DeadlineReached: self._deadline_reached,
+            SpaceLow: self._space_low,
+            SpaceOk: self._space_ok,
+            NotificationDone: self._notification_done,
+            TransportConnected: self._transport_connected,
+            TransportLost: self._transport_lost,
+            IdentityTakenOver: self._identity_taken_over,
+            FrameReceived: self._frame_received,
+            FramesSuppressed: self._frames_suppressed,
+            PeerPresenceChanged: self._peer_presence_changed,
+        }
+        if state.terms is not None:
+            self._adopt(state.terms)
+
+    @classmethod
+    def restore(cls, state: dict[str, Any]) -> Self:
+        """Return the core whose `checkpoint()` this is. Raises msgspec.ValidationError if it is none."""
+        return cls(msgspec.convert(state, cls.STATE, str_keys=True))
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Return the whole state as plain JSON values."""
+        kept: dict[str, Any] = builtins(self.state)
+        return kept
+
+    @property
+    def terms(self) -> Terms | None:
+        """The terms of the present epoch, or None before the first `EpochOpened`."""
+        return self.state.terms
+
+    @property
+    def keys(self) -> dict[Identifier, tuple[EnrolledKey, ...]]:
+        """The public keys that the last `KeysEnrolled` named, by party."""
+        return self.state.keys
+
+    @property
+    def last_at(self) -> Millis:
+        """The instant up to which this core has watched; 0 before the first `Started`."""
+        return self.state.timeline.at
+
+    @property
+    def slots_until(self) -> Millis:
+        """The instant up to which slots are planned."""
+        return self.state.watch.slots_until
+
+    def handle(self, event: Event) -> tuple[Effect, ...]:
+        """Take what happened; return what to do, once this is on disk.
+
+        Total: any event in any state. Raises LocalProtocolError for a caller's mistake, and then nothing has changed.
+        """
+        handler = self._handlers.get(type(event))
+        if handler is None:
+            raise LocalProtocolError("unexpected_event", f"{type(event).__name__} means nothing to {self.state.side}")
+        if self.state.terms is None and not isinstance(event, EpochOpened | KeysEnrolled):
+            raise LocalProtocolError("no_epoch", "the first event of a link is EpochOpened")
+        if isinstance(event, Request) and event.request in self.state.requests:
+            raise LocalProtocolError("repeated_request", f"this request led to {self.state.requests[event.request]}")
+        turn = self._timeline.turn(event)
+        # What is due by now comes first. An officer's request may yet be refused, so it moves nothing; the others
+        # here say themselves that the watch was blind.
+        if not isinstance(event, Request | Started | Resumed | ClockStepped | EpochOpened | KeysEnrolled):
+            self._fall_due(turn)
+        handler(turn, event)
+        self._timeline.commit(event, turn)
+        return tuple(turn.effects)
+
+    def next_deadline(self) -> Deadline | None:
+        """Return when this core wants a `DeadlineReached`: the one timer of a link."""
+        if self.state.terms is None:
+            return None
+        at = self._watch.next_instant(placing=self._places_tests())
+        ages = [age for age in (self._timeline.next_due_age(), self._resend_due_age()) if age is not None]
+        mono = self._timeline.mono_of(min(ages)) if ages else None
+        return None if at is None and mono is None else Deadline(at, mono)
+
+    def reference_of(self, request: str) -> str | None:
+        """Return what a control request led to, if it was handled: repeating it must change nothing."""
+        return self.state.requests.get(request)
+
+    def _view(
+        self,
+        *,
+        theirs: dict[Identifier, StreamView],
+        ours: StreamView | None = None,
+        drafts: tuple[DraftView, ...] = (),
+        undelivered: tuple[Undelivered, ...] = (),
+    ) -> Snapshot:
+        """Return the immutable view, with what a subclass adds."""
+        state = self.state
+        slots, tests = watch_views(state.watch)
+        alarms = tuple(self._alarms)
+        return Snapshot(
+            link=state.link,
+            side=state.side,
+            epoch=self._terms.epoch,
+            policy=self._policy_digest,
+            at=written(state.timeline.at),
+            condition=condition_of(alarms, slots, tests, state.timeline.at),
+            connected=state.connected,
+            present=dict(state.present),
+            ours=ours,
+            theirs=theirs,
+            slots=slots,
+            next_slot=self._watch.next_slot(),
+            tests=tests,
+            alerts=alert_views(state.alerts, state.timeline.armed),
+            drafts=drafts,
+            alarms=alarms,
+            undelivered=undelivered,
+            notifications_pending=len(state.notices.pending),
+            notifications_given_up=state.notices.given_up,
+        )
+
+    # --- what subclasses say --------------------------------------------------------------------------------------
+
+    def _places_tests(self) -> bool:
+        return False
+
+    def _resend_due_age(self) -> Millis | None:
+        return None
+
+    def _take_messages(self, turn: Turn, payload: MessagePayload) -> None:
+        raise NotImplementedError
+
+    def _take_claim(self, turn: Turn, sender: Identifier, claim: Claim) -> None:
+        raise NotImplementedError
+
+    def _foreign_terms(self, turn: Turn, sender: Identifier, *, first: bool, receipt: bool) -> None:
+        """A validly signed frame of another epoch or policy came (SPEC E3)."""
+
+    def _take_effect(self, turn: Turn, reference: Reference, body: AnyBody, *, received: bool) -> None:
+        """Let a message that joined a stream change what is open; `received`: where it is to be answered."""
+        match body:
+            case Heartbeat():
+                self._watch.called(turn, reference, body, received=received)
+            case HeartbeatAnswer():
+                self._watch.answered(turn, body)
+            case Alert():
+                self._alerts.opened(turn, reference, body, received=received)
+            case Acknowledgement():
+                self._alerts.acknowledged(turn, body)
+            case Refusal():
+                self._alerts.refused(turn, body)
+
+    def _receipted(self, turn: Turn, sender: Identifier, seqs: range) -> None:
+        """The other party's machine has these messages of `sender` on disk."""
+        for seq in seqs:
+            reference = Reference(sender, self._terms.epoch, seq)
+            self._watch.receipted(turn, reference)
+            self._alerts.receipted(turn, reference)
+
+    # --- the service's own life -----------------------------------------------------------------------------------
+
+    def _adopt(self, terms: Terms) -> None:
+        self.state.terms = terms
+        self._terms = terms
+        self._policy_digest = policy_digest(terms)
+        self._watch = Watch(self.state.watch, terms.policy, self._timeline, self._alarms)
+        self._alerts = Alerts(self.state.alerts, terms.policy, self._timeline, self._alarms)
+
+    def _epoch_opened(self, turn: Turn, event: EpochOpened) -> None:
+        terms, before = event.terms, self.state.terms
+        if terms.link != self.state.link:
+            raise LocalProtocolError("wrong_link", f"these are the terms of {terms.link}, not of {self.state.link}")
+        if before is not None and terms.epoch <= before.epoch:
+            raise LocalProtocolError(
+                "wrong_epoch", f"epoch {before.epoch} is open; the next has a higher number than {terms.epoch}"
+            )
+        self._adopt(terms)
+        if before is not None:
+            self._alerts.epoch_over(turn)
+            self._watch.epoch_over(turn)
+            self._alarms.clear_all(
+                turn, AlarmCode.EQUIVOCATION, AlarmCode.FORK, AlarmCode.JOURNAL_BEHIND, AlarmCode.POLICY_MISMATCH
+            )
+        self._open_streams(turn, before)
+
+    def _open_streams(self, turn: Turn, before: Terms | None) -> None:
+        raise NotImplementedError
+
+    def _keys_enrolled(self, _turn: Turn, event: KeysEnrolled) -> None:
+        self.state.keys = event.keys
+
+    def _started(self, turn: Turn, event: Started) -> None:
+        since = self.state.timeline.at
+        if turn.at < since:
+            self._step_noted(turn, turn.at - since)
+            self._watch.rewind(turn)
+        self._watch.plan(event.slots, event.slots_until, event.tzdata, after=turn.at)
+        if since:
+            self._was_blind(turn, since)
+        self.state.connected = False
+        self.state.present = {}
+        self._timeline.arm(turn, "broker/unreachable", BROKER_GRACE_MS)
+        self._notices.repeat(turn)
+
+    def _alarm_acknowledged(self, turn: Turn, event: AlarmAcknowledged) -> None:
+        alarm = self._alarms.find(event.code, event.subject)
+        self._alarms.acknowledge(turn, alarm, event.officer)
+        self._done(event, f"{event.code}/{event.subject}")
+
+    def _done(self, event: Request, reference: str) -> None:
+        """Remember what a request led to, so that repeating it changes nothing."""
+        requests = self.state.requests
+        requests[event.request] = reference
+        if len(requests) > REQUESTS_KEPT:
+            del requests[next(iter(requests))]
+
+    def _stopped(self, turn: Turn, event: Stopped) -> None:
+        pass
+
+    def _resumed(self, turn: Turn, event: Resumed) -> None:
+        self._was_blind(turn, min(parsed(event.since), turn.at))
+
+    def _was_blind(self, turn: Turn, since: Millis, *, age_too: bool = True) -> None:
+        """Account for an absence: one record of all that fell due in it, and time to settle (SPEC W5)."""
+        unknown = [f"slot {instant}" for instant in self._watch.blind(since, turn.at)]
+        if age_too:
+            overdue = self._timeline.postpone(turn, SETTLE_MS)
+            unknown += [key for key in overdue if not key.startswith(("quiet/", "broker/"))]
+        if unknown:
+            interval = f"{written(since)}..{turn.utc}"
+            self._alarms.raise_passing(
+                turn, AlarmCode.WATCH_BLIND, interval, written(since), f"unknown: {', '.join(unknown)}"
+            )
+
+    def _slots_planned(self, turn: Turn, event: SlotsPlanned) -> None:
+        since = self.state.watch.slots_until
+        self._watch.plan(event.slots, event.slots_until, event.tzdata, after=since)
+        if since <= turn.at:
+            self._was_blind(turn, since, age_too=False)
+
+    def _clock_stepped(self, turn: Turn, event: ClockStepped) -> None:
+        self._step_noted(turn, event.step_ms)
+        if event.step_ms > 0:
+            self._was_blind(turn, turn.at - event.step_ms, age_too=False)
+        else:
+            self._watch.rewind(turn)
+
+    def _step_noted(self, turn: Turn, step_ms: Millis) -> None:
+        self._alarms.raise_passing(
+            turn, AlarmCode.CLOCK_STEP, turn.utc, detail=f"the wall clock moved by {step_ms / SECOND:+.3f} s"
+        )
+
+    def _deadline_reached(self, turn: Turn, event: DeadlineReached) -> None:
+        pass
+
+    def _fall_due(self, turn: Turn) -> None:
+        self._watch.judge_slots(turn)
+        for key, raised_at in self._timeline.fallen_due(turn.age):
+            kind, _, subject = key.partition("/")
+            if kind in {"receipt", "answer"}:
+                self._watch.overdue(turn, kind, subject, raised_at)
+            elif kind == "acknowledgement":
+                self._alerts.overdue(turn, subject, raised_at)
+            elif kind == "quiet":
+                code, _, subject = subject.partition("/")
+                self._alarms.clear(turn, AlarmCode(code), subject)
+            else:
+                self._alarms.raise_alarm(
+                    turn, AlarmCode.BROKER_UNREACHABLE, "broker", raised_at, "no connection to the broker"
+                )
+
+    def _space_low(self, turn: Turn, event: SpaceLow) -> None:
+        detail = f"{event.free_bytes // 2**20} MiB are left for the journal: new alerts are refused"
+        self._alarms.raise_alarm(turn, AlarmCode.SPACE_LOW, "journal", detail=detail)
+
+    def _space_ok(self, turn: Turn, _event: SpaceOk) -> None:
+        self._alarms.clear(turn, AlarmCode.SPACE_LOW, "journal")
+
+    def _notification_done(self, _turn: Turn, event: NotificationDone) -> None:
+        self._notices.done(event.id)
+
+    # --- the broker and the peer ----------------------------------------------------------------------------------
+
+    def _transport_connected(self, turn: Turn, _event: TransportConnected) -> None:
+        self.state.connected = True
+        self._timeline.disarm("broker/unreachable")
+        self._alarms.clear(turn, AlarmCode.BROKER_UNREACHABLE, "broker")
+
+    def _transport_lost(self, turn: Turn, _event: TransportLost) -> None:
+        self.state.connected = False
+        if not self._timeline.runs("broker/unreachable"):
+            self._timeline.arm(turn, "broker/unreachable", BROKER_GRACE_MS)
+
+    def _identity_taken_over(self, turn: Turn, event: IdentityTakenOver) -> None:
+        detail = f"{event.times} connections with the certificate of {self.state.side} were taken over"
+        self._alarms.raise_alarm(turn, AlarmCode.IDENTITY_IN_USE, self.state.side, detail=detail)
+        self._timeline.arm(turn, f"quiet/{AlarmCode.IDENTITY_IN_USE}/{self.state.side}", QUIET_MS)
+
+    def _peer_presence_changed(self, turn: Turn, event: PeerPresenceChanged) -> None:
+        self.state.present[event.party] = event.present
+        if event.present:
+            self._alarms.clear(turn, AlarmCode.PEER_DISCONNECTED, event.party)
+        else:
+            self._alarms.raise_alarm(
+                turn, AlarmCode.PEER_DISCONNECTED, event.party, detail=f"the broker says that {event.party} is gone"
+            )
+
+    def _frames_suppressed(self, turn: Turn, event: FramesSuppressed) -> None:
+        self._bad_frames(turn, "any", f"{event.count} more frames refused: {event.reason}")
+
+    def _frame_received(self, turn: Turn, event: FrameReceived) -> None:
+        if event.verdict != VERIFIED:
+            self._reject(turn, event, RemoteProtocolError(event.verdict))
+            return
+        try:
+            payload = envelope.parse(event.frame).payload
+            if event.channel == "receipt":
+                receipt = read_receipt_payload(payload)
+                self._check_address(turn, event, receipt)
+                self._take_claim(turn, receipt.sender, Claim(receipt.upto, receipt.head, receipt.at))
+            else:
+                run = read_message_payload(payload)
+                self._check_address(turn, event, run)
+                self._take_messages(turn, run)
+        except RemoteProtocolError as refusal:
+            self._reject(turn, event, refusal)
+
+    def _reject(self, turn: Turn, event: FrameReceived, refusal: RemoteProtocolError) -> None:
+        turn.emit(RejectFrame(reason=refusal.reason, detail=refusal.detail))
+        if refusal.reason not in _HARMLESS:
+            self._bad_frames(turn, event.sender, f"a frame of {event.sender} was refused: {refusal}")
+
+    def _bad_frames(self, turn: Turn, subject: str, detail: str) -> None:
+        self._alarms.raise_alarm(turn, AlarmCode.BAD_FRAMES, subject, detail=detail)
+        self._timeline.arm(turn, f"quiet/{AlarmCode.BAD_FRAMES}/{subject}", QUIET_MS)
+
+    def _check_address(self, turn: Turn, event: FrameReceived, payload: MessagePayload | ReceiptPayload) -> None:
+        """Check that a verified payload is of this link, epoch, sender, recipient and policy (SPEC F3)."""
+        terms = self._terms
+        if payload.link != terms.link:
+            raise RemoteProtocolError(FrameRefusal.WRONG_LINK, payload.link)
+        if payload.sender != event.sender or payload.sender not in self._senders():
+            raise RemoteProtocolError(FrameRefusal.WRONG_SENDER, payload.sender)
+        if payload.recipient != self._other(payload.sender):
+            raise RemoteProtocolError(FrameRefusal.WRONG_RECIPIENT, payload.recipient)
+        if payload.epoch == terms.epoch and payload.policy == self._policy_digest:
+            self._alarms.clear(turn, AlarmCode.POLICY_MISMATCH, payload.sender)
+            return
+        detail = f"{payload.sender} speaks epoch {payload.epoch}, policy {payload.policy[:16]}; "
+        detail += f"here it is epoch {terms.epoch}, policy {self._policy_digest[:16]}"
+        first = not self._alarms.active(AlarmCode.POLICY_MISMATCH, payload.sender)
+        self._alarms.raise_alarm(turn, AlarmCode.POLICY_MISMATCH, payload.sender, detail=detail)
+        self._foreign_terms(turn, payload.sender, first=first, receipt=isinstance(payload, ReceiptPayload))
+        wrong = FrameRefusal.WRONG_EPOCH if payload.epoch != terms.epoch else FrameRefusal.WRONG_POLICY
+        raise RemoteProtocolError(wrong, detail)
+
+    def _senders(self) -> tuple[Identifier, ...]:
+        """Return the parties whom this core listens to."""
+        raise NotImplementedError
+
+    def _other(self, party: Identifier) -> Identifier:
+        return self._terms.answering if party == self._terms.caller else self._terms.caller
+
+    def _skew(self, turn: Turn, party: Identifier, way: Literal["ahead", "behind"], by_ms: Millis) -> None:
+        """Raise or clear `clock_skew`: only what cannot be delay proves it (SPEC M8)."""
+        if by_ms > self._terms.policy.skew_limit_s * SECOND:
+            detail = f"the clock of {party} is {way} by at least {by_ms // SECOND} s"
+            self._alarms.raise_alarm(turn, AlarmCode.CLOCK_SKEW, f"{party}/{way}", detail=detail)
+        else:
+            self._alarms.clear(turn, AlarmCode.CLOCK_SKEW, f"{party}/{way}")

@@ -1,0 +1,313 @@
+"""The watch: slots and line tests -> alarms (SPEC W1, W2, W5).
+
+A **slot** is an instant at which the calling side tests the line. It is *met* if the test is there by slot + grace,
+else *missed*; one that still comes makes it *late*. What fell due while the watch was blind is *unknown*.
+
+A **test** is one heartbeat, seen from its call to its answer. The calling side waits for the receipt, then for the
+answer; the answering side waits, from the reception on, for its own duty officer.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from itertools import islice
+
+from msgspec import UNSET, Struct
+
+from protocol.alarm_book import AlarmBook
+from protocol.alarms import AlarmCode
+from protocol.instants import Millis, parsed, written
+from protocol.messages import Heartbeat, HeartbeatAnswer, Reference, Utc
+from protocol.policy import Policy
+from protocol.timeline import SECOND, Timeline, Turn
+
+SETTLE_MS: Millis = 60 * SECOND
+"""After an absence, what waits at the broker gets this long to arrive before a deadline that fell into it is judged."""
+FINISHED_KEPT = 64
+"""Finished slots and tests kept for `status` and for late answers: a month of two slots a day."""
+
+
+class SlotState(StrEnum):
+    """What is known of a slot."""
+
+    AWAITED = "awaited"
+    MET = "met"
+    MISSED = "missed"
+    LATE = "late"
+    UNKNOWN = "unknown"
+
+
+SLOT: dict[tuple[SlotState, str], SlotState] = {
+    (SlotState.AWAITED, "called"): SlotState.MET,
+    (SlotState.AWAITED, "grace_over"): SlotState.MISSED,
+    (SlotState.AWAITED, "blind"): SlotState.UNKNOWN,
+    (SlotState.MISSED, "called"): SlotState.LATE,
+    (SlotState.UNKNOWN, "called"): SlotState.LATE,
+    (SlotState.MISSED, "rewound"): SlotState.AWAITED,
+    (SlotState.UNKNOWN, "rewound"): SlotState.AWAITED,
+}
+"""A slot's life (SPEC W1). What is not in the table changes nothing."""
+
+
+class TestState(StrEnum):
+    """What is known of a line test."""
+
+    __test__ = False  # not a test of ours
+
+    PLACED = "placed"
+    UNRECEIPTED = "unreceipted"
+    RECEIVED = "received"
+    UNANSWERED = "unanswered"
+    ANSWERED = "answered"
+    ANSWERED_LATE = "answered_late"
+    SUPERSEDED = "superseded"
+
+
+TEST: dict[tuple[TestState, str], TestState] = {
+    (TestState.PLACED, "receipted"): TestState.RECEIVED,
+    (TestState.PLACED, "overdue"): TestState.UNRECEIPTED,
+    (TestState.PLACED, "answered"): TestState.ANSWERED,
+    (TestState.UNRECEIPTED, "receipted"): TestState.RECEIVED,
+    (TestState.UNRECEIPTED, "answered"): TestState.ANSWERED,
+    (TestState.RECEIVED, "answered"): TestState.ANSWERED,
+    (TestState.RECEIVED, "overdue"): TestState.UNANSWERED,
+    (TestState.RECEIVED, "superseded"): TestState.SUPERSEDED,
+    (TestState.UNANSWERED, "answered"): TestState.ANSWERED_LATE,
+}
+"""A line test's life (SPEC W2)."""
+
+
+class Slot(Struct):
+    """One slot. `due_at` is when its call is missed."""
+
+    due_at: Millis
+    state: SlotState = SlotState.AWAITED
+    # the test that satisfied it
+    test: str = ""
+    # the caller has tried, or can no longer try, to place its test
+    tried: bool = False
+
+
+class Test(Struct):
+    """One line test."""
+
+    __test__ = False
+
+    heartbeat: Heartbeat
+    at: Utc
+    state: TestState
+    answer: HeartbeatAnswer | None = None
+    answered_at: Utc | None = None
+
+
+class WatchState(Struct):
+    """What a checkpoint keeps of the watch."""
+
+    slots: dict[Utc, Slot] = {}
+    slots_until: Millis = 0
+    tzdata: str = ""
+    # by reference, oldest first
+    tests: dict[str, Test] = {}
+
+
+class Watch:
+    """Slots and tests of one link, as one observer of it sees them."""
+
+    def __init__(self, state: WatchState, policy: Policy, timeline: Timeline, alarms: AlarmBook) -> None:
+        self.state = state
+        self._policy = policy
+        self._timeline = timeline
+        self._alarms = alarms
+
+    # --- slots ----------------------------------------------------------------------------------------------------
+
+    def plan(self, slots: tuple[Utc, ...], until: Utc, tzdata: str, after: Millis) -> None:
+        """Take newly computed slots. What was planned after `after` and is not among them was never due."""
+        known = self.state.slots
+        for slot in [slot for slot in known if parsed(slot) > after and known[slot].state is SlotState.AWAITED]:
+            del known[slot]
+        for slot in slots:
+            known.setdefault(slot, Slot(parsed(slot) + self._grace_ms))
+        self.state.slots = dict(sorted(known.items()))
+        self.state.slots_until = parsed(until)
+        self.state.tzdata = tzdata
+
+    def rewind(self, turn: Turn) -> None:
+        """The wall clock went back: what it had passed lies ahead again, and must be planned and judged again."""
+        for instant, slot in self.state.slots.items():
+            if parsed(instant) > turn.at and self._step(slot, "rewound"):
+                slot.due_at, slot.tried = parsed(instant) + self._grace_ms, False
+                self._alarms.clear(turn, AlarmCode.HEARTBEAT_MISSED, instant)
+        self.state.slots_until = min(self.state.slots_until, turn.at)
+
+    def blind(self, since: Millis, until: Millis) -> list[str]:
+        """Judge the slots that fell due while nobody watched: unknown. Return them (SPEC W5).
+
+        A slot that began in the dark and is still in its grace gets time for what waits at the broker.
+        """
+        unknown = []
+        for instant, slot in self.state.slots.items():
+            if slot.state is not SlotState.AWAITED or parsed(instant) > until:
+                continue
+            if since < slot.due_at <= until:
+                self._step(slot, "blind")
+                unknown.append(instant)
+            else:
+                slot.due_at = max(slot.due_at, until + SETTLE_MS)
+        return unknown
+
+    def judge_slots(self, turn: Turn) -> None:
+        """Raise the alarm of every slot whose grace is over (SPEC W1)."""
+        for instant, slot in self.state.slots.items():
+            if parsed(instant) > turn.at:
+                break
+            if slot.state is SlotState.AWAITED and slot.due_at <= turn.at:
+                self._step(slot, "grace_over")
+                deadline = written(parsed(instant) + self._grace_ms)
+                self._alarms.raise_alarm(
+                    turn, AlarmCode.HEARTBEAT_MISSED, instant, deadline, f"no line test for the slot of {instant}"
+                )
+
+    def open_slot(self, at: Millis) -> Utc | None:
+        """Return the slot whose test may be placed at `at`: between slot and slot + grace, later never (SPEC W1)."""
+        for instant, slot in self.state.slots.items():
+            begins = parsed(instant)
+            if begins <= at < begins + self._grace_ms and slot.state is SlotState.AWAITED:
+                return instant
+        return None
+
+    def placing_is_over(self, at: Millis) -> None:
+        """What could be placed by now has been tried: no slot up to `at` needs the caller's deadline again."""
+        for instant, slot in self.state.slots.items():
+            if parsed(instant) > at:
+                break
+            slot.tried = True
+
+    def next_slot(self) -> Utc | None:
+        """Return the first slot that is awaited."""
+        return next((at for at, slot in self.state.slots.items() if slot.state is SlotState.AWAITED), None)
+
+    def next_instant(self, *, placing: bool) -> Millis | None:
+        """Return when the wall clock next matters: a slot to place a test in, or the end of a grace."""
+        instants = (
+            parsed(instant) if placing and not slot.tried else slot.due_at
+            for instant, slot in self.state.slots.items()
+            if slot.state is SlotState.AWAITED
+        )
+        # a slot in its grace may be followed by one that is to be placed sooner
+        return min(islice(instants, 2), default=None)
+
+    # --- tests ----------------------------------------------------------------------------------------------------
+
+    def called(self, turn: Turn, reference: Reference, heartbeat: Heartbeat, *, received: bool) -> None:
+        """A test was placed (by us, or seen placed), or with `received` has arrived where it is to be answered."""
+        ref = str(reference)
+        self.state.tests[ref] = Test(heartbeat, turn.utc, TestState.PLACED)
+        receipt_after = self._grace_ms
+        if heartbeat.slot is not UNSET:
+            self._meet(turn, ref, heartbeat.slot)
+            receipt_after = max(0, parsed(heartbeat.slot) + self._grace_ms - turn.at)
+        if received:
+            self.receipted(turn, reference)
+        else:
+            self._timeline.arm(turn, f"receipt/{ref}", receipt_after)
+        self._forget_finished()
+
+    def _meet(self, turn: Turn, ref: str, instant: Utc) -> None:
+        slot = self.state.slots.get(instant)
+        if slot is None:
+            if parsed(instant) <= self.state.slots_until and parsed(instant) > self._first_slot():
+                self._alarms.raise_alarm(
+                    turn,
+                    AlarmCode.SCHEDULE_DISAGREEMENT,
+                    ref.partition("/")[0],
+                    detail=f"test {ref} names the slot of {instant}: none here (time zone data {self.state.tzdata})",
+                )
+            return
+        self._alarms.clear_all(turn, AlarmCode.SCHEDULE_DISAGREEMENT)
+        early = parsed(instant) - self._policy.skew_limit_s * SECOND
+        if turn.at < early or not self._step(slot, "called"):
+            return
+        slot.test = ref
+        self._alarms.clear(turn, AlarmCode.HEARTBEAT_MISSED, instant)
+
+    def _first_slot(self) -> Millis:
+        return min((parsed(slot) for slot in self.state.slots), default=self.state.slots_until)
+
+    def receipted(self, turn: Turn, reference: Reference) -> None:
+        """The answering side has the test: only the newest needs an answer from now on (SPEC W1, W2)."""
+        ref = str(reference)
+        test = self.state.tests.get(ref)
+        if test is None or not self._step_test(test, "receipted"):
+            return
+        self._timeline.disarm(f"receipt/{ref}")
+        self._alarms.clear(turn, AlarmCode.HEARTBEAT_UNRECEIPTED, ref)
+        for other_ref, other in self.state.tests.items():
+            if other is test:
+                break
+            if self._same_caller(other_ref, ref) and self._step_test(other, "superseded"):
+                self._timeline.disarm(f"answer/{other_ref}")
+        self._timeline.arm(turn, f"answer/{ref}", self._policy.answer_within_s * SECOND)
+
+    def answered(self, turn: Turn, answer: HeartbeatAnswer) -> None:
+        """A test is answered. With the wrong words it stays unanswered (SPEC B2)."""
+        ref = str(answer.of)
+        test = self.state.tests.get(ref)
+        if test is None or answer.read_back != test.heartbeat.challenge or not self._step_test(test, "answered"):
+            return
+        test.answer, test.answered_at = answer, turn.utc
+        for key in (f"receipt/{ref}", f"answer/{ref}"):
+            self._timeline.disarm(key)
+        self._alarms.clear(turn, AlarmCode.HEARTBEAT_UNRECEIPTED, ref)
+        # the line is proven again: what stood open before the newest answered test is over
+        for other_ref in self.state.tests:
+            if self._same_caller(other_ref, ref):
+                self._alarms.clear(turn, AlarmCode.HEARTBEAT_UNANSWERED, other_ref)
+            if other_ref == ref:
+                break
+
+    def epoch_over(self, turn: Turn) -> None:
+        """Tests of the old epoch are over: nobody will receipt or answer them any more (SPEC E2)."""
+        for ref in self.state.tests:
+            self._timeline.disarm(f"receipt/{ref}")
+            self._timeline.disarm(f"answer/{ref}")
+        self._alarms.clear_all(turn, AlarmCode.HEARTBEAT_UNRECEIPTED, AlarmCode.HEARTBEAT_UNANSWERED)
+
+    def overdue(self, turn: Turn, kind: str, ref: str, raised_at: Utc) -> None:
+        """The deadline of a test's receipt or answer has passed (SPEC W2)."""
+        test = self.state.tests.get(ref)
+        if test is None or not self._step_test(test, "overdue"):
+            return
+        if kind == "receipt":
+            code, detail = AlarmCode.HEARTBEAT_UNRECEIPTED, f"no receipt for line test {ref}"
+        else:
+            code, detail = AlarmCode.HEARTBEAT_UNANSWERED, f"nobody answered line test {ref}"
+        self._alarms.raise_alarm(turn, code, ref, raised_at, detail)
+
+    # --- the tables -----------------------------------------------------------------------------------------------
+
+    def _step(self, slot: Slot, happening: str) -> bool:
+        state = SLOT.get((slot.state, happening))
+        slot.state = state or slot.state
+        return state is not None
+
+    def _step_test(self, test: Test, happening: str) -> bool:
+        state = TEST.get((test.state, happening))
+        test.state = state or test.state
+        return state is not None
+
+    def _same_caller(self, ref: str, other: str) -> bool:
+        return ref.partition("/")[0] == other.partition("/")[0]
+
+    def _forget_finished(self) -> None:
+        slots, tests = self.state.slots, self.state.tests
+        finished = [at for at, slot in slots.items() if slot.state is not SlotState.AWAITED]
+        for instant in finished[:-FINISHED_KEPT]:
+            del slots[instant]
+        done = [ref for ref in tests if not any(self._timeline.runs(f"{kind}/{ref}") for kind in ("receipt", "answer"))]
+        for ref in done[:-FINISHED_KEPT]:
+            del tests[ref]
+
+    @property
+    def _grace_ms(self) -> Millis:
+        return self._policy.grace_s * SECOND
