@@ -270,14 +270,12 @@ class Inbox:
         state.hashes.pop(message.seq - HASHES_KEPT, None)
         return message
 
-    def skip_to(self, run: Sequence[Message]) -> int:
-        """Go on at a run beyond a gap that nobody will fill for the independent watch. Return how many are lost."""
+    def skip_to(self, run: Sequence[Message]) -> None:
+        """Go on at a run beyond a gap that nobody will fill for the independent watch."""
         state = self.state
-        lost = run[0].seq - state.upto - 1
         state.upto, state.head = run[0].seq - 1, run[0].prev
         state.ahead.clear()
         state.hashes.clear()
-        return lost
 
     def claim(self, at: Millis) -> Claim:
         """Return what we can claim to have of the stream (SPEC R1)."""
