@@ -1,0 +1,233 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from endpoints.journal_file import JournalFolder
+from endpoints.journal_segments import segments
+from endpoints.tail import LINES_MAX, PLACE, StandardOutput
+from tests.journal_samples import LINK, NOON, SIDE, batch
+
+DEADLINE_S = 20
+
+
+class Reader:
+    """The far end of standard output, which reads when it is told to."""
+
+    def __init__(self) -> None:
+        self._end, self.descriptor = os.pipe()
+        self._data = bytearray()
+        self._thread = threading.Thread(target=self._run)
+        self._started = False
+
+    def start(self) -> None:
+        self._started = True
+        self._thread.start()
+
+    def _run(self) -> None:
+        while data := os.read(self._end, 1 << 16):
+            self._data += data
+
+    def lines(self) -> list[bytes]:
+        """Close our end and return all lines that came."""
+        if not self._started:
+            self.start()
+        os.close(self.descriptor)
+        self._thread.join(DEADLINE_S)
+        os.close(self._end)
+        return bytes(self._data).splitlines(keepends=True)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[JournalFolder]:
+    journal = JournalFolder.open(tmp_path / "journal", LINK, SIDE)
+    yield journal
+    journal._release()
+
+
+def on_disk(journal: JournalFolder) -> list[bytes]:
+    return [
+        line for path in segments(journal.folder) for line in path.read_bytes().rstrip(b"\0").splitlines(keepends=True)
+    ]
+
+
+def test_records_are_printed_as_they_are_flushed(journal: JournalFolder) -> None:
+    reader = Reader()
+    output = StandardOutput(reader.descriptor)
+    output.follow(journal)
+    output.start()
+    reader.start()
+    for number in range(50):
+        journal.append(batch(number))
+        output.wake()
+        if number == 30:
+            journal.rotate({"long": "x" * 600_000}, "1", "Link", NOON, 1, None)
+    journal.close(NOON, 1, None)
+    assert output.close(DEADLINE_S)
+    assert reader.lines() == on_disk(journal)
+
+
+def test_the_next_start_goes_on_where_a_clean_stop_left_off(journal: JournalFolder) -> None:
+    for number in range(3):
+        journal.append(batch(number))
+        before = len(on_disk(journal)) - len(batch(number))
+        reader = Reader()
+        output = StandardOutput(reader.descriptor)
+        output.follow(journal)
+        output.start()
+        assert output.close(DEADLINE_S)
+        assert reader.lines() == on_disk(journal)[before:]
+
+
+def test_ordinary_lines_and_several_journals_share_the_output(journal: JournalFolder, tmp_path: Path) -> None:
+    other = JournalFolder.open(tmp_path / "other", "syria", SIDE)
+    reader = Reader()
+    output = StandardOutput(reader.descriptor)
+    for each in (journal, other):
+        each.append(batch(0))
+        output.follow(each)
+    output.write_line(b'{"event":"listening"}')
+    output.start()
+    assert output.close(DEADLINE_S)
+    other._release()
+    lines = reader.lines()
+    assert sorted(lines) == sorted([b'{"event":"listening"}\n', *on_disk(journal), *on_disk(other)])
+    assert [line for line in lines if b'"link":"syria"' in line] == on_disk(other)
+
+
+def test_a_reader_that_stalls_stalls_nobody_and_is_told_what_was_dropped(journal: JournalFolder) -> None:
+    reader = Reader()
+    output = StandardOutput(reader.descriptor)
+    output.follow(journal)
+    output.start()
+    # much more than a pipe takes
+    for number in range(LINES_MAX * 3):
+        output.write_line(b'{"event":"line","number":%d,"long":"%b"}' % (number, b"x" * 200))
+    journal.append(batch(0))
+    output.wake()
+    assert not output.close(0.05)
+    reader.start()
+    assert output.close(DEADLINE_S)
+    lines = [json.loads(line) for line in reader.lines()]
+    (lost,) = [line for line in lines if line["event"] == "ordinary log lines dropped"]
+    printed = [line["number"] for line in lines if line["event"] == "line"]
+    assert lost["count"] + len(printed) == LINES_MAX * 3
+    assert len([line for line in lines if "n" in line]) == len(batch(0))
+
+
+def test_a_reader_that_went_away_loses_nothing(journal: JournalFolder) -> None:
+    gone, descriptor = os.pipe()
+    os.close(gone)
+    output = StandardOutput(descriptor)
+    output.follow(journal)
+    output.start()
+    journal.append(batch(0))
+    output.wake()
+    output.write_line(b"{}")
+    output.close(DEADLINE_S)
+    os.close(descriptor)
+    reader = Reader()
+    again = StandardOutput(reader.descriptor)
+    again.follow(journal)
+    again.start()
+    assert again.close(DEADLINE_S)
+    assert reader.lines() == on_disk(journal)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        b"",
+        b"nonsense",
+        b"\0" * 40,
+        b"0000000000000001 0000000000000007 going\n",
+        b"0000000000000001 0000000000999999 going\n",
+        b"0000000000000002 0000000000000000 going\n",
+        b"9999999999999999 0000000000000000 going\n",
+    ],
+)
+def test_a_place_that_makes_no_sense_begins_earlier(journal: JournalFolder, place: bytes) -> None:
+    journal.append(batch(0))
+    (journal.folder / PLACE).write_bytes(place)
+    reader = Reader()
+    output = StandardOutput(reader.descriptor)
+    output.follow(journal)
+    output.start()
+    assert output.close(DEADLINE_S)
+    assert [line for line in reader.lines() if line != b"\n"] == on_disk(journal)
+
+
+def test_nothing_that_is_not_on_disk_is_printed(journal: JournalFolder) -> None:
+    journal.append(batch(0))
+    (path,) = segments(journal.folder)
+    printed = on_disk(journal)
+    with path.open("r+b") as file:
+        file.seek(journal.flushed[1])
+        file.write(b'{"n":4,"half"')
+    reader = Reader()
+    output = StandardOutput(reader.descriptor)
+    output.follow(journal)
+    output.start()
+    assert output.close(DEADLINE_S)
+    assert reader.lines() == printed
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from endpoints.journal_file import JournalFolder
+from endpoints.tail import StandardOutput
+from tests.journal_samples import LINK, SIDE, batch
+journal = JournalFolder.open(Path(sys.argv[1]), LINK, SIDE, segment_bytes=20_000)
+output = StandardOutput()
+output.follow(journal)
+output.start()
+number = 0
+while True:
+    number += 1
+    journal.append(batch(number))
+    output.wake()
+    if journal.rotate_due:
+        journal.rotate({"number": number}, "1", "Link", 1669716000000, 1, None)
+"""
+
+
+def test_a_kill_repeats_lines_and_loses_none(tmp_path: Path) -> None:
+    folder = tmp_path / "journal"
+    collected = bytearray()
+    for length in (1, 3_000, 100_000, 250_001):
+        process = subprocess.Popen([sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE, cwd=Path.cwd())
+        assert process.stdout is not None
+        enough = len(collected) + length
+        while len(collected) < enough:
+            collected += os.read(process.stdout.fileno(), 4_096)
+        process.send_signal(signal.SIGKILL)
+        # what it wrote before it died is still in the pipe
+        collected += process.stdout.read()
+        process.stdout.close()
+        process.wait(DEADLINE_S)
+    journal = JournalFolder.open(folder, LINK, SIDE)
+    reader = Reader()
+    output = StandardOutput(reader.descriptor)
+    output.follow(journal)
+    output.start()
+    assert output.close(DEADLINE_S)
+    journal._release()
+    lines = bytes(collected + b"".join(reader.lines())).splitlines(keepends=True)
+    written = on_disk(journal)
+    whole = set(written)
+    numbers = [json.loads(line)["n"] for line in lines if line in whole]
+    # every record is there, and none comes before the one that it follows
+    seen = 0
+    for number in numbers:
+        assert number <= seen + 1
+        seen = max(seen, number)
+    assert seen == len(written)
+    fragments = [line for line in lines if line not in whole and line != b"\n"]
+    assert len(fragments) <= 4
