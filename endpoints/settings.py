@@ -11,9 +11,9 @@ journal = "journal/eucom-ndmc"
 [broker]
 host = "localhost"
 port = 8883
-authority = "tls/ca.pem"
-certificate = "tls/eucom.pem"
-key = "tls/eucom.key"
+authority = "tls/ca.crt"
+certificate = "tls/client.crt"
+key = "tls/client.key"
 
 [notifications]
 log = true
@@ -53,6 +53,8 @@ WATCH_IDENTITY = "watch"
 """The watch's side in its journals, and its identity at the broker unless the settings name another."""
 SOCKET_PATH_MAX_BYTES = 107
 """The kernel's `sun_path` holds 108 bytes with the closing NUL."""
+CONTROL = "control.sock"
+"""The control socket's name, unless the settings say another."""
 LINKS_MAX = 64
 _SECRET_MAX_BYTES = 4_096
 
@@ -96,7 +98,7 @@ class _Endpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     links: Annotated[tuple[_Link, ...], Meta(min_length=1, max_length=LINKS_MAX)]
     broker: _Broker
     keys: FilePath = "keys"
-    control: FilePath = "control.sock"
+    control: FilePath = CONTROL
     language: Literal["en", "ru"] = "en"
     notifications: Notifications = Notifications()
     exercise_clock: FilePath | UnsetType = UNSET
@@ -112,7 +114,7 @@ class _Watch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     identity: Identifier = WATCH_IDENTITY
     links: Annotated[tuple[_Link, ...], Meta(min_length=1, max_length=LINKS_MAX)]
     broker: _Broker
-    control: FilePath = "control.sock"
+    control: FilePath = CONTROL
     language: Literal["en", "ru"] = "en"
     notifications: Notifications = Notifications()
     exercise_clock: FilePath | UnsetType = UNSET
@@ -203,8 +205,7 @@ class WatchSettings(Struct, frozen=True, kw_only=True):
 
 def load_endpoint(path: Path, environment: Mapping[str, str] = os.environ) -> EndpointSettings:
     """Return what the endpoint configuration `path`, and the link files that it names, say. Raises UserError."""
-    table = toml_files.read(path, what=ENDPOINT)
-    require_private(path, what="endpoint configuration")
+    table = read_endpoint(path)
     raw = toml_files.convert(table, _Endpoint, path=path)
     folder = path.absolute().parent
     links = _links(raw.links, folder, path)
@@ -227,12 +228,19 @@ def load_endpoint(path: Path, environment: Mapping[str, str] = os.environ) -> En
         links=links,
         broker=_broker(raw.broker, raw.side, folder, path, environment),
         keys=folder / raw.keys,
-        control=_control(folder / raw.control, path),
+        control=check_socket(folder / raw.control, at=f"{path}: control"),
         language=raw.language,
         notifications=_notifications(raw.notifications, path, environment),
         exercise_clock=_exercise(raw.exercise_clock, links, folder, path, environment),
         officers=raw.officers,
     )
+
+
+def read_endpoint(path: Path) -> dict[str, Any]:
+    """Return the table in the endpoint configuration `path`, as it stands there. Raises UserError."""
+    table = toml_files.read(path, what=ENDPOINT)
+    require_private(path, what="endpoint configuration")
+    return table
 
 
 def load_watch(path: Path, environment: Mapping[str, str] = os.environ) -> WatchSettings:
@@ -250,7 +258,7 @@ def load_watch(path: Path, environment: Mapping[str, str] = os.environ) -> Watch
         identity=raw.identity,
         links=links,
         broker=_broker(raw.broker, raw.identity, folder, path, environment),
-        control=_control(folder / raw.control, path),
+        control=check_socket(folder / raw.control, at=f"{path}: control"),
         language=raw.language,
         notifications=_notifications(raw.notifications, path, environment),
         exercise_clock=_exercise(raw.exercise_clock, links, folder, path, environment),
@@ -318,12 +326,13 @@ def _port(text: str | None) -> int | None:
     return int(text)
 
 
-def _control(socket: Path, path: Path) -> Path:
+def check_socket(socket: Path, *, at: str) -> Path:
+    """Return `socket` if the kernel can bind it. Raises UserError naming `at`, where it stands, if it is too long."""
     length = len(os.fsencode(socket))
     if length > SOCKET_PATH_MAX_BYTES:
         raise UserError(
-            f"{path}: control: a socket's path has at most {SOCKET_PATH_MAX_BYTES} bytes, this one {length}: {socket}; "
-            f'name a shorter one, such as control = "/run/deconflict/eucom.sock"'
+            f"{at}: the control socket's path has at most {SOCKET_PATH_MAX_BYTES} bytes, this one {length}: {socket}; "
+            "choose a shorter one, such as /run/deconflict/eucom.sock"
         )
     return socket
 

@@ -7,7 +7,13 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from endpoints.errors import UserError
+
 Config = Annotated[Path, Parameter(help="The endpoint's endpoint.toml (or the watch's watch.toml).", negative="")]
+LinkStatus = Annotated[
+    Literal["exercise", "actual"],
+    Parameter(name="--status", help="What the link is for: an exercise refuses actual alerts, and the reverse."),
+]
 LinkId = Annotated[str | None, Parameter(name="--link", help="Which link, where there are several.")]
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for programs.")]
 Lang = Annotated[
@@ -23,3 +29,20 @@ CredentialFile = Annotated[
         help="File (mode 0600) with the officer's credential; without it, the credential is asked for.",
     ),
 ]
+Texts = Annotated[
+    list[str] | None,
+    Parameter(negative="", allow_leading_hyphen=True, help="Text by language: ru=... en=..., once for each language."),
+]
+
+
+def texts(option: str, pairs: list[str] | None) -> dict[str, str]:
+    """Return `["ru=...", "en=..."]` of the option `--option` by language. Raises UserError."""
+    found: dict[str, str] = {}
+    for pair in pairs or ():
+        language, separator, text = pair.partition("=")
+        if not separator or not text or len(language) != 2 or not (language.isascii() and language.isalpha()):  # noqa: PLR2004 - ISO 639-1
+            raise UserError(f"--{option}: a text is written with its language, such as en=...: {pair[:60]!r}")
+        if language in found:
+            raise UserError(f"--{option}: two texts in the language {language}")
+        found[language] = text
+    return found

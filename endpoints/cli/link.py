@@ -1,0 +1,135 @@
+"""`deconflict link` and `deconflict epoch`: the public link file, and its fingerprint for reading aloud."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from cyclopts import Parameter
+
+from endpoints import real_line
+from endpoints.cli import options
+from endpoints.cli.output import console, print_json, say
+from endpoints.cli.values import identifier
+from endpoints.errors import UserError
+
+if TYPE_CHECKING:
+    from endpoints.link_file import LinkFile
+
+File = Annotated[Path, Parameter(help="The link file.", negative="")]
+CallerFile = Annotated[Path, Parameter(help="What `deconflict enrol` printed at the side that calls.")]
+AnsweringFile = Annotated[Path, Parameter(help="What it printed at the side that answers.")]
+NewLinkId = Annotated[str, Parameter(name="--link", help="The link's id.")]
+
+
+def link_make(
+    file: File,
+    caller_file: CallerFile,
+    answering_file: AnsweringFile,
+    /,
+    *,
+    link: NewLinkId = real_line.LINK,
+    status: options.LinkStatus = "actual",
+    as_json: options.AsJson = False,
+) -> None:
+    """Join two sides' files into the public link file: the caller's first, then the answering side's.
+
+    The schedule and the policy are the real line's; people change the file before they agree on it.
+    """
+    from endpoints import link_file, side_file
+    from endpoints.link_file import LinkFile
+
+    identifier(link, option="link")
+    if file.exists():
+        raise UserError(f"{file}: is there already; a link file that people have agreed on is not overwritten")
+    caller, calling_party = side_file.load(caller_file)
+    answering, answering_party = side_file.load(answering_file)
+    if caller == answering:
+        raise UserError(f"{answering_file}: the same side as {caller_file} ({caller}); a link has two")
+    terms = real_line.terms(link, caller, answering, status)
+    policy = msgspec.structs.replace(terms.policy, zone=calling_party.zone)
+    content = LinkFile(
+        terms=msgspec.structs.replace(terms, policy=policy),
+        parties={caller: calling_party, answering: answering_party},
+    )
+    link_file.check(content)
+    link_file.save(content, file)
+    say(f"{file}: made. Both sides hold the same file, and compare its fingerprint by voice before they use it.")
+    _print_fingerprint(content, as_json=as_json)
+
+
+def link_show(file: File, /, *, lang: options.Lang = None, as_json: options.AsJson = False) -> None:
+    """Show what a link file says."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from endpoints import durations, link_file
+    from endpoints.i18n import translator
+
+    content = link_file.load(file)
+    terms, policy = content.terms, content.terms.policy
+    if as_json:
+        parties = msgspec.to_builtins(content.parties)
+        print_json({**msgspec.to_builtins(terms), "parties": parties, "digest": content.digest})
+        return
+    t = translator(lang)
+    table = Table(show_header=False, box=None, pad_edge=False)
+    rows: list[tuple[str, Any]] = [
+        (t("link"), f"{terms.link}, {t('epoch {epoch}', epoch=terms.epoch)}, {t.term('status', policy.status)}"),
+    ]
+    for label, side in ((t("calls"), terms.caller), (t("answers"), terms.answering)):
+        party = content.parties[side]
+        keys = ", ".join(key.id for key in party.keys) or t("no key")
+        rows.append((label, f"{side}: {_in(party.name, t.language)}, {party.site} ({party.zone}); {keys}"))
+    rows += [
+        (t("line tests"), f"{'; '.join(policy.slots)} ({policy.zone})"),
+        (t("grace"), durations.write_s(policy.grace_s)),
+        (t("answer within"), durations.write_s(policy.answer_within_s)),
+        (t("scope"), ", ".join(t.term("category", each) for each in policy.categories)),
+        (t("four eyes"), ", ".join(t.term("precedence", each) for each in policy.four_eyes) or "-"),
+        (t("other channels"), "; ".join(f"{each.id}: {_in(each.name, t.language)}" for each in policy.channels) or "-"),
+    ]
+    for label, value in rows:
+        table.add_row(Text(label, style="bold"), Text(value))
+    console().print(table)
+
+
+def link_fingerprint(file: File, /, *, as_json: options.AsJson = False) -> None:
+    """A link file's fingerprint as words to read aloud to the other side: equal words, equal files."""
+    from endpoints import link_file
+
+    _print_fingerprint(link_file.load(file), as_json=as_json)
+
+
+def epoch(file: File, /, *, as_json: options.AsJson = False) -> None:
+    """Open the next epoch in a link file, once people on both sides have agreed.
+
+    It ends a stopped direction, a lost journal, an old policy. Both sides do it, compare the fingerprint by voice, and
+    start their endpoints again. Messages of the old epoch that have no receipt become visible as undelivered.
+    """
+    from endpoints import link_file
+
+    content = link_file.load(file)
+    terms = msgspec.structs.replace(content.terms, epoch=content.terms.epoch + 1)
+    content = msgspec.structs.replace(content, terms=terms)
+    link_file.save(content, file)
+    say(f"{file}: epoch {terms.epoch}. The other side does the same; then compare the fingerprint by voice:")
+    _print_fingerprint(content, as_json=as_json)
+
+
+def _print_fingerprint(content: LinkFile, *, as_json: bool) -> None:
+    from protocol.words import fingerprint_words
+
+    terms, digest = content.terms, content.digest
+    words = {language: fingerprint_words(digest, language) for language in ("en", "ru")}
+    if as_json:
+        print_json({"link": terms.link, "epoch": terms.epoch, "digest": digest, "words": words})
+        return
+    print(f"link {terms.link}, epoch {terms.epoch}: {digest}")
+    for language, spoken in words.items():
+        print(f"{language}: {' '.join(spoken)}")
+
+
+def _in(names: dict[str, str], language: str) -> str:
+    return names.get(language) or next(iter(names.values()))

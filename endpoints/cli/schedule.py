@@ -1,0 +1,76 @@
+"""`deconflict schedule`: the next line tests, in UTC and on both sites' wall clocks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from endpoints.cli import options
+from endpoints.cli.output import console, print_json
+from endpoints.errors import UserError
+
+if TYPE_CHECKING:
+    from endpoints.link_file import LinkFile
+
+_COUNT_MAX = 1_000
+_DAY_MS = 86_400_000
+_HORIZON_DAYS = 3_660
+"""Ten years: whatever does not come until then is not shown."""
+
+
+def schedule(
+    config: options.Config,
+    /,
+    *,
+    count: Annotated[int, Parameter(name=("--count", "-n"), help="How many.")] = 6,
+    link: options.LinkId = None,
+    lang: options.Lang = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """The next line tests: UTC and both sites' local time."""
+    from endpoints import settings, slots
+    from endpoints.clock import clock
+    from endpoints.i18n import translator
+    from protocol.instants import parsed
+
+    if not 1 <= count <= _COUNT_MAX:
+        raise UserError(f"--count: from 1 to {_COUNT_MAX}, not {count}")
+    found = settings.load(config)
+    content = found.link(link).content
+    terms = content.terms
+    at, _ = clock(found.exercise_clock).now()
+    coming = _coming(content, at, count)
+    sites = [(side, content.parties[side]) for side in (terms.caller, terms.answering)]
+    if as_json:
+        rows = [
+            {"slot": slot}
+            | {side: slots.local(parsed(slot), party.zone).isoformat(timespec="seconds") for side, party in sites}
+            for slot in coming
+        ]
+        print_json({"link": terms.link, "tzdata": slots.tzdata_version(), "slots": rows})
+        return
+    t = translator(lang)
+
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("UTC", *(f"{side}, {party.site}" for side, party in sites)):
+        table.add_column(Text(title))
+    for slot in coming:
+        instant = parsed(slot)
+        table.add_row(*(Text(t.instant(instant, zone)) for zone in ("UTC", *(party.zone for _, party in sites))))
+    console().print(table)
+
+
+def _coming(content: LinkFile, at: int, count: int) -> tuple[str, ...]:
+    from endpoints import slots
+
+    policy = content.terms.policy
+    days = 14
+    while True:
+        coming = slots.plan(policy.slots, policy.zone, at, at + days * _DAY_MS)
+        if len(coming) >= count or days >= _HORIZON_DAYS:
+            return coming[:count]
+        days *= 4

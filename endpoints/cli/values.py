@@ -1,0 +1,18 @@
+"""Values of arguments that cyclopts cannot check: one line that says what would be right."""
+
+from __future__ import annotations
+
+import msgspec
+
+from endpoints.errors import UserError
+from protocol.messages import Identifier
+
+
+def identifier(value: str, *, option: str) -> str:
+    """Return `value` if it can name a link, a party, an officer. Raises UserError naming the option."""
+    try:
+        return msgspec.convert(value, Identifier)
+    except msgspec.ValidationError:
+        raise UserError(
+            f"--{option}: an id has at most 32 lower-case letters, digits and hyphens: {value[:60]!r}"
+        ) from None
