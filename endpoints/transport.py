@@ -7,17 +7,17 @@ remembers nothing over a lost connection: what was on its way is resent by the c
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
-from msgspec import Struct
 from paho.mqtt.client import MQTTMessage
 
 from endpoints.broker_tls import client_context
 from endpoints.mqtt_connection import IN_FLIGHT_MAX, RECEIVE_MAX, Closed, Connection, Opened, Will
+from endpoints.presence import Presence
 from endpoints.settings import BrokerSettings
 from endpoints.takeovers import Takeovers
+from endpoints.timing import Timing
 from endpoints.topics import GONE, PRESENT, Channel, Topic
 from endpoints.transport_events import (
     Accepted,
@@ -25,7 +25,6 @@ from endpoints.transport_events import (
     Connected,
     Delivery,
     Lost,
-    PresenceChanged,
     Refused,
     TakenOver,
     TransportEvent,
@@ -38,21 +37,6 @@ QUOTA_EXCEEDED = 0x97
 _FAILURE = 0x80
 _HEADER_MAX_BYTES = 10
 """Of a PUBLISH: fixed header 5, length of the topic 2, packet id 2, length of no properties 1."""
-_SILENT_AFTER_BEATS = 2.5
-"""A present peer repeats itself every beat; two lost ones are not yet silence."""
-
-
-class Timing(Struct, frozen=True, kw_only=True):
-    """Real-time intervals of the transport, in seconds; only tests need others."""
-
-    keepalive_s: int = 10
-    back_off_min_s: float = 1.0
-    back_off_max_s: float = 30.0
-    # a connection that lived so long resets the back-off
-    stable_s: float = 30.0
-    presence_s: float = 30.0
-    # the broker says "gone" for us when we have not come back for so long
-    gone_after_s: int = 10
 
 
 class Transport:
@@ -93,8 +77,7 @@ class Transport:
         # deliveries in order of arrival: their link, and whether the service is done with them
         self._owed: OrderedDict[int, tuple[str, bool]] = OrderedDict()
         self._early: list[MQTTMessage] = []
-        self._heard_at: dict[str, float] = {}
-        self._present: dict[str, bool] = {}
+        self._presence = Presence(self._peers.items(), self._timing.presence_s, on_event)
         self._beat: asyncio.TimerHandle | None = None
         self._takeovers = Takeovers()
         self._trouble: str | None = "not connected yet"
@@ -128,7 +111,7 @@ class Transport:
             if taken_over is not None:
                 self._on_event(TakenOver(taken_over))
             failures = 0 if lived_s >= self._timing.stable_s else failures
-            await asyncio.sleep(self._back_off_s(failures))
+            await asyncio.sleep(self._timing.pause_s(failures))
             failures += 1
 
     def publish(self, topic: Topic, payload: bytes, token: object) -> bool:
@@ -215,7 +198,7 @@ class Transport:
         self._up = True
         self._opened_at = now_s
         self._packet_max_bytes = opened.packet_max_bytes
-        self._heard_at = dict.fromkeys(self._peers, now_s)
+        self._presence.listen(now_s)
         self._trouble = None
         self._on_event(Connected(session_present=opened.session_present, packet_max_bytes=opened.packet_max_bytes))
         taken_over = self._takeovers.opened(now_s, session_present=opened.session_present)
@@ -225,11 +208,6 @@ class Transport:
         early, self._early = self._early, []
         for message in early:
             self._message(message)
-
-    def _back_off_s(self, failures: int) -> float:
-        longest_s = min(self._timing.back_off_min_s * 2.0 ** min(failures, 16), self._timing.back_off_max_s)
-        # jitter: two who lost the same broker do not come back in step
-        return longest_s * secrets.SystemRandom().uniform(0.5, 1.0)
 
     # --- frames ---------------------------------------------------------------------------------------------------
 
@@ -251,7 +229,9 @@ class Transport:
         ours = topic is not None and self._peers.get(topic.link) == topic.sender and topic.link not in self._left
         if topic is not None and topic.channel == "presence":
             if ours:
-                self._hear(topic.link, present=message.payload == PRESENT)
+                now_s = asyncio.get_running_loop().time()
+                if self._presence.hear(topic.link, topic.sender, bytes(message.payload), now_s):
+                    self._say(topic.link, PRESENT)
         elif topic is not None and ours and message.qos:
             self._owed[message.mid] = (topic.link, False)
             self._check_receive_max(len(self._owed))
@@ -289,11 +269,10 @@ class Transport:
         if connection is None:
             return
         try:
-            for link, heard_at in self._heard_at.items():
+            for link in self._peers:
                 if link not in self._left:
                     self._say(link, PRESENT)
-                    if loop.time() - heard_at > _SILENT_AFTER_BEATS * self._timing.presence_s:
-                        self._presence(link, present=False)
+            self._presence.check(loop.time())
         except Exception as error:  # noqa: BLE001 - comes out of run()
             connection.fail(error)
         self._beat = loop.call_later(self._timing.presence_s, self._keep_present)
@@ -301,12 +280,3 @@ class Transport:
     def _say(self, link: str, word: bytes) -> None:
         if self._connection is not None:
             self._connection.say(str(Topic(link, self._identity, "presence")), word)
-
-    def _hear(self, link: str, *, present: bool) -> None:
-        self._heard_at[link] = asyncio.get_running_loop().time()
-        self._presence(link, present=present)
-
-    def _presence(self, link: str, *, present: bool) -> None:
-        if self._present.get(link) is not present:
-            self._present[link] = present
-            self._on_event(PresenceChanged(link, self._peers[link], present))

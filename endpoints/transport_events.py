@@ -13,10 +13,10 @@ from endpoints.topics import Topic
 class Connected(Struct, frozen=True, kw_only=True):
     """The broker has accepted the session and every subscription."""
 
-    # it knew us: what it held for us follows
-    session_present: bool
-    # CONNACK's Maximum Packet Size, if it has one
-    packet_max_bytes: int | None
+    # it knew us: what it held for us follows (None: aiomqtt does not say)
+    session_present: bool | None = None
+    # CONNACK's Maximum Packet Size, if it has one and we are told
+    packet_max_bytes: int | None = None
 
 
 class Lost(Struct, frozen=True):

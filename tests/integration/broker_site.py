@@ -2,7 +2,6 @@
 
 import socket
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 from broker import configuration
