@@ -29,7 +29,6 @@ SUITE_ALGORITHMS: dict[str, tuple[str, ...]] = {
     "ed25519+ml-dsa-65": ("ed25519", "ml-dsa-65"),
 }
 """The algorithms of each suite: a good signature of every one of them is required (SPEC F1)."""
-SIGNATURE_BYTES = {"ed25519": 64, "ml-dsa-65": 3309}
 
 Channel = Literal["message", "receipt"]
 PAYLOAD_TYPES: dict[str, str] = {"message": MESSAGE_TYPE, "receipt": RECEIPT_TYPE}
@@ -98,16 +97,6 @@ def parse(frame: bytes) -> Envelope:
         )
     except ValueError as error:
         raise RemoteProtocolError(FrameRefusal.MALFORMED_ENVELOPE, str(error)) from error
-
-
-def payload_max_bytes(suite: str) -> int:
-    """Return how large a payload may be so that its frame, signed once by each algorithm of `suite`, fits (SPEC F6)."""
-    longest = seal(
-        max(PAYLOAD_TYPES.values(), key=len),
-        b"",
-        [("k" * KEYID_MAX, b"\0" * SIGNATURE_BYTES[algorithm]) for algorithm in SUITE_ALGORITHMS[suite]],
-    )
-    return (FRAME_MAX_BYTES - len(longest)) // 4 * 3
 
 
 def _unbase64(text: str) -> bytes:

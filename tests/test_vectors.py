@@ -1,0 +1,243 @@
+"""The committed test vectors: made anew they are the same, and what is built here agrees with every one of them."""
+
+import json
+from base64 import b64decode
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
+
+from protocol import canonical, envelope
+from protocol.digests import genesis, message_digest, policy_digest
+from protocol.effects import Apply, Effect, RaiseAlarm, RejectFrame, Settle
+from protocol.errors import EnrolmentError, RemoteProtocolError
+from protocol.events import EnrolledKey, EpochOpened, FrameReceived
+from protocol.instants import parsed
+from protocol.keyring import Keyring
+from protocol.link import Link
+from protocol.messages import Message
+from protocol.payloads import read_body
+from protocol.policy import Terms
+from protocol.refusals import VERIFIED, FrameRefusal
+from protocol.rules import check_body
+from protocol.words import challenge, fingerprint_words
+from tests.vectors.make import FOLDER, vectors
+from tests.vectors.streams import STREAM
+from tests.vectors.terms import EPOCH_1
+
+Vector = dict[str, Any]
+NOON = parsed("2022-11-29T12:00:00.000Z")
+
+
+def committed(name: str) -> Any:
+    return json.loads((FOLDER / name).read_text())
+
+
+KEYS, CANONICAL, HASHES, FRAMES, BODIES, STREAMS = (
+    committed(name)
+    for name in ("keys.json", "canonical.json", "hashes.json", "frames.json", "bodies.json", "streams.json")
+)
+
+
+def each(found: list[Vector]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        "vector", found, ids=[vector.get("name", str(at)) for at, vector in enumerate(found)]
+    )
+
+
+def bytes_of(vector: Vector) -> bytes:
+    data = b64decode(vector["base64"]) if "base64" in vector else vector["text"].encode()
+    return data + vector["then"]["text"].encode() * vector["then"]["times"] if "then" in vector else data
+
+
+def test_the_vectors_are_what_the_script_makes() -> None:
+    made = vectors()
+    assert sorted(made) == sorted(path.name for path in FOLDER.glob("*.json"))
+    for name, text in made.items():
+        assert (FOLDER / name).read_text() == text, f"{name} is stale: python -m tests.vectors.make"
+
+
+# --- keys ---------------------------------------------------------------------------------------------------------
+
+
+@each(KEYS["enrolled"])
+def test_keys_follow_from_their_seeds(vector: Vector) -> None:
+    """SPEC F1.3"""
+    seed = bytes.fromhex(vector["seed_hex"])
+    kind = (
+        Ed25519PrivateKey.from_private_bytes if vector["algorithm"] == "ed25519" else MLDSA65PrivateKey.from_seed_bytes
+    )
+    assert kind(seed).public_key().public_bytes_raw() == b64decode(vector["public"])
+
+
+@each(KEYS["refused"])
+def test_weak_keys_are_refused(vector: Vector) -> None:
+    """SPEC F5.1"""
+    key = EnrolledKey("k", vector["algorithm"], vector["public"])
+    with pytest.raises(EnrolmentError, match=vector["why"]):
+        Keyring({"eucom": (key,)}, "ed25519")
+
+
+# --- canonical bytes and what is made of them ---------------------------------------------------------------------
+
+
+@each(CANONICAL["valid"])
+def test_canonical_values(vector: Vector) -> None:
+    """SPEC F4.1"""
+    data = vector["bytes"].encode()
+    assert canonical.encode(vector["value"]) == data
+    assert canonical.decode(data) == vector["value"]
+    assert sha256(data).hexdigest() == vector["sha256"]
+
+
+@each(CANONICAL["invalid"])
+def test_bytes_that_are_not_canonical(vector: Vector) -> None:
+    """SPEC F4.6"""
+    with pytest.raises(canonical.CanonicalError):
+        canonical.decode(bytes_of(vector))
+
+
+def test_digests_of_the_terms() -> None:
+    """SPEC E1.2, M2.3"""
+    terms = msgspec.convert(HASHES["terms"], Terms)
+    assert terms == EPOCH_1
+    assert sha256(HASHES["terms_bytes"].encode()).hexdigest() == HASHES["policy"] == policy_digest(terms)
+    for sender, start in HASHES["genesis"].items():
+        assert sha256(start["bytes"].encode()).hexdigest() == start["sha256"] == genesis(terms, sender)
+
+
+@each(HASHES["messages"])
+def test_digests_of_messages(vector: Vector) -> None:
+    """SPEC M2.2"""
+    message = msgspec.convert(vector["message"], Message)
+    assert sha256(vector["bytes"].encode()).hexdigest() == vector["sha256"] == message_digest(message)
+
+
+@each(HASHES["pae"])
+def test_what_is_signed(vector: Vector) -> None:
+    """SPEC F1.2"""
+    assert envelope.pae(vector["payload_type"], vector["payload"].encode()) == vector["bytes"].encode()
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_words(language: str) -> None:
+    """SPEC B1.3"""
+    vector = HASHES["words"][language]
+    assert list(challenge(vector["nonce"], language)) == vector["challenge"]
+    assert list(fingerprint_words(vector["digest"], language)) == vector["fingerprint"]
+
+
+# --- frames -------------------------------------------------------------------------------------------------------
+
+SUITES = {
+    suite: Keyring(msgspec.convert(parties, dict[str, tuple[EnrolledKey, ...]]), suite)
+    for suite, parties in FRAMES["suites"].items()
+}
+
+
+def end_of(side: str) -> Link:
+    """Return a fresh end of the vectors' link."""
+    link = Link.new("eucom-ndmc", side)
+    link.handle(EpochOpened(at=NOON, mono=0, terms=EPOCH_1))
+    return link
+
+
+def arrival(link: Link, channel: Any, sender: str, frame: bytes, suite: str = "ed25519") -> tuple[Effect, ...]:
+    """Let a frame arrive as the service does: judged first."""
+    verdict = SUITES[suite].judge(channel, sender, frame)
+    return link.handle(
+        FrameReceived(at=NOON, mono=0, channel=channel, sender=sender, frame=frame, verdict=verdict),
+    )
+
+
+def refusals(effects: tuple[Effect, ...]) -> list[str]:
+    return [effect.reason for effect in effects if isinstance(effect, RejectFrame)]
+
+
+@each(FRAMES["valid"])
+def test_frames_that_open(vector: Vector) -> None:
+    """SPEC F3.5"""
+    suite = vector.get("suite", "ed25519")
+    assert SUITES[suite].judge(vector["channel"], vector["sender"], bytes_of(vector)) == VERIFIED
+    payload_type = envelope.PAYLOAD_TYPES[vector["channel"]]
+    payload = SUITES[suite].open(vector["sender"], payload_type, bytes_of(vector))
+    assert payload == vector["payload"].encode()
+    other = end_of("ndmc" if vector["sender"] == "eucom" else "eucom")
+    reasons = refusals(arrival(other, vector["channel"], vector["sender"], bytes_of(vector), suite))
+    assert not set(reasons) - {FrameRefusal.DIRECTION_STOPPED}
+
+
+@each(FRAMES["refused"])
+def test_frames_that_are_refused(vector: Vector) -> None:
+    """SPEC F3.1, F3.2, F3.3, F3.4, F3.5, F3.6, F3.7, M6.1"""
+    other = end_of("eucom" if vector["sender"] == "ndmc" else "ndmc")
+    before = other.checkpoint()
+    effects = arrival(other, vector["channel"], vector["sender"], bytes_of(vector), vector.get("suite", "ed25519"))
+    assert refusals(effects) == [vector["refused"]]
+    assert not [effect for effect in effects if isinstance(effect, Apply | Settle)]
+    after = other.checkpoint()
+    assert (after["inbox"], after["outbox"]) == (before["inbox"], before["outbox"])
+
+
+def test_every_reason_of_a_frames_refusal_has_a_vector() -> None:
+    """SPEC M6.1"""
+    shown = {vector["refused"] for vector in FRAMES["refused"]}
+    shown |= {step["refused"] for vector in STREAMS["messages"] for step in vector["steps"] if "refused" in step}
+    assert shown == set(FrameRefusal)
+
+
+# --- bodies and streams -------------------------------------------------------------------------------------------
+
+
+@each(BODIES["valid"])
+def test_bodies_that_are_admitted(vector: Vector) -> None:
+    """SPEC B1.1, B2.1, B3.1, B4.1, B5.1"""
+    body = read_body(vector["body"])
+    check_body(body, vector["sender"], EPOCH_1)
+    assert canonical.encode(body) == canonical.encode(vector["body"])
+
+
+@each(BODIES["refused"])
+def test_bodies_that_are_refused(vector: Vector) -> None:
+    """SPEC M7.1"""
+    with pytest.raises(RemoteProtocolError) as refused:
+        check_body(read_body(vector["body"]), vector["sender"], EPOCH_1)
+    assert refused.value.reason == vector["refused"]
+
+
+@each(STREAMS["messages"])
+def test_streams_as_they_arrive(vector: Vector) -> None:
+    """SPEC M3.1, M3.2, M5.1, R3.3"""
+    link = end_of("ndmc")
+    for step in vector["steps"]:
+        effects = arrival(link, "message", "eucom", step["frame"].encode())
+        assert [effect.message.seq for effect in effects if isinstance(effect, Apply)] == step.get("applied", [])
+        assert refusals(effects) == ([step["refused"]] if "refused" in step else [])
+        inbox = link.checkpoint()["inbox"]
+        assert (inbox["upto"], inbox["head"]) == (step["upto"], step["head"])
+
+
+@each(STREAMS["receipts"])
+def test_receipts_as_they_arrive(vector: Vector) -> None:
+    """SPEC R1.2, R3.1, R3.2"""
+    link = end_of("eucom")
+    # the vectors' stream, put into this side's outbox as its checkpoint would hold it
+    state = link.checkpoint()
+    digests = [message_digest(msgspec.convert(message, Message)) for message in STREAM[:2]]
+    state["outbox"] |= {
+        "last": 2,
+        "head": digests[-1],
+        "sealed": [{"first": 1, "last": 2, "frame": "", "sealed_at": STREAM[1]["at"], "tries": 0, "due_age": 0}],
+        "hashes": {"1": digests[0], "2": digests[1]},
+        "sizes": {"1": 1, "2": 1},
+        "unreceipted_bytes": 2,
+    }
+    link = Link.restore(state)
+    effects = arrival(link, "receipt", "ndmc", vector["frame"].encode())
+    settled = [effect.upto for effect in effects if isinstance(effect, Settle)]
+    forks = [effect for effect in effects if isinstance(effect, RaiseAlarm) and effect.alarm.code == "fork"]
+    outcome = "fork" if forks else "settles" if settled else "stale"
+    assert outcome == vector["outcome"]
