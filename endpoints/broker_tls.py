@@ -12,14 +12,23 @@ from endpoints.settings import BrokerSettings
 _PEM_MAX_BYTES = 65_536
 
 
-class _Context(ssl.SSLContext):
-    """A context whose sockets tell an orderly end of TLS from a connection that broke off."""
+class ClientContext(ssl.SSLContext):
+    """A context for one connection, whose socket tells an orderly end of TLS from a connection that broke off."""
+
+    _socket: ssl.SSLSocket | None = None
 
     def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
-        return super().wrap_socket(*args, **{**kwargs, "suppress_ragged_eofs": False})
+        """Wrap a socket, and remember it."""
+        self._socket = super().wrap_socket(*args, **{**kwargs, "suppress_ragged_eofs": False})
+        return self._socket
+
+    def abandon(self) -> None:
+        """Close the socket of a connection that failed: paho leaves it open if the handshake fails."""
+        if self._socket is not None:
+            self._socket.close()
 
 
-def client_context(settings: BrokerSettings) -> ssl.SSLContext:
+def client_context(settings: BrokerSettings) -> ClientContext:
     """Return a context for one connection: TLS 1.3 only, the broker's certificate and host name verified.
 
     Raises UserError, naming the file, if one is missing, is something else, or is a key that others may read.
@@ -28,7 +37,7 @@ def client_context(settings: BrokerSettings) -> ssl.SSLContext:
     authority = read_bytes(settings.authority, what="certificate", max_bytes=_PEM_MAX_BYTES)
     for path, what in ((settings.certificate, "certificate"), (settings.key, "private key")):
         read_bytes(path, what=what, max_bytes=_PEM_MAX_BYTES)
-    context = _Context(ssl.PROTOCOL_TLS_CLIENT)
+    context = ClientContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     try:
         context.load_verify_locations(cadata=authority.decode("ascii"))

@@ -234,18 +234,23 @@ class Connection:
 
     def _connect(self) -> None:
         # read anew each time: a renewed certificate serves from the next connection on
-        self._client.tls_set_context(client_context(self._settings))
+        context = client_context(self._settings)
+        self._client.tls_set_context(context)
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = SESSION_EXPIRY_S
         properties.ReceiveMaximum = RECEIVE_MAX
         properties.MaximumPacketSize = PACKET_MAX_BYTES
-        self._client.connect(
-            self._settings.host,
-            self._settings.port,
-            self._keepalive_s,
-            clean_start=False,
-            properties=properties,
-        )
+        try:
+            self._client.connect(
+                self._settings.host,
+                self._settings.port,
+                self._keepalive_s,
+                clean_start=False,
+                properties=properties,
+            )
+        except BaseException:
+            context.abandon()
+            raise
 
     def _abandon(self) -> None:
         if (sock := self._client.socket()) is not None:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
@@ -96,6 +97,7 @@ class ObserverTransport:
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
+        context = client_context(self._settings)
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = SESSION_EXPIRY_S
         properties.ReceiveMaximum = _RECEIVE_MAX
@@ -108,14 +110,16 @@ class ObserverTransport:
             # the library's default would throw away what the broker kept for us, at every connection
             clean_start=False,
             properties=properties,
-            tls_context=client_context(self._settings),
+            tls_context=context,
             keepalive=self._timing.keepalive_s,
             timeout=_ANSWER_WITHIN_S,
             max_queued_incoming_messages=INCOMING_MAX,
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
             logger=_quiet,
         )
-        async with client:
+        async with AsyncExitStack() as stack:
+            stack.callback(context.abandon)
+            await stack.enter_async_context(client)
             wanted = [
                 (topic, SubscribeOptions(qos=qos, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND))
                 for topic, qos in self._subscriptions.items()

@@ -7,6 +7,7 @@ remembers nothing over a lost connection: what was on its way is resent by the c
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
@@ -35,6 +36,8 @@ QUOTA_EXCEEDED = 0x97
 """MQTT 5 reason codes that we give ourselves, before the broker has to."""
 
 _FAILURE = 0x80
+_numbers = itertools.count(1)
+"""Of this process's connections: a delivery is never mistaken for another connection's."""
 _HEADER_MAX_BYTES = 10
 """Of a PUBLISH: fixed header 5, length of the topic 2, packet id 2, length of no properties 1."""
 
@@ -175,7 +178,7 @@ class Transport:
             on_message=self._message,
             on_published=self._published,
         )
-        self._number += 1
+        self._number = next(_numbers)
         self._connection = connection
         try:
             return await connection.run()

@@ -1,0 +1,445 @@
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from broker.pki import Authority
+from endpoints.errors import UserError
+from endpoints.mqtt_connection import IN_FLIGHT_MAX
+from endpoints.topics import Topic
+from endpoints.transport import PACKET_TOO_LARGE, QUOTA_EXCEEDED
+from endpoints.transport_events import (
+    Accepted,
+    Arrived,
+    Connected,
+    Lost,
+    PresenceChanged,
+    Refused,
+    TakenOver,
+    TransportEvent,
+)
+from tests.integration.broker_site import BrokerSite, free_port, now
+from tests.integration.transport_bench import LINK, PATIENT, QUICK, Endpoint, Watcher
+from tests.proxy import TcpProxy
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+async def proxy(running: BrokerSite) -> AsyncIterator[TcpProxy]:
+    async with TcpProxy(running.port) as proxy:
+        yield proxy
+
+
+def acknowledges(endpoint: Endpoint) -> None:
+    def react(event: TransportEvent) -> None:
+        if isinstance(event, Arrived) and event.delivery is not None:
+            endpoint.transport.acknowledge(event.delivery)
+
+    endpoint.react = react
+
+
+async def test_a_frame_goes_across_and_the_watch_sees_it(running: BrokerSite) -> None:
+    async with (
+        Endpoint(running.settings("ndmc")) as ndmc,
+        Watcher(running.settings("watch")) as watch,
+        Endpoint(running.settings("eucom")) as eucom,
+    ):
+        connected = await eucom.next(Connected)
+        await ndmc.next(Connected)
+        await watch.next(Connected)
+        assert connected == Connected(session_present=False, packet_max_bytes=131_072)
+        assert eucom.transport.trouble is None
+
+        assert eucom.publish(b"frame")
+        assert await eucom.next(Accepted) == Accepted(b"frame")
+        arrived = await ndmc.next(Arrived)
+        assert (arrived.topic, arrived.payload) == (Topic(LINK, "eucom", "message"), b"frame")
+        assert await watch.next(Arrived) == Arrived(Topic(LINK, "eucom", "message"), b"frame", None)
+
+        assert ndmc.publish(b"receipt", "receipt")
+        assert (await eucom.next(Arrived)).topic == Topic(LINK, "ndmc", "receipt")
+
+
+async def test_acknowledgements_leave_in_order_of_arrival(running: BrokerSite) -> None:
+    async with Endpoint(running.settings("eucom")) as eucom, Endpoint(running.settings("ndmc")) as ndmc:
+        await eucom.next(Connected)
+        await ndmc.next(Connected)
+        for index in range(3):
+            eucom.publish(b"%d" % index)
+        await ndmc.next(Arrived, 3)
+        first, second, third = (arrived.delivery for arrived in ndmc.of(Arrived))
+        assert first is not None
+        assert second is not None
+        assert third is not None
+        # the last one is done with first, the first never: PUBACK for none may leave
+        ndmc.transport.acknowledge(third)
+        ndmc.transport.acknowledge(second)
+    async with Endpoint(running.settings("ndmc")) as ndmc:
+        assert (await ndmc.next(Connected)).session_present
+        await ndmc.next(Arrived, 3)
+        assert ndmc.payloads == [b"0", b"1", b"2"]
+        # a delivery of the earlier connection is none of this one
+        ndmc.transport.acknowledge(first)
+    async with Endpoint(running.settings("ndmc")) as ndmc:
+        await ndmc.next(Arrived, 3)
+        ndmc.acknowledge_all()
+    async with Endpoint(running.settings("eucom")) as eucom, Endpoint(running.settings("ndmc")) as ndmc:
+        await eucom.next(Connected)
+        eucom.publish(b"new")
+        await ndmc.next(Arrived)
+        assert ndmc.payloads == [b"new"]
+
+
+async def test_what_was_not_acknowledged_before_a_crash_comes_again(running: BrokerSite, proxy: TcpProxy) -> None:
+    async with (
+        Endpoint(running.settings("eucom")) as eucom,
+        Endpoint(running.settings("ndmc", port=proxy.port)) as ndmc,
+    ):
+        await eucom.next(Connected)
+        await ndmc.next(Connected)
+        for index in range(20):
+            eucom.publish(b"%d" % index)
+        await ndmc.next(Arrived, 20)
+        for arrived in ndmc.of(Arrived)[:5]:
+            assert arrived.delivery is not None
+            ndmc.transport.acknowledge(arrived.delivery)
+        # the acknowledgements are on their way before anything that is published after them
+        ndmc.publish(b"behind the acknowledgements")
+        await eucom.next(Arrived)
+        proxy.cut()
+        await ndmc.next(Connected, 2)
+        await ndmc.next(Arrived, 35)
+        assert ndmc.payloads[20:] == [b"%d" % index for index in range(5, 20)]
+
+
+async def test_a_broker_killed_after_its_autosave_delivers_what_it_had_queued(running: BrokerSite) -> None:
+    ndmc_settings = running.settings("ndmc")
+    async with Endpoint(ndmc_settings) as ndmc:
+        await ndmc.next(Connected)
+    async with Endpoint(running.settings("eucom")) as eucom:
+        await eucom.next(Connected)
+        for index in range(100):
+            eucom.publish(b"%d" % index)
+        await eucom.next(Accepted, 100)
+        await saved(running)
+        running.broker.kill()
+        await eucom.next(Lost)
+        running.broker.start()
+        await eucom.next(Connected, 2)
+    async with Endpoint(ndmc_settings) as ndmc:
+        assert (await ndmc.next(Connected)).session_present
+        await ndmc.next(Arrived, 100)
+        assert ndmc.payloads == [b"%d" % index for index in range(100)]
+        # all of them late, in one go
+        ndmc.acknowledge_all()
+    async with Endpoint(running.settings("eucom")) as eucom, Endpoint(ndmc_settings) as ndmc:
+        await eucom.next(Connected)
+        eucom.publish(b"the next")
+        await ndmc.next(Arrived)
+        assert ndmc.payloads == [b"the next"]
+
+
+async def saved(site: BrokerSite) -> None:
+    """Have the broker save now, and wait until the file is whole: it is renamed into its place."""
+    file = site.folder / "broker" / "data" / "mosquitto.db"
+    before = file.stat().st_ino if file.exists() else None
+    site.broker.save()
+    async with asyncio.timeout(10):
+        while not file.exists() or file.stat().st_ino == before:  # noqa: ASYNC110 - another process's file
+            await asyncio.sleep(0.02)
+
+
+async def test_a_broker_whose_files_are_wiped_is_a_new_broker(running: BrokerSite) -> None:
+    async with Endpoint(running.settings("eucom")) as eucom, Endpoint(running.settings("ndmc")) as ndmc:
+        acknowledges(ndmc)
+        await eucom.next(Connected)
+        await ndmc.next(Connected)
+        running.broker.kill()
+        await eucom.next(Lost)
+        await ndmc.next(Lost)
+        # not connected: the core resends
+        assert not eucom.publish(b"lost")
+        assert eucom.transport.trouble is not None
+        running.broker.wipe()
+        running.broker.start()
+        assert not (await eucom.next(Connected, 2)).session_present
+        assert not (await ndmc.next(Connected, 2)).session_present
+        eucom.publish(b"after")
+        await ndmc.next(Arrived)
+        assert ndmc.payloads == [b"after"]
+        # told once for an outage, however many attempts failed
+        assert len(eucom.of(Lost)) == 1
+
+
+async def test_a_frozen_broker_is_noticed_and_found_again(running: BrokerSite) -> None:
+    async with Endpoint(running.settings("eucom"), QUICK) as eucom, Watcher(running.settings("watch"), QUICK) as watch:
+        await eucom.next(Connected)
+        await watch.next(Connected)
+        began = time.monotonic()
+        running.broker.freeze()
+        lost = await eucom.next(Lost)
+        assert time.monotonic() - began < 5
+        assert "Keep alive" in lost.reason
+        await watch.next(Lost)
+        running.broker.thaw()
+        await eucom.next(Connected, 2)
+        await watch.next(Connected, 2)
+
+
+async def test_a_half_open_connection_is_noticed(running: BrokerSite, proxy: TcpProxy) -> None:
+    async with Endpoint(running.settings("eucom", port=proxy.port), QUICK) as eucom:
+        await eucom.next(Connected)
+        proxy.half_open()
+        assert "Keep alive" in (await eucom.next(Lost)).reason
+        await eucom.next(Connected, 2)
+
+
+@pytest.mark.parametrize("direction", ["up", "down"])
+async def test_a_connection_stalled_in_one_direction_is_noticed(
+    running: BrokerSite, proxy: TcpProxy, direction: str
+) -> None:
+    async with Endpoint(running.settings("eucom", port=proxy.port), QUICK) as eucom:
+        await eucom.next(Connected)
+        proxy.stall("up" if direction == "up" else "down")
+        await eucom.next(Lost)
+        proxy.resume()
+        await eucom.next(Connected, 2)
+
+
+async def test_a_broker_that_is_mute_in_the_handshake_blocks_neither_the_loop_nor_the_stop(running: BrokerSite) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        settings = running.settings("eucom", port=mute.getsockname()[1])
+        async with Endpoint(settings):
+            longest = 0.0
+            for _ in range(20):
+                began = time.monotonic()
+                await asyncio.sleep(0.01)
+                longest = max(longest, time.monotonic() - began)
+            assert longest < 1
+            began = time.monotonic()
+        assert time.monotonic() - began < 1
+
+
+async def test_no_broker_is_told_once_with_the_reason(site: BrokerSite) -> None:
+    async with Endpoint(site.settings("eucom")) as eucom:
+        assert await eucom.next(Lost) == Lost("Connection refused")
+        site.broker.start()
+        await eucom.next(Connected)
+        assert len(eucom.of(Lost)) == 1
+
+
+async def test_a_broker_of_another_authority_is_refused(running: BrokerSite) -> None:
+    foreign = Authority.make(running.folder / "foreign", now())
+    async with Endpoint(running.settings("eucom", authority=foreign)) as eucom:
+        assert (await eucom.next(Lost)).reason.startswith("the broker's certificate is not valid here: ")
+
+
+async def test_a_key_open_to_others_or_of_another_certificate_is_a_users_error(site: BrokerSite) -> None:
+    settings = site.settings("eucom")
+    settings.key.chmod(0o644)
+    with pytest.raises(UserError, match="chmod 600"):
+        Endpoint(settings)
+    settings.key.unlink()
+    settings.key.write_bytes(site.settings("ndmc").key.read_bytes())
+    settings.key.chmod(0o600)
+    with pytest.raises(UserError, match="not a certificate and its unencrypted private key"):
+        Endpoint(settings)
+    settings.authority.write_bytes(b"\x00\xff")
+    with pytest.raises(UserError, match=r"ca\.crt: not a certificate in PEM form"):
+        Endpoint(settings)
+
+
+async def test_publishing_under_the_peers_name_is_refused_and_reaches_nobody(running: BrokerSite) -> None:
+    async with (
+        Endpoint(running.settings("eucom")) as eucom,
+        Endpoint(running.settings("ndmc")) as ndmc,
+        Watcher(running.settings("watch")) as watch,
+    ):
+        await eucom.next(Connected)
+        await ndmc.next(Connected)
+        await watch.next(Connected)
+        eucom.transport.publish(Topic(LINK, "ndmc", "message"), b"forged", "forged")
+        refused = await eucom.next(Refused)
+        assert (refused.token, refused.code) == ("forged", 135)
+        assert eucom.publish(b"own")
+        await ndmc.next(Arrived)
+        await watch.next(Arrived)
+        assert ndmc.payloads == watch.payloads == [b"own"]
+
+
+async def test_a_packet_as_large_as_the_broker_takes_arrives_and_a_larger_one_never_leaves(running: BrokerSite) -> None:
+    async with Endpoint(running.settings("eucom")) as eucom, Endpoint(running.settings("ndmc")) as ndmc:
+        await eucom.next(Connected)
+        await ndmc.next(Connected)
+        # fixed header of 4 bytes here, 2 for the topic's length, 2 for the packet id, 1 for no properties
+        largest = 131_072 - len(str(Topic(LINK, "eucom", "message"))) - 10
+        assert eucom.publish(bytes(largest))
+        assert len((await ndmc.next(Arrived)).payload) == largest
+        assert not eucom.publish(bytes(largest + 1))
+        refused = await eucom.next(Refused)
+        assert refused.code == PACKET_TOO_LARGE
+        assert "131072" in refused.reason
+        assert eucom.publish(b"still there")
+        await ndmc.next(Arrived, 2)
+        assert not eucom.of(Lost)
+
+
+async def test_publishes_beyond_the_bound_are_refused_and_those_below_it_arrive_in_order(running: BrokerSite) -> None:
+    async with Endpoint(running.settings("eucom")) as eucom, Endpoint(running.settings("ndmc")) as ndmc:
+        acknowledges(ndmc)
+        await eucom.next(Connected)
+        await ndmc.next(Connected)
+        frames = [b"%d" % index for index in range(IN_FLIGHT_MAX + 1)]
+        assert [eucom.publish(frame) for frame in frames] == [True] * IN_FLIGHT_MAX + [False]
+        assert (await eucom.next(Refused)).code == QUOTA_EXCEEDED
+        await eucom.next(Accepted, IN_FLIGHT_MAX)
+        await ndmc.next(Arrived, IN_FLIGHT_MAX)
+        assert ndmc.payloads == frames[:-1]
+
+
+async def test_two_holders_of_one_identity_are_told(running: BrokerSite) -> None:
+    settings = running.settings("eucom")
+    async with Endpoint(settings) as one:
+        await one.next(Connected)
+        async with Endpoint(settings) as other:
+            await other.until(lambda: bool(one.of(TakenOver) or other.of(TakenOver)), 30)
+            assert max(event.times for event in one.of(TakenOver) + other.of(TakenOver)) >= 3
+
+
+async def test_a_broker_that_is_killed_again_and_again_is_no_takeover(running: BrokerSite) -> None:
+    async with Endpoint(running.settings("eucom")) as eucom:
+        for times in range(1, 6):
+            await eucom.next(Connected, times)
+            await saved(running)
+            running.broker.kill()
+            running.broker.start()
+        await eucom.next(Connected, 6)
+        assert not eucom.of(TakenOver)
+
+
+async def test_presence_is_told_at_once_at_a_clean_stop_and_by_the_will_after_a_crash(
+    running: BrokerSite, proxy: TcpProxy
+) -> None:
+    present = PresenceChanged(LINK, "ndmc", present=True)
+    gone = PresenceChanged(LINK, "ndmc", present=False)
+    async with Endpoint(running.settings("eucom")) as eucom, Watcher(running.settings("watch")) as watch:
+        await eucom.next(Connected)
+        await watch.next(Connected)
+        async with Endpoint(running.settings("ndmc")) as ndmc:
+            await eucom.next(PresenceChanged)
+            # the answer to ours: no beat falls into this test
+            await ndmc.next(PresenceChanged)
+        await eucom.next(PresenceChanged, 2)
+        async with Endpoint(running.settings("ndmc", port=proxy.port), QUICK):
+            await eucom.next(PresenceChanged, 3)
+            proxy.refuse()
+            proxy.cut()
+            await eucom.next(PresenceChanged, 4)
+        await watch.next(PresenceChanged, 5)
+        assert eucom.of(PresenceChanged) == [present, gone, present, gone]
+        assert [event for event in watch.of(PresenceChanged) if event.party == "ndmc"] == [present, gone, present, gone]
+
+
+async def test_a_short_interruption_is_no_absence(running: BrokerSite, proxy: TcpProxy) -> None:
+    async with Endpoint(running.settings("eucom")) as eucom:
+        await eucom.next(Connected)
+        timing = PATIENT
+        async with Endpoint(running.settings("ndmc", port=proxy.port), timing) as ndmc:
+            await eucom.next(PresenceChanged)
+            proxy.cut()
+            await ndmc.next(Connected, 2)
+            ndmc.publish(b"back")
+            await eucom.next(Arrived)
+            assert len(eucom.of(PresenceChanged)) == 1
+
+
+async def test_a_peer_that_says_nothing_counts_as_gone(running: BrokerSite) -> None:
+    async with Endpoint(running.settings("eucom"), QUICK) as eucom:
+        assert await eucom.next(PresenceChanged) == PresenceChanged(LINK, "ndmc", present=False)
+
+
+async def test_a_link_that_is_left_does_not_stall_the_others(site: BrokerSite) -> None:
+    two = BrokerSite(site.folder / "two", {"a": ("eucom", "ndmc"), "b": ("eucom", "ndmc")})
+    try:
+        two.broker.start()
+        links = [("a", "ndmc"), ("b", "ndmc")]
+        async with (
+            Endpoint(two.settings("eucom"), links=links) as eucom,
+            Endpoint(two.settings("ndmc"), links=[("a", "eucom"), ("b", "eucom")]) as ndmc,
+        ):
+            await eucom.next(Connected)
+            await ndmc.next(Connected)
+            # more than may be in flight, all waiting behind the first of them
+            for index in range(200):
+                ndmc.publish(b"%d" % index, link="a" if index % 2 else "b")
+            await eucom.next(Arrived, 128)
+
+            def react(event: TransportEvent) -> None:
+                if isinstance(event, Arrived) and event.topic.link == "b" and event.delivery is not None:
+                    eucom.transport.acknowledge(event.delivery)
+
+            eucom.react = react
+            eucom.transport.leave("a")
+            for arrived in eucom.of(Arrived):
+                react(arrived)
+            wanted = [b"%d" % index for index in range(0, 200, 2)]
+            await eucom.until(
+                lambda: [event.payload for event in eucom.of(Arrived) if event.topic.link == "b"] == wanted
+            )
+            await ndmc.until(lambda: PresenceChanged("a", "eucom", present=False) in ndmc.events)
+        # and the next connection does not ask for it
+        async with Endpoint(two.settings("eucom"), links=links) as eucom:
+            eucom.transport.leave("a")
+            await eucom.next(Connected)
+    finally:
+        two.close()
+
+
+async def test_a_link_that_left_the_settings_is_forgotten_by_the_broker(site: BrokerSite) -> None:
+    two = BrokerSite(site.folder / "two", {"a": ("eucom", "ndmc"), "b": ("eucom", "ndmc")})
+    try:
+        two.broker.start()
+        async with Endpoint(two.settings("eucom"), links=[("a", "ndmc"), ("b", "ndmc")]) as eucom:
+            await eucom.next(Connected)
+        async with (
+            Endpoint(two.settings("ndmc"), links=[("a", "eucom"), ("b", "eucom")]) as ndmc,
+            Endpoint(two.settings("eucom"), links=[("b", "ndmc")]) as eucom,
+        ):
+            await ndmc.next(Connected)
+            await eucom.next(Connected)
+            ndmc.publish(b"old", link="a")
+            ndmc.publish(b"new", link="b")
+            await eucom.next(Arrived)
+            assert eucom.payloads == [b"new"]
+    finally:
+        two.close()
+
+
+async def test_an_error_of_the_service_comes_out_of_run(running: BrokerSite) -> None:
+    class BugError(Exception):
+        pass
+
+    def react(event: TransportEvent) -> None:
+        if isinstance(event, Connected):
+            raise BugError
+
+    eucom = Endpoint(running.settings("eucom"))
+    eucom.react = react
+    async with asyncio.timeout(10):
+        with pytest.raises(BugError):
+            await eucom.transport.run()
+    watch = Watcher(running.settings("watch"))
+    watch.react = react
+    async with asyncio.timeout(10):
+        with pytest.raises(BugError):
+            await watch.transport.run()
+
+
+async def test_the_watch_says_why_it_is_not_connected(site: BrokerSite) -> None:
+    settings = site.settings("watch", port=free_port())
+    async with Watcher(settings) as watch:
+        assert "refused" in (await watch.next(Lost)).reason
+        assert watch.transport.trouble is not None
