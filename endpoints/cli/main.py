@@ -80,7 +80,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         ),
     ),
     DUTY: (
-        Command("test", "endpoints.cli.officer:test", "Place a line test.", "test try/eucom/endpoint.toml"),
+        Command("test", "endpoints.cli.officer:line_test", "Place a line test.", "test try/eucom/endpoint.toml"),
         Command(
             "alert",
             "endpoints.cli.officer:alert",
@@ -214,7 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except UnknownCommandError:
         code = _complain(_unknown(words), EXIT_USAGE)
     except CycloptsError as error:
-        code = _complain(_folded(str(error)) + f"; see: deconflict {_path(words)}--help", EXIT_USAGE)
+        code = _complain(_folded(str(error)).rstrip(".") + f"; see: deconflict {_path(words)}--help", EXIT_USAGE)
     except LinkError as error:
         code = _complain(_folded(str(error)), getattr(error, "exit_code", EXIT_FAILED))
     except KeyboardInterrupt:

@@ -1,20 +1,23 @@
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
 from endpoints.errors import UserError
 from endpoints.i18n import LANGUAGES, translator
+from endpoints.progress import Step
 from protocol import messages
 from protocol.alarms import AlarmCode, Severity
 from protocol.instants import parsed
 from protocol.refusals import MessageRefusal
+from protocol.watch import TestState
 
 ROOT = Path(__file__).parents[2]
 TERMS = {
@@ -28,6 +31,10 @@ TERMS = {
     "severity": get_args(Severity),
     "alarm": tuple(AlarmCode),
     "state": ("fine", "late", "alarm", "unknown"),
+    "step": get_args(Step),
+    "connection": ("connected", "disconnected"),
+    "presence": ("present", "gone", "unknown"),
+    "test": tuple(TestState),
 }
 
 
@@ -54,18 +61,33 @@ def test_no_two_words_of_one_kind_read_alike() -> None:
             assert len({t.term(kind, word) for word in words}) == len(words)
 
 
+def said(path: Path) -> Iterator[str | tuple[str, ...]]:
+    """Yield the phrases of a source: of `t("...")` and `t.plural("...", "...", n)`, in f-strings too."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if not isinstance(node, ast.Call):
+            continue
+        name = node.func
+        if isinstance(name, ast.Name) and name.id == "t":
+            phrases = node.args[:1]
+        elif isinstance(name, ast.Attribute) and name.attr == "plural":
+            phrases = node.args[:2]
+        else:
+            continue
+        texts = [each.value for each in phrases if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+        assert len(texts) == len(phrases), f"{path}:{node.lineno}: a phrase is written out where it is said"
+        yield texts[0] if len(texts) == 1 else tuple(texts)
+
+
 def test_every_phrase_of_the_sources_is_in_the_russian_catalogue_and_no_other() -> None:
     listed = catalogue("ru")
-    keywords: dict[str, tuple[int, ...] | None] = {"t": None, "plural": (1, 2)}
     found = set()
     for package in ("endpoints", "scenario"):
-        for name, line, phrase, _, _ in extract_from_dir(
-            ROOT / package, method_map=[("**.py", "python")], keywords=keywords
-        ):
-            entry = listed.get(phrase)
-            assert entry is not None, f"ru.po lacks {phrase!r} of {package}/{name}:{line}"
-            assert entry.string
-            found.add(phrase if isinstance(phrase, str) else tuple(phrase))
+        for path in (ROOT / package).rglob("*.py"):
+            for phrase in said(path):
+                entry = listed.get(phrase)
+                assert entry is not None, f"ru.po lacks {phrase!r} of {path}"
+                assert entry.string
+                found.add(phrase)
 
     stale = {entry.id for entry in listed if entry.id and entry.context is None} - found
     assert not stale, f"in ru.po, and nobody says it: {stale}"
@@ -78,6 +100,19 @@ def test_the_braces_of_a_phrase_are_those_of_its_translation() -> None:
             strings = entry.string if isinstance(entry.string, list | tuple) else [entry.string]
             braces = [set(re.findall(r"{\w*}", text)) for text in (*phrases, *strings)]
             assert all(each == braces[0] for each in braces), entry.id
+
+
+def test_russian_has_three_plurals() -> None:
+    t = translator("ru")
+
+    assert [t.plural("{count} finding", "{count} findings", n) for n in (1, 2, 5, 11, 21)] == [
+        "1 замечание",
+        "2 замечания",
+        "5 замечаний",
+        "11 замечаний",
+        "21 замечание",
+    ]
+    assert translator("en").plural("{count} finding", "{count} findings", 2) == "2 findings"
 
 
 def test_instants_and_durations_read_as_people_write_them() -> None:

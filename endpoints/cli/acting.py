@@ -1,0 +1,105 @@
+"""What all commands of an officer do: find the endpoint, ask for the credential, act, and wait if wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from endpoints.cli.credential import obtain
+from endpoints.cli.output import print_json, say
+from endpoints.durations import parse_s
+from endpoints.errors import UserError
+
+if TYPE_CHECKING:
+    from endpoints.client import Client
+    from endpoints.i18n import Translator
+
+EXIT_NOT_YET = 10
+EXIT_REFUSED = 11
+
+Rung = Literal["received", "acknowledged"]
+Wait = Annotated[
+    Rung | None,
+    Parameter(help="Wait until the other side's machine has received it, or an officer there has acknowledged it."),
+]
+Timeout = Annotated[str, Parameter(help="How long to wait. After it: exit 10, and the message stands.")]
+Ref = Annotated[str, Parameter(help="A message such as eucom/1/42, or draft/3.", negative="")]
+
+_FINAL = {"refused", "changed", "undelivered"}
+
+
+class Desk:
+    """One officer at one link of a running endpoint."""
+
+    def __init__(self, client: Client, officer: str | None, credential: str | None) -> None:
+        self.client = client
+        self._proof = {} if officer is None else {"officer": officer, "credential": credential}
+
+    @classmethod
+    @contextmanager
+    def at(cls, config: Path, link: str | None, officer: str | None, credential_file: Path | None) -> Iterator[Desk]:
+        """Yield the desk. Raises UserError for wrong files, or if the endpoint does not answer."""
+        from endpoints.client import Client
+        from endpoints.settings import load_endpoint
+
+        settings = load_endpoint(config)
+        chosen = settings.link(link)
+        credential = None if officer is None else obtain(officer, credential_file)
+        with Client(settings.control, chosen.id) as client:
+            yield cls(client, officer, credential)
+
+    def act(self, action: str, ask: dict[str, Any]) -> str:
+        """Do it; return its reference."""
+        return self.client.act(action, {**self._proof, **ask})
+
+    def finish(self, reference: str, t: Translator, *, wait: Rung | None, timeout: str, as_json: bool) -> int:
+        """Print the reference, then the ladder as it is climbed. Return the exit code."""
+        within_s = seconds("timeout", timeout)
+        if as_json:
+            print_json({"reference": reference})
+        else:
+            print(reference, flush=True)
+        if wait is None:
+            return 0
+        shown: list[str] = []
+        for ladder in self.client.follow(f"progress/{reference}", within_s):
+            if as_json:
+                print_json(ladder)
+            for step in ladder["steps"]:
+                if step not in shown:
+                    shown.append(step)
+                    if not as_json:
+                        say(rung(ladder, step, t))
+            if wait in shown or (wait == "received" and "acknowledged" in shown):
+                return 0
+            if _FINAL & set(shown):
+                return EXIT_REFUSED
+        say(t("not yet {wait} after {timeout}; the message stands", wait=t.term("step", wait), timeout=timeout))
+        return EXIT_NOT_YET
+
+
+def rung(ladder: dict[str, Any], step: str, t: Translator) -> str:
+    """Return one step of a ladder in words."""
+    words = f"{ladder['reference']}: {t.term('step', step)}"
+    reply = ladder.get("reply") or {}
+    if step not in ("acknowledged", "refused", "answered"):
+        return words
+    said = [
+        *([reply["officer"]] if "officer" in reply else []),
+        *([t.term("decision", reply["decision"])] if "decision" in reply else []),
+        *([t.term("reason", reply["reason"])] if "reason" in reply else []),
+        *([t("referred to {channel}", channel=reply["referral"])] if "referral" in reply else []),
+    ]
+    return f"{words} ({', '.join(said)})" if said else words
+
+
+def seconds(option: str, text: str) -> int:
+    """Return the seconds that the option writes. Raises UserError."""
+    try:
+        return parse_s(text)
+    except ValueError as error:
+        raise UserError(f"--{option}: {error}") from None

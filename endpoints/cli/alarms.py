@@ -1,0 +1,92 @@
+"""`deconflict alarms`: what stands against the line, and who has seen it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from endpoints.cli import options
+from endpoints.cli.output import console, print_json
+from endpoints.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from endpoints.i18n import Translator
+
+AlarmName = Annotated[str, Parameter(help="The alarm as `alarms list` shows it: CODE/SUBJECT.", negative="")]
+
+
+def alarms_list(
+    config: options.Config,
+    /,
+    *,
+    link: options.LinkId = None,
+    lang: options.Lang = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """The alarms that are not both over and acknowledged."""
+    from endpoints import settings
+    from endpoints.client import Client
+    from endpoints.i18n import translator
+
+    found = settings.load(config)
+    chosen = found.link(link)
+    with Client(found.control, chosen.id) as client:
+        document = client.get("alarms")
+    if as_json:
+        print_json(document)
+        return
+    side = found.side if isinstance(found, settings.EndpointSettings) else found.identity
+    zone = chosen.content.parties[side].zone if side in chosen.content.parties else "UTC"
+    t = translator(lang)
+    out = console()
+    for text in alarm_lines(document["alarms"], t, zone):
+        out.print(text)
+    if not document["alarms"]:
+        out.print(t("no alarms"))
+
+
+def alarms_acknowledge(
+    config: options.Config,
+    alarm: AlarmName,
+    /,
+    *,
+    officer: options.OfficerId,
+    credential_file: options.CredentialFile = None,
+    link: options.LinkId = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Say that an officer has seen an alarm. It stays until it is over too."""
+    from endpoints.cli.acting import Desk
+
+    code, separator, subject = alarm.partition("/")
+    if not separator:
+        raise UserError(f"CODE/SUBJECT is wanted, as `alarms list` shows it: {alarm[:60]!r}")
+    with Desk.at(config, link, officer, credential_file) as desk:
+        reference = desk.act("acknowledge-alarm", {"code": code, "subject": subject})
+    if as_json:
+        print_json({"alarm": reference})
+    else:
+        print(reference)
+
+
+def alarm_lines(alarms: list[dict[str, Any]], t: Translator, zone: str) -> list[Text]:
+    """Return two lines for each alarm: its name and what is known of it, the wall clock being that of `zone`."""
+    from rich.text import Text
+
+    from protocol.instants import parsed
+
+    lines: list[Text] = []
+    for alarm in alarms:
+        over, seen = alarm.get("cleared_at"), alarm.get("acknowledged_at")
+        colour = "bright_black" if over else {"critical": "bold red", "major": "red"}.get(alarm["severity"], "yellow")
+        what = f"{t.term('alarm', alarm['code'])} ({t.term('severity', alarm['severity'])})"
+        lines.append(Text.assemble("  ", (f"{alarm['code']}/{alarm['subject']}", colour), f"  {what}"))
+        known = [t("since {when}", when=t.instant(parsed(alarm["raised_at"]), zone))]
+        if over:
+            known.append(t("over since {when}", when=t.instant(parsed(over), zone)))
+        known.append(t("seen by {officer}", officer=alarm["acknowledged_by"]) if seen else t("not acknowledged"))
+        lines.append(Text("    " + "; ".join([alarm["detail"], *known] if alarm.get("detail") else known)))
+    return lines

@@ -1,0 +1,36 @@
+"""`deconflict run` and `deconflict watch`: an endpoint, and the independent watch, in the foreground."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from endpoints.cli import options
+
+if TYPE_CHECKING:
+    from endpoints.process import Process
+
+
+def run(config: options.Config, /) -> None:
+    """Run one side's endpoint until SIGTERM or Ctrl-C. Its structured log is on standard output."""
+    from endpoints.service import Service
+    from endpoints.settings import load_endpoint
+
+    _run(Service(load_endpoint(config)))
+
+
+def watch(config: options.Config, /) -> None:
+    """Run the independent watch until SIGTERM or Ctrl-C. Its structured log is on standard output."""
+    from endpoints.settings import load_watch
+    from endpoints.watchdog import Watchdog
+
+    _run(Watchdog(load_watch(config)))
+
+
+def _run(process: Process) -> None:
+    import asyncio
+
+    from endpoints import failpoints
+
+    failpoints.arm(os.environ.get(failpoints.VARIABLE, ""))
+    asyncio.run(process.run())

@@ -1,0 +1,102 @@
+"""`deconflict status`: how a link stands, for a person, a program, or an exit code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from endpoints.cli import options
+from endpoints.cli.output import console, print_json
+
+if TYPE_CHECKING:
+    from endpoints.i18n import Translator
+
+EXIT_OF = {"fine": 0, "late": 10, "alarm": 11, "unknown": 12}
+
+Follow = Annotated[bool, Parameter(negative="", help="Stay, and show every change.")]
+
+
+def status(
+    config: options.Config,
+    /,
+    *,
+    follow: Follow = False,
+    link: options.LinkId = None,
+    lang: options.Lang = None,
+    as_json: options.AsJson = False,
+) -> int:
+    """How the link stands: exit 0 fine, 10 late, 11 alarm, 12 unknown (not running, not reachable)."""
+    from endpoints import settings
+    from endpoints.client import Client, Unreachable
+    from endpoints.i18n import translator
+
+    found = settings.load(config)
+    chosen = found.link(link)
+    side = found.side if isinstance(found, settings.EndpointSettings) else found.identity
+    zone = chosen.content.parties[side].zone if side in chosen.content.parties else "UTC"
+    t = translator(lang)
+    try:
+        with Client(found.control, chosen.id) as client:
+            if not follow:
+                view = client.get("status")
+                _show(view, t, zone, as_json=as_json)
+                return EXIT_OF[view["state"]]
+            for view in client.follow("status"):
+                _show(view, t, zone, as_json=as_json)
+    except Unreachable:
+        _show_unknown(t, chosen.id, side, as_json=as_json)
+        raise
+    _show_unknown(t, chosen.id, side, as_json=as_json)
+    return EXIT_OF["unknown"]
+
+
+def _show_unknown(t: Translator, link: str, side: str, *, as_json: bool) -> None:
+    if as_json:
+        known = {"link": link, "side": side, "state": "unknown"}
+        print_json(known | dict.fromkeys(("broker", "peer", "last_test", "next_slot", "outbox", "alarms")))
+    else:
+        _title(t, link, side, "unknown")
+
+
+def _show(view: dict[str, Any], t: Translator, zone: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(view)
+        return
+    from rich.text import Text
+
+    from endpoints.cli.alarms import alarm_lines
+    from protocol.instants import parsed
+
+    _title(t, view["link"], view["side"], view["state"])
+    out = console()
+    lines = [
+        f"{t('broker')}: {t.term('connection', view['broker'])}",
+        f"{t('peer')}: {t.term('presence', view['peer'])}",
+    ]
+    test = view["last_test"]
+    if test is not None:
+        when = t.instant(parsed(test["at"]), zone)
+        lines.append(f"{t('last line test')}: {test['reference']}, {when}, {t.term('test', test['state'])}")
+    if view["next_slot"]:
+        lines.append(f"{t('next line test')}: {t.instant(parsed(view['next_slot']), zone)} ({zone})")
+    outbox = view["outbox"]
+    if outbox is not None:
+        lines.append(
+            t(
+                "outbox: {waiting} waiting, {in_flight} on their way",
+                waiting=outbox["waiting"],
+                in_flight=outbox["in_flight"],
+            )
+        )
+    for line in lines:
+        out.print(Text(f"  {line}"))
+    for text in alarm_lines(view["alarms"], t, zone):
+        out.print(text)
+
+
+def _title(t: Translator, link: str, side: str, state: str) -> None:
+    from rich.text import Text
+
+    colour = {"fine": "green", "late": "yellow", "alarm": "bold red"}.get(state, "magenta")
+    console().print(Text.assemble(f"{link}, {side}: ", (t.term("state", state), colour)))

@@ -1,0 +1,219 @@
+"""The control socket: HTTP for the officers of this machine, in the process's own event loop.
+
+    GET  /v1/links                               what runs here
+    GET  /v1/links/LINK/status[?follow=true]     how the link stands; followed: a line for each change
+    GET  /v1/links/LINK/snapshot                 the whole state
+    GET  /v1/links/LINK/alarms
+    GET  /v1/links/LINK/progress/REF[?within=S]  the ladder of a message of ours or of draft/N: a line for each step
+    POST /v1/links/LINK/ACTION                   an officer's action (`control_requests.ACTIONS`): {"reference": ...}
+
+Errors are JSON: {"code", "detail"}. 400 not understood, 403 not proven, 404 unknown, 409 the state does not allow it,
+413 too large, 503 stopped or overloaded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from endpoints.control_requests import ACTIONS, Ask
+from endpoints.items import AnyRoom, RequestItem
+from endpoints.link_room import LinkRoom
+from endpoints.loop import Loop
+from endpoints.officers import Officers
+from endpoints.progress import climb
+from endpoints.status import status
+from protocol.errors import LocalProtocolError
+
+BODY_MAX_BYTES = 65_536
+"""An alert's texts in four languages fit three times; nothing else comes near."""
+SECONDS_MAX_DIGITS = 7
+LOOK_AGAIN_S = 1.0
+"""`late` comes by time alone: a followed status is looked at this often, changes or not."""
+_STATUS_OF = {
+    "not_authorised": HTTPStatus.FORBIDDEN,
+    "unknown_reference": HTTPStatus.NOT_FOUND,
+    "unknown_alarm": HTTPStatus.NOT_FOUND,
+    "unknown_link": HTTPStatus.NOT_FOUND,
+    "bad_request": HTTPStatus.BAD_REQUEST,
+    "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "link_stopped": HTTPStatus.SERVICE_UNAVAILABLE,
+    "stopping": HTTPStatus.SERVICE_UNAVAILABLE,
+    "busy": HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+Look = Callable[[], tuple[Any, bool]]
+"""Returns what a stream shows now, and whether it is the end of it."""
+
+
+class Control:
+    """The application, over the rooms of one process. Without officers nobody can act: the watch's."""
+
+    def __init__(self, loop: Loop, rooms: Mapping[str, AnyRoom], officers: Officers | None) -> None:
+        self._loop = loop
+        self._rooms = rooms
+        self._officers = officers
+        self._closing = False
+        link = "/v1/links/{link}"
+        self.application = Starlette(
+            routes=[
+                Route("/v1/links", self._links),
+                Route(link + "/status", self._status),
+                Route(link + "/snapshot", self._snapshot),
+                Route(link + "/alarms", self._alarms),
+                Route(link + "/progress/{reference:path}", self._progress),
+                Route(link + "/{action}", self._act, methods=["POST"]),
+            ],
+            exception_handlers={
+                LocalProtocolError: self._local_error,
+                HTTPException: self._http_error,
+                ClientDisconnect: self._gone,
+            },
+        )
+
+    def close(self) -> None:
+        """Take no more actions, and let every stream end."""
+        self._closing = True
+        for room in self._rooms.values():
+            room.changed.beat()
+
+    # --- asking -------------------------------------------------------------------------------------------------
+
+    async def _links(self, _request: Request) -> Response:
+        return _json({"links": list(self._rooms)})
+
+    async def _status(self, request: Request) -> Response:
+        room = self._room(request)
+        if request.query_params.get("follow") == "true":
+            return self._stream(room, lambda: (status(room, self._loop.now()), False))
+        return _json(status(room, self._loop.now()))
+
+    async def _snapshot(self, request: Request) -> Response:
+        return _json(self._room(request).core.snapshot())
+
+    async def _alarms(self, request: Request) -> Response:
+        return _json({"alarms": status(self._room(request), self._loop.now()).alarms})
+
+    async def _progress(self, request: Request) -> Response:
+        room = self._room(request)
+        reference: str = request.path_params["reference"]
+        if not isinstance(room, LinkRoom):
+            raise LocalProtocolError("unknown_reference", "the watch sends no messages")
+        climb(room, reference)  # a wrong reference is an answer of its own, not a stream
+        return self._stream(room, lambda: climb(room, reference), _seconds(request.query_params.get("within")))
+
+    def _stream(self, room: AnyRoom, look: Look, within_s: float | None = None) -> Response:
+        """Answer with a line of JSON now and at each change, until `look` says that it was the last."""
+
+        async def lines() -> AsyncIterator[bytes]:
+            clock = asyncio.get_running_loop()
+            end_s = None if within_s is None else clock.time() + within_s
+            before = b""
+            while not self._closing:
+                changed = room.changed.coming
+                value, last = look()
+                line = msgspec.json.encode(value) + b"\n"
+                if line != before:
+                    yield line
+                if last:
+                    return
+                before = line
+                left_s = LOOK_AGAIN_S if end_s is None else end_s - clock.time()
+                if left_s <= 0:
+                    return
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), min(left_s, LOOK_AGAIN_S))
+
+        return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+    # --- acting -------------------------------------------------------------------------------------------------
+
+    async def _act(self, request: Request) -> Response:
+        room = self._room(request)
+        kind = ACTIONS.get(request.path_params["action"])
+        if kind is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        ask = _decode(await _body(request), kind)
+        await self._authenticate(ask)
+        if self._closing:
+            raise LocalProtocolError("stopping", "the endpoint is stopping; ask again when it is back")
+        terms = room.core.terms
+        assert terms is not None, "a room has started before it is served"
+        item = RequestItem(room, lambda now: ask.event(now, terms.policy.status))
+        if not self._loop.inbox.put(item):
+            raise LocalProtocolError("busy", "more has arrived than can be handled; ask again in a moment")
+        return _json({"reference": await item.answer})
+
+    async def _authenticate(self, ask: Ask) -> None:
+        if self._officers is None:
+            raise LocalProtocolError("not_authorised", "the watch has no officers: act at an endpoint")
+        if ask.officer and ask.credential:
+            await self._officers.authenticate(ask.officer, ask.credential)
+        elif ask.officer or ask.credential:
+            raise LocalProtocolError("not_authorised", "an officer and his credential belong together")
+
+    # --- errors -------------------------------------------------------------------------------------------------
+
+    def _room(self, request: Request) -> AnyRoom:
+        link: str = request.path_params["link"]
+        room = self._rooms.get(link)
+        if room is None:
+            raise LocalProtocolError("unknown_link", f"no link {link[:40]!r} here; links: {', '.join(self._rooms)}")
+        return room
+
+    async def _local_error(self, _request: Request, error: Exception) -> Response:
+        assert isinstance(error, LocalProtocolError)
+        return _error(_STATUS_OF.get(error.code, HTTPStatus.CONFLICT), error.code, error.detail)
+
+    async def _http_error(self, _request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        status_code = HTTPStatus(error.status_code)
+        return _error(status_code, status_code.name.lower(), f"{status_code.phrase}: see the list of actions")
+
+    async def _gone(self, _request: Request, _disconnect: Exception) -> Response:
+        return _error(HTTPStatus.BAD_REQUEST, "bad_request", "the request broke off")
+
+
+async def _body(request: Request) -> bytes:
+    """Return the request's body. Raises LocalProtocolError if it is larger than BODY_MAX_BYTES."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_MAX_BYTES:
+            raise LocalProtocolError("too_large", f"a request has at most {BODY_MAX_BYTES} bytes")
+    return body
+
+
+def _decode(body: bytes, kind: type[Ask]) -> Ask:
+    """Return the action that `body` writes. Raises LocalProtocolError saying what is wrong and where."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise LocalProtocolError("bad_request", f"not a request of this action: {error}") from error
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= SECONDS_MAX_DIGITS):
+        raise LocalProtocolError("bad_request", f"within: whole seconds are wanted: {text[:20]!r}")
+    return float(text)
+
+
+def _json(value: Any, status_code: int = HTTPStatus.OK) -> Response:
+    return Response(msgspec.json.encode(value), status_code, media_type="application/json")
+
+
+def _error(status_code: int, code: str, detail: str) -> Response:
+    return _json({"code": code, "detail": detail}, status_code)

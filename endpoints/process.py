@@ -1,0 +1,197 @@
+"""What an endpoint and the watch share as processes: the loop, the control socket, notifications, standard output.
+
+Nothing is half started: whatever is wrong with files, keys, journals or the socket is said before the first record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import structlog
+
+from endpoints import logs
+from endpoints.clock import clock
+from endpoints.control import Control
+from endpoints.control_socket import ControlServer, listen
+from endpoints.failpoints import failpoint
+from endpoints.items import AnyRoom, EventItem, FrameItem
+from endpoints.journal_file import JournalFolder
+from endpoints.loop import Loop
+from endpoints.notify import CommandSink, LogSink, Notifier, Sink, WebhookSink
+from endpoints.officers import Officers
+from endpoints.room import SOFTWARE
+from endpoints.settings import EndpointSettings, LinkSettings, Notifications, WatchSettings
+from endpoints.tail import StandardOutput
+from endpoints.transport_events import (
+    Accepted,
+    Arrived,
+    Connected,
+    Delivery,
+    Lost,
+    PresenceChanged,
+    Refused,
+    TakenOver,
+    TransportEvent,
+)
+from protocol.errors import LinkError
+from protocol.events import IdentityTakenOver, NotificationDone, TransportConnected, TransportLost
+
+PRINT_WITHIN_S = 5.0
+"""How long a stop waits for whoever reads standard output; the rest is printed at the next start."""
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+_log = structlog.get_logger()
+
+
+class Process:
+    """One process over its links' rooms. Subclasses open the rooms and bring the transport."""
+
+    def __init__(self, settings: EndpointSettings | WatchSettings, side: str) -> None:
+        self._settings = settings
+        self._side = side
+        self._clock = clock(settings.exercise_clock)
+        self._output = StandardOutput()
+        logs.configure(self._output, self._clock, side)
+        self._rooms: dict[str, AnyRoom] = {}
+        self._loop = Loop(self._clock, self._rooms, self._output.wake)
+        self._notifier = Notifier(_sinks(settings.notifications), self._notified)
+
+    # --- what subclasses say ------------------------------------------------------------------------------------
+
+    def _open(self, link: LinkSettings, journal: JournalFolder) -> AnyRoom:
+        """Return the room of a link, folded from its journal. Raises UserError."""
+        raise NotImplementedError
+
+    def _beside(self) -> Sequence[Work]:
+        """Return what runs beside the loop: the transport at least."""
+        raise NotImplementedError
+
+    def _officers(self) -> Officers | None:
+        """Return who may act here."""
+        return None
+
+    def _acknowledge(self, delivery: Delivery) -> None:
+        """Tell the broker that a delivery is on disk."""
+
+    def _accepted(self, event: Accepted) -> None:
+        """The broker has a publish of ours."""
+
+    def _refused(self, event: Refused) -> None:
+        """The broker refused a publish of ours."""
+
+    # --- life ---------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT, then stop in order. Raises UserError if it cannot begin."""
+        listening = listen(self._settings.control)
+        server: ControlServer | None = None
+        try:
+            for link in self._settings.links:
+                journal = JournalFolder.open(link.journal, link.id, self._side)
+                failpoint("after_lock")
+                self._rooms[link.id] = self._open(link, journal)
+                self._output.follow(journal)
+            control = Control(self._loop, self._rooms, self._officers())
+            server = ControlServer(control.application, listening, self._settings.control)
+            await self._serve(control, server)
+        finally:
+            if server is None:
+                listening.close()
+                self._settings.control.unlink(missing_ok=True)
+
+    async def _serve(self, control: Control, server: ControlServer) -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        self._output.start()
+        try:
+            await self._until(stop, control, server)
+        except BaseExceptionGroup as group:
+            error = _first(group)
+            if not isinstance(error, LinkError):
+                _log.critical("a bug of ours ends this process", exc_info=error)
+            raise error from None
+        finally:
+            await self._notifier.close()
+            self._output.close(PRINT_WITHIN_S)
+
+    async def _until(self, stop: asyncio.Event, control: Control, server: ControlServer) -> None:
+        async with asyncio.TaskGroup() as group:
+            main = group.create_task(self._loop.run())
+            beside = [group.create_task(work()) for work in self._beside()]
+            serving = group.create_task(server.run())
+            _log.info("started", software=SOFTWARE, links=list(self._rooms))
+            await stop.wait()
+            _log.info("stopping")
+            control.close()
+            self._loop.stop()
+            # the transport stays until the last frames are on their way
+            await main
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+            await server.stop(serving)
+            _log.info("stopped")
+
+    # --- what happens -------------------------------------------------------------------------------------------
+
+    def _happened(self, event: TransportEvent) -> None:
+        """Take what the transport tells, synchronously, from the event loop."""
+        inbox, rooms = self._loop.inbox, self._rooms
+        match event:
+            case Arrived(topic=topic, payload=payload, delivery=delivery):
+                # the inbox has room for more than the broker may deliver; what finds none stays unacknowledged
+                inbox.put(FrameItem(rooms[topic.link], topic, payload, lambda: self._settled(delivery)))
+            case PresenceChanged(link=link, party=party, present=present):
+                rooms[link].presence[party].see(present=present)
+                inbox.wake()
+            case Accepted():
+                self._accepted(event)
+                failpoint("after_accepted")
+            case Refused():
+                self._refused(event)
+            case Connected():
+                failpoint("after_connected")
+                inbox.push(EventItem(rooms.values(), lambda now: TransportConnected(at=now.at, mono=now.mono)))
+            case Lost(reason=reason):
+                failpoint("after_lost")
+                lost = reason[:200]
+                inbox.push(EventItem(rooms.values(), lambda now: TransportLost(at=now.at, mono=now.mono, reason=lost)))
+            case TakenOver(times=times):
+                inbox.push(
+                    EventItem(rooms.values(), lambda now: IdentityTakenOver(at=now.at, mono=now.mono, times=times))
+                )
+
+    def _settled(self, delivery: Delivery | None) -> None:
+        if delivery is not None:
+            self._acknowledge(delivery)
+
+    def _notified(self, link: str, notice_id: str, delivered: bool) -> None:
+        self._loop.inbox.push(
+            EventItem(
+                [self._rooms[link]],
+                lambda now: NotificationDone(at=now.at, mono=now.mono, id=notice_id, delivered=delivered),
+            )
+        )
+
+
+def _sinks(settings: Notifications) -> list[Sink]:
+    sinks: list[Sink] = []
+    if settings.log:
+        sinks.append(LogSink())
+    if settings.command:
+        sinks.append(CommandSink(settings.command))
+    if settings.webhook:
+        sinks.append(WebhookSink(settings.webhook))
+    return sinks
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

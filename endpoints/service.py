@@ -1,0 +1,82 @@
+"""The endpoint: several links of one side over one connection to the broker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from endpoints.errors import UserError
+from endpoints.items import AnyRoom, EventItem
+from endpoints.journal_file import JournalFolder
+from endpoints.link_room import LinkRoom, Token
+from endpoints.officers import Officers
+from endpoints.process import Process, Work
+from endpoints.room import fold
+from endpoints.settings import EndpointSettings, LinkSettings
+from endpoints.signer import Signer
+from endpoints.transport import Transport
+from endpoints.transport_events import Accepted, Delivery, Refused
+from protocol.events import PublishRefused
+from protocol.link import Link
+
+
+class Service(Process):
+    """One endpoint as a process."""
+
+    def __init__(self, settings: EndpointSettings) -> None:
+        super().__init__(settings, settings.side)
+        self._endpoint = settings
+        self._transport = Transport(
+            settings.broker,
+            [(link.id, link.content.peer_of(settings.side)) for link in settings.links],
+            self._happened,
+        )
+        self._links: dict[str, LinkRoom] = {}
+
+    def _open(self, link: LinkSettings, journal: JournalFolder) -> AnyRoom:
+        room = LinkRoom(
+            fold(journal, Link.new(link.id, self._endpoint.side)),
+            journal,
+            link.content,
+            self._notifier,
+            signer=_signer(self._endpoint, link),
+            outlet=self._transport,
+        )
+        self._links[link.id] = room
+        return room
+
+    def _beside(self) -> Sequence[Work]:
+        return [self._transport.run]
+
+    def _officers(self) -> Officers:
+        return Officers({name: officer.credential for name, officer in self._endpoint.officers.items()})
+
+    def _acknowledge(self, delivery: Delivery) -> None:
+        self._transport.acknowledge(delivery)
+
+    def _accepted(self, event: Accepted) -> None:
+        assert isinstance(event.token, Token)
+        self._links[event.token.link].accepted(event.token)
+
+    def _refused(self, event: Refused) -> None:
+        token = event.token
+        assert isinstance(token, Token)
+        code, reason = event.code, event.reason[:200]
+        self._loop.inbox.push(
+            EventItem(
+                [self._links[token.link]],
+                lambda now: PublishRefused(at=now.at, mono=now.mono, channel=token.channel, code=code, reason=reason),
+            )
+        )
+
+
+def _signer(settings: EndpointSettings, link: LinkSettings) -> Signer:
+    """Return the signer of a link whose keys the link file enrols. Raises UserError."""
+    signer = Signer.load(settings.keys, link.content.terms.policy.suite)
+    enrolled = {key.public for key in link.content.keys[settings.side]}
+    for key in signer.enrolled:
+        if key.public not in enrolled:
+            raise UserError(
+                f"{settings.keys}: key {key.id} is not among those that {link.file} enrols for {settings.side}: "
+                f"the other side would refuse every frame; enrol it there, or use the enrolled key"
+            )
+    return signer
