@@ -75,6 +75,8 @@ def provision(
     if not links:
         raise UserError("at least one link is needed")
     sides = (links[0].caller, links[0].answering)
+    if sides[0] == sides[1]:
+        raise UserError(f"{sides[0]}: the same party calls and answers; a link has two")
     for terms in links:
         if {terms.caller, terms.answering} != set(sides):
             raise UserError(f"link {terms.link}: all links of one installation are between {' and '.join(sides)}")
@@ -156,6 +158,8 @@ def add_officers(own: Path, names: Sequence[str]) -> None:
     for name in names:
         if name in table.get("officers", {}):
             raise UserError(f"{path}: officers.{name}: stands there already")
+        if (credential := own / "keys" / "officers" / f"{name}.credential").exists():
+            raise UserError(f"{credential}: is there already; an officer has one credential")
     before = path.read_bytes()
     made = [own / "keys" / "officers" / f"{name}.credential" for name in names]
     try:
@@ -196,10 +200,7 @@ def _make_officers(own: Path, names: Iterable[str], *, fresh: bool = True) -> di
     table = {}
     for name in names:
         credential = officers.generate()
-        try:
-            write_private(folder / f"{name}.credential", credential.encode() + b"\n")
-        except FileExistsError:
-            raise UserError(f"{folder / name}.credential: is there already; an officer has one credential") from None
+        write_private(folder / f"{name}.credential", credential.encode() + b"\n")
         table[name] = {"name": name, "credential": officers.hash_credential(credential)}
     return table
 

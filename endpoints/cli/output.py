@@ -11,6 +11,8 @@ import msgspec
 if TYPE_CHECKING:
     from rich.console import Console
 
+_PIPE_COLUMNS = 4_096
+
 
 def print_json(value: Any) -> None:
     """Print one JSON document on a line of standard output, at once: followed output is read line by line."""
@@ -33,7 +35,7 @@ def console(*, stderr: bool = False) -> Console:
 
     plain = not (sys.stderr if stderr else sys.stdout).isatty()
     # a file or a pipe takes whole lines: nobody greps what was folded at column 80
-    return Console(stderr=stderr, highlight=False, soft_wrap=plain, emoji=False)
+    return Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=plain, width=_PIPE_COLUMNS if plain else None)
 
 
 def silence_stdout() -> None:

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from endpoints.cli import main as cli
+from endpoints.cli.options import texts
+from endpoints.errors import UserError
+
+
+def run(*words: str | Path) -> int:
+    with pytest.raises(SystemExit) as exited:
+        cli.main([str(word) for word in words])
+    assert isinstance(exited.value.code, int)
+    return exited.value.code
+
+
+@pytest.fixture
+def site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    assert run("init", tmp_path / "try") == 0
+    capsys.readouterr()
+    return tmp_path / "try"
+
+
+def test_init_says_what_to_do_next_on_stderr_and_nothing_on_stdout(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("init", tmp_path / "try") == 0
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"deconflict run {tmp_path}/try/eucom/endpoint.toml" in err
+    assert f"deconflict watch {tmp_path}/try/watch/watch.toml" in err
+
+
+def test_init_a_second_time_is_refused_in_one_line(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("init", site) == 2
+    assert capsys.readouterr().err == f"deconflict: {site}: not empty (link.toml is there); name a new folder\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--link", "Eucom/Ndmc"], "--link: an id has at most 32 lower-case letters, digits and hyphens: 'Eucom/Ndmc'"),
+        (["--caller", ""], "--caller: an id has"),
+        (["--answering", "eucom"], "eucom: the same party calls and answers; a link has two"),
+        (["--port", "0"], "0: a port is a number from 1 to 65535"),
+        (["--port", "many"], 'Invalid value for --port: unable to convert "many" into int; see:'),
+        (["--listen", "not an address"], "'not an address': not an address to listen at"),
+        (["--status", "war"], 'Invalid value "war" for --status'),
+    ],
+)
+def test_a_wrong_argument_of_init_is_one_line_and_nothing_is_made(
+    tmp_path: Path, words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("init", tmp_path / "try", *words) == 2
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"deconflict: {complaint}")
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_init_in_json_names_the_link_and_its_digest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("init", tmp_path / "try", "--json", "--status", "actual") == 0
+    told = json.loads(capsys.readouterr().out)
+
+    assert run("link", "fingerprint", tmp_path / "try" / "link.toml", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["digest"] == told["digest"]
+
+
+def test_the_schedule_shows_utc_and_both_sites(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("schedule", site / "eucom" / "endpoint.toml", "-n", "3", "--lang", "en") == 0
+    lines = capsys.readouterr().out.splitlines()
+
+    assert lines[0].split() == ["UTC", "eucom,", "Wiesbaden", "ndmc,", "Moscow"]
+    assert len(lines) == 4
+
+    assert run("schedule", site / "watch" / "watch.toml", "-n", "40", "--json") == 0
+    slots = json.loads(capsys.readouterr().out)["slots"]
+    assert len(slots) == 40
+    assert all(slot["eucom"][11:16] in {"09:00", "17:00"} for slot in slots)
+    assert all(slot["ndmc"].endswith("+03:00") for slot in slots)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["-n", "0"], "--count: from 1 to 1000, not 0"),
+        (["--link", "syria"], "no link 'syria' here; links: eucom-ndmc"),
+        (["--lang", "fr"], 'Invalid value "fr" for --lang'),
+    ],
+)
+def test_a_wrong_argument_of_schedule_is_one_line(
+    site: Path, words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("schedule", site / "eucom" / "endpoint.toml", *words) == 2
+    err = capsys.readouterr().err
+    assert complaint in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["schedule"], ["doctor"], ["link", "show"], ["link", "fingerprint"], ["epoch"]])
+def test_a_file_that_is_none_is_one_line(tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    binary = tmp_path / "binary"
+    binary.write_bytes(bytes(range(256)))
+    for path in (tmp_path, tmp_path / "none", binary, Path()):
+        assert run(*words, path) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith("deconflict: ")
+        assert err.count("\n") == 1
+
+
+def test_a_link_file_is_shown_in_both_languages(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for language, expected in (("en", "US European Command"), ("ru", "Национальный центр управления обороной")):
+        assert run("link", "show", site / "link.toml", "--lang", language) == 0
+        assert expected in capsys.readouterr().out
+    assert run("link", "show", site / "link.toml", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["policy"]["grace_s"] == 900
+
+
+def test_the_fingerprint_changes_with_the_epoch(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("link", "fingerprint", site / "link.toml") == 0
+    before = capsys.readouterr().out
+
+    assert run("epoch", site / "link.toml") == 0
+    after = capsys.readouterr().out
+    assert run("link", "fingerprint", site / "link.toml") == 0
+
+    assert capsys.readouterr().out == after
+    assert before.startswith("link eucom-ndmc, epoch 1: ")
+    assert after.startswith("link eucom-ndmc, epoch 2: ")
+    assert not set(before.splitlines()) & set(after.splitlines())
+
+
+def test_two_headquarters_enrol_apart_and_join_their_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = []
+    for side in ("eucom", "ndmc"):
+        assert run("enrol", tmp_path / side, "--side", side) == 0
+        path = tmp_path / f"{side}.toml"
+        path.write_text(capsys.readouterr().out, encoding="utf-8")
+        files.append(path)
+
+    assert run("link", "make", tmp_path / "link.toml", *files) == 0
+    made = capsys.readouterr().out
+    assert run("link", "fingerprint", tmp_path / "link.toml") == 0
+    assert capsys.readouterr().out == made
+
+    assert run("link", "make", tmp_path / "link.toml", *files) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert run("link", "make", tmp_path / "other.toml", files[0], files[0]) == 2
+    assert "the same side as" in capsys.readouterr().err
+
+
+def test_enrol_takes_another_party_and_adds_officers_later(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "--site",
+        "Panmunjom",
+        "--zone",
+        "Asia/Seoul",
+        "--name",
+        "en=Joint Security Area",
+        "--name",
+        "ko=공동경비구역",
+    ]
+    assert run("enrol", tmp_path, "--side", "south", *words, "--officer", "kim", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["side"], told["zone"], told["name"]["ko"]) == ("south", "Asia/Seoul", "공동경비구역")
+
+    assert run("enrol", tmp_path, "--side", "south", "--officer", "lee") == 0
+    assert (tmp_path / "south" / "keys" / "officers" / "lee.credential").is_file()
+    assert run("enrol", tmp_path, "--side", "south") == 2
+    assert "south is enrolled already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--zone", "Seoul"], "--zone: not a time zone"),
+        (["--name", "Joint Security Area"], "--name: a text is written with its language"),
+        (["--officer", "kim", "--officer", "kim"], "--officer: the same officer twice"),
+        (["--officer", "../kim"], "--officer: an id has"),
+    ],
+)
+def test_a_wrong_argument_of_enrol_is_one_line_and_nothing_is_made(
+    tmp_path: Path, words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("enrol", tmp_path / "hq", "--side", "south", *words) == 2
+    assert capsys.readouterr().err.startswith(f"deconflict: {complaint}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_doctor_s_exit_code_says_whether_it_found_something(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = site / "eucom" / "endpoint.toml"
+    # port 1: nothing of ours listens there
+    path.write_text(path.read_text("utf-8").replace("port = 8883", "port = 1"), "utf-8")
+
+    assert run("doctor", path, "--lang", "ru") == 1
+    out, err = capsys.readouterr()
+    assert out == "localhost:1: the broker cannot be reached: Connection refused\n"
+    assert "1 замечание" in err
+
+    assert run("doctor", path, "--json") == 1
+    assert json.loads(capsys.readouterr().out)["ok"] is False
+
+
+def test_texts_are_given_by_language_once_each() -> None:
+    assert texts("text", ["ru=Внимание: a=b", "en=Attention"]) == {"ru": "Внимание: a=b", "en": "Attention"}
+    for wrong in (["Attention"], ["en="], ["eng=x"], ["en=x", "en=y"], ["=x"], ["1a=x"]):
+        with pytest.raises(UserError, match="--text: "):
+            texts("text", wrong)

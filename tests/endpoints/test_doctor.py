@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from broker.errors import BrokerError
+from broker.local import LocalBroker, find
+from broker.pki import Authority
+from endpoints import link_file, provision, real_line, settings
+from endpoints.clock import SystemClock
+from endpoints.doctor import Examination
+from endpoints.exercise_table import ExerciseTable
+from endpoints.journal_file import JournalFolder
+from protocol.events import BatchClosed, Stopped
+
+NOW, MONO = SystemClock().now()
+DAY_MS = 86_400_000
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("doctor") / "made"
+    terms = real_line.terms()
+    provision.provision(
+        folder,
+        [terms],
+        {side: real_line.party(side) for side in (terms.caller, terms.answering)},
+        at=NOW,
+        officers=real_line.OFFICERS,
+        broker=provision.BrokerPlan(port=free_port()),
+    )
+    return folder
+
+
+@pytest.fixture
+def site(made: Path, tmp_path: Path) -> Path:
+    shutil.copytree(made, tmp_path / "site")
+    return tmp_path / "site"
+
+
+def findings(site: Path, at: int = NOW, side: str = "eucom") -> list[str]:
+    """Return what the doctor says but for the broker, which does not run here."""
+    name = "watch.toml" if side == "watch" else "endpoint.toml"
+    found = Examination(settings.load(site / side / name, {}), at).run()
+    return [str(each) for each in found if "the broker cannot be reached" not in each.what]
+
+
+@pytest.mark.parametrize("side", ["eucom", "ndmc", "watch"])
+def test_what_init_makes_is_sound_but_for_the_broker_that_does_not_run(site: Path, side: str) -> None:
+    name = "watch.toml" if side == "watch" else "endpoint.toml"
+    examined = Examination(settings.load(site / side / name, {}), NOW)
+
+    (only,) = examined.run()
+
+    assert only.what == "the broker cannot be reached: Connection refused"
+    assert examined.checks >= 8
+
+
+def open_to_others(site: Path) -> str:
+    (site / "eucom" / "keys").chmod(0o755)
+    return "eucom/keys: open to others (mode 0755)"
+
+
+def key_open_to_others(site: Path) -> str:
+    next((site / "eucom" / "keys").glob("*.pem")).chmod(0o644)
+    return "this private key is open to others (mode 0644)"
+
+
+def no_key(site: Path) -> str:
+    next((site / "eucom" / "keys").glob("*.pem")).unlink()
+    return "eucom/keys: one ed25519 key is needed for the suite 'ed25519', but none is there"
+
+
+def another_key(site: Path) -> str:
+    ours, theirs = (next((site / side / "keys").glob("*.pem")) for side in ("eucom", "ndmc"))
+    ours.unlink()
+    shutil.copy(theirs, ours.parent)
+    return "is not enrolled there; the other side will refuse every frame"
+
+
+def no_peer_key(site: Path) -> str:
+    content = link_file.load(site / "link.toml")
+    path = site / "link.toml"
+    path.write_text(path.read_text("utf-8").replace(content.keys["ndmc"][0].public, "AA=="), "utf-8")
+    return "link.toml: "
+
+
+def another_certificate(site: Path) -> str:
+    for name in ("client.crt", "client.key"):
+        shutil.copy(site / "ndmc" / "tls" / name, site / "eucom" / "tls" / name)
+    return "client.crt: issued to ndmc, not to eucom"
+
+
+def another_authority(site: Path) -> str:
+    Authority.make(site / "other", NOW)
+    shutil.copy(site / "other" / "ca.crt", site / "eucom" / "tls" / "ca.crt")
+    return "client.crt: not issued by the authority in"
+
+
+def key_of_another_certificate(site: Path) -> str:
+    shutil.copy(site / "ndmc" / "tls" / "client.key", site / "eucom" / "tls" / "client.key")
+    return "not a certificate and its unencrypted private key"
+
+
+def certificate_that_is_none(site: Path) -> str:
+    (site / "eucom" / "tls" / "ca.crt").write_bytes(b"\xff\x00")
+    return "ca.crt: not a certificate in PEM form"
+
+
+def damaged_journal(site: Path) -> str:
+    folder = site / "eucom" / "journal" / "eucom-ndmc"
+    with_record(site)
+    path = next(folder.glob("*.jsonl"))
+    path.write_bytes(path.read_bytes().replace(b"Stopped", b"Started", 1))
+    return "record 1"
+
+
+def only_one_officer(site: Path) -> str:
+    path = site / "eucom" / "endpoint.toml"
+    path.write_text(path.read_text("utf-8").partition("[officers.watch-2]")[0], "utf-8")
+    return "officers: one alone cannot release his own alert"
+
+
+def no_pager(site: Path) -> str:
+    path = site / "eucom" / "endpoint.toml"
+    path.write_text(path.read_text("utf-8").replace("log = true", 'command = ["/none/pager"]'), "utf-8")
+    return "notifications.command: no such program: /none/pager"
+
+
+def no_exercise_clock(site: Path) -> str:
+    path = site / "eucom" / "endpoint.toml"
+    path.write_text('exercise_clock = "e.clock"\n' + path.read_text("utf-8"), "utf-8")
+    return "e.clock: no such file"
+
+
+def no_folder_for_the_socket(site: Path) -> str:
+    path = site / "eucom" / "endpoint.toml"
+    path.write_text('control = "run/control.sock"\n' + path.read_text("utf-8"), "utf-8")
+    return "eucom/run: no such folder; the control socket belongs there"
+
+
+@pytest.mark.parametrize(
+    "ailment",
+    [
+        open_to_others,
+        key_open_to_others,
+        no_key,
+        another_key,
+        no_peer_key,
+        another_certificate,
+        another_authority,
+        key_of_another_certificate,
+        certificate_that_is_none,
+        damaged_journal,
+        only_one_officer,
+        no_pager,
+        no_exercise_clock,
+        no_folder_for_the_socket,
+    ],
+)
+def test_each_ailment_is_found_and_told_in_one_line(site: Path, ailment: Callable[[Path], str]) -> None:
+    expected = ailment(site)
+
+    found = findings(site)
+
+    assert any(expected in line for line in found), found
+    assert all("\n" not in line for line in found)
+
+
+def with_record(site: Path, at: int = NOW) -> None:
+    with_journal = JournalFolder.open(site / "eucom" / "journal" / "eucom-ndmc", "eucom-ndmc", "eucom", create=True)
+    with_journal.append([(Stopped(at=at, mono=MONO), ()), (BatchClosed(at=at, mono=MONO), ())])
+    with_journal.close(at, MONO, None)
+
+
+def test_a_sound_journal_is_no_finding_and_one_from_the_future_is(site: Path) -> None:
+    with_record(site)
+    assert findings(site) == []
+
+    (late,) = findings(site, NOW - 60_000)
+    assert "later than now: was the clock set back?" in late
+
+
+def test_an_exercise_s_journal_may_be_of_any_time(site: Path) -> None:
+    with_record(site)
+    path = site / "eucom" / "endpoint.toml"
+    path.write_text('exercise_clock = "e.clock"\n' + path.read_text("utf-8"), "utf-8")
+    ExerciseTable.begin(0, 0, 1).write(site / "eucom" / "e.clock")
+
+    assert findings(site, NOW - 60_000) == []
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [(-3, "valid from"), (100, ""), (800, "client.crt: expires on"), (900, "client.crt: expired on")],
+)
+def test_a_certificate_s_end_is_told_a_month_ahead(site: Path, days: int, expected: str) -> None:
+    found = findings(site, NOW + days * DAY_MS)
+
+    assert any(expected in line for line in found) if expected else found == []
+
+
+# --- a broker, and what is none -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def listener(site: Path) -> Iterator[socket.socket]:
+    port = settings.load_endpoint(site / "eucom" / "endpoint.toml", {}).broker.port
+    with socket.create_server(("127.0.0.1", port)) as listening:
+        yield listening
+
+
+def broker_finding(site: Path) -> list[str]:
+    return [each.what for each in Examination(settings.load(site / "eucom" / "endpoint.toml", {}), NOW).run()]
+
+
+def test_a_listener_that_speaks_no_tls_is_no_broker(site: Path, listener: socket.socket) -> None:
+    def greet() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(b"220 mail.example ESMTP\r\n")
+            connection.recv(4_096)
+
+    server = threading.Thread(target=greet)
+    server.start()
+    (found,) = broker_finding(site)
+    server.join()
+
+    assert found.startswith("no TLS 1.3 with our certificate: ")
+
+
+def test_a_host_that_there_is_not_is_told(site: Path) -> None:
+    found = Examination(
+        settings.load(site / "eucom" / "endpoint.toml", {"DECONFLICT_BROKER_HOST": "no-such-host.invalid"}), NOW
+    ).run()
+
+    assert [each.what for each in found] == ["no such host"]
+
+
+@pytest.mark.integration
+def test_a_running_broker_is_reached_and_another_s_certificate_is_told(made: Path, site: Path) -> None:
+    try:
+        find()
+    except BrokerError as error:
+        pytest.skip(str(error))
+    with LocalBroker(made / "broker"):
+        assert broker_finding(site) == []
+
+        stranger = Authority.make(site / "other", NOW)
+        stranger.issue_client("eucom", site / "eucom" / "tls", NOW)
+        (found,) = broker_finding(site)
+        assert found.startswith("the broker's certificate is not the right one: ")
+
+        shutil.copy(made / "eucom" / "tls" / "ca.crt", site / "eucom" / "tls" / "ca.crt")
+        mismatch, refused = broker_finding(site)
+        assert mismatch.startswith("not issued by the authority in")
+        assert refused.startswith(("no TLS 1.3 with our certificate: ", "the broker closes the connection at once"))
