@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from endpoints import provision, real_line
+from endpoints.clock import SystemClock
+from endpoints.doctor import Examination
+from endpoints.settings import load
+
+pytestmark = pytest.mark.integration
+
+
+def deconflict(*words: str | Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "endpoints.cli.main", *map(str, words)],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_the_broker_runs_in_the_foreground_until_it_is_told_to_stop(tmp_path: Path, ending: signal.Signals) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    at, _ = SystemClock().now()
+    terms = real_line.terms()
+    provision.provision(
+        tmp_path / "site",
+        [terms],
+        {side: real_line.party(side) for side in (terms.caller, terms.answering)},
+        at=at,
+        officers=real_line.OFFICERS,
+        broker=provision.BrokerPlan(port=port),
+    )
+
+    running = deconflict("broker", tmp_path / "site")
+    try:
+        assert running.stderr is not None
+        for line in running.stderr:
+            if "listening at" in line:
+                break
+        for name in ("eucom/endpoint.toml", "watch/watch.toml"):
+            assert Examination(load(tmp_path / "site" / name, {}), at).run() == ()
+        running.send_signal(ending)
+        out, err = running.communicate(timeout=20)
+    finally:
+        running.kill()
+
+    assert out == ""
+    assert "Traceback" not in err
+    assert running.returncode in {0, 130}
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+def test_a_folder_without_a_broker_is_one_line(tmp_path: Path) -> None:
+    out, err = deconflict("broker", tmp_path).communicate(timeout=20)
+
+    assert out == ""
+    assert err.startswith("deconflict: ")
+    assert "`deconflict init` makes it" in err
+    assert err.count("\n") == 1
