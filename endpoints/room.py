@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Generic, TypeVar, cast
 
@@ -97,6 +98,8 @@ class Room(Generic[CoreT]):
         self.side = core.state.side
         self.failure: Alarm | None = None
         self.changed = Pulse()
+        self.draw_nonce: Callable[[], str] = lambda: secrets.token_hex(8)
+        """Draws the eight bytes of which the core makes the words of a line test; a simulation draws from its seed."""
         self.presence = {party: PresenceCap() for party in file.parties if party != self.side}
         self._file = file
         self._journal = journal
@@ -196,7 +199,7 @@ class Room(Generic[CoreT]):
         at, mono = now.at, now.mono
         deadline = self.core.next_deadline()
         if deadline is not None and _reached(deadline, now):
-            self.take(DeadlineReached(at=at, mono=mono, nonce=secrets.token_hex(8)))
+            self.take(DeadlineReached(at=at, mono=mono, nonce=self.draw_nonce()))
             failpoint("after_deadline")
         if self.core.slots_until - at < PLAN_AGAIN_MS:
             policy, until = self._file.terms.policy, at + PLANNED_MS
