@@ -48,7 +48,8 @@ WORDS: dict[str, tuple[str, ...]] = {"en": tuple(_ENGLISH.split()), "ru": tuple(
 """The word of each byte, by language."""
 
 _NONCE_BYTES = 8
-_FINGERPRINT_BYTES = 8
+_FINGERPRINT_BYTES = 16
+"""128 bits: who can search 2^64 files could make one that sounds like the agreed one."""
 _DIGEST_BYTES = 32
 
 
@@ -71,7 +72,7 @@ def challenge(nonce: str, language: str) -> tuple[str, str, str]:
 
 
 def fingerprint_words(digest: str, language: str) -> tuple[str, ...]:
-    """Return eight words to read aloud: of the first 64 bits of `digest`, a SHA-256 in hexadecimal.
+    """Return sixteen words to read aloud: of the first 128 bits of `digest`, a SHA-256 in hexadecimal.
 
     Raises ValueError for what is not one.
     """

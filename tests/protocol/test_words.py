@@ -60,9 +60,9 @@ def test_an_unlisted_language_speaks_english() -> None:
     assert challenge("0102030405060708", "xx") == challenge("0102030405060708", "en")
 
 
-def test_fingerprint_is_the_first_64_bits() -> None:
-    digest = "00ff" * 4 + "ab" * 24
-    assert fingerprint_words(digest, "en") == (WORDS["en"][0], WORDS["en"][255]) * 4
+def test_fingerprint_is_the_first_128_bits() -> None:
+    digest = "00ff" * 8 + "ab" * 16
+    assert fingerprint_words(digest, "en") == (WORDS["en"][0], WORDS["en"][255]) * 8
 
 
 @pytest.mark.parametrize("nonce", ["", "00", "0" * 15, "0" * 18, "zz" * 8, "AB" * 8, "ab cd ef 01 02 03 04 05"])
