@@ -104,7 +104,8 @@ class Room(Generic[CoreT]):
         self._file = file
         self._journal = journal
         self._notifier = notifier
-        self._keyring = Keyring(file.keys, file.terms.policy.suite)
+        self.keyring = Keyring(file.keys, file.terms.policy.suite)
+        """Judges frames by their signatures; a simulation puts a cheaper one here."""
         self._batch: list[tuple[AnyEvent, tuple[AnyEffect, ...]]] = []
         self._closed: list[tuple[AnyEvent, tuple[AnyEffect, ...]]] = []
         self._refusals = RefusalCap()
@@ -179,7 +180,7 @@ class Room(Generic[CoreT]):
             self._refusals.count("repeated", now.real_s)
             return
         assert topic.channel != "presence", "presence is the transport's business"
-        verdict = self._keyring.judge(topic.channel, topic.sender, frame)
+        verdict = self.keyring.judge(topic.channel, topic.sender, frame)
         if verdict != VERIFIED and not self._refusals.admits(verdict, now.real_s):
             return
         self.take(

@@ -44,7 +44,7 @@ class _Window(Struct, frozen=True):
 def plan(scenario: Scenario, slots: Sequence[Millis]) -> tuple[Pace, ...]:
     """Return the paces of a scenario, the first one from its start on. `slots` are the link's slots within it."""
     starts, ends = parsed(scenario.starts), parsed(scenario.ends)
-    windows = [_Window(starts, starts + _UP, STARTING_RATE), *_step_windows(scenario), *_slot_windows(scenario, slots)]
+    windows = [*_step_windows(scenario), *_slot_windows(scenario, slots)]
     edges = {starts, *(edge for window in windows for edge in (window.start, window.end) if starts < edge < ends)}
     paces: list[Pace] = []
     for edge in sorted(edges):

@@ -1,0 +1,224 @@
+"""What must hold in every simulated world, checked as it happens, from the journals' records alone.
+
+- Applied exactly once and in order; only what the sender's journal holds, or what its key has signed twice.
+- No frame leaves before its record is on disk; no receipt speaks of more than that; nothing that was on disk is lost.
+- Nothing is accepted that the enrolled key did not sign; a frame that is refused has no effect.
+- An alarm is raised once until it is cleared.
+- What is handled again after a restart has the same effects as the first time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import msgspec
+from msgspec import UNSET
+
+from protocol import canonical
+from protocol.effects import AnyEffect, Apply, ClearAlarm, Effect, Queue, RaiseAlarm, Seal, Settle
+from protocol.envelope import PAYLOAD_TYPES
+from protocol.events import BatchClosed, ClockStepped, EpochOpened, FrameReceived, Started
+from protocol.instants import Millis
+from protocol.journal import Entry, Record
+from protocol.messages import Message
+from protocol.refusals import VERIFIED
+from scenario.agenda import Agenda
+from scenario.disk import Batch
+from scenario.signatures import Signatures
+
+
+class Violation(Exception):  # noqa: N818 - the promise that was broken
+    """A simulated world in which something happened that must not."""
+
+
+class Ledger:
+    """What one site's journal says, as far as it is on disk."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.epoch = 0
+        # by epoch and seq: what this side has put into its stream
+        self.queued: dict[tuple[int, int], Message] = {}
+        # by sender and epoch: the last seq that was applied
+        self.applied: Counter[tuple[str, int]] = Counter()
+        # by sender, epoch and seq: when, by this site's clock
+        self.applied_at: dict[tuple[str, int, int], Millis] = {}
+        self.settled: Counter[int] = Counter()
+        self.settled_at: dict[tuple[int, int], Millis] = {}
+        self.queued_at: dict[tuple[int, int], Millis] = {}
+        self.frames: set[bytes] = set()
+        self.alarms: set[tuple[str, str]] = set()
+        self.raised: Counter[tuple[str, str]] = Counter()
+        self.blind: list[str] = []
+        self.starts = 0
+        # the wall clock was moved: a slot can come twice, or never
+        self.clock_stepped = False
+
+
+class Judge:
+    """Reads every record as it reaches a disk. Raises Violation."""
+
+    def __init__(self, agenda: Agenda, signatures: Signatures, parties: tuple[str, str]) -> None:
+        self.ledgers: defaultdict[str, Ledger] = defaultdict(Ledger)
+        self.records = 0
+        # messages that a two-faced peer has signed beside those of its journal
+        self.false_messages: dict[tuple[str, int, int], list[Message]] = {}
+        # alarms that the world's faults may explain
+        self.explained: set[str] = set()
+        self.trace: list[tuple[Millis, str, Entry, Sequence[Effect]]] | None = None
+        self._agenda = agenda
+        self._signatures = signatures
+        self._parties = parties
+
+    # --- what the sites report --------------------------------------------------------------------------------------
+
+    def durable(self, site: str, batch: Batch) -> None:
+        """A batch is on disk."""
+        for entry, effects in batch:
+            self._read(site, entry, effects)
+        self.ledgers[site].n += len(batch)
+
+    def checkpointed(self, site: str) -> None:
+        """A record of the journal's own is on disk."""
+        self.ledgers[site].n += 1
+
+    def recovered(self, site: str, n: int, records: Sequence[Record]) -> None:
+        """A process came up and found its journal: all that was on disk, perhaps more."""
+        ledger = self.ledgers[site]
+        if n < ledger.n:
+            self.broken(site, f"{ledger.n} records were on disk, {n} were found")
+        for record in records:
+            if record.n > ledger.n:
+                self._read(site, record.entry, record.effects)
+        ledger.n = n
+
+    def replayed(self, site: str, record: Record, effects: tuple[Effect, ...]) -> None:
+        """A record was folded again."""
+        # compared as they are written: a tuple and a list are the same there
+        did, again = msgspec.json.encode(record.effects), msgspec.json.encode(effects)
+        if did != again:
+            self.broken(site, f"record {record.n} did {did.decode()}, and again {again.decode()}")
+
+    def published(self, site: str, frame: bytes) -> None:
+        """A frame leaves a process."""
+        if frame not in self.ledgers[site].frames:
+            self.broken(site, "a frame left before its record was on disk")
+
+    def broken(self, site: str, what: str) -> None:
+        """Say that a promise is broken."""
+        raise Violation(f"{site}: {what}")
+
+    # --- records ----------------------------------------------------------------------------------------------------
+
+    def _read(self, site: str, entry: Entry, effects: Sequence[AnyEffect]) -> None:
+        self.records += 1
+        if self.trace is not None:
+            self.trace.append((self._agenda.now, site, entry, effects))
+        ledger = self.ledgers[site]
+        match entry:
+            case FrameReceived():
+                self._frame(site, entry, effects)
+            case BatchClosed():
+                ledger.frames.update(entry.frames)
+            case EpochOpened():
+                ledger.epoch = entry.terms.epoch
+            case Started():
+                ledger.starts += 1
+            case ClockStepped():
+                ledger.clock_stepped = True
+            case _:
+                pass
+        for effect in effects:
+            reader = self._READERS.get(type(effect))
+            if reader is not None:
+                reader(self, site, ledger, entry, effect)
+
+    def _frame(self, site: str, entry: FrameReceived, effects: Sequence[AnyEffect]) -> None:
+        genuine = self._signatures.genuine(entry.sender, PAYLOAD_TYPES[entry.channel], entry.frame)
+        if genuine != (entry.verdict == VERIFIED):
+            self.broken(site, f"a frame of {entry.sender} was judged {entry.verdict}")
+        if not genuine and any(isinstance(effect, Apply | Settle | Queue) for effect in effects):
+            self.broken(site, f"a frame that {entry.sender} did not sign had effects")
+
+    def _queue(self, site: str, ledger: Ledger, entry: Entry, effect: Queue) -> None:
+        message = effect.message
+        place = (ledger.epoch, message.seq)
+        if place in ledger.queued or (message.seq > 1 and (ledger.epoch, message.seq - 1) not in ledger.queued):
+            self.broken(site, f"message {message.seq} was queued out of order")
+        ledger.queued[place] = message
+        ledger.queued_at[place] = entry.at
+
+    def _apply(self, site: str, ledger: Ledger, entry: Entry, effect: Apply) -> None:
+        sender, message = effect.sender, effect.message
+        last = ledger.applied[sender, ledger.epoch]
+        if message.seq != last + 1 and site in self._parties:
+            self.broken(site, f"message {message.seq} of {sender} was applied after {last}")
+        ledger.applied[sender, ledger.epoch] = message.seq
+        ledger.applied_at[sender, ledger.epoch, message.seq] = entry.at
+        place = (ledger.epoch, message.seq)
+        said = [self.ledgers[sender].queued.get(place), *self.false_messages.get((sender, *place), ())]
+        if canonical.encode(message) not in [canonical.encode(each) for each in said if each is not None]:
+            self.broken(site, f"message {message.seq} of {sender} is not what its journal holds")
+
+    def _settle(self, site: str, ledger: Ledger, entry: Entry, effect: Settle) -> None:
+        if site not in self._parties:
+            return
+        peer = next(party for party in self._parties if party != site)
+        if effect.upto > self.ledgers[peer].applied[site, ledger.epoch]:
+            self.broken(site, f"{peer} has receipted {effect.upto}, which its journal does not hold")
+        for seq in range(ledger.settled[ledger.epoch] + 1, effect.upto + 1):
+            ledger.settled_at[ledger.epoch, seq] = entry.at
+        ledger.settled[ledger.epoch] = effect.upto
+
+    def _seal(self, site: str, ledger: Ledger, _entry: Entry, effect: Seal) -> None:
+        if effect.upto is not UNSET:
+            peer = next(party for party in self._parties if party != site)
+            if effect.upto > ledger.applied[peer, ledger.epoch]:
+                self.broken(site, f"a receipt for {effect.upto}, which the journal does not hold")
+
+    def _raise(self, site: str, ledger: Ledger, _entry: Entry, effect: RaiseAlarm) -> None:
+        alarm = effect.alarm
+        key = (str(alarm.code), alarm.subject)
+        if key in ledger.alarms:
+            self.broken(site, f"alarm {alarm.code}/{alarm.subject} was raised twice")
+        ledger.alarms.add(key)
+        ledger.raised[key] += 1
+        if alarm.raised_at > alarm.detected_at and not ledger.clock_stepped:
+            self.broken(site, f"alarm {alarm.code}/{alarm.subject} was raised before its deadline")
+        if alarm.code == "watch_blind":
+            ledger.blind.append(alarm.detail)
+        if alarm.code in _NEVER and alarm.code not in self.explained:
+            self.broken(site, f"alarm {alarm.code}/{alarm.subject}: {alarm.detail}")
+
+    def _clear(self, site: str, ledger: Ledger, _entry: Entry, effect: ClearAlarm) -> None:
+        key = (str(effect.code), effect.subject)
+        if key not in ledger.alarms:
+            self.broken(site, f"alarm {effect.code}/{effect.subject} was cleared and did not stand")
+        ledger.alarms.discard(key)
+
+    _READERS: ClassVar[dict[type[Effect], Any]] = {
+        Queue: _queue,
+        Apply: _apply,
+        Settle: _settle,
+        Seal: _seal,
+        RaiseAlarm: _raise,
+        ClearAlarm: _clear,
+    }
+
+
+_NEVER = {
+    "bad_frames",
+    "clock_skew",
+    "clock_step",
+    "equivocation",
+    "fork",
+    "identity_in_use",
+    "journal_behind",
+    "policy_mismatch",
+    "schedule_disagreement",
+    "space_low",
+    "undelivered",
+}
+"""Alarms that have no place in a world whose faults do not explain them."""

@@ -1,0 +1,423 @@
+"""One headquarters, or the watch, in the simulated world: the service's own loop and rooms, in virtual time.
+
+What is real: the core, the room, the loop, the caps, the journal's format and recovery. What is simulated: the clock,
+the disk, the broker, the notifications' receivers, and (mostly) the signatures.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from endpoints.items import EventItem, FrameItem, Making
+from endpoints.link_file import LinkFile
+from endpoints.link_room import LinkRoom
+from endpoints.loop import Loop
+from endpoints.notify import Notifier
+from endpoints.room import SPACE_EVERY_S, Now, Room
+from endpoints.topics import Topic
+from protocol.effects import Notify
+from protocol.errors import LocalProtocolError
+from protocol.events import (
+    IdentityTakenOver,
+    NotificationDone,
+    PublishRefused,
+    Request,
+    TransportConnected,
+    TransportLost,
+)
+from protocol.instants import Millis
+from protocol.journal import Checkpoint, Closed
+from protocol.link import Link
+from protocol.observer import Observer
+from scenario.agenda import Agenda
+from scenario.disk import Crashed, Disk, SimulatedJournal
+from scenario.faults import CrashPoint
+from scenario.judge import Judge
+from scenario.network import Broker, Channel, Delivery
+from scenario.signatures import Signatures
+
+WATCH = "watch"
+_BOOT_MS: Millis = 20_000
+"""What a monotonic clock shows when the endpoint comes up after its machine."""
+_AGAIN_MS: tuple[Millis, Millis] = (60_000, 1_200_000)
+"""After a failure of its disk a process is brought up again by people."""
+
+
+class SimulatedClock:
+    """A machine's clocks. `skew` is how far its wall clock is off; `boot` is when its monotonic clock began."""
+
+    def __init__(self, agenda: Agenda) -> None:
+        self._agenda = agenda
+        self.skew: Millis = 0
+        self.boot: Millis = agenda.now - _BOOT_MS
+
+    def now(self) -> tuple[Millis, Millis]:
+        """Return `(at, mono)`."""
+        return self._agenda.now + self.skew, self._agenda.now - self.boot
+
+    def real_ms(self) -> Millis:
+        """Return `mono`: there is no exercise here."""
+        return self._agenda.now - self.boot
+
+    async def wait_until(self, at: Millis | None, mono: Millis | None) -> None:
+        """Nobody waits in virtual time: the agenda wakes the loop."""
+        raise NotImplementedError
+
+    def reached(self, at: Millis) -> Millis:
+        """Return the true instant at which the wall clock shows `at`."""
+        return at - self.skew
+
+    def elapsed(self, mono: Millis) -> Millis:
+        """Return the true instant at which the monotonic clock shows `mono`."""
+        return mono + self.boot
+
+
+class SimulatedLoop(Loop):
+    """The loop, without its timer and without a look at the clocks every second: the world says when there is news."""
+
+    def __init__(self, clock: SimulatedClock, room: Room[Any]) -> None:
+        super().__init__(clock, {room.link: room}, lambda: None)
+        self._simulated = clock
+        self.irregular = False
+
+    def look(self) -> None:
+        """Look at the clocks, as the loop does every second, just before they become irregular."""
+        at, mono = self._simulated.now()
+        self._watch.observe(at, mono, self._simulated.real_ms())
+        self.irregular = True
+
+    def next_wake(self) -> Millis | None:
+        """Return the true instant of the earliest deadline."""
+        deadline, clock = self._earliest(), self._simulated
+        instants = [
+            *([] if deadline.at is None else [clock.reached(deadline.at)]),
+            *([] if deadline.mono is None else [clock.elapsed(deadline.mono)]),
+        ]
+        return min(instants, default=None)
+
+    def _look_at_the_clocks(self, now: Now) -> None:
+        if self.irregular:
+            self.irregular = False
+            super()._look_at_the_clocks(now)
+        else:
+            # as if it had looked a second ago
+            self._watch.observe(now.at, now.mono, self._simulated.real_ms())
+
+
+class Question:
+    """A request of an officer, in the loop's inbox; `answer` gets the reference or the error, once it is on disk."""
+
+    def __init__(
+        self, room: LinkRoom, make: Callable[[Now], Request], answer: Callable[[str, LocalProtocolError | None], None]
+    ) -> None:
+        self._room = room
+        self._make = make
+        self._answer = answer
+        self._reference = ""
+        self._error: LocalProtocolError | None = None
+
+    def take(self, now: Now) -> None:
+        """Hand the request to the room."""
+        if self._room.failure is not None:
+            return
+        try:
+            self._reference = self._room.request(self._make(now))
+        except LocalProtocolError as error:
+            self._error = error
+
+    def settle(self) -> None:
+        """Answer, unless the link has stopped: then the officer asks again later."""
+        if self._room.failure is None:
+            self._answer(self._reference, self._error)
+
+
+class SimulatedNotifier(Notifier):
+    """Tells the people of one site."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__((), lambda _link, _id, _delivered: None)
+        self._site = site
+
+    def submit(self, link: str, side: str, effect: Notify) -> None:
+        """Tell them, and say a moment later that they know."""
+        del link, side
+        self._site.tell(effect)
+
+
+class Site:
+    """One process's world: its clock, its disk, its place at the broker. The process itself comes and goes."""
+
+    def __init__(
+        self,
+        name: str,
+        file: LinkFile,
+        agenda: Agenda,
+        broker: Broker,
+        signatures: Signatures,
+        judge: Judge,
+        chance: random.Random,
+    ) -> None:
+        self.name = name
+        self.file = file
+        self.clock = SimulatedClock(agenda)
+        self.disk = Disk(chance)
+        self.room: Room[Any] | None = None
+        self.told: list[Callable[[Notify], None]] = []
+        self.came_up: Callable[[], None] = lambda: None
+        self.asleep = False
+        self.doom: CrashPoint | None = None
+        self._down_for: Millis = 0
+        self._agenda = agenda
+        self._broker = broker
+        self._signatures = signatures
+        self._judge = judge
+        self._chance = chance
+        self._loop: SimulatedLoop | None = None
+        self._life = 0
+        self._wake: Millis | None = None
+        senders = tuple(party for party in file.parties if party != name)
+        broker.admit(name, senders, self)
+
+    # --- the process ------------------------------------------------------------------------------------------------
+
+    @property
+    def up(self) -> bool:
+        """The process runs and its link has not stopped."""
+        return self._loop is not None
+
+    def start(self) -> None:
+        """The process comes up: recover, fold, `Started`; then it connects."""
+        if self._loop is not None:
+            return
+        self.disk.doom, self.disk.power_cut, self.doom = None, False, None
+        journal = SimulatedJournal(self.disk, self.file.terms.link, self.name, partial(self._judge.durable, self.name))
+        core = self._fold(journal)
+        notifier = SimulatedNotifier(self)
+        keyring = self._signatures.keyring()
+        if isinstance(core, Link):
+            self.room = LinkRoom(
+                core,
+                journal,
+                self.file,
+                notifier,
+                signer=self._signatures.signer(self.name),
+                outlet=self,
+            )
+        else:
+            self.room = Room(core, journal, self.file, notifier)
+        self.room.keyring = keyring
+        self.room.draw_nonce = self._draw_nonce
+        self._life += 1
+        self._wake = None
+        self._loop = SimulatedLoop(self.clock, self.room)
+        self.room.start(self._loop.now())
+        self.turn()
+        if self.up:
+            self._broker.want(self.name)
+            self.came_up()
+
+    def _fold(self, journal: SimulatedJournal) -> Any:
+        """Return the core that the journal leads to; the judge compares what it does again with what it did."""
+        kind = Observer if self.name == WATCH else Link
+        core: Any = kind.new(journal.link, journal.side)
+        records = journal.mount()
+        self._judge.recovered(self.name, journal.n, records)
+        for record in records:
+            if isinstance(record.entry, Checkpoint):
+                core = kind.restore(record.entry.state)
+            elif not isinstance(record.entry, Closed):
+                self._judge.replayed(self.name, record, core.handle(record.entry))
+        return core
+
+    def turn(self) -> None:
+        """Let the loop take a turn."""
+        loop, room = self._loop, self.room
+        if loop is None or room is None or self.asleep:
+            return
+        try:
+            loop.turn()
+        except Crashed:
+            self.die()
+            return
+        if room.failure is not None:
+            # whoever supervises the process restarts it when there is a disk again
+            self.die()
+            return
+        self._arm()
+
+    def _arm(self) -> None:
+        assert self._loop is not None
+        wake = self._loop.next_wake()
+        if wake is not None and (self._wake is None or wake < self._wake):
+            self._wake = max(wake, self._agenda.now)
+            self._agenda.at(self._wake, partial(self._woken, self._life, self._wake))
+
+    def _woken(self, life: int, wake: Millis) -> None:
+        if self._life == life and self._wake == wake:
+            self._wake = None
+            self.turn()
+
+    def turn_soon(self, delay: Millis = 0) -> None:
+        """Let the loop take a turn within milliseconds: what arrives meanwhile shares its batch."""
+        wake = self._agenda.now + delay + 1 + (self._chance.getrandbits(2))
+        if self._loop is not None and (self._wake is None or wake < self._wake):
+            self._wake = wake
+            self._agenda.at(wake, partial(self._woken, self._life, wake))
+
+    def die(self) -> None:
+        """The process ends here and now; its supervisor brings it up again after a while."""
+        if self._loop is None:
+            return
+        if self.disk.power_cut:
+            self.clock.boot = self._agenda.now + self._down_for - _BOOT_MS
+        self._loop, self.room = None, None
+        self._life += 1
+        self.disk.doom, self.doom = None, None
+        self._broker.leave(self.name)
+        self._agenda.after(self._down_for or self._chance.randint(*_AGAIN_MS), self.start)
+        self._down_for = 0
+
+    # --- what befalls it --------------------------------------------------------------------------------------------
+
+    def crash(self, point: CrashPoint, down_for: Millis, *, power_cut: bool) -> None:
+        """End the process at `point` of its next batch, or at once if it is idle."""
+        if self._loop is None:
+            return
+        self._down_for, self.disk.power_cut = down_for, power_cut
+        if point == "idle":
+            self.die()
+        elif point in {"before_append", "torn", "after_append"}:
+            self.disk.doom = point
+        else:
+            self.doom = point
+
+    def stop_cleanly(self, down_for: Millis) -> None:
+        """Stop the service as its supervisor does, and bring it up again later."""
+        loop, room = self._loop, self.room
+        if loop is None or room is None or self.asleep:
+            return
+        self.turn()
+        if self._loop is not loop:
+            return
+        try:
+            now = loop.now()
+            room.stop(now)
+            room.commit(now)
+            room.perform(now)
+            room.close(now)
+        except Crashed:
+            pass
+        self._down_for = down_for
+        self.die()
+
+    def step_clock(self, step_ms: Millis) -> None:
+        """Move the wall clock; the loop notices within a second."""
+        if self._loop is not None:
+            self._loop.look()
+        self.clock.skew += step_ms
+        # deadlines on the wall clock are due at other instants now
+        self._wake = None
+        self.turn_soon(self._chance.randint(1, 1_000))
+
+    def show_space(self, free_bytes: int) -> None:
+        """Change how much room the disk has; the loop looks at it every few seconds."""
+        self.disk.free_bytes = free_bytes
+        self.turn_soon(SPACE_EVERY_S * 1_000)
+
+    def sleep(self, lasts: Millis) -> None:
+        """The machine sleeps: nothing runs, and its connection dies."""
+        if self._loop is None or self.asleep:
+            return
+        self._loop.look()
+        self.asleep = True
+        self._broker.cut(self.name)
+        self._agenda.after(lasts, self._wake_up)
+
+    def _wake_up(self) -> None:
+        self.asleep = False
+        self._broker.mend(self.name)
+        self._wake = None
+        self.turn()
+        self.came_up()
+
+    # --- the broker -------------------------------------------------------------------------------------------------
+
+    def connected(self) -> None:
+        """The broker has accepted the session."""
+        self._put(lambda now: TransportConnected(at=now.at, mono=now.mono))
+
+    def lost(self, reason: str) -> None:
+        """The connection is gone."""
+        self._put(lambda now: TransportLost(at=now.at, mono=now.mono, reason=reason))
+
+    def taken_over(self, times: int) -> None:
+        """Somebody else uses this identity."""
+        self._put(lambda now: IdentityTakenOver(at=now.at, mono=now.mono, times=times))
+
+    def refused(self, channel: Channel, code: int, reason: str) -> None:
+        """The broker refused a publish."""
+        self._put(lambda now: PublishRefused(at=now.at, mono=now.mono, channel=channel, code=code, reason=reason))
+
+    def arrived(self, delivery: Delivery) -> None:
+        """A frame is here."""
+        if self._loop is None or self.room is None:
+            return
+        acknowledge = partial(self._acknowledge, delivery.mid)
+        topic = Topic(self.room.link, delivery.sender, delivery.channel)
+        self._loop.inbox.put(FrameItem(self.room, topic, delivery.frame, acknowledge))
+        self.turn_soon()
+
+    def presence(self, party: str, *, present: bool) -> None:
+        """The broker says whether a party is there."""
+        if self.room is not None and party in self.room.presence:
+            self.room.presence[party].see(present=present)
+            self.turn_soon()
+
+    def _acknowledge(self, mid: int) -> None:
+        if self.doom == "before_acknowledge":
+            raise Crashed
+        self._broker.acknowledge(self.name, mid)
+
+    def publish(self, topic: Topic, payload: bytes, token: object) -> bool:
+        """Publish a frame of the room's."""
+        del token
+        if self.doom == "mid_perform" and self._chance.getrandbits(1):
+            raise Crashed
+        assert topic.channel != "presence"
+        self._judge.published(self.name, payload)
+        self._broker.publish(self.name, topic.channel, payload)
+        return True
+
+    def leave(self, link: str) -> None:
+        """The link has stopped; the process ends after this turn."""
+
+    # --- people -----------------------------------------------------------------------------------------------------
+
+    def tell(self, effect: Notify) -> None:
+        """Tell the people; a moment later the service knows that they know."""
+        for listener in self.told:
+            listener(effect)
+        self._agenda.after(self._chance.randint(20, 2_000), partial(self._notified, self._life, effect.id))
+
+    def _notified(self, life: int, notice: str) -> None:
+        if self._life == life:
+            self._put(lambda now: NotificationDone(at=now.at, mono=now.mono, id=notice, delivered=True))
+
+    def ask(self, make: Callable[[Now], Request], answer: Callable[[str, LocalProtocolError | None], None]) -> bool:
+        """Hand in an officer's request. Return whether the service was there to take it."""
+        if self._loop is None or self.asleep or not isinstance(self.room, LinkRoom):
+            return False
+        self._loop.inbox.put(Question(self.room, make, answer))
+        self.turn_soon()
+        return True
+
+    def _put(self, make: Making) -> None:
+        if self._loop is not None and self.room is not None:
+            self._loop.inbox.put(EventItem([self.room], make))
+            self.turn_soon()
+
+    def _draw_nonce(self) -> str:
+        return f"{self._chance.getrandbits(64):016x}"

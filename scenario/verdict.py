@@ -1,0 +1,98 @@
+"""What must have come right once nothing goes wrong any more; and what became of every slot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from protocol.instants import written
+from scenario.judge import Judge, Ledger, Violation
+from scenario.signatures import PARTIES
+
+if TYPE_CHECKING:
+    from scenario.site import Site
+    from scenario.world import World
+
+PASSING = frozenset(
+    {
+        "bad_frames",
+        "broker_unreachable",
+        "equivocation",
+        "fork",
+        "identity_in_use",
+        "journal_behind",
+        "peer_disconnected",
+        "policy_mismatch",
+        "schedule_disagreement",
+        "space_low",
+        "watch_blind",
+    }
+)
+"""Alarms of which none may stand when everything is well: the others wait for what only people can do."""
+
+
+def settled(sites: Mapping[str, Site], judge: Judge) -> None:
+    """Everything that was said has arrived and is receipted, and nothing stands that should be over."""
+    for name, site in sites.items():
+        if site.room is None or not site.room.core.state.connected:
+            raise Violation(f"{name}: not connected an hour after everything was healed")
+        standing = sorted(f"{code}/{subject}" for code, subject in judge.ledgers[name].alarms if code in PASSING)
+        if standing:
+            raise Violation(f"{name}: stands when everything is well: {', '.join(standing)}")
+    for name, peer in (PARTIES, PARTIES[::-1]):
+        room = sites[name].room
+        assert room is not None
+        _delivered(name, room.core.state.outbox, judge.ledgers[name], peer, judge.ledgers[peer])
+
+
+def _delivered(name: str, outbox: Any, ours: Ledger, peer: str, theirs: Ledger) -> None:
+    epoch = ours.epoch
+    last = max((seq for of, seq in ours.queued if of == epoch), default=0)
+    if outbox.stopped:
+        raise Violation(f"{name}: its stream has stopped: {outbox.stopped}")
+    applied = theirs.applied[name, epoch]
+    if (outbox.last, applied, outbox.receipted) != (last, last, last) or outbox.waiting or outbox.sealed:
+        raise Violation(
+            f"{name}: {last} messages queued, the outbox counts {outbox.last}, {peer} has applied {applied}, "
+            f"receipted are {outbox.receipted}"
+        )
+
+
+def slots(world: World) -> None:
+    """Every slot was met, or missed with exactly one alarm, or fell into a time in which nobody watched."""
+    answering, caller = world.file.terms.answering, world.file.terms.caller
+    grace, skew = world.file.terms.policy.grace_s * 1_000, world.file.terms.policy.skew_limit_s * 1_000
+    called = _called(world.judge.ledgers[caller])
+    for slot in world.slots:
+        if slot + grace + 60_000 > world.ends:
+            continue
+        instant = written(slot)
+        for name in (caller, answering):
+            ledger = world.judge.ledgers[name]
+            times = [
+                ledger.queued_at[place] if name == caller else ledger.applied_at.get((caller, *place))
+                for place in called.get(instant, ())
+            ]
+            met = any(at is not None and slot - skew <= at <= slot + grace for at in times)
+            _judge_slot(name, ledger, instant, met=met)
+
+
+def _called(caller: Ledger) -> dict[str, list[tuple[int, int]]]:
+    """Return the places of the tests of each slot in the caller's stream."""
+    called: dict[str, list[tuple[int, int]]] = {}
+    for place, message in caller.queued.items():
+        if message.body["type"] == "heartbeat" and "slot" in message.body:
+            called.setdefault(message.body["slot"], []).append(place)
+    return called
+
+
+def _judge_slot(name: str, ledger: Ledger, instant: str, *, met: bool) -> None:
+    raised = ledger.raised["heartbeat_missed", instant]
+    blind = sum(f"slot {instant}" in detail for detail in ledger.blind)
+    if not ledger.clock_stepped:
+        if raised > 1:
+            raise Violation(f"{name}: the missed slot {instant} raised {raised} alarms")
+        if met and raised:
+            raise Violation(f"{name}: the slot {instant} was met and raised an alarm")
+    if not met and not raised and not blind:
+        raise Violation(f"{name}: the slot {instant} was missed in silence")

@@ -1,0 +1,176 @@
+"""A simulated world: two headquarters, the watch, a broker, people, and everything that one seed lets go wrong.
+
+First safety, at every step (`judge`); then everything is healed, and it all has to come right within a bound
+(`verdict`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+
+from msgspec import UNSET, Struct, structs
+
+from endpoints import slots
+from endpoints.link_file import LinkFile, Party
+from protocol.effects import Notify
+from protocol.instants import Millis, parsed, written
+from scenario import verdict
+from scenario.agenda import Agenda
+from scenario.chance import drawn, part
+from scenario.faults import CALM, HOUR, MINUTE, SECOND, Plan
+from scenario.files import Scenario, load, packaged
+from scenario.hostility import Hostility
+from scenario.judge import Judge, Violation
+from scenario.network import Broker
+from scenario.people import Habits, People
+from scenario.signatures import PARTIES, Signatures, enrolled
+from scenario.site import WATCH, Site
+
+SETTLED_WITHIN: Millis = HOUR
+"""After everything is healed, all that was queued is delivered and receipted within this. A peer that was long absent
+is tried again every quarter of an hour."""
+_FIRST_DAYS = tuple(parsed(f"{day}T00:00:00.000Z") for day in ("2022-03-20", "2022-10-20", "2022-11-01", "2023-02-20"))
+"""Two of them let the month cross a change of summer time."""
+
+
+_ENDED_BY_AN_EPOCH = {"equivocation", "fork", "journal_behind"}
+
+
+class Totals(Struct):
+    """What happened in one world or in many."""
+
+    seeds: int = 0
+    simulated_ms: Millis = 0
+    events: int = 0
+    records: int = 0
+    frames: int = 0
+    messages: int = 0
+    alarms: int = 0
+    starts: int = 0
+    faults: dict[str, int] = {}
+
+    def add(self, other: Totals) -> None:
+        """Count another world in."""
+        for name in ("seeds", "simulated_ms", "events", "records", "frames", "messages", "alarms", "starts"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.faults = dict(Counter(self.faults) + Counter(other.faults))
+
+
+class World:
+    """One world. `sites` are its processes, by name; `judge` has read every record of theirs."""
+
+    def __init__(self, plan: Plan, scenario: Scenario, starts: Millis, habits: dict[str, Habits] | None = None) -> None:
+        chance = drawn(plan.seed)
+        self.plan = plan
+        self._chance = part(chance)
+        self.starts = starts
+        self.ends = starts + plan.ends
+        self.file = _link_file(scenario)
+        policy = self.file.terms.policy
+        # a slot at the very beginning may be over before the first process is up
+        self.slots = tuple(map(parsed, slots.plan(policy.slots, policy.zone, starts + HOUR, self.ends)))
+        self.agenda = Agenda(starts)
+        self.signatures = Signatures(real=plan.real_keys)
+        self.judge = Judge(self.agenda, self.signatures, PARTIES)
+        self.broker = Broker(self.agenda, part(chance))
+        self.sites = {
+            name: Site(
+                name,
+                self.file,
+                self.agenda,
+                self.broker,
+                self.signatures,
+                self.judge,
+                part(chance),
+            )
+            for name in (*PARTIES, WATCH)
+        }
+        self.people = {}
+        for side in PARTIES:
+            own = part(chance)
+            self.people[side] = People(self.sites[side], self.agenda, own, (habits or {}).get(side) or Habits(own))
+        self._agreeing = False
+        for site in self.sites.values():
+            site.told.append(self._told)
+        self.hostility = Hostility(
+            self.agenda,
+            self.broker,
+            self.sites,
+            self.signatures,
+            self.judge,
+            part(chance),
+        )
+
+    def run(self) -> Totals:
+        """Let the whole world happen. Raises Violation on the first promise that is broken."""
+        try:
+            self._happen()
+        except Violation as violation:
+            instant = written(self.agenda.now)
+            raise Violation(f"{instant}: {violation}") from violation
+        return self.totals()
+
+    def _happen(self) -> None:
+        for site in self.sites.values():
+            site.start()
+        for fault in self.plan.faults:
+            self.agenda.at(self.starts + fault.at, partial(self.hostility.strike, fault))
+        for act in self.plan.acts:
+            self.agenda.at(self.starts + act.at, partial(self.people[act.side].act, act))
+        self.agenda.run_until(self.ends - CALM)
+        self.hostility.heal()
+        if self._agreeing:
+            self._next_epoch()
+        self.agenda.run_until(self.ends - CALM + SETTLED_WITHIN)
+        verdict.settled(self.sites, self.judge)
+        self.agenda.run_until(self.ends)
+        verdict.settled(self.sites, self.judge)
+        verdict.slots(self)
+
+    def _told(self, notice: Notify) -> None:
+        """Once a stream has two versions only a new epoch helps; people agree on it within hours (SPEC E2)."""
+        if notice.alarm is not UNSET and notice.alarm.code in _ENDED_BY_AN_EPOCH and not self._agreeing:
+            self._agreeing = True
+            self.agenda.after(self._chance.randint(10 * MINUTE, 4 * HOUR), self._next_epoch)
+
+    def _next_epoch(self) -> None:
+        """Every process is stopped and comes up with the new link file."""
+        if not self._agreeing:
+            return
+        self._agreeing = False
+        self.file = structs.replace(self.file, terms=structs.replace(self.file.terms, epoch=self.file.terms.epoch + 1))
+        for site in self.sites.values():
+            site.file = self.file
+            site.stop_cleanly(10 * SECOND)
+
+    def totals(self) -> Totals:
+        """Return what has happened so far."""
+        ledgers = self.judge.ledgers.values()
+        return Totals(
+            seeds=1,
+            simulated_ms=self.agenda.now - self.starts,
+            events=self.agenda.events,
+            records=self.judge.records,
+            frames=self.broker.counts["delivered"],
+            messages=sum(len(ledger.queued) for ledger in ledgers),
+            alarms=sum(ledger.raised.total() for ledger in ledgers),
+            starts=sum(ledger.starts for ledger in ledgers),
+            faults=dict(self.hostility.counts),
+        )
+
+
+def world(plan: Plan) -> World:
+    """Return the world of a plan: the real line's schedule and policy, a month that its seed picks."""
+    return World(plan, load(packaged("november-2022")), _FIRST_DAYS[plan.seed % len(_FIRST_DAYS)])
+
+
+def _link_file(scenario: Scenario) -> LinkFile:
+    keys = enrolled()
+    return LinkFile(
+        terms=scenario.terms(),
+        parties={
+            party.id: Party(name=party.name, site=party.site, zone=party.zone, keys=keys[party.id])
+            for party in scenario.parties
+        },
+    )
