@@ -226,7 +226,11 @@ def test_an_endpoint_s_settings_are_frozen_values_with_paths_beside_the_file(fol
         ('host = "localhost"', 'hots = "localhost"', "broker.hots: unknown key; did you mean host?"),
         ('key = "eucom.key"', 'key = "none.key"', "broker.key: no such file:"),
         ('side = "eucom"', 'side = "eucom"\nlanguage = "fr"', "language: invalid enum value 'fr'"),
-        ('side = "eucom"', f'side = "eucom"\ncontrol = "{"x" * 100}"', "control: the control socket's path has at most 107"),
+        (
+            'side = "eucom"',
+            f'side = "eucom"\ncontrol = "{"x" * 100}"',
+            "control: the control socket's path has at most 107",
+        ),
         (HASHED, "correct-horse", "officers.watch-1.credential: not a hashed credential"),
         ("officers.watch-1", 'officers."Watch 1"', "officers: a key: expected text in quotes of at most 32"),
         ("[officers.watch-1]", "[officers]\n[notifications]", "notifications.name: unknown key"),
