@@ -64,6 +64,8 @@ def write(
         raise BrokerError(f"{port}: a port is a number from 1 to 65535")
     if not address or any(character.isspace() for character in address):
         raise BrokerError(f"{address!r}: not an address to listen at, such as 127.0.0.1 or 0.0.0.0")
+    if not user or any(character.isspace() for character in user):
+        raise BrokerError(f"{user!r}: not a user of the system, such as root or mosquitto")
     access = access_list(links, watch)
     clients = len({watch}.union(*links.values()))
     configuration = Template((_TEMPLATES / "mosquitto.conf").read_text("utf-8")).substitute(

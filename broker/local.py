@@ -20,10 +20,11 @@ from typing import IO, Self
 from broker.errors import BrokerError
 
 START_WITHIN_S = 10.0
-"""From the start of the process to the first accepted connection: a large queue has to be read from disk."""
+"""From the start of the process to its being ready: a large queue has to be read from disk."""
 STOP_WITHIN_S = 10.0
 """From TERM to the end: a large queue has to be saved. KILL comes after."""
 _POLL_S = 0.02
+_SETTLED_S = 1.0
 _BACK_OFF_S = (0.5, 30.0)
 """Pause before a restart: doubled each time, back to the first after a minute of life."""
 _STABLE_S = 60.0
@@ -68,7 +69,7 @@ class LocalBroker:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start Mosquitto and return when it accepts connections.
+        """Start Mosquitto and return when it is ready.
 
         Raises BrokerError if it ends before, or does not within START_WITHIN_S; then nothing is left running.
         """
@@ -80,28 +81,54 @@ class LocalBroker:
             )
         mosquitto = [find(), "-c", str(self.folder.resolve() / "mosquitto.conf")]
         log = _STDERR if self._log is None else self._log
-        self._process = subprocess.Popen(  # noqa: S603 - our own files
-            [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), *mosquitto],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            # Ctrl-C is for us, who then stop it in order
-            start_new_session=True,
-        )
-        deadline = time.monotonic() + START_WITHIN_S
-        while not _taken(self.address, self.port):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
+            # a name that the kernel chooses, in no file system
+            notices.bind("")
+            name: bytes = notices.getsockname()
+            self._process = subprocess.Popen(  # noqa: S603 - our own files
+                [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), *mosquitto],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "NOTIFY_SOCKET": "@" + name[1:].decode("ascii")},
+                # Ctrl-C is for us, who then stop it in order
+                start_new_session=True,
+            )
+            try:
+                self._wait_until_ready(notices)
+            except BaseException:
+                self.kill()
+                raise
+
+    def _wait_until_ready(self, notices: socket.socket) -> None:
+        """Wait for `READY=1` (sd_notify). A build without systemd counts as ready when it has listened for a while.
+
+        To listen is not enough: Mosquitto 2.0 listens first and reads its certificates then.
+        """
+        assert self._process is not None
+        began = time.monotonic()
+        listens_since: float | None = None
+        notices.settimeout(_POLL_S)
+        while True:
+            try:
+                if b"READY=1" in notices.recv(4_096):
+                    return
+            except TimeoutError:
+                pass
             code = self._process.poll()
             if code is not None:
-                self._process = None
                 raise BrokerError(
-                    f"mosquitto: ended with {code} before it listened at {self.address}:{self.port}; its log says why"
+                    f"mosquitto: ended with {code} before it served at {self.address}:{self.port}; its log says why"
                 )
-            if time.monotonic() > deadline:
-                self.kill()
+            now = time.monotonic()
+            if listens_since is None and _taken(self.address, self.port):
+                listens_since = now
+            if listens_since is not None and now - listens_since > _SETTLED_S:
+                return
+            if now - began > START_WITHIN_S:
                 raise BrokerError(
-                    f"mosquitto: does not listen at {self.address}:{self.port} after {START_WITHIN_S:.0f} s"
+                    f"mosquitto: does not serve at {self.address}:{self.port} after {START_WITHIN_S:.0f} s"
                 )
-            time.sleep(_POLL_S)
 
     def stop(self) -> None:
         """Stop it in order: its sessions and queues are saved. KILL if it takes longer than STOP_WITHIN_S."""

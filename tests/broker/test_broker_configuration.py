@@ -1,0 +1,121 @@
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from broker import configuration
+from broker.errors import BrokerError
+from endpoints.topics import Channel, Topic
+
+LINKS = {"eucom-ndmc": ("eucom", "ndmc"), "syria": ("centcom", "ndmc")}
+
+
+def rules(text: str) -> dict[str, set[tuple[str, str]]]:
+    """Who may do what, as Mosquitto reads it."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    user = ""
+    for line in text.splitlines():
+        if line.startswith("user "):
+            user = line.removeprefix("user ")
+            assert user not in found
+            found[user] = set()
+        elif line and not line.startswith("#"):
+            _, access, topic = line.split(" ")
+            found[user].add((access, topic))
+    return found
+
+
+def test_each_endpoint_writes_its_own_topics_and_reads_its_peers_and_the_watch_reads_all() -> None:
+    def topics(access: str, link: str, party: str) -> set[tuple[str, str]]:
+        return {(access, str(Topic(link, party, channel))) for channel in get_args(Channel)}
+
+    assert rules(configuration.access_list(LINKS, "watch")) == {
+        "eucom": topics("write", "eucom-ndmc", "eucom") | topics("read", "eucom-ndmc", "ndmc"),
+        "centcom": topics("write", "syria", "centcom") | topics("read", "syria", "ndmc"),
+        "ndmc": (
+            topics("write", "eucom-ndmc", "ndmc")
+            | topics("read", "eucom-ndmc", "eucom")
+            | topics("write", "syria", "ndmc")
+            | topics("read", "syria", "centcom")
+        ),
+        "watch": {rule for link, parties in LINKS.items() for party in parties for rule in topics("read", link, party)},
+    }
+
+
+def test_no_pattern_and_no_wildcard_in_the_access_list() -> None:
+    lines = [line for line in configuration.access_list(LINKS, "watch").splitlines() if not line.startswith("#")]
+    assert not re.search(r"[%+#]|pattern", "\n".join(lines))
+
+
+def settings(path: Path) -> dict[str, str]:
+    lines = [line.split(" ", 1) for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    return dict(lines)
+
+
+def test_the_configuration_is_hardened_and_names_the_files_where_the_broker_sees_them(tmp_path: Path) -> None:
+    configuration.write(
+        tmp_path,
+        LINKS,
+        address="0.0.0.0",
+        files=Path("/mosquitto/config"),
+        data=Path("/mosquitto/data"),
+        user="mosquitto",
+    )
+    assert (
+        settings(tmp_path / "mosquitto.conf").items()
+        >= {
+            "allow_anonymous": "false",
+            "allow_zero_length_clientid": "false",
+            "require_certificate": "true",
+            "use_identity_as_username": "true",
+            "use_username_as_clientid": "true",
+            "tls_version": "tlsv1.3",
+            "max_qos": "1",
+            "max_topic_alias": "0",
+            "retain_available": "false",
+            "max_packet_size": "131072",
+            "set_tcp_nodelay": "true",
+            "persistent_client_expiration": "30d",
+            "listener": "8883 0.0.0.0",
+            "acl_file": "/mosquitto/config/acl",
+            "keyfile": "/mosquitto/config/tls/server.key",
+            "persistence_location": "/mosquitto/data/",
+            "user": "mosquitto",
+            # four clients, 64 MiB each and half as much again, 64 MiB for the broker
+            "memory_limit": str(4 * 96 * 2**20 + 64 * 2**20),
+        }.items()
+    )
+    assert (tmp_path / "data").is_dir()
+    # again, over itself
+    configuration.write(tmp_path, LINKS)
+    assert settings(tmp_path / "mosquitto.conf")["acl_file"] == str(tmp_path / "acl")
+
+
+@pytest.mark.parametrize(
+    ("links", "watch", "message"),
+    [
+        ({"a b": ("eucom", "ndmc")}, "watch", "'a b': an identity is"),
+        ({"a": ("eucom", "ndmc\ntopic #")}, "watch", "an identity is"),
+        ({"a": ("eucom", "ndmc")}, "+", r"'\+': an identity is"),
+        ({"a": ("eucom", "eucom")}, "watch", "three different names"),
+        ({"a": ("eucom", "ndmc")}, "ndmc", "three different names"),
+    ],
+)
+def test_a_name_that_an_access_list_would_misread_is_refused(
+    tmp_path: Path, links: configuration.Links, watch: str, message: str
+) -> None:
+    with pytest.raises(BrokerError, match=message):
+        configuration.write(tmp_path, links, watch=watch)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_wrong_address_port_or_path_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BrokerError, match="70000: a port is a number from 1 to 65535"):
+        configuration.write(tmp_path, LINKS, port=70_000)
+    with pytest.raises(BrokerError, match="not an address to listen at"):
+        configuration.write(tmp_path, LINKS, address="127.0.0.1\nallow_anonymous true")
+    with pytest.raises(BrokerError, match="a line break in a folder's name"):
+        configuration.write(tmp_path, LINKS, files=Path("/tmp/a\nallow_anonymous true"))
+    with pytest.raises(BrokerError, match="not a user of the system"):
+        configuration.write(tmp_path, LINKS, user="root\nallow_anonymous true")
