@@ -141,7 +141,7 @@ class LinkSettings(Struct, frozen=True, kw_only=True):
 
 
 class BrokerSettings(Struct, frozen=True, kw_only=True):
-    """How to reach the broker: mutual TLS; `identity` is the MQTT user and client id (SPEC Q3)."""
+    """How to reach the broker: mutual TLS; `identity` is the MQTT user and client id (SPEC Q3.1)."""
 
     identity: str
     host: str
@@ -340,8 +340,11 @@ def check_socket(socket: Path, *, at: str) -> Path:
 def _exercise(
     raw: str | UnsetType, links: tuple[LinkSettings, ...], folder: Path, path: Path, environment: Mapping[str, str]
 ) -> Path | None:
-    named = environment.get("DECONFLICT_EXERCISE_CLOCK") or (None if raw is UNSET else raw)
-    if named is None:
+    if variable := environment.get("DECONFLICT_EXERCISE_CLOCK"):
+        table = Path(variable).absolute()
+    elif raw is not UNSET:
+        table = folder / raw
+    else:
         return None
     for link in links:
         if link.content.terms.policy.status != "exercise":
@@ -349,7 +352,7 @@ def _exercise(
                 f"{path}: exercise_clock: refused, because the status of link {link.id} is "
                 f"{link.content.terms.policy.status}; only an exercise may run on another time than the real one"
             )
-    return folder / named
+    return table
 
 
 def _notifications(raw: Notifications, path: Path, environment: Mapping[str, str]) -> Notifications:

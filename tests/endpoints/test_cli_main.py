@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import signal
@@ -55,6 +56,22 @@ def test_the_first_help_names_every_command_with_an_example_and_imports_none_of_
 def test_help_of_a_group_shows_an_example(group: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_here(group, "--help") == 0
     assert f"Example: deconflict {group} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [each for commands in cli.COMMANDS.values() for each in commands], ids=str)
+def test_every_command_is_there_and_its_help_shows_an_example(
+    command: cli.Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, _, _ = command.target.partition(":")
+    if importlib.util.find_spec(module) is None:
+        pytest.skip(f"{module} is not written yet")
+    monkeypatch.setenv("COLUMNS", "400")
+
+    assert run_here(*command.words.split(), "--help") == 0
+
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert f"Example: deconflict {command.example}" in out
 
 
 @pytest.mark.parametrize(

@@ -299,6 +299,8 @@ def test_several_links_need_a_choice_and_a_journal_each(folder: Path) -> None:
 def test_the_exercise_clock_is_refused_on_a_link_that_is_no_exercise(folder: Path) -> None:
     path = endpoint(folder, 'exercise_clock = "exercise.clock"\n' + ENDPOINT)
     assert settings.load_endpoint(path, {}).exercise_clock == folder / "exercise.clock"
+    beside_us = settings.load_endpoint(path, {"DECONFLICT_EXERCISE_CLOCK": "other.clock"})
+    assert beside_us.exercise_clock == Path("other.clock").absolute()
 
     link_file.save(a_link(status="actual"), folder / "link.toml")
     with pytest.raises(UserError, match="exercise_clock: refused, because the status of link eucom-ndmc is actual"):
