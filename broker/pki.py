@@ -1,6 +1,6 @@
 """Keys and certificates of one broker: an authority of its own, and one certificate for each identity.
 
-A certificate's common name is the identity: Mosquitto takes it for the MQTT user and the client id (SPEC Q3). The
+A certificate's common name is the identity: Mosquitto takes it for the MQTT user and the client id (SPEC Q3.1). The
 authority's private key never leaves its folder; who holds it can speak on the broker as anybody, though not sign for
 anybody: frames are signed with other keys (SPEC F1).
 

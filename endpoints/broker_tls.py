@@ -1,4 +1,4 @@
-"""How the broker and we are proven to each other: mutual TLS 1.3 under the broker's own authority (SPEC Q3)."""
+"""How the broker and we are proven to each other: mutual TLS 1.3 under the broker's own authority (SPEC Q3.1)."""
 
 from __future__ import annotations
 

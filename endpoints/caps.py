@@ -1,4 +1,4 @@
-"""Caps on how often the journal takes in what an outsider can repeat at will (SPEC M6, W3).
+"""Caps on how often the journal takes in what an outsider can repeat at will (SPEC M6.2, W3).
 
 They count in seconds of real time, whatever an exercise clock says.
 """

@@ -29,13 +29,13 @@ from endpoints.errors import UserError
 from endpoints.settings import BrokerSettings
 
 SESSION_EXPIRY_S = 30 * 86_400
-"""How long the broker keeps our session without us (SPEC Q1 asks for a week at least)."""
+"""How long the broker keeps our session without us (SPEC Q1.1 asks for a week at least)."""
 RECEIVE_MAX = 128
 """Unacknowledged deliveries at most: 8 MiB of frames of the largest size, and a batch is rarely larger."""
 IN_FLIGHT_MAX = 1_024
 """Publishes without the broker's answer at most: 64 MiB of the largest frames, and far more than the core sends."""
 PACKET_MAX_BYTES = 131_072
-"""What we let the broker send us in one packet: what it admits itself (SPEC F6)."""
+"""What we let the broker send us in one packet: what it admits itself (SPEC F6.1)."""
 CONNECT_WITHIN_S = 5.0
 """For the TCP connection, and again for the TLS handshake."""
 ANSWER_WITHIN_S = 10.0

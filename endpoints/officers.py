@@ -1,4 +1,4 @@
-"""Officers prove themselves, each with a credential of his own (SPEC P1). Settings hold only its scrypt hash."""
+"""Officers prove themselves, each with a credential of his own (SPEC P1.1). Settings hold only its scrypt hash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is present on which link, from the presence topics: a hint, never evidence (SPEC W3)."""
+"""Who is present on which link, from the presence topics: a hint, never evidence (SPEC Q2.2, W3)."""
 
 from __future__ import annotations
 

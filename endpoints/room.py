@@ -126,7 +126,7 @@ class Room(Generic[CoreT]):
     def start(self, now: Now) -> None:
         """Take what opens a process's life: new terms, new keys, `Started` with the slots from the last record on.
 
-        Raises UserError if the link file contradicts the journal (SPEC E1).
+        Raises UserError if the link file contradicts the journal (SPEC E1.1).
         """
         terms, known = self._file.terms, self.core.terms
         if known is None or terms.epoch > known.epoch:
@@ -173,7 +173,7 @@ class Room(Generic[CoreT]):
         return known or ""
 
     def receive(self, topic: Topic, frame: bytes, now: Now) -> None:
-        """Take a frame, judged by its signature; of too many refused or repeated ones only the number (SPEC M6)."""
+        """Take a frame, judged by its signature; of too many refused or repeated ones only the number (SPEC M6.2)."""
         # SPEC F6: a byte more than the limit is enough to know that it is too large
         frame = frame[: FRAME_MAX_BYTES + 1]
         if not self._repeats.admits(frame, now.real_s):

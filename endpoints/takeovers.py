@@ -1,4 +1,4 @@
-"""Somebody else with our certificate: told from a broker that comes and goes (SPEC Q3)."""
+"""Somebody else with our certificate: told from a broker that comes and goes (SPEC Q3.3)."""
 
 from __future__ import annotations
 

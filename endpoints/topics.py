@@ -1,4 +1,4 @@
-"""The topics of the MQTT mapping, and what the presence topic says (SPEC Q2)."""
+"""The topics of the MQTT mapping, and what the presence topic says (SPEC Q2.1, Q2.2)."""
 
 from __future__ import annotations
 

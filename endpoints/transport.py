@@ -128,6 +128,7 @@ class Transport:
             return False
         name = str(topic)
         size_bytes = len(payload) + len(name) + _HEADER_MAX_BYTES
+        # SPEC F6.3
         if self._packet_max_bytes is not None and size_bytes > self._packet_max_bytes:
             reason = f"{size_bytes} bytes; the broker takes packets of {self._packet_max_bytes} at most"
             self._on_event(Refused(token, PACKET_TOO_LARGE, reason))
@@ -140,7 +141,7 @@ class Transport:
         return True
 
     def acknowledge(self, delivery: Delivery) -> None:
-        """Let the broker forget a delivery: its record is on disk. PUBACKs leave in order of arrival (SPEC Q1).
+        """Let the broker forget a delivery: its record is on disk. PUBACKs leave in order of arrival (SPEC Q1.2).
 
         A delivery of an earlier connection is ignored: the broker delivers it again.
         """
@@ -148,7 +149,7 @@ class Transport:
             self._settle(delivery.packet_id)
 
     def leave(self, link: str) -> None:
-        """Have nothing more to do with `link`, whose journal failed, so that it does not stall the others (SPEC Q3).
+        """Have nothing more to do with `link`, whose journal failed, so that it does not stall the others (SPEC Q3.2).
 
         Its peer sees "gone". What waits for acknowledgement is acknowledged without a record: no receipt left for it,
         so its author keeps it and sends it again.

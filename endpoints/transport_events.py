@@ -34,7 +34,7 @@ class Delivery(Struct, frozen=True, eq=False):
 
 
 class Arrived(Struct, frozen=True):
-    """A frame of the peer arrived: to be acknowledged once its record is on disk, refused or not (SPEC Q1, M6)."""
+    """A frame of the peer arrived: to be acknowledged once its record is on disk, refused or not (SPEC M6.3, Q1.2)."""
 
     topic: Topic
     payload: bytes
@@ -66,7 +66,7 @@ class Refused(Struct, frozen=True):
 
 
 class TakenOver(Struct, frozen=True):
-    """Somebody else keeps connecting with our certificate; `times` in the last minutes (SPEC Q3)."""
+    """Somebody else keeps connecting with our certificate; `times` in the last minutes (SPEC Q3.3)."""
 
     times: int
 

@@ -84,7 +84,7 @@ class Alerts:
         return len(self._alerts) >= OPEN_MAX + 2 * CLOSED_KEPT
 
     def opened(self, turn: Turn, reference: Reference, alert: Alert, *, received: bool) -> None:
-        """An alert was sent, or with `received` has arrived: its handling deadline runs."""
+        """An alert was sent, or with `received` has arrived: its handling deadline runs (SPEC W2.3)."""
         state = AlertState.RECEIVED if received else AlertState.SENT
         self._alerts[str(reference)] = OpenAlert(alert, turn.utc, state, turn.utc if received else None)
         self._arm(turn, str(reference), alert)
@@ -101,7 +101,7 @@ class Alerts:
             opened.received_at = turn.utc
 
     def acknowledged(self, turn: Turn, acknowledgement: Acknowledgement) -> None:
-        """An officer acknowledged. `will_reply` lets the deadline run once more: nothing resolves itself (SPEC B4)."""
+        """An officer acknowledged. `will_reply` lets the deadline run anew: nothing resolves itself (SPEC B4.2)."""
         opened = self._step(turn, acknowledgement.of, acknowledgement.decision)
         if opened is not None:
             opened.reply, opened.replied_at = acknowledgement, turn.utc
@@ -109,13 +109,13 @@ class Alerts:
                 self._arm(turn, str(acknowledgement.of), opened.alert)
 
     def refused(self, turn: Turn, refusal: Refusal) -> None:
-        """An officer or a service refused the alert (SPEC B5)."""
+        """An officer or a service refused the alert (SPEC B5.1)."""
         opened = self._step(turn, refusal.of, "refused")
         if opened is not None:
             opened.reply, opened.replied_at = refusal, turn.utc
 
     def epoch_over(self, turn: Turn) -> None:
-        """What the peer had not receipted in the old epoch was not delivered (SPEC E2)."""
+        """What the peer had not receipted in the old epoch was not delivered (SPEC E2.2)."""
         for ref in list(self._alerts):
             self._step(turn, Reference.parse(ref), "epoch_over")
 

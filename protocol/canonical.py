@@ -44,8 +44,8 @@ def _integer_pattern() -> bytes:
 
 def _document_patterns() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
     """Return the patterns of an admitted document (given that it is JSON as msgspec writes it), and of its tokens."""
-    # in UTF-8: the C1 controls U+0080 to U+009F are C2 80 to C2 9F; the noncharacters are EF B7 90 to EF B7 AF and
-    # every plane's last two, EF BF BE, EF BF BF, F0 9F BF BE, ...
+    # SPEC F4.4, in UTF-8: the C1 controls U+0080 to U+009F are C2 80 to C2 9F; the noncharacters are EF B7 90 to
+    # EF B7 AF and every plane's last two, EF BF BE, EF BF BF, F0 9F BF BE, ...
     character = (
         rb"(?>[ -!#-\[\]-~\x80-\xc1\xc3-\xee]++"
         rb'|\\["\\n]'
@@ -53,9 +53,11 @@ def _document_patterns() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
         rb"|\xef(?!\xb7[\x90-\xaf]|\xbf[\xbe\xbf])"
         rb"|[\xf0-\xf4](?![\x8f\x9f\xaf\xbf]\xbf[\xbe\xbf]))"
     )
-    # a string followed by a colon is a key
+    # SPEC F4.3, F4.5: a string followed by a colon is a key
     string = rb'"(?>(?:[ -!#-\[\]-~]++|\\["\\n])*+"|' + character + rb'*+"(?!:))'
+    # SPEC F4.2
     scalar = rb"(?>" + string + rb"|[,:]|-?(?:" + _integer_pattern() + rb")(?![0-9.eE])|true|false)"
+    # SPEC F4.5: as deep as they may nest
     document = scalar + rb"*+"
     for _ in range(DEPTH_MAX):
         document = rb"(?>" + scalar + rb"|[\[{]" + document + rb"[\]}])*+"
@@ -71,7 +73,7 @@ def encode(value: Any) -> bytes:
     What msgspec writes as one of the admitted kinds (a tuple as an array, an enumeration as its value) may stand for
     it.
 
-    Raises CanonicalError for what SPEC F4 does not admit.
+    Raises CanonicalError for what SPEC F4.1 to F4.5 do not admit.
     """
     try:
         data = _ENCODER.encode(value)
@@ -85,7 +87,7 @@ def decode(data: bytes) -> Any:
     """Return the value whose canonical bytes `data` is.
 
     Raises CanonicalError, and nothing else, for bytes that are not JSON, hold what is not admitted, or are not
-    identical when written again (SPEC F4).
+    identical when written again (SPEC F4.6).
     """
     try:
         value = _DECODER.decode(data)
@@ -118,7 +120,7 @@ def _check(data: bytes) -> None:
         raise CanonicalError(f"not admitted at byte {end}: {data[end : end + 40]!r} ({_RULE})")
     if data.isascii():
         return
-    # a quotation mark composes with nothing: the whole is NFC exactly if every string is
+    # SPEC F4.4; a quotation mark composes with nothing: the whole is NFC exactly if every string is
     if not unicodedata.is_normalized("NFC", data.decode()):
         raise CanonicalError("not admitted: a string is not in Unicode normalization form C")
 

@@ -284,6 +284,7 @@ class Core:
         terms, before = event.terms, self.state.terms
         if terms.link != self.state.link:
             raise LocalProtocolError("wrong_link", f"these are the terms of {terms.link}, not of {self.state.link}")
+        # SPEC E1.1
         if before is not None and terms.epoch <= before.epoch:
             raise LocalProtocolError(
                 "wrong_epoch", f"epoch {before.epoch} is open; the next has a higher number than {terms.epoch}"
@@ -335,7 +336,7 @@ class Core:
         self._was_blind(turn, min(parsed(event.since), turn.at))
 
     def _was_blind(self, turn: Turn, since: Millis, *, age_too: bool = True) -> None:
-        """Account for an absence: one record of all that fell due in it, and time to settle (SPEC W5)."""
+        """Account for an absence: one record of all that fell due in it, and time to settle (SPEC W5.2)."""
         unknown = [f"slot {instant}" for instant in self._watch.blind(since, turn.at)]
         if age_too:
             overdue = self._timeline.postpone(turn, SETTLE_MS)
@@ -449,7 +450,7 @@ class Core:
         self._timeline.arm(turn, f"quiet/{AlarmCode.BAD_FRAMES}/{subject}", QUIET_MS)
 
     def _check_address(self, turn: Turn, event: FrameReceived, payload: MessagePayload | ReceiptPayload) -> None:
-        """Check that a verified payload is of this link, epoch, sender, recipient and policy (SPEC F3)."""
+        """Check that a verified payload is of this link, epoch, sender, recipient and policy (SPEC F3.7)."""
         terms = self._terms
         if payload.link != terms.link:
             raise RemoteProtocolError(FrameRefusal.WRONG_LINK, payload.link)
@@ -476,7 +477,7 @@ class Core:
         return self._terms.answering if party == self._terms.caller else self._terms.caller
 
     def _skew(self, turn: Turn, party: Identifier, way: Literal["ahead", "behind"], by_ms: Millis) -> None:
-        """Raise or clear `clock_skew`: only what cannot be delay proves it (SPEC M8)."""
+        """Raise or clear `clock_skew`: only what cannot be delay proves it (SPEC M8.1)."""
         if by_ms > self._terms.policy.skew_limit_s * SECOND:
             detail = f"the clock of {party} is {way} by at least {by_ms // SECOND} s"
             self._alarms.raise_alarm(turn, AlarmCode.CLOCK_SKEW, f"{party}/{way}", detail=detail)

@@ -20,7 +20,7 @@ def weakness(public: bytes) -> str | None:
     """Return what is wrong with an Ed25519 public key, or None for a canonically encoded point of prime order.
 
     A key of low order verifies one signature over many messages. An honest key is a multiple of the base point, so
-    any component of low order betrays a key that nobody generated (SPEC F5).
+    any component of low order betrays a key that nobody generated (SPEC F5.1).
     """
     if len(public) != _KEY_BYTES:
         return f"is {len(public)} bytes long, not {_KEY_BYTES}"

@@ -94,7 +94,7 @@ class Desk:
     # --- alerts ---------------------------------------------------------------------------------------------------
 
     def raise_alert(self, turn: Turn, event: OfficerRaisedAlert) -> Reference | int:
-        """Send an alert, or hold it for a second officer. Return its reference, or its draft's number."""
+        """Send an alert, or hold it for a second officer (SPEC P1.1). Return its reference, or its draft's number."""
         alert = self._alert(turn, event, (event.officer,))
         if event.precedence not in self._terms.policy.four_eyes:
             return self._send(turn, event, alert)
@@ -107,7 +107,7 @@ class Desk:
         return self._state.last_draft
 
     def release(self, turn: Turn, event: OfficerReleased) -> Reference:
-        """Send a held alert in the name of two officers (SPEC P1)."""
+        """Send a held alert in the name of two officers (SPEC P1.1)."""
         draft = self._draft(event.draft)
         if event.officer == draft.officer:
             raise LocalProtocolError(
@@ -191,7 +191,7 @@ class Desk:
     # --- answers --------------------------------------------------------------------------------------------------
 
     def answer(self, turn: Turn, event: OfficerAnswered) -> Reference:
-        """Answer the other side's line test with its three words, retyped (SPEC B2)."""
+        """Answer the other side's line test with its three words, retyped (SPEC B2.3)."""
         test = self._watch.state.tests.get(str(event.of))
         if test is None or event.of.sender == self._side:
             raise LocalProtocolError("unknown_reference", f"{event.of} is no line test of the other side")
@@ -212,14 +212,14 @@ class Desk:
         )
 
     def acknowledge(self, turn: Turn, event: OfficerAcknowledged) -> Reference:
-        """Acknowledge the other side's alert (SPEC B4)."""
+        """Acknowledge the other side's alert (SPEC B4.1)."""
         self._peer_alert(event.of)
         return self._say(
             turn, Acknowledgement(of=event.of, officer=event.officer, decision=event.decision, text=event.text)
         )
 
     def refuse(self, turn: Turn, event: OfficerRefused) -> Reference:
-        """Refuse the other side's alert, perhaps with a referral to another channel (SPEC B5)."""
+        """Refuse the other side's alert, perhaps with a referral to another channel (SPEC B5.1)."""
         self._peer_alert(event.of)
         return self._say(
             turn,
@@ -243,7 +243,7 @@ class Desk:
     # --- line tests -----------------------------------------------------------------------------------------------
 
     def test_line(self, turn: Turn, event: LineTestRequested) -> Reference:
-        """Place a test: of the open slot where officers place them, else an unscheduled one (SPEC B1)."""
+        """Place a test: of the open slot where officers place them, else an unscheduled one (SPEC W1.3)."""
         slot = self._watch.open_slot(turn.at) if self._terms.policy.placed_by == "officer" else None
         return self.place_test(turn, event.nonce, slot if self._side == self._terms.caller else None)
 

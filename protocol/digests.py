@@ -8,12 +8,12 @@ from protocol.policy import Terms
 
 
 def policy_digest(terms: Terms) -> Digest:
-    """Return what frames call `policy`: of link, epoch, parties and policy table, not file bytes or keys (SPEC E1)."""
+    """Return what frames call `policy`: of link, epoch, parties, policy table, not file bytes or keys (SPEC E1.2)."""
     return canonical.digest(terms)
 
 
 def genesis(terms: Terms, sender: Identifier) -> Digest:
-    """Return `prev` of seq 1 of the stream of `sender`, which is also its `head` at upto 0 (SPEC M2).
+    """Return `prev` of seq 1 of the stream of `sender`, which is also its `head` at upto 0 (SPEC M2.3).
 
     Raises ValueError if `sender` is not a party of the link.
     """
@@ -31,7 +31,7 @@ def genesis(terms: Terms, sender: Identifier) -> Digest:
 
 
 def message_digest(message: Message) -> Digest:
-    """Return a message's hash: `prev` of the next one, `head` of a receipt up to it (SPEC M2).
+    """Return a message's hash: `prev` of the next one, `head` of a receipt up to it (SPEC M2.2).
 
     Raises CanonicalError if the body holds what SPEC F4 does not admit.
     """

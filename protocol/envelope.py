@@ -28,7 +28,7 @@ SUITE_ALGORITHMS: dict[str, tuple[str, ...]] = {
     "ed25519": ("ed25519",),
     "ed25519+ml-dsa-65": ("ed25519", "ml-dsa-65"),
 }
-"""The algorithms of each suite: a good signature of every one of them is required (SPEC F1)."""
+"""The algorithms of each suite: a good signature of every one of them is required (SPEC F1.3)."""
 
 Channel = Literal["message", "receipt"]
 PAYLOAD_TYPES: dict[str, str] = {"message": MESSAGE_TYPE, "receipt": RECEIPT_TYPE}
@@ -41,6 +41,7 @@ class _Signature(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Envelope(Struct, frozen=True, rename={"payload_type": "payloadType"}, forbid_unknown_fields=True):
+    # SPEC F1.1
     payload_type: str
     payload: str
     signatures: Annotated[tuple[_Signature, ...], Meta(min_length=1, max_length=SIGNATURES_MAX)]
@@ -49,7 +50,7 @@ class _Envelope(Struct, frozen=True, rename={"payload_type": "payloadType"}, for
 class Signature(Struct, frozen=True):
     """A signature as its frame carries it."""
 
-    # a hint only: never decides which key or algorithm verifies (SPEC F3)
+    # a hint only: never decides which key or algorithm verifies (SPEC F3.5)
     keyid: str
     signature: bytes
 
@@ -63,7 +64,7 @@ class Envelope(Struct, frozen=True):
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:
-    """Return DSSE's pre-authentication encoding: the bytes that are signed. Lengths count bytes (SPEC F1)."""
+    """Return DSSE's pre-authentication encoding: the bytes that are signed. Lengths count bytes (SPEC F1.2)."""
     kind = payload_type.encode()
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
@@ -84,7 +85,7 @@ def parse(frame: bytes) -> Envelope:
 
     Raises RemoteProtocolError: `too_large`, `malformed_envelope`.
     """
-    # SPEC F3.1, F6
+    # SPEC F3.1, F6.1
     if len(frame) > FRAME_MAX_BYTES:
         raise RemoteProtocolError(FrameRefusal.TOO_LARGE, f"more than {FRAME_MAX_BYTES} bytes")
     # SPEC F3.2

@@ -175,7 +175,7 @@ class FrameReceived(Event, frozen=True, kw_only=True):
 
 
 class FramesSuppressed(Event, frozen=True, kw_only=True):
-    """`count` more frames were refused for `reason` than the journal takes in (SPEC M6)."""
+    """`count` more frames were refused for `reason` than the journal takes in (SPEC M6.2)."""
 
     reason: str
     count: Count

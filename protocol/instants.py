@@ -1,4 +1,4 @@
-"""Instants: integers of milliseconds since 1970 inside, RFC 3339 UTC with milliseconds and `Z` outside (SPEC F4).
+"""Instants: integers of milliseconds since 1970 inside, RFC 3339 UTC with milliseconds and `Z` outside (SPEC F4.7).
 
 The written form sorts as the instants do. Leap seconds (`:60`) are not written and are refused.
 """
@@ -22,7 +22,7 @@ def written(instant: Millis) -> str:
 
 
 def parsed(text: str) -> Millis:
-    """Return the instant that `text` writes. Raises ValueError if it is not exactly of the form of SPEC F4."""
+    """Return the instant that `text` writes. Raises ValueError if it is not exactly of the form of SPEC F4.7."""
     if not _WRITTEN.fullmatch(text):
         raise ValueError(f"not an instant of the form 2022-11-29T16:00:00.000Z: {text[:40]!r}")
     return (datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND

@@ -21,7 +21,7 @@ except ImportError:  # cryptography before ML-DSA: such a key is refused at enro
     MLDSA65PublicKey = None  # type: ignore[assignment,misc]
 
 KEYS_MAX = 8
-"""Keys of one party: a frame's signatures are tried against every one of them."""
+"""Keys of one party (SPEC F5.2): a frame's signatures are tried against every one of them."""
 
 
 class Keyring:
@@ -29,7 +29,7 @@ class Keyring:
 
     Raises EnrolmentError, in one line for the person who keeps the link file, for a key that may not be enrolled: of
     another algorithm, ill-encoded, weak or of low order, present twice; and for a party that lacks a key which the
-    suite requires (SPEC F5).
+    suite requires (SPEC F5.1 to F5.3).
     """
 
     def __init__(self, keys: Mapping[str, Sequence[EnrolledKey]], suite: str) -> None:
@@ -45,10 +45,12 @@ class Keyring:
                 raise EnrolmentError(f"{party} has two keys of one id; give every key an id of its own")
             for key in enrolled:
                 name = f"key {key.id!r} of {party}"
+                # SPEC F5.2
                 if key.public in owners:
                     raise EnrolmentError(f"{name} is the same as {owners[key.public]}; every key stands once")
                 owners[key.public] = name
             self._parties[party] = tuple(_Key(party, key) for key in enrolled)
+            # SPEC F5.3
             for algorithm in self._required:
                 if not any(key.algorithm == algorithm for key in self._parties[party]):
                     raise EnrolmentError(f"{party} has no {algorithm} key, which the suite {suite!r} requires")
@@ -72,7 +74,7 @@ class Keyring:
         keys = self._parties.get(sender)
         if keys is None:
             raise RemoteProtocolError(FrameRefusal.UNKNOWN_SENDER, f"{sender[:60]!r} has no enrolled keys")
-        # SPEC F3.5: algorithms from the enrolment; distinct enrolled keys are counted, not signatures
+        # SPEC F1.3, F3.5: algorithms from the enrolment; distinct enrolled keys are counted, not signatures
         verified = {key.algorithm for key in _signers(keys, opened)}
         missing = [algorithm for algorithm in self._required if algorithm not in verified]
         if missing:
@@ -105,7 +107,7 @@ class _Key:
         self.id = enrolled.id
         self.algorithm = enrolled.algorithm
         if enrolled.algorithm == "ed25519":
-            # SPEC F5
+            # SPEC F5.1
             if wrong := weakness(public):
                 raise EnrolmentError(f"{name} {wrong}; enrol a key made by `deconflict enrol`")
             self._verify = Ed25519PublicKey.from_public_bytes(public).verify

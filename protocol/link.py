@@ -67,7 +67,7 @@ from protocol.undelivered import Undelivered, undelivered
 REASON_MAX = 400
 """Characters of the reason that a service's refusal gives."""
 BODY_MAX_BYTES = MESSAGE_MAX_BYTES - 256
-"""A body's limit: beside it a message has its place in the chain and its time (SPEC F6)."""
+"""A body's limit: beside it a message has its place in the chain and its time (SPEC F6.2)."""
 FOREIGN_ANSWER_MS: Millis = 60 * SECOND
 """A frame of another epoch or policy is answered at most this often (SPEC E3)."""
 
@@ -155,13 +155,14 @@ class Link(Core):
 
     def _open_streams(self, turn: Turn, before: Terms | None) -> None:
         state = self.state
-        if before is not None:
+        if before is not None:  # SPEC E2.2
             left = undelivered(state.outbox, Reference(state.side, before.epoch, 1))
             state.undelivered += left
             if left:
                 detail = f"{len(left)} messages of epoch {before.epoch} were not receipted; nobody sends them again"
                 self._alarms.raise_alarm(turn, AlarmCode.UNDELIVERED, f"epoch {before.epoch}", detail=detail)
         ours, theirs = genesis(self._terms, state.side), genesis(self._terms, self.peer)
+        # SPEC E2.1
         state.outbox = OutboxState(head=ours, receipted_head=ours)
         state.inbox = InboxState(head=theirs)
         for party in (state.side, self.peer):
@@ -206,6 +207,7 @@ class Link(Core):
 
     def _transport_connected(self, turn: Turn, event: TransportConnected) -> None:
         super()._transport_connected(turn, event)
+        # SPEC M4.3, R1.3
         self.state.receipt_owed = True
         self._resend_all(turn)
 
@@ -284,19 +286,19 @@ class Link(Core):
         return (self.peer,)
 
     def _take_messages(self, turn: Turn, payload: MessagePayload) -> None:
-        # The receipt applies at once, whatever becomes of the messages (SPEC R1).
+        # The receipt applies at once, whatever becomes of the messages (SPEC R1.3).
         if payload.receipt is not UNSET:
             self._take_claim(turn, payload.sender, payload.receipt)
         inbox = self._inbox.state
         if inbox.stopped:
             raise RemoteProtocolError(FrameRefusal.DIRECTION_STOPPED, inbox.stopped)
-        if payload.floor > inbox.upto:  # SPEC R3
+        if payload.floor > inbox.upto:  # SPEC R3.3
             detail = f"{self.peer} holds our receipt up to {payload.floor}, but this journal ends at {inbox.upto}"
             self._stop_inbox(turn, AlarmCode.JOURNAL_BEHIND, detail)
         self.state.receipt_owed = True
         try:
             taken = self._inbox.take(payload.messages)
-        except Equivocated as finding:  # SPEC M5
+        except Equivocated as finding:  # SPEC M5.1
             self._stop_inbox(turn, AlarmCode.EQUIVOCATION, f"{self.peer} contradicts itself: {finding}")
         if taken == "too_far_ahead":
             first, last = payload.messages[0].seq, payload.messages[-1].seq
@@ -305,7 +307,7 @@ class Link(Core):
             self._apply(turn, message)
 
     def _stop_inbox(self, turn: Turn, code: AlarmCode, detail: str) -> NoReturn:
-        """Apply nothing more of the peer in this epoch. The frame stays in the journal as evidence."""
+        """Apply nothing more of the peer in this epoch. The frame stays in the journal as evidence (SPEC M5.2)."""
         self._inbox.state.stopped = code
         self._alarms.raise_alarm(turn, code, self.peer, detail=detail)
         raise RemoteProtocolError(FrameRefusal.DIRECTION_STOPPED, detail)
@@ -323,7 +325,7 @@ class Link(Core):
         if self._outbox.state.stopped:
             return
         verdict = self._outbox.judge(claim)
-        if verdict == "fork":  # SPEC R3
+        if verdict == "fork":  # SPEC R3.1
             detail = f"{sender} claims {claim.upto} messages with head {claim.head[:16]}; that is not what was sent"
             self._outbox.state.stopped = AlarmCode.FORK
             self._alarms.raise_alarm(turn, AlarmCode.FORK, sender, detail=detail)
@@ -336,14 +338,14 @@ class Link(Core):
                 self._alarms.clear(turn, AlarmCode.BROKER_UNREACHABLE, f"publish/{channel}")
 
     def _check_claim_time(self, turn: Turn, sender: Identifier, claim: Claim) -> None:
-        """A receipt from before the message was first sent proves that the peer's clock is behind (SPEC M8)."""
+        """A receipt from before the message was first sent proves that the peer's clock is behind (SPEC M8.3)."""
         sealed_at = self._outbox.sealed_at(claim.upto)
         if sealed_at is not None:
             self._skew(turn, sender, "behind", parsed(sealed_at) - parsed(claim.at))
 
     def _apply(self, turn: Turn, message: Message) -> None:
-        """Take the peer's next message: once, in order, and refused or not (SPEC M3, M7)."""
-        self._skew(turn, self.peer, "ahead", parsed(message.at) - turn.at)
+        """Take the peer's next message: once, in order, and refused or not (SPEC M3.1, M7.1)."""
+        self._skew(turn, self.peer, "ahead", parsed(message.at) - turn.at)  # SPEC M8.2
         reference = Reference(self.peer, self._terms.epoch, message.seq)
         self._references.known_upto(self.peer, message.seq)
         try:
@@ -360,7 +362,7 @@ class Link(Core):
         self._references.remember(reference, body)
         self._take_effect(turn, reference, body, received=True)
         self._notices.message(turn, reference, body)
-        if isinstance(body, Heartbeat) and self._terms.policy.answered_by == "service":
+        if isinstance(body, Heartbeat) and self._terms.policy.answered_by == "service":  # SPEC B2.2
             self._answer(turn, reference, body)
 
     def _check_capacity(self, body: AnyBody) -> None:
@@ -368,7 +370,7 @@ class Link(Core):
             raise RemoteProtocolError(MessageRefusal.NOT_PERMITTED, "too many alerts are open here")
 
     def _refuse(self, turn: Turn, reference: Reference, message: Message, refusal: RemoteProtocolError) -> None:
-        """Send the service's refusal, but never of a refusal: no loops (SPEC M7)."""
+        """Send the service's refusal, but never of a refusal: no loops (SPEC M7.2, M7.3)."""
         if message.body.get("type") == kind_of(Refusal):
             return
         text = {"en": refusal.detail[:REASON_MAX]} if refusal.detail and "en" in self._terms.policy.languages else UNSET

@@ -14,8 +14,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 MESSAGE_TYPE = "application/vnd.deconfliction.message.v1+json"
 RECEIPT_TYPE = "application/vnd.deconfliction.receipt.v1+json"
 FRAME_MAX_BYTES = 65_536
-"""A frame's size limit (SPEC F6)."""
+"""A frame's size limit (SPEC F6.1)."""
 
+# SPEC F4.8: the kinds of values
 INTEGER_MAX = 2**53 - 1
 Count = Annotated[int, Meta(ge=0, le=INTEGER_MAX)]
 Seq = Annotated[int, Meta(ge=1, le=INTEGER_MAX)]
@@ -53,7 +54,7 @@ RefusalReason = Literal[
 
 
 class Reference(Struct, frozen=True, forbid_unknown_fields=True):
-    """Names one message for ever: whose, in which epoch, which (SPEC B6). Written `eucom/1/42`."""
+    """Names one message for ever: whose, in which epoch, which (SPEC B6.1). Written `eucom/1/42`."""
 
     sender: Identifier
     epoch: Seq
@@ -80,7 +81,7 @@ class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_fi
 
 
 class Heartbeat(Body, tag="heartbeat", frozen=True, kw_only=True):
-    """The line test (SPEC B1): of a scheduled slot, or unscheduled when `slot` is absent."""
+    """The line test (SPEC B1.1): of a scheduled slot, or unscheduled when `slot` is absent."""
 
     status: Status
     language: Language
@@ -90,7 +91,7 @@ class Heartbeat(Body, tag="heartbeat", frozen=True, kw_only=True):
 
 
 class HeartbeatAnswer(Body, tag="heartbeat_answer", frozen=True, kw_only=True):
-    """The answer to a line test (SPEC B2): by an officer when `officer` is there, else by the service."""
+    """The answer to a line test (SPEC B2.1): by an officer when `officer` is there, else by the service."""
 
     of: Reference
     language: Language
@@ -100,7 +101,7 @@ class HeartbeatAnswer(Body, tag="heartbeat_answer", frozen=True, kw_only=True):
 
 
 class Area(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A circle on the ground: integers of micro-degrees and metres (SPEC F4)."""
+    """A circle on the ground: integers of micro-degrees and metres (SPEC F4.8)."""
 
     name: Annotated[str, Meta(min_length=1, max_length=200)]
     latitude_udeg: Annotated[int, Meta(ge=-90_000_000, le=90_000_000)]
@@ -109,14 +110,14 @@ class Area(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Change(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Says that an alert changes an earlier one of the same sender (SPEC B3)."""
+    """Says that an alert changes an earlier one of the same sender (SPEC B3.3)."""
 
     of: Reference
     kind: Literal["update", "correction", "cancellation"]
 
 
 class Alert(Body, tag="alert", frozen=True, kw_only=True):
-    """An alert within the agreed scope (SPEC B3)."""
+    """An alert within the agreed scope (SPEC B3.1)."""
 
     status: Status
     category: Category
@@ -131,7 +132,7 @@ class Alert(Body, tag="alert", frozen=True, kw_only=True):
 
 
 class Acknowledgement(Body, tag="acknowledgement", frozen=True, kw_only=True):
-    """A duty officer's word that he has understood, acts, or will reply (SPEC B4)."""
+    """A duty officer's word that he has understood, acts, or will reply (SPEC B4.1)."""
 
     of: Reference
     officer: Identifier
@@ -140,7 +141,7 @@ class Acknowledgement(Body, tag="acknowledgement", frozen=True, kw_only=True):
 
 
 class Refusal(Body, tag="refusal", frozen=True, kw_only=True):
-    """A message is refused by the service or an officer, perhaps referred to another channel (SPEC B5)."""
+    """A message is refused by the service or an officer, perhaps referred to another channel (SPEC B5.1)."""
 
     of: Reference
     by: Literal["service", "officer"]
@@ -154,7 +155,7 @@ AnyBody = Heartbeat | HeartbeatAnswer | Alert | Acknowledgement | Refusal
 
 
 class Message(Struct, frozen=True, forbid_unknown_fields=True):
-    """One link of a stream's hash chain (SPEC M2). `body` stays plain values until its turn (SPEC M7)."""
+    """One link of a stream's hash chain (SPEC M2.1). `body` stays plain values until its turn (SPEC M7.1)."""
 
     seq: Seq
     prev: Digest
@@ -163,7 +164,7 @@ class Message(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Claim(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a receipt claims: your stream is verified and on disk up to `upto`, whose hash is `head` (SPEC R1)."""
+    """What a receipt claims: your stream is verified and on disk up to `upto`, whose hash is `head` (SPEC R1.1)."""
 
     upto: Count
     head: Digest
@@ -171,7 +172,7 @@ class Claim(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MessagePayload(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The payload of a message frame: a run of messages under one signature (SPEC M1)."""
+    """The payload of a message frame: a run of messages under one signature (SPEC M1.1)."""
 
     link: Identifier
     epoch: Seq
@@ -184,7 +185,7 @@ class MessagePayload(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class ReceiptPayload(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The payload of a receipt frame (SPEC R1)."""
+    """The payload of a receipt frame (SPEC R1.1)."""
 
     link: Identifier
     epoch: Seq

@@ -22,6 +22,7 @@ def read_message_payload(payload: bytes) -> MessagePayload:
     Raises RemoteProtocolError(not_canonical | malformed_payload).
     """
     read = _read(payload, MessagePayload)
+    # SPEC M1.2
     before = read.messages[0].seq - 1
     for message in read.messages:
         before += 1
@@ -41,7 +42,7 @@ def read_receipt_payload(payload: bytes) -> ReceiptPayload:
 
 
 def read_body(body: dict[str, Any]) -> AnyBody:
-    """Return what a message says. Raises RemoteProtocolError(unsupported): refused, not guessed (SPEC M7)."""
+    """Return what a message says. Raises RemoteProtocolError(unsupported): refused, not guessed (SPEC M7.1)."""
     try:
         read: AnyBody = msgspec.convert(body, AnyBody)
     except msgspec.ValidationError as error:
@@ -57,6 +58,7 @@ def read_body(body: dict[str, Any]) -> AnyBody:
 
 
 def _read(payload: bytes, kind: type[Payload]) -> Payload:
+    # SPEC F3.6
     try:
         value = canonical.decode(payload)
     except CanonicalError as error:

@@ -18,7 +18,7 @@ from protocol.messages import (
 from protocol.refusals import MessageRefusal
 
 KINDS_KEPT = 1_024
-"""Messages of each side whose kind is remembered: older ones count as closed (SPEC B6)."""
+"""Messages of each side whose kind is remembered: older ones count as closed (SPEC B6.2)."""
 NO_KIND = "refused"
 """What is remembered of a message that was refused: it is there, and it is none of the kinds."""
 
@@ -51,9 +51,9 @@ class References:
         self._state[party].known_upto = seq
 
     def check(self, body: AnyBody, sender: Identifier, *, unsent_too: bool) -> None:
-        """Check that `body` refers only to what `sender` can know; its own unsent messages with `unsent_too`.
+        """Check that `body` refers only to what `sender` can know, its own unsent messages with `unsent_too` too.
 
-        Raises RemoteProtocolError(unknown_reference).
+        Raises RemoteProtocolError(unknown_reference) (SPEC B6.3).
         """
         match body:
             case HeartbeatAnswer():

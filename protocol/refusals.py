@@ -9,7 +9,7 @@ VERIFIED = "verified"
 
 
 class FrameRefusal(StrEnum):
-    """Why a frame is refused; it consumes nothing (SPEC F3, F4, M6)."""
+    """Why a frame is refused; it consumes nothing (SPEC M6.1)."""
 
     TOO_LARGE = "too_large"
     MALFORMED_ENVELOPE = "malformed_envelope"
@@ -28,7 +28,7 @@ class FrameRefusal(StrEnum):
 
 
 class MessageRefusal(StrEnum):
-    """Why a validly signed message is refused, or an officer refuses it (SPEC B5)."""
+    """Why a validly signed message is refused, or an officer refuses it (SPEC B5.2)."""
 
     OUT_OF_SCOPE = "out_of_scope"
     UNINTELLIGIBLE = "unintelligible"

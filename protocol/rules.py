@@ -32,6 +32,7 @@ def check_body(body: AnyBody, sender: Identifier, terms: Terms) -> None:
             _check_heartbeat(body, sender, terms)
         case HeartbeatAnswer():
             _check_languages([body.language], terms)
+            # SPEC B2.2
             if body.officer is UNSET and terms.policy.answered_by == "officer":
                 raise RemoteProtocolError(MessageRefusal.NOT_PERMITTED, "a line test is answered by an officer here")
         case Alert():
@@ -43,6 +44,7 @@ def check_body(body: AnyBody, sender: Identifier, terms: Terms) -> None:
 
 
 def _check_heartbeat(heartbeat: Heartbeat, sender: Identifier, terms: Terms) -> None:
+    # SPEC B1.2
     if heartbeat.status != terms.policy.status:
         raise RemoteProtocolError(
             MessageRefusal.NOT_PERMITTED, f"this link's status is {terms.policy.status}, the test's {heartbeat.status}"
@@ -54,6 +56,7 @@ def _check_heartbeat(heartbeat: Heartbeat, sender: Identifier, terms: Terms) -> 
 
 def _check_alert(alert: Alert, terms: Terms) -> None:
     policy = terms.policy
+    # SPEC B3.2
     if alert.status not in {policy.status, "test"}:
         raise RemoteProtocolError(
             MessageRefusal.NOT_PERMITTED, f"this link's status is {policy.status}, the alert's {alert.status}"
@@ -63,7 +66,7 @@ def _check_alert(alert: Alert, terms: Terms) -> None:
             MessageRefusal.OUT_OF_SCOPE, f"{alert.category} is not among {', '.join(policy.categories)}"
         )
     _check_languages(alert.text, terms)
-
+    # SPEC P1.2
     if alert.precedence in policy.four_eyes and len(set(alert.released_by)) < FOUR_EYES and not is_cancellation(alert):
         raise RemoteProtocolError(
             MessageRefusal.NOT_AUTHORISED, f"{alert.precedence} alerts are released by two officers"
@@ -71,11 +74,12 @@ def _check_alert(alert: Alert, terms: Terms) -> None:
 
 
 def is_cancellation(alert: Alert) -> bool:
-    """Whether an alert takes an earlier one back. Its text was released with it, so one officer is enough (SPEC P1)."""
+    """Whether an alert takes an earlier one back. Its text was released with it: one officer is enough (SPEC P1.3)."""
     return alert.change is not UNSET and alert.change.kind == "cancellation"
 
 
 def _check_refusal(refusal: Refusal, terms: Terms) -> None:
+    # SPEC B5.1, B5.2
     _check_languages(refusal.text or (), terms)
     if (refusal.by == "officer") != (refusal.officer is not UNSET):
         raise RemoteProtocolError(MessageRefusal.UNSUPPORTED, "an officer's refusal names him, a service's nobody")

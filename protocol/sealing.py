@@ -1,4 +1,4 @@
-"""What leaves at the end of a batch: runs of messages, each under one signature, and a receipt (SPEC M1, R1)."""
+"""What leaves at the end of a batch: runs of messages, each under one signature, and a receipt (SPEC M1.3, R1.3)."""
 
 from __future__ import annotations
 

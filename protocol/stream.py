@@ -20,20 +20,20 @@ from protocol.messages import Claim, Digest, Message, Utc
 from protocol.timeline import SECOND, Turn
 
 SEALED_MAX = 8
-"""Frames that may be unreceipted at once: what a reconnect resends stays small (SPEC M4)."""
+"""Frames that may be unreceipted at once: what a reconnect resends stays small (SPEC M4.2)."""
 OUTBOX_MAX_MESSAGES = 10_000
 OUTBOX_MAX_BYTES = 64 * 2**20
-"""Beyond either, new alerts and tests are refused: a peer away for that long must be reached otherwise (SPEC M4)."""
+"""Beyond either, new alerts and tests are refused: a peer away for that long must be reached otherwise (SPEC M4.5)."""
 OUTBOX_RESERVE_MESSAGES = 1_000
 """What is left beyond the limit for acknowledgements, answers and refusals: the peer's questions come first."""
 PAYLOAD_MAX_BYTES = 45_000
 """A payload's limit: in base64, with the signatures of either suite, it stays below a frame's 65,536 bytes."""
 MESSAGE_MAX_BYTES = 44_000
-"""A message's limit, so that it can be sealed alone with a receipt beside it (SPEC F6)."""
+"""A message's limit, so that it can be sealed alone with a receipt beside it (SPEC F6.2)."""
 AHEAD_MAX = 256
-"""How far ahead of a gap runs are buffered (SPEC M3)."""
+"""How far ahead of a gap runs are buffered (SPEC M3.2)."""
 HASHES_KEPT = 1_024
-"""For how many applied messages a second version is recognised as equivocation (SPEC M5)."""
+"""For how many applied messages a second version is recognised as equivocation (SPEC M5.3)."""
 RESEND_MIN_MS: Millis = 1 * SECOND
 RESEND_MAX_MS: Millis = 60 * SECOND
 RESEND_ABSENT_MAX_MS: Millis = 900 * SECOND
@@ -81,7 +81,7 @@ class Outbox:
         return self.state.sealed[-1].last if self.state.sealed else self.state.last - len(self.state.waiting)
 
     def check_room(self, *, reserve: bool) -> None:
-        """Raise LocalProtocolError if nothing more can be queued; `reserve` is for what answers the peer (SPEC M4)."""
+        """Raise LocalProtocolError if nothing can be queued; `reserve` is for what answers the peer (SPEC M4.5)."""
         state = self.state
         if state.stopped:
             raise LocalProtocolError(
@@ -97,7 +97,7 @@ class Outbox:
             )
 
     def queue(self, at: Utc, body: dict[str, object]) -> Message:
-        """Give `body` its place in the stream, for ever (SPEC M2). The caller has checked room and size."""
+        """Give `body` its place in the stream, for ever (SPEC M2.1, M2.2). The caller has checked room and size."""
         state = self.state
         message = Message(seq=state.last + 1, prev=state.head, at=at, body=body)
         data = canonical.encode(message)
@@ -110,7 +110,7 @@ class Outbox:
         return message
 
     def next_runs(self) -> list[tuple[Message, ...]]:
-        """Return the runs to seal now: whatever waits goes into as few frames as it fits (SPEC M1, M4)."""
+        """Return the runs to seal now: whatever waits goes into as few frames as it fits (SPEC M1.3, M4.2)."""
         state = self.state
         if state.stopped:
             return []
@@ -136,7 +136,7 @@ class Outbox:
         )
 
     def frame(self, first: int) -> bytes | None:
-        """Return the frame that begins with `first`, while it is not receipted."""
+        """Return the frame that begins with `first`, while it is not receipted: the identical bytes (SPEC M4.1)."""
         return next((run.frame for run in self.state.sealed if run.first == first), None)
 
     def due_age(self) -> Millis | None:
@@ -144,7 +144,7 @@ class Outbox:
         return self.state.sealed[0].due_age if self.state.sealed and not self.state.stopped else None
 
     def resend_oldest(self, turn: Turn, *, peer_absent: bool) -> int:
-        """Note that the oldest frame goes out again, and back off (SPEC M4). Return its first seq."""
+        """Note that the oldest frame goes out again, and back off (SPEC M4.4). Return its first seq."""
         run = self.state.sealed[0]
         run.tries += 1
         limit = RESEND_ABSENT_MAX_MS if peer_absent else RESEND_MAX_MS
@@ -152,7 +152,7 @@ class Outbox:
         return run.first
 
     def resend_all(self, turn: Turn) -> list[int]:
-        """Note that all unreceipted frames go out again, from the start of the back-off. Return their first seqs."""
+        """Note that all unreceipted frames go out again, backing off anew (SPEC M4.3). Return their first seqs."""
         if self.state.stopped:
             return []
         for run in self.state.sealed:
@@ -161,7 +161,7 @@ class Outbox:
         return [run.first for run in self.state.sealed]
 
     def judge(self, claim: Claim) -> Literal["news", "stale", "fork"]:
-        """Lay the peer's claim beside our own chain (SPEC R1, R3)."""
+        """Lay the peer's claim beside our own chain (SPEC R1.2, R3.1, R3.2)."""
         state = self.state
         if claim.upto > self.sent:
             return "fork"
@@ -206,7 +206,7 @@ class InboxState(Struct):
 
 
 class Equivocated(Exception):  # noqa: N818 - a finding about the peer, caught by the link; not an error of anybody here
-    """The peer signed two different things for one place of its stream (SPEC M5)."""
+    """The peer signed two different things for one place of its stream (SPEC M5.1)."""
 
 
 class Inbox:
@@ -216,7 +216,7 @@ class Inbox:
         self.state = state
 
     def take(self, run: Sequence[Message]) -> Literal["taken", "too_far_ahead"]:
-        """Take a verified run, to be drained by `next_message`. Frames may overlap and repeat (SPEC M3).
+        """Take a verified run, to be drained by `next_message`. Frames may overlap and repeat (SPEC M3.1).
 
         Raises Equivocated if it contradicts itself or what the peer signed before; then nothing has changed.
         """
@@ -225,7 +225,7 @@ class Inbox:
         if run[-1].seq <= state.upto:
             return "taken"
         if run[0].seq > state.upto + 1 and run[-1].seq > state.upto + AHEAD_MAX:
-            return "too_far_ahead"
+            return "too_far_ahead"  # SPEC M3.2
         known = state.ahead.get(run[0].seq, ())
         if len(run) > len(known):
             state.ahead[run[0].seq] = tuple(run)
@@ -235,7 +235,7 @@ class Inbox:
         return "taken"
 
     def _compared(self, run: Sequence[Message]) -> list[Digest]:
-        """Return the run's digests. Raises Equivocated on a contradiction (SPEC M5)."""
+        """Return the run's digests. Raises Equivocated on a contradiction (SPEC M5.1)."""
         state = self.state
         digests = [message_digest(message) for message in run]
         for place, (message, digest) in enumerate(zip(run, digests, strict=True)):
@@ -278,5 +278,5 @@ class Inbox:
         state.hashes.clear()
 
     def claim(self, at: Millis) -> Claim:
-        """Return what we can claim to have of the stream (SPEC R1)."""
+        """Return what we can claim to have of the stream (SPEC R1.1)."""
         return Claim(upto=self.state.upto, head=self.state.head, at=written(at))

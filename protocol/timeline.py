@@ -2,7 +2,7 @@
 
 Instants (slots, expiry) are compared with `at`. Durations run on the link's *age*: milliseconds for which it has
 existed, advanced by the monotonic clock while a process lives and by the wall clock across its absence. So a stepped
-wall clock neither fires nor loses a deadline, and a restart does not forget one (SPEC W5).
+wall clock neither fires nor loses a deadline, and a restart does not forget one (SPEC W5.1).
 """
 
 from __future__ import annotations

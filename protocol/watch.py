@@ -46,7 +46,7 @@ SLOT: dict[tuple[SlotState, str], SlotState] = {
     (SlotState.MISSED, "rewound"): SlotState.AWAITED,
     (SlotState.UNKNOWN, "rewound"): SlotState.AWAITED,
 }
-"""A slot's life (SPEC W1). What is not in the table changes nothing."""
+"""A slot's life (SPEC W1.1, W1.2). What is not in the table changes nothing."""
 
 
 class TestState(StrEnum):
@@ -74,7 +74,7 @@ TEST: dict[tuple[TestState, str], TestState] = {
     (TestState.RECEIVED, "superseded"): TestState.SUPERSEDED,
     (TestState.UNANSWERED, "answered"): TestState.ANSWERED_LATE,
 }
-"""A line test's life (SPEC W2)."""
+"""A line test's life (SPEC W2.1, W2.2)."""
 
 
 class Slot(Struct):
@@ -141,7 +141,7 @@ class Watch:
         self.state.slots_until = min(self.state.slots_until, turn.at)
 
     def blind(self, since: Millis, until: Millis) -> list[str]:
-        """Judge the slots that fell due while nobody watched: unknown. Return them (SPEC W5).
+        """Judge the slots that fell due while nobody watched: unknown. Return them (SPEC W5.2).
 
         A slot that began in the dark and is still in its grace gets time for what waits at the broker.
         """
@@ -157,7 +157,7 @@ class Watch:
         return unknown
 
     def judge_slots(self, turn: Turn) -> None:
-        """Raise the alarm of every slot whose grace is over (SPEC W1)."""
+        """Raise the alarm of every slot whose grace is over (SPEC W1.2)."""
         for instant, slot in self.state.slots.items():
             if parsed(instant) > turn.at:
                 break
@@ -169,7 +169,7 @@ class Watch:
                 )
 
     def open_slot(self, at: Millis) -> Utc | None:
-        """Return the slot whose test may be placed at `at`: between slot and slot + grace, later never (SPEC W1)."""
+        """Return the slot whose test may be placed at `at`: between slot and slot + grace, later never (SPEC W1.3)."""
         for instant, slot in self.state.slots.items():
             begins = parsed(instant)
             if begins <= at < begins + self._grace_ms and slot.state is SlotState.AWAITED:
@@ -225,6 +225,7 @@ class Watch:
                 )
             return
         self._alarms.clear_all(turn, AlarmCode.SCHEDULE_DISAGREEMENT)
+        # SPEC W1.1
         early = parsed(instant) - self._policy.skew_limit_s * SECOND
         if turn.at < early or not self._step(slot, "called"):
             return
@@ -235,7 +236,7 @@ class Watch:
         return min((parsed(slot) for slot in self.state.slots), default=self.state.slots_until)
 
     def receipted(self, turn: Turn, reference: Reference) -> None:
-        """The answering side has the test: only the newest needs an answer from now on (SPEC W1, W2)."""
+        """The answering side has the test: only the newest needs an answer from now on (SPEC W1.4, W2.2)."""
         ref = str(reference)
         test = self.state.tests.get(ref)
         if test is None or not self._step_test(test, "receipted"):
@@ -250,7 +251,7 @@ class Watch:
         self._timeline.arm(turn, f"answer/{ref}", self._policy.answer_within_s * SECOND)
 
     def answered(self, turn: Turn, answer: HeartbeatAnswer) -> None:
-        """A test is answered. With the wrong words it stays unanswered (SPEC B2)."""
+        """A test is answered. With the wrong words it stays unanswered (SPEC B2.3)."""
         ref = str(answer.of)
         test = self.state.tests.get(ref)
         if test is None or answer.read_back != test.heartbeat.challenge or not self._step_test(test, "answered"):
@@ -267,14 +268,14 @@ class Watch:
                 break
 
     def epoch_over(self, turn: Turn) -> None:
-        """Tests of the old epoch are over: nobody will receipt or answer them any more (SPEC E2)."""
+        """Tests of the old epoch are over: nobody will receipt or answer them any more (SPEC E2.1)."""
         for ref in self.state.tests:
             self._timeline.disarm(f"receipt/{ref}")
             self._timeline.disarm(f"answer/{ref}")
         self._alarms.clear_all(turn, AlarmCode.HEARTBEAT_UNRECEIPTED, AlarmCode.HEARTBEAT_UNANSWERED)
 
     def overdue(self, turn: Turn, kind: str, ref: str, raised_at: Utc) -> None:
-        """The deadline of a test's receipt or answer has passed (SPEC W2)."""
+        """The deadline of a test's receipt or answer has passed (SPEC W2.1)."""
         test = self.state.tests.get(ref)
         if test is None or not self._step_test(test, "overdue"):
             return

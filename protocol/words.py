@@ -60,7 +60,7 @@ def words(data: bytes, language: str) -> tuple[str, ...]:
 
 
 def challenge(nonce: str, language: str) -> tuple[str, str, str]:
-    """Return the three words of a line test (SPEC B1): of the first three bytes of `nonce`, 16 hexadecimal digits.
+    """Return the three words of a line test (SPEC B1.3): of the first three bytes of `nonce`, 16 hexadecimal digits.
 
     Raises ValueError for a nonce that is not that.
     """
