@@ -7,6 +7,7 @@ so every connection has a client object of its own.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import socket
@@ -18,7 +19,7 @@ from typing import Any
 
 from msgspec import Struct
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -75,6 +76,17 @@ class Closed(Struct, frozen=True):
     code: int | None = None
     # the broker ended TLS properly, without a DISCONNECT: as Mosquitto 2.0 does when a session is taken over
     orderly: bool = False
+
+
+class _Trouble(logging.Logger):
+    """Takes paho's errors: the only place where it gives the reason for a lost connection."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        super().__init__("paho", logging.ERROR)
+        self._note = note
+
+    def handle(self, record: logging.LogRecord) -> None:
+        self._note(record.getMessage())
 
 
 class Connection:
@@ -141,7 +153,8 @@ class Connection:
         client.on_disconnect = self._disconnected
         client.on_publish = self._published
         client.on_message = lambda _client, _userdata, message: on_message(message)
-        client.on_log = self._logged
+        # not on_log: it would have every packet written out in words
+        client.enable_logger(_Trouble(self._note_trouble))
         self._client = client
 
     async def run(self) -> Closed:
@@ -382,10 +395,8 @@ class Connection:
             topic, payload, token = self._waiting.popleft()
             self._tokens[self._client.publish(topic, payload, qos=1).mid] = token
 
-    def _logged(self, _client: Client, _userdata: Any, level: int, text: str) -> None:
-        # the only place where paho gives the error behind a lost connection
-        if level == LogLevel.MQTT_LOG_ERR:
-            self._trouble = f"connection lost: {_TECHNICAL.sub('', text)[:200]}"
+    def _note_trouble(self, text: str) -> None:
+        self._trouble = f"connection lost: {_TECHNICAL.sub('', text)[:200]}"
 
     def _end(self, closed: Closed) -> None:
         if not self._ended.done():
