@@ -44,7 +44,7 @@ class StandardOutput:
     def __init__(self, descriptor: int | None = None) -> None:
         self._descriptor = sys.stdout.fileno() if descriptor is None else descriptor
         self._tails: list[_Tail] = []
-        self._lines: deque[bytes] = deque()
+        self._lines: deque[bytes] = deque(maxlen=LINES_MAX)
         self._dropped = 0
         self._news = False
         self._closing = False
