@@ -71,12 +71,15 @@ BODY_MAX_BYTES = MESSAGE_MAX_BYTES - 256
 FOREIGN_ANSWER_MS: Millis = 60 * SECOND
 """A frame of another epoch or policy is answered at most this often (SPEC E3)."""
 
+NO_HEAD = "0" * 64
+"""Where no stream has begun yet: before the first `EpochOpened`."""
+
 
 class LinkState(CoreState):
     """What a checkpoint keeps of one side."""
 
-    outbox: OutboxState = field(default_factory=lambda: OutboxState(head="", receipted_head=""))
-    inbox: InboxState = field(default_factory=lambda: InboxState(head=""))
+    outbox: OutboxState = field(default_factory=lambda: OutboxState(head=NO_HEAD, receipted_head=NO_HEAD))
+    inbox: InboxState = field(default_factory=lambda: InboxState(head=NO_HEAD))
     desk: DeskState = field(default_factory=DeskState)
     known: dict[Identifier, KnownState] = field(default_factory=dict)
     undelivered: list[Undelivered] = field(default_factory=list)
