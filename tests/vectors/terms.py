@@ -10,11 +10,13 @@ from protocol.canonical import digest, encode
 from protocol.digests import genesis, policy_digest
 from protocol.envelope import pae, seal
 from protocol.events import EnrolledKey
+from protocol.instants import parsed, written
 from protocol.messages import MESSAGE_TYPE, RECEIPT_TYPE
 from protocol.policy import Channel, Policy, Terms
 
 Private = Ed25519PrivateKey | MLDSA65PrivateKey
 Vector = dict[str, Any]
+EIGHT = parsed("2022-11-29T08:00:00.000Z")
 HYBRID = "ed25519+ml-dsa-65"
 
 EPOCH_1 = Terms(
@@ -91,7 +93,7 @@ def stream(sender: str, *bodies: dict[str, Any], terms: Terms = EPOCH_1) -> list
     messages: list[dict[str, Any]] = []
     prev = genesis(terms, sender)
     for index, body in enumerate(bodies):
-        message = {"seq": index + 1, "prev": prev, "at": f"2022-11-29T08:{index:02}:00.000Z", "body": body}
+        message = {"seq": index + 1, "prev": prev, "at": written(EIGHT + index * 60_000), "body": body}
         prev = digest(message)
         messages.append(message)
     return messages
