@@ -36,8 +36,6 @@ def write(
     address: str = "127.0.0.1",
     port: int = PORT,
     files: Path | None = None,
-    data: Path | None = None,
-    user: str = "root",
 ) -> None:
     """Write `mosquitto.conf` and `acl` into `folder`, over older ones, and make `folder/data`.
 
@@ -47,33 +45,23 @@ def write(
         watch: the identity that reads every link and writes nothing.
         address: where the broker listens: an address of this machine, or 0.0.0.0 for all of them.
         port: the port there.
-        files: where the broker will find this folder, if not here (`/mosquitto/config` in a container).
-        data: where the broker will find its data folder, if not in `folder` (`/mosquitto/data` in a container).
-        user: what the broker becomes if root starts it. It must own `tls/server.key` and the data folder.
+        files: where the broker will find this folder, if not here (where a container mounts it).
 
     Raises BrokerError if an identity, the address, the port or a path is none that can stand in these files.
     """
     files = files or folder.resolve()
-    data = data or files / "data"
-    for path in (files, data):
-        if any(character in str(path) for character in "\r\n"):
-            raise BrokerError(
-                f"{str(path)!r}: a line break in a folder's name cannot stand in Mosquitto's configuration"
-            )
+    if any(character in str(files) for character in "\r\n"):
+        raise BrokerError(f"{str(files)!r}: a line break in a folder's name cannot stand in Mosquitto's configuration")
     if not 1 <= port <= _PORT_MAX:
         raise BrokerError(f"{port}: a port is a number from 1 to 65535")
     if not address or any(character.isspace() for character in address):
         raise BrokerError(f"{address!r}: not an address to listen at, such as 127.0.0.1 or 0.0.0.0")
-    if not user or any(character.isspace() for character in user):
-        raise BrokerError(f"{user!r}: not a user of the system, such as root or mosquitto")
     access = access_list(links, watch)
     clients = len({watch}.union(*links.values()))
     configuration = Template((_TEMPLATES / "mosquitto.conf").read_text("utf-8")).substitute(
         files=files,
-        data=data,
         address=address,
         port=port,
-        user=user,
         clients=clients,
         memory_limit=clients * _QUEUE_BYTES * 3 // 2 + _BROKER_ITSELF_BYTES,
     )

@@ -15,7 +15,8 @@ _PR_SET_PDEATHSIG = 1
 
 if __name__ == "__main__":
     parent, *command = sys.argv[1:]
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    # KILL: one TERM can be lost, and nobody is left to repeat it
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != int(parent):  # it ended before the kernel knew
         sys.exit(1)
     os.execv(command[0], command)  # noqa: S606 - no shell is wanted

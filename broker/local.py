@@ -24,6 +24,7 @@ START_WITHIN_S = 10.0
 STOP_WITHIN_S = 10.0
 """From TERM to the end: a large queue has to be saved. KILL comes after."""
 _POLL_S = 0.02
+_TERM_EVERY_S = 0.2
 _SETTLED_S = 1.0
 _BACK_OFF_S = (0.5, 30.0)
 """Pause before a restart: doubled each time, back to the first after a minute of life."""
@@ -46,9 +47,9 @@ def find() -> str:
 class LocalBroker:
     """Mosquitto on the files of `broker.configuration`, as a child of this process.
 
-    It ends with the thread that started it, however that one ends (Linux: PR_SET_PDEATHSIG): start it from the main
-    thread. A context manager: started on entry, stopped on exit. `start` and `stop` block, for milliseconds where all
-    is well.
+    It is killed when the thread that started it ends, however that ends (Linux: PR_SET_PDEATHSIG): start it from the
+    main thread. A context manager: started on entry, stopped on exit. `start` and `stop` block, for milliseconds where
+    all is well.
     """
 
     def __init__(self, folder: Path, log: IO[bytes] | int | None = None) -> None:
@@ -134,14 +135,17 @@ class LocalBroker:
         """Stop it in order: its sessions and queues are saved. KILL if it takes longer than STOP_WITHIN_S."""
         if self._process is None:
             return
-        self._process.terminate()
-        # a stopped process (SIGSTOP) takes its TERM only when it goes on
-        self._process.send_signal(signal.SIGCONT)
-        try:
-            self._process.wait(STOP_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        deadline = time.monotonic() + STOP_WITHIN_S
+        while self._process.poll() is None:
+            if time.monotonic() > deadline:
+                self._process.kill()
+            else:
+                # again and again: Mosquitto forgets a TERM that comes right after its READY
+                self._process.terminate()
+                # a stopped process (SIGSTOP) takes it only when it goes on
+                self._process.send_signal(signal.SIGCONT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_TERM_EVERY_S)
         self._process = None
 
     def kill(self) -> None:
