@@ -36,6 +36,7 @@ WORDS = ("абрикос", "автобус", "адрес")
 KEYRING = Keyring(party_keys("ed25519"), "ed25519")
 
 Side = Literal["eucom", "ndmc"]
+SIDES: tuple[Side, Side] = ("eucom", "ndmc")
 
 
 def peer_of(side: Side) -> Side:
@@ -53,11 +54,11 @@ class Pair:
     def __init__(self, terms: Terms = EPOCH_1, *, ndmc_terms: Terms | None = None) -> None:
         self.at = parsed(BEGIN)
         self.mono = 1_000_000
-        self.links = {side: Link.new("eucom-ndmc", side) for side in ("eucom", "ndmc")}
+        self.links = {side: Link.new("eucom-ndmc", side) for side in SIDES}
         self.wire: list[tuple[Side, Literal["message", "receipt"], bytes]] = []
         self.effects: dict[str, list[Effect]] = {"eucom": [], "ndmc": []}
         self._requests = itertools.count()
-        for side in ("eucom", "ndmc"):
+        for side in SIDES:
             self.do(side, EpochOpened, terms=ndmc_terms if side == "ndmc" and ndmc_terms else terms)
             self.start(side)
 
@@ -120,7 +121,7 @@ class Pair:
         """Let time pass; each end is woken at its deadlines (one that is not named sleeps)."""
         target = self.at + int(seconds * 1_000)
         for _ in range(10_000):
-            due = [(self._due(side), side) for side in sides or ("eucom", "ndmc")]
+            due = [(self._due(side), side) for side in sides or SIDES]
             instant, side = min(due, key=lambda each: each[0])
             if instant > target:
                 break
