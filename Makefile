@@ -11,7 +11,7 @@ test: setup  ## every test that can run on this machine; ends with what was left
 	@.venv/bin/pytest -m "not stack"
 
 test-stack: setup  ## the compose stack, on a real Docker Engine
-	@.venv/bin/pytest -m stack
+	@.venv/bin/pytest tests/stack
 
 setup:
 	@tools/setup
