@@ -18,7 +18,7 @@ Making = Callable[[Now], AnyEvent]
 
 
 class FrameItem:
-    """A frame that arrived; the broker is told when its record is on disk (SPEC Q1)."""
+    """A frame that arrived; the broker is told when its record is on disk (SPEC Q1.2)."""
 
     def __init__(
         self,
@@ -76,9 +76,8 @@ class RequestItem:
         """Hand the request to the room, unless it has been handled before; a mistake changes nothing."""
         if self._room.failure is not None:
             return
-        request = self._make(now)
         try:
-            self._reference = self._room.request(request)
+            self._reference = self._room.request(self._make(now))
         except LocalProtocolError as error:
             self._error = error
         failpoint("after_request")

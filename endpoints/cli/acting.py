@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -40,17 +39,15 @@ class Desk:
         self._proof = {} if officer is None else {"officer": officer, "credential": credential}
 
     @classmethod
-    @contextmanager
-    def at(cls, config: Path, link: str | None, officer: str | None, credential_file: Path | None) -> Iterator[Desk]:
-        """Yield the desk. Raises UserError for wrong files, or if the endpoint does not answer."""
+    def at(cls, config: Path, link: str | None, officer: str | None, credential_file: Path | None) -> Desk:
+        """Return the desk at a link of the endpoint of `config`. Raises UserError for wrong files."""
         from endpoints.client import Client
         from endpoints.settings import load_endpoint
 
         settings = load_endpoint(config)
         chosen = settings.link(link)
         credential = None if officer is None else obtain(officer, credential_file)
-        with Client(settings.control, chosen.id) as client:
-            yield cls(client, officer, credential)
+        return cls(Client(settings.control, chosen.id), officer, credential)
 
     def act(self, action: str, ask: dict[str, Any]) -> str:
         """Do it; return its reference."""
@@ -66,18 +63,19 @@ class Desk:
         if wait is None:
             return 0
         shown: list[str] = []
-        for ladder in self.client.follow(f"progress/{reference}", within_s):
-            if as_json:
-                print_json(ladder)
-            for step in ladder["steps"]:
-                if step not in shown:
-                    shown.append(step)
-                    if not as_json:
-                        say(rung(ladder, step, t))
-            if wait in shown or (wait == "received" and "acknowledged" in shown):
-                return 0
-            if _FINAL & set(shown):
-                return EXIT_REFUSED
+        with closing(self.client.follow(f"progress/{reference}", within_s)) as ladders:
+            for ladder in ladders:
+                if as_json:
+                    print_json(ladder)
+                for step in ladder["steps"]:
+                    if step not in shown:
+                        shown.append(step)
+                        if not as_json:
+                            say(rung(ladder, step, t))
+                if wait in shown:
+                    return 0
+                if _FINAL & set(shown):
+                    return EXIT_REFUSED
         say(t("not yet {wait} after {timeout}; the message stands", wait=t.term("step", wait), timeout=timeout))
         return EXIT_NOT_YET
 

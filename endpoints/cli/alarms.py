@@ -33,8 +33,7 @@ def alarms_list(
 
     found = settings.load(config)
     chosen = found.link(link)
-    with Client(found.control, chosen.id) as client:
-        document = client.get("alarms")
+    document = Client(found.control, chosen.id).get("alarms")
     if as_json:
         print_json(document)
         return
@@ -64,8 +63,8 @@ def alarms_acknowledge(
     code, separator, subject = alarm.partition("/")
     if not separator:
         raise UserError(f"CODE/SUBJECT is wanted, as `alarms list` shows it: {alarm[:60]!r}")
-    with Desk.at(config, link, officer, credential_file) as desk:
-        reference = desk.act("acknowledge-alarm", {"code": code, "subject": subject})
+    desk = Desk.at(config, link, officer, credential_file)
+    reference = desk.act("acknowledge-alarm", {"code": code, "subject": subject})
     if as_json:
         print_json({"alarm": reference})
     else:

@@ -52,8 +52,8 @@ def line_test(
     as_json: options.AsJson = False,
 ) -> None:
     """Place a line test: of the open slot where officers place them, else an unscheduled one."""
-    with Desk.at(config, link, officer, credential_file) as desk:
-        _print(desk.act("test", {}), as_json=as_json)
+    desk = Desk.at(config, link, officer, credential_file)
+    _print(desk.act("test", {}), as_json=as_json)
 
 
 def alert(
@@ -104,8 +104,8 @@ def alert(
         **({} if not reference else {"references": reference}),
         **({} if not cancellation else {"cancellation": options.texts("cancellation", cancellation)}),
     }
-    with Desk.at(config, link, officer, credential_file) as desk:
-        return desk.finish(desk.act("alert", ask), translator(lang), wait=wait, timeout=timeout, as_json=as_json)
+    desk = Desk.at(config, link, officer, credential_file)
+    return desk.finish(desk.act("alert", ask), translator(lang), wait=wait, timeout=timeout, as_json=as_json)
 
 
 def release(
@@ -127,9 +127,9 @@ def release(
     draft = parse_draft(ref)
     if draft is None:
         raise UserError(f"a draft is released, such as draft/3, not {ref[:60]!r}")
-    with Desk.at(config, link, officer, credential_file) as desk:
-        reference = desk.act("release", {"draft": draft})
-        return desk.finish(reference, translator(lang), wait=wait, timeout=timeout, as_json=as_json)
+    desk = Desk.at(config, link, officer, credential_file)
+    reference = desk.act("release", {"draft": draft})
+    return desk.finish(reference, translator(lang), wait=wait, timeout=timeout, as_json=as_json)
 
 
 def answer(
@@ -148,12 +148,12 @@ def answer(
     """Answer a line test, retyping its three words."""
     from endpoints.i18n import translator
 
-    with Desk.at(config, link, officer, credential_file) as desk:
-        given = " ".join(words).split() if words else _ask_words(desk, ref, translator(lang))
-        if len(given) != WORDS:
-            raise UserError(f"--words: a test has {WORDS} words, here are {len(given)}")
-        said = {} if text is None else {"text": text}
-        _print(desk.act("answer", {"of": ref, "words": given, **said}), as_json=as_json)
+    desk = Desk.at(config, link, officer, credential_file)
+    given = " ".join(words).split() if words else _ask_words(desk, ref, translator(lang))
+    if len(given) != WORDS:
+        raise UserError(f"--words: a test has {WORDS} words, here are {len(given)}")
+    said = {} if text is None else {"text": text}
+    _print(desk.act("answer", {"of": ref, "words": given, **said}), as_json=as_json)
 
 
 def acknowledge(
@@ -169,9 +169,9 @@ def acknowledge(
     as_json: options.AsJson = False,
 ) -> None:
     """Acknowledge an alert: an officer here has understood it, acts, or will reply."""
-    with Desk.at(config, link, officer, credential_file) as desk:
-        said = {} if not text else {"text": options.texts("text", text)}
-        _print(desk.act("acknowledge", {"of": ref, "decision": decision, **said}), as_json=as_json)
+    desk = Desk.at(config, link, officer, credential_file)
+    said = {} if not text else {"text": options.texts("text", text)}
+    _print(desk.act("acknowledge", {"of": ref, "decision": decision, **said}), as_json=as_json)
 
 
 def refuse(
@@ -191,8 +191,8 @@ def refuse(
     said: dict[str, Any] = {} if not text else {"text": options.texts("text", text)}
     if referral is not None:
         said["referral"] = referral
-    with Desk.at(config, link, officer, credential_file) as desk:
-        _print(desk.act("refuse", {"of": ref, "reason": reason, **said}), as_json=as_json)
+    desk = Desk.at(config, link, officer, credential_file)
+    _print(desk.act("refuse", {"of": ref, "reason": reason, **said}), as_json=as_json)
 
 
 def cancel(
@@ -212,12 +212,12 @@ def cancel(
     from endpoints.i18n import translator
 
     draft = parse_draft(ref)
-    with Desk.at(config, link, officer, credential_file) as desk:
-        reference = desk.act("cancel", {"of": ref} if draft is None else {"draft": draft})
-        if draft is not None:
-            _print(reference, as_json=as_json)
-            return 0
-        return desk.finish(reference, translator(lang), wait=wait, timeout=timeout, as_json=as_json)
+    desk = Desk.at(config, link, officer, credential_file)
+    reference = desk.act("cancel", {"of": ref} if draft is None else {"draft": draft})
+    if draft is not None:
+        _print(reference, as_json=as_json)
+        return 0
+    return desk.finish(reference, translator(lang), wait=wait, timeout=timeout, as_json=as_json)
 
 
 # --- arguments ----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -36,13 +37,14 @@ def status(
     side = found.side if isinstance(found, settings.EndpointSettings) else found.identity
     zone = chosen.content.parties[side].zone if side in chosen.content.parties else "UTC"
     t = translator(lang)
+    client = Client(found.control, chosen.id)
     try:
-        with Client(found.control, chosen.id) as client:
-            if not follow:
-                view = client.get("status")
-                _show(view, t, zone, as_json=as_json)
-                return EXIT_OF[view["state"]]
-            for view in client.follow("status"):
+        if not follow:
+            view = client.get("status")
+            _show(view, t, zone, as_json=as_json)
+            return EXIT_OF[view["state"]]
+        with closing(client.follow("status")) as views:
+            for view in views:
                 _show(view, t, zone, as_json=as_json)
     except Unreachable:
         _show_unknown(t, chosen.id, side, as_json=as_json)

@@ -1,0 +1,195 @@
+"""Killed in the middle of it: nothing lost, nothing doubled, the officer told."""
+
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from endpoints.failpoints import EXIT_CODE, VARIABLE
+from tests.integration.station import ALL, Station
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
+    with Station.of(tmp_path_factory) as station:
+        told = station.folder / "told"
+        for side in ("eucom", "ndmc"):
+            # every notification as a line of its own
+            configuration = station.config(side)
+            text = configuration.read_text()
+            command = f'command = ["/bin/sh", "-c", "cat >> {told}-{side}"]'
+            configuration.write_text(text.replace("[notifications]", f"[notifications]\n{command}"))
+        station.start(*ALL)
+        yield station
+
+
+def told(station: Station, side: str) -> list[str]:
+    """The ids of the notifications that reached somebody, in order."""
+    path = Path(f"{station.folder}/told-{side}")
+    return [msgspec.json.decode(line)["id"] for line in path.read_bytes().splitlines()] if path.exists() else []
+
+
+def back(station: Station, *names: str) -> None:
+    """Start again whoever is down; wait until all is settled, and find that nothing was lost or doubled."""
+    for name in ALL:
+        if name in names or name not in station.processes:
+            station.launch(name)
+    station.connected(*ALL)
+    station.settled(within_s=40)
+    for sender, receiver in (("eucom", "ndmc"), ("ndmc", "eucom")):
+        queued = [each["message"] for each in station.effects(sender, "Queue")]
+        applied = [each["message"] for each in station.effects(receiver, "Apply")]
+        assert [message["seq"] for message in applied] == list(range(1, len(applied) + 1))
+        assert applied == queued
+
+
+@pytest.mark.parametrize("place", ["after_frame", "before_puback", "after_puback"])
+def test_the_receiver_killed_while_it_takes_an_alert(station: Station, place: str) -> None:
+    station.stop("ndmc")
+    references = [station.alert() for _ in range(3)]
+    receiver = station.launch("ndmc", **{VARIABLE: place})
+    assert receiver.wait() == EXIT_CODE
+
+    back(station, "ndmc")
+
+    station.until(lambda: set(told(station, "ndmc")) >= {f"message/{reference}" for reference in references})
+    assert all(station.alert_state("eucom", reference) == "received" for reference in references)
+
+
+@pytest.mark.parametrize("place", ["after_request", "before_answer", "after_answer", "after_accepted"])
+def test_the_sender_killed_while_it_sends_an_alert(station: Station, place: str) -> None:
+    station.stop("eucom")
+    sender = station.launch("eucom", **{VARIABLE: place if place != "after_accepted" else "after_accepted:2"})
+    station.connected("eucom")
+    answer = station.deconflict(
+        *("alert", str(station.config("eucom")), "--category", "air_pursuit", "--precedence", "routine"),
+        *("--text", f"en={place}", "--text", "ru=.", "--officer", "watch-1"),
+        *("--credential-file", str(station.credential_file("eucom", "watch-1"))),
+    )
+    assert sender.wait() == EXIT_CODE
+    if place in {"after_request", "before_answer"}:
+        assert answer.returncode == 12
+        assert "the connection broke off" in answer.stderr or "nobody answers" in answer.stderr
+
+    back(station, "eucom")
+
+    arrived = [each for each in station.snapshot("ndmc")["alerts"] if each["alert"]["text"]["en"] == place]
+    # what was not on disk was never promised
+    assert len(arrived) == (0 if place == "after_request" else 1)
+
+
+@pytest.mark.parametrize("name", ["eucom", "ndmc"])
+def test_killed_without_warning_under_a_stream_of_alerts(station: Station, name: str) -> None:
+    sender = "ndmc" if name == "eucom" else "eucom"
+    before = [station.alert(sender) for _ in range(5)]
+    station.kill(name)
+    after = [station.alert(sender) for _ in range(5)]
+
+    back(station)
+
+    receiver = "ndmc" if sender == "eucom" else "eucom"
+    assert all(station.alert_state(receiver, reference) for reference in before + after)
+    station.each(before + after, lambda reference: station.alert_state("watch", reference) is not None)
+
+
+def test_the_watch_killed_hears_what_was_said_without_it(station: Station) -> None:
+    known = station.alert()
+    station.until(lambda: station.alert_state("watch", known) is not None)
+    station.kill("watch")
+    references = [station.alert() for _ in range(3)]
+
+    back(station)
+
+    station.each(references, lambda reference: station.alert_state("watch", reference) is not None)
+
+
+def test_what_a_crash_takes_from_the_watch_is_noted_as_blindness(station: Station) -> None:
+    station.settled()
+    station.stop("watch")
+    watch = station.launch("watch", **{VARIABLE: "after_frame"})
+    station.connected("watch")
+    lost = station.alert()
+    # aiomqtt acknowledged the frame before its record could be on disk
+    assert watch.wait() == EXIT_CODE
+
+    back(station, "watch")
+    reference = station.alert()
+
+    station.until(lambda: station.alert_state("watch", reference) is not None)
+    assert station.alert_state("watch", lost) is None
+    assert any(alarm["code"] == "watch_blind" for alarm in station.alarms("watch").values())
+
+
+def test_the_broker_killed_under_a_stream_of_alerts(station: Station) -> None:
+    references = [station.alert() for _ in range(3)]
+    station.broker.kill()
+    references += [station.alert() for _ in range(3)]
+    assert station.snapshot("eucom")["ours"]["last"] == int(references[-1].rpartition("/")[2])
+    station.broker.start()
+
+    back(station)
+
+    assert all(station.alert_state("ndmc", reference) for reference in references)
+
+
+def test_the_broker_s_files_wiped(station: Station) -> None:
+    station.stop("ndmc")
+    references = [station.alert() for _ in range(3)]
+    station.until(lambda: station.status("eucom")["outbox"]["in_flight"] > 0)
+    station.broker.stop()
+    station.broker.wipe()
+    station.broker.start()
+
+    back(station)
+
+    assert all(station.alert_state("ndmc", reference) for reference in references)
+
+
+def test_a_broker_that_stands_still_is_left_and_found_again(station: Station) -> None:
+    station.broker.freeze()
+    reference = station.alert()
+    station.broker.thaw()
+
+    back(station)
+
+    assert station.alert_state("ndmc", reference)
+
+
+def test_notifications_are_repeated_after_a_crash_under_the_same_id(station: Station) -> None:
+    station.settled()
+    station.stop("ndmc")
+    reference = station.alert()
+    assert station.launch("ndmc", **{VARIABLE: "after_notify"}).wait() == EXIT_CODE
+    notice = f"message/{reference}"
+    assert Counter(told(station, "ndmc"))[notice] == 1
+
+    back(station, "ndmc")
+
+    station.until(lambda: Counter(told(station, "ndmc"))[notice] == 2)
+    station.until(lambda: any(done["id"] == notice for done in station.records("ndmc", "NotificationDone")))
+    station.stop("ndmc")
+    back(station, "ndmc")
+    assert Counter(told(station, "ndmc"))[notice] == 2
+
+
+def test_a_clean_stop_leaves_a_signed_head_and_takes_its_socket_away(station: Station) -> None:
+    assert station.stop("eucom") == 0
+    assert station.records("eucom")[-1]["event"] == "Closed"
+    assert station.records("eucom")[-2]["event"] == "BatchClosed"
+    assert station.records("eucom")[-3]["event"] == "Stopped"
+    assert not (station.config("eucom").parent / "control.sock").exists()
+
+    back(station)
+
+
+def test_ctrl_c_is_a_clean_stop_too(station: Station) -> None:
+    assert station.processes.pop("watch").end(signal.SIGINT) == 0
+    assert station.records("watch")[-1]["event"] == "Closed"
+    assert "signed_head" not in station.records("watch")[-1]
+
+    back(station)
