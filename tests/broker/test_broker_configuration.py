@@ -27,6 +27,8 @@ def rules(text: str) -> dict[str, set[tuple[str, str]]]:
 
 
 def test_each_endpoint_writes_its_own_topics_and_reads_its_peers_and_the_watch_reads_all() -> None:
+    """SPEC Q2.3"""
+
     def topics(access: str, link: str, party: str) -> set[tuple[str, str]]:
         return {(access, str(Topic(link, party, channel))) for channel in get_args(Channel)}
 

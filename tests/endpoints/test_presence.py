@@ -28,6 +28,7 @@ def test_changes_only(presence: Presence, told: list[PresenceChanged]) -> None:
 
 
 def test_silence_for_two_and_a_half_beats_is_absence(presence: Presence, told: list[PresenceChanged]) -> None:
+    """SPEC Q2.2"""
     presence.hear("l", "ndmc", PRESENT, 10)
     presence.check(85)
     assert told == [HERE]

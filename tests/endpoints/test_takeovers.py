@@ -14,6 +14,7 @@ def mutely(takeovers: Takeovers, at_s: float, *, session_present: bool = True, l
 
 
 def test_told_at_the_third_and_then_at_every_doubling() -> None:
+    """SPEC Q3.3"""
     takeovers = Takeovers()
     told = {times: taken_over(takeovers, times) for times in range(1, 25)}
     assert {times for times, tell in told.items() if tell} == {3, 6, 12, 24}

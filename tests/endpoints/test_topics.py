@@ -4,6 +4,7 @@ from endpoints.topics import Topic
 
 
 def test_a_topic_is_written_as_the_mapping_says_and_read_back() -> None:
+    """SPEC Q2.1"""
     topic = Topic("eucom-ndmc", "eucom", "receipt")
     assert str(topic) == "deconfliction/v1/eucom-ndmc/eucom/receipt"
     assert Topic.parse(str(topic)) == topic

@@ -107,10 +107,12 @@ def test_an_enrolled_certificate_is_admitted(running: BrokerSite) -> None:
 
 
 def test_no_certificate(running: BrokerSite) -> None:
+    """SPEC Q3.1"""
     assert answer(running.port, trusting(running)) == b""
 
 
 def test_a_certificate_of_another_authority(running: BrokerSite) -> None:
+    """SPEC Q3.1"""
     foreign = trustme.CA()
     context = trusting(running)
     foreign.issue_cert(common_name="eucom").configure_cert(context)
@@ -129,6 +131,7 @@ def test_a_plaintext_connection(running: BrokerSite) -> None:
 
 
 def test_tls_1_2_is_refused(running: BrokerSite) -> None:
+    """SPEC Q3.1"""
     context = client_context(running.settings("eucom"))
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -160,6 +163,7 @@ async def test_publishing_under_the_peers_name_is_acknowledged_and_reaches_nobod
     "topic", ["#", "$SYS/#", f"deconfliction/v1/{LINK}/#", f"deconfliction/v1/{LINK}/+/receipt", OWN]
 )
 async def test_reading_what_is_not_yours_is_granted_and_brings_nothing(running: BrokerSite, topic: str) -> None:
+    """SPEC Q2.3"""
     async with hostile(running) as reader, Endpoint(running.settings("ndmc")) as ndmc:
         await ndmc.next(Connected)
         await reader.subscribe(topic, qos=1)
@@ -175,6 +179,7 @@ async def test_reading_what_is_not_yours_is_granted_and_brings_nothing(running: 
 
 
 async def test_the_watch_writes_nothing(running: BrokerSite) -> None:
+    """SPEC Q2.3"""
     async with Endpoint(running.settings("ndmc")) as ndmc, hostile(running, "watch") as client:
         await ndmc.next(Connected)
         await client.publish(OWN, b"forged", qos=1)
@@ -203,6 +208,7 @@ async def test_a_will_under_the_peers_name_is_not_published(running: BrokerSite)
 
 @pytest.mark.parametrize(("qos", "retain"), [(2, False), (1, True), (0, True)])
 async def test_qos_2_and_retained_messages_end_the_connection(running: BrokerSite, qos: int, retain: bool) -> None:
+    """SPEC Q1.1"""
     async with witnesses(running) as (ndmc, watch):
         async with hostile(running) as client:
             await provoke(client, payload=b"unwanted", qos=qos, retain=retain)
@@ -227,6 +233,7 @@ async def test_a_topic_alias_ends_the_connection(running: BrokerSite) -> None:
 
 
 async def test_another_client_id_than_the_certificates_name_is_replaced_by_it(running: BrokerSite) -> None:
+    """SPEC Q3.1"""
     settings = running.settings("eucom")
     async with aiomqtt.Client(
         "localhost",

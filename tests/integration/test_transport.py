@@ -42,6 +42,7 @@ def acknowledges(endpoint: Endpoint) -> None:
 
 
 async def test_a_frame_goes_across_and_the_watch_sees_it(running: BrokerSite) -> None:
+    """SPEC Q1.1, W6"""
     async with (
         Endpoint(running.settings("ndmc")) as ndmc,
         Watcher(running.settings("watch")) as watch,
@@ -64,6 +65,7 @@ async def test_a_frame_goes_across_and_the_watch_sees_it(running: BrokerSite) ->
 
 
 async def test_acknowledgements_leave_in_order_of_arrival(running: BrokerSite) -> None:
+    """SPEC Q1.2"""
     async with Endpoint(running.settings("eucom")) as eucom, Endpoint(running.settings("ndmc")) as ndmc:
         await eucom.next(Connected)
         await ndmc.next(Connected)
@@ -94,6 +96,7 @@ async def test_acknowledgements_leave_in_order_of_arrival(running: BrokerSite) -
 
 
 async def test_what_was_not_acknowledged_before_a_crash_comes_again(running: BrokerSite, proxy: TcpProxy) -> None:
+    """SPEC Q1.1, Q1.2"""
     async with (
         Endpoint(running.settings("eucom")) as eucom,
         Endpoint(running.settings("ndmc", port=proxy.port)) as ndmc,
@@ -253,6 +256,7 @@ async def test_a_key_open_to_others_or_of_another_certificate_is_a_users_error(s
 
 
 async def test_publishing_under_the_peers_name_is_refused_and_reaches_nobody(running: BrokerSite) -> None:
+    """SPEC Q2.3"""
     async with (
         Endpoint(running.settings("eucom")) as eucom,
         Endpoint(running.settings("ndmc")) as ndmc,
@@ -271,6 +275,7 @@ async def test_publishing_under_the_peers_name_is_refused_and_reaches_nobody(run
 
 
 async def test_a_packet_as_large_as_the_broker_takes_arrives_and_a_larger_one_never_leaves(running: BrokerSite) -> None:
+    """SPEC F6.1, F6.3"""
     async with Endpoint(running.settings("eucom")) as eucom, Endpoint(running.settings("ndmc")) as ndmc:
         await eucom.next(Connected)
         await ndmc.next(Connected)
@@ -301,6 +306,7 @@ async def test_publishes_beyond_the_bound_are_refused_and_those_below_it_arrive_
 
 
 async def test_two_holders_of_one_identity_are_told(running: BrokerSite) -> None:
+    """SPEC Q3.3"""
     settings = running.settings("eucom")
     async with Endpoint(settings) as one:
         await one.next(Connected)
@@ -323,6 +329,7 @@ async def test_a_broker_that_is_killed_again_and_again_is_no_takeover(running: B
 async def test_presence_is_told_at_once_at_a_clean_stop_and_by_the_will_after_a_crash(
     running: BrokerSite, proxy: TcpProxy
 ) -> None:
+    """SPEC Q2.2"""
     present = PresenceChanged(LINK, "ndmc", present=True)
     gone = PresenceChanged(LINK, "ndmc", present=False)
     async with Endpoint(running.settings("eucom")) as eucom, Watcher(running.settings("watch")) as watch:
@@ -362,6 +369,7 @@ async def test_a_peer_that_says_nothing_counts_as_gone(running: BrokerSite) -> N
 
 
 async def test_a_link_that_is_left_does_not_stall_the_others(site: BrokerSite) -> None:
+    """SPEC Q3.2"""
     two = BrokerSite(site.folder / "two", {"a": ("eucom", "ndmc"), "b": ("eucom", "ndmc")})
     try:
         two.broker.start()

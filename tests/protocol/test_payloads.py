@@ -92,7 +92,7 @@ MALFORMED: dict[str, object] = {
 
 @pytest.mark.parametrize("payload", MALFORMED.values(), ids=MALFORMED.keys())
 def test_malformed_payloads_are_refused(payload: object) -> None:
-    """SPEC F3.6, F4.7, M1.1, M1.2"""
+    """SPEC F3.6, F4.7, F4.8, M1.1, M1.2"""
     assert reason("message", payload) == "malformed_payload"
 
 

@@ -1,0 +1,180 @@
+"""A room's promises: nothing leaves before it is on disk, floods are counted, every delivery is acknowledged."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from msgspec import structs, to_builtins
+
+from endpoints.caps import REFUSALS_PER_WINDOW, REPEATS_PER_WINDOW, WINDOW_S, PresenceCap, RefusalCap, RepeatCap
+from endpoints.errors import UserError
+from endpoints.items import FrameItem
+from endpoints.journal_file import JournalFolder
+from endpoints.link_file import LinkFile, Party
+from endpoints.link_room import LinkRoom
+from endpoints.notify import Notifier
+from endpoints.room import Now
+from endpoints.signer import Signer
+from endpoints.topics import Topic
+from protocol.events import TransportConnected
+from protocol.instants import parsed
+from protocol.link import Link
+from protocol.policy import Terms
+from tests.vectors.streams import STREAM
+from tests.vectors.terms import EPOCH_1, KEYS, message_frame, party_keys
+
+BEGIN = Now(at=parsed("2022-11-29T08:00:00.000Z"), mono=1_000, real_s=1)
+TOPIC = Topic("eucom-ndmc", "eucom", "message")
+
+
+class Outlet:
+    """What would go to the broker, and what the journal held at that moment."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.published: list[tuple[str, bytes]] = []
+
+    def publish(self, topic: Topic, payload: bytes, token: object) -> bool:
+        del token
+        written = b"".join(path.read_bytes() for path in self._folder.glob("*.jsonl"))
+        self.published.append((topic.channel, written.rstrip(b"\0")))
+        assert payload
+        return True
+
+    def leave(self, link: str) -> None:
+        raise AssertionError(f"{link} is left")
+
+
+def link_file(terms: Terms = EPOCH_1) -> LinkFile:
+    keys = party_keys("ed25519")
+    parties = {side: Party(name={"en": side}, site="site", zone="UTC", keys=keys[side]) for side in ("eucom", "ndmc")}
+    return LinkFile(terms=terms, parties=parties)
+
+
+def ndmc_room(folder: Path, terms: Terms = EPOCH_1, core: Link | None = None) -> tuple[LinkRoom, Outlet]:
+    outlet = Outlet(folder)
+    room = LinkRoom(
+        core or Link.new("eucom-ndmc", "ndmc"),
+        JournalFolder.open(folder, "eucom-ndmc", "ndmc"),
+        link_file(terms),
+        Notifier((), lambda _link, _id, _delivered: None),
+        signer=Signer({"ndmc-1": KEYS["ndmc"][1]}),
+        outlet=outlet,
+    )
+    return room, outlet
+
+
+def turn(room: LinkRoom, now: Now) -> None:
+    room.commit(now)
+    room.perform(now)
+
+
+@pytest.fixture
+async def opened(tmp_path: Path) -> AsyncIterator[tuple[LinkRoom, Outlet]]:
+    room, outlet = ndmc_room(tmp_path / "journal")
+    room.start(BEGIN)
+    room.take(TransportConnected(at=BEGIN.at, mono=BEGIN.mono))
+    turn(room, BEGIN)
+    outlet.published.clear()
+    yield room, outlet
+    room.close(BEGIN)
+
+
+async def test_a_receipt_leaves_after_its_record_is_on_disk(opened: tuple[LinkRoom, Outlet]) -> None:
+    """SPEC R2, Q1.2"""
+    room, outlet = opened
+    done: list[str] = []
+    item = FrameItem(room, TOPIC, message_frame("eucom", STREAM[:1]), partial(done.append, "acknowledged"))
+    item.take(BEGIN)
+    assert outlet.published == []
+    room.commit(BEGIN)
+    assert outlet.published == []
+    room.perform(BEGIN)
+    ((channel, on_disk),) = outlet.published
+    assert channel == "receipt"
+    assert b'"event":"FrameReceived"' in on_disk
+    assert on_disk.endswith(b"\n")
+    assert done == []
+    item.settle()
+    assert done == ["acknowledged"]
+
+
+@pytest.mark.parametrize("frame", [b"", b"\xff", message_frame("ndmc", STREAM[:1]), b"x" * 200_000])
+async def test_a_refused_frame_is_acknowledged_to_the_broker(opened: tuple[LinkRoom, Outlet], frame: bytes) -> None:
+    """SPEC M6.1, M6.3"""
+    room, outlet = opened
+    done: list[str] = []
+    item = FrameItem(room, TOPIC, frame, partial(done.append, "acknowledged"))
+    item.take(BEGIN)
+    turn(room, BEGIN)
+    item.settle()
+    assert done == ["acknowledged"]
+    assert outlet.published == []
+    assert room.core.checkpoint()["inbox"]["upto"] == 0
+    assert "bad_frames/eucom" in room.core.checkpoint()["alarms"]
+
+
+async def test_a_flood_is_counted_in_one_record(opened: tuple[LinkRoom, Outlet], tmp_path: Path) -> None:
+    """SPEC M6.2"""
+    room, _ = opened
+    for number in range(500):
+        room.receive(TOPIC, b"flood %d" % number, BEGIN)
+    turn(room, BEGIN)
+    later = Now(at=BEGIN.at + 60_000, mono=BEGIN.mono + 60_000, real_s=BEGIN.real_s + WINDOW_S)
+    room.tick(later)
+    turn(room, later)
+    journal = b"".join(path.read_bytes() for path in (tmp_path / "journal").glob("*.jsonl"))
+    assert journal.count(b'"event":"FrameReceived"') == REFUSALS_PER_WINDOW
+    assert journal.count(b'"event":"FramesSuppressed"') == 1
+    assert b'"count":490' in journal
+
+
+async def test_other_terms_under_the_same_epoch_do_not_start(tmp_path: Path) -> None:
+    """SPEC E1.1"""
+    room, _ = ndmc_room(tmp_path / "journal")
+    room.start(BEGIN)
+    other = structs.replace(EPOCH_1, policy=structs.replace(EPOCH_1.policy, grace_s=901))
+    again, _ = ndmc_room(tmp_path / "other", other, room.core)
+    with pytest.raises(UserError, match="epoch = 2 on both sides"):
+        again.start(BEGIN)
+    epoch_2 = to_builtins(structs.replace(EPOCH_1, epoch=2))
+    older, _ = ndmc_room(tmp_path / "older", EPOCH_1, Link.restore(room.core.checkpoint() | {"terms": epoch_2}))
+    with pytest.raises(UserError, match="in epoch 2 already"):
+        older.start(BEGIN)
+
+
+# --- the caps -----------------------------------------------------------------------------------------------------
+
+
+def test_refusals_are_admitted_ten_times_a_window_for_each_reason() -> None:
+    """SPEC M6.2"""
+    cap = RefusalCap()
+    assert [cap.admits("bad_signature", 0) for _ in range(12)] == [True] * REFUSALS_PER_WINDOW + [False] * 2
+    assert cap.admits("too_large", 59)
+    assert cap.due(WINDOW_S - 1) == {}
+    assert cap.due(WINDOW_S) == {"bad_signature": 2}
+    assert cap.due(2 * WINDOW_S) == {}
+    assert cap.admits("bad_signature", 2 * WINDOW_S)
+
+
+def test_the_very_same_bytes_are_admitted_more_often_than_honest_resends_need() -> None:
+    """SPEC M6.2"""
+    cap = RepeatCap()
+    assert all(cap.admits(b"frame", 1) for _ in range(REPEATS_PER_WINDOW))
+    assert not cap.admits(b"frame", 1)
+    assert cap.admits(b"another", 1)
+    assert cap.admits(b"frame", 1 + WINDOW_S)
+
+
+def test_presence_that_flaps_changes_rarely() -> None:
+    cap = PresenceCap()
+    assert cap.due(0) is None
+    cap.see(present=True)
+    assert cap.due(0) is True
+    cap.see(present=False)
+    assert cap.due(4) is None
+    cap.see(present=True)
+    assert cap.due(100) is None
+    cap.see(present=False)
+    assert cap.due(100) is False
