@@ -34,11 +34,15 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 
 class Finding(Struct, frozen=True):
-    """One line of the closing table: what was expected and what was found."""
+    """One line of the closing table: what was expected and what was found.
+
+    `what` is the key of `expect`; `about` says which side, interval or alarm, where there are several.
+    """
 
     what: str
     expected: Any
     found: Any
+    about: str = ""
 
     @property
     def met(self) -> bool:
@@ -50,31 +54,27 @@ def judge(expect: Expect, outcome: Outcome) -> tuple[Finding, ...]:
     """Compare, point by point, in the order of the scenario file."""
     findings = [
         Finding("slots", expect.slots, len(outcome.slots)),
-        Finding("answered in time", expect.answered_in_time, len(_slots(outcome, "answered_in_time"))),
+        Finding("answered_in_time", expect.answered_in_time, len(_slots(outcome, "answered_in_time"))),
         Finding("late", sorted(expect.late), _slots(outcome, "late")),
         Finding("unanswered", sorted(expect.unanswered), _slots(outcome, "unanswered")),
     ]
     findings += [
-        Finding(f"alerts from {side}", count, sum(alert.sender == side for alert in outcome.alerts))
+        Finding("alerts_from", count, sum(alert.sender == side for alert in outcome.alerts), side)
         for side, count in expect.alerts_from.items()
     ]
     findings += [
-        Finding(
-            f"alerts from {start[:16]}Z to {end[:16]}Z",
-            count,
-            sum(start <= written(alert.at) < end for alert in outcome.alerts),
-        )
+        Finding("alerts_between", count, sum(start <= written(alert.at) < end for alert in outcome.alerts), start[:10])
         for start, end, count in expect.alerts_between
     ]
     findings += [
-        Finding(f"alarm {code}", "raised", "raised" if code in outcome.alarms else "not raised")
+        Finding("alarms_at_least", expected=True, found=code in outcome.alarms, about=code)
         for code in expect.alarms_at_least
     ]
     return (
         *findings,
-        Finding("messages lost", expect.lost, outcome.lost),
-        Finding("messages applied twice", expect.applied_twice, outcome.applied_twice),
-        Finding("journals agree", expect.journals_agree, outcome.journals_agree),
+        Finding("lost", expect.lost, outcome.lost),
+        Finding("applied_twice", expect.applied_twice, outcome.applied_twice),
+        Finding("journals_agree", expect.journals_agree, outcome.journals_agree),
     )
 
 

@@ -46,6 +46,10 @@ _CATEGORIES: tuple[Category, ...] = (
 )
 
 
+PACKAGED = ("one-day", "november-2022")
+"""The scenarios that come with the project, by name."""
+
+
 class _Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Unknown fields are refused: a misspelt one would silently change the story."""
 

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -27,6 +27,9 @@ from protocol.refusals import VERIFIED
 from scenario.agenda import Agenda
 from scenario.disk import Batch
 from scenario.signatures import Signatures
+
+Listener = Callable[[Millis, str, Entry, Sequence[Effect]], None]
+"""Hears every record as it reaches a disk: true time, site, entry, effects."""
 
 
 class Violation(Exception):  # noqa: N818 - the promise that was broken
@@ -60,17 +63,17 @@ class Ledger:
 class Judge:
     """Reads every record as it reaches a disk. Raises Violation."""
 
-    def __init__(self, agenda: Agenda, signatures: Signatures, parties: tuple[str, str]) -> None:
+    def __init__(self, agenda: Agenda, signatures: Signatures) -> None:
         self.ledgers: defaultdict[str, Ledger] = defaultdict(Ledger)
         self.records = 0
         # messages that a two-faced peer has signed beside those of its journal
         self.false_messages: dict[tuple[str, int, int], list[Message]] = {}
         # alarms that the world's faults may explain
         self.explained: set[str] = set()
-        self.trace: list[tuple[Millis, str, Entry, Sequence[Effect]]] | None = None
+        self.listener: Listener | None = None
         self._agenda = agenda
         self._signatures = signatures
-        self._parties = parties
+        self.parties = signatures.parties
 
     # --- what the sites report --------------------------------------------------------------------------------------
 
@@ -114,8 +117,8 @@ class Judge:
 
     def _read(self, site: str, entry: Entry, effects: Sequence[AnyEffect]) -> None:
         self.records += 1
-        if self.trace is not None:
-            self.trace.append((self._agenda.now, site, entry, effects))
+        if self.listener is not None:
+            self.listener(self._agenda.now, site, entry, effects)
         ledger = self.ledgers[site]
         match entry:
             case FrameReceived():
@@ -153,7 +156,7 @@ class Judge:
     def _apply(self, site: str, ledger: Ledger, entry: Entry, effect: Apply) -> None:
         sender, message = effect.sender, effect.message
         last = ledger.applied[sender, ledger.epoch]
-        if message.seq != last + 1 and site in self._parties:
+        if message.seq != last + 1 and site in self.parties:
             self.broken(site, f"message {message.seq} of {sender} was applied after {last}")
         ledger.applied[sender, ledger.epoch] = message.seq
         ledger.applied_at[sender, ledger.epoch, message.seq] = entry.at
@@ -163,9 +166,9 @@ class Judge:
             self.broken(site, f"message {message.seq} of {sender} is not what its journal holds")
 
     def _settle(self, site: str, ledger: Ledger, entry: Entry, effect: Settle) -> None:
-        if site not in self._parties:
+        if site not in self.parties:
             return
-        peer = next(party for party in self._parties if party != site)
+        peer = next(party for party in self.parties if party != site)
         if effect.upto > self.ledgers[peer].applied[site, ledger.epoch]:
             self.broken(site, f"{peer} has receipted {effect.upto}, which its journal does not hold")
         for seq in range(ledger.settled[ledger.epoch] + 1, effect.upto + 1):
@@ -174,7 +177,7 @@ class Judge:
 
     def _seal(self, site: str, ledger: Ledger, _entry: Entry, effect: Seal) -> None:
         if effect.upto is not UNSET:
-            peer = next(party for party in self._parties if party != site)
+            peer = next(party for party in self.parties if party != site)
             if effect.upto > ledger.applied[peer, ledger.epoch]:
                 self.broken(site, f"a receipt for {effect.upto}, which the journal does not hold")
 

@@ -56,6 +56,9 @@ Done = Callable[[str], None]
 class Habits:
     """How the officers of a side behave. A scenario gives its own."""
 
+    # the first one answers line tests
+    officers: tuple[str, str] = ("duty-1", "duty-2")
+
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
 
@@ -65,6 +68,10 @@ class Habits:
         if not self._chance.getrandbits(6):
             return None
         return self._chance.randint(5 * SECOND, 3 * MINUTE)
+
+    def misreads(self) -> bool:
+        """Return whether he first retypes the words of a test wrongly."""
+        return not self._chance.getrandbits(4)
 
     def replies_after(self) -> Millis | None:
         """Return how long after its reception an alert is acknowledged or refused; None if nobody does."""
@@ -203,16 +210,17 @@ class People:
         )
 
     def _answer(self, reference: Reference, words: tuple[str, str, str]) -> None:
-        if not self._chance.getrandbits(4):
+        officer = self._habits.officers[0]
+        if self._habits.misreads():
             wrong = (words[1], words[0], words[2])
             self.ask(
                 lambda now, request: OfficerAnswered(
-                    at=now.at, mono=now.mono, request=request, officer="duty-1", of=reference, read_back=wrong
+                    at=now.at, mono=now.mono, request=request, officer=officer, of=reference, read_back=wrong
                 )
             )
         self.ask(
             lambda now, request: OfficerAnswered(
-                at=now.at, mono=now.mono, request=request, officer="duty-1", of=reference, read_back=words
+                at=now.at, mono=now.mono, request=request, officer=officer, of=reference, read_back=words
             )
         )
 

@@ -24,7 +24,8 @@ from protocol.refusals import VERIFIED
 class Signatures:
     """Every frame that a party's key has signed, and its payload."""
 
-    def __init__(self, *, real: bool) -> None:
+    def __init__(self, parties: tuple[str, str], *, real: bool) -> None:
+        self.parties = parties
         self.real = real
         # frame -> party, payload type, payload
         self.made: dict[bytes, tuple[str, str, bytes]] = {}
@@ -84,7 +85,7 @@ class SimulatedKeyring(Keyring):
     """Judges frames: by the real keys, or by what the world knows to have been signed."""
 
     def __init__(self, signatures: Signatures) -> None:
-        super().__init__(enrolled(), "ed25519")
+        super().__init__(enrolled(signatures.parties), "ed25519")
         self._signatures = signatures
 
     def judge(self, channel: str, sender: str, frame: bytes) -> str:
@@ -96,13 +97,10 @@ class SimulatedKeyring(Keyring):
         return super().judge(channel, sender, frame)
 
 
-PARTIES = ("eucom", "ndmc")
-
-
 @cache
-def enrolled() -> dict[str, tuple[EnrolledKey, ...]]:
+def enrolled(parties: tuple[str, str]) -> dict[str, tuple[EnrolledKey, ...]]:
     """Return the public keys of both parties, as a link file enrols them."""
-    return {party: Signer({f"{party}-key": _key(party)}).enrolled for party in PARTIES}
+    return {party: Signer({f"{party}-key": _key(party)}).enrolled for party in parties}
 
 
 @cache

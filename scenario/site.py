@@ -271,14 +271,19 @@ class Site:
         """The process ends here and now; its supervisor brings it up again after a while."""
         if self._loop is None:
             return
+        down_for = self._down_for or self._chance.randint(*_AGAIN_MS)
+        self._down_for = 0
         if self.disk.power_cut:
-            self.clock.boot = self._agenda.now + self._down_for - _BOOT_MS
+            self.clock.boot = self._agenda.now + down_for - _BOOT_MS
+        self._end()
+        self._agenda.after(down_for, self.start)
+
+    def _end(self) -> None:
+        """The process is gone."""
         self._loop, self.room = None, None
         self._life += 1
         self.disk.doom, self.doom = None, None
         self._broker.leave(self.name)
-        self._agenda.after(self._down_for or self._chance.randint(*_AGAIN_MS), self.start)
-        self._down_for = 0
 
     # --- what befalls it --------------------------------------------------------------------------------------------
 
@@ -296,12 +301,17 @@ class Site:
 
     def stop_cleanly(self, down_for: Millis) -> None:
         """Stop the service as its supervisor does, and bring it up again later."""
+        if self.stop_for_good():
+            self._agenda.after(down_for, self.start)
+
+    def stop_for_good(self) -> bool:
+        """Stop the service as its supervisor does; return whether it went in order."""
         loop, room = self._loop, self.room
         if loop is None or room is None or self.asleep:
-            return
+            return False
         self.turn()
         if self._loop is not loop:
-            return
+            return False
         try:
             now = loop.now()
             room.stop(now)
@@ -309,9 +319,10 @@ class Site:
             room.perform(now)
             room.close(now)
         except Crashed:
-            pass
-        self._down_for = down_for
-        self.die()
+            self.die()
+            return False
+        self._end()
+        return True
 
     def step_clock(self, step_ms: Millis) -> None:
         """Move the wall clock; the loop notices within a second."""

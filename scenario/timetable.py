@@ -25,7 +25,8 @@ _SECOND: Millis = 1_000
 _BEFORE = 60 * _SECOND
 _DELIVERED = 240 * _SECOND
 _NOTICED = 60 * _SECOND
-_UP = 300 * _SECOND
+_UP = 120 * _SECOND
+"""At the least: the player waits until the stage has settled before time runs faster again."""
 
 
 class Pace(Struct, frozen=True):
@@ -41,17 +42,20 @@ class _Window(Struct, frozen=True):
     rate: int
 
 
-def plan(scenario: Scenario, slots: Sequence[Millis]) -> tuple[Pace, ...]:
-    """Return the paces of a scenario, the first one from its start on. `slots` are the link's slots within it."""
+def plan(scenario: Scenario, slots: Sequence[Millis], rate_max: int = IDLE_RATE) -> tuple[Pace, ...]:
+    """Return the paces of a scenario, from its start on; none is faster than `rate_max`, the end is real time.
+
+    `slots` are the link's slots within the scenario.
+    """
     starts, ends = parsed(scenario.starts), parsed(scenario.ends)
     windows = [*_step_windows(scenario), *_slot_windows(scenario, slots)]
     edges = {starts, *(edge for window in windows for edge in (window.start, window.end) if starts < edge < ends)}
     paces: list[Pace] = []
     for edge in sorted(edges):
-        rate = min((window.rate for window in windows if window.start <= edge < window.end), default=IDLE_RATE)
+        rate = min(rate_max, *(window.rate for window in windows if window.start <= edge < window.end), IDLE_RATE)
         if not paces or paces[-1].rate != rate:
             paces.append(Pace(edge, rate))
-    return tuple(paces)
+    return (*paces, Pace(ends, 1))
 
 
 def real_ms(paces: Sequence[Pace], until: Millis) -> Millis:

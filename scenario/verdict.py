@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from protocol.instants import written
 from scenario.judge import Judge, Ledger, Violation
-from scenario.signatures import PARTIES
 
 if TYPE_CHECKING:
     from scenario.site import Site
@@ -39,7 +38,8 @@ def settled(sites: Mapping[str, Site], judge: Judge) -> None:
         standing = sorted(f"{code}/{subject}" for code, subject in judge.ledgers[name].alarms if code in PASSING)
         if standing:
             raise Violation(f"{name}: stands when everything is well: {', '.join(standing)}")
-    for name, peer in (PARTIES, PARTIES[::-1]):
+    parties = judge.parties
+    for name, peer in (parties, parties[::-1]):
         room = sites[name].room
         assert room is not None
         _delivered(name, room.core.state.outbox, judge.ledgers[name], peer, judge.ledgers[peer])

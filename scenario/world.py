@@ -7,6 +7,7 @@ First safety, at every step (`judge`); then everything is healed, and it all has
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from functools import partial
 
 from msgspec import UNSET, Struct, structs
@@ -24,7 +25,7 @@ from scenario.hostility import Hostility
 from scenario.judge import Judge, Violation
 from scenario.network import Broker
 from scenario.people import Habits, People
-from scenario.signatures import PARTIES, Signatures, enrolled
+from scenario.signatures import Signatures, enrolled
 from scenario.site import WATCH, Site
 
 SETTLED_WITHIN: Millis = HOUR
@@ -60,7 +61,9 @@ class Totals(Struct):
 class World:
     """One world. `sites` are its processes, by name; `judge` has read every record of theirs."""
 
-    def __init__(self, plan: Plan, scenario: Scenario, starts: Millis, habits: dict[str, Habits] | None = None) -> None:
+    def __init__(
+        self, plan: Plan, scenario: Scenario, starts: Millis, habits: Mapping[str, Habits] | None = None
+    ) -> None:
         chance = drawn(plan.seed)
         self.plan = plan
         self._chance = part(chance)
@@ -71,8 +74,9 @@ class World:
         # a slot at the very beginning may be over before the first process is up
         self.slots = tuple(map(parsed, slots.plan(policy.slots, policy.zone, starts + HOUR, self.ends)))
         self.agenda = Agenda(starts)
-        self.signatures = Signatures(real=plan.real_keys)
-        self.judge = Judge(self.agenda, self.signatures, PARTIES)
+        parties = (self.file.terms.caller, self.file.terms.answering)
+        self.signatures = Signatures(parties, real=plan.real_keys)
+        self.judge = Judge(self.agenda, self.signatures)
         self.broker = Broker(self.agenda, part(chance))
         self.sites = {
             name: Site(
@@ -84,10 +88,10 @@ class World:
                 self.judge,
                 part(chance),
             )
-            for name in (*PARTIES, WATCH)
+            for name in (*parties, WATCH)
         }
         self.people = {}
-        for side in PARTIES:
+        for side in parties:
             own = part(chance)
             self.people[side] = People(self.sites[side], self.agenda, own, (habits or {}).get(side) or Habits(own))
         self._agreeing = False
@@ -102,6 +106,11 @@ class World:
             part(chance),
         )
 
+    def start(self) -> None:
+        """Let every process come up for the first time."""
+        for site in self.sites.values():
+            site.start()
+
     def run(self) -> Totals:
         """Let the whole world happen. Raises Violation on the first promise that is broken."""
         try:
@@ -112,8 +121,7 @@ class World:
         return self.totals()
 
     def _happen(self) -> None:
-        for site in self.sites.values():
-            site.start()
+        self.start()
         for fault in self.plan.faults:
             self.agenda.at(self.starts + fault.at, partial(self.hostility.strike, fault))
         for act in self.plan.acts:
@@ -166,7 +174,7 @@ def world(plan: Plan) -> World:
 
 
 def _link_file(scenario: Scenario) -> LinkFile:
-    keys = enrolled()
+    keys = enrolled((scenario.link.caller.id, scenario.link.answering.id))
     return LinkFile(
         terms=scenario.terms(),
         parties={

@@ -45,11 +45,11 @@ def test_a_slot_left_unanswered_is_watched_until_its_answer_is_due() -> None:
 def test_processes_that_come_up_have_their_real_seconds() -> None:
     for instant in ("2022-11-29T12:44:00.000Z", "2022-11-29T17:30:00.000Z"):
         start = parsed(instant)
-        assert real_ms(PACES, start + 300_000) - real_ms(PACES, start) == 12_000
+        assert real_ms(PACES, start + 120_000) - real_ms(PACES, start) == 4_800
 
 
-def test_a_day_fits_into_a_minute_and_a_half() -> None:
-    assert real_ms(PACES, parsed(ONE_DAY.ends)) < 90_000
+def test_a_day_fits_into_less_than_a_minute_and_a_half() -> None:
+    assert real_ms(PACES, parsed(ONE_DAY.ends)) < 80_000
 
 
 @pytest.mark.parametrize(("until", "real"), [(0, 0), (1_000, 100), (3_000, 150)])

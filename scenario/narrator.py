@@ -1,0 +1,165 @@
+"""Tells the story of a scenario as it happens, and how it ended: in two languages, in colour on a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from endpoints.i18n import Translator
+from endpoints.story import Tone, story
+from protocol.events import BatchClosed
+from protocol.instants import Millis, parsed
+from protocol.journal import Record
+from scenario.closing import Closing
+from scenario.expect import Finding
+from scenario.files import Crash, LeaveUnanswered, Nothing, Restart, Scenario, Start, Step, Stop
+from scenario.site import WATCH
+
+_COLOURS: dict[Tone, str] = {
+    "plain": "",
+    "said": "bold",
+    "heard": "cyan",
+    "quiet": "dim",
+    "bad": "red",
+    "good": "green",
+}
+_WORLD_COLOUR = "yellow"
+
+
+class Narrator:
+    """Prints a scenario's story: each line with the wall clocks of both sites, who, and what."""
+
+    def __init__(self, scenario: Scenario, console: Console, t: Translator) -> None:
+        self._scenario = scenario
+        self._console = console
+        self._t = t
+        self._day = ""
+        self._width = max(len(name) for name in (*(party.id for party in scenario.parties), WATCH, Scenario.BROKER))
+
+    def title(self) -> None:
+        """Say what is played, and whose clocks stand before each line."""
+        t, scenario = self._t, self._scenario
+        names = " - ".join(party.name.get(t.language) or next(iter(party.name.values())) for party in scenario.parties)
+        self._console.print(Text(f"{scenario.name}: {names}", style="bold"))
+        sites = " | ".join(party.site for party in scenario.parties)
+        self._console.print(Text(t("local times: {sites}", sites=sites), style="dim"))
+
+    def record(self, record: Record) -> None:
+        """Tell what a record is worth. What both endpoints tell, the watch need not repeat."""
+        if isinstance(record.entry, BatchClosed):
+            return
+        for told in story(record, self._t):
+            if record.side != WATCH or told.tone in {"bad", "good"}:
+                self._line(told.at, record.side, told.who, told.what, _COLOURS[told.tone])
+
+    def step(self, step: Step) -> None:
+        """Tell of a step that no journal tells of by itself."""
+        t = self._t
+        match step:
+            case LeaveUnanswered():
+                what = t("nobody will answer the test of {slot}", slot=t.instant(parsed(step.slot), "UTC"))
+            case Nothing():
+                what = step.what
+            case Crash():
+                what = t("the endpoint is killed (kill -9)")
+            case Restart():
+                what = t("the endpoint is started again")
+            case Stop():
+                what = t("the broker is stopped")
+            case Start():
+                what = t("the broker is started again")
+            case _:
+                return
+        self._line(step.instant, step.side, step.side, what, _WORLD_COLOUR)
+
+    def _line(self, at: Millis, side: str, who: str, what: str, style: str) -> None:
+        t = self._t
+        caller, answering = self._scenario.parties
+        day = t.instant(at, caller.zone).rpartition(",")[0]
+        if day != self._day:
+            self._day = day
+            self._console.print(Text(day, style="bold"))
+        heading = f"{t.time(at, caller.zone)} | {t.time(at, answering.zone)}  {side:<{self._width}}  "
+        said = what if who == side else f"{who}: {what}"
+        self._console.print(Text(heading, style="dim") + Text(said, style=style))
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def closing(self, closing: Closing, seconds: float) -> None:
+        """Print how the scenario ended."""
+        t = self._t
+        self._console.print()
+        journals = Table(t("journal"), t("records"), t("signatures"), "", box=None, pad_edge=False, header_style="dim")
+        for each in closing.journals:
+            state = (
+                t("intact, replayed identically") if each.sound else "; ".join(_wrong(each.problems, each.divergence))
+            )
+            journals.add_row(each.journal, str(each.records), str(each.signatures), _verdict(state, good=each.sound))
+        self._console.print(journals)
+        messages = t.plural("{count} message", "{count} messages", closing.messages)
+        agreed = (
+            t("reconciled, both sides agree: {messages}", messages=messages)
+            if closing.agree
+            else t("reconciled, the sides disagree: {messages}", messages=messages)
+        )
+        self._console.print(_verdict(agreed, good=closing.agree))
+        self._console.print()
+        table = Table("", t("expected"), t("found"), "", box=None, pad_edge=False, header_style="dim")
+        for finding in closing.findings:
+            table.add_row(
+                self._what(finding),
+                self._value(finding.expected),
+                self._value(finding.found),
+                _verdict(t("as expected") if finding.met else t("NOT AS EXPECTED"), good=finding.met),
+            )
+        self._console.print(table)
+        self._console.print()
+        took = t("{seconds} s", seconds=f"{seconds:.1f}")
+        verdict = t("The scenario ended as it must.") if closing.passed else t("The scenario did not end as it must.")
+        self._console.print(_verdict(f"{verdict} ({took})", good=closing.passed))
+
+    def _what(self, finding: Finding) -> str:
+        t = self._t
+        match finding.what:
+            case "slots":
+                return t("slots of line tests")
+            case "answered_in_time":
+                return t("tests answered in time")
+            case "late":
+                return t("missed first, made good later")
+            case "unanswered":
+                return t("tests that nobody answered")
+            case "alerts_from":
+                return t("alerts from {side}", side=finding.about)
+            case "alerts_between":
+                return t("alerts on {day}", day=finding.about)
+            case "alarms_at_least":
+                return t("alarm: {alarm}", alarm=t.term("alarm", finding.about))
+            case "lost":
+                return t("messages lost")
+            case "applied_twice":
+                return t("messages applied twice")
+            case _:
+                return t("both journals agree")
+
+    def _value(self, value: Any) -> str:
+        t = self._t
+        match value:
+            case bool():
+                return t("yes") if value else t("no")
+            case list():
+                zone = self._scenario.link.caller.zone
+                return ", ".join(t.instant(parsed(each), zone) for each in value) or t("none")
+            case _:
+                return str(value)
+
+
+def _wrong(problems: tuple[str, ...], divergence: str | None) -> list[str]:
+    return [*problems, *([] if divergence is None else [divergence])]
+
+
+def _verdict(text: str, *, good: bool) -> Text:
+    return Text(text, style="green" if good else "bold red")

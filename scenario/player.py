@@ -1,0 +1,246 @@
+"""Plays a scenario through real processes, over a real Mosquitto, on an exercise clock.
+
+Steps happen at their exercise instants, through the same control socket that `deconflict` uses. The clock's table is
+planned ahead (`timetable`), up to the next point where time may run faster: that waits until the stage has settled, so
+a slow machine plays the same story, only longer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from msgspec import UNSET, to_builtins
+
+from endpoints.client import Refused, Unreachable
+from endpoints.clock import ExerciseClock, SystemClock
+from endpoints.durations import parse_s
+from endpoints.errors import UserError
+from endpoints.exercise_table import ExerciseTable
+from protocol.effects import Notify
+from protocol.instants import Millis, parsed
+from protocol.journal import Record
+from protocol.messages import Heartbeat
+from protocol.payloads import read_body
+from scenario.files import (
+    Acknowledge,
+    Alert,
+    Crash,
+    LeaveUnanswered,
+    Nothing,
+    Refuse,
+    Restart,
+    Scenario,
+    Start,
+    Step,
+    Stop,
+)
+from scenario.narrator import Narrator
+from scenario.stage import Stage
+from scenario.timetable import Pace
+
+UP_WITHIN_S = 60.0
+"""From the start of the processes to their all being connected, on a machine that has a lot else to do."""
+SETTLE_WITHIN_S = 60.0
+"""How long faster time waits for the stage; the longest way back to a broker takes half of it."""
+SETTLED_FOR_S = 0.5
+ACT_WITHIN_S = 30.0
+"""How long an officer tries: until the message that he speaks of is there, or his endpoint is up again."""
+_LOOK_AGAIN_S = 0.05
+RELEASED_AFTER: Millis = 20_000
+"""The second officer reads what he releases (exercise time)."""
+_TOO_EARLY = {"unknown_reference", "busy", "stopping"}
+"""Refusals that pass by themselves: what he speaks of has not arrived yet."""
+
+
+class Player:
+    """One play of a scenario. `play` is all there is to call."""
+
+    def __init__(self, scenario: Scenario, paces: Sequence[Pace], folder: Path, narrator: Narrator) -> None:
+        self._scenario = scenario
+        self._paces = paces
+        self._narrator = narrator
+        self._real = SystemClock()
+        self._table_path = folder / "exercise-clock.json"
+        self._table = ExerciseTable.begin(self._real.real_ms(), parsed(scenario.starts), 0)
+        self._table.write(self._table_path)
+        self._clock = ExerciseClock(self._table_path)
+        # of the alerts that steps raise, by the step's index
+        self._references: dict[int, asyncio.Future[str]] = {}
+        # line tests that were heard, answered or not
+        self._tests: set[str] = set()
+        self._acting: set[asyncio.Task[None]] = set()
+        self._officers = asyncio.TaskGroup()
+        self.stage = Stage(folder, scenario, self._table_path, self._hear)
+
+    async def play(self) -> None:
+        """Play it from beginning to end; every process has stopped in the end. Raises UserError."""
+        try:
+            await self._up()
+            async with self._officers:
+                pacing = self._officers.create_task(self._pace())
+                for index, step in enumerate(self._scenario.steps):
+                    await self._until(step.instant)
+                    await self._step(index, step)
+                await pacing
+                await self._settled()
+        except ExceptionGroup as group:
+            # one task's failure ends the play, and the others are cancelled
+            raise group.exceptions[0] from None
+        finally:
+            await self.stage.stop()
+
+    # --- time -----------------------------------------------------------------------------------------------------
+
+    async def _up(self) -> None:
+        """Start everything, with the clock standing still."""
+        self.stage.broker.start()
+        for name in self.stage.names:
+            await self.stage.start(name)
+        async with asyncio.timeout(UP_WITHIN_S):
+            while not self.stage.expected <= self.stage.connected:
+                self.stage.check()
+                await asyncio.sleep(_LOOK_AGAIN_S)
+
+    async def _until(self, at: Millis) -> None:
+        while self._clock.now()[0] < at:
+            self.stage.check()
+            await self._clock.wait_until(at, None)
+
+    async def _pace(self) -> None:
+        """Write the timetable: what slows down is announced ahead, what speeds up waits until the stage has settled."""
+        ends = parsed(self._scenario.ends)
+        place = 0
+        while place < len(self._paces):
+            await self._until(self._paces[place].start)
+            if place:
+                await self._settled()
+            now = self._clock.now()[0]
+            # a long wait may have reached into later paces
+            while place + 1 < len(self._paces) and self._paces[place + 1].start <= now:
+                place += 1
+            self._run(self._paces[place].rate)
+            place += 1
+            while place < len(self._paces) and self._paces[place].rate < self._paces[place - 1].rate:
+                self._run(self._paces[place].rate, self._paces[place].start)
+                place += 1
+        await self._until(ends)
+
+    def _run(self, rate: int, at: Millis | None = None) -> None:
+        """Let time run at `rate` from now, or from the exercise instant `at` on."""
+        real = self._real.real_ms() if at is None else self._table.real_at(at)
+        assert real is not None, "time stands still only before the first pace"
+        self._table = self._table.then(real, rate)
+        self._table.write(self._table_path)
+
+    async def _settled(self) -> None:
+        """Wait until every process is connected and no officer is about to act."""
+        since = waited = 0.0
+        while since < SETTLED_FOR_S and waited < SETTLE_WITHIN_S:
+            self.stage.check()
+            await asyncio.sleep(_LOOK_AGAIN_S)
+            waited += _LOOK_AGAIN_S
+            there = not self.stage.broker.alive or self.stage.expected <= self.stage.connected
+            since = since + _LOOK_AGAIN_S if there and not self._acting else 0.0
+
+    # --- steps ----------------------------------------------------------------------------------------------------
+
+    async def _step(self, index: int, step: Step) -> None:
+        stage = self.stage
+        self._narrator.step(step)
+        match step:
+            case Alert():
+                self._references[index] = asyncio.get_running_loop().create_future()
+                self._begin(self._alert(index, step))
+            case Acknowledge() | Refuse():
+                self._begin(self._reply(step))
+            case Crash():
+                await stage.kill(step.side)
+            case Restart():
+                await stage.start(step.side)
+            case Stop():
+                stage.broker.stop()
+            case Start():
+                stage.broker.start()
+            case LeaveUnanswered() | Nothing():
+                pass
+
+    async def _alert(self, index: int, step: Alert) -> None:
+        area = {} if step.area is UNSET else {"area": to_builtins(step.area)}
+        reference = await self._act(
+            step.side,
+            step.officers[0],
+            "alert",
+            {
+                "category": step.category,
+                "precedence": step.precedence,
+                "text": step.text,
+                "expires_in_s": parse_s(step.expires_after),
+                **area,
+            },
+        )
+        if reference.startswith("draft/"):
+            await self._until(self._clock.now()[0] + RELEASED_AFTER)
+            draft = int(reference.removeprefix("draft/"))
+            reference = await self._act(step.side, step.officers[1], "release", {"draft": draft})
+        self._references[index].set_result(reference)
+
+    async def _reply(self, step: Acknowledge | Refuse) -> None:
+        text = {} if step.text is UNSET else {"text": step.text}
+        ask: dict[str, Any]
+        if isinstance(step, Acknowledge):
+            action, ask = "acknowledge", {"decision": step.decision}
+        else:
+            referral = {} if step.referral is UNSET else {"referral": step.referral}
+            action, ask = "refuse", {"reason": step.reason, **referral}
+        of = self._scenario.alert_of(step)
+        async with asyncio.timeout(ACT_WITHIN_S):
+            reference = await self._references[of]
+        await self._act(step.side, step.officer, action, {"of": reference, **ask, **text})
+
+    # --- officers -------------------------------------------------------------------------------------------------
+
+    def _hear(self, record: Record) -> None:
+        """Tell what a process has journaled, and let the answering side's officer hear line tests."""
+        self._narrator.record(record)
+        if record.side != self._scenario.link.answering.id:
+            return
+        for effect in record.effects:
+            if isinstance(effect, Notify) and effect.kind == "message" and effect.body:
+                body = read_body(effect.body)
+                if isinstance(body, Heartbeat):
+                    self._hear_test(str(effect.reference), body, record.entry.at)
+
+    def _hear_test(self, reference: str, test: Heartbeat, at: Millis) -> None:
+        """A test has come: once, though a restarted endpoint tells of it again."""
+        if reference in self._tests or test.slot in self._scenario.left_unanswered():
+            return
+        self._tests.add(reference)
+        self._begin(self._answer(reference, test, at + parse_s(self._scenario.line_test.answer_after) * 1_000))
+
+    async def _answer(self, reference: str, test: Heartbeat, at: Millis) -> None:
+        await self._until(at)
+        side = self._scenario.link.answering.id
+        words = list(test.challenge)
+        await self._act(side, self._scenario.duty_officer(side), "answer", {"of": reference, "words": words})
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._officers.create_task(work)
+        self._acting.add(task)
+        task.add_done_callback(self._acting.discard)
+
+    async def _act(self, side: str, officer: str, action: str, ask: dict[str, Any]) -> str:
+        """Let an officer act, again and again under the same id until his endpoint is there and can do it."""
+        request = secrets.token_hex(8)
+        deadline = self._real.real_ms() + ACT_WITHIN_S * 1_000
+        while True:
+            try:
+                return await asyncio.to_thread(self.stage.act, side, officer, action, {"request": request, **ask})
+            except (Unreachable, Refused) as error:
+                early = isinstance(error, Unreachable) or error.code in _TOO_EARLY
+                if not early or self._real.real_ms() > deadline:
+                    raise UserError(f"{side}: {officer} cannot {action}: {error}", exit_code=1) from error
+            await asyncio.sleep(_LOOK_AGAIN_S * 4)

@@ -1,0 +1,185 @@
+"""Plays a scenario through the simulated world: the same story, in virtual time, within seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from endpoints.durations import parse_s
+from endpoints.journal_segments import segment_path
+from endpoints.room import Now
+from protocol.effects import Effect
+from protocol.events import OfficerAcknowledged, OfficerRaisedAlert, OfficerRefused, OfficerReleased, Request
+from protocol.instants import Millis, parsed, written
+from protocol.journal import Entry, Record
+from protocol.messages import Reference
+from scenario.chance import drawn
+from scenario.faults import DAY, Plan
+from scenario.files import Acknowledge, Alert, Crash, LeaveUnanswered, Nothing, Refuse, Restart, Scenario, Start, Stop
+from scenario.narrator import Narrator
+from scenario.people import Habits
+from scenario.world import World
+
+RELEASED_AFTER: Millis = 20_000
+"""The second officer reads what he releases."""
+_SEED = 1
+
+
+class Rehearsal:
+    """One scenario in the simulated world."""
+
+    def __init__(self, scenario: Scenario, narrator: Narrator) -> None:
+        self._scenario = scenario
+        self._narrator = narrator
+        self._references: dict[int, Reference] = {}
+        starts, ends = parsed(scenario.starts), parsed(scenario.ends)
+        plan = Plan(seed=_SEED, days=(ends - starts) // DAY + 1, faults=(), acts=(), real_keys=True)
+        answering = scenario.link.answering.id
+        habits = {party.id: ScenarioHabits(scenario, answers=party.id == answering) for party in scenario.parties}
+        self.world = World(plan, scenario, starts, habits)
+        self.world.judge.listener = self._hear
+        self.file = self.world.file
+
+    def run(self) -> None:
+        """Let it all happen. Raises Violation if a promise of the link is broken on the way."""
+        agenda = self.world.agenda
+        for index, step in enumerate(self._scenario.steps):
+            agenda.at(step.instant, partial(self._step, index))
+        self.world.start()
+        agenda.run_until(parsed(self._scenario.ends))
+        for site in self.world.sites.values():
+            site.stop_for_good()
+
+    def write(self, folder: Path) -> dict[str, Path]:
+        """Write every journal into `folder`, as the service lays it out; return the folders by name."""
+        folders = {}
+        for name, site in self.world.sites.items():
+            folders[name] = folder / "link" / name / "journal" / self._scenario.link.id
+            folders[name].mkdir(parents=True)
+            for first, data in site.disk.segments.items():
+                segment_path(folders[name], first).write_bytes(data)
+        return folders
+
+    def _hear(self, at: Millis, site: str, entry: Entry, effects: Sequence[Effect]) -> None:
+        del at
+        record = Record(0, self._scenario.link.id, site, 0, entry, tuple(effects), "", "")  # type: ignore[arg-type]
+        self._narrator.record(record)
+
+    # --- steps ----------------------------------------------------------------------------------------------------
+
+    def _step(self, index: int) -> None:
+        step, world = self._scenario.steps[index], self.world
+        match step:
+            case Alert():
+                self._alert(index, step)
+            case Acknowledge():
+                of = self._references[self._scenario.alert_of(step)]
+                self._ask(step.side, partial(_acknowledged, step, of))
+            case Refuse():
+                of = self._references[self._scenario.alert_of(step)]
+                self._ask(step.side, partial(_refused, step, of))
+            case Crash():
+                world.sites[step.side].crash("idle", self._back_at(index) - step.instant, power_cut=False)
+            case Stop():
+                world.broker.stop()
+            case Start():
+                world.broker.start()
+            case LeaveUnanswered() | Nothing() | Restart():
+                # the officer's habits know it; nobody does anything; the crash knew when its process comes back
+                pass
+        self._narrator.step(step)
+
+    def _back_at(self, index: int) -> Millis:
+        """Return when the endpoint that crashes in step `index` comes up again."""
+        side = self._scenario.steps[index].side
+        later = self._scenario.steps[index + 1 :]
+        return next(step.instant for step in later if isinstance(step, Restart) and step.side == side)
+
+    def _alert(self, index: int, step: Alert) -> None:
+        def raised(reference: str) -> None:
+            if not reference.startswith("draft/"):
+                self._references[index] = Reference.parse(reference)
+                return
+            draft = int(reference.removeprefix("draft/"))
+            release = partial(self._ask, step.side, partial(_released, step.officers[1], draft), raised)
+            self.world.agenda.after(RELEASED_AFTER, release)
+
+        self._ask(step.side, partial(_raised, step), raised)
+
+    def _ask(
+        self, side: str, make: Callable[[Now, str], Request], done: Callable[[str], None] = lambda _reference: None
+    ) -> None:
+        self.world.people[side].ask(make, done)
+
+
+class ScenarioHabits(Habits):
+    """Officers who do what the scenario says, and nothing else."""
+
+    def __init__(self, scenario: Scenario, *, answers: bool) -> None:
+        super().__init__(drawn(_SEED))
+        self._after = parse_s(scenario.line_test.answer_after) * 1_000
+        self._left = scenario.left_unanswered()
+        self._answers = answers
+        self.officers = (scenario.duty_officer(scenario.link.answering.id),) * 2
+
+    def answers_after(self, slot: str) -> Millis | None:
+        """Return how long after its reception the test of `slot` is answered; None if nobody does."""
+        return self._after if self._answers and slot not in self._left else None
+
+    def misreads(self) -> bool:
+        """Nobody retypes wrong words here."""
+        return False
+
+    def replies_after(self) -> Millis | None:
+        """Alerts are acknowledged and refused by steps."""
+        return None
+
+    def acknowledges_alarms_after(self) -> Millis | None:
+        """Alarms are left standing, for whoever reads the journals afterwards."""
+        return None
+
+
+def _raised(step: Alert, now: Now, request: str) -> Request:
+    return OfficerRaisedAlert(
+        at=now.at,
+        mono=now.mono,
+        request=request,
+        officer=step.officers[0],
+        status="exercise",
+        category=step.category,
+        precedence=step.precedence,
+        event_at=written(now.at),
+        expires_at=written(now.at + parse_s(step.expires_after) * 1_000),
+        text=step.text,
+        area=step.area,
+    )
+
+
+def _released(officer: str, draft: int, now: Now, request: str) -> Request:
+    return OfficerReleased(at=now.at, mono=now.mono, request=request, officer=officer, draft=draft)
+
+
+def _acknowledged(step: Acknowledge, of: Reference, now: Now, request: str) -> Request:
+    return OfficerAcknowledged(
+        at=now.at,
+        mono=now.mono,
+        request=request,
+        officer=step.officer,
+        of=of,
+        decision=step.decision,
+        text=step.text,
+    )
+
+
+def _refused(step: Refuse, of: Reference, now: Now, request: str) -> Request:
+    return OfficerRefused(
+        at=now.at,
+        mono=now.mono,
+        request=request,
+        officer=step.officer,
+        of=of,
+        reason=step.reason,
+        referral=step.referral,
+        text=step.text,
+    )
