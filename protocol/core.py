@@ -43,6 +43,7 @@ from protocol.events import (
     TransportLost,
 )
 from protocol.instants import Millis, parsed, written
+from protocol.intake import check_event
 from protocol.messages import (
     Acknowledgement,
     Alert,
@@ -177,6 +178,7 @@ class Core:
             raise LocalProtocolError("no_epoch", "the first event of a link is EpochOpened")
         if isinstance(event, Request) and event.request in self.state.requests:
             raise LocalProtocolError("repeated_request", f"this request led to {self.state.requests[event.request]}")
+        self._check(event)
         turn = self._timeline.turn(event)
         # What is due by now comes first. An officer's request may yet be refused, so it moves nothing; the others
         # here say themselves that the watch was blind.
@@ -185,6 +187,10 @@ class Core:
         handler(turn, event)
         self._timeline.commit(event, turn)
         return tuple(turn.effects)
+
+    def _check(self, event: Event) -> None:
+        """Raise LocalProtocolError for what a service must not hand in, before anything changes."""
+        check_event(event)
 
     def next_deadline(self) -> Deadline | None:
         """Return when this core wants a `DeadlineReached`: the one timer of a link."""

@@ -195,10 +195,15 @@ class Link(Core):
             self._plan = (at, leaving)
         return self._plan[1]
 
+    def _check(self, event: Event) -> None:
+        super()._check(event)
+        if isinstance(event, BatchClosed):
+            asked = [departure.unsealed.payload for departure in self._planned(event.at)]
+            if asked != [_payload(frame) for frame in event.frames]:
+                raise LocalProtocolError("wrong_frames", "the frames do not seal exactly the payloads of this batch")
+
     def _batch_closed(self, turn: Turn, event: BatchClosed) -> None:
         leaving = self._planned(turn.at)
-        if [departure.unsealed.payload for departure in leaving] != [_payload(frame) for frame in event.frames]:
-            raise LocalProtocolError("wrong_frames", "the frames do not seal exactly the payloads of this batch")
         self._plan = None
         for departure, frame in zip(leaving, event.frames, strict=True):
             if departure.run:

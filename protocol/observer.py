@@ -14,7 +14,7 @@ from protocol.core import Core, CoreState
 from protocol.digests import genesis
 from protocol.effects import Apply
 from protocol.errors import LocalProtocolError, RemoteProtocolError
-from protocol.events import BatchClosed
+from protocol.events import BatchClosed, Event
 from protocol.instants import parsed
 from protocol.messages import Claim, Identifier, Message, MessagePayload, Reference
 from protocol.payloads import read_body
@@ -61,9 +61,13 @@ class Observer(Core):
     def _senders(self) -> tuple[Identifier, ...]:
         return (self._terms.caller, self._terms.answering)
 
-    def _batch_closed(self, _turn: Turn, event: BatchClosed) -> None:
-        if event.frames:
+    def _check(self, event: Event) -> None:
+        super()._check(event)
+        if isinstance(event, BatchClosed) and event.frames:
             raise LocalProtocolError("wrong_frames", "the watch says nothing")
+
+    def _batch_closed(self, _turn: Turn, _event: BatchClosed) -> None:
+        pass
 
     def _take_messages(self, turn: Turn, payload: MessagePayload) -> None:
         sender, stream = payload.sender, self.state.streams[payload.sender]

@@ -24,7 +24,7 @@ from protocol.policy import Terms
 from protocol.refusals import VERIFIED
 from protocol.words import challenge
 from tests.playbook import Cue, event
-from tests.world import DAY, NONCE, START, TERMS, Frame
+from tests.world import DAY, NONCE, START, TERMS, Frame, arrival
 
 WORDS = challenge(NONCE, "ru")
 """The words of every line test in these worlds."""
@@ -186,4 +186,5 @@ def sealed(sender: str, channel: Channel, payload: bytes) -> Frame:
 
 def arrives(frame: Frame, verdict: str = VERIFIED) -> Cue:
     """Let a frame of the scripted peer arrive."""
-    return Cue(f"a {frame.channel} of {frame.sender} arrives", lambda stage: stage.end().receive(frame, verdict))
+    kind, fields = arrival(frame, verdict)
+    return event(kind, **fields)._replace(text=f"a {frame.channel} of {frame.sender} arrives")

@@ -23,16 +23,17 @@ from typing import NamedTuple
 
 from protocol.events import Event
 from protocol.instants import Millis
-from tests.world import SECOND, End, Line
+from tests.world import SECOND, End, Happening, Line
 
 Stage = End | Line
 
 
 class Cue(NamedTuple):
-    """Something that a playbook lets happen."""
+    """Something that a playbook lets happen; `happenings` if that is events and nothing else."""
 
     text: str
     act: Callable[[Stage], object]
+    happenings: tuple[Happening, ...] = ()
 
 
 class Playbook:
@@ -67,12 +68,21 @@ class Playbook:
 
 def event(kind: type[Event], **fields: object) -> Cue:
     """Let an event happen now."""
-    return Cue(kind.__name__, lambda stage: stage.end().happens((kind, fields)))
+    return _events(kind.__name__, (kind, fields))
+
+
+def batch(*cues: Cue) -> Cue:
+    """Let the events of several cues happen in one batch."""
+    return _events(", ".join(cue.text for cue in cues), *(each for cue in cues for each in cue.happenings))
+
+
+def _events(text: str, *happenings: Happening) -> Cue:
+    return Cue(text, lambda stage: stage.end().happens(*happenings), happenings)
 
 
 def on(name: str, cue: Cue) -> Cue:
     """Let something happen at one end of a line."""
-    return Cue(f"{name}: {cue.text}", lambda stage: cue.act(stage.end(name)))
+    return Cue(f"{name}: {cue.text}", lambda stage: cue.act(stage.end(name)), cue.happenings)
 
 
 def wait(duration: Millis) -> Cue:

@@ -60,12 +60,21 @@ def terms(epoch: int = 1, **changes: object) -> Terms:
     return msgspec.structs.replace(TERMS, epoch=epoch, policy=msgspec.structs.replace(TERMS.policy, **changes))
 
 
+Happening = tuple[type[Event], dict[str, object]]
+"""An event to be: it gets the time of when it happens."""
+
+
 class Frame(NamedTuple):
     """A frame on the wire."""
 
     sender: str
     channel: Channel
-    data: bytes
+    frame: bytes
+
+
+def arrival(frame: Frame, verdict: str = VERIFIED) -> Happening:
+    """Return the arrival of a frame."""
+    return FrameReceived, {**frame._asdict(), "verdict": verdict}
 
 
 def slots_between(after: Millis, until: Millis) -> tuple[str, ...]:
@@ -164,7 +173,7 @@ class End:
         """Tell the core that its deadline is reached."""
         self.happens((DeadlineReached, {"nonce": NONCE}))
 
-    def happens(self, *events: tuple[type[Event], dict[str, object]]) -> list[Effect]:
+    def happens(self, *events: Happening) -> list[Effect]:
         """Hand in events of now, as one batch."""
         return self.take(*(kind(at=self.at, mono=self.mono, **fields) for kind, fields in events))
 
@@ -177,7 +186,7 @@ class End:
             frames = tuple(
                 envelope.seal(PAYLOAD_TYPES[each.channel], each.payload, [("test", bytes(64))]) for each in asked
             )
-        effects += self._handle(BatchClosed(at=self.at, mono=self.mono, frames=frames))
+        effects += self._handle(BatchClosed(at=self.at, mono=self.mono, frames=frames), closing=True)
         for effect in effects:
             if isinstance(effect, Seal):
                 self.outgoing.append(Frame(self.name, effect.channel, frames[effect.index]))
@@ -188,15 +197,9 @@ class End:
     def receive(self, frame: Frame, verdict: str = VERIFIED) -> None:
         """Take a frame from the wire, if the process lives."""
         if self.running:
-            fields: dict[str, object] = {
-                "channel": frame.channel,
-                "sender": frame.sender,
-                "frame": frame.data,
-                "verdict": verdict,
-            }
-            self.happens((FrameReceived, fields))
+            self.happens(arrival(frame, verdict))
 
-    def _handle(self, event: Event) -> tuple[Effect, ...]:
+    def _handle(self, event: Event, *, closing: bool = False) -> tuple[Effect, ...]:
         before = self.state_bytes if self._shadowed else b""
         effects: tuple[Effect, ...] = ()
         try:
@@ -206,7 +209,7 @@ class End:
         else:
             refused = ""
         if refused:
-            assert not isinstance(event, BatchClosed), refused
+            assert not closing, refused
             assert not self._shadowed or self.state_bytes == before, f"{refused} has changed the state"
             self._log(f"refused: {refused}")
             return ()
@@ -236,7 +239,7 @@ class End:
             "slots_until": written(until),
             "tzdata": tzdata,
         }
-        events: list[tuple[type[Event], dict[str, object]]] = [(Started, started)]
+        events: list[Happening] = [(Started, started)]
         if opened is not None:
             events.insert(0, (EpochOpened, {"terms": opened}))
         self.running = True
