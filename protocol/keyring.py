@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
 
 from protocol import envelope
 from protocol.curve_points import weakness
@@ -14,11 +15,6 @@ from protocol.envelope import KEYID_MAX, PAYLOAD_TYPES, SUITE_ALGORITHMS, Envelo
 from protocol.errors import EnrolmentError, RemoteProtocolError
 from protocol.events import EnrolledKey
 from protocol.refusals import VERIFIED, FrameRefusal
-
-try:
-    from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
-except ImportError:  # cryptography before ML-DSA: such a key is refused at enrolment, by name
-    MLDSA65PublicKey = None  # type: ignore[assignment,misc]
 
 KEYS_MAX = 8
 """Keys of one party (SPEC F5.2): a frame's signatures are tried against every one of them."""
@@ -126,8 +122,6 @@ class _Key:
 
 
 def _mldsa(name: str, public: bytes) -> MLDSA65PublicKey:
-    if MLDSA65PublicKey is None:
-        raise EnrolmentError(f"{name} is ML-DSA-65, which the installed version of cryptography lacks")
     try:
         return MLDSA65PublicKey.from_public_bytes(public)
     except (ValueError, UnsupportedAlgorithm) as error:

@@ -52,6 +52,10 @@ COMPOSES: dict[str, frozenset[str]] = {
 }
 """Shells that a shell may import; every other one: none."""
 
+CORES = {"Link", "Observer"}
+CORE_BUILDERS = ("endpoints/service.py", "endpoints/watchdog.py", "protocol/replay.py", "scenario/")
+"""Who may construct a core: everybody else is handed one."""
+
 CLOCKS = {"now", "utcnow", "today", "time", "time_ns", "monotonic", "monotonic_ns", "perf_counter"}
 UNBOUNDED = {
     "deque": ("maxlen", 1),
@@ -104,6 +108,19 @@ def import_faults(name: str, source: str) -> list[str]:
     return faults
 
 
+def core_faults(name: str, source: str) -> list[str]:
+    """Return where a file constructs a core that it should have been handed."""
+    return [
+        f"{name}:{node.lineno}: {node.func.value.id}.{node.func.attr}() constructs a core; only {CORE_BUILDERS} may"
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id in CORES
+        and not name.startswith(CORE_BUILDERS)
+    ]
+
+
 def clock_faults(name: str, source: str) -> list[str]:
     """Return where a file calls what reads a clock."""
     return [
@@ -141,6 +158,13 @@ def test_imports_follow_the_architecture() -> None:
 def test_the_core_reads_no_clock() -> None:
     faults = [fault for path in sources("protocol") for fault in clock_faults(name_of(path), path.read_text())]
     assert not faults, "\n".join(faults)
+
+
+def test_cores_are_constructed_by_few() -> None:
+    faults = [fault for path in sources(*PACKAGES) for fault in core_faults(name_of(path), path.read_text())]
+    assert not faults, "\n".join(faults)
+    assert core_faults("endpoints/control.py", "Link.new('a', 'b')")
+    assert not core_faults("endpoints/service.py", "Link.new('a', 'b')")
 
 
 def test_every_queue_is_bounded() -> None:
