@@ -70,7 +70,11 @@ def reference_of(alert: subprocess.Popen[str]) -> str:
     return reference
 
 
-def acknowledge(stack: Compose, reference: str) -> None:
+def acknowledge_when_there(stack: Compose, reference: str) -> None:
+    eventually(
+        lambda: reference in stack.deconflict("ndmc", "messages", "ndmc/endpoint.toml", "--json"),
+        f"ndmc has {reference}",
+    )
     stack.deconflict("ndmc", "acknowledge", "ndmc/endpoint.toml", reference, *credential("ndmc", "duty-1"))
 
 
@@ -126,11 +130,7 @@ def test_a_second_start_changes_no_keys(stack: Compose) -> None:
 def test_an_alert_goes_across_and_is_acknowledged(stack: Compose) -> None:
     with raise_alert(stack, "--wait", "acknowledged", "--timeout", "60s", "--json") as alert:
         reference = reference_of(alert)
-        eventually(
-            lambda: reference in stack.deconflict("ndmc", "messages", "ndmc/endpoint.toml", "--json"),
-            "ndmc has the alert",
-        )
-        acknowledge(stack, reference)
+        acknowledge_when_there(stack, reference)
         rest, _ = alert.communicate(timeout=60)
     assert alert.returncode == 0
     assert json.loads(rest.splitlines()[-1])["steps"] == ["journaled", "broker", "received", "acknowledged"]
@@ -144,8 +144,19 @@ def test_a_killed_broker_loses_nothing(stack: Compose) -> None:
         stack("start", "broker")
         alert.communicate(timeout=90)
     assert alert.returncode == 0
-    acknowledge(stack, reference)
+    acknowledge_when_there(stack, reference)
     eventually(lambda: all(connected(stack, side) for side in SIDES), "both sides are back at the broker")
+
+
+def test_an_endpoint_stopped_and_one_killed_come_back(stack: Compose) -> None:
+    stack("stop", "eucom")
+    assert stack.containers()["eucom"]["State"]["ExitCode"] == 0, "a stop in order, in time"
+    stack("kill", "--signal", "KILL", "ndmc")
+    stack.up()
+    with raise_alert(stack, "--wait", "received", "--timeout", "60s", "--json") as alert:
+        acknowledge_when_there(stack, reference_of(alert))
+        alert.communicate(timeout=90)
+    assert alert.returncode == 0
 
 
 @pytest.mark.parametrize("side", SIDES)
