@@ -77,12 +77,15 @@ def recover(data: bytes, first: int, link: str, side: str) -> Recovery:
     if b"\0" in data[position:written]:
         _require_unfinished(data[:written], keep, position, chain)
     elif position < written:
-        _require_beginning(data[position:written], chain, link, side)
+        require_beginning(data[position:written], chain, link, side)
     return Recovery(keep, tuple(records), last_batch, written - keep)
 
 
-def _require_beginning(fragment: bytes, chain: Chain, link: str, side: str) -> None:
-    """Raise JournalError unless `fragment` can be the beginning of the next record of the last batch."""
+def require_beginning(fragment: bytes, chain: Chain, link: str, side: str) -> None:
+    """Raise JournalError unless a crash can have left `fragment`, without a newline, after the last whole line.
+
+    It can, if it is the beginning of the next record of the batch that `chain` is in, or of the next batch.
+    """
     place = chain.n + 1
     opening = b'{"n":%d,"link":"%b","side":"%b","batch":%d,"at":"' % (
         place,

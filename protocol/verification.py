@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from protocol.errors import JournalError
 from protocol.journal import Chain, Checkpoint, Record, claimed_hash, decode
+from protocol.journal_recovery import require_beginning
 
 PROBLEMS_MAX: Final = 1_000
 """Problems that are kept: a wholly strange file has as many as lines, and the first ones tell as much."""
@@ -139,8 +140,16 @@ class Verification:
         if not rest or (final and live):
             return
         self.resembling = self.resembling or resembles_record(rest)
-        normal = final and rest.startswith(b'{"n":%d,' % self._place)
-        self.note(self._place, "the last line is cut: it has no newline", normal=normal)
+        reason, normal = "the last line is cut: it has no newline", False
+        link, side = self.whose
+        if final and not self._damaged and link is not None and side is not None:
+            # what the next start would cut, and nothing else
+            try:
+                require_beginning(rest, self._chain, link, side)
+                normal = True
+            except JournalError as error:
+                reason = error.reason
+        self.note(self._place, reason, normal=normal)
 
     def finish(self, *, live: bool = False) -> None:
         """Say what is missing at the end. A live journal may end within a batch that is being written."""
