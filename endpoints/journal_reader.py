@@ -78,6 +78,8 @@ class JournalReader:
             raise UserError(f"{self.name}: nothing in it is a journal record")
         verification.finish(live=self.live)
         self._check_choice()
+        if not verification.records and not verification.problems:
+            raise UserError(f"{self.name}: no record of the journal that was chosen")
 
     def whole_records(self) -> Iterator[Record]:
         """Yield the records of a journal that must be intact, up to its last finished batch.

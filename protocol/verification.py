@@ -19,12 +19,10 @@ from protocol.journal_recovery import require_beginning
 PROBLEMS_MAX: Final = 1_000
 """Problems that are kept: a wholly strange file has as many as lines, and the first ones tell as much."""
 _FRAGMENTS_MAX: Final = 64
+# without link, side and event, which an endpoint's ordinary lines have too
 _MARKS: Final = (
     b'{"n":',
-    b',"link":"',
-    b',"side":"',
     b',"batch":',
-    b',"event":"',
     b',"effects":',
     b',"prev":"',
     b',"hash":"',
@@ -114,6 +112,9 @@ class Verification:
             return None
         self.resembling = True
         if self._is_another(record):
+            return None
+        if self._chain.n and (record.link, record.side) != self.whose:
+            self.note(self._place, self._chain.objection(record))
             return None
         if self._fragments:
             kept = [each for each in self._fragments if not line.startswith(each[1])]

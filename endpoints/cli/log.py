@@ -1,0 +1,221 @@
+"""`deconflict log`: whether a journal is whole, and what stands in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from endpoints.cli import options
+from endpoints.cli.output import console, print_json
+from endpoints.errors import UserError
+
+if TYPE_CHECKING:
+    from endpoints.i18n import Translator
+    from endpoints.journal_reader import JournalReader
+    from protocol.audit import Audit
+    from protocol.events import EnrolledKey
+    from protocol.journal import Record
+
+EXIT_DAMAGED = 4
+_HASH_LENGTH = 64
+_SHOWN_MAX = 20
+
+Journal = Annotated[
+    str,
+    Parameter(
+        help="A journal's folder, one of its files, or - for a collected log on standard input.",
+        allow_leading_hyphen=True,
+        negative="",
+    ),
+]
+LinkFileOption = Annotated[
+    Path | None,
+    Parameter(name="--link-file", help="A link file from elsewhere: only signatures under its keys count as sealed."),
+]
+SideOption = Annotated[
+    str | None, Parameter(name="--side", help="Which side's journal, where a collected log holds several.")
+]
+
+
+def log_verify(
+    *journals: Journal,
+    link_file: LinkFileOption = None,
+    expect_head: Annotated[
+        str | None, Parameter(help="The hash of a record that the journal must hold, such as one read out by phone.")
+    ] = None,
+    link: options.LinkId = None,
+    side: SideOption = None,
+    lang: options.Lang = None,
+    as_json: options.AsJson = False,
+) -> int:
+    """Check a journal's chain and signatures: exit 0 intact, 4 damaged: which record, and what is wrong."""
+    from endpoints.i18n import translator
+    from endpoints.journal_reader import JournalReader
+
+    if not journals:
+        raise UserError("which journal? give a folder, a file, or - for a collected log")
+    if expect_head is not None and (len(expect_head) != _HASH_LENGTH or expect_head.strip("0123456789abcdef")):
+        raise UserError(f"--expect-head: a hash has {_HASH_LENGTH} digits 0-9 a-f: {expect_head[:80]!r}")
+    keys = trusted_keys(link_file)
+    t = translator(lang)
+    findings = []
+    for name in journals:
+        reader = JournalReader(name, link=link, side=side)
+        audit = verify(reader, keys, expect_head)
+        findings.append(_finding(reader, audit))
+        if not as_json:
+            _show(reader, audit, t)
+    if as_json:
+        print_json(findings[0] if len(findings) == 1 else findings)
+    return 0 if all(finding["intact"] for finding in findings) else EXIT_DAMAGED
+
+
+def log_show(
+    journal: Journal,
+    /,
+    *,
+    link: options.LinkId = None,
+    side: SideOption = None,
+    lang: options.Lang = None,
+    as_json: options.AsJson = False,
+) -> int:
+    """Show a journal's records, frames decoded: a line of JSON for each, or a story for people. Exit 4 if damaged."""
+    from endpoints.decoded import decoded
+    from endpoints.i18n import translator
+    from endpoints.journal_reader import JournalReader
+
+    t = translator(lang)
+    reader = JournalReader(journal, link=link, side=side)
+    for record in reader.records():
+        if as_json:
+            print_json(decoded(record))
+        else:
+            _show_record(record, t)
+    problems = reader.verification.problems
+    out = console(stderr=True)
+    for problem in problems:
+        out.print(f"record {problem.record}: {problem.reason}", style="red", markup=False)
+    return EXIT_DAMAGED if problems else 0
+
+
+def verify(
+    reader: JournalReader, keys: Mapping[str, Sequence[EnrolledKey]] | None, expect_head: str | None = None
+) -> Audit:
+    """Read a journal to its end; leave all that is wrong with it in `reader.verification.problems`.
+
+    Args:
+        reader: the journal.
+        keys: of a link file; without them, the keys that the journal itself enrols.
+        expect_head: a hash that one of its records must have.
+
+    Raises UserError as `JournalReader.records` does.
+    """
+    from protocol.audit import Audit
+
+    audit = Audit(keys)
+    expected = expect_head is None
+    verification = reader.verification
+    last = 0
+    for record in reader.records():
+        if wrong := audit.take(record):
+            verification.note(record.n, wrong)
+        expected = expected or record.hash == expect_head
+        last = record.n
+    if (wrong_keys := audit.finish()) is not None:
+        verification.note(*wrong_keys)
+    if not expected:
+        verification.note(last + 1, f"no record has the expected hash {expect_head}: it was cut, or written anew")
+    verification.problems.sort(key=lambda problem: problem.record)
+    return audit
+
+
+def trusted_keys(link_file: Path | None) -> Mapping[str, Sequence[EnrolledKey]] | None:
+    """Return the keys of a link file, None without one. Raises UserError."""
+    if link_file is None:
+        return None
+    from endpoints import link_file as link_files
+
+    return link_files.load(link_file).keys
+
+
+def _finding(reader: JournalReader, audit: Audit) -> dict[str, Any]:
+    verification = reader.verification
+    link, side = verification.whose
+    return {
+        "journal": reader.name,
+        "link": link,
+        "side": side,
+        "records": verification.records,
+        "intact": not verification.problems,
+        "sealed_upto": audit.sealed_upto,
+        "head": verification.head,
+        "problems": [{"record": each.record, "reason": each.reason} for each in verification.problems],
+    }
+
+
+def _show(reader: JournalReader, audit: Audit, t: Translator) -> None:
+    from rich.text import Text
+
+    out, verification = console(), reader.verification
+    link, side = verification.whose
+    verdict = (t("DAMAGED"), "bold red") if verification.problems else (t("INTACT"), "green")
+    whose = f" ({link}, {side})" if link else ""
+    out.print(Text.assemble(f"{reader.name}{whose}: ", verdict))
+    lines = [
+        t.plural("{count} record", "{count} records", verification.records),
+        t.plural("{count} signature verified", "{count} signatures verified", audit.signatures),
+        t("sealed up to record {record}", record=audit.sealed_upto) if audit.sealed_upto else t("no signed head"),
+    ]
+    if reader.live:
+        lines.append(t("a service is writing it now"))
+    out.print(Text(f"  {', '.join(lines)}"))
+    if verification.records:
+        out.print(Text(f"  {t('head')}: {verification.head}"))
+    for problem in verification.problems[:_SHOWN_MAX]:
+        out.print(Text(f"  {t('record {record}', record=problem.record)}: {problem.reason}", style="red"))
+    more = len(verification.problems) - _SHOWN_MAX + verification.unlisted
+    if more > 0:
+        out.print(Text(f"  {t.plural('{count} more problem', '{count} more problems', more)}", style="red"))
+
+
+def _show_record(record: Record, t: Translator) -> None:
+    from rich.text import Text
+
+    from endpoints.cli.telling import print_told
+    from endpoints.decoded import frame
+    from endpoints.story import story
+    from protocol.effects import Resend, Seal
+    from protocol.events import BatchClosed, FrameReceived
+    from protocol.instants import written
+
+    out, entry = console(), record.entry
+    name = type(entry).__name__
+    out.print(Text.assemble((f"{record.n:>7}", "cyan"), f"  {written(entry.at)}  ", (name, "bold")))
+    if isinstance(entry, FrameReceived):
+        out.print(Text(f"         {entry.channel} {entry.verdict}: {_frame_line(frame(entry.frame))}", "bright_black"))
+    for told in story(record, t):
+        print_told(told, indent="         ", with_time=False)
+    for effect in record.effects:
+        if isinstance(effect, Seal) and isinstance(entry, BatchClosed) and effect.index < len(entry.frames):
+            line = f"{effect.channel} sealed: {_frame_line(frame(entry.frames[effect.index]))}"
+            out.print(Text(f"         {line}", "bright_black"))
+        elif isinstance(effect, Resend):
+            out.print(Text(f"         resend from message {effect.first}", "bright_black"))
+
+
+def _frame_line(opened: dict[str, Any]) -> str:
+    """Return in a few words what a decoded frame carries."""
+    payload = opened.get("payload")
+    if not isinstance(payload, dict):
+        return str(opened.get("unreadable", ""))
+    seqs = [message.get("seq") for message in payload.get("messages", []) if isinstance(message, dict)]
+    receipt = payload.get("receipt", payload)
+    words = [f"{payload.get('sender')} -> {payload.get('recipient')}, epoch {payload.get('epoch')}"]
+    if seqs:
+        words.append(f"message {seqs[0]}" if len(seqs) == 1 else f"messages {seqs[0]} to {seqs[-1]}")
+    if isinstance(receipt, dict) and "upto" in receipt:
+        words.append(f"receipt up to {receipt['upto']}")
+    return ", ".join([*words, f"signed by {', '.join(opened['signatures'])}"])

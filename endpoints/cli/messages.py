@@ -1,0 +1,119 @@
+"""`deconflict messages`: what both sides have said, and how far each message has come."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from endpoints.cli import options
+from endpoints.cli.output import console, print_json
+
+if TYPE_CHECKING:
+    from endpoints.i18n import Translator
+    from protocol.history import Entry
+
+_COLOURS = {
+    "queued": "yellow",
+    "sent": "yellow",
+    "received": "cyan",
+    "receipted": "cyan",
+    "acknowledged": "green",
+    "refused": "red",
+    "undelivered": "bold red",
+}
+Follow = Annotated[bool, Parameter(negative="", help="Stay, and show every message that comes or changes.")]
+
+
+def messages(
+    config: options.Config,
+    /,
+    *,
+    follow: Follow = False,
+    link: options.LinkId = None,
+    lang: options.Lang = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """The messages of both directions, read from the journal: whether the endpoint runs or not."""
+    from endpoints import settings
+    from endpoints.i18n import translator
+    from endpoints.journal_reader import JournalReader
+    from protocol.history import ledger_of
+
+    found = settings.load(config)
+    chosen = found.link(link)
+    side = found.side if isinstance(found, settings.EndpointSettings) else found.identity
+    zone = chosen.content.parties[side].zone if side in chosen.content.parties else "UTC"
+    t = translator(lang)
+    if follow:
+        _follow(chosen.journal, t, zone, as_json=as_json)
+        return
+    ledger = ledger_of(JournalReader(str(chosen.journal)).whole_records())
+    if as_json:
+        print_json(
+            {"link": ledger.link, "side": ledger.side, "messages": [_row(entry) for entry in ledger.entries.values()]}
+        )
+    else:
+        for entry in ledger.entries.values():
+            _show(entry, t, zone)
+
+
+def _follow(folder: Path, t: Translator, zone: str, *, as_json: bool) -> None:
+    """Show all messages, then each one anew when it has come or changed."""
+    from endpoints.journal_follow import follow
+    from protocol.history import Ledger
+
+    ledger = Ledger()
+    changed: dict[str, Entry] = {}
+    for record in follow(folder):
+        if record is not None:
+            changed |= {str(entry.reference): entry for entry in ledger.take(record)}
+            continue
+        for entry in changed.values():
+            if as_json:
+                print_json(_row(entry))
+            else:
+                _show(entry, t, zone)
+        changed.clear()
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    return {
+        "reference": str(entry.reference),
+        "sender": entry.reference.sender,
+        "epoch": entry.reference.epoch,
+        "seq": entry.reference.seq,
+        "kind": entry.kind,
+        "state": entry.state,
+        "at": entry.at,
+        "sent_at": entry.sent_at,
+        "received_at": entry.received_at,
+        "receipted_at": entry.receipted_at,
+        "acknowledged_at": entry.acknowledged_at,
+        "acknowledged_by": entry.acknowledged_by,
+        "decision": entry.decision,
+        "refused": entry.refused,
+        "refused_by": entry.refused_by,
+        "body": entry.body,
+    }
+
+
+def _show(entry: Entry, t: Translator, zone: str) -> None:
+    from rich.text import Text
+
+    from endpoints.wording import wording
+    from protocol.instants import parsed
+
+    when = t.instant(parsed(entry.at), zone)
+    who = entry.refused_by or entry.acknowledged_by
+    state = t.term("way", entry.state) + (f", {who}" if who else "")
+    console().print(
+        Text.assemble(
+            (when, "bright_black"),
+            "  ",
+            (str(entry.reference), "bold"),
+            f"  {wording(entry.body, t, zone)}  ",
+            (state, _COLOURS[entry.state]),
+        )
+    )

@@ -1,0 +1,285 @@
+"""`deconflict replay` and `reconcile`: what a journal says happened, run again; and both sides' journals together."""
+
+from __future__ import annotations
+
+import math
+import time
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from endpoints.cli import options
+from endpoints.cli.log import Journal, LinkFileOption, SideOption, trusted_keys
+from endpoints.cli.output import console, print_json
+from endpoints.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from endpoints.i18n import Translator
+    from endpoints.journal_reader import JournalReader
+    from protocol.audit import Audit
+    from protocol.events import EnrolledKey
+    from protocol.history import Ledger
+    from protocol.instants import Millis
+    from protocol.journal import Record
+    from protocol.reconcile import Reconciliation, Way
+    from protocol.replay import Replay
+
+EXIT_DIVERGED = 5
+EXIT_DISAGREE = 6
+_MAX_SPEED = "max"
+
+
+def replay(
+    journal: Journal,
+    /,
+    *,
+    until: Annotated[str | None, Parameter(help="Stop before the first record later than this instant.")] = None,
+    speed: Annotated[
+        str | None, Parameter(help="Tell the story on the way: N times as fast as it happened, or max.")
+    ] = None,
+    link: options.LinkId = None,
+    side: SideOption = None,
+    lang: options.Lang = None,
+    as_json: options.AsJson = False,
+) -> int:
+    """Fold a journal through the core again: exit 0 identical, 4 damaged, 5 diverged: the first difference."""
+    from endpoints.i18n import translator
+    from endpoints.journal_reader import JournalReader
+    from protocol.audit import Audit
+    from protocol.replay import Replay
+
+    until_at = None if until is None else _instant(until)
+    pace = None if speed is None else _speed(speed)
+    t = translator(lang)
+    reader = JournalReader(journal, link=link, side=side)
+    result, audit = Replay(), Audit()
+    last = 0
+    for record in _paced(_until(reader.whole_records(), until_at), pace):
+        last = record.n
+        if wrong := audit.take(record):
+            result.diverge(record.n, wrong)
+        result.take(record)
+        if pace is not None:
+            _tell(record, t, stderr=as_json)
+    if as_json:
+        print_json(_finding(result))
+    else:
+        _show(reader, result, audit, last, t)
+    return 0 if result.identical else EXIT_DIVERGED
+
+
+def reconcile(
+    journal_a: Journal,
+    journal_b: Journal,
+    /,
+    *,
+    link_file: LinkFileOption = None,
+    link: options.LinkId = None,
+    lang: options.Lang = None,
+    as_json: options.AsJson = False,
+) -> int:
+    """Lay the two sides' journals together: exit 0 agree, 4 one is damaged, 6 disagree: message by message."""
+    from endpoints.i18n import translator
+    from endpoints.journal_reader import STANDARD_INPUT
+    from protocol.errors import LocalProtocolError
+    from protocol.reconcile import reconcile as lay_together
+
+    if journal_a == journal_b == STANDARD_INPUT:
+        raise UserError("only one of the two journals can come on standard input")
+    keys = trusted_keys(link_file)
+    one, other = (_ledger(name, link, keys) for name in (journal_a, journal_b))
+    try:
+        found = lay_together(one, other)
+    except LocalProtocolError as error:
+        raise UserError(str(error)) from error
+    if as_json:
+        print_json(_reconciliation(found))
+    else:
+        _show_reconciliation(found, translator(lang))
+    return 0 if found.agree else EXIT_DISAGREE
+
+
+# --- replay -------------------------------------------------------------------------------------------------------
+
+
+def _instant(text: str) -> Millis:
+    """Return the instant that `text` writes, of any precision, in any zone that it names. Raises UserError."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise UserError(f"--until: an instant like 2022-11-29T12:00:00Z is wanted: {text[:60]!r}")
+    return (at - datetime.fromisoformat("1970-01-01T00:00:00Z")) // timedelta(milliseconds=1)
+
+
+def _speed(text: str) -> float:
+    """Return how many times faster than it happened; infinite for `max`. Raises UserError."""
+    try:
+        speed = math.inf if text == _MAX_SPEED else float(text)
+    except ValueError:
+        speed = 0.0
+    if not speed > 0:
+        raise UserError(f"--speed: a number above 0, or max: {text[:40]!r}")
+    return speed
+
+
+def _until(records: Iterator[Record], until: Millis | None) -> Iterator[Record]:
+    for record in records:
+        if until is not None and record.entry.at > until:
+            return
+        yield record
+
+
+def _paced(records: Iterator[Record], speed: float | None) -> Iterator[Record]:
+    """Yield records `speed` times as fast as they happened."""
+    before: Millis | None = None
+    for record in records:
+        at = record.entry.at
+        if speed is not None and before is not None and at > before:
+            time.sleep((at - before) / 1_000 / speed)
+        before = at
+        yield record
+
+
+def _tell(record: Record, t: Translator, *, stderr: bool) -> None:
+    from endpoints.cli.telling import print_told
+    from endpoints.story import story
+
+    for told in story(record, t):
+        print_told(told, stderr=stderr)
+
+
+def _finding(result: Replay) -> dict[str, Any]:
+    divergence = result.divergence
+    return {
+        "records": result.records,
+        "identical": result.identical,
+        "divergence": None if divergence is None else {"record": divergence.record, "reason": divergence.reason},
+        "state": None if result.core is None else result.core.snapshot(),
+        "other_rules": None
+        if result.other_rules is None
+        else {"record": result.other_rules[0], "rules": result.other_rules[1]},
+    }
+
+
+def _show(reader: JournalReader, result: Replay, audit: Audit, last: int, t: Translator) -> None:
+    from rich.text import Text
+
+    out = console()
+    link, side = reader.verification.whose
+    verdict = (t("IDENTICAL"), "green") if result.identical else (t("DIVERGED"), "bold red")
+    out.print(Text.assemble(f"{reader.name} ({link}, {side}): ", verdict))
+    lines = [
+        t.plural("{count} record", "{count} records", result.records),
+        t.plural("{count} run again", "{count} run again", result.compared),
+        t.plural("{count} signature verified", "{count} signatures verified", audit.signatures),
+    ]
+    out.print(Text(f"  {', '.join(lines)}"))
+    if result.divergence is not None:
+        where = t("record {record}", record=result.divergence.record)
+        out.print(Text(f"  {where}: {result.divergence.reason}", style="red"))
+    if result.other_rules is not None:
+        record, rules = result.other_rules
+        text = t("up to record {record} under rules {rules}: only chain and signatures", record=record, rules=rules)
+        out.print(Text(f"  {text}", style="yellow"))
+    left_out = [problem for problem in reader.verification.problems if problem.record > last]
+    for problem in left_out:
+        text = t("left out, from record {record} on: {reason}", record=problem.record, reason=problem.reason)
+        out.print(Text(f"  {text}", style="yellow"))
+
+
+# --- reconcile ----------------------------------------------------------------------------------------------------
+
+
+def _ledger(name: str, link: str | None, keys: Mapping[str, Sequence[EnrolledKey]] | None) -> Ledger:
+    """Return one side's ledger; with `keys`, of a journal whose every signature was verified as well.
+
+    Raises DamagedJournal, and UserError as `JournalReader.records` does.
+    """
+    from endpoints.journal_reader import JournalReader
+    from protocol.audit import Audit
+    from protocol.history import Ledger
+
+    reader, ledger = JournalReader(name, link=link), Ledger()
+    audit = None if keys is None else Audit(keys)
+    for record in reader.whole_records():
+        ledger.take(record)
+        if audit is not None and (wrong := audit.take(record)):
+            reader.verification.note(record.n, wrong)
+    if audit is not None and (strange := audit.finish()) is not None:
+        reader.verification.note(*strange)
+    reader.require_whole()
+    return ledger
+
+
+def _reconciliation(found: Reconciliation) -> dict[str, Any]:
+    return {
+        "agree": found.agree,
+        "messages": [
+            {
+                "sender": way.reference.sender,
+                "epoch": way.reference.epoch,
+                "seq": way.reference.seq,
+                "kind": way.kind,
+                "sent_at": way.sent_at,
+                "received_at": way.received_at,
+                "receipted_at": way.receipted_at,
+                "acknowledged_at": way.acknowledged_at,
+            }
+            for way in found.messages
+        ],
+        "only_in": {side: [str(each) for each in references] for side, references in found.only_in.items()},
+        "outstanding": [str(each) for each in found.outstanding],
+        "differing": [str(each) for each in found.differing],
+        "policies_differ": list(found.policies),
+    }
+
+
+def _times(way: Way) -> list[str]:
+    """Return a message's times (UTC) for a table: the day stands at the first, and where it changes."""
+    day, times = "", []
+    for at in (way.sent_at, way.received_at, way.receipted_at, way.acknowledged_at):
+        if at is None:
+            times.append("-")
+            continue
+        date, time_of_day = at.removesuffix("Z").split("T")
+        times.append(time_of_day if date == day else f"{date} {time_of_day}")
+        day = date
+    return times
+
+
+def _show_reconciliation(found: Reconciliation, t: Translator) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for title in (t("message"), t("kind"), t("sent"), t("received"), t("receipted"), t("acknowledged"), ""):
+        table.add_column(Text(title), overflow="fold")
+    marks: dict[Any, tuple[str, str]] = {}
+    for reference in found.outstanding:
+        marks[reference] = t("outstanding"), "yellow"
+    for reference in found.differing:
+        marks[reference] = t("DIFFERS"), "bold red"
+    for side, references in found.only_in.items():
+        for reference in references:
+            marks[reference] = t("ONLY IN {side}", side=side), "bold red"
+    for way in found.messages:
+        mark, style = marks.get(way.reference, ("", ""))
+        table.add_row(
+            str(way.reference),
+            Text(t.term("kind", way.kind)),
+            *_times(way),
+            Text(mark or (t.term("reason", way.refused) if way.refused else ""), style=style),
+        )
+    out = console()
+    out.print(table)
+    for epoch in found.policies:
+        out.print(Text(t("epoch {epoch} was opened under different policies", epoch=epoch), style="bold red"))
+    verdict = (t("THE JOURNALS AGREE"), "green") if found.agree else (t("THE JOURNALS DISAGREE"), "bold red")
+    count = t.plural("{count} message", "{count} messages", len(found.messages))
+    waiting = f", {t('outstanding: {count}', count=len(found.outstanding))}" if found.outstanding else ""
+    out.print(Text.assemble(verdict, f": {count}{waiting}"))

@@ -1,0 +1,38 @@
+"""Waits until something in a folder is written: the kernel's inotify, so that following a journal polls nothing."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_MODIFIED, _MOVED_HERE = 0x2, 0x80
+_EVENTS_BYTES = 1 << 16
+
+
+class FolderWatch:
+    """A watch over `folder`, from now on. A context manager. Raises OSError where the system has no inotify."""
+
+    def __init__(self, folder: Path) -> None:
+        system = ctypes.CDLL(None, use_errno=True)
+        self._descriptor = system.inotify_init1(os.O_CLOEXEC)
+        if self._descriptor < 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        if system.inotify_add_watch(self._descriptor, os.fsencode(folder), _MODIFIED | _MOVED_HERE) < 0:
+            number = ctypes.get_errno()
+            os.close(self._descriptor)
+            raise OSError(number, os.strerror(number), str(folder))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._descriptor)
+
+    def wait(self) -> None:
+        """Wait until a file of the folder was written, or got its name, since the last call or the beginning."""
+        os.read(self._descriptor, _EVENTS_BYTES)
