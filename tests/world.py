@@ -290,6 +290,12 @@ class Line:
         """Return the other party's end."""
         return self.ndmc if name == "eucom" else self.eucom
 
+    def restore(self, name: str, state: bytes) -> None:
+        """Put an end back to an earlier state: a journal that was lost, or restored from a copy."""
+        end = self.ends[name]
+        end.core = type(end.core).restore(msgspec.json.decode(state))
+        end.outgoing.clear()
+
     def arrive(self, frame: Frame) -> None:
         """Let a frame arrive at the other party, and at the watch."""
         self.peer_of(frame.sender).receive(frame)
