@@ -41,10 +41,12 @@ class References:
 
     def remember(self, reference: Reference, body: AnyBody | None) -> None:
         """Note a message's kind; None for one that was refused."""
-        kinds = self._state[reference.sender].kinds
-        kinds[str(reference)] = kind_of(type(body)) if body is not None else NO_KIND
-        if len(kinds) > KINDS_KEPT:
-            del kinds[next(iter(kinds))]
+        party = self._state[reference.sender]
+        party.kinds[str(reference)] = kind_of(type(body)) if body is not None else NO_KIND
+        # what has not left yet is bounded by the outbox
+        unsent = max(0, reference.seq - party.known_upto)
+        while len(party.kinds) > KINDS_KEPT + unsent:
+            del party.kinds[next(iter(party.kinds))]
 
     def known_upto(self, party: Identifier, seq: int) -> None:
         """Messages of `party` up to `seq` have left it: its peer may refer to them."""
