@@ -26,10 +26,9 @@ OUTBOX_MAX_BYTES = 64 * 2**20
 """Beyond either, new alerts and tests are refused: a peer away for that long must be reached otherwise (SPEC M4.5)."""
 OUTBOX_RESERVE_MESSAGES = 1_000
 """What is left beyond the limit for acknowledgements, answers and refusals: the peer's questions come first."""
-PAYLOAD_MAX_BYTES = 45_000
-"""A payload's limit: in base64, with the signatures of either suite, it stays below a frame's 65,536 bytes."""
 MESSAGE_MAX_BYTES = 44_000
-"""A message's limit, so that it can be sealed alone with a receipt beside it (SPEC F6.2)."""
+"""A message's limit, so that it can be sealed alone with a receipt beside it (SPEC F6.2): in base64, signed by
+either suite, that stays below a frame's 65,536 bytes."""
 AHEAD_MAX = 256
 """How far ahead of a gap runs are buffered (SPEC M3.2)."""
 HASHES_KEPT = 1_024
