@@ -27,9 +27,9 @@ from protocol.journal_recovery import recover
 
 AHEAD_BYTES: Final = 1 << 20
 """How many zeros are written at a time beyond the last batch."""
-SEGMENT_BYTES: Final = 16 << 20
-"""A segment is due to be followed by the next when its records, beside the checkpoint, take this much: what start-up
-reads stays below a second's work."""
+SEGMENT_BYTES: Final = 8 << 20
+"""A segment is followed by the next when its records, beside the checkpoint, take this much: some 10,000 records, which
+start-up reads within a second."""
 SPACE_LOW_BYTES: Final = 64 << 20
 """Below this, new alerts are refused: the rest is the reserve of receipts, acknowledgements and alarms, some 60,000
 records, the next segment's zeros among them."""

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 Millis = int
 """Milliseconds: since 1970-01-01T00:00:00Z for an instant, plain for a duration."""
 
-_WRITTEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
+# no 24:00, which newer versions of Python read as the next midnight: an instant has one written form
+_WRITTEN = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\d\.\d{3}Z", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -21,6 +23,7 @@ def written(instant: Millis) -> str:
     return f"{(_EPOCH + instant * _MILLISECOND).isoformat(timespec='milliseconds')[:23]}Z"
 
 
+@lru_cache(maxsize=1_024)
 def parsed(text: str) -> Millis:
     """Return the instant that `text` writes. Raises ValueError if it is not exactly of the form of SPEC F4.7."""
     if not _WRITTEN.fullmatch(text):

@@ -130,7 +130,7 @@ def encode(
     be read must never be written.
     """
     try:
-        body = _body(n, link, side, batch, entry, effects, prev)
+        body = _body(n, link, side, batch, written(entry.at), entry, effects, prev)
         digest = sha256(body).hexdigest()
         line = b'%b,"hash":"%b"}' % (body, digest.encode())
         _DECODER.decode(line)
@@ -162,7 +162,8 @@ def decode(line: bytes, place: int = 0) -> Record:
         record = Record(
             fields.n, fields.link, fields.side, fields.batch, entry, fields.effects, fields.prev, fields.hash
         )
-        again = _body(record.n, record.link, record.side, record.batch, entry, record.effects, record.prev)
+        # an instant has one written form: what `parsed` takes is what `written` gives
+        again = _body(record.n, record.link, record.side, record.batch, fields.at, entry, record.effects, record.prev)
     except (ValueError, OverflowError, RecursionError) as error:
         raise JournalError(fields.n, f"not a record: {error}") from error
     if again != line[:-_HASH_BYTES]:
@@ -201,8 +202,10 @@ def _digest(line: bytes, place: int) -> str:
     return digest
 
 
-def _body(n: int, link: str, side: str, batch: int, entry: Entry, effects: tuple[AnyEffect, ...], prev: str) -> bytes:
-    """Return a record's line up to its hash."""
+def _body(
+    n: int, link: str, side: str, batch: int, at: str, entry: Entry, effects: tuple[AnyEffect, ...], prev: str
+) -> bytes:
+    """Return a record's line up to its hash; `at` is the entry's, written."""
     name = type(entry).__name__.encode()
     fields = _ENCODER.encode(entry)
     # msgspec writes the tag, then `at` and `mono`, then the event's own fields
@@ -212,7 +215,7 @@ def _body(n: int, link: str, side: str, batch: int, entry: Entry, effects: tuple
         link.encode(),
         side.encode(),
         batch,
-        written(entry.at).encode(),
+        at.encode(),
         entry.mono,
         name,
         fields[opening:-1],
