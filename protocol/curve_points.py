@@ -5,6 +5,8 @@ Enrolment happens once for each start: plain integers are fast enough, and nothi
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 _P = 2**255 - 19
 _D = -121_665 * pow(121_666, -1, _P) % _P
 _ORDER = 2**252 + 27_742_317_777_372_353_535_851_937_790_883_648_493
@@ -16,6 +18,7 @@ _Point = tuple[int, int, int, int]
 _IDENTITY: _Point = (0, 1, 1, 0)
 
 
+@lru_cache(maxsize=64)  # an audit meets the same few keys again and again
 def weakness(public: bytes) -> str | None:
     """Return what is wrong with an Ed25519 public key, or None for a canonically encoded point of prime order.
 

@@ -23,7 +23,7 @@ def written(instant: Millis) -> str:
     return f"{(_EPOCH + instant * _MILLISECOND).isoformat(timespec='milliseconds')[:23]}Z"
 
 
-@lru_cache(maxsize=1_024)
+@lru_cache(maxsize=1_024)  # a watch asks for the same slots at every event
 def parsed(text: str) -> Millis:
     """Return the instant that `text` writes. Raises ValueError if it is not exactly of the form of SPEC F4.7."""
     if not _WRITTEN.fullmatch(text):

@@ -159,9 +159,11 @@ class Watch:
     def judge_slots(self, turn: Turn) -> None:
         """Raise the alarm of every slot whose grace is over (SPEC W1.2)."""
         for instant, slot in self.state.slots.items():
+            if slot.state is not SlotState.AWAITED:
+                continue
             if parsed(instant) > turn.at:
                 break
-            if slot.state is SlotState.AWAITED and slot.due_at <= turn.at:
+            if slot.due_at <= turn.at:
                 self._step(slot, "grace_over")
                 deadline = written(parsed(instant) + self._grace_ms)
                 self._alarms.raise_alarm(
