@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import unicodedata
 from collections.abc import AsyncIterator, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -196,9 +197,14 @@ async def _body(request: Request) -> bytes:
 
 
 def _decode(body: bytes, kind: type[Ask]) -> Ask:
-    """Return the action that `body` writes. Raises LocalProtocolError saying what is wrong and where."""
+    """Return the action that `body` writes. Raises LocalProtocolError saying what is wrong and where.
+
+    Some systems type an accented letter as two characters; the protocol knows only the composed form (SPEC F4.4), and
+    its author must not be refused for his keyboard.
+    """
     try:
-        return msgspec.json.decode(body, type=kind)
+        plain = msgspec.json.encode(msgspec.json.decode(body)).decode()
+        return msgspec.json.decode(unicodedata.normalize("NFC", plain), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise LocalProtocolError("bad_request", f"not a request of this action: {error}") from error
 
