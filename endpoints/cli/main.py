@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from cyclopts import App, CycloptsError, UnknownCommandError
 
+from endpoints.cli.printable import printable
+
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -228,7 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _complain(what: str, code: int) -> int:
-    sys.stderr.write(f"deconflict: {what}\n")
+    sys.stderr.write(f"deconflict: {printable(what)}\n")
     return code
 
 

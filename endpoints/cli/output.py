@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from endpoints.cli.printable import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -22,7 +24,7 @@ def print_json(value: Any) -> None:
 
 def say(line: str) -> None:
     """Print a line for a person on standard error: progress, remarks, nothing that a program should read."""
-    sys.stderr.write(line + "\n")
+    sys.stderr.write(printable(line) + "\n")
     sys.stderr.flush()
 
 
@@ -33,9 +35,14 @@ def console(*, stderr: bool = False) -> Console:
     """
     from rich.console import Console
 
+    from endpoints.cli.rendering import Harmless
+
     plain = not (sys.stderr if stderr else sys.stdout).isatty()
     # a file or a pipe takes whole lines: nobody greps what was folded at column 80
-    return Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=plain, width=_PIPE_COLUMNS if plain else None)
+    width = _PIPE_COLUMNS if plain else None
+    made = Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=plain, width=width)
+    made.push_render_hook(Harmless())
+    return made
 
 
 def silence_stdout() -> None:
