@@ -39,6 +39,8 @@ def departures(
     claim: Claim | None,
 ) -> list[Departure]:
     """Lay out the frames of `runs`; `claim` rides with the first of them, or goes alone if there is none."""
+    if claim is None and not runs:
+        return []
     policy = policy_digest(terms)
     if claim is not None and not runs:
         receipt = ReceiptPayload(
