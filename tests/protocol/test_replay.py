@@ -13,7 +13,7 @@ from protocol.events import BatchClosed, EnrolledKey, FrameReceived, KeysEnrolle
 from protocol.journal import ORIGIN, Checkpoint, Entry, Record, decode, encode
 from protocol.link import Link
 from protocol.observer import Observer
-from protocol.replay import Replay, replay
+from protocol.replay import Divergence, Replay, replay
 from tests.two_sides import KEYS, World, a_day, enrolled
 
 SIDES = ("eucom", "ndmc", "watch")
@@ -129,6 +129,21 @@ def test_what_the_rules_refuse_diverges(day: Path) -> None:
     assert "the rules refuse this Started" in result.divergence.reason
 
 
+def test_after_a_divergence_nothing_is_run_any_more(long_day: Path) -> None:
+    original = records(long_day / "eucom")
+    result = Replay()
+    for record in original[:5]:
+        result.take(record)
+    result.diverge(5, "a signature")
+    compared = result.compared
+    for record in original[5:]:
+        result.take(record)
+    result.diverge(9, "later")
+    assert result.divergence == Divergence(5, "a signature")
+    assert result.compared == compared
+    assert result.records == len(original)
+
+
 def test_until_stops_before_what_is_later(day: Path) -> None:
     original = records(day / "eucom")
     middle = original[len(original) // 2].entry.at
@@ -160,6 +175,7 @@ def test_an_unknown_core_or_a_strange_state_diverges(long_day: Path) -> None:
     for changed, reason in [
         (msgspec.structs.replace(record.entry, core="Oracle"), "unknown core"),
         (msgspec.structs.replace(record.entry, state={"what": 1}), "can't be restored"),
+        (msgspec.structs.replace(record.entry, state={**record.entry.state, "x" * 400: 1}), "restored: state.xxx"),
     ]:
         result = Replay()
         result.take(msgspec.structs.replace(record, entry=changed))
