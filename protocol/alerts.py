@@ -5,20 +5,22 @@ Both sides and the independent watch keep the same list, from the same messages.
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import StrEnum
 
 from msgspec import UNSET, Struct
 
 from protocol.alarm_book import AlarmBook
 from protocol.alarms import AlarmCode
-from protocol.messages import Acknowledgement, Alert, Reference, Refusal, Utc
+from protocol.messages import Acknowledgement, Alert, Identifier, Reference, Refusal, Utc
 from protocol.policy import Policy
 from protocol.timeline import SECOND, Timeline, Turn
 
 OPEN_MAX = 10_000
-"""Open alerts of one link: nobody has ever worked through more, and a checkpoint must stay readable."""
+"""Open alerts of one party: nobody has ever worked through more, and a checkpoint must stay readable. Each party has
+a limit of its own, so that no peer can use up what our own alerts need."""
 CLOSED_KEPT = 256
-"""Closed alerts kept for `status` and for follow-up acknowledgements."""
+"""Closed alerts kept for `status` and for follow-up acknowledgements; twice as many before some are let go."""
 
 
 class AlertState(StrEnum):
@@ -73,25 +75,27 @@ class Alerts:
         self._policy = policy
         self._timeline = timeline
         self._alarms = alarms
+        # by party
+        self._open = Counter(ref.partition("/")[0] for ref, opened in alerts.items() if opened.state in _OPEN)
 
     def get(self, reference: Reference) -> OpenAlert | None:
         """Return the alert, if it is open or among the last closed ones."""
         return self._alerts.get(str(reference))
 
-    @property
-    def full(self) -> bool:
-        """No more alerts can be kept open."""
-        return len(self._alerts) >= OPEN_MAX + 2 * CLOSED_KEPT
+    def has_room(self, sender: Identifier, alert: Alert) -> bool:
+        """Whether one more alert of `sender` can be kept open: always, if it takes the place of another."""
+        changed = None if alert.change is UNSET else self.get(alert.change.of)
+        return self._open[sender] < OPEN_MAX or (changed is not None and changed.state in _OPEN)
 
     def opened(self, turn: Turn, reference: Reference, alert: Alert, *, received: bool) -> None:
         """An alert was sent, or with `received` has arrived: its handling deadline runs (SPEC W2.3)."""
         state = AlertState.RECEIVED if received else AlertState.SENT
         self._alerts[str(reference)] = OpenAlert(alert, turn.utc, state, turn.utc if received else None)
+        self._open[reference.sender] += 1
         self._arm(turn, str(reference), alert)
         if alert.change is not UNSET:
             changed = "cancelled" if alert.change.kind == "cancellation" else "changed"
             self._step(turn, alert.change.of, changed)
-        self._forget_closed()
 
     def receipted(self, turn: Turn, reference: Reference) -> None:
         """The peer's machine has the alert: no officer has seen it by that."""
@@ -136,15 +140,17 @@ class Alerts:
         state = ALERT.get((opened.state, happening)) if opened is not None else None
         if opened is None or state is None:
             return None
+        self._open[reference.sender] += (state in _OPEN) - (opened.state in _OPEN)
         opened.state = state
+        self._forget_closed()
         if state not in (AlertState.SENT, AlertState.RECEIVED):
             self._timeline.disarm(f"acknowledgement/{reference}")
             self._alarms.clear(turn, AlarmCode.ALERT_UNACKNOWLEDGED, str(reference))
         return opened
 
     def _forget_closed(self) -> None:
-        if len(self._alerts) % CLOSED_KEPT:
-            return  # now and then is enough
+        if len(self._alerts) - self._open.total() < 2 * CLOSED_KEPT:
+            return
         closed = [ref for ref, opened in self._alerts.items() if opened.state not in _OPEN]
         for ref in closed[:-CLOSED_KEPT]:
             del self._alerts[ref]

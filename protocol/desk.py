@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from msgspec import UNSET, Struct, UnsetType, structs
 
-from protocol.alerts import Alerts, OpenAlert
+from protocol.alerts import Alerts, AlertState, OpenAlert
 from protocol.errors import LocalProtocolError
 from protocol.events import (
     LineTestRequested,
@@ -35,6 +35,7 @@ from protocol.messages import (
     Utc,
 )
 from protocol.policy import Terms
+from protocol.rules import is_cancellation
 from protocol.timeline import SECOND, Turn
 from protocol.watch import Watch
 from protocol.words import challenge
@@ -43,8 +44,12 @@ DRAFTS_MAX = 64
 """Alerts that may wait for a second officer at once."""
 CANCELLATIONS_KEPT = 1_024
 """Alerts whose prepared cancellation is kept."""
-ANOTHER: Identifier = "another"
-"""Stands for the second officer while a draft is checked."""
+ANOTHER: tuple[Identifier, Identifier] = ("another", "someone")
+"""One of them stands for the second officer while a draft is checked: nobody bears both names."""
+NAME_BYTES = 32
+"""... and his name may be that much longer."""
+CHANGE_BYTES = 256
+"""What `change` adds to a cancellation that is prepared before its alert has a reference."""
 CANCELLATION_LIFE_MS: Millis = 86_400 * SECOND
 """How long a cancellation is valid: longer than anybody acts on the alert."""
 STANDING_CANCELLATION: Texts = {
@@ -65,8 +70,8 @@ class DeskState(Struct):
 
 Say = Callable[[Turn, AnyBody], Reference]
 """Puts a body into our stream. Raises LocalProtocolError, and then nothing has changed."""
-Check = Callable[[AnyBody], object]
-"""Raises LocalProtocolError if a body may not be said."""
+Check = Callable[[AnyBody, int], object]
+"""Raises LocalProtocolError if a body may not be said with so many bytes to spare."""
 
 
 class Desk:
@@ -96,10 +101,14 @@ class Desk:
     def raise_alert(self, turn: Turn, event: OfficerRaisedAlert) -> Reference | int:
         """Send an alert, or hold it for a second officer (SPEC P1.1). Return its reference, or its draft's number."""
         alert = self._alert(turn, event, (event.officer,))
+        # a draft must stand as it will be released: by two
+        another = ANOTHER[event.officer == ANOTHER[0]]
+        by_two = structs.replace(alert, released_by=(event.officer, another))
+        if event.cancellation is not UNSET:
+            self._check(structs.replace(by_two, text=event.cancellation, references=UNSET), CHANGE_BYTES)
         if event.precedence not in self._terms.policy.four_eyes:
             return self._send(turn, event, alert)
-        # it must stand as it will be released: by two
-        self._check(structs.replace(alert, released_by=(event.officer, ANOTHER)))
+        self._check(by_two, NAME_BYTES)
         if len(self._state.drafts) >= DRAFTS_MAX:
             raise LocalProtocolError("too_many_drafts", f"{DRAFTS_MAX} drafts wait already: release or cancel some")
         self._state.last_draft += 1
@@ -182,10 +191,10 @@ class Desk:
 
     def _own_alert(self, of: Reference) -> OpenAlert:
         opened = self._alerts.get(of)
-        if opened is None or of.sender != self._side or opened.alert.change is not UNSET:
+        if opened is None or of.sender != self._side or is_cancellation(opened.alert):
             raise LocalProtocolError("unknown_reference", f"{of} is no alert of {self._side} that can be changed")
-        if opened.state == "cancelled":
-            raise LocalProtocolError("already_done", f"{of} is cancelled already")
+        if opened.state in {AlertState.CANCELLED, AlertState.CHANGED}:
+            raise LocalProtocolError("already_done", f"{of} is {opened.state} already: name the message that did it")
         return opened
 
     # --- answers --------------------------------------------------------------------------------------------------
@@ -237,7 +246,7 @@ class Desk:
         opened = self._alerts.get(of)
         if opened is None or of.sender == self._side:
             raise LocalProtocolError("unknown_reference", f"{of} is no alert of the other side that is open here")
-        if opened.state in {"refused", "cancelled", "changed"}:
+        if opened.state in {AlertState.REFUSED, AlertState.CANCELLED, AlertState.CHANGED}:
             raise LocalProtocolError("already_done", f"{of} is {opened.state} already")
 
     # --- line tests -----------------------------------------------------------------------------------------------

@@ -41,7 +41,6 @@ from protocol.events import (
 )
 from protocol.instants import Millis, parsed
 from protocol.messages import (
-    Acknowledgement,
     Alert,
     AnyBody,
     Claim,
@@ -57,7 +56,7 @@ from protocol.payloads import read_body
 from protocol.policy import Terms
 from protocol.references import KnownState, References, kind_of
 from protocol.refusals import FrameRefusal, MessageRefusal
-from protocol.rules import check_body
+from protocol.rules import check_body, is_cancellation
 from protocol.sealing import Departure, Unsealed, departures
 from protocol.snapshot import Snapshot, draft_views, inbox_view, outbox_view
 from protocol.stream import MESSAGE_MAX_BYTES, Equivocated, Inbox, InboxState, Outbox, OutboxState
@@ -256,14 +255,14 @@ class Link(Core):
 
     def _say(self, turn: Turn, body: AnyBody) -> Reference:
         """Put `body` into our stream. Raises LocalProtocolError, and then nothing has changed."""
-        self._outbox.check_room(reserve=isinstance(body, HeartbeatAnswer | Acknowledgement | Refusal))
-        if isinstance(body, Alert):
-            if self._alarms.active(AlarmCode.SPACE_LOW, "journal"):
-                raise LocalProtocolError(
-                    "space_low", "the journal's disk is nearly full: no new alerts until there is room"
-                )
-            if self._alerts.full:
-                raise LocalProtocolError("too_many_open", "too many alerts are open: acknowledge some first")
+        news = isinstance(body, Alert) and not is_cancellation(body)
+        self._outbox.check_room(reserve=not news and not isinstance(body, Heartbeat))
+        if news and self._alarms.active(AlarmCode.SPACE_LOW, "journal"):
+            raise LocalProtocolError(
+                "space_low", "the journal's disk is nearly full: no new alerts until there is room"
+            )
+        if isinstance(body, Alert) and not self._alerts.has_room(self.state.side, body):
+            raise LocalProtocolError("too_many_open", "too many alerts of ours are open: none is acknowledged")
         raw = self._checked(body)
         message = self._outbox.queue(turn.utc, raw)
         turn.emit(Queue(message=message))
@@ -272,18 +271,22 @@ class Link(Core):
         self._take_effect(turn, reference, body, received=False)
         return reference
 
-    def _checked(self, body: AnyBody) -> dict[str, Any]:
-        """Return `body` as it will be written. Raises LocalProtocolError if it may not or cannot be said."""
-        try:
-            check_body(body, self.state.side, self._terms)
-            self._references.check(body, self.state.side, unsent_too=True)
-        except RemoteProtocolError as error:
-            raise LocalProtocolError(error.reason, error.detail) from error
+    def _checked(self, body: AnyBody, beside_bytes: int = 0) -> dict[str, Any]:
+        """Return `body` as it will be written, with `beside_bytes` to spare.
+
+        Raises LocalProtocolError if it may not or cannot be said.
+        """
         raw: dict[str, Any] = to_builtins(body)
         try:
-            size = len(canonical.encode(raw))
+            read_body(raw)
+            check_body(body, self.state.side, self._terms)
+            self._references.check(body, self.state.side, unsent_too=True)
+            size = len(canonical.encode(raw)) + beside_bytes
+        except RemoteProtocolError as error:
+            raise LocalProtocolError(error.reason, error.detail) from error
         except CanonicalError as error:
             raise LocalProtocolError("not_writable", str(error)) from error
+        # SPEC F6.2
         if size > BODY_MAX_BYTES:
             raise LocalProtocolError("too_long", f"the message has {size} bytes; {BODY_MAX_BYTES} is the limit")
         return raw
@@ -374,7 +377,7 @@ class Link(Core):
             self._answer(turn, reference, body)
 
     def _check_capacity(self, body: AnyBody) -> None:
-        if isinstance(body, Alert) and self._alerts.full:
+        if isinstance(body, Alert) and not self._alerts.has_room(self.peer, body):
             raise RemoteProtocolError(MessageRefusal.NOT_PERMITTED, "too many alerts are open here")
 
     def _refuse(self, turn: Turn, reference: Reference, message: Message, refusal: RemoteProtocolError) -> None:

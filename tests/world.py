@@ -110,6 +110,7 @@ class End:
         core: a new or a running core.
         world: whose time it lives in.
         log: where its transcript's lines go.
+        quiet: whether there is no slot at all.
         shadowed: whether every event also runs through a restored copy; off only where a state is huge.
     """
 
@@ -119,6 +120,7 @@ class End:
         world: World | None = None,
         log: Callable[[str], None] | None = None,
         *,
+        quiet: bool = False,
         shadowed: bool = True,
     ) -> None:
         self.core = core
@@ -132,6 +134,7 @@ class End:
         self.skew: Millis = 0
         self.boot: Millis = self.world.at - HOUR
         self._log = log or self.transcript.append
+        self._quiet = quiet
         self._shadowed = shadowed
 
     def end(self, name: str = "") -> End:
@@ -235,7 +238,7 @@ class End:
         until = self.at + PLANNED
         started: dict[str, object] = {
             "software": "test",
-            "slots": slots_between(since, until),
+            "slots": () if self._quiet else slots_between(since, until),
             "slots_until": written(until),
             "tzdata": tzdata,
         }
@@ -256,21 +259,27 @@ class End:
 class Line:
     """Two ends, both started and connected, with what is on the wire between them; and the watch, if asked for."""
 
-    def __init__(self, opened: Terms = TERMS, *, watch: bool = False, shadowed: bool = True) -> None:
+    def __init__(
+        self, opened: Terms = TERMS, *, watch: bool = False, quiet: bool = False, shadowed: bool = True
+    ) -> None:
         self.world = World()
         self.transcript: list[str] = []
         cores: list[Link | Observer] = [Link.new(opened.link, side) for side in (opened.caller, opened.answering)]
         if watch:
             cores.append(Observer.new(opened.link))
-        self.ends = {core.state.side: self._end(core, shadowed=shadowed) for core in cores}
+        self.ends = {core.state.side: self._end(core, quiet=quiet, shadowed=shadowed) for core in cores}
         for end in self.ends.values():
             end.start(opened=opened)
         self.settle()
         self.transcript.clear()
 
-    def _end(self, core: Link | Observer, *, shadowed: bool) -> End:
+    def _end(self, core: Link | Observer, *, quiet: bool, shadowed: bool) -> End:
         name = core.state.side
-        return End(core, self.world, lambda line: self.transcript.append(f"{name}: {line}"), shadowed=shadowed)
+
+        def log(line: str) -> None:
+            self.transcript.append(f"{name}: {line}")
+
+        return End(core, self.world, log, quiet=quiet, shadowed=shadowed)
 
     def end(self, name: str = "") -> End:
         """Return the end of this name."""
