@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from endpoints.cli.credential import obtain
 from endpoints.cli.output import print_json, say
-from endpoints.durations import parse_s
+from endpoints.durations import parse_s, write_s
 from endpoints.errors import UserError
 
 if TYPE_CHECKING:
@@ -53,9 +53,8 @@ class Desk:
         """Do it; return its reference."""
         return self.client.act(action, {**self._proof, **ask})
 
-    def finish(self, reference: str, t: Translator, *, wait: Rung | None, timeout: str, as_json: bool) -> int:
+    def finish(self, reference: str, t: Translator, *, wait: Rung | None, within_s: int, as_json: bool) -> int:
         """Print the reference, then the ladder as it is climbed. Return the exit code."""
-        within_s = seconds("timeout", timeout)
         if as_json:
             print_json({"reference": reference})
         else:
@@ -76,7 +75,7 @@ class Desk:
                     return 0
                 if _FINAL & set(shown):
                     return EXIT_REFUSED
-        say(t("not yet {wait} after {timeout}; the message stands", wait=t.term("step", wait), timeout=timeout))
+        say(t("not yet {wait} after {time}; the message stands", wait=t.term("step", wait), time=write_s(within_s)))
         return EXIT_NOT_YET
 
 

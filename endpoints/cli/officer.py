@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 _UDEG = 1_000_000
 _KM_M = 1_000
+_AREA = re.compile(
+    r"(?P<name>.+),\s*(?P<latitude>-?\d{1,2}(\.\d{1,9})?),\s*(?P<longitude>-?\d{1,3}(\.\d{1,9})?),"
+    r"\s*(?P<radius>\d{1,8}(\.\d{1,3})?)\s*(?P<unit>km|m|)",
+    re.ASCII | re.DOTALL,
+)
 WORDS = 3
 
 Area = Annotated[
@@ -86,6 +92,7 @@ def alert(
     """
     from endpoints.i18n import translator
 
+    within_s = seconds("timeout", timeout)
     texts = options.texts("text", text)
     if not texts:
         raise UserError("--text: an alert needs a text, in at least one of the link's languages: --text en=...")
@@ -105,7 +112,7 @@ def alert(
         **({} if not cancellation else {"cancellation": options.texts("cancellation", cancellation)}),
     }
     desk = Desk.at(config, link, officer, credential_file)
-    return desk.finish(desk.act("alert", ask), translator(lang), wait=wait, timeout=timeout, as_json=as_json)
+    return desk.finish(desk.act("alert", ask), translator(lang), wait=wait, within_s=within_s, as_json=as_json)
 
 
 def release(
@@ -124,12 +131,13 @@ def release(
     """Release another officer's alert; prints its reference."""
     from endpoints.i18n import translator
 
+    within_s = seconds("timeout", timeout)
     draft = parse_draft(ref)
     if draft is None:
         raise UserError(f"a draft is released, such as draft/3, not {ref[:60]!r}")
     desk = Desk.at(config, link, officer, credential_file)
     reference = desk.act("release", {"draft": draft})
-    return desk.finish(reference, translator(lang), wait=wait, timeout=timeout, as_json=as_json)
+    return desk.finish(reference, translator(lang), wait=wait, within_s=within_s, as_json=as_json)
 
 
 def answer(
@@ -211,13 +219,14 @@ def cancel(
     """Cancel an alert of one's own, with the text prepared for it; or discard a draft."""
     from endpoints.i18n import translator
 
+    within_s = seconds("timeout", timeout)
     draft = parse_draft(ref)
     desk = Desk.at(config, link, officer, credential_file)
     reference = desk.act("cancel", {"of": ref} if draft is None else {"draft": draft})
     if draft is not None:
         _print(reference, as_json=as_json)
         return 0
-    return desk.finish(reference, translator(lang), wait=wait, timeout=timeout, as_json=as_json)
+    return desk.finish(reference, translator(lang), wait=wait, within_s=within_s, as_json=as_json)
 
 
 # --- arguments ----------------------------------------------------------------------------------------------------
@@ -235,18 +244,15 @@ def parse_draft(ref: str) -> int | None:
 
 def parse_area(text: str) -> dict[str, Any]:
     """Return the circle that `Nova Kakhovka dam,46.7758,33.3706,10km` writes. Raises UserError."""
-    wrong = UserError(f"--area: name,latitude,longitude,radius, such as 'Dam,46.7758,33.3706,10km': {text[:80]!r}")
-    try:
-        name, latitude, longitude, radius = text.rsplit(",", 3)
-        metres = (
-            radius.strip().removesuffix("km") if radius.strip().endswith("km") else radius.strip().removesuffix("m")
-        )
-        factor = _KM_M if radius.strip().endswith("km") else 1
-        numbers = [Decimal(latitude.strip()) * _UDEG, Decimal(longitude.strip()) * _UDEG, Decimal(metres) * factor]
-        north, east, radius_m = (int(number.to_integral_value()) for number in numbers)
-    except (ValueError, InvalidOperation, OverflowError):
-        raise wrong from None
-    return {"name": name.strip(), "latitude_udeg": north, "longitude_udeg": east, "radius_m": radius_m}
+    match = _AREA.fullmatch(text)
+    if match is None:
+        raise UserError(f"--area: name,latitude,longitude,radius, such as 'Dam,46.7758,33.3706,10km': {text[:80]!r}")
+    return {
+        "name": match["name"].strip(),
+        "latitude_udeg": round(Decimal(match["latitude"]) * _UDEG),
+        "longitude_udeg": round(Decimal(match["longitude"]) * _UDEG),
+        "radius_m": round(Decimal(match["radius"]) * (_KM_M if match["unit"] == "km" else 1)),
+    }
 
 
 def _ask_words(desk: Desk, ref: str, t: Translator) -> list[str]:

@@ -1,0 +1,185 @@
+"""A duty officer at a terminal: the commands, their output, their exit codes."""
+
+import signal
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from tests.integration.station import ALL, Running, Station
+
+pytestmark = pytest.mark.integration
+
+ALERT = (
+    "--category",
+    "critical_infrastructure",
+    "--precedence",
+    "priority",
+    "--text",
+    "en=Dam.",
+    "--text",
+    "ru=Дамба.",
+)
+
+
+@pytest.fixture(scope="module")
+def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
+    with Station.of(tmp_path_factory) as station:
+        station.start(*ALL)
+        yield station
+
+
+def officer(station: Station, side: str, name: str) -> tuple[str, ...]:
+    return "--officer", name, "--credential-file", str(station.credential_file(side, name))
+
+
+def test_the_ladder_is_shown_while_it_is_climbed(station: Station) -> None:
+    configuration = str(station.config("eucom"))
+    waiting = Running(
+        [
+            *("alert", configuration, *ALERT, *officer(station, "eucom", "watch-1")),
+            *("--area", "Nova Kakhovka dam,46.7758,33.3706,10km", "--expires", "2h"),
+            *("--wait", "acknowledged", "--timeout", "40s", "--lang", "en"),
+        ],
+        {},
+    )
+    station.until(lambda: waiting.output() != b"")
+    reference = waiting.output().decode().strip()
+    station.until(lambda: station.alert_state("ndmc", reference) is not None)
+
+    acknowledged = station.deconflict(
+        *("acknowledge", str(station.config("ndmc")), reference, *officer(station, "ndmc", "duty-2")),
+        *("--decision", "will_reply", "--text", "ru=Принято."),
+    )
+
+    assert acknowledged.returncode == 0, acknowledged.stderr
+    assert waiting.wait() == 0
+    assert waiting.output().decode() == f"{reference}\n"
+    assert waiting.errors().splitlines() == [
+        f"{reference}: journaled",
+        f"{reference}: the broker has it",
+        f"{reference}: received by the other side's machine",
+        f"{reference}: acknowledged by an officer (duty-2, a reply will follow)",
+    ]
+    area = station.snapshot("ndmc")["alerts"][-1]["alert"]["area"]
+    assert area == {
+        "name": "Nova Kakhovka dam",
+        "latitude_udeg": 46_775_800,
+        "longitude_udeg": 33_370_600,
+        "radius_m": 10_000,
+    }
+
+
+def test_four_eyes_and_a_refusal_with_a_referral(station: Station) -> None:
+    eucom, ndmc = str(station.config("eucom")), str(station.config("ndmc"))
+    held = station.deconflict(
+        *("alert", eucom, *ALERT[:2], "--precedence", "flash", *ALERT[4:], *officer(station, "eucom", "watch-1"))
+    )
+    assert (held.returncode, held.stdout) == (0, "draft/1\n")
+    alone = station.deconflict("release", eucom, "draft/1", *officer(station, "eucom", "watch-1"))
+    assert (alone.returncode, alone.stdout) == (2, "")
+    assert alone.stderr == "deconflict: watch-1 wrote draft/1: another officer has to release it\n"
+    waiting = Running(
+        [
+            *("release", eucom, "draft/1", *officer(station, "eucom", "watch-2")),
+            *("--wait", "acknowledged", "--timeout", "40s", "--json"),
+        ],
+        {},
+    )
+    station.until(lambda: waiting.output().count(b"\n") > 1)
+    reference = msgspec.json.decode(waiting.output().splitlines()[0])["reference"]
+    station.until(lambda: station.alert_state("ndmc", reference) is not None)
+
+    refused = station.deconflict(
+        *("refuse", ndmc, reference, *officer(station, "ndmc", "duty-1")),
+        *("--reason", "out_of_scope", "--referral", "ministers", "--json"),
+    )
+
+    assert refused.returncode == 0, refused.stderr
+    assert msgspec.json.decode(refused.stdout)["reference"].startswith("ndmc/1/")
+    assert waiting.wait() == 11
+    last = msgspec.json.decode(waiting.output().splitlines()[-1])
+    assert last["steps"] == ["journaled", "broker", "received", "refused"]
+    assert last["reply"]["referral"] == "ministers"
+
+
+def test_an_officer_who_does_not_wait_long_enough(station: Station) -> None:
+    waited = station.deconflict(
+        *("alert", str(station.config("eucom")), *ALERT, *officer(station, "eucom", "watch-1")),
+        *("--wait", "acknowledged", "--timeout", "1s", "--lang", "ru"),
+    )
+
+    assert waited.returncode == 10
+    assert waited.stderr.splitlines()[-1] == "ещё не «подтверждено дежурным» за 1s; сообщение остаётся в силе"
+    assert station.deconflict(
+        *("cancel", str(station.config("eucom")), waited.stdout.strip(), *officer(station, "eucom", "watch-2"))
+    ).stdout.startswith("eucom/1/")
+
+
+def test_a_line_test_and_its_answer(station: Station) -> None:
+    placed = station.deconflict("test", str(station.config("eucom")))
+    reference = placed.stdout.strip()
+    station.until(lambda: any(test["reference"] == reference for test in station.snapshot("ndmc")["tests"]))
+    words = " ".join(station.snapshot("ndmc")["tests"][-1]["heartbeat"]["challenge"])
+    answering = ("answer", str(station.config("ndmc")), reference, *officer(station, "ndmc", "duty-1"))
+    assert station.deconflict("status", str(station.config("ndmc"))).returncode == 10
+
+    few = station.deconflict(*answering, "--words", "one", "two")
+    assert (few.returncode, few.stderr) == (2, "deconflict: --words: a test has 3 words, here are 2\n")
+    unasked = station.deconflict(*answering)
+    assert "no terminal to ask for the three words at" in unasked.stderr
+    assert station.deconflict(*answering, "--words", words).returncode == 0
+
+    station.until(lambda: bool(station.status("eucom")["last_test"]["state"] == "answered"))
+
+
+def test_status_for_programs_and_for_people(station: Station) -> None:
+    shown = station.deconflict("status", str(station.config("watch")), "--json")
+    document = msgspec.json.decode(shown.stdout)
+    assert list(document) == ["link", "side", "state", "broker", "peer", "last_test", "next_slot", "outbox", "alarms"]
+    assert (document["side"], document["state"], document["outbox"]) == ("watch", "fine", None)
+    people = station.deconflict("status", str(station.config("eucom")), "--lang", "ru")
+    assert "eucom-ndmc, eucom: ИСПРАВНА" in people.stdout
+    assert "Europe/Berlin" in people.stdout
+
+
+def test_status_is_followed_until_the_process_stops(station: Station) -> None:
+    following = Running(["status", str(station.config("ndmc")), "--follow", "--json"], {})
+    station.until(lambda: following.output().count(b"\n") == 1)
+    station.alert()
+    station.stop("ndmc")
+
+    assert following.wait() == 12
+    states = [msgspec.json.decode(line)["state"] for line in following.output().splitlines()]
+    assert states[0] == "fine"
+    assert states[-1] == "unknown"
+    gone = station.deconflict("status", str(station.config("ndmc")))
+    assert gone.returncode == 12
+    assert gone.stdout == "eucom-ndmc, ndmc: UNKNOWN\n"
+    assert gone.stderr.count("\n") == 1
+    for command in (("test",), ("alarms", "list")):
+        assert station.deconflict(*command, str(station.config("ndmc"))).returncode == 12
+    station.start("ndmc")
+
+
+def test_ctrl_c_ends_a_wait_and_not_the_message(station: Station) -> None:
+    waiting = Running(
+        [
+            *("alert", str(station.config("eucom")), *ALERT, *officer(station, "eucom", "watch-1")),
+            *("--wait", "acknowledged", "--timeout", "40s"),
+        ],
+        {},
+    )
+    station.until(lambda: "received" in waiting.tail())
+    assert waiting.end(signal.SIGINT) == 130
+    assert "Traceback" not in waiting.errors()
+    assert station.alert_state("ndmc", waiting.output().decode().strip()) == "received"
+
+
+def test_the_watch_has_no_officers(station: Station) -> None:
+    asked = station.deconflict(
+        *("alarms", "acknowledge", str(station.config("watch")), "broker_unreachable/broker"),
+        *officer(station, "eucom", "watch-1"),
+    )
+    assert asked.returncode == 2
+    assert asked.stderr.count("\n") == 1

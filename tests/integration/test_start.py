@@ -1,0 +1,233 @@
+"""What must not start does not: one line that says what, where, and what would be right."""
+
+import contextlib
+import json
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+
+import msgspec
+import pytest
+
+from endpoints import link_file
+from endpoints.client import Refused
+from endpoints.control_socket import CONNECTIONS_MAX
+from endpoints.failpoints import VARIABLE
+from tests.integration.station import Station
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
+    with Station.of(tmp_path_factory) as station:
+        station.start("eucom")
+        station.stop("eucom")
+        yield station
+
+
+def refused(station: Station, name: str = "eucom", code: int = 2, **environment: str) -> str:
+    """Start `name`; return the one line that it ends with."""
+    running = station.launch(name, **environment)
+    assert running.wait() == code
+    station.processes.pop(name)
+    errors = running.errors()
+    assert errors.count("\n") == 1, errors
+    assert errors.startswith("deconflict: ")
+    return errors
+
+
+def test_a_second_service_on_one_journal_or_one_socket(station: Station) -> None:
+    station.start("eucom")
+    again = station.deconflict("run", str(station.config("eucom")))
+    assert again.returncode == 2
+    assert "already running" in again.stderr
+    other = station.config("eucom").with_name("other.toml")
+    other.write_text('control = "other.sock"\n' + station.config("eucom").read_text())
+    other.chmod(0o600)
+
+    second = station.deconflict("run", str(other))
+
+    assert second.returncode == 2
+    assert "another service writes this journal" in second.stderr
+    assert not other.with_name("other.sock").exists()
+    assert station.status("eucom")["broker"] == "connected"
+    station.stop("eucom")
+
+
+def open_key(station: Station) -> Callable[[], object]:
+    key = next(station.config("eucom").parent.glob("keys/*.pem"))
+    key.chmod(0o640)
+    return lambda: key.chmod(0o600)
+
+
+def foreign_key(station: Station) -> Callable[[], object]:
+    own, other = (next(station.config(side).parent.glob("keys/*.pem")) for side in ("eucom", "ndmc"))
+    moved = own.rename(own.with_suffix(".kept"))
+    copy = shutil.copy(other, own.parent / other.name)
+    return lambda: (other.parent, moved.rename(own), (own.parent / other.name).unlink(), copy)
+
+
+def open_folder(station: Station) -> Callable[[], object]:
+    folder = station.config("eucom").parent
+    folder.chmod(0o750)
+    return lambda: folder.chmod(0o700)
+
+
+def no_socket(station: Station) -> Callable[[], object]:
+    path = station.config("eucom").parent / "control.sock"
+    path.write_text("not a socket")
+    return path.unlink
+
+
+def changed_policy(station: Station) -> Callable[[], object]:
+    before = station.link_file().read_bytes()
+    content = link_file.load(station.link_file())
+    policy = msgspec.structs.replace(content.terms.policy, grace_s=60)
+    terms = msgspec.structs.replace(content.terms, policy=policy)
+    link_file.save(msgspec.structs.replace(content, terms=terms), station.link_file())
+    return lambda: station.link_file().write_bytes(before)
+
+
+def actual_link(station: Station) -> Callable[[], object]:
+    before = station.link_file().read_bytes()
+    content = link_file.load(station.link_file())
+    policy = msgspec.structs.replace(content.terms.policy, status="actual")
+    terms = msgspec.structs.replace(content.terms, policy=policy, epoch=2)
+    link_file.save(msgspec.structs.replace(content, terms=terms), station.link_file())
+    return lambda: station.link_file().write_bytes(before)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (open_key, "is open to others (mode 0640); make it private: chmod 600"),
+        (foreign_key, "is not among those that"),
+        (open_folder, "the control socket's folder is open to others (mode 0750); make it private: chmod 700"),
+        (no_socket, "not a socket; the control socket is to stand here"),
+        (changed_policy, "a changed policy needs the next epoch: epoch = 2 on both sides"),
+        (actual_link, "only an exercise may run on another time than the real one"),
+    ],
+)
+def test_what_is_wrong_with_the_files_is_said_in_one_line(
+    station: Station, spoil: Callable[[Station], Callable[[], object]], said: str
+) -> None:
+    records = station.records("eucom")
+    mend = spoil(station)
+    try:
+        assert said in refused(station)
+        assert station.records("eucom") == records
+    finally:
+        mend()
+
+
+def test_a_damaged_journal_is_refused_and_left_as_it_is(station: Station) -> None:
+    (segment,) = station.journal("eucom").glob("*.jsonl")
+    before = segment.read_bytes()
+    segment.write_bytes(before.replace(b'"Started"', b'"Stareed"', 1))
+
+    assert "record 3" in refused(station, code=4)
+    assert segment.read_bytes() == before.replace(b'"Started"', b'"Stareed"', 1)
+    segment.write_bytes(before)
+
+
+def test_an_unknown_failpoint(station: Station) -> None:
+    assert f"{VARIABLE}: no such place: 'after_lunch'" in refused(station, **{VARIABLE: "after_lunch"})
+
+
+def test_a_dead_process_s_socket_is_replaced(station: Station) -> None:
+    station.start("eucom")
+    station.kill("eucom")
+    assert (station.config("eucom").parent / "control.sock").is_socket()
+
+    station.start("eucom")
+
+    assert station.status("eucom")["broker"] == "connected"
+
+
+# --- the control socket, by hand ------------------------------------------------------------------------------------
+
+
+def raw(station: Station, sent: bytes) -> bytes:
+    """Send bytes to the control socket; return whatever comes until it closes or says no more."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(5)
+        connection.connect(str(station.config("eucom").parent / "control.sock"))
+        try:
+            connection.sendall(sent)
+            connection.shutdown(socket.SHUT_WR)
+            answer = b""
+            while chunk := connection.recv(65_536):
+                answer += chunk
+        except ConnectionError:
+            return b""
+    return answer
+
+
+def posted(body: bytes, action: str = "alert", headers: str = "") -> bytes:
+    head = f"POST /v1/links/eucom-ndmc/{action} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"", 400, "bad_request"),
+        (b"{}", 400, "bad_request"),
+        (b"null", 400, "bad_request"),
+        (b"[" * 50_000, 400, "bad_request"),
+        (b"\x00\xff\xfe" * 100, 400, "bad_request"),
+        ('{"request": "12345678"}'.encode("utf-16"), 400, "bad_request"),
+        (b'{"request": "\xff\xff\xff\xff\xff\xff\xff\xff"}', 400, "bad_request"),
+        (b"x" * 70_000, 413, "too_large"),
+        (b"x" * 3_000_000, 413, "too_large"),
+    ],
+)
+def test_a_body_that_is_none(station: Station, body: bytes, status: int, code: str) -> None:
+    answer = raw(station, posted(body))
+
+    if answer:  # a body that is far too large may break off before its answer is read
+        head, _, document = answer.partition(b"\r\n\r\n")
+        assert head.startswith(f"HTTP/1.1 {status}".encode())
+        assert json.loads(document)["code"] == code
+    assert station.status("eucom")["state"] == "fine"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"\x00" * 100 + b"\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 404),
+        (b"GET /v1/links/eucom-ndmc/alert HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 405),
+        (b"GET /v1/links/%ff%fe/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 404),
+        (b"GET /v1/links/" + b"x" * 60_000 + b" HTTP/1.1\r\n\r\n", 400),
+        (b"GET /v1/links HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 60_000, 400),
+        (posted(b"{}", "explode"), 404),
+        (posted(b"{}", "../../status"), 404),
+    ],
+)
+def test_a_request_that_is_none(station: Station, sent: bytes, status: int) -> None:
+    answer = raw(station, sent)
+
+    assert answer.startswith(f"HTTP/1.1 {status}".encode()), answer[:200]
+    assert station.status("eucom")["state"] == "fine"
+
+
+def test_more_connections_than_there_are_places_are_turned_away_until_they_are_gone(station: Station) -> None:
+    silent = [socket.socket(socket.AF_UNIX) for _ in range(CONNECTIONS_MAX + 10)]
+    try:
+        for connection in silent:
+            connection.settimeout(5)
+            connection.connect(str(station.config("eucom").parent / "control.sock"))
+        with pytest.raises(Refused, match="503"):
+            station.status("eucom")
+    finally:
+        for connection in silent:
+            connection.close()
+
+    def admitted() -> bool:
+        with contextlib.suppress(Refused):
+            return bool(station.status("eucom")["state"] == "fine")
+        return False
+
+    station.until(admitted)
