@@ -1,5 +1,5 @@
 # `make demo` and `make test` work on a fresh Debian or Ubuntu machine that has python3, make and git.
-.PHONY: demo test test-stack setup
+.PHONY: demo test test-stack offsets fuzz setup
 
 demo: setup  ## one day of November 2022, through real processes
 	@.venv/bin/deconflict demo
@@ -12,6 +12,13 @@ test: setup  ## every test that can run on this machine; ends with what was left
 
 test-stack: setup  ## the compose stack, on a real Docker Engine
 	@.venv/bin/pytest tests/stack
+
+offsets: setup  ## every flipped bit and every cut of two journals: some minutes
+	@.venv/bin/python -m tests.offsets.exhaustive
+
+MINUTES ?= 10
+fuzz: setup  ## every reader of foreign bytes under a coverage-guided fuzzer, MINUTES in all
+	@.tools/bin/uv run --quiet --locked --isolated --group fuzz python -m tests.fuzz.run $(MINUTES)
 
 setup:
 	@tools/setup

@@ -1,0 +1,110 @@
+"""One end of a link in the midst of an exchange, restored for every input, and what must hold of it afterwards."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from endpoints.i18n import translator
+from endpoints.notify import notice
+from endpoints.wording import wording
+from protocol import envelope, payloads
+from protocol.effects import AnyEffect, Apply, Notify, Seal
+from protocol.envelope import PAYLOAD_TYPES
+from protocol.events import AnyEvent, BatchClosed, DeadlineReached, FrameReceived, Request
+from protocol.journal import ORIGIN, decode, encode
+from protocol.link import Link
+from protocol.messages import FRAME_MAX_BYTES
+from protocol.refusals import VERIFIED
+
+SIDE = "eucom"
+PEER = "ndmc"
+FIRST = 20
+"""The first record's number in the corpus of last segments."""
+STATE = Path(__file__).parent / "state.json"
+"""A checkpoint: both sides have sent alerts and line tests, some open, a draft is held."""
+SIGNATURES = [("eucom-1", bytes(64))]
+
+
+@cache
+def _state() -> dict[str, Any]:
+    state: dict[str, Any] = json.loads(STATE.read_bytes())
+    return state
+
+
+class End:
+    """A core, and every event since it was restored with its effects."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.at = link.last_at + 1_000
+        self.mono = link.state.timeline.mono + 1_000
+        self._taken: list[tuple[AnyEvent, tuple[AnyEffect, ...]]] = []
+
+    @classmethod
+    def resumed(cls) -> Self:
+        """Return the end as the state says."""
+        return cls(Link.restore(_state()))
+
+    def receive(self, channel: Any, frame: bytes) -> None:
+        """Take a frame of the peer's, of whose signature there is no doubt."""
+        self._take(
+            FrameReceived(at=self.at, mono=self.mono, channel=channel, sender=PEER, frame=frame, verdict=VERIFIED)
+        )
+        self._close()
+
+    def request(self, event: Request) -> None:
+        """Take a request. Raises LocalProtocolError, and then nothing has changed."""
+        before = self.link.checkpoint()
+        try:
+            self._take(event)  # type: ignore[arg-type] # a request of the closed list
+        except Exception:
+            assert self.link.checkpoint() == before
+            raise
+        assert self.link.reference_of(event.request) is not None
+        self._close()
+
+    def pass_until_due(self) -> None:
+        """Let time pass until the next deadline."""
+        deadline = self.link.next_deadline()
+        if deadline is None:
+            return
+        self.at = max(self.at, deadline.at or 0)
+        self.mono = max(self.mono, deadline.mono or 0)
+        self._take(DeadlineReached(at=self.at, mono=self.mono, nonce="0123456789abcdef"))
+        self._close()
+
+    def check(self) -> None:
+        """Fail unless all that happened can be journaled, read again, told to people, and the state restored."""
+        prev = ORIGIN
+        t = translator("en")
+        for n, (event, effects) in enumerate(self._taken, 1):
+            line, prev = encode(n, "eucom-ndmc", SIDE, n, event, effects, prev)
+            # refuses what it would not write again in the same way
+            decode(line)
+            for effect in effects:
+                if isinstance(effect, Apply):
+                    wording(effect.message.body, t).encode()
+                elif isinstance(effect, Notify):
+                    msgspec.json.encode(notice("eucom-ndmc", SIDE, effect))
+        state = msgspec.json.decode(msgspec.json.encode(self.link.checkpoint()))
+        assert Link.restore(state).checkpoint() == state
+        msgspec.json.encode(self.link.snapshot())
+
+    def _take(self, event: AnyEvent) -> None:
+        effects: Any = self.link.handle(event)
+        self._taken.append((event, effects))
+
+    def _close(self) -> None:
+        frames = []
+        for unsealed in self.link.unsealed(self.at):
+            read = payloads.read_message_payload if unsealed.channel == "message" else payloads.read_receipt_payload
+            read(unsealed.payload)
+            frame = envelope.seal(PAYLOAD_TYPES[unsealed.channel], unsealed.payload, SIGNATURES)
+            assert len(frame) <= FRAME_MAX_BYTES
+            frames.append(frame)
+        self._take(BatchClosed(at=self.at, mono=self.mono, frames=tuple(frames)))
+        sealed = [effect for effect in self._taken[-1][1] if isinstance(effect, Seal)]
+        assert [effect.index for effect in sealed] == list(range(len(frames)))

@@ -1,0 +1,20 @@
+"""One target under atheris: `python -m tests.fuzz.guided TARGET CORPUS... [-libfuzzer-option=value ...]`."""
+
+import sys
+
+import atheris
+
+INSTRUMENTED = ["protocol", "endpoints", "scenario", "tests.fuzz", "tomllib", "cronsim"]
+
+
+def main() -> None:
+    """Fuzz until libFuzzer's options say that it is over."""
+    with atheris.instrument_imports(include=INSTRUMENTED):
+        from tests.fuzz.targets import TARGETS
+    name = sys.argv.pop(1)
+    atheris.Setup(sys.argv, TARGETS[name])
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Inputs that keep the outer shell right, so that a fuzzer reaches what lies inside.
+
+Whoever holds a signing key, or rewrites a whole journal, gets every hash right. A fuzzer would never guess them.
+"""
+
+import json
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from endpoints.decoded import decoded
+from endpoints.i18n import translator
+from endpoints.story import story
+from protocol import envelope
+from protocol.canonical import CanonicalError, digest, encode
+from protocol.envelope import PAYLOAD_TYPES
+from protocol.journal import ORIGIN, Record
+from tests.fuzz.ends import PEER, SIDE, SIGNATURES, End
+
+FRAMES_MAX = 8
+LINES_MAX = 64
+ENDS_BATCH = {"BatchClosed", "Checkpoint", "Closed"}
+
+
+def frames(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield the frames that a peer makes of each line: what a payload lacks of the right fields is put in.
+
+    A message without `prev` gets that of the one before it, in the line or in the end's own view of the peer's stream.
+    """
+    snapshot = End.resumed().link.snapshot()
+    theirs = snapshot.theirs[PEER]
+    seq, prev = theirs.last, theirs.head
+    for line in data.split(b"\n")[:FRAMES_MAX]:
+        value = _object(line)
+        if value is None:
+            yield "message", envelope.seal(PAYLOAD_TYPES["message"], line, SIGNATURES)
+            continue
+        channel = "message" if "messages" in value else "receipt"
+        address = {"link": "eucom-ndmc", "epoch": 1, "sender": PEER, "recipient": SIDE, "policy": snapshot.policy}
+        value = address | value
+        messages = value.get("messages")
+        if isinstance(messages, list):
+            value.setdefault("floor", 0)
+            for message in messages:
+                if not isinstance(message, dict):
+                    continue
+                message.setdefault("seq", seq + 1)
+                message.setdefault("prev", prev)
+                message.setdefault("at", snapshot.at)
+                if isinstance(message["seq"], int):
+                    seq = message["seq"]
+                try:
+                    prev = digest(message)
+                except CanonicalError:
+                    break
+        try:
+            payload = encode(value)
+        except CanonicalError:
+            payload = line
+        yield channel, envelope.seal(PAYLOAD_TYPES[channel], payload, SIGNATURES)
+
+
+def journal(data: bytes) -> bytes:
+    """Return the journal whose records these lines are, with the right numbers, batches and hashes."""
+    lines: list[bytes] = []
+    prev, batch = ORIGIN, 0
+    for line in data.split(b"\n")[:LINES_MAX]:
+        value = _object(line)
+        if value is None:
+            continue
+        if not lines and isinstance(value.get("n"), int):
+            first = value["n"]
+        elif not lines:
+            first = 1
+        n = first + len(lines)
+        batch = batch or n
+        for name in ("n", "link", "side", "batch", "prev", "hash"):
+            value.pop(name, None)
+        effects = value.pop("effects", [])
+        fields = {"n": n, "link": "eucom-ndmc", "side": SIDE, "batch": batch, **value, "effects": effects}
+        try:
+            body = msgspec.json.encode(fields | {"prev": prev})[:-1]
+        except (ValueError, OverflowError, RecursionError):
+            continue
+        prev = sha256(body).hexdigest()
+        lines.append(hashed(body) + b"\n")
+        if value.get("event") in ENDS_BATCH:
+            batch = 0
+    return b"".join(lines)
+
+
+def hashed(line: bytes) -> bytes:
+    """Return `line` with the hash of what stands before its hash."""
+    body, _, _ = line.partition(b',"hash":"')
+    return b'%b,"hash":"%b"}' % (body, sha256(body).hexdigest().encode())
+
+
+def told(record: Record) -> None:
+    """Tell a record as `log show` does, for people and for programs."""
+    msgspec.json.encode(decoded(record))
+    for line in story(record, translator("ru")):
+        line.what.encode()
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

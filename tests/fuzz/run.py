@@ -1,0 +1,119 @@
+"""`make fuzz MINUTES=N`: every target under the coverage-guided fuzzer, N minutes in all, at low priority.
+
+Ends with a table: executions, time, and what the fuzzer has covered of each target. What breaks a target is written
+into the corpus, and so becomes a test. With `--keep`, the smallest inputs that reach what no other does are kept as
+well.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.fuzz.targets import TARGETS
+
+CORPUS = Path(__file__).parent / "corpus"
+KEPT_MAX_BYTES = 4_096
+KEPT_MAX = 24
+INPUT_MAX_BYTES = 16_384
+WEIGHTS = {"peer": 4, "control": 3, "rewritten_journal": 3, "topic": 0.2, "presence": 0.2}
+"""Relative shares of the time; 1 if not named."""
+
+
+class Outcome(NamedTuple):
+    """What one target's run has come to."""
+
+    target: str
+    seconds: int
+    executions: int
+    edges: int
+    inputs: int
+    broken: bool
+
+
+def fuzz(target: str, seconds: int, *, keep: bool) -> Outcome:
+    """Fuzz one target. An input that breaks it is written to its corpus, and shown."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = Path(folder)
+        options = [
+            f"-max_total_time={seconds}",
+            f"-max_len={INPUT_MAX_BYTES}",
+            "-timeout=20",
+            "-rss_limit_mb=1500",
+            "-print_final_stats=1",
+            f"-artifact_prefix={CORPUS / target}/",
+        ]
+        run = _guided(target, [str(found), str(CORPUS / target), *options])
+        outcome = Outcome(
+            target,
+            seconds,
+            int(_last(r"stat::number_of_executed_units: (\d+)", run.stderr)),
+            int(_last(r" cov: (\d+)", run.stderr)),
+            int(_last(r" corp: (\d+)", run.stderr)),
+            run.returncode != 0,
+        )
+        if outcome.broken:
+            sys.stderr.write(run.stdout[-3_000:] + run.stderr[-3_000:])
+        elif keep:
+            _keep(target, found)
+    return outcome
+
+
+def _keep(target: str, found: Path) -> None:
+    """Add to the corpus what reaches something that the corpus does not, small ones only."""
+    with tempfile.TemporaryDirectory() as folder:
+        merged = Path(folder)
+        for path in (CORPUS / target).iterdir():
+            shutil.copy(path, merged)
+        known = {path.name for path in merged.iterdir()}
+        _guided(target, ["-merge=1", f"-max_len={KEPT_MAX_BYTES}", str(merged), str(found)])
+        new = sorted(
+            (path for path in merged.iterdir() if path.name not in known), key=lambda path: path.stat().st_size
+        )
+        for path in new[:KEPT_MAX]:
+            shutil.copy(path, CORPUS / target / f"found-{path.name[:12]}")
+
+
+def _guided(target: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tests.fuzz.guided", target, *arguments],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        cwd=CORPUS.parents[2],
+    )
+
+
+def _last(pattern: str, text: str) -> str:
+    found = re.findall(pattern, text)
+    return found[-1] if found else "0"
+
+
+def main() -> int:
+    """Fuzz all targets, or those that are named."""
+    words = [word for word in sys.argv[1:] if word != "--keep"]
+    minutes, names = float(words[0]), words[1:] or list(TARGETS)
+    os.nice(15)
+    whole = sum(WEIGHTS.get(name, 1) for name in names)
+    print(f"| {'target':<18} | seconds | executions | edges | inputs | broken |")
+    print(f"| {'-' * 18} | ------: | ---------: | ----: | -----: | ------ |")
+    broken = False
+    for name in names:
+        seconds = max(1, round(60 * minutes * WEIGHTS.get(name, 1) / whole))
+        outcome = fuzz(name, seconds, keep="--keep" in sys.argv)
+        broken = broken or outcome.broken
+        print(
+            f"| {name:<18} | {seconds:>7} | {outcome.executions:>10,} | {outcome.edges:>5} | {outcome.inputs:>6} "
+            f"| {'YES' if outcome.broken else 'no':<6} |",
+            flush=True,
+        )
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,298 @@
+"""Everything that reads foreign bytes, each as a function that must take any bytes at all.
+
+A target returns for bytes that were refused in the promised way, and for bytes that were read and kept the promises
+about what was read. Whatever else it raises is a bug. `test_fuzz.py` runs them over the corpus and over mutations of
+it, `run.py` under a coverage-guided fuzzer.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+
+from endpoints import link_file, settings, side_file, slots
+from endpoints.cli.printable import printable
+from endpoints.control import _decode
+from endpoints.control_requests import ACTIONS
+from endpoints.errors import UserError
+from endpoints.exercise_table import ExerciseTable
+from endpoints.journal_reader import JournalReader
+from endpoints.presence import Presence
+from endpoints.room import Now
+from endpoints.topics import PRESENT, Topic
+from endpoints.transport_events import PresenceChanged
+from protocol import canonical, envelope, payloads
+from protocol.audit import Audit
+from protocol.canonical import CanonicalError
+from protocol.errors import EnrolmentError, JournalError, LocalProtocolError, RemoteProtocolError
+from protocol.journal import decode, encode
+from protocol.journal_recovery import recover
+from protocol.keyring import Keyring
+from protocol.messages import FRAME_MAX_BYTES
+from protocol.refusals import VERIFIED, FrameRefusal
+from protocol.replay import Replay
+from scenario import files
+from tests.fuzz import rewritten
+from tests.fuzz.ends import FIRST, SIDE, End
+from tests.journal_samples import NOON
+from tests.vectors.terms import party_keys
+
+Target = Callable[[bytes], None]
+KEYRING = Keyring(party_keys("ed25519"), "ed25519")
+DAY_MS = 86_400_000
+REFUSALS = {str(reason) for reason in FrameRefusal} | {VERIFIED}
+
+
+# --- the wire -----------------------------------------------------------------------------------------------------
+
+
+def frame(data: bytes) -> None:
+    """What the broker delivers: an envelope, judged by its signatures."""
+    for channel in ("message", "receipt"):
+        verdict = KEYRING.judge(channel, "ndmc", data)
+        assert verdict in REFUSALS
+        if verdict == VERIFIED:
+            assert envelope.parse(data).payload_type == envelope.PAYLOAD_TYPES[channel]
+    try:
+        opened = envelope.parse(data)
+    except RemoteProtocolError:
+        return
+    assert len(data) <= FRAME_MAX_BYTES
+    signatures = [(each.keyid, each.signature) for each in opened.signatures]
+    assert envelope.seal(opened.payload_type, opened.payload, signatures) == data
+
+
+def payload(data: bytes) -> None:
+    """What a verified frame carries; the bodies of its messages too."""
+    for read in (payloads.read_message_payload, payloads.read_receipt_payload):
+        try:
+            value = read(data)
+        except RemoteProtocolError:
+            continue
+        assert canonical.encode(value) == data
+        for message in getattr(value, "messages", ()):
+            try:
+                payloads.read_body(message.body)
+            except RemoteProtocolError:
+                continue
+
+
+def canonical_bytes(data: bytes) -> None:
+    """Canonical JSON."""
+    try:
+        value = canonical.decode(data)
+    except CanonicalError:
+        return
+    assert canonical.encode(value) == data
+    assert len(canonical.digest(value)) == 64
+
+
+def peer(data: bytes) -> None:
+    """A peer who signs whatever it likes: the core takes it, its records can be read again, its state restored."""
+    end = End.resumed()
+    for signed in rewritten.frames(data):
+        end.receive(*signed)
+    end.pass_until_due()
+    end.check()
+
+
+def topic(data: bytes) -> None:
+    """An MQTT topic."""
+    text = data.decode("utf-8", "replace")
+    try:
+        read = Topic.parse(text)
+    except ValueError:
+        return
+    assert str(read) == text
+
+
+def presence(data: bytes) -> None:
+    """Payloads of the presence topic, a line each."""
+    told: list[PresenceChanged] = []
+    watched = Presence([("eucom-ndmc", "ndmc")], 30, told.append)
+    for second, word in enumerate(data.split(b"\n")):
+        watched.hear("eucom-ndmc", "ndmc", word, float(second))
+        assert told[-1].present == (word == PRESENT)
+
+
+# --- the journal --------------------------------------------------------------------------------------------------
+
+
+def journal_line(data: bytes) -> None:
+    """One line of a journal, as it stands and with the hash that it should have."""
+    for line in (data, rewritten.hashed(data)):
+        try:
+            record = decode(line)
+        except JournalError:
+            continue
+        fields = (record.n, record.link, record.side, record.batch, record.entry, record.effects, record.prev)
+        assert encode(*fields) == (line, record.hash)
+
+
+def journal_segment(data: bytes) -> None:
+    """A last segment at start-up."""
+    try:
+        found = recover(data, FIRST, "eucom-ndmc", SIDE)
+    except JournalError:
+        return
+    assert found.records
+    assert data[: found.keep].count(b"\n") == len(found.records)
+    assert recover(data[: found.keep], FIRST, "eucom-ndmc", SIDE).records == found.records
+
+
+def collected_log(data: bytes) -> None:
+    """A collected log, read as `log verify` does."""
+    reader = JournalReader("-", stdin=BytesIO(data))
+    audit = Audit()
+    try:
+        for record in reader.records():
+            audit.take(record)
+    except UserError as error:
+        _one_line(error)
+        return
+    audit.finish()
+    for problem in reader.verification.problems:
+        assert "\n" not in problem.reason
+
+
+def rewritten_journal(data: bytes) -> None:
+    """A journal of somebody who has computed all hashes anew: it verifies, so everything that reads one must cope."""
+    reader = JournalReader("-", stdin=BytesIO(rewritten.journal(data)))
+    replay, audit = Replay(), Audit()
+    try:
+        for record in reader.whole_records():
+            audit.take(record)
+            replay.take(record)
+            rewritten.told(record)
+    except UserError as error:
+        _one_line(error)
+        return
+
+
+# --- files --------------------------------------------------------------------------------------------------------
+
+
+@cache
+def _folder() -> Path:
+    """A folder for this process, in memory where that is possible, with the files that configurations name."""
+    shared = Path("/dev/shm")
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir=shared if os.access(shared, os.W_OK) else None))
+    corpus = Path(__file__).parent / "corpus" / "link_file"
+    (folder / "link.toml").write_bytes((corpus / "link.toml").read_bytes())
+    for name in ("ca.crt", "client.crt", "client.key"):
+        (folder / name).touch(0o600)
+    return folder
+
+
+def _file(data: bytes) -> Path:
+    path = _folder() / "read.toml"
+    if not path.exists():
+        path.touch(0o600)
+    path.write_bytes(data)
+    return path
+
+
+def _one_line(error: UserError) -> None:
+    """Errors are for people: they can be printed, whatever they quote."""
+    printable(str(error)).encode()
+
+
+def link(data: bytes) -> None:
+    """A link file: its keys are enrolled, its slots planned."""
+    try:
+        content = link_file.load(_file(data))
+    except UserError as error:
+        _one_line(error)
+        return
+    assert link_file.load(_file(link_file.dump(content))) == content
+    try:
+        Keyring(content.keys, content.terms.policy.suite)
+    except EnrolmentError as error:
+        str(error).encode()
+    policy = content.terms.policy
+    slots.plan(policy.slots, policy.zone, NOON, NOON + 2 * DAY_MS)
+
+
+def side(data: bytes) -> None:
+    """The file that one side hands to the other."""
+    try:
+        name, party = side_file.load(_file(data))
+    except UserError as error:
+        _one_line(error)
+        return
+    assert side_file.load(_file(side_file.dump(name, party))) == (name, party)
+
+
+def configuration(data: bytes) -> None:
+    """`endpoint.toml` and `watch.toml`."""
+    try:
+        settings.load(_file(data), {})
+    except UserError as error:
+        _one_line(error)
+
+
+def scenario(data: bytes) -> None:
+    """A scenario file."""
+    try:
+        read = files.decode(data, "scenario")
+    except UserError as error:
+        _one_line(error)
+        return
+    terms = read.terms()
+    assert {party.id for party in read.parties} == {terms.caller, terms.answering}
+
+
+def exercise_table(data: bytes) -> None:
+    """An exercise's clock."""
+    try:
+        table = ExerciseTable.read(_file(data))
+    except UserError as error:
+        _one_line(error)
+        return
+    for real in (0, 1, 1 << 40):
+        instant = table.exercise_at(real)
+        found = table.real_at(instant)
+        assert found is None or table.exercise_at(found) >= instant
+
+
+# --- the control socket -------------------------------------------------------------------------------------------
+
+
+def control(data: bytes) -> None:
+    """A request: its action in the first line, its body behind; then the core takes the event that it becomes."""
+    name, _, body = data.partition(b"\n")
+    kind = ACTIONS.get(name.decode("utf-8", "replace"))
+    if kind is None:
+        return
+    end = End.resumed()
+    try:
+        ask = _decode(body, kind)
+        event = ask.event(Now(end.at, end.mono, 0), "exercise")
+        end.request(event)
+    except LocalProtocolError as error:
+        # what the socket answers
+        error.detail.encode()
+        return
+    end.check()
+
+
+TARGETS: dict[str, Target] = {
+    "frame": frame,
+    "payload": payload,
+    "canonical": canonical_bytes,
+    "peer": peer,
+    "topic": topic,
+    "presence": presence,
+    "journal_line": journal_line,
+    "journal_segment": journal_segment,
+    "collected_log": collected_log,
+    "rewritten_journal": rewritten_journal,
+    "link_file": link,
+    "side_file": side,
+    "configuration": configuration,
+    "scenario": scenario,
+    "exercise_table": exercise_table,
+    "control": control,
+}
