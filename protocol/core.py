@@ -70,6 +70,8 @@ BROKER_GRACE_MS: Millis = 30 * SECOND
 """How long the broker may be away before it is an alarm: a reconnect is not one."""
 QUIET_MS: Millis = 600 * SECOND
 """How long nothing of the kind must have happened before `bad_frames` and `identity_in_use` are over."""
+UNKNOWN_LISTED = 64
+"""What a `watch_blind` lists by name; of the rest it says how many."""
 REQUESTS_KEPT = 1_024
 """Control requests that are recognised when they are repeated."""
 
@@ -196,7 +198,7 @@ class Core:
         """Return when this core wants a `DeadlineReached`: the one timer of a link."""
         if self.state.terms is None:
             return None
-        at = self._watch.next_instant(placing=self._places_tests())
+        at = self._watch.next_instant()
         ages = [age for age in (self._timeline.next_due_age(), self._resend_due_age()) if age is not None]
         mono = self._timeline.mono_of(min(ages)) if ages else None
         return None if at is None and mono is None else Deadline(at, mono)
@@ -240,9 +242,6 @@ class Core:
         )
 
     # --- what subclasses say --------------------------------------------------------------------------------------
-
-    def _places_tests(self) -> bool:
-        return False
 
     def _resend_due_age(self) -> Millis | None:
         return None
@@ -315,12 +314,13 @@ class Core:
         if turn.at < since:
             self._step_noted(turn, turn.at - since)
             self._watch.rewind(turn)
-        self._watch.plan(event.slots, event.slots_until, event.tzdata, after=turn.at)
+        self._watch.plan(turn, event.slots, event.slots_until, event.tzdata, after=turn.at)
         if since:
             self._was_blind(turn, since)
         self.state.connected = False
         self.state.present = {}
-        self._timeline.arm(turn, "broker/unreachable", BROKER_GRACE_MS)
+        if not self._timeline.runs("broker/unreachable"):
+            self._timeline.arm(turn, "broker/unreachable", BROKER_GRACE_MS)
         self._notices.repeat(turn)
 
     def _alarm_acknowledged(self, turn: Turn, event: AlarmAcknowledged) -> None:
@@ -343,19 +343,20 @@ class Core:
 
     def _was_blind(self, turn: Turn, since: Millis, *, age_too: bool = True) -> None:
         """Account for an absence: one record of all that fell due in it, and time to settle (SPEC W5.2)."""
-        unknown = [f"slot {instant}" for instant in self._watch.blind(since, turn.at)]
+        unknown = [f"slot {instant}" for instant in self._watch.blind(turn, since)]
         if age_too:
             overdue = self._timeline.postpone(turn, SETTLE_MS)
             unknown += [key for key in overdue if not key.startswith(("quiet/", "broker/"))]
         if unknown:
+            detail = f"unknown: {', '.join(unknown[:UNKNOWN_LISTED])}"
+            if len(unknown) > UNKNOWN_LISTED:
+                detail += f" and {len(unknown) - UNKNOWN_LISTED} more"
             interval = f"{written(since)}..{turn.utc}"
-            self._alarms.raise_passing(
-                turn, AlarmCode.WATCH_BLIND, interval, written(since), f"unknown: {', '.join(unknown)}"
-            )
+            self._alarms.raise_passing(turn, AlarmCode.WATCH_BLIND, interval, written(since), detail)
 
     def _slots_planned(self, turn: Turn, event: SlotsPlanned) -> None:
         since = self.state.watch.slots_until
-        self._watch.plan(event.slots, event.slots_until, event.tzdata, after=since)
+        self._watch.plan(turn, event.slots, event.slots_until, event.tzdata, after=since)
         if since <= turn.at:
             self._was_blind(turn, since, age_too=False)
 
@@ -371,8 +372,8 @@ class Core:
             turn, AlarmCode.CLOCK_STEP, turn.utc, detail=f"the wall clock moved by {step_ms / SECOND:+.3f} s"
         )
 
-    def _deadline_reached(self, turn: Turn, event: DeadlineReached) -> None:
-        pass
+    def _deadline_reached(self, turn: Turn, _event: DeadlineReached) -> None:
+        self._watch.begun(turn.at, placing=False)
 
     def _fall_due(self, turn: Turn) -> None:
         self._watch.judge_slots(turn)

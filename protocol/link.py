@@ -243,13 +243,14 @@ class Link(Core):
         if due_age is not None and due_age <= turn.age:
             absent = not self.state.present.get(self.peer, True)
             turn.emit(Resend(first=self._outbox.resend_oldest(turn, peer_absent=absent)))
-        if not self._places_tests():
-            return
-        slot = self._watch.open_slot(turn.at)
-        if slot is not None:
-            with suppress(LocalProtocolError):  # no room in the outbox: the slot is missed, and that is the alarm
-                self._desk.place_test(turn, event.nonce, slot)
-        self._watch.placing_is_over(turn.at)
+        if self._places_tests():
+            slot = self._watch.open_slot(turn.at)
+            if slot is not None:
+                with suppress(LocalProtocolError):  # no room in the outbox: the slot is missed, and that is the alarm
+                    self._desk.place_test(turn, event.nonce, slot)
+            self._watch.begun(turn.at, placing=True, tried=slot)
+        else:
+            super()._deadline_reached(turn, event)
 
     # --- our own words --------------------------------------------------------------------------------------------
 

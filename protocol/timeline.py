@@ -20,6 +20,8 @@ from protocol.instants import Millis, written
 from protocol.messages import Utc
 
 SECOND: Millis = 1_000
+HEAP_SLACK = 256
+"""Entries of deadlines that no longer run, beside as many as do, before the heap is made anew."""
 
 
 class Deadline(Struct, frozen=True):
@@ -52,6 +54,8 @@ class Armed(Struct, frozen=True):
     due_age: Millis
     # the instant at which it falls due by the wall clock of when it was armed: what an alarm will carry
     raised_at: Utc
+    # it fell due unseen, and was given time to settle
+    settling: bool = False
 
 
 class TimelineState(Struct):
@@ -68,8 +72,7 @@ class Timeline:
 
     def __init__(self, state: TimelineState) -> None:
         self.state = state
-        self._heap = [(armed.due_age, key) for key, armed in state.armed.items()]
-        heapq.heapify(self._heap)
+        self._heap = _heap_of(state)
 
     def turn(self, event: Event) -> Turn:
         """Return the turn of `event`. Changes nothing: a refused request must leave no trace."""
@@ -89,11 +92,16 @@ class Timeline:
         passed = event.at - self.state.at if isinstance(event, Started) else event.mono - self.state.mono
         return self.state.age + max(0, passed)
 
-    def arm(self, turn: Turn, key: str, after_ms: Millis, raised_at: Utc | None = None) -> None:
+    def arm(self, turn: Turn, key: str, after_ms: Millis) -> None:
         """Let `key` fall due `after_ms` from now; an earlier deadline of that key is replaced."""
-        armed = Armed(turn.age + after_ms, raised_at or written(turn.at + after_ms))
+        self._set(key, Armed(turn.age + after_ms, written(turn.at + after_ms)))
+
+    def _set(self, key: str, armed: Armed) -> None:
         self.state.armed[key] = armed
         heapq.heappush(self._heap, (armed.due_age, key))
+        # what was disarmed is still in the heap until its time comes: hours, at thousands a second
+        if len(self._heap) > 2 * len(self.state.armed) + HEAP_SLACK:
+            self._heap = _heap_of(self.state)
 
     def disarm(self, key: str) -> None:
         """Forget the deadline of `key`, if it runs."""
@@ -113,13 +121,16 @@ class Timeline:
                 yield key, armed.raised_at
 
     def postpone(self, turn: Turn, settle_ms: Millis) -> list[str]:
-        """Give what fell due unseen until `settle_ms` from now; return the keys whose instant has already passed."""
+        """Give what fell due unseen until `settle_ms` from now, but only once: absences must not add up to silence.
+
+        Return the keys whose instant has already passed.
+        """
         missed = []
         for key, armed in list(self.state.armed.items()):
             if armed.due_age <= turn.age:
                 missed.append(key)
-            if armed.due_age < turn.age + settle_ms:
-                self.arm(turn, key, settle_ms, armed.raised_at)
+            if armed.due_age < turn.age + settle_ms and not armed.settling:
+                self._set(key, Armed(turn.age + settle_ms, armed.raised_at, settling=True))
         return sorted(missed)
 
     def next_due_age(self) -> Millis | None:
@@ -135,6 +146,12 @@ class Timeline:
     def mono_of(self, age: Millis) -> Millis:
         """Return the monotonic reading at which the link will have reached `age`."""
         return self.state.mono + age - self.state.age
+
+
+def _heap_of(state: TimelineState) -> list[tuple[Millis, str]]:
+    heap = [(armed.due_age, key) for key, armed in state.armed.items()]
+    heapq.heapify(heap)
+    return heap
 
 
 def builtins(state: Struct) -> Any:

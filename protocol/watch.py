@@ -10,7 +10,6 @@ answer; the answering side waits, from the reception on, for its own duty office
 from __future__ import annotations
 
 from enum import StrEnum
-from itertools import islice
 
 from msgspec import UNSET, Struct
 
@@ -24,7 +23,11 @@ from protocol.timeline import SECOND, Timeline, Turn
 SETTLE_MS: Millis = 60 * SECOND
 """After an absence, what waits at the broker gets this long to arrive before a deadline that fell into it is judged."""
 FINISHED_KEPT = 64
-"""Finished slots and tests kept for `status` and for late answers: a month of two slots a day."""
+"""Finished slots and tests kept for `status`, for late tests and late answers: a month of two slots a day."""
+RUNNING_MAX = 64
+"""Tests whose receipt or answer is awaited: a peer, or an officer, can place more, but only the newest ones matter."""
+NEVER: Millis = 1 << 62
+"""Later than any instant."""
 
 
 class SlotState(StrEnum):
@@ -67,25 +70,29 @@ TEST: dict[tuple[TestState, str], TestState] = {
     (TestState.PLACED, "receipted"): TestState.RECEIVED,
     (TestState.PLACED, "overdue"): TestState.UNRECEIPTED,
     (TestState.PLACED, "answered"): TestState.ANSWERED,
+    (TestState.PLACED, "epoch_over"): TestState.SUPERSEDED,
     (TestState.UNRECEIPTED, "receipted"): TestState.RECEIVED,
     (TestState.UNRECEIPTED, "answered"): TestState.ANSWERED,
     (TestState.RECEIVED, "answered"): TestState.ANSWERED,
     (TestState.RECEIVED, "overdue"): TestState.UNANSWERED,
     (TestState.RECEIVED, "superseded"): TestState.SUPERSEDED,
+    (TestState.RECEIVED, "epoch_over"): TestState.SUPERSEDED,
+    (TestState.SUPERSEDED, "answered"): TestState.ANSWERED,
     (TestState.UNANSWERED, "answered"): TestState.ANSWERED_LATE,
 }
 """A line test's life (SPEC W2.1, W2.2)."""
 
 
 class Slot(Struct):
-    """One slot. `due_at` is when its call is missed."""
+    """One slot."""
 
+    # when its call is missed: slot + grace, or later where the watch was blind
     due_at: Millis
     state: SlotState = SlotState.AWAITED
     # the test that satisfied it
     test: str = ""
-    # the caller has tried, or can no longer try, to place its test
-    tried: bool = False
+    # it has begun, and where tests are placed, its own was tried or can no longer be
+    begun: bool = False
 
 
 class Test(Struct):
@@ -118,10 +125,12 @@ class Watch:
         self._policy = policy
         self._timeline = timeline
         self._alarms = alarms
+        # the earliest deadline of an awaited slot, as long as it is known
+        self._next_due: Millis | None = None
 
     # --- slots ----------------------------------------------------------------------------------------------------
 
-    def plan(self, slots: tuple[Utc, ...], until: Utc, tzdata: str, after: Millis) -> None:
+    def plan(self, turn: Turn, slots: tuple[Utc, ...], until: Utc, tzdata: str, *, after: Millis) -> None:
         """Take newly computed slots. What was planned after `after` and is not among them was never due."""
         known = self.state.slots
         for slot in [slot for slot in known if parsed(slot) > after and known[slot].state is SlotState.AWAITED]:
@@ -131,73 +140,97 @@ class Watch:
         self.state.slots = dict(sorted(known.items()))
         self.state.slots_until = parsed(until)
         self.state.tzdata = tzdata
+        self._next_due = None
+        self._forget_finished(turn)
 
     def rewind(self, turn: Turn) -> None:
         """The wall clock went back: what it had passed lies ahead again, and must be planned and judged again."""
         for instant, slot in self.state.slots.items():
-            if parsed(instant) > turn.at and self._step(slot, "rewound"):
-                slot.due_at, slot.tried = parsed(instant) + self._grace_ms, False
+            if parsed(instant) > turn.at and (self._step(slot, "rewound") or slot.state is SlotState.AWAITED):
+                slot.due_at, slot.begun = parsed(instant) + self._grace_ms, False
                 self._alarms.clear(turn, AlarmCode.HEARTBEAT_MISSED, instant)
         self.state.slots_until = min(self.state.slots_until, turn.at)
+        self._next_due = None
 
-    def blind(self, since: Millis, until: Millis) -> list[str]:
-        """Judge the slots that fell due while nobody watched: unknown. Return them (SPEC W5.2).
+    def blind(self, turn: Turn, since: Millis) -> list[str]:
+        """Judge the slots that fell due while nobody watched, from `since` until now: unknown. Return them (SPEC W5.2).
 
-        A slot that began in the dark and is still in its grace gets time for what waits at the broker.
+        A slot that began in the dark and is still in its grace gets time for what waits at the broker, but only once:
+        a process that dies again and again is no reason for silence.
         """
         unknown = []
         for instant, slot in self.state.slots.items():
-            if slot.state is not SlotState.AWAITED or parsed(instant) > until:
-                continue
-            if since < slot.due_at <= until:
-                self._step(slot, "blind")
-                unknown.append(instant)
-            else:
-                slot.due_at = max(slot.due_at, until + SETTLE_MS)
-        return unknown
-
-    def judge_slots(self, turn: Turn) -> None:
-        """Raise the alarm of every slot whose grace is over (SPEC W1.2)."""
-        for instant, slot in self.state.slots.items():
-            if slot.state is not SlotState.AWAITED:
+            if slot.state is not SlotState.AWAITED or slot.due_at <= since:
                 continue
             if parsed(instant) > turn.at:
                 break
             if slot.due_at <= turn.at:
+                self._step(slot, "blind")
+                unknown.append(instant)
+            elif slot.due_at == parsed(instant) + self._grace_ms:
+                slot.due_at = max(slot.due_at, turn.at + SETTLE_MS)
+        self._next_due = None
+        self._forget_finished(turn)
+        return unknown
+
+    def judge_slots(self, turn: Turn) -> None:
+        """Raise the alarm of every slot whose grace is over (SPEC W1.2)."""
+        if self._next_due is None:
+            awaited = (slot.due_at for slot in self.state.slots.values() if slot.state is SlotState.AWAITED)
+            self._next_due = min(awaited, default=NEVER)
+        if turn.at < self._next_due:
+            return
+        for instant, slot in self.state.slots.items():
+            if slot.state is SlotState.AWAITED and slot.due_at <= turn.at:
                 self._step(slot, "grace_over")
                 deadline = written(parsed(instant) + self._grace_ms)
                 self._alarms.raise_alarm(
                     turn, AlarmCode.HEARTBEAT_MISSED, instant, deadline, f"no line test for the slot of {instant}"
                 )
+        self._forget_finished(turn)
 
     def open_slot(self, at: Millis) -> Utc | None:
-        """Return the slot whose test may be placed at `at`: between slot and slot + grace, later never (SPEC W1.3)."""
-        for instant, slot in self.state.slots.items():
-            begins = parsed(instant)
-            if begins <= at < begins + self._grace_ms and slot.state is SlotState.AWAITED:
-                return instant
-        return None
+        """Return the slot whose test may be placed at `at`: between slot and slot + grace, later never (SPEC W1.3).
 
-    def placing_is_over(self, at: Millis) -> None:
-        """What could be placed by now has been tried: no slot up to `at` needs the caller's deadline again."""
+        The first one for which that was not tried yet, else the first one.
+        """
+        opened = []
         for instant, slot in self.state.slots.items():
-            if parsed(instant) > at:
+            if slot.state is not SlotState.AWAITED:
+                continue
+            begins = parsed(instant)
+            if begins > at:
                 break
-            slot.tried = True
+            if at < begins + self._grace_ms:
+                opened.append(instant)
+        return next((instant for instant in opened if not self.state.slots[instant].begun), next(iter(opened), None))
+
+    def begun(self, at: Millis, *, placing: bool, tried: Utc | None = None) -> None:
+        """Note which slots have begun by `at`: their beginning needs no deadline any more.
+
+        Where tests are placed, only that of `tried`, or one whose grace is over: others wait for their turn.
+        """
+        for instant, slot in self.state.slots.items():
+            if slot.state is SlotState.AWAITED and not slot.begun:
+                begins = parsed(instant)
+                if begins > at:
+                    break
+                slot.begun = not placing or instant == tried or begins + self._grace_ms <= at
 
     def next_slot(self) -> Utc | None:
         """Return the first slot that is awaited."""
         return next((at for at, slot in self.state.slots.items() if slot.state is SlotState.AWAITED), None)
 
-    def next_instant(self, *, placing: bool) -> Millis | None:
-        """Return when the wall clock next matters: a slot to place a test in, or the end of a grace."""
-        instants = (
-            parsed(instant) if placing and not slot.tried else slot.due_at
-            for instant, slot in self.state.slots.items()
-            if slot.state is SlotState.AWAITED
-        )
-        # a slot in its grace may be followed by one that is to be placed sooner
-        return min(islice(instants, 2), default=None)
+    def next_instant(self) -> Millis | None:
+        """Return when the wall clock next matters: the beginning of a slot, or the end of a grace."""
+        soonest = NEVER
+        for instant, slot in self.state.slots.items():
+            if slot.state is SlotState.AWAITED:
+                begins = parsed(instant)
+                if begins >= soonest:
+                    break
+                soonest = min(soonest, slot.due_at if slot.begun else begins)
+        return soonest if soonest < NEVER else None
 
     # --- tests ----------------------------------------------------------------------------------------------------
 
@@ -208,12 +241,14 @@ class Watch:
         receipt_after = self._grace_ms
         if heartbeat.slot is not UNSET:
             self._meet(turn, ref, heartbeat.slot)
-            receipt_after = max(0, parsed(heartbeat.slot) + self._grace_ms - turn.at)
+            # no test is of a slot that is further ahead than the skew limit (SPEC W1.1)
+            latest = self._grace_ms + self._policy.skew_limit_s * SECOND
+            receipt_after = min(max(0, parsed(heartbeat.slot) + self._grace_ms - turn.at), latest)
         if received:
             self.receipted(turn, reference)
         else:
             self._timeline.arm(turn, f"receipt/{ref}", receipt_after)
-        self._forget_finished()
+        self._forget_finished(turn)
 
     def _meet(self, turn: Turn, ref: str, instant: Utc) -> None:
         slot = self.state.slots.get(instant)
@@ -232,7 +267,11 @@ class Watch:
         if turn.at < early or not self._step(slot, "called"):
             return
         slot.test = ref
-        self._alarms.clear(turn, AlarmCode.HEARTBEAT_MISSED, instant)
+        # the line is proven again: what was missed before this slot is over
+        for earlier in self.state.slots:
+            if earlier > instant:
+                break
+            self._alarms.clear(turn, AlarmCode.HEARTBEAT_MISSED, earlier)
 
     def _first_slot(self) -> Millis:
         return min((parsed(slot) for slot in self.state.slots), default=self.state.slots_until)
@@ -271,7 +310,8 @@ class Watch:
 
     def epoch_over(self, turn: Turn) -> None:
         """Tests of the old epoch are over: nobody will receipt or answer them any more (SPEC E2.1)."""
-        for ref in self.state.tests:
+        for ref, test in self.state.tests.items():
+            self._step_test(test, "epoch_over")
             self._timeline.disarm(f"receipt/{ref}")
             self._timeline.disarm(f"answer/{ref}")
         self._alarms.clear_all(turn, AlarmCode.HEARTBEAT_UNRECEIPTED, AlarmCode.HEARTBEAT_UNANSWERED)
@@ -292,6 +332,7 @@ class Watch:
     def _step(self, slot: Slot, happening: str) -> bool:
         state = SLOT.get((slot.state, happening))
         slot.state = state or slot.state
+        self._next_due = None
         return state is not None
 
     def _step_test(self, test: Test, happening: str) -> bool:
@@ -302,13 +343,21 @@ class Watch:
     def _same_caller(self, ref: str, other: str) -> bool:
         return ref.partition("/")[0] == other.partition("/")[0]
 
-    def _forget_finished(self) -> None:
+    def _forget_finished(self, turn: Turn) -> None:
+        """Let go of what is too old to be made good: its alarm is over too, or it would stand for ever."""
         slots, tests = self.state.slots, self.state.tests
-        finished = [at for at, slot in slots.items() if slot.state is not SlotState.AWAITED]
-        for instant in finished[:-FINISHED_KEPT]:
+        for instant in [at for at, slot in slots.items() if slot.state is not SlotState.AWAITED][:-FINISHED_KEPT]:
+            self._alarms.clear(turn, AlarmCode.HEARTBEAT_MISSED, instant)
             del slots[instant]
-        done = [ref for ref in tests if not any(self._timeline.runs(f"{kind}/{ref}") for kind in ("receipt", "answer"))]
-        for ref in done[:-FINISHED_KEPT]:
+        running = {ref for ref in tests if any(self._timeline.runs(f"{kind}/{ref}") for kind in ("receipt", "answer"))}
+        finished = [ref for ref in tests if ref not in running]
+        for ref in [*finished[:-FINISHED_KEPT], *[ref for ref in tests if ref in running][:-RUNNING_MAX]]:
+            for kind, code in (
+                ("receipt", AlarmCode.HEARTBEAT_UNRECEIPTED),
+                ("answer", AlarmCode.HEARTBEAT_UNANSWERED),
+            ):
+                self._timeline.disarm(f"{kind}/{ref}")
+                self._alarms.clear(turn, code, ref)
             del tests[ref]
 
     @property

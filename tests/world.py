@@ -18,7 +18,16 @@ from protocol import envelope
 from protocol.effects import Effect, Resend, Seal
 from protocol.envelope import PAYLOAD_TYPES, Channel
 from protocol.errors import LocalProtocolError
-from protocol.events import BatchClosed, DeadlineReached, EpochOpened, Event, FrameReceived, Started, TransportConnected
+from protocol.events import (
+    BatchClosed,
+    DeadlineReached,
+    EpochOpened,
+    Event,
+    FrameReceived,
+    SlotsPlanned,
+    Started,
+    TransportConnected,
+)
 from protocol.instants import Millis, parsed, written
 from protocol.link import Link
 from protocol.observer import Observer
@@ -84,6 +93,11 @@ def slots_between(after: Millis, until: Millis) -> tuple[str, ...]:
     return tuple(written(instant) for instant in instants if after < instant <= until)
 
 
+def no_slots(_after: Millis, _until: Millis) -> tuple[str, ...]:
+    """Return the slots of a link that is never tested by schedule."""
+    return ()
+
+
 class World:
     """The time of all ends: `at` is the true time, `mono` that of a clock which began long ago."""
 
@@ -110,7 +124,7 @@ class End:
         core: a new or a running core.
         world: whose time it lives in.
         log: where its transcript's lines go.
-        quiet: whether there is no slot at all.
+        quiet: whether there is no slot at all; else the slots are those of `schedule`.
         shadowed: whether every event also runs through a restored copy; off only where a state is huge.
     """
 
@@ -134,7 +148,7 @@ class End:
         self.skew: Millis = 0
         self.boot: Millis = self.world.at - HOUR
         self._log = log or self.transcript.append
-        self._quiet = quiet
+        self.schedule: Callable[[Millis, Millis], tuple[str, ...]] = no_slots if quiet else slots_between
         self._shadowed = shadowed
 
     def end(self, name: str = "") -> End:
@@ -235,20 +249,22 @@ class End:
     def start(self, *, opened: Terms | None = None, tzdata: str = "2026.1", connected: bool = True) -> None:
         """Let the service come up: with `opened`, on new terms."""
         since = min(self.core.last_at or self.at, self.at)
-        until = self.at + PLANNED
-        started: dict[str, object] = {
-            "software": "test",
-            "slots": () if self._quiet else slots_between(since, until),
-            "slots_until": written(until),
-            "tzdata": tzdata,
-        }
-        events: list[Happening] = [(Started, started)]
+        events: list[Happening] = [(Started, {"software": "test", **self.planned(since, tzdata)})]
         if opened is not None:
             events.insert(0, (EpochOpened, {"terms": opened}))
         self.running = True
         self.happens(*events)
         if connected:
             self.happens((TransportConnected, {}))
+
+    def planned(self, since: Millis, tzdata: str = "2026.1") -> dict[str, object]:
+        """Return what `Started` and `SlotsPlanned` say of the slots since an instant."""
+        until = self.at + PLANNED
+        return {"slots": self.schedule(since, until), "slots_until": written(until), "tzdata": tzdata}
+
+    def plan(self) -> None:
+        """Plan more slots, as a service does when less than a week of them is left."""
+        self.happens((SlotsPlanned, self.planned(self.core.slots_until)))
 
     def crash(self) -> None:
         """Let the process die; its journal is kept, and so is what the broker has."""
