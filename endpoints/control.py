@@ -27,7 +27,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from endpoints.control_requests import ACTIONS, Ask
+from endpoints.control_requests import ACTIONS, Ask, AskAlarm, AskTest
 from endpoints.items import AnyRoom, RequestItem
 from endpoints.link_room import LinkRoom
 from endpoints.loop import Loop
@@ -59,7 +59,11 @@ Look = Callable[[], tuple[Any, bool]]
 
 
 class Control:
-    """The application, over the rooms of one process. Without officers nobody can act: the watch's."""
+    """The application, over the rooms of one process.
+
+    Without officers it is the watch's: it says nothing to anybody, so the one thing to be done there is to acknowledge
+    its alarms, and whoever may open its socket may do that, in the name that he gives.
+    """
 
     def __init__(self, loop: Loop, rooms: Mapping[str, AnyRoom], officers: Officers | None) -> None:
         self._loop = loop
@@ -80,6 +84,8 @@ class Control:
                 LocalProtocolError: self._local_error,
                 HTTPException: self._http_error,
                 ClientDisconnect: self._gone,
+                # logged with its traceback by whoever serves this application
+                Exception: self._bug,
             },
         )
 
@@ -158,10 +164,11 @@ class Control:
 
     async def _authenticate(self, ask: Ask) -> None:
         if self._officers is None:
-            raise LocalProtocolError("not_authorised", "the watch has no officers: act at an endpoint")
-        if ask.officer and ask.credential:
+            if not isinstance(ask, AskAlarm):
+                raise LocalProtocolError("not_authorised", "the watch says nothing to anybody: act at an endpoint")
+        elif ask.officer and ask.credential:
             await self._officers.authenticate(ask.officer, ask.credential)
-        elif ask.officer or ask.credential:
+        elif ask.officer or ask.credential or not isinstance(ask, AskTest):
             raise LocalProtocolError("not_authorised", "an officer and his credential belong together")
 
     # --- errors -------------------------------------------------------------------------------------------------
@@ -181,6 +188,9 @@ class Control:
         assert isinstance(error, HTTPException)
         status_code = HTTPStatus(error.status_code)
         return _error(status_code, status_code.name.lower(), f"{status_code.phrase}: see the list of actions")
+
+    async def _bug(self, _request: Request, _bug: Exception) -> Response:
+        return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "a bug of ours; the log says more")
 
     async def _gone(self, _request: Request, _disconnect: Exception) -> Response:
         return _error(HTTPStatus.BAD_REQUEST, "bad_request", "the request broke off")

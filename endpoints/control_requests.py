@@ -210,8 +210,9 @@ class AskTest(Ask, frozen=True, kw_only=True):
 
 
 class AskAlarm(Ask, frozen=True, kw_only=True):
-    """Acknowledge an alarm of our own console."""
+    """Acknowledge an alarm of our own console. At the watch, which has no officers, without a credential."""
 
+    credential: Credential | UnsetType = UNSET  # type: ignore[assignment] # the control application asks for it
     code: Annotated[str, Meta(max_length=40)]
     subject: Annotated[str, Meta(max_length=200)]
 

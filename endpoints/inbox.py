@@ -28,7 +28,8 @@ class Inbox:
 
     def __init__(self, limit: int = INBOX_MAX_ITEMS) -> None:
         self._limit = limit
-        self._items: deque[Item] = deque(maxlen=limit)
+        # bounded: by `put`, and by the sources of what is pushed; a `maxlen` would drop the oldest without a word
+        self._items: deque[Item] = deque()
         self._awake = asyncio.Event()
 
     def __len__(self) -> int:
@@ -43,7 +44,7 @@ class Inbox:
         return True
 
     def push(self, item: Item) -> None:
-        """Add what must not be lost and bounded by its source: connections made and lost, notices under way."""
+        """Add what must not be lost and is bounded by its source: connections made and lost, notices under way."""
         self._items.append(item)
         self._awake.set()
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
+from endpoints.client import Refused
 from tests.integration.station import ALL, Running, Station
 
 pytestmark = pytest.mark.integration
@@ -176,10 +177,20 @@ def test_ctrl_c_ends_a_wait_and_not_the_message(station: Station) -> None:
     assert station.alert_state("ndmc", waiting.output().decode().strip()) == "received"
 
 
-def test_the_watch_has_no_officers(station: Station) -> None:
-    asked = station.deconflict(
-        *("alarms", "acknowledge", str(station.config("watch")), "broker_unreachable/broker"),
-        *officer(station, "eucom", "watch-1"),
-    )
-    assert asked.returncode == 2
-    assert asked.stderr.count("\n") == 1
+def test_whoever_may_open_the_watch_s_socket_acknowledges_its_alarms_and_does_nothing_else(station: Station) -> None:
+    station.stop("ndmc")
+    station.alarm("watch", "peer_disconnected/ndmc")
+    acknowledging = ("alarms", "acknowledge", str(station.config("watch")), "peer_disconnected/ndmc")
+
+    done = station.deconflict(*acknowledging, "--officer", "keeper")
+
+    assert (done.returncode, done.stdout) == (0, "peer_disconnected/ndmc\n"), done.stderr
+    assert station.alarms("watch")["peer_disconnected/ndmc"]["acknowledged_by"] == "keeper"
+    twice = station.deconflict(*acknowledging, "--officer", "keeper")
+    assert twice.returncode == 2
+    assert twice.stderr.count("\n") == 1
+    station.start("ndmc")
+    station.until(lambda: station.alarms("watch") == {})
+    with pytest.raises(Refused) as refused:
+        station.client("watch").act("test", {})
+    assert refused.value.code == "not_authorised"

@@ -1,0 +1,68 @@
+"""The watch's dead-man's ping: it is asked for while everything is watched, and its silence is the alarm."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from tests.integration.station import Station
+
+pytestmark = pytest.mark.integration
+
+
+class Listener:
+    """Whoever would call the watch's people when it falls silent."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.answer = 200
+        listener = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                assert self.path == "/ping/secret"
+                listener.asked += 1
+                self.send_response(listener.answer)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    listener = Listener()
+    yield listener
+    listener.server.shutdown()
+    listener.server.server_close()
+
+
+def test_the_ping_is_sent_while_all_is_watched_and_only_then(
+    tmp_path_factory: pytest.TempPathFactory, listener: Listener
+) -> None:
+    with Station.of(tmp_path_factory) as station:
+        url = f"http://127.0.0.1:{listener.server.server_port}/ping/secret"
+        with station.config("watch").open("a", encoding="utf-8") as file:
+            file.write(f'\n[dead_man]\nurl = "{url}"\nevery = "1s"\n')
+        station.start("watch")
+        station.until(lambda: listener.asked >= 2)
+
+        listener.answer = 500
+        station.until(lambda: b"dead-man's ping refused" in station.output("watch"))
+        assert b"secret" not in station.output("watch")
+
+        station.broker.stop()
+        station.until(lambda: bool(station.status("watch")["broker"] == "disconnected"))
+        asked = listener.asked
+        # a ping may have been on its way; after it, two more would have been due
+        station.until(lambda: len(station.records("watch", "TransportLost")) == 1)
+        station.forward(2.5, rate=1)
+        assert listener.asked <= asked + 1
+
+        station.broker.start()
+        station.until(lambda: listener.asked >= asked + 3)
