@@ -44,7 +44,8 @@ class BrokerPlan(Struct, frozen=True, kw_only=True):
         listen: the address that it listens at.
     """
 
-    host: str = "localhost"
+    # not localhost, which is ::1 too, where this broker does not listen
+    host: str = "127.0.0.1"
     port: int = configuration.PORT
     listen: str = "127.0.0.1"
 

@@ -9,7 +9,7 @@ file = "../link.toml"
 journal = "journal/eucom-ndmc"
 
 [broker]
-host = "localhost"
+host = "127.0.0.1"
 port = 8883
 authority = "tls/ca.crt"
 certificate = "tls/client.crt"

@@ -201,7 +201,7 @@ def test_the_doctor_s_exit_code_says_whether_it_found_something(site: Path, caps
 
     assert run("doctor", path, "--lang", "ru") == 1
     out, err = capsys.readouterr()
-    assert out == "localhost:1: the broker cannot be reached: Connection refused\n"
+    assert out == "127.0.0.1:1: the broker cannot be reached: Connection refused\n"
     assert "1 замечание" in err
 
     assert run("doctor", path, "--json") == 1

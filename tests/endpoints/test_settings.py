@@ -176,7 +176,8 @@ def test_a_folder_a_missing_file_a_pipe_and_an_impossible_name_are_refused(tmp_p
         (tmp_path / "none", "no such file; a link file was expected"),
         (tmp_path / "pipe", "not a file; a link file was expected"),
         (tmp_path / "pipe" / "x", "cannot be read: Not a directory"),
-        (Path("a\0b"), "cannot be read: embedded null"),
+        # worded anew by each Python
+        (Path("a\0b"), "cannot be read: "),
         (Path("x" * 5_000), "cannot be read: File name too long"),
     ]:
         with pytest.raises(UserError, match=re.escape(complaint)):

@@ -45,7 +45,7 @@ class BrokerSite:
             (authority or self.authority).issue_client(identity, folder, now())
         return BrokerSettings(
             identity=identity,
-            host="localhost",
+            host="127.0.0.1",
             port=port or self.port,
             authority=folder / "ca.crt",
             certificate=folder / "client.crt",
