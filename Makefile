@@ -1,5 +1,5 @@
 # `make demo` and `make test` work on a fresh Debian or Ubuntu machine that has python3, make and git.
-.PHONY: demo test test-stack offsets fuzz setup
+.PHONY: demo test test-stack offsets fuzz soak setup
 
 demo: setup  ## one day of November 2022, through real processes
 	@.venv/bin/deconflict demo
@@ -19,6 +19,9 @@ offsets: setup  ## every flipped bit and every cut of two journals: some minutes
 MINUTES ?= 10
 fuzz: setup  ## every reader of foreign bytes under a coverage-guided fuzzer, MINUTES in all
 	@.tools/bin/uv run --quiet --locked --isolated --group fuzz python -m tests.fuzz.run $(MINUTES)
+
+soak: setup  ## everything killed again and again under a stream of alerts, for MINUTES; then laid open
+	@.venv/bin/python -m tests.soak.run $(MINUTES)
 
 setup:
 	@tools/setup

@@ -36,6 +36,8 @@ class SideVerdict:
         """... and of every message of the peer that it applied."""
         self.texts: list[tuple[str, str]] = []
         """Reference and English text of every alert of this side."""
+        self.acknowledged: list[str] = []
+        """The alert of each acknowledgement of this side."""
         self.told: set[str] = set()
         """Notifications that were delivered, by id."""
         self.to_tell: set[str] = set()
@@ -61,9 +63,12 @@ class SideVerdict:
         for effect in record.effects:
             if isinstance(effect, Queue):
                 self.queued.append((effect.message.seq, message_digest(effect.message)))
-                if effect.message.body["type"] == "alert":
+                body = effect.message.body
+                if body["type"] == "alert":
                     reference = Reference(record.side, self.ledger.epoch, effect.message.seq)
-                    self.texts.append((str(reference), effect.message.body["text"]["en"]))
+                    self.texts.append((str(reference), body["text"]["en"]))
+                elif body["type"] == "acknowledgement":
+                    self.acknowledged.append(str(body["of"]))
             elif isinstance(effect, Apply):
                 self.applied.append((effect.message.seq, message_digest(effect.message)))
             elif isinstance(effect, Notify):
@@ -110,11 +115,12 @@ class Verdict:
 
 
 def _doubled(sender: SideVerdict, receiver: SideVerdict) -> Iterator[str]:
-    """Yield messages applied twice, and requests that became two alerts: each text was asked for once."""
+    """Yield messages applied twice, and requests that became two: each text, each acknowledgement is asked for once."""
     for what, items in (
         (f"applied by {receiver.side}", [seq for seq, _ in receiver.applied]),
         (f"queued by {sender.side}", [seq for seq, _ in sender.queued]),
         (f"alert of {sender.side}", [text for _, text in sender.texts]),
+        (f"acknowledged by {sender.side}", sender.acknowledged),
     ):
         seen: set[Any] = set()
         for item in items:
