@@ -289,6 +289,8 @@ class Core:
         terms, before = event.terms, self.state.terms
         if terms.link != self.state.link:
             raise LocalProtocolError("wrong_link", f"these are the terms of {terms.link}, not of {self.state.link}")
+        if terms.caller == terms.answering:
+            raise LocalProtocolError("wrong_side", f"a link has two parties; here both are {terms.caller}")
         # SPEC E1.1
         if before is not None and terms.epoch <= before.epoch:
             raise LocalProtocolError(

@@ -59,7 +59,16 @@ from protocol.refusals import FrameRefusal, MessageRefusal
 from protocol.rules import check_body, is_cancellation
 from protocol.sealing import Departure, Unsealed, departures
 from protocol.snapshot import Snapshot, draft_views, inbox_view, outbox_view
-from protocol.stream import MESSAGE_MAX_BYTES, Equivocated, Inbox, InboxState, Outbox, OutboxState
+from protocol.stream import (
+    MESSAGE_MAX_BYTES,
+    OUTBOX_MAX_MESSAGES,
+    OUTBOX_RESERVE_MESSAGES,
+    Equivocated,
+    Inbox,
+    InboxState,
+    Outbox,
+    OutboxState,
+)
 from protocol.timeline import SECOND, Turn
 from protocol.undelivered import Undelivered, undelivered
 
@@ -67,6 +76,8 @@ REASON_MAX = 400
 """Characters of the reason that a service's refusal gives."""
 BODY_MAX_BYTES = MESSAGE_MAX_BYTES - 256
 """A body's limit: beside it a message has its place in the chain and its time (SPEC F6.2)."""
+UNDELIVERED_MAX = OUTBOX_MAX_MESSAGES + OUTBOX_RESERVE_MESSAGES
+"""What one epoch can leave behind: of several that nobody has looked at, the newest; the journal has the rest."""
 FOREIGN_ANSWER_MS: Millis = 60 * SECOND
 """A frame of another epoch or policy is answered at most this often (SPEC E3)."""
 
@@ -159,10 +170,11 @@ class Link(Core):
         state = self.state
         if before is not None:  # SPEC E2.2
             left = undelivered(state.outbox, Reference(state.side, before.epoch, 1))
-            state.undelivered += left
+            state.undelivered = [*state.undelivered, *left][-UNDELIVERED_MAX:]
             if left:
                 detail = f"{len(left)} messages of epoch {before.epoch} were not receipted; nobody sends them again"
-                self._alarms.raise_alarm(turn, AlarmCode.UNDELIVERED, f"epoch {before.epoch}", detail=detail)
+                subject = _undelivered_subject(before.epoch)
+                self._alarms.raise_alarm(turn, AlarmCode.UNDELIVERED, subject, detail=detail)
         ours, theirs = genesis(self._terms, state.side), genesis(self._terms, self.peer)
         # SPEC E2.1
         state.outbox = OutboxState(head=ours, receipted_head=ours)
@@ -175,7 +187,9 @@ class Link(Core):
         super()._alarm_acknowledged(turn, event)
         if event.code == AlarmCode.UNDELIVERED:  # an officer has taken it over
             self._alarms.clear(turn, AlarmCode.UNDELIVERED, event.subject)
-            self.state.undelivered = []
+            self.state.undelivered = [
+                item for item in self.state.undelivered if _undelivered_subject(item.reference.epoch) != event.subject
+            ]
 
     # --- sealing --------------------------------------------------------------------------------------------------
 
@@ -426,6 +440,10 @@ class Link(Core):
 
     def _line_test_requested(self, turn: Turn, event: LineTestRequested) -> None:
         self._done(event, str(self._desk.test_line(turn, event)))
+
+
+def _undelivered_subject(epoch: int) -> str:
+    return f"epoch {epoch}"
 
 
 def _payload(frame: bytes) -> bytes | None:
