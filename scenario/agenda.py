@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from protocol.instants import Millis
 
+SPIN_MAX = 50_000
+"""Events at one instant; the greatest flood here is some hundreds of frames to two readers."""
 Action = Callable[[], None]
 
 
@@ -31,8 +33,13 @@ class Agenda:
     def run_until(self, end: Millis) -> None:
         """Let happen what is due before `end`, in order; then it is `end`."""
         due = self._due
+        here = 0
         while due and due[0][0] < end:
+            before = self.now
             self.now, _, action = heapq.heappop(due)
             self.events += 1
+            here = here + 1 if self.now == before else 0
+            if here > SPIN_MAX:
+                raise RuntimeError("time stands still: something is due again and again without an end")
             action()
         self.now = max(self.now, end)

@@ -49,8 +49,8 @@ def demo(
     story = load(_path(scenario))
     narrator = Narrator(story, console(stderr=as_json), translator(lang))
     began = SystemClock().real_ms()
-    narrator.title()
     with _folder(keep) as folder:
+        narrator.title()
         closing = _simulated(story, folder, narrator) if rate is None else _played(story, folder, narrator, rate)
         seconds = (SystemClock().real_ms() - began) / 1_000
         narrator.closing(closing, seconds)

@@ -16,7 +16,7 @@ from protocol.journal import Checkpoint, Closed, Entry, Record
 from protocol.journal_recovery import SECTOR_BYTES, recover
 
 PLENTY_BYTES = 1 << 40
-SEGMENT_BYTES = 96_000
+SEGMENT_BYTES = 160_000
 """Small, so that a month has many checkpoints and a restart folds little."""
 
 Batch = Sequence[tuple[Entry, tuple[AnyEffect, ...]]]

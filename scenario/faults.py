@@ -155,7 +155,7 @@ def draw(seed: int, days: int) -> Plan:
 
 def _fault(chance: random.Random, kind: FaultKind, span: Millis) -> Fault:
     # short ones are frequent, long ones are not rare
-    lasts = int(10 ** chance.uniform(3.5, 7.3))
+    lasts = int(10 ** chance.uniform(3.5, 7.0))
     lasts = min(lasts, span // 4)
     at = chance.randrange(0, span - lasts)
     where, amount, point = "", 0, CRASH_POINTS[0]

@@ -14,15 +14,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from protocol import canonical
 from protocol.effects import AnyEffect, Apply, ClearAlarm, Effect, Queue, RaiseAlarm, Seal, Settle
 from protocol.envelope import PAYLOAD_TYPES
-from protocol.events import BatchClosed, ClockStepped, EpochOpened, FrameReceived, Started
-from protocol.instants import Millis
+from protocol.events import BatchClosed, ClockStepped, EpochOpened, FrameReceived, Resumed, Started
+from protocol.instants import Millis, parsed
 from protocol.journal import Entry, Record
-from protocol.messages import Message
+from protocol.messages import Message, Reference
 from protocol.refusals import VERIFIED
 from scenario.agenda import Agenda
 from scenario.disk import Batch
@@ -34,6 +34,14 @@ Listener = Callable[[Millis, str, Entry, Sequence[Effect]], None]
 
 class Violation(Exception):  # noqa: N818 - the promise that was broken
     """A simulated world in which something happened that must not."""
+
+
+class Heard(Struct, frozen=True):
+    """A message that a site knows of, its own or the peer's: since when, by its own clock."""
+
+    at: Millis
+    reference: Reference
+    body: dict[str, Any]
 
 
 class Ledger:
@@ -56,6 +64,12 @@ class Ledger:
         self.raised: Counter[tuple[str, str]] = Counter()
         self.blind: list[str] = []
         self.starts = 0
+        # what both sides have said, as far as it had an effect
+        self.heard: list[Heard] = []
+        self.raised_at: dict[tuple[str, str], str] = {}
+        # absences, sleeps and stepped clocks, by this site's clock
+        self.disturbances: list[tuple[Millis, Millis]] = []
+        self.last_at: Millis = 0
         # the wall clock was moved: a slot can come twice, or never
         self.clock_stepped = False
 
@@ -129,10 +143,14 @@ class Judge:
                 ledger.epoch = entry.terms.epoch
             case Started():
                 ledger.starts += 1
+                ledger.disturbances.append((ledger.last_at, entry.at))
+            case Resumed():
+                ledger.disturbances.append((parsed(entry.since), entry.at))
             case ClockStepped():
                 ledger.clock_stepped = True
             case _:
                 pass
+        ledger.last_at = entry.at
         for effect in effects:
             reader = self._READERS.get(type(effect))
             if reader is not None:
@@ -152,6 +170,7 @@ class Judge:
             self.broken(site, f"message {message.seq} was queued out of order")
         ledger.queued[place] = message
         ledger.queued_at[place] = entry.at
+        ledger.heard.append(Heard(entry.at, Reference(site, *place), message.body))
 
     def _apply(self, site: str, ledger: Ledger, entry: Entry, effect: Apply) -> None:
         sender, message = effect.sender, effect.message
@@ -161,6 +180,8 @@ class Judge:
         ledger.applied[sender, ledger.epoch] = message.seq
         ledger.applied_at[sender, ledger.epoch, message.seq] = entry.at
         place = (ledger.epoch, message.seq)
+        if not effect.refused:
+            ledger.heard.append(Heard(entry.at, Reference(sender, *place), message.body))
         said = [self.ledgers[sender].queued.get(place), *self.false_messages.get((sender, *place), ())]
         if canonical.encode(message) not in [canonical.encode(each) for each in said if each is not None]:
             self.broken(site, f"message {message.seq} of {sender} is not what its journal holds")
@@ -188,6 +209,7 @@ class Judge:
             self.broken(site, f"alarm {alarm.code}/{alarm.subject} was raised twice")
         ledger.alarms.add(key)
         ledger.raised[key] += 1
+        ledger.raised_at.setdefault(key, alarm.raised_at)
         if alarm.raised_at > alarm.detected_at and not ledger.clock_stepped:
             self.broken(site, f"alarm {alarm.code}/{alarm.subject} was raised before its deadline")
         if alarm.code == "watch_blind":

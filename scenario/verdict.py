@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from protocol.errors import JournalError
 from protocol.instants import written
+from protocol.journal import Chain
+from protocol.replay import Replay
 from scenario.judge import Judge, Ledger, Violation
 
 if TYPE_CHECKING:
@@ -56,6 +59,20 @@ def _delivered(name: str, outbox: Any, ours: Ledger, peer: str, theirs: Ledger) 
             f"{name}: {last} messages queued, the outbox counts {outbox.last}, {peer} has applied {applied}, "
             f"receipted are {outbox.receipted}"
         )
+
+
+def replayed(sites: Mapping[str, Site]) -> None:
+    """Every journal verifies from end to end, and its events run again give the same effects and checkpoints."""
+    for name, site in sites.items():
+        chain, replay = Chain(), Replay()
+        for _, segment in sorted(site.disk.segments.items()):
+            for line in bytes(segment).split(b"\n")[:-1]:
+                try:
+                    replay.take(chain.take(line))
+                except JournalError as error:
+                    raise Violation(f"{name}: {error}") from error
+        if replay.divergence is not None:
+            raise Violation(f"{name}: record {replay.divergence.record}: {replay.divergence.reason}")
 
 
 def slots(world: World) -> None:

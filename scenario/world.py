@@ -16,7 +16,7 @@ from endpoints import slots
 from endpoints.link_file import LinkFile, Party
 from protocol.effects import Notify
 from protocol.instants import Millis, parsed, written
-from scenario import verdict
+from scenario import oracle, verdict
 from scenario.agenda import Agenda
 from scenario.chance import drawn, part
 from scenario.faults import CALM, HOUR, MINUTE, SECOND, Plan
@@ -35,6 +35,8 @@ _FIRST_DAYS = tuple(parsed(f"{day}T00:00:00.000Z") for day in ("2022-03-20", "20
 """Two of them let the month cross a change of summer time."""
 
 
+_REPLAYED_EVERY = 10
+"""Every recovery folds a segment again and compares; every tenth world runs its whole journals again in the end."""
 _ENDED_BY_AN_EPOCH = {"equivocation", "fork", "journal_behind"}
 
 
@@ -135,6 +137,9 @@ class World:
         self.agenda.run_until(self.ends)
         verdict.settled(self.sites, self.judge)
         verdict.slots(self)
+        if self.plan.seed % _REPLAYED_EVERY == 0:
+            verdict.replayed(self.sites)
+        oracle.deadlines(self.judge, self.file.terms.policy, self.ends)
 
     def _told(self, notice: Notify) -> None:
         """Once a stream has two versions only a new epoch helps; people agree on it within hours (SPEC E2)."""
