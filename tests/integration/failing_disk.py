@@ -1,0 +1,87 @@
+"""Disks that fail: system calls of a running process that strace makes fail or wait, and small file systems."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+
+class Injection:
+    """While this is entered, the system call `call` of process `pid`, in all its threads, fails or is late.
+
+    Args:
+        pid: whose.
+        call: the system call's name.
+        how: strace's words: `error=EIO`, `delay_enter=300000` (us), `error=ENOSPC:when=3`.
+        path: only calls on this file.
+    """
+
+    def __init__(self, pid: int, call: str, how: str, path: Path | None = None) -> None:
+        program = shutil.which("strace")
+        if program is None:
+            pytest.skip("no strace to make a disk fail: apt-get install strace")
+        where = [] if path is None else ["-P", str(path)]
+        self._arguments = [program, "-f", "-p", str(pid), *where, f"--trace={call}", f"--inject={call}:{how}"]
+        self._popen: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        self._popen = subprocess.Popen(
+            self._arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        assert self._popen.stderr is not None
+        for line in self._popen.stderr:
+            if "attached" in line:
+                return self
+            if "not permitted" in line:
+                break
+        self.__exit__()
+        pytest.skip("strace may not attach to a process here: it takes root, or kernel.yama.ptrace_scope = 0")
+
+    def __exit__(self, *_: object) -> None:
+        """Let the process run freely again."""
+        if self._popen is not None:
+            self._popen.terminate()
+            self._popen.communicate(timeout=10)
+
+
+class SmallDisk:
+    """A file system of its own, in memory, for as long as this is entered."""
+
+    def __init__(self, folder: Path, size_bytes: int) -> None:
+        self.folder = folder
+        self._size_bytes = size_bytes
+        self._filler = folder / "filler"
+
+    def __enter__(self) -> Self:
+        if os.geteuid():
+            pytest.skip("no small disk: only root may mount one")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        options = f"size={self._size_bytes},mode=0700"
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(self.folder)], capture_output=True, check=False
+        )
+        if mounted.returncode:
+            pytest.skip("no small disk: mount is not permitted here")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        subprocess.run(["umount", "--lazy", str(self.folder)], capture_output=True, check=True)
+
+    def leave(self, free_bytes: int) -> None:
+        """Fill it, or empty it, until `free_bytes` are free."""
+        self._filler.unlink(missing_ok=True)
+        disk = os.statvfs(self.folder)
+        taken = disk.f_bavail * disk.f_frsize - free_bytes
+        with self._filler.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, taken)
+
+    def empty(self) -> None:
+        """Take the filler away."""
+        self._filler.unlink()
+
+    def remount(self, how: str) -> None:
+        """Remount it: `ro`, `rw`."""
+        subprocess.run(["mount", "-o", f"remount,{how}", str(self.folder)], capture_output=True, check=True)

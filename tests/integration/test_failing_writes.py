@@ -1,0 +1,128 @@
+"""Every system call by which a journal is written fails once, in a real process: what was promised is still there."""
+
+import multiprocessing
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from endpoints.cli.log import log_verify
+from endpoints.errors import UserError
+from endpoints.journal_file import JournalFailure, JournalFolder
+from endpoints.journal_segments import segments
+from protocol.events import BatchClosed
+from protocol.journal import decode
+from tests.integration.failing_disk import Injection
+from tests.journal_samples import LINK, NOON, SIDE, batch
+
+pytestmark = pytest.mark.integration
+
+PREPARED = 2
+BATCHES = range(PREPARED, PREPARED + 5)
+ROTATE_BEFORE = {PREPARED + 1, PREPARED + 3}
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload([__name__])
+
+
+def serve(tell: Connection) -> None:
+    """Write to one folder after the other, as asked; an empty name ends it."""
+    tell.send(("ready", ""))
+    while name := tell.recv():
+        write(Path(name), tell)
+
+
+def write(folder: Path, tell: Connection) -> None:
+    """Go on with the journal in `folder`, and tell the number of each batch that is on disk."""
+    try:
+        journal = JournalFolder.open(folder, LINK, SIDE)
+    except UserError as error:
+        tell.send(("refused to start", str(error)))
+        return
+    try:
+        for number in BATCHES:
+            if number in ROTATE_BEFORE:
+                journal.rotate({"before": number}, "1", "Link", NOON, number, None)
+            journal.append(batch(number))
+            tell.send(("on disk", number))
+        journal.close(NOON, 99, None)
+    except JournalFailure as error:
+        with pytest.raises(JournalFailure):
+            journal.append(batch(1))
+        journal._release()
+        tell.send(("failed", str(error)))
+    else:
+        tell.send(("closed", ""))
+
+
+def prepare(folder: Path) -> None:
+    journal = JournalFolder.open(folder, LINK, SIDE)
+    for number in range(PREPARED):
+        journal.append(batch(number))
+    journal._release()
+
+
+def written_batches(folder: Path) -> list[int]:
+    """The numbers of the batches in the journal: each one's end says its own on the clock that never steps."""
+    lines = b"".join(path.read_bytes().rstrip(b"\0") for path in segments(folder)).splitlines()
+    records = [decode(line) for line in lines]
+    return [record.entry.mono for record in records if isinstance(record.entry, BatchClosed)]
+
+
+@pytest.fixture(scope="module")
+def writer() -> Iterator[tuple[Connection, int]]:
+    """A process that writes journals on demand, and nothing else."""
+    here, there = CONTEXT.Pipe()
+    process = CONTEXT.Process(target=serve, args=(there,), daemon=True)
+    process.start()
+    there.close()
+    assert process.pid is not None
+    # from here on every such call of the process is one of the journal's
+    assert answer(here) == ("ready", "")
+    yield here, process.pid
+    here.send("")
+    process.join(20)
+    here.close()
+    assert process.exitcode == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        ("pwrite64", "ENOSPC"),
+        ("fdatasync", "EIO"),
+        ("fsync", "EIO"),
+        ("rename", "EIO"),
+        ("ftruncate", "EIO"),
+        ("openat", "EROFS"),
+    ],
+)
+def test_nothing_that_was_on_disk_is_lost_whichever_call_fails(
+    call: str, error: str, writer: tuple[Connection, int], tmp_path: Path
+) -> None:
+    here, pid = writer
+    last, failures = "", 0
+    while last != "closed":
+        folder = tmp_path / str(failures)
+        prepare(folder)
+        on_disk = list(range(PREPARED))
+        with Injection(pid, call, f"error={error}:when={failures + 1}"):
+            here.send(str(folder))
+            while (told := answer(here))[0] == "on disk":
+                on_disk.append(int(told[1]))
+        last, why = told
+
+        JournalFolder.open(folder, LINK, SIDE)._release()
+        # a batch whose flush failed may be there; it was not acted upon
+        assert written_batches(folder) in (on_disk, [*on_disk, on_disk[-1] + 1])
+        assert log_verify(str(folder)) == 0
+        if last != "closed":
+            assert str(folder) in str(why)
+            failures += 1
+    assert failures >= 2
+
+
+def answer(here: Connection) -> tuple[str, int | str]:
+    assert here.poll(30)
+    told: tuple[str, int | str] = here.recv()
+    return told
