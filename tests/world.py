@@ -244,6 +244,11 @@ class End:
         assert copy.next_deadline() == self.core.next_deadline()
         msgspec.json.encode(self.core.snapshot())
 
+    def fill_outbox(self, count: int) -> None:
+        """Let `count` messages wait that mean nothing: an outbox fills faster than officers can write."""
+        for _ in range(count):
+            self.link._outbox.queue(written(self.at), {"type": "refusal"})
+
     # --- a process's life -----------------------------------------------------------------------------------------
 
     def start(self, *, opened: Terms | None = None, tzdata: str = "2026.1", connected: bool = True) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec import convert
 
 from protocol.alerts import CLOSED_KEPT, OPEN_MAX
 from protocol.desk import CANCELLATIONS_KEPT, DRAFTS_MAX, STANDING_CANCELLATION
@@ -10,11 +11,12 @@ from protocol.effects import Queue
 from protocol.events import SpaceLow, SpaceOk, TransportConnected, TransportLost
 from protocol.instants import written
 from protocol.link import Link
-from protocol.messages import Reference
+from protocol.messages import Acknowledgement, Alert, Reference
 from protocol.policy import Channel
 from protocol.stream import OUTBOX_MAX_MESSAGES
+from protocol.timeline import Turn
 from tests.cast import Peer, acknowledge, alert, an_alert, arrives, cancel, ref, refuse, release, test_line
-from tests.playbook import Cue, Playbook, batch, crash, event, on, settle, start, wait
+from tests.playbook import Cue, Playbook, crash, event, on, settle, start, wait
 from tests.world import HOUR, MINUTE, SECOND, START, TERMS, End, Line, terms
 
 LOST = event(TransportLost, reason="gone")
@@ -455,6 +457,20 @@ def test_prepared_cancellations_are_bounded() -> None:
     assert effects[0].message.body["text"] == {key: STANDING_CANCELLATION[key] for key in ("en", "ru")}
 
 
+FAR = 1_000_000
+"""A seq that no stream of these worlds reaches."""
+
+
+def crowd(end: End, sender: str) -> None:
+    """Let as many alerts of `sender` be open as there is room for."""
+    turn = Turn(end.at, end.core.state.timeline.age, [])
+    body = convert(an_alert(), Alert)
+    for seq in range(FAR, FAR + OPEN_MAX):
+        if not end.link._alerts.has_room(sender, body):
+            break
+        end.link._alerts.opened(turn, Reference(sender, 1, seq), body, received=True)
+
+
 # --- when there is no room ----------------------------------------------------------------------------------------
 
 
@@ -491,25 +507,26 @@ def test_low_space_refuses_new_alerts_and_nothing_else() -> None:
 def test_a_full_outbox_keeps_room_for_a_cancellation() -> None:
     """SPEC M4.5"""
     end = caller(shadowed=False)
-    for _ in range(OUTBOX_MAX_MESSAGES // 100):
-        end.happens(*batch(*[alert() for _ in range(100)]).happenings)
+    end.happens(*LOST.happenings)
+    end.happens(*alert().happenings)
+    end.fill_outbox(OUTBOX_MAX_MESSAGES - 1)
     play(end, alert(), "refused: outbox_full")
-    play(end, cancel("eucom/1/7"), "Queue 10001 alert")
+    play(end, cancel("eucom/1/1"), "Queue 10001 alert")
 
 
 def test_open_alerts_are_bounded_and_those_that_are_closed_make_room() -> None:
     """SPEC B6.2, M7.2"""
     end, peer = caller(shadowed=False), Peer("ndmc", TERMS)
     body = an_alert()
-    while peer.seq < OPEN_MAX:
-        end.receive(peer.sends(*[peer.says(body) for _ in range(50)]))
+    end.receive(peer.sends(*[peer.says(body) for _ in range(10)]))
+    crowd(end, "ndmc")
     end.transcript.clear()
     play(
         end,
         arrives(peer.sends(peer.says(body))),
-        f"Apply {OPEN_MAX + 1} alert, refused: not_permitted",
+        "Apply 11 alert, refused: not_permitted",
         "Queue 1 refusal",
-        f"Seal message 1, receipt {OPEN_MAX + 1}",
+        "Seal message 1, receipt 11",
     )
     # ours have a limit of their own
     play(end, alert(), "Queue 2 alert", "Seal message 2")
@@ -517,38 +534,40 @@ def test_open_alerts_are_bounded_and_those_that_are_closed_make_room() -> None:
     change = {"of": ref(7, "ndmc"), "kind": "update"}
     end.receive(peer.sends(peer.says(an_alert(change=change)), peer.says(an_alert(change=change))))
     assert end.transcript[-5:-2] == [
-        f"Apply {OPEN_MAX + 2} alert",
-        f"Notify message/ndmc/1/{OPEN_MAX + 2}",
-        f"Apply {OPEN_MAX + 3} alert, refused: not_permitted",
+        "Apply 12 alert",
+        "Notify message/ndmc/1/12",
+        "Apply 13 alert, refused: not_permitted",
     ]
     end.happens(*acknowledge("ndmc/1/5").happenings)
     play(
         end,
         arrives(peer.sends(peer.says(body))),
-        f"Apply {OPEN_MAX + 4} alert",
-        f"Notify message/ndmc/1/{OPEN_MAX + 4}",
-        f"Seal receipt, receipt {OPEN_MAX + 4}",
+        "Apply 14 alert",
+        "Notify message/ndmc/1/14",
+        "Seal receipt, receipt 14",
     )
-    for seq in range(8, 8 + 3 * CLOSED_KEPT):
-        end.happens(*acknowledge(f"ndmc/1/{seq}").happenings)
+    closed = range(FAR, FAR + 3 * CLOSED_KEPT)
+    for seq in closed:
+        word = Acknowledgement(of=Reference("ndmc", 1, seq), officer="duty-1", decision="understood")
+        end.link._alerts.acknowledged(Turn(end.at, 0, []), word)
     assert len(end.core.state.alerts) < OPEN_MAX + 2 * CLOSED_KEPT
     assert state_of(end, "ndmc/1/5") == "forgotten"
-    assert state_of(end, f"ndmc/1/{7 + 3 * CLOSED_KEPT}") == "understood"
+    assert state_of(end, f"ndmc/1/{closed[-1]}") == "understood"
     play(end, acknowledge("ndmc/1/5"), "refused: unknown_reference")
 
 
 def test_ones_own_open_alerts_are_bounded_though_they_are_receipted() -> None:
     """SPEC M4.5"""
     line = Line(quiet=True, shadowed=False)
-    for _ in range(OPEN_MAX // 50):
-        line.eucom.happens(*batch(*[alert() for _ in range(50)]).happenings)
-        line.settle()
+    line.eucom.happens(*alert().happenings)
+    line.settle()
+    crowd(line.eucom, "eucom")
     play(line, on("eucom", alert()), "eucom: refused: too_many_open")
     play(
         line,
-        on("eucom", cancel("eucom/1/7")),
-        f"eucom: Queue {OPEN_MAX + 1} alert",
-        f"eucom: Seal message {OPEN_MAX + 1}",
+        on("eucom", cancel("eucom/1/1")),
+        "eucom: Queue 2 alert",
+        "eucom: Seal message 2",
     )
 
 

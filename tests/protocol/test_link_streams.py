@@ -9,6 +9,7 @@ from protocol import canonical, envelope
 from protocol.digests import genesis, message_digest, policy_digest
 from protocol.envelope import KEYID_MAX, PAYLOAD_TYPES
 from protocol.events import BatchClosed, PeerPresenceChanged, TransportConnected, TransportLost
+from protocol.instants import written
 from protocol.link import Link
 from protocol.messages import FRAME_MAX_BYTES, INTEGER_MAX, MessagePayload
 from protocol.payloads import read_message_payload
@@ -202,13 +203,10 @@ def test_a_long_queue_is_cut_into_as_few_frames_as_fit() -> None:
 
 def test_a_full_outbox_refuses_alerts_and_tests_but_has_a_reserve() -> None:
     """SPEC M4.5"""
-    line = Line(shadowed=False)
-    eucom, ndmc = line.eucom, line.ndmc
-    peer = Peer("ndmc")
-    eucom.receive(peer.sends(peer.says(an_alert())))
-    for _ in range(OUTBOX_MAX_MESSAGES // 100):
-        eucom.happens(*[each for _ in range(100) for each in alert().happenings])
-    assert eucom.link.state.outbox.last == OUTBOX_MAX_MESSAGES
+    line, peer = Line(shadowed=False), Peer("ndmc")
+    line.eucom.receive(peer.sends(peer.says(an_alert())))
+    line.eucom.happens(*LOST.happenings)
+    line.eucom.fill_outbox(OUTBOX_MAX_MESSAGES)
     assert (
         Playbook(line)
         >> on("eucom", alert())
@@ -218,19 +216,19 @@ def test_a_full_outbox_refuses_alerts_and_tests_but_has_a_reserve() -> None:
         >> on("eucom", acknowledge("ndmc/1/1"))
         << "eucom: Queue 10001 acknowledgement"
     )
-    for _ in range(OUTBOX_RESERVE_MESSAGES - 1):
-        eucom.happens(*acknowledge("ndmc/1/1").happenings)
+    line.eucom.fill_outbox(OUTBOX_RESERVE_MESSAGES - 1)
     assert Playbook(line) >> on("eucom", acknowledge("ndmc/1/1")) << "eucom: refused: outbox_full"
     # the line goes on once the peer receipts
-    del ndmc
     line.ends["ndmc"].core = Link.new("eucom-ndmc", "ndmc")
     line.ndmc.start(opened=TERMS)
-    for _ in range(40):
-        line.settle()
-    assert eucom.link.state.outbox.receipted == OUTBOX_MAX_MESSAGES + OUTBOX_RESERVE_MESSAGES
-    assert eucom.link.state.outbox.unreceipted_bytes == 0
-    assert not eucom.link.state.outbox.hashes
-    assert not eucom.link.state.outbox.sizes
+    line.eucom.happens(*BACK.happenings)
+    line.settle()
+    outbox = line.eucom.link.state.outbox
+    assert outbox.receipted == outbox.last == OUTBOX_MAX_MESSAGES + OUTBOX_RESERVE_MESSAGES
+    assert outbox.unreceipted_bytes == 0
+    assert not outbox.hashes
+    assert not outbox.sizes
+    assert Playbook(line) >> on("eucom", alert()) << "eucom: Queue 11001 alert" << "eucom: Seal message 11001"
 
 
 def test_the_outbox_is_also_bounded_in_bytes() -> None:
@@ -238,8 +236,11 @@ def test_the_outbox_is_also_bounded_in_bytes() -> None:
     languages = ("de", "en", "pl", "ru")
     end = alone(shadowed=False, opened=terms(languages=languages))
     text = dict.fromkeys(languages, "x" * 4_000)
+    end.happens(*LOST.happenings)
+    end.happens(*alert(text=text).happenings)
+    body = end.link.state.outbox.waiting[0].body
     while end.link.state.outbox.unreceipted_bytes < OUTBOX_MAX_BYTES:
-        end.happens(*[each for _ in range(100) for each in alert(text=text).happenings])
+        end.link._outbox.queue(written(end.at), body)
     assert end.link.state.outbox.last < OUTBOX_MAX_MESSAGES
     assert Playbook(end) >> alert() << "refused: outbox_full" >> test_line() << "refused: outbox_full"
 
