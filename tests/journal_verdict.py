@@ -6,7 +6,7 @@ there is: what one side queued is what the other applied, every message once and
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from endpoints.journal_reader import JournalReader
 from protocol.audit import Audit
@@ -78,9 +78,8 @@ class SideVerdict:
 class Verdict:
     """Both sides together. `broken` is empty if every promise was kept; else each line is one that was not."""
 
-    def __init__(self, one: Path, other: Path) -> None:
-        self.sides = [SideVerdict(folder) for folder in (one, other)]
-        first, second = self.sides
+    def __init__(self, one: SideVerdict, other: SideVerdict) -> None:
+        self.sides = first, second = [one, other]
         found = reconcile(first.ledger, second.ledger)
         self.ways: dict[str, Way] = {str(way.reference): way for way in found.messages}
         self.lost = [str(each) for each in found.outstanding]
@@ -96,6 +95,11 @@ class Verdict:
         for sender, receiver in ((first, second), (second, first)):
             if sender.queued != receiver.applied:
                 self.broken.append(f"what {sender.side} queued is not what {receiver.side} applied")
+
+    @classmethod
+    def of(cls, *folders: Path) -> Self:
+        """Return the verdict over the journals of both sides."""
+        return cls(*(SideVerdict(folder) for folder in folders))
 
     def kept(self, reference: str, text: str) -> Iterator[str]:
         """Yield what was not kept of an answered request: an alert under `reference` that says `text`."""

@@ -234,7 +234,7 @@ def test_a_process_ended_there_loses_nothing_and_doubles_nothing(station: Statio
         ours = [reference for reference in business.references.values() if reference.startswith(f"{side}/")]
         assert {states[side][reference] for reference in ours} == {"understood"}
         station.each([f"message/{reference}" for reference in ours], partial(was_told, station, PEER[side]))
-    verdict = Verdict(*(station.journal(side) for side in SIDES))
+    verdict = Verdict.of(*(station.journal(side) for side in SIDES))
     broken = [*verdict.broken]
     for request, reference in business.references.items():
         broken += verdict.kept(reference, business.texts(request)["en"])

@@ -113,7 +113,7 @@ class Soak:
         """Lay journals and collected logs open; add to `broken`; return the line of totals."""
         endpoints = self.installation.endpoints
         began_s = time.monotonic()
-        verdict = Verdict(*(endpoints[side].journal for side in SIDES))
+        verdict = Verdict.of(*(endpoints[side].journal for side in SIDES))
         self.broken += verdict.broken
         lost = len(verdict.lost)
         for side in SIDES:

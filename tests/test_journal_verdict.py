@@ -1,0 +1,81 @@
+"""The judge of crash points and soak: it finds what it is there to find."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.journal_verdict import SideVerdict, Verdict
+from tests.two_sides import World, a_day
+
+SAID = "Shelling of the plant"
+
+
+@pytest.fixture
+def day(tmp_path: Path) -> Path:
+    a_day(tmp_path)
+    return tmp_path
+
+
+def verdict(folder: Path) -> Verdict:
+    return Verdict.of(folder / "eucom", folder / "ndmc")
+
+
+def test_a_day_without_fault_is_without_fault(day: Path) -> None:
+    found = verdict(day)
+
+    assert found.broken == []
+    assert [*found.kept("eucom/1/2", SAID)] == []
+    assert {each.side: len(each.queued) for each in found.sides} == {"eucom": 2, "ndmc": 3}
+
+
+def test_an_answered_request_without_its_way_is_not_kept(day: Path) -> None:
+    found = verdict(day)
+
+    assert [*found.kept("eucom/1/9", SAID)] == ["eucom/1/9: answered, and in neither journal"]
+    assert [*found.kept("ndmc/1/3", SAID)] == ["ndmc/1/3: not acknowledged"]
+    assert "asked for was 'another'" in " ".join(found.kept("eucom/1/2", "another"))
+
+
+def test_a_side_that_forgot_has_lost(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.alert()
+    shutil.copytree(tmp_path / "ndmc", tmp_path / "copy")
+    reference = world.alert("ndmc")
+    world.stop()
+    shutil.rmtree(tmp_path / "ndmc")
+    (tmp_path / "copy").rename(tmp_path / "ndmc")
+
+    found = verdict(tmp_path)
+
+    assert found.lost == [str(reference)]
+    assert f"lost: {reference}" in found.broken
+    assert "what ndmc queued is not what eucom applied" in found.broken
+
+
+def test_one_wish_that_became_two_alerts_is_doubled(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.alert()
+    world.alert()
+    world.stop()
+
+    assert verdict(tmp_path).doubled == [f"alert of eucom: {SAID}"]
+
+
+def test_a_message_that_was_applied_twice_or_late_is_found(day: Path) -> None:
+    found = verdict(day)
+    side = found.sides[1]
+    side.applied[1:] = [side.applied[0]]
+
+    twice = Verdict(*found.sides)
+
+    assert twice.doubled == ["applied by ndmc: 1"]
+    assert twice.out_of_order == ["ndmc applied 1 as number 2"]
+
+
+def test_damage_is_found(day: Path) -> None:
+    path = next((day / "ndmc").glob("*.jsonl"))
+    data = path.read_bytes()
+    path.write_bytes(data.replace("Ракета над морем".encode(), "Ракета над горой".encode(), 1))
+
+    assert any("record" in line for line in SideVerdict(day / "ndmc").broken)
