@@ -15,6 +15,7 @@ from endpoints.inbox import Inbox
 from endpoints.items import AnyRoom
 from endpoints.room import Now
 from protocol.events import ClockStepped, Resumed
+from protocol.instants import parsed
 from protocol.timeline import Deadline
 
 BATCH_MAX_ITEMS = 256
@@ -103,11 +104,17 @@ class Loop:
         irregular = self._watch.observe(now.at, now.mono, self._clock.real_ms())
         if irregular is None:
             return
+        step_ms, since = irregular.step_ms, irregular.blind_since
+        # the last reading before the gap, or the old clock's reading of now
+        before = parsed(since) if since else now.at - step_ms
+        mono = now.mono - (now.at - step_ms - before)
         for room in self._running():
-            if irregular.step_ms:
-                room.take(ClockStepped(at=now.at, mono=now.mono, step_ms=irregular.step_ms))
-            if irregular.blind_since:
-                room.take(Resumed(at=now.at, mono=now.mono, since=irregular.blind_since))
+            room.plan_over(before, mono, now.at)
+            # the sleep before the step: so that one record tells of all that both have passed over (SPEC W5.2)
+            if since:
+                room.take(Resumed(at=now.at, mono=now.mono, since=since))
+            if step_ms:
+                room.take(ClockStepped(at=now.at, mono=now.mono, step_ms=step_ms))
 
     def _arm(self) -> None:
         """Let the timer wake the loop at the earliest deadline; one that is armed too early does no harm."""

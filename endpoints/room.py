@@ -53,6 +53,8 @@ PLANNED_MS = 14 * DAY_MS
 """Slots are planned this far ahead."""
 PLAN_AGAIN_MS = 7 * DAY_MS
 """... and again when less than this is left."""
+PLANNED_BACK_MS = 400 * DAY_MS
+"""No further back: whoever comes from a clock that showed 1970 has not missed the slots of half a century."""
 SPACE_EVERY_S = 5
 SOFTWARE = f"deconfliction-link {version('deconfliction-link')}"
 
@@ -203,17 +205,29 @@ class Room(Generic[CoreT]):
             self.take(DeadlineReached(at=at, mono=mono, nonce=self.draw_nonce()))
             failpoint("after_deadline")
         if self.core.slots_until - at < PLAN_AGAIN_MS:
-            policy, until = self._file.terms.policy, at + PLANNED_MS
-            planned = slots.plan(policy.slots, policy.zone, self.core.slots_until, until)
-            self.take(
-                SlotsPlanned(at=at, mono=mono, slots=planned, slots_until=written(until), tzdata=slots.tzdata_version())
-            )
+            self._plan(at, mono, at)
         for reason, count in self._refusals.due(now.real_s).items():
             self.take(FramesSuppressed(at=at, mono=mono, reason=reason, count=count))
         self._tick_presence(now)
         if now.real_s - self._space_s >= SPACE_EVERY_S:
             self._space_s = now.real_s
             self._tick_space(now)
+
+    def plan_over(self, at: Millis, mono: Millis, until: Millis) -> None:
+        """Plan the slots that the clocks have passed over between their readings `at`, `mono` and `until`.
+
+        So what tells of the gap knows all of them (SPEC W5.2).
+        """
+        if until > self.core.slots_until:
+            self._plan(at, mono, until)
+
+    def _plan(self, at: Millis, mono: Millis, now: Millis) -> None:
+        policy, until = self._file.terms.policy, now + PLANNED_MS
+        since = max(self.core.slots_until, now - PLANNED_BACK_MS)
+        planned = slots.plan(policy.slots, policy.zone, since, until)
+        self.take(
+            SlotsPlanned(at=at, mono=mono, slots=planned, slots_until=written(until), tzdata=slots.tzdata_version())
+        )
 
     def _tick_presence(self, now: Now) -> None:
         for party, cap in self.presence.items():

@@ -1,0 +1,52 @@
+"""A process that stands still over a slot, as under SIGSTOP or in a machine that sleeps: one record, no flood."""
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from protocol.instants import parsed
+from tests.integration.station import ALL, Station
+
+pytestmark = pytest.mark.integration
+
+SLOT = "2022-11-29T16:00:00.000Z"
+FAST = 200
+STALL_S = 6
+"""Real seconds: what stands still for five has been blind."""
+
+
+@pytest.fixture
+def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
+    with Station.of(
+        tmp_path_factory, starts=parsed("2022-11-29T15:58:00.000Z"), slots=("0 * * * *",), grace_s=300
+    ) as station:
+        station.start(*ALL)
+        yield station
+
+
+def raised(station: Station, name: str, code: str) -> list[dict[str, str]]:
+    return [each["alarm"] for each in station.effects(name, "RaiseAlarm") if each["alarm"]["code"] == code]
+
+
+def test_a_process_stopped_over_a_slot_says_that_it_was_blind_and_the_others_that_nobody_was_there(
+    station: Station,
+) -> None:
+    """SPEC W2.2, W5.2"""
+    process = station.processes["ndmc"].popen
+    process.send_signal(signal.SIGSTOP)
+    # the slot and its grace pass within seconds
+    station.forward(STALL_S * FAST, rate=FAST)
+    process.send_signal(signal.SIGCONT)
+
+    station.until(lambda: raised(station, "ndmc", "watch_blind") != [])
+    station.settled()
+    (blind,) = raised(station, "ndmc", "watch_blind")
+    assert f"slot {SLOT}" in blind["detail"]
+    assert not raised(station, "ndmc", "heartbeat_missed")
+    (unreceipted,) = raised(station, "eucom", "heartbeat_unreceipted")
+    assert unreceipted["raised_at"] == "2022-11-29T16:05:00.000Z"
+    # the test had waited at the broker: the slot is late, and its alarm at the caller is over
+    states = {each["slot"]: each["state"] for each in station.snapshot("ndmc")["slots"]}
+    assert states[SLOT] == "late"
+    station.cleared("eucom", "heartbeat_unreceipted")

@@ -1,0 +1,298 @@
+"""Clocks that step, machines that sleep, nights in which summer time begins or ends: the service's own loop and rooms.
+
+Each world runs to its end under the simulation's own judgement: no slot is missed in silence, no met slot raises an
+alarm, no alarm is raised twice. What is asserted here is how much of it there was: one record for each absence.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+
+import pytest
+from msgspec import structs
+
+from endpoints import slots
+from endpoints.clock import STEP_TOLERANCE_MS, ClockWatch
+from protocol.instants import Millis, parsed, written
+from scenario.chance import drawn
+from scenario.faults import DAY, HOUR, MINUTE, SECOND, Fault, Plan
+from scenario.files import load, packaged
+from scenario.people import Habits
+from scenario.world import World
+
+YEAR: Millis = 365 * DAY
+STARTS = "2022-11-07T00:00:00.000Z"
+"""A Monday in winter: Berlin's 09:00 and 17:00 are 08:00 and 16:00 UTC."""
+NOON: Millis = DAY + 12 * HOUR
+"""Between two slots of the second day."""
+SLOT: Millis = DAY + 8 * HOUR
+SLOT_AT = "2022-11-08T08:00:00.000Z"
+SIDES = ("eucom", "ndmc")
+
+
+class Diligent(Habits):
+    """Officers who answer every test within a minute and acknowledge no alarm."""
+
+    def answers_after(self, slot: str) -> Millis | None:
+        del slot
+        return MINUTE
+
+    def misreads(self) -> bool:
+        return False
+
+    def acknowledges_alarms_after(self) -> Millis | None:
+        return None
+
+
+def a_world(*faults: Fault, starts: str = STARTS, days: int = 4, **schedule: str) -> World:
+    """Return a world in which nothing goes wrong but `faults`."""
+    scenario = load(packaged("november-2022"))
+    link = scenario.link
+    scenario = structs.replace(scenario, link=structs.replace(link, slots=structs.replace(link.slots, **schedule)))
+    plan = Plan(seed=1, days=days, faults=faults, acts=())
+    return World(plan, scenario, parsed(starts), {side: Diligent(drawn(1)) for side in SIDES})
+
+
+def raised(world: World, site: str) -> dict[str, int]:
+    """Return how often each alarm was raised at a site, by `code/subject`; of the clock's only the code."""
+    counts: dict[str, int] = {}
+    for (code, subject), count in world.judge.ledgers[site].raised.items():
+        key = code if code in {"watch_blind", "clock_step"} else f"{code}/{subject}"
+        counts[key] = counts.get(key, 0) + count
+    return counts
+
+
+def blind_records(world: World, site: str) -> list[str]:
+    """Return what each `watch_blind` of a site names."""
+    return world.judge.ledgers[site].blind
+
+
+def slot_states(world: World, site: str) -> dict[str, str]:
+    room = world.sites[site].room
+    assert room is not None
+    return {view.slot: str(view.state) for view in room.core.snapshot().slots}
+
+
+def assert_honest(world: World, site: str) -> None:
+    """Every slot that is over is met if its test was there in time, else missed with one alarm: never falsely fine."""
+    ledger, caller = world.judge.ledgers[site], world.judge.ledgers["eucom"]
+    states, grace, skew = slot_states(world, site), 15 * MINUTE, MINUTE
+    for slot in world.slots:
+        if slot + grace + MINUTE > world.agenda.now:
+            continue
+        name = written(slot)
+        places = [place for place, message in caller.queued.items() if message.body.get("slot") == name]
+        times = [
+            caller.queued_at[place] if site == "eucom" else ledger.applied_at.get(("eucom", *place), 0)
+            for place in places
+        ]
+        met = any(slot - skew <= at < slot + grace for at in times)
+        assert (states[name] == "met", ledger.raised["heartbeat_missed", name]) == (met, 0 if met else 1), name
+
+
+# --- the wall clock steps -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [SECOND, -SECOND, HOUR, -HOUR, YEAR, -YEAR], ids=lambda step: f"{step // 1000:+} s")
+@pytest.mark.parametrize("where", [*SIDES, "watch"])
+@pytest.mark.parametrize(
+    ("moment", "lasts"),
+    [(NOON, 30 * HOUR), (SLOT - 10 * MINUTE, 30 * HOUR), (SLOT + 5 * MINUTE, 32 * HOUR + 15 * MINUTE)],
+    ids=["between", "before", "in_grace"],
+)
+def test_a_step_is_told_and_what_it_skips_is_one_record(
+    where: str, step: Millis, moment: Millis, lasts: Millis
+) -> None:
+    """SPEC W5.2, there and back again: the others notice nothing but what they are not told any more."""
+    world = a_world()
+    world.judge.explained |= {"clock_step", "clock_skew"}
+    site = world.sites[where]
+    world.start()
+    world.agenda.at(world.starts + moment, partial(site.step_clock, step))
+    world.agenda.at(world.starts + moment + lasts, partial(site.step_clock, -step))
+    world.agenda.run_until(world.starts + moment + lasts + HOUR)
+
+    there, back = skipped(moment, moment + step), skipped(moment + lasts + step, moment + lasts)
+    # what was met before the clock went back stays met
+    back = [slot for slot in back if not parsed(STARTS) < parsed(slot) < parsed(STARTS) + moment]
+    records = blind_records(world, where)
+    assert len(records) == bool(there) + bool(back)
+    for record, slots_in_it in zip(records, filter(None, (there, back)), strict=True):
+        assert record.startswith(f"unknown: slot {slots_in_it[0]}")
+        # a record names 64 at most, and says how many more there were
+        named = record.count("slot ") + sum(map(int, re.findall(r"and (\d+) more", record)))
+        assert named == len(slots_in_it)
+    assert raised(world, where)["clock_step"] == 2
+    for other in {*SIDES, "watch"} - {where}:
+        assert not {"clock_step", "watch_blind"} & set(raised(world, other)), other
+        assert_honest(world, other)
+
+
+def skipped(after: Millis, until: Millis) -> list[str]:
+    """Return the slots that begin and whose grace ends while a clock is moved."""
+    start = parsed(STARTS)
+    return list(slots.plan(TWICE_A_DAY, "Europe/Berlin", start + after, start + until - 15 * MINUTE))
+
+
+@pytest.mark.parametrize("where", SIDES)
+def test_after_a_year_of_error_the_next_slots_are_met_again(where: str) -> None:
+    world = a_world(days=5)
+    world.judge.explained |= {"clock_step", "clock_skew"}
+    site = world.sites[where]
+    world.start()
+    for number, step in enumerate((YEAR, -YEAR, -YEAR, YEAR)):
+        world.agenda.at(world.starts + NOON + number * 10 * MINUTE, partial(site.step_clock, step))
+    world.agenda.run_until(world.ends)
+
+    for name in SIDES:
+        states = slot_states(world, name)
+        later = [state for slot, state in states.items() if parsed(slot) > world.starts + NOON]
+        assert later.count("met") == 7, (name, states)
+        assert "missed" not in later
+
+
+# --- the machine sleeps, the process is stopped -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "unknown"),
+    [
+        ("08T07:50:00", "08T09:30:00", ["08T08:00"]),
+        # over the whole day: all of it in one record
+        ("08T07:50:00", "09T10:00:00", ["08T08:00", "08T16:00", "09T08:00"]),
+        # it begins within the grace, before the peer's test could come
+        ("08T07:59:59", "08T08:15:00", ["08T08:00"]),
+        # what waits at the broker makes the slot good: it is still in its grace
+        ("08T07:59:00", "08T08:14:00", []),
+        ("08T08:20:00", "08T15:40:00", []),
+    ],
+)
+def test_a_sleep_over_slots_is_one_record(begins: str, ends: str, unknown: list[str]) -> None:
+    """SPEC W5.2. A stopped process (SIGSTOP) looks the same: its clocks go on, and it does not."""
+    first, last = (parsed(f"2022-11-{each}.000Z") for each in (begins, ends))
+    world = a_world(Fault(at=first - parsed(STARTS), kind="sleep", where="ndmc", lasts=last - first), days=5)
+
+    world.run()
+
+    expected = ", ".join(f"slot 2022-11-{slot}:00.000Z" for slot in unknown)
+    assert [record.partition(", receipt/")[0] for record in blind_records(world, "ndmc")] == (
+        [f"unknown: {expected}"] if unknown else []
+    )
+    assert not any(key.startswith("heartbeat_missed") for key in raised(world, "ndmc"))
+    states = slot_states(world, "ndmc")
+    # the test waited at the broker: late for a slot that nobody watched
+    assert {states[f"2022-11-{slot}:00.000Z"] for slot in unknown} <= {"late", "unknown"}
+    assert_honest(world, "eucom")
+
+
+def test_a_caller_that_sleeps_over_its_slot_is_missed_by_the_others_and_unknown_to_itself() -> None:
+    world = a_world(Fault(at=SLOT - 10 * MINUTE, kind="sleep", where="eucom", lasts=HOUR))
+
+    world.run()
+
+    assert blind_records(world, "eucom") == [f"unknown: slot {SLOT_AT}"]
+    for name in ("ndmc", "watch"):
+        assert raised(world, name)[f"heartbeat_missed/{SLOT_AT}"] == 1
+        assert not blind_records(world, name)
+
+
+@pytest.mark.parametrize("step", [HOUR, -HOUR, -12 * HOUR], ids=["ahead", "behind", "before_the_sleep"])
+def test_a_sleep_from_which_the_machine_wakes_with_a_wrong_clock_is_one_record(step: Millis) -> None:
+    """Its real-time clock runs wrong: both irregularities show in the same reading."""
+    world = a_world()
+    world.judge.explained |= {"clock_step", "clock_skew"}
+    site = world.sites["ndmc"]
+    world.start()
+    asleep, awake = SLOT - 10 * MINUTE, SLOT + 3 * HOUR
+    world.agenda.at(world.starts + asleep, partial(site.sleep, awake - asleep))
+    world.agenda.at(world.starts + awake - 1, partial(setattr, site.clock, "skew", step))
+    world.agenda.run_until(world.starts + awake + MINUTE)
+
+    unknown = [f"unknown: slot {SLOT_AT}"] if step > -12 * HOUR else []
+    assert blind_records(world, "ndmc") == unknown
+    assert raised(world, "ndmc")["clock_step"] == 1
+
+
+# --- summer time --------------------------------------------------------------------------------------------------
+
+TWICE_A_DAY = ("0 9,17 * * *",)
+
+
+@pytest.mark.parametrize(
+    ("starts", "cron", "begin", "end"),
+    [
+        # the clocks go forward in the night to 27 March: 02:30 does not exist
+        ("2022-03-25", "0 9,17 * * *", "08:00", "07:00"),
+        ("2022-03-25", "30 2,14 * * *", "01:30", "00:30"),
+        # and back in the night to 30 October: 02:30 comes twice
+        ("2022-10-28", "0 9,17 * * *", "07:00", "08:00"),
+        ("2022-10-28", "30 2,14 * * *", "00:30", "01:30"),
+        ("2022-10-28", "0,30 2 * * *", "00:00", "01:00"),
+    ],
+)
+@pytest.mark.parametrize("crash", [False, True])
+def test_slots_of_a_night_in_which_summer_time_changes_are_met_once(
+    starts: str, cron: str, begin: str, end: str, crash: bool
+) -> None:
+    """SPEC W1: computed on the caller's wall clock, compared in UTC; a restart in that night changes nothing."""
+    sunday = parsed(f"{starts}T00:00:00.000Z") + 2 * DAY
+    faults = [Fault(at=2 * DAY + 70 * MINUTE, kind="crash", where=side, lasts=5 * SECOND) for side in SIDES]
+    world = a_world(*(faults if crash else ()), starts=f"{starts}T00:00:00.000Z", days=5, cron=cron)
+
+    world.run()
+
+    instants = [written(slot)[11:16] for slot in world.slots]
+    assert (instants.count(begin), instants.count(end)) in {(2, 3), (2, 2), (1, 3), (3, 2), (2, 4)}, instants
+    assert any(slot < sunday for slot in world.slots)
+    for name in (*SIDES, "watch"):
+        assert not blind_records(world, name)
+        assert not any(key.startswith("heartbeat_missed") for key in raised(world, name))
+    said = [message.body["slot"] for message in world.judge.ledgers["eucom"].queued.values() if "slot" in message.body]
+    assert len(said) == len(set(said))
+    assert set(said) >= {written(slot) for slot in world.slots if slot < world.ends - HOUR}
+
+
+# --- leap seconds -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("early", [0, 1, 400, SECOND, 2 * SECOND])
+def test_a_leap_second_at_a_slot_lets_nobody_place_or_miss_it_twice(early: Millis) -> None:
+    """The wall clock says 23:59:59 twice, just when a slot begins."""
+    midnight = parsed("2022-11-09T00:00:00.000Z")
+    world = a_world(cron="0 0 * * *", zone="UTC")
+    world.judge.explained |= {"clock_step", "clock_skew"}
+    world.start()
+    for site in world.sites.values():
+        world.agenda.at(midnight + SECOND - early, partial(site.step_clock, -SECOND))
+    world.agenda.run_until(midnight + HOUR)
+
+    said = [message.body.get("slot") for message in world.judge.ledgers["eucom"].queued.values()]
+    assert said.count(written(midnight)) == 1
+    for name in (*SIDES, "watch"):
+        assert slot_states(world, name)[written(midnight)] == "met"
+        assert raised(world, name) == {"clock_step": 1}
+
+
+def test_a_leap_second_smeared_over_a_day_is_two_small_steps_at_most() -> None:
+    """Of a clock that nobody disciplines alike; a smear of both clocks together shows nowhere."""
+    watch = ClockWatch(parsed(STARTS), 0, 0)
+    steps = []
+    for second in range(1, 86_401):
+        mono = second * SECOND
+        found = watch.observe(parsed(STARTS) + mono - mono // 86_400, mono, mono)
+        if found is not None:
+            assert not found.blind_since
+            steps.append(found.step_ms)
+    assert steps == [-501]
+
+
+def test_drift_adds_up_until_it_is_told() -> None:
+    """An hour in a day, a little every second: what is told is what happened, but for the tolerance."""
+    watch, told, off = ClockWatch(parsed(STARTS), 0, 0), 0, 0
+    for second in range(1, 86_401):
+        mono = second * SECOND
+        off = HOUR * second // 86_400
+        found = watch.observe(parsed(STARTS) + mono + off, mono, mono)
+        told += found.step_ms if found else 0
+    assert off - STEP_TOLERANCE_MS <= told <= off
