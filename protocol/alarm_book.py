@@ -13,6 +13,10 @@ from protocol.messages import Utc
 from protocol.notices import Notices
 from protocol.timeline import Turn
 
+CLEARED_KEPT = 1_000
+"""Alarms that are over and that nobody has acknowledged: of more the oldest are let go (twice as many before some are).
+A peer, a broker or a clock can make any number; the journal has them all."""
+
 
 class AlarmBook:
     """All alarms that are not finished, by `code/subject`."""
@@ -20,6 +24,7 @@ class AlarmBook:
     def __init__(self, alarms: dict[str, Alarm], notices: Notices) -> None:
         self._alarms = alarms
         self._notices = notices
+        self._cleared = sum(not alarm.active for alarm in alarms.values())
 
     def raise_alarm(
         self, turn: Turn, code: AlarmCode, subject: str, raised_at: Utc | None = None, detail: str = ""
@@ -36,6 +41,9 @@ class AlarmBook:
             detected_at=turn.utc,
             detail=detail,
         )
+        if known is not None:  # it is the newest now
+            self._cleared -= 1
+            del self._alarms[f"{code}/{subject}"]
         self._alarms[f"{code}/{subject}"] = alarm
         turn.emit(RaiseAlarm(alarm=alarm))
         self._notices.alarm(turn, alarm)
@@ -53,7 +61,9 @@ class AlarmBook:
         alarm = self._alarms.get(key)
         if alarm is None or not alarm.active:
             return
+        self._cleared += 1
         self._keep(key, alarm.clear(turn.utc))
+        self._let_go()
         turn.emit(ClearAlarm(code=code, subject=subject))
 
     def clear_all(self, turn: Turn, *codes: AlarmCode) -> None:
@@ -83,9 +93,17 @@ class AlarmBook:
 
     def _keep(self, key: str, alarm: Alarm) -> None:
         if alarm.finished:
-            self._alarms.pop(key, None)
+            self._cleared -= 1
+            del self._alarms[key]
         else:
             self._alarms[key] = alarm
+
+    def _let_go(self) -> None:
+        if self._cleared < 2 * CLEARED_KEPT:
+            return
+        for key in [key for key, alarm in self._alarms.items() if not alarm.active][:-CLEARED_KEPT]:
+            del self._alarms[key]
+        self._cleared = CLEARED_KEPT
 
     def __iter__(self) -> Iterator[Alarm]:
         return iter(self._alarms.values())

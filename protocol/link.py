@@ -387,7 +387,7 @@ class Link(Core):
         turn.emit(Apply(sender=self.peer, message=message))
         self._references.remember(reference, body)
         self._take_effect(turn, reference, body, received=True)
-        self._notices.message(turn, reference, body)
+        self._notices.message(turn, reference, message.body)
         if isinstance(body, Heartbeat) and self._terms.policy.answered_by == "service":  # SPEC B2.2
             self._answer(turn, reference, body)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from msgspec import Struct, to_builtins
+from typing import Any
+
+from msgspec import Struct
 
 from protocol.alarms import Alarm
 from protocol.effects import Notify
-from protocol.messages import AnyBody, Reference
+from protocol.messages import Reference
 from protocol.timeline import Turn
 
 PENDING_MAX = 1_000
@@ -30,9 +32,9 @@ class Notices:
         """Tell of an alarm that was raised."""
         self._tell(turn, Notify(id=f"alarm/{alarm.code}/{alarm.subject}/{alarm.raised_at}", kind="alarm", alarm=alarm))
 
-    def message(self, turn: Turn, reference: Reference, body: AnyBody) -> None:
+    def message(self, turn: Turn, reference: Reference, body: dict[str, Any]) -> None:
         """Tell of a message of the peer."""
-        self._tell(turn, Notify(id=f"message/{reference}", kind="message", reference=reference, body=to_builtins(body)))
+        self._tell(turn, Notify(id=f"message/{reference}", kind="message", reference=reference, body=body))
 
     def done(self, notice_id: str) -> None:
         """Forget a notification that has reached everyone."""

@@ -261,7 +261,7 @@ class Watch:
                     detail=f"test {ref} names the slot of {instant}: none here (time zone data {self.state.tzdata})",
                 )
             return
-        self._alarms.clear_all(turn, AlarmCode.SCHEDULE_DISAGREEMENT)
+        self._alarms.clear(turn, AlarmCode.SCHEDULE_DISAGREEMENT, ref.partition("/")[0])
         # SPEC W1.1
         early = parsed(instant) - self._policy.skew_limit_s * SECOND
         if turn.at < early or not self._step(slot, "called"):
