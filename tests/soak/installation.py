@@ -5,6 +5,7 @@ Only processes that were started here are ever signalled, and they end with this
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -53,6 +54,12 @@ class Endpoint:
     def code(self) -> int | None:
         """How it ended, if it ended by itself."""
         return None if self._process is None else self._process.poll()
+
+    @property
+    def serves(self) -> bool:
+        """Somebody listens at the control socket."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.control)) == 0
 
     def start(self) -> None:
         if self._process is not None:

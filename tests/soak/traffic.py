@@ -17,11 +17,11 @@ from tests.soak.installation import LINK, Endpoint
 
 OUTSTANDING_MAX = 1_500
 """Alerts of one side that are not acknowledged: the stream waits then. The core would keep 10,000 open."""
-AT_ONCE = 16
+AT_ONCE = 12
 """Requests to one side at the same time."""
 TIMEOUT_S = 15.0
 """A request that is repeated after so long is still among the 1,024 that the core remembers."""
-PAUSE_S = 0.25
+PAUSE_S = 0.5
 REMEMBERED = 64
 REPEATED_EVERY = 50
 """One answered request in so many is asked once more."""
@@ -135,12 +135,15 @@ class Traffic:
         """The oldest first: as they arrive."""
         arriving = self._arriving[side]
         while not self._over:
+            if not arriving or not await self._ask_acknowledgement(side, arriving[0]):
+                await asyncio.sleep(PAUSE_S)
+                continue
+            arriving.popleft()
+            # where the oldest has arrived, more may have
             batch = [arriving.popleft() for _ in range(min(AT_ONCE, len(arriving)))]
             done = await asyncio.gather(*(self._ask_acknowledgement(side, wish) for wish in batch))
             left = [wish for wish, well in zip(batch, done, strict=True) if not well]
             arriving.extendleft(reversed(left))
-            if left or not batch:
-                await asyncio.sleep(PAUSE_S)
 
     async def _ask_alert(self, wish: Wish) -> str:
         ask = {

@@ -15,6 +15,9 @@ from tests.soak.traffic import Traffic
 GAP_MEAN_S = 1.5
 """Between the beginnings of two troubles; they overlap."""
 KILLS = ("endpoint killed", "broker killed", "broker wiped")
+KILLED_AGAIN_SHARE = 0.2
+"""Of the endpoints that were killed, so many may be killed again while they start."""
+SERVES_WITHIN_S = 60.0
 _CLEAN_WITHIN_S = 30.0
 
 Doing = Callable[[random.Random], Awaitable[None]]
@@ -86,9 +89,13 @@ class Trouble:
         endpoint.kill()
         await _pause(rng, 0.0, 1.0)
         endpoint.start()
-        # some are killed again while they start: no further trouble for the others
-        await _pause(rng, 0.3, 3.0)
+        if rng.random() < KILLED_AGAIN_SHARE:
+            # free for the next trouble while it starts
+            await _pause(rng, 0.1, 1.0)
+            return
+        await self._serves(endpoint)
         await self._traffic.repeat_last(endpoint.side)
+        await _pause(rng, 0.0, 5.0)
 
     async def _stop(self, endpoint: Endpoint, rng: random.Random) -> None:
         self._count("endpoint stopped", endpoint.side)
@@ -108,7 +115,8 @@ class Trouble:
         if code not in {0, -signal.SIGTERM}:
             self.broken.append(f"{endpoint.side}: a stop ended with {code}: {endpoint.last_errors()}")
         endpoint.start()
-        await _pause(rng, 0.3, 3.0)
+        await self._serves(endpoint)
+        await _pause(rng, 0.0, 5.0)
 
     async def _freeze(self, endpoint: Endpoint, rng: random.Random) -> None:
         endpoint.freeze()
@@ -118,9 +126,20 @@ class Trouble:
             self._count("endpoint killed", endpoint.side)
             endpoint.kill()
             endpoint.start()
+            await self._serves(endpoint)
         else:
             self._count("endpoint frozen", endpoint.side)
             endpoint.thaw()
+
+    async def _serves(self, endpoint: Endpoint) -> None:
+        """Wait until officers can act again; give up when it has ended, which the next trouble finds."""
+        clock = asyncio.get_running_loop()
+        end_s = clock.time() + SERVES_WITHIN_S
+        while not endpoint.serves and endpoint.code is None:
+            if clock.time() > end_s:
+                self.broken.append(f"{endpoint.side}: does not serve {SERVES_WITHIN_S:.0f} s after its start")
+                return
+            await asyncio.sleep(0.1)
 
     async def _kill_broker(self, rng: random.Random) -> None:
         self._count("broker killed", "broker")
