@@ -60,7 +60,7 @@ from protocol.messages import (
 from protocol.notices import Notices, NoticesState
 from protocol.payloads import read_message_payload, read_receipt_payload
 from protocol.policy import Terms
-from protocol.refusals import VERIFIED, FrameRefusal
+from protocol.refusals import VERIFIED, FrameRefusal, MessageRefusal
 from protocol.snapshot import DraftView, Snapshot, StreamView, alert_views, condition_of, watch_views
 from protocol.timeline import SECOND, Deadline, Timeline, TimelineState, Turn, builtins
 from protocol.undelivered import Undelivered
@@ -268,6 +268,10 @@ class Core:
                 self._alerts.acknowledged(turn, body)
             case Refusal():
                 self._alerts.refused(turn, body)
+
+    def _check_capacity(self, sender: Identifier, body: AnyBody) -> None:
+        if isinstance(body, Alert) and not self._alerts.has_room(sender, body):
+            raise RemoteProtocolError(MessageRefusal.NOT_PERMITTED, "too many alerts are open here")
 
     def _receipted(self, turn: Turn, sender: Identifier, seqs: range) -> None:
         """The other party's machine has these messages of `sender` on disk."""

@@ -378,7 +378,7 @@ class Link(Core):
             body = read_body(message.body)
             check_body(body, self.peer, self._terms)
             self._references.check(body, self.peer, unsent_too=False)
-            self._check_capacity(body)
+            self._check_capacity(self.peer, body)
         except RemoteProtocolError as refusal:
             turn.emit(Apply(sender=self.peer, message=message, refused=refusal.reason))
             self._references.remember(reference, None)
@@ -390,10 +390,6 @@ class Link(Core):
         self._notices.message(turn, reference, message.body)
         if isinstance(body, Heartbeat) and self._terms.policy.answered_by == "service":  # SPEC B2.2
             self._answer(turn, reference, body)
-
-    def _check_capacity(self, body: AnyBody) -> None:
-        if isinstance(body, Alert) and not self._alerts.has_room(self.peer, body):
-            raise RemoteProtocolError(MessageRefusal.NOT_PERMITTED, "too many alerts are open here")
 
     def _refuse(self, turn: Turn, reference: Reference, message: Message, refusal: RemoteProtocolError) -> None:
         """Send the service's refusal, but never of a refusal: no loops (SPEC M7.2, M7.3)."""

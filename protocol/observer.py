@@ -19,6 +19,7 @@ from protocol.instants import parsed
 from protocol.messages import Claim, Identifier, Message, MessagePayload, Reference
 from protocol.payloads import read_body
 from protocol.policy import Terms
+from protocol.references import check_parties
 from protocol.refusals import FrameRefusal
 from protocol.rules import check_body
 from protocol.snapshot import Snapshot, inbox_view
@@ -106,6 +107,8 @@ class Observer(Core):
         try:
             body = read_body(message.body)
             check_body(body, sender, self._terms)
+            check_parties(body, sender)
+            self._check_capacity(sender, body)
         except RemoteProtocolError as refusal:
             turn.emit(Apply(sender=sender, message=message, refused=refusal.reason))
             return

@@ -9,6 +9,7 @@ from protocol.messages import (
     Acknowledgement,
     Alert,
     AnyBody,
+    Change,
     Heartbeat,
     HeartbeatAnswer,
     Identifier,
@@ -53,32 +54,29 @@ class References:
         self._state[party].known_upto = seq
 
     def check(self, body: AnyBody, sender: Identifier, *, unsent_too: bool) -> None:
-        """Check that `body` refers only to what `sender` can know, its own unsent messages with `unsent_too` too.
+        """Check that `body` refers only to what `sender` can know; its own unsent messages with `unsent_too`.
 
-        Raises RemoteProtocolError(unknown_reference) (SPEC B6.3).
+        Raises RemoteProtocolError(unknown_reference).
         """
+        check_parties(body, sender)
         match body:
             case HeartbeatAnswer():
-                self._check(body.of, Heartbeat, not_of=sender)
+                self._check(body.of, Heartbeat)
             case Acknowledgement():
-                self._check(body.of, Alert, not_of=sender)
+                self._check(body.of, Alert)
             case Refusal():
-                self._check(body.of, None, not_of=sender)
+                self._check(body.of, None)
             case Alert():
                 if body.change is not UNSET:
-                    if body.change.of.sender != sender:
-                        raise _unknown(body.change.of, Alert)
                     self._check(body.change.of, Alert, unsent_too=unsent_too)
                 for reference in body.references or ():
                     self._check(reference, None, unsent_too=unsent_too)
             case Heartbeat():
                 pass
 
-    def _check(
-        self, of: Reference, kind: type[AnyBody] | None, *, not_of: Identifier = "", unsent_too: bool = False
-    ) -> None:
+    def _check(self, of: Reference, kind: type[AnyBody] | None, *, unsent_too: bool = False) -> None:
         party = self._state.get(of.sender)
-        if party is None or of.sender == not_of or of.epoch > self._epoch:
+        if party is None or of.epoch > self._epoch:
             raise _unknown(of, kind)
         if of.epoch == self._epoch and of.seq > party.known_upto and not unsent_too:
             raise _unknown(of, kind)
@@ -89,6 +87,18 @@ class References:
                 raise _unknown(of, kind)
         elif kind is not None and known != kind_of(kind):
             raise _unknown(of, kind)
+
+
+def check_parties(body: AnyBody, sender: Identifier) -> None:
+    """Check that `body` answers the other side's messages and changes only its sender's own (SPEC B6.3).
+
+    Raises RemoteProtocolError(unknown_reference).
+    """
+    match body:
+        case HeartbeatAnswer() | Acknowledgement() | Refusal() if body.of.sender == sender:
+            raise _unknown(body.of, None)
+        case Alert(change=Change(of=of)) if of.sender != sender:
+            raise _unknown(of, Alert)
 
 
 def kind_of(body: type[AnyBody]) -> str:

@@ -241,9 +241,11 @@ class Watch:
         receipt_after = self._grace_ms
         if heartbeat.slot is not UNSET:
             self._meet(turn, ref, heartbeat.slot)
-            # no test is of a slot that is further ahead than the skew limit (SPEC W1.1)
+            left = parsed(heartbeat.slot) + self._grace_ms - turn.at
+            # no test is of a slot that is further ahead than the skew limit (SPEC W1.1); the independent watch may see
+            # one that comes late, just before its receipt
             latest = self._grace_ms + self._policy.skew_limit_s * SECOND
-            receipt_after = min(max(0, parsed(heartbeat.slot) + self._grace_ms - turn.at), latest)
+            receipt_after = min(left, latest) if left > 0 else SETTLE_MS
         if received:
             self.receipted(turn, reference)
         else:
