@@ -182,7 +182,7 @@ class Station:
     def alarms(self, name: str, link: str = LINK) -> Alarms:
         return {f"{each['code']}/{each['subject']}": each for each in self.status(name, link)["alarms"]}
 
-    def alarm(self, name: str, key: str, link: str = LINK, within_s: float = 15) -> dict[str, Any]:
+    def alarm(self, name: str, key: str, link: str = LINK, within_s: float = 60) -> dict[str, Any]:
         """Wait for an alarm that stands; `key` is `code/subject`, or the code alone. Return it."""
         found: list[dict[str, Any]] = []
 
@@ -197,7 +197,7 @@ class Station:
         self.until(raised, within_s)
         return found[0]
 
-    def cleared(self, name: str, key: str, link: str = LINK, within_s: float = 15) -> None:
+    def cleared(self, name: str, key: str, link: str = LINK, within_s: float = 60) -> None:
         """Wait until no alarm of this key is active."""
         self.until(
             lambda: (
@@ -231,7 +231,7 @@ class Station:
             (each["state"] for each in self.snapshot(name, link)["alerts"] if each["reference"] == reference), None
         )
 
-    def until(self, wanted: Callable[[], bool], within_s: float = 15) -> None:
+    def until(self, wanted: Callable[[], bool], within_s: float = 60) -> None:
         """Wait for a condition; fail after `within_s` with everybody's last lines."""
         deadline = time.monotonic() + within_s
         while not wanted():
@@ -240,7 +240,7 @@ class Station:
                 raise AssertionError(f"not within {within_s} s, at {self.utc()}:\n{last}")
             time.sleep(0.03)
 
-    def each(self, items: Iterable[T], wanted: Callable[[T], bool], within_s: float = 15) -> None:
+    def each(self, items: Iterable[T], wanted: Callable[[T], bool], within_s: float = 60) -> None:
         """Wait for the condition of every item, one after the other."""
         for item in items:
             self.until(functools.partial(wanted, item), within_s)
@@ -262,7 +262,7 @@ class Station:
         """Sender and seq of every message that was applied, in order."""
         return [(each["sender"], each["message"]["seq"]) for each in self.effects(name, "Apply", link)]
 
-    def settled(self, within_s: float = 15) -> None:
+    def settled(self, within_s: float = 60) -> None:
         """Wait until nothing is outstanding on either side."""
         self.each(SIDES, lambda side: self.status(side)["outbox"] == {"waiting": 0, "in_flight": 0}, within_s)
 

@@ -9,7 +9,7 @@ from protocol.instants import parsed, written
 from protocol.policy import Handling
 from tests.integration.station import ALL, Station, boot_ms
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 FAST = 400
 """Exercise seconds in a second: 50 ms of a busy machine are 20 s of grace."""
@@ -110,7 +110,7 @@ def test_a_broker_that_is_away_for_longer_than_a_reconnect_takes(station: Statio
         station.alarm(name, "broker_unreachable/broker")
     station.broker.start()
     for name in ALL:
-        station.cleared(name, "broker_unreachable", within_s=40)
+        station.cleared(name, "broker_unreachable")
 
 
 def test_a_peer_that_goes_away_is_a_hint_and_no_alarm(station: Station) -> None:

@@ -11,7 +11,7 @@ import pytest
 from endpoints.failpoints import EXIT_CODE, VARIABLE
 from tests.integration.station import ALL, Station
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
@@ -40,47 +40,12 @@ def back(station: Station, *names: str) -> None:
         if name in names or name not in station.processes:
             station.launch(name)
     station.connected(*ALL)
-    station.settled(within_s=40)
+    station.settled()
     for sender, receiver in (("eucom", "ndmc"), ("ndmc", "eucom")):
         queued = [each["message"] for each in station.effects(sender, "Queue")]
         applied = [each["message"] for each in station.effects(receiver, "Apply")]
         assert [message["seq"] for message in applied] == list(range(1, len(applied) + 1))
         assert applied == queued
-
-
-@pytest.mark.parametrize("place", ["after_frame", "before_puback", "after_puback"])
-def test_the_receiver_killed_while_it_takes_an_alert(station: Station, place: str) -> None:
-    station.stop("ndmc")
-    references = [station.alert() for _ in range(3)]
-    receiver = station.launch("ndmc", **{VARIABLE: place})
-    assert receiver.wait() == EXIT_CODE
-
-    back(station, "ndmc")
-
-    station.until(lambda: set(told(station, "ndmc")) >= {f"message/{reference}" for reference in references})
-    assert all(station.alert_state("eucom", reference) == "received" for reference in references)
-
-
-@pytest.mark.parametrize("place", ["after_request", "before_answer", "after_answer", "after_accepted"])
-def test_the_sender_killed_while_it_sends_an_alert(station: Station, place: str) -> None:
-    station.stop("eucom")
-    sender = station.launch("eucom", **{VARIABLE: place if place != "after_accepted" else "after_accepted:2"})
-    station.connected("eucom")
-    answer = station.deconflict(
-        *("alert", str(station.config("eucom")), "--category", "air_pursuit", "--precedence", "routine"),
-        *("--text", f"en={place}", "--text", "ru=.", "--officer", "watch-1"),
-        *("--credential-file", str(station.credential_file("eucom", "watch-1"))),
-    )
-    assert sender.wait() == EXIT_CODE
-    if place in {"after_request", "before_answer"}:
-        assert answer.returncode == 12
-        assert "the connection broke off" in answer.stderr or "nobody answers" in answer.stderr
-
-    back(station, "eucom")
-
-    arrived = [each for each in station.snapshot("ndmc")["alerts"] if each["alert"]["text"]["en"] == place]
-    # what was not on disk was never promised
-    assert len(arrived) == (0 if place == "after_request" else 1)
 
 
 @pytest.mark.parametrize("name", ["eucom", "ndmc"])

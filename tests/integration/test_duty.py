@@ -9,7 +9,7 @@ import pytest
 from endpoints.client import Refused
 from tests.integration.station import ALL, Running, Station
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 ALERT = (
     "--category",

@@ -10,7 +10,7 @@ import pytest
 from endpoints.client import Refused
 from tests.integration.station import ALL, TEXT, Station
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")

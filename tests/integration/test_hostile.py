@@ -13,7 +13,7 @@ from protocol.instants import parsed, written
 from tests.integration.impostor import Impostor
 from tests.integration.station import ALL, Station
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_a_second_holder_of_the_identity_is_noticed(station: Station) -> None:
         station.connected("eucom")
         return any(alarm["code"] == "identity_in_use" for alarm in station.alarms("eucom").values())
 
-    station.until(taken_over, within_s=30)
+    station.until(taken_over, within_s=100)
 
     station.forward(700, rate=400)
     station.cleared("eucom", "identity_in_use")

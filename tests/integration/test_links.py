@@ -11,7 +11,7 @@ import pytest
 from endpoints.client import Refused
 from tests.integration.station import ALL, SIDES, Station
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 FIRST, SECOND = "eucom-ndmc", "eucom-ndmc-air"
 

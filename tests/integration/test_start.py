@@ -15,7 +15,7 @@ from endpoints.control_socket import CONNECTIONS_MAX
 from endpoints.failpoints import VARIABLE
 from tests.integration.station import Station
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.station import Station
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 
 class Listener:
