@@ -1,0 +1,277 @@
+"""The core's contract: any event in any state, nothing but a caller's mistake raised, and then nothing changed.
+
+Each event also runs through a restored copy, and a refused one must leave the state byte for byte: `tests.world.End`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec import to_builtins
+
+from protocol import canonical
+from protocol.canonical import CanonicalError
+from protocol.envelope import Channel
+from protocol.errors import LocalProtocolError
+from protocol.events import (
+    AlarmAcknowledged,
+    AnyEvent,
+    BatchClosed,
+    ClockStepped,
+    DeadlineReached,
+    EpochOpened,
+    Event,
+    FramesSuppressed,
+    IdentityTakenOver,
+    LineTestRequested,
+    NotificationDone,
+    OfficerAcknowledged,
+    OfficerAnswered,
+    OfficerCancelled,
+    OfficerRaisedAlert,
+    OfficerRefused,
+    OfficerReleased,
+    PeerPresenceChanged,
+    PublishRefused,
+    Resumed,
+    SlotsPlanned,
+    SpaceLow,
+    SpaceOk,
+    Started,
+    Stopped,
+    TransportConnected,
+    TransportLost,
+)
+from protocol.instants import written
+from protocol.link import Link
+from protocol.messages import AnyBody, MessagePayload, ReceiptPayload, Reference
+from protocol.observer import Observer
+from protocol.refusals import FrameRefusal
+from tests.arbitrary import events, values
+from tests.cast import Peer, a_heartbeat, a_refusal, an_acknowledgement, an_alert, an_answer, sealed
+from tests.world import DAY, HOUR, MINUTE, SECOND, START, TERMS, End, Frame, slots_between, terms
+
+OFFICERS = st.sampled_from(["watch-1", "watch-2"])
+PARTIES = st.sampled_from(["eucom", "ndmc"])
+REFERENCES = st.builds(Reference, PARTIES, st.sampled_from([1, 1, 1, 2]), st.integers(1, 4))
+TEXTS = st.sampled_from([{"en": "x"}, {"ru": "ж", "en": "y"}, {"fr": "z"}])
+REQUESTS = st.sampled_from([f"request-{number}" for number in range(12)])
+NONCES = st.sampled_from(["00112233aabbccdd", "ffeeddccbbaa9988", "not a nonce"])
+INSTANTS = st.integers(START - DAY, START + 2 * DAY).map(written)
+
+REQUESTED: list[st.SearchStrategy[Event]] = [
+    events(
+        OfficerRaisedAlert,
+        request=REQUESTS,
+        officer=OFFICERS,
+        status=st.just("exercise"),
+        category=st.just("critical_infrastructure"),
+        text=TEXTS,
+        cancellation=TEXTS,
+        event_at=INSTANTS,
+        expires_at=INSTANTS,
+        references=st.lists(REFERENCES, max_size=2).map(tuple),
+        changes=REFERENCES,
+        change_kind=st.sampled_from(["update", "correction"]),
+    ),
+    events(OfficerReleased, request=REQUESTS, officer=OFFICERS, draft=st.integers(1, 2)),
+    events(OfficerAnswered, request=REQUESTS, officer=OFFICERS, of=REFERENCES, read_back=st.just(("a", "b", "c"))),
+    events(OfficerAcknowledged, request=REQUESTS, officer=OFFICERS, of=REFERENCES, text=TEXTS),
+    events(OfficerRefused, request=REQUESTS, officer=OFFICERS, of=REFERENCES, text=TEXTS),
+    events(OfficerCancelled, request=REQUESTS, officer=OFFICERS, of=REFERENCES, draft=st.integers(1, 2)),
+    events(LineTestRequested, request=REQUESTS, nonce=NONCES, officer=OFFICERS),
+    events(
+        AlarmAcknowledged,
+        request=REQUESTS,
+        officer=OFFICERS,
+        code=st.sampled_from(["space_low", "broker_unreachable", "undelivered"]),
+        subject=st.sampled_from(["journal", "broker", "epoch 1"]),
+    ),
+]
+PLAIN: list[type[Event]] = [
+    *(SpaceLow, SpaceOk, Stopped, TransportConnected, TransportLost),
+    *(IdentityTakenOver, PublishRefused, FramesSuppressed),
+]
+HAPPENING: list[st.SearchStrategy[Event]] = [
+    events(DeadlineReached, nonce=NONCES),
+    events(ClockStepped, step_ms=st.sampled_from([-HOUR, -SECOND, SECOND, HOUR])),
+    events(Resumed, since=INSTANTS),
+    events(Started, slots=st.just(slots_between(START - DAY, START + DAY)), slots_until=INSTANTS),
+    events(SlotsPlanned, slots=st.just(slots_between(START, START + 2 * DAY)), slots_until=INSTANTS),
+    events(NotificationDone, id=st.just("message/ndmc/1/1")),
+    events(PeerPresenceChanged, party=PARTIES),
+    events(BatchClosed, frames=st.lists(st.binary(max_size=4), max_size=1).map(tuple)),
+    events(EpochOpened, terms=st.sampled_from([terms(1), terms(2), terms(3, grace_s=60, answered_by="service")])),
+    *(events(kind) for kind in PLAIN),
+]
+WRITTEN_REFERENCES = REFERENCES.map(to_builtins)
+SLOTS = st.sampled_from(["", *slots_between(START - DAY, START + DAY)])
+CHANGES: st.SearchStrategy[dict[str, Any]] = st.builds(
+    dict, of=WRITTEN_REFERENCES, kind=st.sampled_from(["update", "cancellation"])
+)
+FIELDS = st.sampled_from(["type", "of", "text", "slot"])
+BODIES = st.one_of(
+    values(AnyBody).map(to_builtins),
+    st.dictionaries(FIELDS, st.one_of(st.text(max_size=4), st.integers(0, 9))),
+    st.builds(an_alert),
+    st.builds(an_alert, st.sampled_from(["flash", "routine"]), change=CHANGES),
+    st.builds(a_heartbeat, SLOTS),
+    *(st.builds(kind, WRITTEN_REFERENCES) for kind in (an_answer, an_acknowledgement, a_refusal)),
+)
+CORES: list[Callable[[], Link | Observer]] = [
+    lambda: Link.new("eucom-ndmc", "eucom"),
+    lambda: Link.new("eucom-ndmc", "ndmc"),
+    lambda: Observer.new("eucom-ndmc"),
+]
+FALSE_ADDRESSES: list[dict[str, Any]] = [{"epoch": 2}, {"floor": 1}, {"link": "x"}]
+ADDRESS = {"link", "epoch", "sender", "recipient", "policy"}
+VERDICTS = st.sampled_from([*["verified"] * 9, *map(str, FrameRefusal)])
+
+
+def admitted(value: Any) -> bool:
+    """Whether canonical JSON can write it: text of the peer has passed that check already."""
+    try:
+        canonical.encode(value)
+    except CanonicalError:
+        return False
+    return True
+
+
+class Scene:
+    """One core, and a peer who says anything."""
+
+    def __init__(self, data: st.DataObject) -> None:
+        self.data = data
+        self.end = End(data.draw(st.sampled_from(CORES))())
+        self.end.start(opened=TERMS)
+        side = "ndmc" if self.end.name == "eucom" else "eucom"
+        self.peer = Peer(side)
+
+    def act(self) -> None:
+        draw = self.data.draw
+        match draw(st.integers(0, 9)):
+            case 0:
+                self.end._handle(draw(values(AnyEvent)))
+            case 1 | 2:
+                self.end.take(self._now(draw(st.one_of(REQUESTED))))
+            case 3 | 4:
+                self.end.take(self._now(draw(st.one_of(HAPPENING))))
+            case 5 | 6:
+                self._message()
+            case 7:
+                self._receipt()
+            case 8:
+                self.end.world.wait(draw(st.sampled_from([1, SECOND, 20 * SECOND, 11 * MINUTE, HOUR, 9 * HOUR])))
+            case _:
+                self.end.crash()
+                self.end.world.at += draw(st.sampled_from([1, MINUTE, HOUR, DAY]))
+                self.end.start()
+        self._settle_deadlines()
+
+    def _now(self, event: Event) -> Event:
+        return msgspec.structs.replace(event, at=self.end.at, mono=self.end.mono)
+
+    def _message(self) -> None:
+        draw = self.data.draw
+        bodies = [body for body in draw(st.lists(BODIES, min_size=1, max_size=3)) if admitted(body)]
+        falsities: list[dict[str, Any]] = [{}, {}, {}, {"prev": "0" * 64}, {"seq": 2}, {"seq": 2**53 - 1}]
+        false = draw(st.sampled_from(falsities))
+        messages = [self.peer.says(body, self.end.at, **false) for body in bodies]
+        skipped = draw(st.integers(0, 5)) == 0
+        payload: dict[str, Any] = {} if draw(st.integers(0, 5)) else draw(st.sampled_from(FALSE_ADDRESSES))
+        frame = self.peer.sends(*messages, **payload)
+        if not skipped:
+            self._receive(frame)
+        if draw(st.booleans()):
+            self._receive(frame)
+
+    def _receipt(self) -> None:
+        draw = self.data.draw
+        heads: dict[int, str] = {0: "0" * 64}
+        if isinstance(self.end.core, Link):
+            heads |= self.end.core.state.outbox.hashes
+        upto = draw(st.sampled_from([*heads, 3]))
+        self._receive(self.peer.receipts(upto, heads.get(upto, "f" * 64), self.end.at))
+
+    def _receive(self, frame: Frame) -> None:
+        self.end.receive(frame, self.data.draw(VERDICTS))
+
+    def _settle_deadlines(self) -> None:
+        """A deadline that is reached is either met, or lies ahead: never is a core woken for nothing, for ever."""
+        for _ in range(20):
+            if self.end.due() > self.end.world.at:
+                return
+            self.end.wake()
+        raise AssertionError(f"woken again and again: {self.end.core.next_deadline()}")
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_any_event_in_any_state(data: st.DataObject) -> None:
+    """SPEC W5.1"""
+    scene = Scene(data)
+    for _ in range(data.draw(st.integers(1, 12))):
+        scene.act()
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(values(AnyEvent))
+def test_any_first_event(event: Event) -> None:
+    """SPEC E1.1"""
+    for core in CORES:
+        End(core())._handle(event)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.one_of(values(MessagePayload), values(ReceiptPayload)), st.booleans())
+def test_any_payload_under_a_good_signature(payload: MessagePayload | ReceiptPayload, addressed: bool) -> None:
+    """SPEC F3.6, F3.7"""
+    end = End(Link.new("eucom-ndmc", "eucom"))
+    end.start(opened=TERMS)
+    fields = to_builtins(payload)
+    if not admitted(fields):
+        return
+    channel: Channel = "message" if isinstance(payload, MessagePayload) else "receipt"
+    if addressed:
+        end.receive(Peer().frame(channel, **{key: value for key, value in fields.items() if key not in ADDRESS}))
+    else:
+        end.receive(sealed("ndmc", channel, canonical.encode(fields)))
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.binary(max_size=200), st.sampled_from(["message", "receipt"]))
+def test_any_bytes(data: bytes, channel: Any) -> None:
+    """SPEC F3.2"""
+    end = End(Link.new("eucom-ndmc", "eucom"))
+    end.start(opened=TERMS)
+    end.receive(Frame("ndmc", channel, data))
+    end.receive(sealed("ndmc", channel, data))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        DeadlineReached(at=START, mono=0, nonce="xyz"),
+        DeadlineReached(at=START, mono=0, nonce="00112233AABBCCDD"),
+        DeadlineReached(at=0, mono=0, nonce="00112233aabbccdd"),
+        DeadlineReached(at=START, mono=-1, nonce="00112233aabbccdd"),
+        DeadlineReached(at=1 << 60, mono=0, nonce="00112233aabbccdd"),
+        Resumed(at=START, mono=0, since="2022-13-01T00:00:00.000Z"),
+        Resumed(at=START, mono=0, since="9999-12-31T23:59:59.999Z"),
+        SlotsPlanned(at=START, mono=0, slots=("2022-02-30T00:00:00.000Z",), slots_until=written(START), tzdata="x"),
+        SlotsPlanned(at=START, mono=0, slots=(), slots_until="9999-12-31T23:59:59.999Z", tzdata="x"),
+        LineTestRequested(at=START, mono=0, request="x", nonce="0011"),
+    ],
+)
+def test_an_event_that_a_core_cannot_calculate_with_is_the_callers_mistake(event: Event) -> None:
+    """SPEC W5.1"""
+    end = End(Link.new("eucom-ndmc", "eucom"))
+    end.start(opened=TERMS)
+    with pytest.raises(LocalProtocolError) as refused:
+        end.core.handle(event)
+    assert refused.value.code == "wrong_event"
