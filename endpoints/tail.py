@@ -13,6 +13,7 @@ import select
 import sys
 import threading
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -52,7 +53,7 @@ class StandardOutput:
         self._thread = threading.Thread(target=self._run, name="standard output", daemon=True)
 
     def follow(self, journal: Flushed) -> None:
-        """Print this journal too, from where it was left. Raises OSError if its place can't be kept."""
+        """Print this journal too, from where it was left, or from its beginning if nothing tells."""
         tail = _Tail(journal)
         with self._condition:
             self._tails.append(tail)
@@ -91,6 +92,8 @@ class StandardOutput:
             if any(not tail.clean for tail in self._tails):
                 # a killed process may have left half a line
                 self._write(b"\n")
+            for tail in self._tails:
+                tail.begin()
             while self._wait():
                 self._drain()
             self._drain()
@@ -117,12 +120,22 @@ class StandardOutput:
                 self._write(lines)
             printed = False
             for tail in tuple(self._tails):
-                if chunk := tail.chunk():
+                if chunk := self._chunk(tail):
                     self._write(chunk)
                     tail.printed(len(chunk))
                     printed = True
             if not (lines or printed):
                 return
+
+    def _chunk(self, tail: _Tail) -> bytes:
+        """Return what `tail` has to print; give it up if its disk is gone: the others and the ordinary lines go on."""
+        try:
+            return tail.chunk()
+        except OSError as error:
+            self._tails.remove(tail)
+            lost = {"level": "error", "event": "journal not printed any more", "journal": str(tail.folder)}
+            self._write(msgspec.json.encode(lost | {"why": error.strerror}) + b"\n")
+            return b""
 
     def _take_lines(self) -> bytes:
         with self._condition:
@@ -149,7 +162,11 @@ class _Tail:
     def __init__(self, journal: Flushed) -> None:
         self._journal = journal
         self._file = -1
-        self._place = os.open(journal.folder / PLACE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        self.folder = journal.folder
+        self._place = -1
+        # a disk that keeps no place costs repeats, never a line
+        with suppress(OSError):
+            self._place = os.open(journal.folder / PLACE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         self._first, self._offset, self.clean = self._remembered()
 
     def chunk(self) -> bytes:
@@ -167,6 +184,10 @@ class _Tail:
             self._file = -1
             self._first, self._offset = self._next(), 0
 
+    def begin(self) -> None:
+        """Remember, before the first byte, that a kill may leave half a line from now on."""
+        self._remember("going")
+
     def printed(self, length: int) -> None:
         """Remember that `length` more bytes are printed."""
         self._offset += length
@@ -175,9 +196,9 @@ class _Tail:
     def finish(self) -> None:
         """Remember that nothing was left half printed."""
         self._remember("clean")
-        os.close(self._place)
-        if self._file >= 0:
-            os.close(self._file)
+        for descriptor in (self._place, self._file):
+            if descriptor >= 0:
+                os.close(descriptor)
 
     def _open(self, last: int, end: int) -> bool:
         """Open the segment of the place; if the place makes no sense, begin earlier: repeats are legal, gaps not."""
@@ -213,8 +234,13 @@ class _Tail:
         return min(first for first in later if first > self._first)
 
     def _remembered(self) -> tuple[int, int, bool]:
-        match = _PLACE.fullmatch(os.pread(self._place, 100, 0))
+        kept = b""
+        with suppress(OSError):
+            kept = os.pread(self._place, 100, 0)
+        match = _PLACE.fullmatch(kept)
         return (int(match[1]), int(match[2]), match[3] == b"clean") if match else (0, 0, True)
 
     def _remember(self, state: str) -> None:
-        os.pwrite(self._place, b"%016d %016d %b\n" % (self._first, self._offset, state.encode()), 0)
+        # as above: what is not remembered is printed again
+        with suppress(OSError):
+            os.pwrite(self._place, b"%016d %016d %b\n" % (self._first, self._offset, state.encode()), 0)
