@@ -12,7 +12,7 @@ from tests.proxy import Direction
 from tests.soak.installation import Endpoint, Installation
 from tests.soak.traffic import Traffic
 
-GAP_MEAN_S = 1.5
+GAP_MEAN_S = 1.1
 """Between the beginnings of two troubles; they overlap."""
 KILLS = ("endpoint killed", "broker killed", "broker wiped")
 KILLED_AGAIN_SHARE = 0.2
