@@ -92,6 +92,8 @@ class StandardOutput:
             if any(not tail.clean for tail in self._tails):
                 # a killed process may have left half a line
                 self._write(b"\n")
+            for tail in self._tails:
+                tail.begin()
             while self._wait():
                 self._drain()
             self._drain()
@@ -181,6 +183,10 @@ class _Tail:
             os.close(self._file)
             self._file = -1
             self._first, self._offset = self._next(), 0
+
+    def begin(self) -> None:
+        """Remember, before the first byte, that a kill may leave half a line from now on."""
+        self._remember("going")
 
     def printed(self, length: int) -> None:
         """Remember that `length` more bytes are printed."""
