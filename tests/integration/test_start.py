@@ -5,6 +5,7 @@ import json
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -26,11 +27,11 @@ def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
         yield station
 
 
-def refused(station: Station, name: str = "eucom", code: int = 2, **environment: str) -> str:
-    """Start `name`; return the one line that it ends with."""
-    running = station.launch(name, **environment)
+def refused(station: Station, code: int = 2, failpoint: str = "") -> str:
+    """Start eucom; return the one line that it ends with."""
+    running = station.launch("eucom", **{VARIABLE: failpoint})
     assert running.wait() == code
-    station.processes.pop(name)
+    station.processes.pop("eucom")
     errors = running.errors()
     assert errors.count("\n") == 1, errors
     assert errors.startswith("deconflict: ")
@@ -65,7 +66,12 @@ def foreign_key(station: Station) -> Callable[[], object]:
     own, other = (next(station.config(side).parent.glob("keys/*.pem")) for side in ("eucom", "ndmc"))
     moved = own.rename(own.with_suffix(".kept"))
     copy = shutil.copy(other, own.parent / other.name)
-    return lambda: (other.parent, moved.rename(own), (own.parent / other.name).unlink(), copy)
+
+    def mend() -> None:
+        moved.rename(own)
+        Path(copy).unlink()
+
+    return mend
 
 
 def open_folder(station: Station) -> Callable[[], object]:
@@ -132,7 +138,7 @@ def test_a_damaged_journal_is_refused_and_left_as_it_is(station: Station) -> Non
 
 
 def test_an_unknown_failpoint(station: Station) -> None:
-    assert f"{VARIABLE}: no such place: 'after_lunch'" in refused(station, **{VARIABLE: "after_lunch"})
+    assert f"{VARIABLE}: no such place: 'after_lunch'" in refused(station, failpoint="after_lunch")
 
 
 def test_a_dead_process_s_socket_is_replaced(station: Station) -> None:
