@@ -30,6 +30,8 @@ class Loop:
 
     def __init__(self, clock: Clock, rooms: Mapping[str, AnyRoom], printed: Callable[[], None]) -> None:
         self.inbox = Inbox()
+        self.started = asyncio.Event()
+        """Every room has started, and that is on disk."""
         self._clock = clock
         self._rooms = rooms
         self._printed = printed
@@ -55,6 +57,7 @@ class Loop:
             room.start(now)
         self.turn()
         failpoint("after_started")
+        self.started.set()
         try:
             while not self._stopping:
                 self._arm()

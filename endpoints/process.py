@@ -122,6 +122,8 @@ class Process:
     async def _until(self, stop: asyncio.Event, control: Control, server: ControlServer) -> None:
         async with asyncio.TaskGroup() as group:
             main = group.create_task(self._loop.run())
+            # nobody is served, and nothing is said to have started, before it is on disk
+            await self._loop.started.wait()
             beside = [group.create_task(work()) for work in self._beside()]
             serving = group.create_task(server.run())
             _log.info("started", software=SOFTWARE, links=list(self._rooms))
