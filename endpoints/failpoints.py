@@ -31,6 +31,7 @@ Place = Literal[
     "before_unsealed",
     "after_sign",
     "before_append",
+    "before_flush",
     "after_append",
     "before_publish",
     "after_publish",
@@ -43,6 +44,8 @@ Place = Literal[
     "after_answer",
     # beside the loop
     "before_rotate",
+    "before_named",
+    "after_named",
     "after_rotate",
     "before_notify",
     "after_notify",

@@ -16,6 +16,7 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from endpoints.errors import UserError
+from endpoints.failpoints import failpoint
 from endpoints.journal_segments import lock, segment_first, segment_path, segments
 from endpoints.private_files import FILE_MODE, FOLDER_MODE
 from protocol.effects import AnyEffect
@@ -250,6 +251,7 @@ class JournalFolder:
             if end >= self._zeros:
                 _write_at(self._file, bytes(AHEAD_BYTES), end)
                 self._zeros = end + AHEAD_BYTES
+            failpoint("before_flush")
             os.fdatasync(self._file)
         except OSError as error:
             raise self._fail(error) from error
@@ -264,7 +266,9 @@ class JournalFolder:
             file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
             _write_at(file, data + bytes(AHEAD_BYTES), 0)
             os.fsync(file)
+            failpoint("before_named")
             new.rename(path)
+            failpoint("after_named")
             _flush_folder(self.folder)
         except OSError as error:
             raise self._fail(error) from error
