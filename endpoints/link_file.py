@@ -34,6 +34,8 @@ from msgspec import Meta, Struct
 
 from endpoints import slots, toml_files
 from endpoints.errors import UserError
+from protocol import canonical
+from protocol.canonical import CanonicalError
 from protocol.events import EnrolledKey
 from protocol.messages import Identifier, Seq, Texts
 from protocol.policy import Policy, Terms
@@ -149,6 +151,7 @@ def check(content: LinkFile) -> None:
         _distinct([key.id for key in party.keys], at=f"parties.{name}.keys", what="key id")
     publics = [key.public for party in content.parties.values() for key in party.keys]
     _distinct(publics, at="parties", what="public key")
+    _require_canonical(msgspec.to_builtins(policy), "policy")
     zone(policy.zone, at="policy.zone")
     for index, expression in enumerate(policy.slots):
         try:
@@ -162,6 +165,21 @@ def check(content: LinkFile) -> None:
         raise UserError(
             f"policy.test_language: {policy.test_language} is not among policy.languages: {', '.join(policy.languages)}"
         )
+
+
+def _require_canonical(value: Any, at: str) -> None:
+    """Refuse a text of the policy that has no canonical form, and so no digest (SPEC E1, F4)."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _require_canonical(item, toml_files.join(at, key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            _require_canonical(item, f"{at}[{index}]")
+    else:
+        try:
+            canonical.encode(value)
+        except CanonicalError as error:
+            raise UserError(f"{at}: {error}") from None
 
 
 def zone(name: str, *, at: str) -> ZoneInfo:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 
+from protocol import canonical
+from protocol.canonical import CanonicalError
 from protocol.errors import LocalProtocolError
-from protocol.events import DeadlineReached, Event, LineTestRequested, Resumed, SlotsPlanned, Started
+from protocol.events import DeadlineReached, EpochOpened, Event, LineTestRequested, Resumed, SlotsPlanned, Started
 from protocol.instants import Millis, parsed
 from protocol.messages import INTEGER_MAX
 
@@ -24,6 +26,11 @@ def check_event(event: Event) -> None:
     if not (0 < event.at <= AT_MAX and 0 <= event.mono <= INTEGER_MAX):
         raise LocalProtocolError("wrong_event", f"no clock of ours shows {event.at} ms, {event.mono} ms")
     match event:
+        case EpochOpened():
+            try:
+                canonical.encode(event.terms)
+            except CanonicalError as error:
+                raise LocalProtocolError("wrong_event", f"terms without a digest: {error}") from error
         case Started() | SlotsPlanned():
             _check_instants(*event.slots, event.slots_until)
         case Resumed():

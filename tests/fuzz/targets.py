@@ -26,6 +26,7 @@ from endpoints.transport_events import PresenceChanged
 from protocol import canonical, envelope, payloads
 from protocol.audit import Audit
 from protocol.canonical import CanonicalError
+from protocol.digests import policy_digest
 from protocol.errors import EnrolmentError, JournalError, LocalProtocolError, RemoteProtocolError
 from protocol.journal import decode, encode
 from protocol.journal_recovery import recover
@@ -212,6 +213,7 @@ def link(data: bytes) -> None:
     except EnrolmentError as error:
         str(error).encode()
     policy = content.terms.policy
+    policy_digest(content.terms)
     slots.plan(policy.slots, policy.zone, NOON, NOON + 2 * DAY_MS)
 
 
