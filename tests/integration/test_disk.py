@@ -1,0 +1,223 @@
+"""Disks that fill up, forget how to write, or take their time, under a running endpoint with two links.
+
+One link's journal lies on the bad disk, the other's on a good one.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from endpoints.cli.log import log_verify
+from endpoints.cli.replay import reconcile, replay
+from endpoints.client import Refused
+from endpoints.journal_segments import segments
+from endpoints.tail import PLACE
+from protocol.messages import Texts
+from tests.integration.failing_disk import Injection, SmallDisk
+from tests.integration.station import LINK, SIDES, Station
+
+pytestmark = pytest.mark.integration
+
+BAD, GOOD = "bad-disk", LINK
+MEGABYTE = 1 << 20
+LONG: Texts = {"ru": "Ы" * 4_000, "en": "y" * 4_000}
+
+
+@pytest.fixture
+def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
+    with Station.of(tmp_path_factory, links=(GOOD, BAD)) as station:
+        configuration = station.config("eucom")
+        command = f'command = ["/bin/sh", "-c", "cat >> {station.folder}/told"]'
+        configuration.write_text(configuration.read_text().replace("[notifications]", f"[notifications]\n{command}"))
+        yield station
+
+
+def told(station: Station) -> list[str]:
+    """The alarms of which somebody was notified, as `code/subject`."""
+    path = station.folder / "told"
+    notices = [msgspec.json.decode(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+    return [f"{each['alarm']['code']}/{each['alarm']['subject']}" for each in notices if each["kind"] == "alarm"]
+
+
+def last_segment(station: Station, link: str) -> Path:
+    return segments(station.journal("eucom", link))[-1]
+
+
+def refused(station: Station, link: str) -> Refused:
+    with pytest.raises(Refused) as refusal:
+        station.alert("eucom", link)
+    return refusal.value
+
+
+def works(station: Station, link: str) -> None:
+    """An alert goes across, is acknowledged, and the acknowledgement comes back."""
+    reference = station.alert("eucom", link)
+    station.until(lambda: station.alert_state("ndmc", reference, link) is not None)
+    station.act("ndmc", "duty-1", "acknowledge", link, of=reference, decision="understood")
+    station.until(lambda: station.alert_state("eucom", reference, link) == "understood")
+
+
+def stopped(station: Station) -> None:
+    """The link on the bad disk has stopped and says so everywhere; the other goes on."""
+    alarm = station.alarm("eucom", "journal_failure", BAD)
+    assert alarm["severity"] == "critical"
+    assert str(station.journal("eucom", BAD)) in alarm["detail"]
+    assert station.status("eucom", BAD)["state"] == "alarm"
+    station.until(lambda: f"journal_failure/{BAD}" in told(station))
+    refusal = refused(station, BAD)
+    assert refusal.code == "link_stopped"
+    assert "can't be written" in str(refusal)
+    works(station, GOOD)
+    # ordinary log lines and the other link's records still reach whoever collects them
+    station.until(lambda: b'"link stopped"' in station.output("eucom"))
+    last = station.records("eucom", link=GOOD)[-1]["hash"].encode()
+    station.until(lambda: last in station.output("eucom"))
+
+
+def nothing_left(station: Station, side: str, link: str) -> bool:
+    return bool(station.status(side, link)["outbox"] == {"waiting": 0, "in_flight": 0})
+
+
+def mended(station: Station) -> None:
+    """After a restart nothing is missing and nothing doubled, on either link."""
+    assert station.stop("eucom") == 0
+    station.launch("eucom")
+    station.connected("eucom")
+    for link in (BAD, GOOD):
+        for side in SIDES:
+            station.until(partial(nothing_left, station, side, link), 40)
+        works(station, link)
+        for sender, receiver in (SIDES, SIDES[::-1]):
+            queued = [each["message"] for each in station.effects(sender, "Queue", link)]
+            assert [each["message"] for each in station.effects(receiver, "Apply", link)] == queued
+        assert "journal_failure" not in {each["code"] for each in station.status("eucom", link)["alarms"]}
+    for side in SIDES:
+        station.stop(side)
+    for link in (BAD, GOOD):
+        journals = [str(station.journal(side, link)) for side in SIDES]
+        assert log_verify(*journals) == 0
+        assert reconcile(*journals) == 0
+        assert replay(journals[0]) == 0
+
+
+def test_a_disk_fills_up_and_is_emptied(station: Station) -> None:
+    with SmallDisk(station.journal("eucom", BAD), 160 * MEGABYTE) as disk:
+        station.start(*SIDES)
+        works(station, BAD)
+
+        disk.leave(50 * MEGABYTE)
+        station.alarm("eucom", "space_low", BAD)
+        station.until(lambda: "space_low/journal" in told(station))
+        refusal = refused(station, BAD)
+        assert refusal.code == "space_low"
+        assert "no new alerts until there is room" in str(refusal)
+        # the reserve: what the peer says is received, receipted and acknowledged
+        theirs = station.alert("ndmc", BAD)
+        station.until(lambda: station.alert_state("ndmc", theirs, BAD) == "received")
+        station.act("eucom", "watch-1", "acknowledge", BAD, of=theirs, decision="understood")
+        station.until(lambda: station.alert_state("ndmc", theirs, BAD) == "understood")
+        works(station, GOOD)
+
+        disk.leave(120 * MEGABYTE)
+        station.cleared("eucom", "space_low", BAD)
+        works(station, BAD)
+
+        disk.leave(0)
+        station.alarm("eucom", "space_low", BAD)
+        sent = 0
+        while not any(each["code"] == "journal_failure" for each in station.status("eucom", BAD)["alarms"]):
+            # the zeros that are written ahead take a while to use up
+            assert sent < 100
+            station.alert("ndmc", BAD, text=LONG)
+            sent += 1
+        stopped(station)
+
+        disk.empty()
+        mended(station)
+
+
+def test_a_start_on_a_full_disk_stops_that_link_alone_and_a_later_one_mends_it(station: Station) -> None:
+    with SmallDisk(station.journal("eucom", BAD), 160 * MEGABYTE) as disk:
+        station.start(*SIDES)
+        works(station, BAD)
+        station.kill("eucom")
+        # a torn batch is cut, and the zeros with it
+        path = last_segment(station, BAD)
+        whole = path.read_bytes().rstrip(b"\0")
+        n = whole.count(b"\n") + 1
+        path.write_bytes(whole + b'{"n":%d,"link":"%b","side":"eucom","batch":%d,"at":"' % (n, BAD.encode(), n))
+        disk.leave(0)
+
+        station.launch("eucom")
+        station.connected("eucom")
+        stopped(station)
+
+        disk.empty()
+        mended(station)
+
+
+def test_a_disk_that_may_only_be_read_refuses_the_start_in_one_line(station: Station) -> None:
+    with SmallDisk(station.journal("eucom", BAD), 160 * MEGABYTE) as disk:
+        station.start(*SIDES)
+        station.stop("eucom")
+        disk.remount("ro")
+
+        process = station.launch("eucom")
+        assert process.wait() == 2
+        assert process.errors().count("\n") == 1
+        assert "Read-only file system" in process.errors()
+
+        disk.remount("rw")
+        station.launch("eucom")
+        station.connected("eucom")
+        mended(station)
+
+
+@pytest.mark.parametrize(("call", "error"), [("fdatasync", "EIO"), ("pwrite64", "EROFS")])
+def test_a_write_or_flush_that_fails_stops_that_link_alone(call: str, error: str, station: Station) -> None:
+    station.start(*SIDES)
+    works(station, BAD)
+    pid = station.processes["eucom"].popen.pid
+
+    with Injection(pid, call, f"error={error}", last_segment(station, BAD)):
+        theirs = station.alert("ndmc", BAD)
+        station.alarm("eucom", "journal_failure", BAD)
+    stopped(station)
+    # nothing was said to the peer of what may not be on disk
+    assert station.alert_state("ndmc", theirs, BAD) == "sent"
+
+    mended(station)
+
+
+def test_a_slow_disk_delays_and_loses_nothing(station: Station) -> None:
+    station.start(*SIDES)
+    works(station, BAD)
+    pid = station.processes["eucom"].popen.pid
+
+    with Injection(pid, "fdatasync", "delay_enter=400000"):
+        references = [station.alert("ndmc", BAD) for _ in range(20)]
+        station.until(lambda: station.alert_state("ndmc", references[-1], BAD) == "received", 40)
+        works(station, BAD)
+        alarms = {each["code"] for link in (BAD, GOOD) for each in station.status("eucom", link)["alarms"]}
+        assert not alarms
+
+    mended(station)
+
+
+def test_a_place_that_can_t_be_kept_costs_no_line_of_the_log(station: Station) -> None:
+    station.start(*SIDES)
+    works(station, BAD)
+    pid = station.processes["eucom"].popen.pid
+
+    with Injection(pid, "pwrite64", "error=EROFS", station.journal("eucom", BAD) / PLACE):
+        works(station, BAD)
+        works(station, GOOD)
+    works(station, BAD)
+    for link in (BAD, GOOD):
+        last = station.records("eucom", link=link)[-1]["hash"].encode()
+        station.until(lambda last=last: last in station.output("eucom"))
+
+    mended(station)
