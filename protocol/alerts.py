@@ -38,19 +38,21 @@ class AlertState(StrEnum):
 
 
 _OPEN = (AlertState.SENT, AlertState.RECEIVED, AlertState.WILL_REPLY)
-_ACKNOWLEDGED = (AlertState.UNDERSTOOD, AlertState.ACTING)
+_CLOSED = (AlertState.UNDERSTOOD, AlertState.ACTING, AlertState.UNDELIVERED)
+"""Closed, but not for ever: an officer may say more, and what counted as undelivered proves to be delivered."""
 
 ALERT: dict[tuple[AlertState, str], AlertState] = {
     (AlertState.SENT, "receipted"): AlertState.RECEIVED,
     (AlertState.SENT, "epoch_over"): AlertState.UNDELIVERED,
     **{
         (state, decision): AlertState(decision)
-        for state in (*_OPEN, *_ACKNOWLEDGED)
+        for state in (*_OPEN, *_CLOSED)
         for decision in ("understood", "acting", "will_reply")
     },
-    **{(state, "refused"): AlertState.REFUSED for state in (*_OPEN, *_ACKNOWLEDGED)},
-    **{(state, "changed"): AlertState.CHANGED for state in (*_OPEN, *_ACKNOWLEDGED)},
-    **{(state, "cancelled"): AlertState.CANCELLED for state in (*_OPEN, *_ACKNOWLEDGED)},
+    **{(state, "refused"): AlertState.REFUSED for state in (*_OPEN, *_CLOSED)},
+    # its author's word is the last one: so both sides end alike, in whatever order they hear of each other
+    **{(state, "changed"): AlertState.CHANGED for state in (*_OPEN, *_CLOSED, AlertState.REFUSED)},
+    **{(state, "cancelled"): AlertState.CANCELLED for state in (*_OPEN, *_CLOSED, AlertState.REFUSED)},
 }
 """An alert's life. What is not in the table changes nothing."""
 

@@ -16,7 +16,7 @@ from protocol.policy import Channel
 from protocol.stream import OUTBOX_MAX_MESSAGES
 from protocol.timeline import Turn
 from tests.cast import Peer, acknowledge, alert, an_alert, arrives, cancel, ref, refuse, release, test_line
-from tests.playbook import Cue, Playbook, crash, event, on, settle, start, wait
+from tests.playbook import Cue, Playbook, crash, deliver, event, on, settle, start, wait
 from tests.world import HOUR, MINUTE, SECOND, START, TERMS, End, Line, terms
 
 LOST = event(TransportLost, reason="gone")
@@ -424,6 +424,36 @@ def test_a_change_closes_what_it_changes_and_can_itself_be_changed(kind: str) ->
     assert states(line, "eucom/1/3") == ("cancelled", "cancelled")
     passed(line, on("ndmc", acknowledge("eucom/1/4")))
     play(line, wait(7 * HOUR))
+
+
+@pytest.mark.parametrize("change", ["update", "cancellation"])
+@pytest.mark.parametrize(
+    "reply", [refuse("eucom/1/1"), acknowledge("eucom/1/1"), acknowledge("eucom/1/1", "will_reply")]
+)
+def test_a_change_and_a_reply_that_cross_end_alike_on_both_sides(reply: Cue, change: str) -> None:
+    """SPEC B3.3"""
+    line = quiet_line()
+    passed(line, on("eucom", alert()))
+    update = alert(changes=Reference("eucom", 1, 1), change_kind="update")
+    line.ndmc.happens(*reply.happenings)
+    line.eucom.happens(*(update if change == "update" else cancel("eucom/1/1")).happenings)
+    line.settle()
+    assert states(line, "eucom/1/1") == (("changed",) * 2 if change == "update" else ("cancelled",) * 2)
+
+
+def test_an_acknowledgement_shows_that_what_counted_as_undelivered_was_delivered() -> None:
+    """SPEC E2.2, B4.1: the receipt was lost, and the epoch with it."""
+    line = quiet_line()
+    line.eucom.happens(*alert("priority").happenings)
+    deliver("eucom").act(line)
+    for end in line.ends.values():
+        end.outgoing.clear()
+        end.crash()
+        end.start(opened=terms(2))
+    line.settle()
+    assert states(line, "eucom/1/1") == ("undelivered", "received")
+    passed(line, on("ndmc", acknowledge("eucom/1/1", "will_reply")))
+    assert states(line, "eucom/1/1") == ("will_reply", "will_reply")
 
 
 def test_a_change_needs_two_officers_as_its_alert_did() -> None:
