@@ -17,7 +17,9 @@ from typing import BinaryIO, Final
 from endpoints.errors import UserError
 from endpoints.journal_file import DamagedJournal
 from endpoints.journal_segments import locked, segment_first, segments
+from protocol.errors import JournalError
 from protocol.journal import Record
+from protocol.journal_recovery import recover
 from protocol.verification import Verification, resembles_record
 
 STANDARD_INPUT: Final = "-"
@@ -126,9 +128,9 @@ class JournalReader:
             if first is not None:
                 self.verification.begin_segment(first, file.name, alone=alone)
             with open(_open(file), "rb") as stream:
-                yield from self._segment(stream, final=[file] == last)
+                yield from self._segment(stream, final=[file] == last, first=first)
 
-    def _segment(self, stream: BinaryIO, *, final: bool) -> Iterator[Record]:
+    def _segment(self, stream: BinaryIO, *, final: bool, first: int | None = None) -> Iterator[Record]:
         live = final and self.live
         while line := stream.readline(_LINE_MAX_BYTES):
             if not line.endswith(b"\n"):
@@ -137,8 +139,25 @@ class JournalReader:
             if live and b"\0" in line:
                 # the batch that is being written: its pages need not be seen in their order
                 return
+            if final and b"\0" in line and first is not None and self._lost_sectors(stream, first):
+                return
             if (record := self.verification.take(line[:-1])) is not None:
                 yield record
+
+    def _lost_sectors(self, stream: BinaryIO, first: int) -> bool:
+        """Note it and return True if a crash explains the hole in the last segment: then the next start cuts it."""
+        link, side = self.verification.whose
+        if link is None or side is None:
+            return False
+        behind = stream.tell()
+        stream.seek(0)
+        try:
+            recover(stream.read(), first, link, side)
+        except JournalError:
+            stream.seek(behind)
+            return False
+        self.verification.note(self.verification.n + 1, "a part of the last batch never reached the disk", normal=True)
+        return True
 
     def _collected(self, stream: BinaryIO) -> Iterator[Record]:
         chosen = self._link is not None and self._side is not None

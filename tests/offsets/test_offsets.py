@@ -22,7 +22,7 @@ from endpoints.journal_file import EXIT_DAMAGED, JournalFolder
 from endpoints.journal_reader import JournalReader
 from endpoints.journal_segments import segments
 from protocol.errors import JournalError
-from protocol.journal_recovery import recover
+from protocol.journal_recovery import SECTOR_BYTES, recover
 from protocol.verification import Verification
 from tests.journal_samples import LINK, SIDE, batch, checkpoint, lines_of
 from tests.offsets.collected import accepted_flips_in_a_log, collected
@@ -232,3 +232,26 @@ def test_the_process_says_it_in_one_line(command: str, small: Path, tmp_path: Pa
     assert "Traceback" not in ran.stderr + ran.stdout
     assert "something in it was changed" in ran.stderr + ran.stdout
     assert ran.stderr.count("\n") == (1 if command == "replay" else 0)
+
+
+def test_a_hole_that_a_power_cut_left_in_the_last_batch_is_a_crash_s_trace_to_everybody(
+    small: Path, tmp_path: Path
+) -> None:
+    holed = tmp_path / "holed"
+    shutil.copytree(small, holed)
+    last = segments(holed)[-1]
+    data = bytearray(last.read_bytes())
+    frame = data.rfind(b'"event":"FrameReceived"')
+    begin = data.rfind(b"\n", 0, frame) + 1
+    # the journal ends with the batch of this frame, a sector of which never arrived
+    end = data.find(b"\n", data.find(b'"event":"BatchClosed"', frame)) + 1
+    sector = -(-begin // SECTOR_BYTES) * SECTOR_BYTES
+    data[end:] = bytes(4_096)
+    data[sector : sector + SECTOR_BYTES] = bytes(SECTOR_BYTES)
+    assert sector + SECTOR_BYTES < end
+    last.write_bytes(data)
+
+    assert exit_code(partial(replay, str(holed))) == 0
+    assert exit_code(partial(log_verify, str(holed))) == EXIT_DAMAGED
+    assert start(holed) == 0
+    assert exit_code(partial(log_verify, str(holed))) == 0
