@@ -16,7 +16,8 @@ class Takeovers:
     """Counts takeovers, and says when their number is worth telling: at the third, and whenever it has doubled.
 
     Mosquitto 2.0 sends no DISCONNECT at a takeover, it ends TLS in order. So this counts as one too: a brief connection
-    ended in order, the very next attempt is accepted, and the broker still has our session.
+    ended in order, and the very next attempt is accepted. That the broker has our session is not asked for: whoever
+    took our place may have ended it.
     """
 
     def __init__(self) -> None:
@@ -34,10 +35,10 @@ class Takeovers:
         """Note that an attempt failed: the broker was away, nobody took its place."""
         self._suspected = False
 
-    def opened(self, now_s: float, *, session_present: bool) -> int | None:
+    def opened(self, now_s: float) -> int | None:
         """Note that a connection is open. Return how many takeovers there were, if that is to be told."""
         suspected, self._suspected = self._suspected, False
-        return self._counted(now_s) if suspected and session_present else None
+        return self._counted(now_s) if suspected else None
 
     def _counted(self, now_s: float) -> int | None:
         if now_s - self._last_s > QUIET_S:

@@ -205,7 +205,7 @@ class Transport:
         self._presence.listen(now_s)
         self._trouble = None
         self._on_event(Connected(session_present=opened.session_present, packet_max_bytes=opened.packet_max_bytes))
-        taken_over = self._takeovers.opened(now_s, session_present=opened.session_present)
+        taken_over = self._takeovers.opened(now_s)
         if taken_over is not None:
             self._on_event(TakenOver(taken_over))
         self._keep_present()
