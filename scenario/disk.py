@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,7 +44,22 @@ class Disk:
         self.flush_fails = False
         self.doom: Doom | None = None
         self.power_cut = False
+        # after each batch: which segment, and how long it was
+        self.ends: list[tuple[int, int]] = []
         self._chance = chance
+
+    def restore(self, lacking: int) -> None:
+        """Put back a copy that lacks the last batches; the first one is always there."""
+        del self.ends[max(1, len(self.ends) - lacking) :]
+        first, length = self.ends[-1]
+        for later in [each for each in self.segments if each > first]:
+            del self.segments[later]
+        del self.segments[first][length:]
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield every line of the journal. What a crash left of an unfinished batch is no line, or no record."""
+        for _, segment in sorted(self.segments.items()):
+            yield from bytes(segment).split(b"\n")[:-1]
 
     def tear(self, segment: bytearray, data: bytes, *, holes: bool) -> None:
         """Leave of a batch that was being written what a kill (a beginning) or a power cut (any sectors) leaves."""
@@ -75,6 +90,9 @@ class SimulatedJournal(JournalFolder):
         segment = self._disk.segments[first]
         found = recover(bytes(segment), first, self.link, self.side)
         del segment[found.keep :]
+        if self._disk.ends[-1] != (first, found.keep):
+            # a batch was whole, though nobody lived to know
+            self._disk.ends.append((first, found.keep))
         last = found.records[-1]
         self._file = 0
         self._flushed, self._n, self._hash = (first, found.keep), last.n, last.hash
@@ -122,6 +140,7 @@ class SimulatedJournal(JournalFolder):
             raise self._fail(self._error())
         segment += data
         self._flushed = (first, start + len(data))
+        self._disk.ends.append(self._flushed)
 
     def _open_segment(self, data: bytes) -> None:
         # a segment gets its name after its first batch is on disk: there is nothing torn about it
@@ -134,6 +153,7 @@ class SimulatedJournal(JournalFolder):
         self._file = 0
         self._opening = len(data) if first > 1 else 0
         self._flushed = (first, len(data))
+        self._disk.ends.append(self._flushed)
 
     def _error(self) -> OSError:
         code = errno.ENOSPC if self._disk.full else errno.EIO

@@ -47,6 +47,7 @@ FaultKind = Literal[
     "space_low",
     "disk_full",
     "flush_fails",
+    "journal_restored",
     # forgers and a peer with two faces
     "forged",
     "flood",
@@ -127,10 +128,13 @@ _WEIGHTS: dict[FaultKind, int] = {
     "space_low": 2,
     "disk_full": 2,
     "flush_fails": 2,
+    "journal_restored": 1,
     "forged": 3,
     "flood": 1,
     "two_faced": 1,
 }
+_STEPS: tuple[Millis, ...] = (900, SECOND, 30 * SECOND, 5 * MINUTE, HOUR, 26 * HOUR, 365 * DAY)
+"""How far a wall clock is moved, either way."""
 _REAL_KEYS_EVERY = 50
 """Real Ed25519 signatures in one seed of so many: the shell judges signatures, the core never sees a key."""
 
@@ -171,14 +175,14 @@ def _fault(chance: random.Random, kind: FaultKind, span: Millis) -> Fault:
         "broker_refuses",
     } or kind in {"crash", "power_cut", "clean_stop", "sleep", "clock_step", "disk_full", "flush_fails"}:
         where = chance.choice(_CLIENTS)
-    elif kind in {"space_low", "taken_over", "forged", "flood", "two_faced"}:
+    elif kind in {"space_low", "taken_over", "journal_restored", "forged", "flood", "two_faced"}:
         where = chance.choice(_SIDES)
     if kind in {"lossy", "doubled", "broker_forgets"}:
         amount = chance.choice((50, 200, 500, 900))
     elif kind == "slow":
         amount = int(10 ** chance.uniform(2.5, 6))
     elif kind == "clock_step":
-        amount = chance.choice((-1, 1)) * chance.choice((SECOND, 30 * SECOND, 5 * MINUTE, HOUR, 26 * HOUR))
+        amount = chance.choice((-1, 1)) * chance.choice(_STEPS)
     elif kind in {"forged", "broker_replays"}:
         amount = chance.randint(1, 8)
     elif kind == "flood":
@@ -186,6 +190,9 @@ def _fault(chance: random.Random, kind: FaultKind, span: Millis) -> Fault:
     elif kind in {"crash", "power_cut"}:
         point = chance.choice(CRASH_POINTS)
         lasts = min(lasts, chance.choice((5 * SECOND, 2 * MINUTE, 8 * HOUR)))
+    elif kind == "journal_restored":
+        # how many batches the copy lacks; it shows when the other side speaks again
+        amount, at = int(10 ** chance.uniform(0, 2.3)), at * 2 // 3
     elif kind == "two_faced":
         amount = chance.randint(0, 1)
     return Fault(at=at, kind=kind, where=where, lasts=lasts, amount=amount, point=point)

@@ -182,6 +182,10 @@ class Hostility:
         disk.flush_fails = True
         self._until(fault, partial(setattr, disk, "flush_fails", False))
 
+    def _journal_restored(self, fault: Fault) -> None:
+        self._explain("equivocation", "fork", "journal_behind", "policy_mismatch", "undelivered")
+        self._sites[fault.where].restore_journal(fault.amount, fault.lasts)
+
     # --- forgers ----------------------------------------------------------------------------------------------------
 
     def _forged(self, fault: Fault) -> None:
@@ -247,7 +251,7 @@ class Hostility:
         message = payload.messages[-1]
         false = msgspec.structs.replace(message, at=written(parsed(message.at) + 1))
         epoch = payload.epoch
-        self._judge.false_messages.setdefault((sender, epoch, message.seq), []).append(false)
+        self._judge.others.setdefault((sender, epoch, message.seq), []).append(false)
         self._explain("equivocation", "fork", "undelivered", "journal_behind", "policy_mismatch")
         twin = canonical.encode(msgspec.structs.replace(payload, messages=(*payload.messages[:-1], false)))
         frame = self._signatures.signer(sender).seal(PAYLOAD_TYPES["message"], twin)

@@ -10,16 +10,17 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import msgspec
 from msgspec import UNSET, Struct
 
 from protocol import canonical
+from protocol.alarms import Alarm
 from protocol.effects import AnyEffect, Apply, ClearAlarm, Effect, Queue, RaiseAlarm, Seal, Settle
 from protocol.envelope import PAYLOAD_TYPES
-from protocol.events import BatchClosed, ClockStepped, EpochOpened, FrameReceived, Resumed, Started
+from protocol.events import BatchClosed, ClockStepped, EpochOpened, FrameReceived, KeysEnrolled, Resumed, Started
 from protocol.instants import Millis, parsed
 from protocol.journal import Entry, Record
 from protocol.messages import Message, Reference
@@ -54,6 +55,8 @@ class Ledger:
         self.queued: dict[tuple[int, int], Message] = {}
         # by sender and epoch: the last seq that was applied
         self.applied: Counter[tuple[str, int]] = Counter()
+        # the same, of a journal that was lost: receipts may still speak of it
+        self.receipted: Counter[tuple[str, int]] = Counter()
         # by sender, epoch and seq: when, by this site's clock
         self.applied_at: dict[tuple[str, int, int], Millis] = {}
         self.settled: Counter[int] = Counter()
@@ -62,7 +65,7 @@ class Ledger:
         self.frames: set[bytes] = set()
         self.alarms: set[tuple[str, str]] = set()
         self.raised: Counter[tuple[str, str]] = Counter()
-        self.blind: list[str] = []
+        self.blind: list[Alarm] = []
         self.starts = 0
         # what both sides have said, as far as it had an effect
         self.heard: list[Heard] = []
@@ -80,8 +83,8 @@ class Judge:
     def __init__(self, agenda: Agenda, signatures: Signatures) -> None:
         self.ledgers: defaultdict[str, Ledger] = defaultdict(Ledger)
         self.records = 0
-        # messages that a two-faced peer has signed beside those of its journal
-        self.false_messages: dict[tuple[str, int, int], list[Message]] = {}
+        # what a side has signed beside what its journal holds: with two faces, or before its journal was lost
+        self.others: dict[tuple[str, int, int], list[Message]] = {}
         # alarms that the world's faults may explain
         self.explained: set[str] = set()
         self.listener: Listener | None = None
@@ -110,6 +113,19 @@ class Judge:
             if record.n > ledger.n:
                 self._read(site, record.entry, record.effects)
         ledger.n = n
+
+    def restored(self, site: str, records: Iterable[Record]) -> None:
+        """An older copy of a journal was put back: what it lacks was said and received, and is known to nobody here."""
+        lost = self.ledgers[site]
+        for place, message in lost.queued.items():
+            self.others.setdefault((site, *place), []).append(message)
+        listener, self.listener = self.listener, None
+        ledger = self.ledgers[site] = Ledger()
+        ledger.receipted = lost.receipted | lost.applied
+        for record in records:
+            self._read(site, record.entry, record.effects)
+            ledger.n = record.n
+        self.listener = listener
 
     def replayed(self, site: str, record: Record, effects: tuple[Effect, ...]) -> None:
         """A record was folded again."""
@@ -150,7 +166,9 @@ class Judge:
                 ledger.clock_stepped = True
             case _:
                 pass
-        ledger.last_at = entry.at
+        if not isinstance(entry, EpochOpened | KeysEnrolled):
+            # what precedes `Started` is still its absence
+            ledger.last_at = entry.at
         for effect in effects:
             reader = self._READERS.get(type(effect))
             if reader is not None:
@@ -182,7 +200,7 @@ class Judge:
         place = (ledger.epoch, message.seq)
         if not effect.refused:
             ledger.heard.append(Heard(entry.at, Reference(sender, *place), message.body))
-        said = [self.ledgers[sender].queued.get(place), *self.false_messages.get((sender, *place), ())]
+        said = [self.ledgers[sender].queued.get(place), *self.others.get((sender, *place), ())]
         if canonical.encode(message) not in [canonical.encode(each) for each in said if each is not None]:
             self.broken(site, f"message {message.seq} of {sender} is not what its journal holds")
 
@@ -190,7 +208,8 @@ class Judge:
         if site not in self.parties:
             return
         peer = next(party for party in self.parties if party != site)
-        if effect.upto > self.ledgers[peer].applied[site, ledger.epoch]:
+        theirs = self.ledgers[peer]
+        if effect.upto > max(theirs.applied[site, ledger.epoch], theirs.receipted[site, ledger.epoch]):
             self.broken(site, f"{peer} has receipted {effect.upto}, which its journal does not hold")
         for seq in range(ledger.settled[ledger.epoch] + 1, effect.upto + 1):
             ledger.settled_at[ledger.epoch, seq] = entry.at
@@ -213,7 +232,7 @@ class Judge:
         if alarm.raised_at > alarm.detected_at and not ledger.clock_stepped:
             self.broken(site, f"alarm {alarm.code}/{alarm.subject} was raised before its deadline")
         if alarm.code == "watch_blind":
-            ledger.blind.append(alarm.detail)
+            ledger.blind.append(alarm)
         if alarm.code in _NEVER and alarm.code not in self.explained:
             self.broken(site, f"alarm {alarm.code}/{alarm.subject}: {alarm.detail}")
 

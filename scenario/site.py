@@ -28,7 +28,7 @@ from protocol.events import (
     TransportLost,
 )
 from protocol.instants import Millis
-from protocol.journal import Checkpoint, Closed
+from protocol.journal import Chain, Checkpoint, Closed
 from protocol.link import Link
 from protocol.observer import Observer
 from scenario.agenda import Agenda
@@ -102,6 +102,8 @@ class Site:
         """The process comes up: recover, fold, `Started`; then it connects."""
         if self._loop is not None:
             return
+        # whoever heals everything does not wait for a machine that is still booting
+        self.clock.boot = min(self.clock.boot, self._agenda.now - BOOT_MS)
         self.disk.doom, self.disk.power_cut, self.doom = None, False, None
         journal = SimulatedJournal(self.disk, self.file.terms.link, self.name, partial(self._judge.durable, self.name))
         core = self._fold(journal)
@@ -242,6 +244,15 @@ class Site:
         # deadlines on the wall clock are due at other instants now
         self._wake = None
         self.turn_soon(self._chance.randint(1, 1_000))
+
+    def restore_journal(self, lacking: int, down_for: Millis) -> None:
+        """The machine is lost; another comes up with an older copy of the journal."""
+        if self._loop is None or self.asleep:
+            return
+        self.crash("idle", down_for, power_cut=True)
+        self.disk.restore(lacking)
+        chain = Chain(self.file.terms.link, self.name)
+        self._judge.restored(self.name, map(chain.take, self.disk.lines()))
 
     def show_space(self, free_bytes: int) -> None:
         """Change how much room the disk has; the loop looks at it every few seconds."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from protocol.alarms import Alarm
 from protocol.errors import JournalError
 from protocol.instants import written
 from protocol.journal import Chain
@@ -65,12 +66,11 @@ def replayed(sites: Mapping[str, Site]) -> None:
     """Every journal verifies from end to end, and its events run again give the same effects and checkpoints."""
     for name, site in sites.items():
         chain, replay = Chain(), Replay()
-        for _, segment in sorted(site.disk.segments.items()):
-            for line in bytes(segment).split(b"\n")[:-1]:
-                try:
-                    replay.take(chain.take(line))
-                except JournalError as error:
-                    raise Violation(f"{name}: {error}") from error
+        for line in site.disk.lines():
+            try:
+                replay.take(chain.take(line))
+            except JournalError as error:
+                raise Violation(f"{name}: {error}") from error
         if replay.divergence is not None:
             raise Violation(f"{name}: record {replay.divergence.record}: {replay.divergence.reason}")
 
@@ -79,7 +79,7 @@ def slots(world: World) -> None:
     """Every slot was met, or missed with exactly one alarm, or fell into a time in which nobody watched."""
     answering, caller = world.file.terms.answering, world.file.terms.caller
     grace, skew = world.file.terms.policy.grace_s * 1_000, world.file.terms.policy.skew_limit_s * 1_000
-    called = _called(world.judge.ledgers[caller])
+    called = _called(world.judge, caller)
     for slot in world.slots:
         if slot + grace + 60_000 > world.ends:
             continue
@@ -87,17 +87,19 @@ def slots(world: World) -> None:
         for name in (caller, answering):
             ledger = world.judge.ledgers[name]
             times = [
-                ledger.queued_at[place] if name == caller else ledger.applied_at.get((caller, *place))
+                ledger.queued_at.get(place) if name == caller else ledger.applied_at.get((caller, *place))
                 for place in called.get(instant, ())
             ]
             met = any(at is not None and slot - skew <= at <= slot + grace for at in times)
             _judge_slot(name, ledger, instant, met=met)
 
 
-def _called(caller: Ledger) -> dict[str, list[tuple[int, int]]]:
-    """Return the places of the tests of each slot in the caller's stream."""
+def _called(judge: Judge, caller: str) -> dict[str, list[tuple[int, int]]]:
+    """Return the places of the tests of each slot in the caller's stream, and in what its journal has lost."""
+    said = list(judge.ledgers[caller].queued.items())
+    said += [((epoch, seq), each) for (who, epoch, seq), more in judge.others.items() if who == caller for each in more]
     called: dict[str, list[tuple[int, int]]] = {}
-    for place, message in caller.queued.items():
+    for place, message in said:
         if message.body["type"] == "heartbeat" and "slot" in message.body:
             called.setdefault(message.body["slot"], []).append(place)
     return called
@@ -105,7 +107,7 @@ def _called(caller: Ledger) -> dict[str, list[tuple[int, int]]]:
 
 def _judge_slot(name: str, ledger: Ledger, instant: str, *, met: bool) -> None:
     raised = ledger.raised["heartbeat_missed", instant]
-    blind = sum(f"slot {instant}" in detail for detail in ledger.blind)
+    blind = any(_covers(alarm, instant) for alarm in ledger.blind)
     if not ledger.clock_stepped:
         if raised > 1:
             raise Violation(f"{name}: the missed slot {instant} raised {raised} alarms")
@@ -113,3 +115,9 @@ def _judge_slot(name: str, ledger: Ledger, instant: str, *, met: bool) -> None:
             raise Violation(f"{name}: the slot {instant} was met and raised an alarm")
     if not met and not raised and not blind:
         raise Violation(f"{name}: the slot {instant} was missed in silence")
+
+
+def _covers(blind: Alarm, instant: str) -> bool:
+    """Tell whether a record of blindness names the slot; of a long one only the interval is written out."""
+    since, _, until = blind.subject.partition("..")
+    return f"slot {instant}" in blind.detail or (blind.detail.endswith(" more") and since <= instant <= until)
