@@ -145,6 +145,8 @@ class Link(Core):
 
     def unsealed(self, at: Millis) -> tuple[Unsealed, ...]:
         """Return the payloads that the `BatchClosed` at the same `at`, the very next event, must carry signed."""
+        if self.terms is None:
+            return ()
         return tuple(departure.unsealed for departure in self._planned(at))
 
     def handle(self, event: Event) -> tuple[Effect, ...]:
