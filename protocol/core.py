@@ -55,7 +55,6 @@ from protocol.messages import (
     MessagePayload,
     ReceiptPayload,
     Reference,
-    Refusal,
 )
 from protocol.notices import Notices, NoticesState
 from protocol.payloads import read_message_payload, read_receipt_payload
@@ -266,7 +265,7 @@ class Core:
                 self._alerts.opened(turn, reference, body, received=received)
             case Acknowledgement():
                 self._alerts.acknowledged(turn, body)
-            case Refusal():
+            case _:
                 self._alerts.refused(turn, body)
 
     def _check_capacity(self, sender: Identifier, body: AnyBody) -> None:

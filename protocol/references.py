@@ -71,8 +71,6 @@ class References:
                     self._check(body.change.of, Alert, unsent_too=unsent_too)
                 for reference in body.references or ():
                     self._check(reference, None, unsent_too=unsent_too)
-            case Heartbeat():
-                pass
 
     def _check(self, of: Reference, kind: type[AnyBody] | None, *, unsent_too: bool = False) -> None:
         party = self._state.get(of.sender)

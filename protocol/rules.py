@@ -39,7 +39,7 @@ def check_body(body: AnyBody, sender: Identifier, terms: Terms) -> None:
             _check_alert(body, terms)
         case Acknowledgement():
             _check_languages(body.text or (), terms)
-        case Refusal():
+        case _:
             _check_refusal(body, terms)
 
 

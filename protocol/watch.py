@@ -286,11 +286,9 @@ class Watch:
             return
         self._timeline.disarm(f"receipt/{ref}")
         self._alarms.clear(turn, AlarmCode.HEARTBEAT_UNRECEIPTED, ref)
-        for other_ref, other in self.state.tests.items():
-            if other is test:
-                break
-            if self._same_caller(other_ref, ref) and self._step_test(other, "superseded"):
-                self._timeline.disarm(f"answer/{other_ref}")
+        for other in self._of_same_caller(ref)[:-1]:
+            if self._step_test(self.state.tests[other], "superseded"):
+                self._timeline.disarm(f"answer/{other}")
         self._timeline.arm(turn, f"answer/{ref}", self._policy.answer_within_s * SECOND)
 
     def answered(self, turn: Turn, answer: HeartbeatAnswer) -> None:
@@ -304,11 +302,8 @@ class Watch:
             self._timeline.disarm(key)
         self._alarms.clear(turn, AlarmCode.HEARTBEAT_UNRECEIPTED, ref)
         # the line is proven again: what stood open before the newest answered test is over
-        for other_ref in self.state.tests:
-            if self._same_caller(other_ref, ref):
-                self._alarms.clear(turn, AlarmCode.HEARTBEAT_UNANSWERED, other_ref)
-            if other_ref == ref:
-                break
+        for other in self._of_same_caller(ref):
+            self._alarms.clear(turn, AlarmCode.HEARTBEAT_UNANSWERED, other)
 
     def epoch_over(self, turn: Turn) -> None:
         """Tests of the old epoch are over: nobody will receipt or answer them any more (SPEC E2.1)."""
@@ -320,9 +315,7 @@ class Watch:
 
     def overdue(self, turn: Turn, kind: str, ref: str, raised_at: Utc) -> None:
         """The deadline of a test's receipt or answer has passed (SPEC W2.1)."""
-        test = self.state.tests.get(ref)
-        if test is None or not self._step_test(test, "overdue"):
-            return
+        self._step_test(self.state.tests[ref], "overdue")
         if kind == "receipt":
             code, detail = AlarmCode.HEARTBEAT_UNRECEIPTED, f"no receipt for line test {ref}"
         else:
@@ -342,8 +335,11 @@ class Watch:
         test.state = state or test.state
         return state is not None
 
-    def _same_caller(self, ref: str, other: str) -> bool:
-        return ref.partition("/")[0] == other.partition("/")[0]
+    def _of_same_caller(self, ref: str) -> list[str]:
+        """Return the tests of the same caller up to `ref`, oldest first."""
+        refs = list(self.state.tests)
+        caller = f"{ref.partition('/')[0]}/"
+        return [other for other in refs[: refs.index(ref) + 1] if other.startswith(caller)]
 
     def _forget_finished(self, turn: Turn) -> None:
         """Let go of what is too old to be made good: its alarm is over too, or it would stand for ever."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from protocol.events import EpochOpened, KeysEnrolled, TransportConnected, TransportLost
+from protocol.events import EnrolledKey, EpochOpened, KeysEnrolled, TransportConnected, TransportLost
 from protocol.instants import written
 from protocol.link import Link
 from protocol.messages import Reference
@@ -343,7 +343,9 @@ def test_the_mismatch_is_over_with_the_first_frame_of_the_right_terms() -> None:
 def test_policies_are_compared_by_what_they_say() -> None:
     """SPEC E1.2: every field counts, keys and files do not."""
     line = Line(quiet=True)
-    line.ndmc.happens((KeysEnrolled, {"keys": {"eucom": ()}}))
+    keys = {"eucom": (EnrolledKey(id="eucom-1", algorithm="ed25519", public="AAAA"),)}
+    line.ndmc.happens((KeysEnrolled, {"keys": keys}))
+    assert line.ndmc.core.keys == keys
     line.eucom.happens(*alert().happenings)
     line.settle()
     assert line.ndmc.link.state.inbox.upto == 1

@@ -307,6 +307,23 @@ def test_a_slot_whose_test_finds_no_room_is_tried_again_at_the_next_deadline() -
     assert slots(line.eucom) == {SLOT: "met"}
 
 
+def test_a_slot_whose_grace_ended_while_it_settles_gets_no_test() -> None:
+    """SPEC W1.3, W5.2: it began in the dark, its deadline was put off, its grace was not."""
+    line = Line(shadowed=False)
+    line.eucom.crash()
+    until(line, SLOT, 15 * MINUTE - 10 * SECOND)
+    line.eucom.link.state.outbox.stopped = "fork"
+    line.eucom.start()
+    line.world.wait(0)
+    line.eucom.link.state.outbox.stopped = ""
+    line.world.wait(20 * SECOND)
+    line.transcript.clear()
+    line.eucom.wake()
+    assert line.transcript == []
+    line.world.wait(40 * SECOND)
+    assert slots(line.eucom)[SLOT] == "missed"
+
+
 # --- receipts and answers -----------------------------------------------------------------------------------------
 
 
