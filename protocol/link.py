@@ -367,9 +367,8 @@ class Link(Core):
 
     def _check_claim_time(self, turn: Turn, sender: Identifier, claim: Claim) -> None:
         """A receipt from before the message was first sent proves that the peer's clock is behind (SPEC M8.3)."""
-        sealed_at = self._outbox.sealed_at(claim.upto)
-        if sealed_at is not None:
-            self._skew(turn, sender, "behind", parsed(sealed_at) - parsed(claim.at))
+        sealed_at = parsed(self._outbox.sealed_at(claim.upto))
+        self._skew(turn, sender, "behind", sealed_at - parsed(claim.at))
 
     def _apply(self, turn: Turn, message: Message) -> None:
         """Take the peer's next message: once, in order, and refused or not (SPEC M3.1, M7.1)."""

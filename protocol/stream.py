@@ -170,9 +170,9 @@ class Outbox:
             return "fork"
         return "stale"
 
-    def sealed_at(self, seq: int) -> Utc | None:
-        """Return when the message `seq` first left, if it has and is not receipted."""
-        return next((run.sealed_at for run in self.state.sealed if run.first <= seq <= run.last), None)
+    def sealed_at(self, seq: int) -> Utc:
+        """Return when the message `seq`, which is not receipted, first left."""
+        return next(run.sealed_at for run in self.state.sealed if run.first <= seq <= run.last)
 
     def settle(self, claim: Claim) -> range:
         """Let go of what a claim that is news covers. Return the seqs that it covers anew."""

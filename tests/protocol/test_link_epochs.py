@@ -58,6 +58,7 @@ def test_nothing_happens_before_the_first_epoch() -> None:
     for kind, fields in [*LOST.happenings, *alert().happenings, *arrives(Peer().receipts(0, "0" * 64)).happenings]:
         end._handle(kind(at=START, mono=0, **fields))
     assert set(end.transcript) == {"refused: no_epoch"}
+    assert end.link.unsealed(START) == ()
     assert end.core.handle(KeysEnrolled(at=START, mono=0, keys={})) == ()
     restored = Link.restore(end.core.checkpoint())
     assert restored.checkpoint() == end.core.checkpoint()
