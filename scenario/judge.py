@@ -21,7 +21,7 @@ from protocol.alarms import Alarm
 from protocol.effects import AnyEffect, Apply, ClearAlarm, Effect, Queue, RaiseAlarm, Seal, Settle
 from protocol.envelope import PAYLOAD_TYPES
 from protocol.events import BatchClosed, ClockStepped, EpochOpened, FrameReceived, KeysEnrolled, Resumed, Started
-from protocol.instants import Millis, parsed
+from protocol.instants import Millis, parsed, written
 from protocol.journal import Entry, Record
 from protocol.messages import Message, Reference
 from protocol.refusals import VERIFIED
@@ -221,7 +221,7 @@ class Judge:
             if effect.upto > ledger.applied[peer, ledger.epoch]:
                 self.broken(site, f"a receipt for {effect.upto}, which the journal does not hold")
 
-    def _raise(self, site: str, ledger: Ledger, _entry: Entry, effect: RaiseAlarm) -> None:
+    def _raise(self, site: str, ledger: Ledger, entry: Entry, effect: RaiseAlarm) -> None:
         alarm = effect.alarm
         key = (str(alarm.code), alarm.subject)
         if key in ledger.alarms:
@@ -229,6 +229,10 @@ class Judge:
         ledger.alarms.add(key)
         ledger.raised[key] += 1
         ledger.raised_at.setdefault(key, alarm.raised_at)
+        if alarm.detected_at != written(entry.at):
+            self.broken(
+                site, f"alarm {alarm.code}/{alarm.subject} was detected at {alarm.detected_at}, in another record"
+            )
         if alarm.raised_at > alarm.detected_at and not ledger.clock_stepped:
             self.broken(site, f"alarm {alarm.code}/{alarm.subject} was raised before its deadline")
         if alarm.code == "watch_blind":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from protocol.alarms import Alarm
 from protocol.errors import JournalError
-from protocol.instants import written
+from protocol.instants import Millis, written
 from protocol.journal import Chain
 from protocol.replay import Replay
 from scenario.judge import Judge, Ledger, Violation
@@ -76,22 +76,26 @@ def replayed(sites: Mapping[str, Site]) -> None:
 
 
 def slots(world: World) -> None:
-    """Every slot was met, or missed with exactly one alarm, or fell into a time in which nobody watched."""
-    answering, caller = world.file.terms.answering, world.file.terms.caller
-    grace, skew = world.file.terms.policy.grace_s * 1_000, world.file.terms.policy.skew_limit_s * 1_000
-    called = _called(world.judge, caller)
+    """Every slot was met, or missed with exactly one alarm, or fell into a time in which nobody watched.
+
+    Once everything is healed and has settled, every slot is met.
+    """
+    terms, judge = world.file.terms, world.judge
+    grace, skew = terms.policy.grace_s * 1_000, terms.policy.skew_limit_s * 1_000
+    called = _called(judge, terms.caller)
     for slot in world.slots:
         if slot + grace + 60_000 > world.ends:
             continue
         instant = written(slot)
-        for name in (caller, answering):
-            ledger = world.judge.ledgers[name]
+        for name, ledger in judge.ledgers.items():
             times = [
-                ledger.queued_at.get(place) if name == caller else ledger.applied_at.get((caller, *place))
+                ledger.queued_at.get(place) if name == terms.caller else ledger.applied_at.get((terms.caller, *place))
                 for place in called.get(instant, ())
             ]
             met = any(at is not None and slot - skew <= at <= slot + grace for at in times)
-            _judge_slot(name, ledger, instant, met=met)
+            if not met and slot > world.calm_from:
+                raise Violation(f"{name}: the slot {instant} was not met, though all was well")
+            _judge_slot(name, ledger, instant, slot + grace, met=met)
 
 
 def _called(judge: Judge, caller: str) -> dict[str, list[tuple[int, int]]]:
@@ -105,16 +109,20 @@ def _called(judge: Judge, caller: str) -> dict[str, list[tuple[int, int]]]:
     return called
 
 
-def _judge_slot(name: str, ledger: Ledger, instant: str, *, met: bool) -> None:
+def _judge_slot(name: str, ledger: Ledger, instant: str, due: Millis, *, met: bool) -> None:
     raised = ledger.raised["heartbeat_missed", instant]
     blind = any(_covers(alarm, instant) for alarm in ledger.blind)
-    if not ledger.clock_stepped:
-        if raised > 1:
-            raise Violation(f"{name}: the missed slot {instant} raised {raised} alarms")
-        if met and raised:
-            raise Violation(f"{name}: the slot {instant} was met and raised an alarm")
     if not met and not raised and not blind:
         raise Violation(f"{name}: the slot {instant} was missed in silence")
+    if ledger.clock_stepped:
+        # it can have come twice, or never
+        return
+    if raised > 1:
+        raise Violation(f"{name}: the missed slot {instant} raised {raised} alarms")
+    if met and raised:
+        raise Violation(f"{name}: the slot {instant} was met and raised an alarm")
+    if raised and any(begin < due < end for begin, end in ledger.disturbances):
+        raise Violation(f"{name}: the slot {instant} fell due while nobody watched, and raised an alarm")
 
 
 def _covers(blind: Alarm, instant: str) -> bool:

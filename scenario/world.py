@@ -71,6 +71,8 @@ class World:
         self._chance = part(chance)
         self.starts = starts
         self.ends = starts + plan.ends
+        # from here on everything is healed and has settled
+        self.calm_from = self.ends - CALM + SETTLED_WITHIN
         self.file = _link_file(scenario)
         policy = self.file.terms.policy
         # a slot at the very beginning may be over before the first process is up
@@ -132,7 +134,7 @@ class World:
         self.hostility.heal()
         if self._agreeing:
             self._next_epoch()
-        self.agenda.run_until(self.ends - CALM + SETTLED_WITHIN)
+        self.agenda.run_until(self.calm_from)
         verdict.settled(self.sites, self.judge)
         self.agenda.run_until(self.ends)
         verdict.settled(self.sites, self.judge)
