@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.planted.bug import Bug
 
-_STREAMS = "tests/protocol/test_link_streams.py tests/protocol/test_pair_streams.py"
+_STREAMS = "tests/protocol/test_outbox.py tests/protocol/test_link_streams.py tests/protocol/test_pair_streams.py"
 _INBOX = "tests/protocol/test_link_inbox.py tests/protocol/test_pair_streams.py"
 _RECEIPTS = "tests/protocol/test_link_receipts.py tests/protocol/test_pair_streams.py"
 _REFUSALS = "tests/protocol/test_link_refusals.py tests/protocol/test_pair_bodies.py"

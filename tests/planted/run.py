@@ -25,8 +25,8 @@ from tests.planted.watch_bugs import WATCH_BUGS
 ROOT = Path(__file__).parent.parent.parent
 BUGS = (*CORE_BUGS, *WATCH_BUGS, *SERVICE_BUGS)
 COPIED = ("protocol", "endpoints", "broker", "scenario", "tests")
-SEEDS = 30
-"""Worlds of the simulation that a bug may live through."""
+WORLDS = 6
+"""Of the simulation, each with twenty or thirty troubles in a week, that a bug may live through."""
 LIMIT_S = 600
 """What hangs for so long has been noticed."""
 _SHOWN_MAX = 150
@@ -73,7 +73,7 @@ def plant(bug: Bug, folder: Path) -> None:
 
 def noticed_by_simulation(folder: Path) -> str:
     """Return how the simulation noticed that something is wrong in `folder`, or nothing."""
-    code, output = _run(folder, "tests.planted.simulated", str(SEEDS))
+    code, output = _run(folder, "tests.planted.simulated", str(WORLDS))
     return output.strip().replace("\n", " ")[:_SHOWN_MAX] if code else ""
 
 

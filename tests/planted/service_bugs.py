@@ -85,8 +85,8 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     Bug(
         "a new segment gets its name before it is on disk",
         "endpoints/journal_file.py",
-        "            os.fsync(file)\n            new.rename(path)\n",
-        "            new.rename(path)\n            os.fsync(file)\n",
+        '            os.fsync(file)\n            failpoint("before_named")\n            new.rename(path)\n',
+        '            failpoint("before_named")\n            new.rename(path)\n            os.fsync(file)\n',
         _RECOVERY,
     ),
     Bug(

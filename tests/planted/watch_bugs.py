@@ -83,8 +83,8 @@ WATCH_BUGS: tuple[Bug, ...] = (
     Bug(
         "a test of one side supersedes the other side's",
         "protocol/watch.py",
-        'return ref.partition("/")[0] == other.partition("/")[0]',
-        "return bool(ref and other)",
+        "caller = f\"{ref.partition('/')[0]}/\"",
+        'caller = ""',
         _WATCH,
     ),
     Bug(
