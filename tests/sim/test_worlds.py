@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from protocol.journal import Entry
 from protocol.link import Link
 from protocol.stream import Inbox, Outbox
 from protocol.watch import Watch
-from scenario.faults import CALM, DAY, Plan, draw
+from scenario.faults import CALM, DAY, HOUR, Fault, Plan, draw
 from scenario.shrink import attempt, failure, shrink, transcript
 from scenario.simulate import line, main, quiet, simulate
 from scenario.world import Totals, world
@@ -209,11 +210,30 @@ PLANTED = (
 )
 
 
+ABSENCES = Plan(
+    seed=1,
+    days=DAYS,
+    faults=(
+        Fault(at=1 * DAY, kind="sleep", where="ndmc", lasts=10 * HOUR),
+        Fault(at=2 * DAY, kind="power_cut", where="eucom", lasts=10 * HOUR),
+        Fault(at=3 * DAY, kind="broker_down", lasts=10 * HOUR),
+        Fault(at=4 * DAY, kind="crash", where="watch", lasts=10 * HOUR, point="torn"),
+    ),
+    acts=(),
+)
+"""Over a slot each: what chance finds after many seeds only."""
+
+
 @pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
 def test_a_planted_bug_is_found(plant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch)
 
-    assert any(failure(draw(seed, DAYS)) for seed in range(1, 60)), plant.__name__
+    plans = itertools.chain([ABSENCES], (draw(seed, DAYS) for seed in range(1, 60)))
+    assert any(failure(plan) for plan in plans), plant.__name__
+
+
+def test_absences_over_slots_break_no_promise() -> None:
+    assert failure(ABSENCES) is None
 
 
 def test_a_failure_prints_its_seed_and_shrinks(
