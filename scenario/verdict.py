@@ -93,7 +93,9 @@ def slots(world: World) -> None:
                 for place in called.get(instant, ())
             ]
             met = any(at is not None and slot - skew <= at <= slot + grace for at in times)
-            if not met and slot > world.calm_from:
+            # a clock that was set back may have let a test come before its slot
+            stepped = ledger.clock_stepped or judge.ledgers[terms.caller].clock_stepped
+            if not met and slot > world.calm_from and not stepped:
                 raise Violation(f"{name}: the slot {instant} was not met, though all was well")
             _judge_slot(name, ledger, instant, slot + grace, met=met)
 
