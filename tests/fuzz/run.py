@@ -20,6 +20,7 @@ CORPUS = Path(__file__).parent / "corpus"
 KEPT_MAX_BYTES = 2_048
 KEPT_MAX = 8
 INPUT_MAX_BYTES = 16_384
+MEMORY = Path("/dev/shm")
 WEIGHTS = {"peer": 4, "control": 3, "rewritten_journal": 3, "topic": 0.2, "presence": 0.2}
 """Relative shares of the time; 1 if not named."""
 
@@ -37,8 +38,9 @@ class Outcome(NamedTuple):
 
 def fuzz(target: str, seconds: int, *, keep: bool) -> Outcome:
     """Fuzz one target. An input that breaks it is written to its corpus, and shown."""
-    with tempfile.TemporaryDirectory() as folder:
-        found = Path(folder)
+    with tempfile.TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as folder:
+        found = Path(folder) / "found"
+        found.mkdir()
         options = [
             f"-max_total_time={seconds}",
             f"-max_len={INPUT_MAX_BYTES}",
@@ -47,7 +49,16 @@ def fuzz(target: str, seconds: int, *, keep: bool) -> Outcome:
             "-print_final_stats=1",
             f"-artifact_prefix={CORPUS / target}/",
         ]
-        run = _guided(target, [str(found), str(CORPUS / target), *options])
+        run = subprocess.run(
+            [sys.executable, "-m", "tests.fuzz.guided", target, str(found), str(CORPUS / target), *options],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            cwd=CORPUS.parents[2],
+            # a fuzzer ends without tidying up
+            env=os.environ | {"TMPDIR": folder},
+        )
         outcome = Outcome(
             target,
             seconds,
@@ -69,17 +80,6 @@ def _keep(target: str, found: Path) -> None:
     for path in small[:KEPT_MAX]:
         if 0 < path.stat().st_size <= KEPT_MAX_BYTES:
             shutil.copy(path, CORPUS / target / f"found-{path.name[:12]}")
-
-
-def _guided(target: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tests.fuzz.guided", target, *arguments],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-        cwd=CORPUS.parents[2],
-    )
 
 
 def _last(pattern: str, text: str) -> str:

@@ -5,7 +5,8 @@ about what was read. Whatever else it raises is a bug. `test_fuzz.py` runs them 
 it, `run.py` under a coverage-guided fuzzer.
 """
 
-import os
+import atexit
+import shutil
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -177,9 +178,9 @@ def rewritten_journal(data: bytes) -> None:
 
 @cache
 def _folder() -> Path:
-    """A folder for this process, in memory where that is possible, with the files that configurations name."""
-    shared = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir=shared if os.access(shared, os.W_OK) else None))
+    """A folder for this process, with the files that configurations name."""
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    atexit.register(shutil.rmtree, folder)
     corpus = Path(__file__).parent / "corpus" / "link_file"
     (folder / "link.toml").write_bytes((corpus / "link.toml").read_bytes())
     for name in ("ca.crt", "client.crt", "client.key"):

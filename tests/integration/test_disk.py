@@ -74,11 +74,15 @@ def stopped(station: Station) -> None:
     # ordinary log lines and the other link's records still reach whoever collects them
     station.until(lambda: b'"link stopped"' in station.output("eucom"))
     last = station.records("eucom", link=GOOD)[-1]["hash"].encode()
-    station.until(lambda: last in station.output("eucom"))
+    station.until(partial(printed, station, last))
 
 
 def nothing_left(station: Station, side: str, link: str) -> bool:
     return bool(station.status(side, link)["outbox"] == {"waiting": 0, "in_flight": 0})
+
+
+def printed(station: Station, piece: bytes) -> bool:
+    return piece in station.output("eucom")
 
 
 def mended(station: Station) -> None:
@@ -218,6 +222,6 @@ def test_a_place_that_can_t_be_kept_costs_no_line_of_the_log(station: Station) -
     works(station, BAD)
     for link in (BAD, GOOD):
         last = station.records("eucom", link=link)[-1]["hash"].encode()
-        station.until(lambda last=last: last in station.output("eucom"))
+        station.until(partial(printed, station, last))
 
     mended(station)
