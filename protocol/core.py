@@ -175,8 +175,8 @@ class Core:
         handler = self._handlers.get(type(event))
         if handler is None:
             raise LocalProtocolError("unexpected_event", f"{type(event).__name__} means nothing to {self.state.side}")
-        if self.state.terms is None and not isinstance(event, EpochOpened | KeysEnrolled):
-            raise LocalProtocolError("no_epoch", "the first event of a link is EpochOpened")
+        if not isinstance(event, EpochOpened | KeysEnrolled):
+            self._check_epoch()
         if isinstance(event, Request) and event.request in self.state.requests:
             raise LocalProtocolError("repeated_request", f"this request led to {self.state.requests[event.request]}")
         self._check(event)
@@ -188,6 +188,11 @@ class Core:
         handler(turn, event)
         self._timeline.commit(event, turn)
         return tuple(turn.effects)
+
+    def _check_epoch(self) -> None:
+        """Raise LocalProtocolError as long as no epoch is open."""
+        if self.state.terms is None:
+            raise LocalProtocolError("no_epoch", "the first event of a link is EpochOpened")
 
     def _check(self, event: Event) -> None:
         """Raise LocalProtocolError for what a service must not hand in, before anything changes."""

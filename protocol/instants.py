@@ -15,12 +15,19 @@ Millis = int
 # no 24:00, which newer versions of Python read as the next midnight: an instant has one written form
 _WRITTEN = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\d\.\d{3}Z", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
 def written(instant: Millis) -> str:
     """Return an instant as `2022-11-29T16:00:00.000Z`. Raises OverflowError outside of the years 1 to 9999."""
-    return f"{(_EPOCH + instant * _MILLISECOND).isoformat(timespec='milliseconds')[:23]}Z"
+    seconds, milliseconds = divmod(instant, 1_000)
+    return f"{_seconds_written(seconds)}.{milliseconds:03}Z"
+
+
+@lru_cache(maxsize=64)  # one event writes its own instant several times, and the next event is of the same second
+def _seconds_written(seconds: int) -> str:
+    return (_EPOCH + seconds * _SECOND).isoformat()[:19]
 
 
 @lru_cache(maxsize=1_024)  # a watch asks for the same slots at every event

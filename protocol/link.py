@@ -10,13 +10,12 @@ The service hands in events and performs the effects once their records are on d
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, ClassVar, NoReturn
+from typing import ClassVar, NoReturn
 
 from msgspec import UNSET, field, to_builtins
 
-from protocol import canonical, envelope
+from protocol import envelope
 from protocol.alarms import AlarmCode
-from protocol.canonical import CanonicalError
 from protocol.core import Core, CoreState
 from protocol.desk import Desk, DeskState
 from protocol.digests import genesis
@@ -60,7 +59,6 @@ from protocol.rules import check_body, is_cancellation
 from protocol.sealing import Departure, Unsealed, departures
 from protocol.snapshot import Snapshot, draft_views, inbox_view, outbox_view
 from protocol.stream import (
-    MESSAGE_MAX_BYTES,
     OUTBOX_MAX_MESSAGES,
     OUTBOX_RESERVE_MESSAGES,
     Equivocated,
@@ -74,8 +72,6 @@ from protocol.undelivered import Undelivered, undelivered
 
 REASON_MAX = 400
 """Characters of the reason that a service's refusal gives."""
-BODY_MAX_BYTES = MESSAGE_MAX_BYTES - 256
-"""A body's limit: beside it a message has its place in the chain and its time (SPEC F6.2)."""
 UNDELIVERED_MAX = OUTBOX_MAX_MESSAGES + OUTBOX_RESERVE_MESSAGES
 """What one epoch can leave behind: of several that nobody has looked at, the newest; the journal has the rest."""
 FOREIGN_ANSWER_MS: Millis = 60 * SECOND
@@ -135,7 +131,8 @@ class Link(Core):
         return self._outbox.frame(first)
 
     def snapshot(self) -> Snapshot:
-        """Return an immutable view for consoles, `status` and tests."""
+        """Return an immutable view for consoles, `status` and tests. Raises LocalProtocolError without an epoch."""
+        self._check_epoch()
         return self._view(
             ours=outbox_view(self.state.outbox),
             theirs={self.peer: inbox_view(self.state.inbox)},
@@ -161,7 +158,9 @@ class Link(Core):
         self._outbox = Outbox(state.outbox)
         self._inbox = Inbox(state.inbox)
         self._references = References(state.known, terms.epoch)
-        self._desk = Desk(state.desk, state.side, terms, self._watch, self._alerts, check=self._checked, say=self._say)
+        self._desk = Desk(
+            state.desk, state.side, terms, self._watch, self._alerts, check=self._check_sayable, say=self._say
+        )
 
     def _epoch_opened(self, turn: Turn, event: EpochOpened) -> None:
         if self.state.side not in {event.terms.caller, event.terms.answering}:
@@ -280,33 +279,26 @@ class Link(Core):
             )
         if isinstance(body, Alert) and not self._alerts.has_room(self.state.side, body):
             raise LocalProtocolError("too_many_open", "too many alerts of ours are open: none is acknowledged")
-        raw = self._checked(body)
-        message = self._outbox.queue(turn.utc, raw)
+        self._check_permitted(body)
+        message = self._outbox.queue(turn.utc, to_builtins(body))
         turn.emit(Queue(message=message))
         reference = Reference(self.state.side, self._terms.epoch, message.seq)
         self._references.remember(reference, body)
         self._take_effect(turn, reference, body, received=False)
         return reference
 
-    def _checked(self, body: AnyBody, beside_bytes: int = 0) -> dict[str, Any]:
-        """Return `body` as it will be written, with `beside_bytes` to spare.
-
-        Raises LocalProtocolError if it may not or cannot be said.
-        """
-        raw: dict[str, Any] = to_builtins(body)
+    def _check_permitted(self, body: AnyBody) -> None:
+        """Raise LocalProtocolError if our side may not say this."""
         try:
-            read_body(raw)
             check_body(body, self.state.side, self._terms)
             self._references.check(body, self.state.side, unsent_too=True)
-            size = len(canonical.encode(raw)) + beside_bytes
         except RemoteProtocolError as error:
             raise LocalProtocolError(error.reason, error.detail) from error
-        except CanonicalError as error:
-            raise LocalProtocolError("not_writable", str(error)) from error
-        # SPEC F6.2
-        if size > BODY_MAX_BYTES:
-            raise LocalProtocolError("too_long", f"the message has {size} bytes; {BODY_MAX_BYTES} is the limit")
-        return raw
+
+    def _check_sayable(self, body: AnyBody, beside_bytes: int) -> None:
+        """Raise LocalProtocolError if our side may not or cannot say this, with `beside_bytes` to spare."""
+        self._check_permitted(body)
+        self._outbox.check_size(to_builtins(body), beside_bytes)
 
     # --- the peer's words -----------------------------------------------------------------------------------------
 

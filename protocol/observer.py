@@ -51,7 +51,8 @@ class Observer(Core):
         return cls(ObserverState(link=link, side=side))
 
     def snapshot(self) -> Snapshot:
-        """Return an immutable view for consoles, `status` and tests."""
+        """Return an immutable view for consoles, `status` and tests. Raises LocalProtocolError without an epoch."""
+        self._check_epoch()
         return self._view(theirs={party: inbox_view(stream) for party, stream in self.state.streams.items()})
 
     def _open_streams(self, _turn: Turn, _before: Terms | None) -> None:

@@ -13,10 +13,11 @@ from typing import Literal
 from msgspec import Struct
 
 from protocol import canonical
+from protocol.canonical import CanonicalError
 from protocol.digests import message_digest
 from protocol.errors import LocalProtocolError
 from protocol.instants import Millis, written
-from protocol.messages import Claim, Digest, Message, Utc
+from protocol.messages import INTEGER_MAX, Claim, Digest, Message, Utc
 from protocol.timeline import SECOND, Turn
 
 SEALED_MAX = 8
@@ -95,11 +96,18 @@ class Outbox:
                 "reach the other side by another channel",
             )
 
+    def check_size(self, body: dict[str, object], beside_bytes: int) -> None:
+        """Raise LocalProtocolError if `body` cannot be written, or not with `beside_bytes` to spare (SPEC F6.2)."""
+        _encode(Message(seq=INTEGER_MAX, prev=self.state.head, at=written(0), body=body), beside_bytes)
+
     def queue(self, at: Utc, body: dict[str, object]) -> Message:
-        """Give `body` its place in the stream, for ever (SPEC M2.1, M2.2). The caller has checked room and size."""
+        """Give `body` its place in the stream, for ever (SPEC M2.1, M2.2). The caller has checked that there is room.
+
+        Raises LocalProtocolError if it cannot be written or is too long; then nothing has changed.
+        """
         state = self.state
         message = Message(seq=state.last + 1, prev=state.head, at=at, body=body)
-        data = canonical.encode(message)
+        data = _encode(message)
         state.last += 1
         state.head = hashlib.sha256(data).hexdigest()
         state.hashes[state.last] = state.head
@@ -184,6 +192,18 @@ class Outbox:
         state.receipted, state.receipted_head = claim.upto, claim.head
         state.sealed = [run for run in state.sealed if run.last > claim.upto]
         return covered
+
+
+def _encode(message: Message, beside_bytes: int = 0) -> bytes:
+    try:
+        data = canonical.encode(message)
+    except CanonicalError as error:
+        raise LocalProtocolError("not_writable", str(error)) from error
+    # SPEC F6.2
+    if len(data) + beside_bytes > MESSAGE_MAX_BYTES:
+        size = len(data) + beside_bytes
+        raise LocalProtocolError("too_long", f"the message has {size} bytes; {MESSAGE_MAX_BYTES} is the limit")
+    return data
 
 
 def _backoff(frame: bytes, tries: int, limit: Millis) -> Millis:

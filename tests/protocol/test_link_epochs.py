@@ -2,6 +2,7 @@
 
 import pytest
 
+from protocol.errors import LocalProtocolError
 from protocol.events import EnrolledKey, EpochOpened, KeysEnrolled, TransportConnected, TransportLost
 from protocol.instants import written
 from protocol.link import Link
@@ -59,6 +60,8 @@ def test_nothing_happens_before_the_first_epoch() -> None:
         end._handle(kind(at=START, mono=0, **fields))
     assert set(end.transcript) == {"refused: no_epoch"}
     assert end.link.unsealed(START) == ()
+    with pytest.raises(LocalProtocolError, match="the first event of a link is EpochOpened"):
+        end.core.snapshot()
     assert end.core.handle(KeysEnrolled(at=START, mono=0, keys={})) == ()
     restored = Link.restore(end.core.checkpoint())
     assert restored.checkpoint() == end.core.checkpoint()

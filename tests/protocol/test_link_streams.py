@@ -146,7 +146,7 @@ def test_the_longest_message_fits_into_a_frame_beside_a_receipt(suite: str) -> N
         return {"de": "𝄞" * 4_000, "en": "𝄞" * 4_000, "ru": "э" * 4_000, "pl": "n" * length}
 
     end.happens(*alert(text=with_text(1)).happenings)
-    room = MESSAGE_MAX_BYTES - 256 - len(canonical.encode(payload_of(end.outgoing.pop()).messages[0].body))
+    room = MESSAGE_MAX_BYTES - len(canonical.encode(payload_of(end.outgoing.pop()).messages[0]))
     incoming = peer.says(an_alert()), peer.says(an_alert())
     assert (
         Playbook(end)
