@@ -58,6 +58,8 @@ class Trouble:
             (6, side, partial(self._freeze, endpoint)),
             (3, side, partial(self._stop, endpoint)),
             (9, "broker", self._kill_broker),
+            (8, "broker", self._save_broker),
+            (3, "broker", self._stop_broker),
             (4, "broker", self._wipe_broker),
             (3, "broker", self._freeze_broker),
             (6, f"{side}'s network", partial(self._cut, endpoint)),
@@ -147,8 +149,23 @@ class Trouble:
         await _pause(rng, 0.0, 2.0)
         self._start_broker()
 
+    async def _save_broker(self, rng: random.Random) -> None:
+        """What it saved is old when it is killed later: it then delivers again what was settled long ago."""
+        self._count("broker saved", "broker")
+        self._installation.broker.save()
+        await _pause(rng, 0.0, 1.0)
+
+    async def _stop_broker(self, rng: random.Random) -> None:
+        self._count("broker stopped", "broker")
+        self._installation.broker.stop()
+        await _pause(rng, 0.0, 2.0)
+        self._start_broker()
+
     async def _wipe_broker(self, rng: random.Random) -> None:
         self._count("broker wiped", "broker")
+        # without anything saved there would be nothing to wipe
+        self._installation.broker.save()
+        await _pause(rng, 0.2, 0.5)
         self._installation.broker.kill()
         self._installation.broker.wipe()
         await _pause(rng, 0.0, 2.0)
