@@ -65,7 +65,7 @@ def raised(world: World, site: str) -> dict[str, int]:
 
 def blind_records(world: World, site: str) -> list[str]:
     """Return what each `watch_blind` of a site names."""
-    return world.judge.ledgers[site].blind
+    return [alarm.detail for alarm in world.judge.ledgers[site].blind]
 
 
 def slot_states(world: World, site: str) -> dict[str, str]:

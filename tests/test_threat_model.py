@@ -1,0 +1,38 @@
+"""Every test that docs/threat-model.md names exists, and every attack names one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+DOCUMENT = ROOT / "docs" / "threat-model.md"
+_NAMED = re.compile(r"`(tests/[\w/]+\.py)?(?:::(\w+))?`")
+
+
+def named() -> list[tuple[str, str]]:
+    """Return file and test of each name; `::test` stands for another test of the file before it."""
+    found, file = [], ""
+    for match in _NAMED.finditer(DOCUMENT.read_text()):
+        file = match[1] or file
+        if match[1] or match[2]:
+            found.append((file, match[2] or ""))
+    return found
+
+
+def test_every_test_that_is_named_exists() -> None:
+    missing = [
+        f"{file}::{test}"
+        for file, test in named()
+        if not (ROOT / file).is_file() or not re.search(rf"^(?:async )?def {test}\b", (ROOT / file).read_text(), re.MULTILINE)
+        if test or not (ROOT / file).is_file()
+    ]
+    assert not missing
+    assert len(named()) > 50
+
+
+def test_every_attack_says_which_test_shows_what_becomes_of_it() -> None:
+    rows = [line for line in DOCUMENT.read_text().splitlines() if line.startswith("| ") and "| --- |" not in line]
+    attacks = [row for row in rows if not row.startswith("| attack |")]
+    assert len(attacks) > 30
+    assert not [row for row in attacks if not re.search(r"::test_", row.split("|")[3])]
