@@ -6,15 +6,11 @@ import pytest
 
 
 class LeftOut:
-    """Counts skipped tests by reason, and the stack's tests where a run deselects them."""
+    """Counts skipped tests by reason, and says so where a run deselects the stack's tests."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, without_stack: bool) -> None:
+        self._without_stack = without_stack
         self._reasons: Counter[str] = Counter()
-
-    def pytest_deselected(self, items: list[pytest.Item]) -> None:
-        stack = sum(item.get_closest_marker("stack") is not None for item in items)
-        if stack:
-            self._reasons["the compose stack, a run of its own on a real Docker engine: make test-stack"] += stack
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._note(report)
@@ -31,11 +27,14 @@ class LeftOut:
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         if reporter is None or config.option.collectonly:
             return
+        if self._without_stack:
+            reporter.write_line("left out: the compose stack, a run of its own on a real Docker engine: make test-stack")
         for reason, count in sorted(self._reasons.items()):
             reporter.write_line(f"left out: {count} {'test' if count == 1 else 'tests'}: {reason}")
-        if not self._reasons:
+        if not self._reasons and not self._without_stack:
             reporter.write_line("left out: nothing")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(LeftOut())
+    # the workers of a parallel run report to this process, and only this one has a terminal
+    config.pluginmanager.register(LeftOut(without_stack=config.option.markexpr == "not stack"))

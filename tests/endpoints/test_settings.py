@@ -232,7 +232,9 @@ def test_an_endpoint_s_settings_are_frozen_values_with_paths_beside_the_file(fol
             f'side = "eucom"\ncontrol = "{"x" * 100}"',
             "control: the control socket's path has at most 107",
         ),
-        (HASHED, "correct-horse", "officers.watch-1.credential: not a hashed credential"),
+        pytest.param(
+            HASHED, "correct-horse", "officers.watch-1.credential: not a hashed credential", id="credential not hashed"
+        ),
         ("officers.watch-1", 'officers."Watch 1"', "officers: a key: expected text in quotes of at most 32"),
         ("[officers.watch-1]", "[officers]\n[notifications]", "notifications.name: unknown key"),
         (
