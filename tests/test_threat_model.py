@@ -24,7 +24,8 @@ def test_every_test_that_is_named_exists() -> None:
     missing = [
         f"{file}::{test}"
         for file, test in named()
-        if not (ROOT / file).is_file() or not re.search(rf"^(?:async )?def {test}\b", (ROOT / file).read_text(), re.MULTILINE)
+        if not (ROOT / file).is_file()
+        or not re.search(rf"^(?:async )?def {test}\b", (ROOT / file).read_text(), re.MULTILINE)
         if test or not (ROOT / file).is_file()
     ]
     assert not missing
