@@ -52,6 +52,7 @@ def test_a_credential_too_short_or_too_long_is_not_hashed(short: str) -> None:
         HASHED.replace("n=16384", "n=2"),
         HASHED.replace("r=8", "r=0"),
     ],
+    ids=["empty", "password", "cut", "odd n", "large n", "small n", "no r"],
 )
 def test_a_hash_that_is_none_is_refused(damaged: str) -> None:
     with pytest.raises(ValueError, match="hashed credential"):
