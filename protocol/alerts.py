@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from enum import StrEnum
 
+import msgspec
 from msgspec import UNSET, Struct
 
 from protocol.alarm_book import AlarmBook
@@ -19,6 +20,8 @@ from protocol.timeline import SECOND, Timeline, Turn
 OPEN_MAX = 10_000
 """Open alerts of one party: nobody has ever worked through more, and a checkpoint must stay readable. Each party has
 a limit of its own, so that no peer can use up what our own alerts need."""
+OPEN_MAX_BYTES = 64 * 2**20
+"""... and as many bytes as an outbox has: a peer may fill every alert to its limit."""
 CLOSED_KEPT = 256
 """Closed alerts kept for `status` and for follow-up acknowledgements; twice as many before some are let go."""
 
@@ -77,15 +80,21 @@ class Alerts:
         self._policy = policy
         self._timeline = timeline
         self._alarms = alarms
-        # by party
-        self._open = Counter(ref.partition("/")[0] for ref, opened in alerts.items() if opened.state in _OPEN)
+        # by party: how many alerts are open, and how many bytes they have
+        self._open: Counter[Identifier] = Counter()
+        self._bytes: Counter[Identifier] = Counter()
+        for ref, opened in alerts.items():
+            if opened.state in _OPEN:
+                self._count(ref.partition("/")[0], opened.alert, 1)
 
     def get(self, reference: Reference) -> OpenAlert | None:
         """Return the alert, if it is open or among the last closed ones."""
         return self._alerts.get(str(reference))
 
     def has_room(self, sender: Identifier, alert: Alert) -> bool:
-        """Whether one more alert of `sender` can be kept open: always, if it takes the place of another."""
+        """Whether one more alert of `sender` can be kept open; one that takes the place of another adds none."""
+        if self._bytes[sender] >= OPEN_MAX_BYTES:
+            return False
         changed = None if alert.change is UNSET else self.get(alert.change.of)
         return self._open[sender] < OPEN_MAX or (changed is not None and changed.state in _OPEN)
 
@@ -93,7 +102,7 @@ class Alerts:
         """An alert was sent, or with `received` has arrived: its handling deadline runs (SPEC W2.3)."""
         state = AlertState.RECEIVED if received else AlertState.SENT
         self._alerts[str(reference)] = OpenAlert(alert, turn.utc, state, turn.utc if received else None)
-        self._open[reference.sender] += 1
+        self._count(reference.sender, alert, 1)
         self._arm(turn, str(reference), alert)
         if alert.change is not UNSET:
             changed = "cancelled" if alert.change.kind == "cancellation" else "changed"
@@ -142,13 +151,18 @@ class Alerts:
         state = ALERT.get((opened.state, happening)) if opened is not None else None
         if opened is None or state is None:
             return None
-        self._open[reference.sender] += (state in _OPEN) - (opened.state in _OPEN)
+        if by := (state in _OPEN) - (opened.state in _OPEN):
+            self._count(reference.sender, opened.alert, by)
         opened.state = state
         self._forget_closed()
         if state not in (AlertState.SENT, AlertState.RECEIVED):
             self._timeline.disarm(f"acknowledgement/{reference}")
             self._alarms.clear(turn, AlarmCode.ALERT_UNACKNOWLEDGED, str(reference))
         return opened
+
+    def _count(self, sender: Identifier, alert: Alert, by: int) -> None:
+        self._open[sender] += by
+        self._bytes[sender] += by * len(msgspec.json.encode(alert))
 
     def _forget_closed(self) -> None:
         if len(self._alerts) - self._open.total() < 2 * CLOSED_KEPT:

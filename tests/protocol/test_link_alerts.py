@@ -489,10 +489,10 @@ FAR = 1_000_000
 """A seq that no stream of these worlds reaches."""
 
 
-def crowd(end: End, sender: str) -> None:
+def crowd(end: End, sender: str, written_body: dict[str, Any] | None = None) -> None:
     """Let as many alerts of `sender` be open as there is room for."""
     turn = Turn(end.at, end.core.state.timeline.age, [])
-    body = convert(an_alert(), Alert)
+    body = convert(written_body or an_alert(), Alert)
     for seq in range(FAR, FAR + OPEN_MAX):
         if not end.link._alerts.has_room(sender, body):
             break
@@ -582,6 +582,31 @@ def test_open_alerts_are_bounded_and_those_that_are_closed_make_room() -> None:
     assert state_of(end, "ndmc/1/5") == "forgotten"
     assert state_of(end, f"ndmc/1/{closed[-1]}") == "understood"
     play(end, acknowledge("ndmc/1/5"), "refused: unknown_reference")
+
+
+def test_open_alerts_are_also_bounded_in_bytes() -> None:
+    """SPEC B6.2, M7.2: whatever their author makes of them."""
+    opened = terms(languages=("de", "en", "pl", "ru"))
+    end, peer = caller(shadowed=False, languages=opened.policy.languages), Peer("ndmc", opened)
+    large = an_alert(text=dict.fromkeys(opened.policy.languages, "x" * 4_000))
+    end.receive(peer.sends(peer.says(large), peer.says(large)))
+    crowd(end, "ndmc", large)
+    assert len(end.core.state.alerts) < OPEN_MAX / 2
+    end.transcript.clear()
+    change = {"of": ref(1, "ndmc"), "kind": "update"}
+    for _ in range(2):
+        end.receive(peer.sends(peer.says(an_alert(change=change))))
+        assert end.transcript[0].endswith("alert, refused: not_permitted")
+        end.crash()
+        end.start()
+        end.transcript.clear()
+    # one that is closed makes room
+    end.happens(*acknowledge("ndmc/1/1").happenings)
+    end.transcript.clear()
+    end.receive(peer.sends(peer.says(large)))
+    assert end.transcript[0].endswith("alert")
+    end.receive(peer.sends(peer.says(large)))
+    assert end.transcript[3].endswith("alert, refused: not_permitted")
 
 
 def test_ones_own_open_alerts_are_bounded_though_they_are_receipted() -> None:
