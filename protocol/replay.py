@@ -180,11 +180,11 @@ def _difference(recorded: Any, computed: Any, where: str) -> str:
         for index, (one, other) in enumerate(zip(recorded, computed, strict=False)):
             if one != other:
                 return _difference(one, other, f"{where}[{index}]")
-        if len(recorded) != len(computed):
-            shorter = min(len(recorded), len(computed))
-            more = recorded[shorter] if len(recorded) > shorter else computed[shorter]
-            whose = "recorded" if len(recorded) > shorter else "given by the rules"
-            return f"{where}[{shorter}] is only {whose}: {_shown(more)}"
+        # all that both have is the same: one has more
+        shorter = min(len(recorded), len(computed))
+        more = recorded[shorter] if len(recorded) > shorter else computed[shorter]
+        whose = "recorded" if len(recorded) > shorter else "given by the rules"
+        return f"{where}[{shorter}] is only {whose}: {_shown(more)}"
     return f"{where}: recorded {_shown(recorded)}, the rules give {_shown(computed)}"
 
 

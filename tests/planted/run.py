@@ -27,7 +27,7 @@ BUGS = (*CORE_BUGS, *WATCH_BUGS, *SERVICE_BUGS)
 COPIED = ("protocol", "endpoints", "broker", "scenario", "tests")
 WORLDS = 6
 """Of the simulation, each with twenty or thirty troubles in a week, that a bug may live through."""
-LIMIT_S = 600
+LIMIT_S = 1_200
 """What hangs for so long has been noticed."""
 _SHOWN_MAX = 150
 _FAILED = re.compile(r"^(?:FAILED|ERROR) \S*?/?(\w+\.py(?:::\w+)?)", re.MULTILINE)
@@ -79,7 +79,7 @@ def noticed_by_simulation(folder: Path) -> str:
 
 def noticed_by_tests(folder: Path, tests: str) -> str:
     """Return the first of `tests` that fails in `folder`, or nothing."""
-    code, output = _run(folder, "pytest", "-x", "-q", "--timeout", "60", *tests.split())
+    code, output = _run(folder, "pytest", "-x", "-q", "--timeout", "500", *tests.split())
     if not code:
         return ""
     failed = _FAILED.search(output)
