@@ -1,5 +1,5 @@
 # `make demo` and `make test` work on a fresh Debian or Ubuntu machine that has python3, make and git.
-.PHONY: demo test test-stack simulate offsets fuzz soak setup
+.PHONY: demo test test-stack simulate offsets fuzz soak coverage planted mutants setup
 
 demo: setup  ## one day of November 2022, through real processes
 	@.venv/bin/deconflict demo
@@ -26,6 +26,17 @@ fuzz: setup  ## every reader of foreign bytes under a coverage-guided fuzzer, MI
 
 soak: setup  ## everything killed again and again under a stream of alerts, for MINUTES; then laid open
 	@.venv/bin/python -m tests.soak.run $(MINUTES)
+
+coverage: setup  ## branches of the core that no test takes: none
+	@.venv/bin/coverage run -m pytest tests/protocol tests/test_vectors.py
+	@.venv/bin/coverage report --fail-under 100
+
+planted: setup  ## each of the planted bugs in a copy of the packages: what catches it, and how fast; most of an hour
+	@.venv/bin/python -m tests.planted.run
+
+MUTANTS ?= protocol.*__mutmut_*3
+mutants: setup  ## mutants of the core whose names match MUTANTS (a tenth of them); some hours for all
+	@.tools/bin/uv run --quiet --locked --isolated --group mutation mutmut run "$(MUTANTS)"
 
 setup:
 	@tools/setup
