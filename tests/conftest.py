@@ -1,5 +1,6 @@
 """What a run of the tests had to leave out, and why: the last thing that it prints."""
 
+import signal
 from collections import Counter
 
 import pytest
@@ -36,5 +37,7 @@ class LeftOut:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell's background ignores SIGINT and hands that down: the processes under test must be there to be interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # the workers of a parallel run report to this process, and only this one has a terminal
     config.pluginmanager.register(LeftOut(without_stack=config.option.markexpr == "not stack"))
