@@ -10,6 +10,7 @@ from functools import partial
 import msgspec
 
 from protocol import canonical, envelope
+from protocol.digests import message_digest
 from protocol.envelope import PAYLOAD_TYPES
 from protocol.instants import parsed, written
 from protocol.messages import FRAME_MAX_BYTES, MessagePayload
@@ -211,7 +212,7 @@ class Hostility:
         """Return a frame that the key of `sender` has not signed, or not for this topic."""
         chance = self._chance
         genuine = self._genuine(sender)
-        kinds = ("noise", "truncated", "flipped", "reflected", "foreign", "huge", "deep")
+        kinds = ("noise", "truncated", "flipped", "reflected", "continued", "foreign", "huge", "deep")
         kind = chance.choice(kinds if genuine else ("noise", "huge", "deep"))
         if kind == "truncated":
             return genuine[: chance.randrange(len(genuine))]
@@ -221,6 +222,8 @@ class Hostility:
         if kind == "reflected":
             other = next(party for party in self._sites if party not in {sender, "watch"})
             return self._genuine(other) or b"{}"
+        if kind == "continued":
+            return self._continued(sender, genuine)
         if kind == "foreign":
             # from another link, whose keys are not enrolled here
             payload = self._signatures.made[genuine][2].replace(b'"link":"', b'"link":"x', 1)
@@ -230,6 +233,19 @@ class Hostility:
         if kind == "deep":
             return b"[" * 5_000
         return chance.randbytes(chance.randint(0, 300))
+
+    def _continued(self, sender: str, genuine: bytes) -> bytes:
+        """Return what `sender` could say next: all is right but the signature, which is nobody's or the peer's."""
+        _, payload_type, data = self._signatures.made[genuine]
+        if payload_type == PAYLOAD_TYPES["message"]:
+            payload = msgspec.json.decode(data, type=MessagePayload)
+            last = payload.messages[-1]
+            next_one = msgspec.structs.replace(last, seq=last.seq + 1, prev=message_digest(last))
+            data = canonical.encode(msgspec.structs.replace(payload, messages=(next_one,)))
+        if self._chance.getrandbits(1):
+            return envelope.seal(payload_type, data, [("nobody", self._chance.randbytes(64))])
+        other = next(party for party in self._judge.parties if party != sender)
+        return self._signatures.signer(other).seal(payload_type, data)
 
     def _genuine(self, sender: str) -> bytes:
         frames = [frame for name, _, frame in self._broker.remembered if name == sender]
