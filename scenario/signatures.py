@@ -29,15 +29,18 @@ class Signatures:
         self.real = real
         # frame -> party, payload type, payload
         self.made: dict[bytes, tuple[str, str, bytes]] = {}
-        self._signed: set[tuple[str, str, bytes]] = set()
+        # party, payload type, payload, signature
+        self._signed: set[tuple[str, str, bytes, bytes]] = set()
 
     def add(self, party: str, payload_type: str, payload: bytes, frame: bytes) -> None:
         """Note that the key of `party` has signed `payload`."""
         self.made[frame] = (party, payload_type, payload)
-        self._signed.add((party, payload_type, payload))
+        if self.real:
+            signed = envelope.parse(frame).signatures
+            self._signed.update((party, payload_type, payload, each.signature) for each in signed)
 
     def genuine(self, party: str, payload_type: str, frame: bytes) -> bool:
-        """Tell whether the key of `party` has signed what `frame` carries; an unsigned hint in it may differ."""
+        """Tell whether `frame` bears a signature that `party` has made over its payload; unsigned hints may differ."""
         made = self.made.get(frame)
         if made is not None:
             return made[:2] == (party, payload_type)
@@ -45,10 +48,8 @@ class Signatures:
             opened = envelope.parse(frame)
         except RemoteProtocolError:
             return False
-        return (
-            self.real
-            and (party, opened.payload_type, opened.payload) in self._signed
-            and opened.payload_type == payload_type
+        return opened.payload_type == payload_type and any(
+            (party, payload_type, opened.payload, each.signature) in self._signed for each in opened.signatures
         )
 
     def signer(self, party: str) -> SimulatedSigner:
