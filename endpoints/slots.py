@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from zoneinfo import ZoneInfo
 
@@ -20,8 +20,10 @@ _FIELDS = 5
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _EARLIER = timedelta(days=2)
-"""cronsim is started that much before the interval, and runs as much beyond it, and what lies outside is dropped: so
-neither its rounding nor the hour that summer time repeats or skips can lose a slot or yield one from before."""
+"""cronsim is started that much before a week, and runs as much beyond it, and what lies outside is dropped: so neither
+its rounding nor the hour that summer time repeats or skips can lose a slot or yield one from before."""
+_WEEK = timedelta(days=7)
+_WEEK_MS: Millis = _WEEK // _MILLISECOND
 
 
 def tzdata_version() -> str:
@@ -59,18 +61,25 @@ def plan(expressions: Iterable[str], zone_name: str, after_ms: Millis, until_ms:
     A slot in the hour that summer time skips comes right after that hour; one in the hour that it repeats comes once.
     Raises ValueError for a wrong expression or zone.
     """
-    instants: set[Millis] = set()
-    start = (_EPOCH + after_ms * _MILLISECOND).astimezone(zone(zone_name)) - _EARLIER
-    end_ms = until_ms + _EARLIER // _MILLISECOND
-    for expression in expressions:
-        check(expression)
-        for slot in CronSim(expression, start):
-            at = (slot.astimezone(UTC) - _EPOCH) // _MILLISECOND
-            if at > end_ms:
-                break
-            if after_ms < at <= until_ms:
-                instants.add(at)
-    return tuple(written(at) for at in sorted(instants))
+    weeks = range(after_ms // _WEEK_MS, until_ms // _WEEK_MS + 1)
+    instants = {at for expression in expressions for week in weeks for at in _of_week(expression, zone_name, week)}
+    return tuple(written(at) for at in sorted(instants) if after_ms < at <= until_ms)
+
+
+@lru_cache(maxsize=256)  # every link has the same schedule, and every start plans the same weeks again
+def _of_week(expression: str, zone_name: str, week: int) -> tuple[Millis, ...]:
+    """Return the slots of the week that is `week` weeks after 1 January 1970."""
+    check(expression)
+    begins, ends = week * _WEEK_MS, (week + 1) * _WEEK_MS
+    enough = _EPOCH + (week + 1) * _WEEK + _EARLIER
+    instants = []
+    for slot in CronSim(expression, (_EPOCH + week * _WEEK).astimezone(zone(zone_name)) - _EARLIER):
+        if slot > enough:
+            break
+        at = (slot.astimezone(UTC) - _EPOCH) // _MILLISECOND
+        if begins <= at < ends:
+            instants.append(at)
+    return tuple(instants)
 
 
 def local(at: Millis, zone_name: str) -> datetime:

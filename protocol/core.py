@@ -20,6 +20,7 @@ from protocol.digests import policy_digest
 from protocol.effects import Effect, RejectFrame
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.events import (
+    BEFORE_STARTED,
     AlarmAcknowledged,
     ClockStepped,
     DeadlineReached,
@@ -74,6 +75,9 @@ UNKNOWN_LISTED = 64
 REQUESTS_KEPT = 1_024
 """Control requests that are recognised when they are repeated."""
 
+_BEFORE_WHAT_IS_DUE = (Request, Started, Resumed, ClockStepped, *BEFORE_STARTED)
+"""What is due by now comes first, but not before these: an officer's request may yet be refused, so it moves nothing;
+the others say themselves that the watch was blind."""
 _HARMLESS = {
     FrameRefusal.TOO_FAR_AHEAD,
     FrameRefusal.DIRECTION_STOPPED,
@@ -175,15 +179,13 @@ class Core:
         handler = self._handlers.get(type(event))
         if handler is None:
             raise LocalProtocolError("unexpected_event", f"{type(event).__name__} means nothing to {self.state.side}")
-        if not isinstance(event, EpochOpened | KeysEnrolled):
+        if not isinstance(event, BEFORE_STARTED):
             self._check_epoch()
         if isinstance(event, Request) and event.request in self.state.requests:
             raise LocalProtocolError("repeated_request", f"this request led to {self.state.requests[event.request]}")
         self._check(event)
         turn = self._timeline.turn(event)
-        # What is due by now comes first. An officer's request may yet be refused, so it moves nothing; the others
-        # here say themselves that the watch was blind.
-        if not isinstance(event, Request | Started | Resumed | ClockStepped | EpochOpened | KeysEnrolled):
+        if not isinstance(event, _BEFORE_WHAT_IS_DUE):
             self._fall_due(turn)
         handler(turn, event)
         self._timeline.commit(event, turn)
@@ -322,8 +324,7 @@ class Core:
     def _started(self, turn: Turn, event: Started) -> None:
         since = self.state.timeline.at
         if turn.at < since:
-            self._step_noted(turn, turn.at - since)
-            self._watch.rewind(turn)
+            self._clock_moved(turn, turn.at - since)
         self._watch.plan(turn, event.slots, event.slots_until, event.tzdata, after=turn.at)
         if since:
             self._was_blind(turn, since)
@@ -371,16 +372,15 @@ class Core:
             self._was_blind(turn, since, age_too=False)
 
     def _clock_stepped(self, turn: Turn, event: ClockStepped) -> None:
-        self._step_noted(turn, event.step_ms)
+        self._clock_moved(turn, event.step_ms)
         if event.step_ms > 0:
             self._was_blind(turn, turn.at - event.step_ms, age_too=False)
-        else:
-            self._watch.rewind(turn)
 
-    def _step_noted(self, turn: Turn, step_ms: Millis) -> None:
+    def _clock_moved(self, turn: Turn, step_ms: Millis) -> None:
         self._alarms.raise_passing(
             turn, AlarmCode.CLOCK_STEP, turn.utc, detail=f"the wall clock moved by {step_ms / SECOND:+.3f} s"
         )
+        self._watch.clock_moved(turn, step_ms)
 
     def _deadline_reached(self, turn: Turn, _event: DeadlineReached) -> None:
         self._watch.begun(turn.at, placing=False)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import msgspec
@@ -80,6 +81,7 @@ def seal(payload_type: str, payload: bytes, signatures: Sequence[tuple[str, byte
     )
 
 
+@lru_cache(maxsize=64)  # a frame is judged, then read; and one that is resent is read again
 def parse(frame: bytes) -> Envelope:
     """Return the envelope that `frame` is, its signatures not verified (SPEC F3.1, F3.2).
 

@@ -274,6 +274,9 @@ class AlarmAcknowledged(Request, frozen=True, kw_only=True):
     subject: str
 
 
+BEFORE_STARTED = (EpochOpened, KeysEnrolled)
+"""What may come before `Started`: it is still part of the absence that `Started` measures, and needs no epoch."""
+
 AnyEvent = (
     EpochOpened
     | KeysEnrolled

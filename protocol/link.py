@@ -200,6 +200,7 @@ class Link(Core):
             connected = self.state.connected
             leaving = departures(
                 self._terms,
+                self._policy_digest,
                 self.state.side,
                 self.peer,
                 runs=self._outbox.next_runs() if connected else (),

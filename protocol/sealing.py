@@ -8,9 +8,8 @@ from typing import Literal
 from msgspec import UNSET, Struct
 
 from protocol import canonical
-from protocol.digests import policy_digest
 from protocol.effects import Seal
-from protocol.messages import Claim, Identifier, Message, MessagePayload, ReceiptPayload
+from protocol.messages import Claim, Digest, Identifier, Message, MessagePayload, ReceiptPayload
 from protocol.policy import Terms
 
 
@@ -31,6 +30,7 @@ class Departure(Struct, frozen=True):
 
 def departures(
     terms: Terms,
+    policy: Digest,
     sender: Identifier,
     recipient: Identifier,
     *,
@@ -39,9 +39,6 @@ def departures(
     claim: Claim | None,
 ) -> list[Departure]:
     """Lay out the frames of `runs`; `claim` rides with the first of them, or goes alone if there is none."""
-    if claim is None and not runs:
-        return []
-    policy = policy_digest(terms)
     if claim is not None and not runs:
         receipt = ReceiptPayload(
             link=terms.link,

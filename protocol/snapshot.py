@@ -129,7 +129,10 @@ def condition_of(
 
 def watch_views(watch: WatchState) -> tuple[tuple[SlotView, ...], tuple[TestView, ...]]:
     """Return the views of all known slots and tests, oldest first."""
-    slots = tuple(SlotView(slot=at, state=slot.state, test=slot.test) for at, slot in watch.slots.items())
+    slots = tuple(
+        SlotView(slot=at, state=slot.state, test="" if slot.state is SlotState.AWAITED else slot.test)
+        for at, slot in watch.slots.items()
+    )
     tests = tuple(
         TestView(
             reference=reference,

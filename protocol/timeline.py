@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from protocol.effects import Effect
-from protocol.events import EpochOpened, Event, KeysEnrolled, Started
+from protocol.events import BEFORE_STARTED, Event, Started
 from protocol.instants import Millis, written
 from protocol.messages import Utc
 
@@ -81,13 +81,12 @@ class Timeline:
     def commit(self, event: Event, turn: Turn) -> None:
         """Take `event`'s time as passed."""
         self.state.age = turn.age
-        # What precedes `Started` is still the absence that `Started` measures.
-        if not isinstance(event, EpochOpened | KeysEnrolled):
+        if not isinstance(event, BEFORE_STARTED):
             self.state.at = event.at
             self.state.mono = event.mono
 
     def _age(self, event: Event) -> Millis:
-        if isinstance(event, EpochOpened | KeysEnrolled) or not self.state.at:
+        if isinstance(event, BEFORE_STARTED) or not self.state.at:
             return self.state.age
         passed = event.at - self.state.at if isinstance(event, Started) else event.mono - self.state.mono
         return self.state.age + max(0, passed)

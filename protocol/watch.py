@@ -26,8 +26,6 @@ FINISHED_KEPT = 64
 """Finished slots and tests kept for `status`, for late tests and late answers: a month of two slots a day."""
 RUNNING_MAX = 64
 """Tests whose receipt or answer is awaited: a peer, or an officer, can place more, but only the newest ones matter."""
-NEVER: Millis = 1 << 62
-"""Later than any instant."""
 
 
 class SlotState(StrEnum):
@@ -44,9 +42,11 @@ SLOT: dict[tuple[SlotState, str], SlotState] = {
     (SlotState.AWAITED, "called"): SlotState.MET,
     (SlotState.AWAITED, "grace_over"): SlotState.MISSED,
     (SlotState.AWAITED, "blind"): SlotState.UNKNOWN,
+    (SlotState.MET, "rewound"): SlotState.AWAITED,
     (SlotState.MISSED, "called"): SlotState.LATE,
-    (SlotState.UNKNOWN, "called"): SlotState.LATE,
     (SlotState.MISSED, "rewound"): SlotState.AWAITED,
+    (SlotState.LATE, "rewound"): SlotState.AWAITED,
+    (SlotState.UNKNOWN, "called"): SlotState.LATE,
     (SlotState.UNKNOWN, "rewound"): SlotState.AWAITED,
 }
 """A slot's life (SPEC W1.1, W1.2). What is not in the table changes nothing."""
@@ -82,6 +82,9 @@ TEST: dict[tuple[TestState, str], TestState] = {
 }
 """A line test's life (SPEC W2.1, W2.2)."""
 
+_RUNNING = {TestState.PLACED, TestState.RECEIVED}
+"""Its receipt, or its answer, has a deadline."""
+
 
 class Slot(Struct):
     """One slot."""
@@ -89,8 +92,9 @@ class Slot(Struct):
     # when its call is missed: slot + grace, or later where the watch was blind
     due_at: Millis
     state: SlotState = SlotState.AWAITED
-    # the test that satisfied it
+    # the test that named it last, until one satisfied it; and when that came, by the clock as it is set now
     test: str = ""
+    test_at: Millis = 0
     # it has begun, and where tests are placed, its own was tried or can no longer be
     begun: bool = False
 
@@ -125,32 +129,49 @@ class Watch:
         self._policy = policy
         self._timeline = timeline
         self._alarms = alarms
-        # the earliest deadline of an awaited slot, as long as it is known
-        self._next_due: Millis | None = None
+        # the slots that are awaited and when they begin, as long as that is known
+        self._open: list[tuple[Millis, Utc, Slot]] | None = None
 
     # --- slots ----------------------------------------------------------------------------------------------------
 
     def plan(self, turn: Turn, slots: tuple[Utc, ...], until: Utc, tzdata: str, *, after: Millis) -> None:
-        """Take newly computed slots. What was planned after `after` and is not among them was never due."""
-        known = self.state.slots
-        for slot in [slot for slot in known if parsed(slot) > after and known[slot].state is SlotState.AWAITED]:
-            del known[slot]
+        """Take newly computed slots. What was planned after `after` and is not among them was never due.
+
+        What lies beyond them is planned when its time comes; but the clock may have been set back wrongly, so the
+        tests that are known of it are kept.
+        """
+        known, end, due = self.state.slots, parsed(until), set(slots)
+        for begins, instant, slot in self._awaited():
+            if begins > after and instant not in due and not (slot.test and begins > end):
+                del known[instant]
         for slot in slots:
             known.setdefault(slot, Slot(parsed(slot) + self._grace_ms))
         self.state.slots = dict(sorted(known.items()))
-        self.state.slots_until = parsed(until)
+        self.state.slots_until = end
         self.state.tzdata = tzdata
-        self._next_due = None
+        self._open = None
         self._forget_finished(turn)
 
-    def rewind(self, turn: Turn) -> None:
-        """The wall clock went back: what it had passed lies ahead again, and must be planned and judged again."""
+    def clock_moved(self, turn: Turn, step_ms: Millis) -> None:
+        """The wall clock was set, so it may have been wrong when a slot was judged (SPEC W5.1).
+
+        Set back: what it had passed lies ahead again, and so does a slot whose test came too early after all. Set
+        forward: a test that seemed too early may have been in time.
+        """
         for instant, slot in self.state.slots.items():
-            if parsed(instant) > turn.at and (self._step(slot, "rewound") or slot.state is SlotState.AWAITED):
-                slot.due_at, slot.begun = parsed(instant) + self._grace_ms, False
+            begins = parsed(instant)
+            slot.test_at += step_ms
+            if slot.state in {SlotState.MET, SlotState.LATE}:
+                ahead = slot.test_at < begins - self._skew_ms
+            else:
+                ahead = step_ms < 0 and begins > turn.at
+            if ahead and (self._step(slot, "rewound") or slot.state is SlotState.AWAITED):
+                slot.due_at, slot.begun = begins + self._grace_ms, False
                 self._alarms.clear(turn, AlarmCode.HEARTBEAT_MISSED, instant)
-        self.state.slots_until = min(self.state.slots_until, turn.at)
-        self._next_due = None
+            elif slot.state is SlotState.AWAITED and slot.test and slot.test_at < slot.due_at:
+                self._judge_test(turn, instant, slot)
+        if step_ms < 0:
+            self.state.slots_until = min(self.state.slots_until, turn.at)
 
     def blind(self, turn: Turn, since: Millis) -> list[str]:
         """Judge the slots that fell due while nobody watched, from `since` until now: unknown. Return them (SPEC W5.2).
@@ -159,35 +180,34 @@ class Watch:
         a process that dies again and again is no reason for silence.
         """
         unknown = []
-        for instant, slot in self.state.slots.items():
-            if slot.state is not SlotState.AWAITED or slot.due_at <= since:
-                continue
-            if parsed(instant) > turn.at:
+        for begins, instant, slot in self._awaited():
+            if begins > turn.at:
                 break
+            if slot.due_at <= since:
+                continue
             if slot.due_at <= turn.at:
                 self._step(slot, "blind")
                 unknown.append(instant)
-            elif slot.due_at == parsed(instant) + self._grace_ms:
+            elif slot.due_at == begins + self._grace_ms:
                 slot.due_at = max(slot.due_at, turn.at + SETTLE_MS)
-        self._next_due = None
-        self._forget_finished(turn)
+        if unknown:
+            self._forget_finished(turn)
         return unknown
 
     def judge_slots(self, turn: Turn) -> None:
         """Raise the alarm of every slot whose grace is over (SPEC W1.2)."""
-        if self._next_due is None:
-            awaited = (slot.due_at for slot in self.state.slots.values() if slot.state is SlotState.AWAITED)
-            self._next_due = min(awaited, default=NEVER)
-        if turn.at < self._next_due:
-            return
-        for instant, slot in self.state.slots.items():
-            if slot.state is SlotState.AWAITED and slot.due_at <= turn.at:
-                self._step(slot, "grace_over")
-                deadline = written(parsed(instant) + self._grace_ms)
+        missed = False
+        for begins, instant, slot in self._awaited():
+            if begins > turn.at:
+                break
+            if slot.due_at <= turn.at:
+                missed = self._step(slot, "grace_over")
+                deadline = written(begins + self._grace_ms)
                 self._alarms.raise_alarm(
                     turn, AlarmCode.HEARTBEAT_MISSED, instant, deadline, f"no line test for the slot of {instant}"
                 )
-        self._forget_finished(turn)
+        if missed:
+            self._forget_finished(turn)
 
     def open_slot(self, at: Millis) -> Utc | None:
         """Return the slot whose test may be placed at `at`: between slot and slot + grace, later never (SPEC W1.3).
@@ -195,42 +215,43 @@ class Watch:
         The first one for which that was not tried yet, else the first one.
         """
         opened = []
-        for instant, slot in self.state.slots.items():
-            if slot.state is not SlotState.AWAITED:
-                continue
-            begins = parsed(instant)
+        for begins, instant, slot in self._awaited():
             if begins > at:
                 break
             if at < begins + self._grace_ms:
-                opened.append(instant)
-        return next((instant for instant in opened if not self.state.slots[instant].begun), next(iter(opened), None))
+                opened.append((slot.begun, instant))
+        return min(opened, default=(True, None))[1]
 
     def begun(self, at: Millis, *, placing: bool, tried: Utc | None = None) -> None:
         """Note which slots have begun by `at`: their beginning needs no deadline any more.
 
         Where tests are placed, only that of `tried`, or one whose grace is over: others wait for their turn.
         """
-        for instant, slot in self.state.slots.items():
-            if slot.state is SlotState.AWAITED and not slot.begun:
-                begins = parsed(instant)
-                if begins > at:
-                    break
-                slot.begun = not placing or instant == tried or begins + self._grace_ms <= at
+        for begins, instant, slot in self._awaited():
+            if begins > at:
+                break
+            slot.begun = slot.begun or not placing or instant == tried or begins + self._grace_ms <= at
 
     def next_slot(self) -> Utc | None:
         """Return the first slot that is awaited."""
-        return next((at for at, slot in self.state.slots.items() if slot.state is SlotState.AWAITED), None)
+        return next((instant for _, instant, _ in self._awaited()), None)
 
     def next_instant(self) -> Millis | None:
         """Return when the wall clock next matters: the beginning of a slot, or the end of a grace."""
-        soonest = NEVER
-        for instant, slot in self.state.slots.items():
-            if slot.state is SlotState.AWAITED:
-                begins = parsed(instant)
-                if begins >= soonest:
-                    break
-                soonest = min(soonest, slot.due_at if slot.begun else begins)
-        return soonest if soonest < NEVER else None
+        soonest: Millis | None = None
+        for begins, _, slot in self._awaited():
+            if soonest is not None and begins >= soonest:
+                break
+            instant = slot.due_at if slot.begun else begins
+            soonest = instant if soonest is None else min(soonest, instant)
+        return soonest
+
+    def _awaited(self) -> list[tuple[Millis, Utc, Slot]]:
+        """Return the slots that are awaited, the first one first, with the instants at which they begin."""
+        if self._open is None:
+            slots = self.state.slots.items()
+            self._open = [(parsed(at), at, slot) for at, slot in slots if slot.state is SlotState.AWAITED]
+        return self._open
 
     # --- tests ----------------------------------------------------------------------------------------------------
 
@@ -244,7 +265,7 @@ class Watch:
             left = parsed(heartbeat.slot) + self._grace_ms - turn.at
             # no test is of a slot that is further ahead than the skew limit (SPEC W1.1); the independent watch may see
             # one that comes late, just before its receipt
-            latest = self._grace_ms + self._policy.skew_limit_s * SECOND
+            latest = self._grace_ms + self._skew_ms
             receipt_after = min(left, latest) if left > 0 else SETTLE_MS
         if received:
             self.receipted(turn, reference)
@@ -264,16 +285,20 @@ class Watch:
                 )
             return
         self._alarms.clear(turn, AlarmCode.SCHEDULE_DISAGREEMENT, ref.partition("/")[0])
-        # SPEC W1.1
-        early = parsed(instant) - self._policy.skew_limit_s * SECOND
-        if turn.at < early or not self._step(slot, "called"):
+        if slot.state not in {SlotState.MET, SlotState.LATE}:
+            slot.test, slot.test_at = ref, turn.at
+            self._judge_test(turn, instant, slot)
+
+    def _judge_test(self, turn: Turn, instant: Utc, slot: Slot) -> None:
+        """Let a slot's test satisfy it, unless it came too early (SPEC W1.1)."""
+        if slot.test_at < parsed(instant) - self._skew_ms or not self._step(slot, "called"):
             return
-        slot.test = ref
         # the line is proven again: what was missed before this slot is over
-        for earlier in self.state.slots:
+        for earlier, other in self.state.slots.items():
             if earlier > instant:
                 break
-            self._alarms.clear(turn, AlarmCode.HEARTBEAT_MISSED, earlier)
+            if other.state in {SlotState.MISSED, SlotState.LATE}:
+                self._alarms.clear(turn, AlarmCode.HEARTBEAT_MISSED, earlier)
 
     def _first_slot(self) -> Millis:
         return min((parsed(slot) for slot in self.state.slots), default=self.state.slots_until)
@@ -303,7 +328,8 @@ class Watch:
         self._alarms.clear(turn, AlarmCode.HEARTBEAT_UNRECEIPTED, ref)
         # the line is proven again: what stood open before the newest answered test is over
         for other in self._of_same_caller(ref):
-            self._alarms.clear(turn, AlarmCode.HEARTBEAT_UNANSWERED, other)
+            if self.state.tests[other].state in {TestState.UNANSWERED, TestState.ANSWERED_LATE}:
+                self._alarms.clear(turn, AlarmCode.HEARTBEAT_UNANSWERED, other)
 
     def epoch_over(self, turn: Turn) -> None:
         """Tests of the old epoch are over: nobody will receipt or answer them any more (SPEC E2.1)."""
@@ -327,7 +353,7 @@ class Watch:
     def _step(self, slot: Slot, happening: str) -> bool:
         state = SLOT.get((slot.state, happening))
         slot.state = state or slot.state
-        self._next_due = None
+        self._open = None
         return state is not None
 
     def _step_test(self, test: Test, happening: str) -> bool:
@@ -347,9 +373,9 @@ class Watch:
         for instant in [at for at, slot in slots.items() if slot.state is not SlotState.AWAITED][:-FINISHED_KEPT]:
             self._alarms.clear(turn, AlarmCode.HEARTBEAT_MISSED, instant)
             del slots[instant]
-        running = {ref for ref in tests if any(self._timeline.runs(f"{kind}/{ref}") for kind in ("receipt", "answer"))}
-        finished = [ref for ref in tests if ref not in running]
-        for ref in [*finished[:-FINISHED_KEPT], *[ref for ref in tests if ref in running][:-RUNNING_MAX]]:
+        running = [ref for ref, test in tests.items() if test.state in _RUNNING]
+        finished = [ref for ref, test in tests.items() if test.state not in _RUNNING]
+        for ref in [*finished[:-FINISHED_KEPT], *running[:-RUNNING_MAX]]:
             for kind, code in (
                 ("receipt", AlarmCode.HEARTBEAT_UNRECEIPTED),
                 ("answer", AlarmCode.HEARTBEAT_UNANSWERED),
@@ -361,3 +387,7 @@ class Watch:
     @property
     def _grace_ms(self) -> Millis:
         return self._policy.grace_s * SECOND
+
+    @property
+    def _skew_ms(self) -> Millis:
+        return self._policy.skew_limit_s * SECOND

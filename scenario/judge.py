@@ -20,10 +20,11 @@ from protocol import canonical
 from protocol.alarms import Alarm
 from protocol.effects import AnyEffect, Apply, ClearAlarm, Effect, Queue, RaiseAlarm, Seal, Settle
 from protocol.envelope import PAYLOAD_TYPES
-from protocol.events import BatchClosed, ClockStepped, EpochOpened, FrameReceived, KeysEnrolled, Resumed, Started
+from protocol.events import BEFORE_STARTED, BatchClosed, ClockStepped, EpochOpened, FrameReceived, Resumed, Started
 from protocol.instants import Millis, parsed, written
 from protocol.journal import Entry, Record
 from protocol.messages import Message, Reference
+from protocol.policy import Policy
 from protocol.refusals import VERIFIED
 from scenario.agenda import Agenda
 from scenario.disk import Batch
@@ -45,6 +46,13 @@ class Heard(Struct, frozen=True):
     body: dict[str, Any]
 
 
+class Reading(Struct, frozen=True):
+    """What a site's clock showed, and by how much that clock had been moved by then."""
+
+    at: Millis
+    moved: Millis
+
+
 class Ledger:
     """What one site's journal says, as far as it is on disk."""
 
@@ -58,10 +66,10 @@ class Ledger:
         # the same, of a journal that was lost: receipts may still speak of it
         self.receipted: Counter[tuple[str, int]] = Counter()
         # by sender, epoch and seq: when, by this site's clock
-        self.applied_at: dict[tuple[str, int, int], Millis] = {}
+        self.applied_at: dict[tuple[str, int, int], Reading] = {}
         self.settled: Counter[int] = Counter()
         self.settled_at: dict[tuple[int, int], Millis] = {}
-        self.queued_at: dict[tuple[int, int], Millis] = {}
+        self.queued_at: dict[tuple[int, int], Reading] = {}
         self.frames: set[bytes] = set()
         self.alarms: set[tuple[str, str]] = set()
         self.raised: Counter[tuple[str, str]] = Counter()
@@ -75,6 +83,19 @@ class Ledger:
         self.last_at: Millis = 0
         # the wall clock was moved: a slot can come twice, or never
         self.clock_stepped = False
+        # by all its steps together, as far as they were noticed
+        self.moved: Millis = 0
+
+    def clock_moved(self, step_ms: Millis) -> None:
+        """The wall clock was set."""
+        self.clock_stepped = True
+        self.moved += step_ms
+
+    def in_time(self, reading: Reading, slot: Millis, policy: Policy) -> bool:
+        """Tell whether a test that came at `reading` satisfies its slot (SPEC W1.1, W5.1)."""
+        as_set_now = reading.at + self.moved - reading.moved
+        early, late = slot - policy.skew_limit_s * 1_000, slot + policy.grace_s * 1_000
+        return early <= as_set_now and min(reading.at, as_set_now) <= late
 
 
 class Judge:
@@ -160,14 +181,15 @@ class Judge:
             case Started():
                 ledger.starts += 1
                 ledger.disturbances.append((ledger.last_at, entry.at))
+                if entry.at < ledger.last_at:
+                    ledger.clock_moved(entry.at - ledger.last_at)
             case Resumed():
                 ledger.disturbances.append((parsed(entry.since), entry.at))
             case ClockStepped():
-                ledger.clock_stepped = True
+                ledger.clock_moved(entry.step_ms)
             case _:
                 pass
-        if not isinstance(entry, EpochOpened | KeysEnrolled):
-            # what precedes `Started` is still its absence
+        if not isinstance(entry, BEFORE_STARTED):
             ledger.last_at = entry.at
         for effect in effects:
             reader = self._READERS.get(type(effect))
@@ -187,7 +209,7 @@ class Judge:
         if place in ledger.queued or (message.seq > 1 and (ledger.epoch, message.seq - 1) not in ledger.queued):
             self.broken(site, f"message {message.seq} was queued out of order")
         ledger.queued[place] = message
-        ledger.queued_at[place] = entry.at
+        ledger.queued_at[place] = Reading(entry.at, ledger.moved)
         ledger.heard.append(Heard(entry.at, Reference(site, *place), message.body))
 
     def _apply(self, site: str, ledger: Ledger, entry: Entry, effect: Apply) -> None:
@@ -196,7 +218,7 @@ class Judge:
         if message.seq != last + 1 and site in self.parties:
             self.broken(site, f"message {message.seq} of {sender} was applied after {last}")
         ledger.applied[sender, ledger.epoch] = message.seq
-        ledger.applied_at[sender, ledger.epoch, message.seq] = entry.at
+        ledger.applied_at[sender, ledger.epoch, message.seq] = Reading(entry.at, ledger.moved)
         place = (ledger.epoch, message.seq)
         if not effect.refused:
             ledger.heard.append(Heard(entry.at, Reference(sender, *place), message.body))

@@ -14,7 +14,7 @@ from protocol import messages, policy
 from protocol.alarms import SEVERITY
 from protocol.envelope import PAYLOAD_TYPES
 from protocol.refusals import FrameRefusal, MessageRefusal
-from protocol.watch import SLOT
+from protocol.watch import TEST
 from tests.spec_diagrams import DIAGRAMS, SPEC, renewed, state_diagram
 
 ROOT = SPEC.parent.parent
@@ -83,10 +83,10 @@ def test_diagrams_are_drawn_from_the_tables() -> None:
 
 
 def test_a_diagram_shows_every_transition() -> None:
-    drawn = state_diagram(SLOT)
-    assert "    [*] --> awaited\n" in drawn
-    assert "    missed --> late: called\n" in drawn
-    assert drawn.endswith("    met --> [*]\n    late --> [*]\n```")
+    drawn = state_diagram(TEST)
+    assert "    [*] --> placed\n" in drawn
+    assert "    placed --> received: receipted\n" in drawn
+    assert drawn.endswith("    answered --> [*]\n    answered_late --> [*]\n```")
 
 
 @pytest.mark.parametrize("words", [FrameRefusal, MessageRefusal])

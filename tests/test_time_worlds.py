@@ -14,6 +14,7 @@ from msgspec import structs
 
 from endpoints import slots
 from endpoints.clock import STEP_TOLERANCE_MS, ClockWatch
+from endpoints.room import PLANNED_MS
 from protocol.instants import Millis, parsed, written
 from scenario.chance import drawn
 from scenario.faults import DAY, HOUR, MINUTE, SECOND, Fault, Plan
@@ -76,19 +77,25 @@ def slot_states(world: World, site: str) -> dict[str, str]:
 
 def assert_honest(world: World, site: str) -> None:
     """Every slot that is over is met if its test was there in time, else missed with one alarm: never falsely fine."""
-    ledger, caller = world.judge.ledgers[site], world.judge.ledgers["eucom"]
-    states, grace, skew = slot_states(world, site), 15 * MINUTE, MINUTE
+    ledger = world.judge.ledgers[site]
+    states, grace = slot_states(world, site), 15 * MINUTE
     for slot in world.slots:
         if slot + grace + MINUTE > world.agenda.now:
             continue
         name = written(slot)
-        places = [place for place, message in caller.queued.items() if message.body.get("slot") == name]
-        times = [
-            caller.queued_at[place] if site == "eucom" else ledger.applied_at.get(("eucom", *place), 0)
-            for place in places
-        ]
-        met = any(slot - skew <= at < slot + grace for at in times)
+        met = tested_in_time(world, site, name)
         assert (states[name] == "met", ledger.raised["heartbeat_missed", name]) == (met, 0 if met else 1), name
+
+
+def tested_in_time(world: World, site: str, slot: str) -> bool:
+    """Tell whether a site had a test of the slot in time, by its clock as it is set now."""
+    ledger, caller = world.judge.ledgers[site], world.judge.ledgers["eucom"]
+    places = [place for place, message in caller.queued.items() if message.body.get("slot") == slot]
+    readings = [
+        caller.queued_at[place] if site == "eucom" else ledger.applied_at.get(("eucom", *place)) for place in places
+    ]
+    policy = world.file.terms.policy
+    return any(reading is not None and ledger.in_time(reading, parsed(slot), policy) for reading in readings)
 
 
 # --- the wall clock steps -----------------------------------------------------------------------------------------
@@ -114,8 +121,9 @@ def test_a_step_is_told_and_what_it_skips_is_one_record(
     world.agenda.run_until(world.starts + moment + lasts + HOUR)
 
     there, back = skipped(moment, moment + step), skipped(moment + lasts + step, moment + lasts)
-    # what was met before the clock went back stays met
-    back = [slot for slot in back if not parsed(STARTS) < parsed(slot) < parsed(STARTS) + moment]
+    # a test is known of that was in time by the clock as it is right again; but a year ahead no slot was planned
+    planned = parsed(STARTS) + moment + (PLANNED_MS if step > -PLANNED_MS else 0)
+    back = [slot for slot in back if not (tested_in_time(world, where, slot) and parsed(slot) < planned)]
     records = blind_records(world, where)
     assert len(records) == bool(there) + bool(back)
     for record, slots_in_it in zip(records, filter(None, (there, back)), strict=True):

@@ -222,8 +222,8 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     Bug(
         "the slot at which a plan ends is planned again",
         "endpoints/slots.py",
-        "if after_ms < at <= until_ms:",
-        "if after_ms <= at <= until_ms:",
+        "if after_ms < at <= until_ms)",
+        "if after_ms <= at <= until_ms)",
         "tests/endpoints/test_slots.py",
     ),
     Bug(

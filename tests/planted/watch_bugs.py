@@ -20,8 +20,8 @@ WATCH_BUGS: tuple[Bug, ...] = (
     Bug(
         "a slot's grace ends a millisecond late",
         "protocol/watch.py",
-        "            if slot.due_at <= turn.at:\n",
-        "            if slot.due_at < turn.at:\n",
+        "            if slot.due_at <= turn.at:\n                missed = ",
+        "            if slot.due_at < turn.at:\n                missed = ",
         _WATCH,
     ),
     Bug(
@@ -62,8 +62,8 @@ WATCH_BUGS: tuple[Bug, ...] = (
     Bug(
         "a test may come at any time before its slot",
         "protocol/watch.py",
-        'if turn.at < early or not self._step(slot, "called"):',
-        'if early < 0 or not self._step(slot, "called"):',
+        'if slot.test_at < parsed(instant) - self._skew_ms or not self._step(slot, "called"):',
+        'if not self._step(slot, "called"):',
         _WATCH,
     ),
     Bug(
@@ -97,15 +97,29 @@ WATCH_BUGS: tuple[Bug, ...] = (
     Bug(
         "a clock that went back leaves its slots judged",
         "protocol/core.py",
-        "        else:\n            self._watch.rewind(turn)\n",
+        "        self._watch.clock_moved(turn, step_ms)\n",
         "",
+        _WATCH,
+    ),
+    Bug(
+        "a slot stays met though its test came too early by the clock as it is set now",
+        "protocol/watch.py",
+        '    (SlotState.MET, "rewound"): SlotState.AWAITED,\n',
+        "",
+        _WATCH,
+    ),
+    Bug(
+        "a test that only seemed too early is forgotten",
+        "protocol/watch.py",
+        "            slot.test_at += step_ms\n",
+        "            slot.test_at += min(step_ms, 0)\n",
         _WATCH,
     ),
     Bug(
         "a slot that lies ahead again is not placed again",
         "protocol/watch.py",
-        "slot.due_at, slot.begun = parsed(instant) + self._grace_ms, False",
-        "slot.due_at = parsed(instant) + self._grace_ms",
+        "slot.due_at, slot.begun = begins + self._grace_ms, False",
+        "slot.due_at = begins + self._grace_ms",
         _WATCH,
     ),
     Bug(

@@ -257,18 +257,67 @@ def test_a_clock_that_was_ahead_and_is_set_right_loses_no_slot_and_judges_none_t
     assert slots(end) == {SLOT: "met", NEXT: "missed"}
 
 
-def test_a_slot_that_was_met_stays_met_when_its_time_comes_again() -> None:
-    """SPEC W5.1, W1.3: and the caller places no second test."""
+def placed(line: Line) -> int:
+    return sum("Queue" in text and "heartbeat" in text for text in line.transcript)
+
+
+@pytest.mark.parametrize(("by", "again"), [(60 * SECOND, 0), (60 * SECOND + 1, 1), (HOUR, 1)])
+def test_a_met_slot_is_tested_again_if_its_test_came_too_early_by_the_clock_as_set_back(by: Millis, again: int) -> None:
+    """SPEC W5.1, W1.1"""
     line = Line()
     line.world.wait(10 * MINUTE)
     line.settle()
-    step(line.eucom, -HOUR)
-    step(line.ndmc, -HOUR)
+    step(line.eucom, -by)
+    step(line.ndmc, -by)
     line.transcript.clear()
-    line.world.wait(2 * HOUR)
-    line.settle()
-    assert [text for text in line.transcript if "Queue" in text or "missed" in text] == []
+    for _ in range(120):
+        line.world.wait(MINUTE)
+        line.settle()
+    assert placed(line) == again
+    assert not [text for text in line.transcript if "missed" in text]
     assert slots(line.eucom) == slots(line.ndmc) == {SLOT: "met"}
+
+
+def test_a_caller_whose_clock_was_ahead_tests_the_line_again_at_the_true_time() -> None:
+    """SPEC W5.1, W1.1: the early test satisfies nobody."""
+    line = Line()
+    step(line.eucom, 10 * MINUTE)
+    line.world.wait(MINUTE)
+    line.settle()
+    assert placed(line) == 1
+    assert (slots(line.eucom), slots(line.ndmc)) == ({SLOT: "met"}, {})
+    step(line.eucom, -10 * MINUTE)
+    line.world.wait(9 * MINUTE)
+    line.settle()
+    assert placed(line) == 2
+    assert slots(line.eucom) == slots(line.ndmc) == {SLOT: "met"}
+
+
+def test_a_slot_whose_test_came_too_early_after_all_is_missed_at_once_if_its_grace_is_over() -> None:
+    """SPEC W5.1, W1.2: never a false 'fine'."""
+    end, peer = answering()
+    step(end, 10 * MINUTE)
+    end.receive(peer.sends(peer.says(a_heartbeat(SLOT))))
+    assert slots(end) == {SLOT: "met"}
+    end.world.wait(25 * MINUTE)
+    assert MISSED not in standing(end)
+    step(end, -10 * MINUTE)
+    assert MISSED in standing(end)
+
+
+def test_a_test_that_only_seemed_too_early_is_in_time_once_the_clock_is_set_right() -> None:
+    """SPEC W5.1, W1.1"""
+    end, peer = answering()
+    step(end, -HOUR)
+    end.world.wait(parsed(SLOT) - HOUR - end.at)
+    end.receive(peer.sends(peer.says(a_heartbeat(SLOT))))
+    assert slots(end) == {}
+    assert end.core.snapshot().next_slot == SLOT
+    step(end, HOUR)
+    assert slots(end) == {SLOT: "met"}
+    assert blind(end) == []
+    end.world.wait(30 * MINUTE)
+    assert MISSED not in standing(end)
 
 
 def test_the_caller_tries_again_when_a_step_back_puts_the_slot_ahead() -> None:
