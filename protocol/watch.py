@@ -144,8 +144,8 @@ class Watch:
         for begins, instant, slot in self._awaited():
             if begins > after and instant not in due and not (slot.test and begins > end):
                 del known[instant]
-        for slot in slots:
-            known.setdefault(slot, Slot(parsed(slot) + self._grace_ms))
+        for instant in slots:
+            known.setdefault(instant, Slot(parsed(instant) + self._grace_ms))
         self.state.slots = dict(sorted(known.items()))
         self.state.slots_until = end
         self.state.tzdata = tzdata

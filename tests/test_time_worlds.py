@@ -83,11 +83,11 @@ def assert_honest(world: World, site: str) -> None:
         if slot + grace + MINUTE > world.agenda.now:
             continue
         name = written(slot)
-        met = tested_in_time(world, site, name)
+        met = had_a_test(world, site, name)
         assert (states[name] == "met", ledger.raised["heartbeat_missed", name]) == (met, 0 if met else 1), name
 
 
-def tested_in_time(world: World, site: str, slot: str) -> bool:
+def had_a_test(world: World, site: str, slot: str) -> bool:
     """Tell whether a site had a test of the slot in time, by its clock as it is set now."""
     ledger, caller = world.judge.ledgers[site], world.judge.ledgers["eucom"]
     places = [place for place, message in caller.queued.items() if message.body.get("slot") == slot]
@@ -123,7 +123,7 @@ def test_a_step_is_told_and_what_it_skips_is_one_record(
     there, back = skipped(moment, moment + step), skipped(moment + lasts + step, moment + lasts)
     # a test is known of that was in time by the clock as it is right again; but a year ahead no slot was planned
     planned = parsed(STARTS) + moment + (PLANNED_MS if step > -PLANNED_MS else 0)
-    back = [slot for slot in back if not (tested_in_time(world, where, slot) and parsed(slot) < planned)]
+    back = [slot for slot in back if not (had_a_test(world, where, slot) and parsed(slot) < planned)]
     records = blind_records(world, where)
     assert len(records) == bool(there) + bool(back)
     for record, slots_in_it in zip(records, filter(None, (there, back)), strict=True):
