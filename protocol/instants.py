@@ -19,13 +19,14 @@ _SECOND = timedelta(seconds=1)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
+@lru_cache(maxsize=64)  # one event writes its own instant several times
 def written(instant: Millis) -> str:
     """Return an instant as `2022-11-29T16:00:00.000Z`. Raises OverflowError outside of the years 1 to 9999."""
     seconds, milliseconds = divmod(instant, 1_000)
     return f"{_seconds_written(seconds)}.{milliseconds:03}Z"
 
 
-@lru_cache(maxsize=64)  # one event writes its own instant several times, and the next event is of the same second
+@lru_cache(maxsize=64)  # and the next event is of the same second
 def _seconds_written(seconds: int) -> str:
     return (_EPOCH + seconds * _SECOND).isoformat()[:19]
 

@@ -7,6 +7,8 @@ be total, the few fields with which a core calculates are checked here.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 from protocol import canonical
 from protocol.canonical import CanonicalError
@@ -25,18 +27,29 @@ def check_event(event: Event) -> None:
     """Raise LocalProtocolError(wrong_event) if a core could not calculate with what `event` says."""
     if not (0 < event.at <= AT_MAX and 0 <= event.mono <= INTEGER_MAX):
         raise LocalProtocolError("wrong_event", f"no clock of ours shows {event.at} ms, {event.mono} ms")
-    match event:
-        case EpochOpened():
-            try:
-                canonical.encode(event.terms)
-            except CanonicalError as error:
-                raise LocalProtocolError("wrong_event", f"terms without a digest: {error}") from error
-        case Started() | SlotsPlanned():
-            _check_instants(*event.slots, event.slots_until)
-        case Resumed():
-            _check_instants(event.since)
-        case DeadlineReached() | LineTestRequested() if not _NONCE.fullmatch(event.nonce):
-            raise LocalProtocolError("wrong_event", f"not a nonce of 16 hexadecimal digits: {event.nonce[:40]!r}")
+    check = _CHECKS.get(type(event))
+    if check is not None:
+        check(event)
+
+
+def _check_terms(event: EpochOpened) -> None:
+    try:
+        canonical.encode(event.terms)
+    except CanonicalError as error:
+        raise LocalProtocolError("wrong_event", f"terms without a digest: {error}") from error
+
+
+def _check_slots(event: Started | SlotsPlanned) -> None:
+    _check_instants(*event.slots, event.slots_until)
+
+
+def _check_since(event: Resumed) -> None:
+    _check_instants(event.since)
+
+
+def _check_nonce(event: DeadlineReached | LineTestRequested) -> None:
+    if not _NONCE.fullmatch(event.nonce):
+        raise LocalProtocolError("wrong_event", f"not a nonce of 16 hexadecimal digits: {event.nonce[:40]!r}")
 
 
 def _check_instants(*instants: str) -> None:
@@ -47,3 +60,13 @@ def _check_instants(*instants: str) -> None:
             raise LocalProtocolError("wrong_event", str(error)) from error
         if not within:
             raise LocalProtocolError("wrong_event", f"{instant} is too far ahead")
+
+
+_CHECKS: dict[type[Event], Callable[[Any], None]] = {
+    EpochOpened: _check_terms,
+    Started: _check_slots,
+    SlotsPlanned: _check_slots,
+    Resumed: _check_since,
+    DeadlineReached: _check_nonce,
+    LineTestRequested: _check_nonce,
+}
