@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Self
 
 import msgspec
-from msgspec import Struct, field
 
 from protocol import envelope
 from protocol.alarm_book import AlarmBook
-from protocol.alarms import Alarm, AlarmCode
-from protocol.alerts import Alerts, OpenAlert
+from protocol.alarms import AlarmCode
+from protocol.alerts import Alerts
+from protocol.core_state import CoreState
 from protocol.digests import policy_digest
 from protocol.effects import Effect, RejectFrame
 from protocol.errors import LocalProtocolError, RemoteProtocolError
@@ -57,19 +57,16 @@ from protocol.messages import (
     ReceiptPayload,
     Reference,
 )
-from protocol.notices import Notices, NoticesState
+from protocol.notices import Notices
 from protocol.payloads import read_message_payload, read_receipt_payload
 from protocol.policy import Terms
 from protocol.refusals import VERIFIED, FrameRefusal, MessageRefusal
 from protocol.snapshot import DraftView, Snapshot, StreamView, alert_views, condition_of, watch_views
-from protocol.timeline import SECOND, Deadline, Timeline, TimelineState, Turn, builtins
+from protocol.surroundings import Surroundings
+from protocol.timeline import SECOND, Deadline, Timeline, Turn, builtins
 from protocol.undelivered import Undelivered
-from protocol.watch import SETTLE_MS, Watch, WatchState
+from protocol.watch import SETTLE_MS, Watch
 
-BROKER_GRACE_MS: Millis = 30 * SECOND
-"""How long the broker may be away before it is an alarm: a reconnect is not one."""
-QUIET_MS: Millis = 600 * SECOND
-"""How long nothing of the kind must have happened before `bad_frames` and `identity_in_use` are over."""
 UNKNOWN_LISTED = 64
 """What a `watch_blind` lists by name; of the rest it says how many."""
 REQUESTS_KEPT = 1_024
@@ -78,32 +75,6 @@ REQUESTS_KEPT = 1_024
 _BEFORE_WHAT_IS_DUE = (Request, Started, Resumed, ClockStepped, *BEFORE_STARTED)
 """What is due by now comes first, but not before these: an officer's request may yet be refused, so it moves nothing;
 the others say themselves that the watch was blind."""
-_HARMLESS = {
-    FrameRefusal.TOO_FAR_AHEAD,
-    FrameRefusal.DIRECTION_STOPPED,
-    FrameRefusal.WRONG_EPOCH,
-    FrameRefusal.WRONG_POLICY,
-}
-"""Refusals that an honest peer can cause, or that have an alarm of their own."""
-
-
-class CoreState(Struct):
-    """What a checkpoint keeps of any core."""
-
-    link: Identifier
-    # `eucom`, `ndmc`, or `watch`
-    side: Identifier
-    terms: Terms | None = None
-    keys: dict[Identifier, tuple[EnrolledKey, ...]] = {}
-    timeline: TimelineState = field(default_factory=TimelineState)
-    alarms: dict[str, Alarm] = {}
-    notices: NoticesState = field(default_factory=NoticesState)
-    watch: WatchState = field(default_factory=WatchState)
-    alerts: dict[str, OpenAlert] = {}
-    requests: dict[str, str] = {}
-    connected: bool = False
-    # by party, as far as known: a hint
-    present: dict[Identifier, bool] = {}
 
 
 class Core:
@@ -118,6 +89,7 @@ class Core:
         self._timeline = Timeline(state.timeline)
         self._notices = Notices(state.notices)
         self._alarms = AlarmBook(state.alarms, self._notices)
+        self._surroundings = Surroundings(state, self._timeline, self._alarms)
         self._handlers: dict[type[Event], Callable[[Turn, Any], None]] = {
             EpochOpened: self._epoch_opened,
             KeysEnrolled: self._keys_enrolled,
@@ -128,15 +100,15 @@ class Core:
             SlotsPlanned: self._slots_planned,
             ClockStepped: self._clock_stepped,
             DeadlineReached: self._deadline_reached,
-            SpaceLow: self._space_low,
-            SpaceOk: self._space_ok,
             NotificationDone: self._notification_done,
-            TransportConnected: self._transport_connected,
-            TransportLost: self._transport_lost,
-            IdentityTakenOver: self._identity_taken_over,
             FrameReceived: self._frame_received,
-            FramesSuppressed: self._frames_suppressed,
-            PeerPresenceChanged: self._peer_presence_changed,
+            FramesSuppressed: self._surroundings.suppressed,
+            SpaceLow: self._surroundings.space_low,
+            SpaceOk: self._surroundings.space_ok,
+            TransportConnected: self._surroundings.connected,
+            TransportLost: self._surroundings.lost,
+            IdentityTakenOver: self._surroundings.taken_over,
+            PeerPresenceChanged: self._surroundings.presence_changed,
         }
         if state.terms is not None:
             self._adopt(state.terms)
@@ -328,10 +300,7 @@ class Core:
         self._watch.plan(turn, event.slots, event.slots_until, event.tzdata, after=turn.at)
         if since:
             self._was_blind(turn, since)
-        self.state.connected = False
-        self.state.present = {}
-        if not self._timeline.runs("broker/unreachable"):
-            self._timeline.arm(turn, "broker/unreachable", BROKER_GRACE_MS)
+        self._surroundings.started(turn)
         self._notices.repeat(turn)
 
     def _alarm_acknowledged(self, turn: Turn, event: AlarmAcknowledged) -> None:
@@ -393,52 +362,13 @@ class Core:
                 self._watch.overdue(turn, kind, subject, raised_at)
             elif kind == "acknowledgement":
                 self._alerts.overdue(turn, subject, raised_at)
-            elif kind == "quiet":
-                code, _, subject = subject.partition("/")
-                self._alarms.clear(turn, AlarmCode(code), subject)
             else:
-                self._alarms.raise_alarm(
-                    turn, AlarmCode.BROKER_UNREACHABLE, "broker", raised_at, "no connection to the broker"
-                )
-
-    def _space_low(self, turn: Turn, event: SpaceLow) -> None:
-        detail = f"{event.free_bytes // 2**20} MiB are left for the journal: new alerts are refused"
-        self._alarms.raise_alarm(turn, AlarmCode.SPACE_LOW, "journal", detail=detail)
-
-    def _space_ok(self, turn: Turn, _event: SpaceOk) -> None:
-        self._alarms.clear(turn, AlarmCode.SPACE_LOW, "journal")
+                self._surroundings.overdue(turn, kind, subject, raised_at)
 
     def _notification_done(self, _turn: Turn, event: NotificationDone) -> None:
         self._notices.done(event.id)
 
-    # --- the broker and the peer ----------------------------------------------------------------------------------
-
-    def _transport_connected(self, turn: Turn, _event: TransportConnected) -> None:
-        self.state.connected = True
-        self._timeline.disarm("broker/unreachable")
-        self._alarms.clear(turn, AlarmCode.BROKER_UNREACHABLE, "broker")
-
-    def _transport_lost(self, turn: Turn, _event: TransportLost) -> None:
-        self.state.connected = False
-        if not self._timeline.runs("broker/unreachable"):
-            self._timeline.arm(turn, "broker/unreachable", BROKER_GRACE_MS)
-
-    def _identity_taken_over(self, turn: Turn, event: IdentityTakenOver) -> None:
-        detail = f"{event.times} connections with the certificate of {self.state.side} were taken over"
-        self._alarms.raise_alarm(turn, AlarmCode.IDENTITY_IN_USE, self.state.side, detail=detail)
-        self._timeline.arm(turn, f"quiet/{AlarmCode.IDENTITY_IN_USE}/{self.state.side}", QUIET_MS)
-
-    def _peer_presence_changed(self, turn: Turn, event: PeerPresenceChanged) -> None:
-        self.state.present[event.party] = event.present
-        if event.present:
-            self._alarms.clear(turn, AlarmCode.PEER_DISCONNECTED, event.party)
-        else:
-            self._alarms.raise_alarm(
-                turn, AlarmCode.PEER_DISCONNECTED, event.party, detail=f"the broker says that {event.party} is gone"
-            )
-
-    def _frames_suppressed(self, turn: Turn, event: FramesSuppressed) -> None:
-        self._bad_frames(turn, "any", f"{event.count} more frames refused: {event.reason}")
+    # --- frames ---------------------------------------------------------------------------------------------------
 
     def _frame_received(self, turn: Turn, event: FrameReceived) -> None:
         if event.verdict != VERIFIED:
@@ -459,12 +389,7 @@ class Core:
 
     def _reject(self, turn: Turn, event: FrameReceived, refusal: RemoteProtocolError) -> None:
         turn.emit(RejectFrame(reason=refusal.reason, detail=refusal.detail))
-        if refusal.reason not in _HARMLESS:
-            self._bad_frames(turn, event.sender, f"a frame of {event.sender} was refused: {refusal}")
-
-    def _bad_frames(self, turn: Turn, subject: str, detail: str) -> None:
-        self._alarms.raise_alarm(turn, AlarmCode.BAD_FRAMES, subject, detail=detail)
-        self._timeline.arm(turn, f"quiet/{AlarmCode.BAD_FRAMES}/{subject}", QUIET_MS)
+        self._surroundings.refused(turn, event.sender, refusal)
 
     def _check_address(self, turn: Turn, event: FrameReceived, payload: MessagePayload | ReceiptPayload) -> None:
         """Check that a verified payload is of this link, epoch, sender, recipient and policy (SPEC F3.7)."""
@@ -494,9 +419,4 @@ class Core:
         return self._terms.answering if party == self._terms.caller else self._terms.caller
 
     def _skew(self, turn: Turn, party: Identifier, way: Literal["ahead", "behind"], by_ms: Millis) -> None:
-        """Raise or clear `clock_skew`: only what cannot be delay proves it (SPEC M8.1)."""
-        if by_ms > self._terms.policy.skew_limit_s * SECOND:
-            detail = f"the clock of {party} is {way} by at least {by_ms // SECOND} s"
-            self._alarms.raise_alarm(turn, AlarmCode.CLOCK_SKEW, f"{party}/{way}", detail=detail)
-        else:
-            self._alarms.clear(turn, AlarmCode.CLOCK_SKEW, f"{party}/{way}")
+        self._surroundings.skew(turn, party, way, by_ms, self._terms.policy.skew_limit_s * SECOND)

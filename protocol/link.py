@@ -16,7 +16,8 @@ from msgspec import UNSET, field, to_builtins
 
 from protocol import envelope
 from protocol.alarms import AlarmCode
-from protocol.core import Core, CoreState
+from protocol.core import Core
+from protocol.core_state import CoreState
 from protocol.desk import Desk, DeskState
 from protocol.digests import genesis
 from protocol.effects import Apply, Effect, HoldDraft, Queue, Resend, Settle
@@ -105,6 +106,8 @@ class Link(Core):
         self._plan: tuple[Millis, list[Departure]] | None = None
         self._handlers |= {
             BatchClosed: self._batch_closed,
+            TransportConnected: self._transport_connected,
+            PeerPresenceChanged: self._peer_presence_changed,
             PublishRefused: self._publish_refused,
             OfficerRaisedAlert: self._officer_raised_alert,
             OfficerReleased: self._officer_released,
@@ -229,14 +232,14 @@ class Link(Core):
         self.state.receipt_owed = False
 
     def _transport_connected(self, turn: Turn, event: TransportConnected) -> None:
-        super()._transport_connected(turn, event)
+        self._surroundings.connected(turn, event)
         # SPEC M4.3, R1.3
         self.state.receipt_owed = True
         self._resend_all(turn)
 
     def _peer_presence_changed(self, turn: Turn, event: PeerPresenceChanged) -> None:
         returned = event.present and not self.state.present.get(event.party, True)
-        super()._peer_presence_changed(turn, event)
+        self._surroundings.presence_changed(turn, event)
         if returned and self.state.connected:
             self._resend_all(turn)
 

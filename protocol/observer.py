@@ -10,7 +10,8 @@ from typing import ClassVar, NoReturn
 from msgspec import UNSET, field
 
 from protocol.alarms import AlarmCode
-from protocol.core import Core, CoreState
+from protocol.core import Core
+from protocol.core_state import CoreState
 from protocol.digests import genesis
 from protocol.effects import Apply
 from protocol.errors import LocalProtocolError, RemoteProtocolError

@@ -3,7 +3,7 @@
 from msgspec import UNSET
 
 from protocol.alarm_book import CLEARED_KEPT
-from protocol.core import QUIET_MS, REQUESTS_KEPT
+from protocol.core import REQUESTS_KEPT
 from protocol.effects import Notify
 from protocol.events import (
     ClockStepped,
@@ -21,6 +21,7 @@ from protocol.events import (
 from protocol.instants import written
 from protocol.link import Link
 from protocol.notices import PENDING_MAX
+from protocol.surroundings import QUIET_MS
 from tests.cast import Peer, alert, an_alert, arrives, see, test_line
 from tests.playbook import Cue, Playbook, crash, event, on, settle, start, wait
 from tests.world import MINUTE, SECOND, START, TERMS, End, Line
