@@ -32,9 +32,10 @@ from endpoints.items import AnyRoom, RequestItem
 from endpoints.link_room import LinkRoom
 from endpoints.loop import Loop
 from endpoints.officers import Officers
-from endpoints.progress import climb
+from endpoints.progress import Ladder, climb
 from endpoints.status import status
 from protocol.errors import LocalProtocolError
+from protocol.policy import Terms
 
 BODY_MAX_BYTES = 65_536
 """An alert's texts in four languages fit three times; nothing else comes near."""
@@ -54,8 +55,8 @@ _STATUS_OF = {
 }
 
 
-Look = Callable[[], tuple[Any, bool]]
-"""Returns what a stream shows now, and whether it is the end of it."""
+Look = Callable[[AnyRoom], tuple[Any, bool]]
+"""Returns what a stream shows of a room now, and whether it is the end of it."""
 
 
 class Control:
@@ -103,33 +104,44 @@ class Control:
     async def _status(self, request: Request) -> Response:
         room = self._room(request)
         if request.query_params.get("follow") == "true":
-            return self._stream(room, lambda: (status(room, self._loop.now()), False))
+            return self._stream(room.link, lambda room: (status(room, self._loop.now()), False))
         return _json(status(room, self._loop.now()))
 
     async def _snapshot(self, request: Request) -> Response:
-        return _json(self._room(request).core.snapshot())
+        return _json(self._known(request).core.snapshot())
 
     async def _alarms(self, request: Request) -> Response:
         return _json({"alarms": status(self._room(request), self._loop.now()).alarms})
 
     async def _progress(self, request: Request) -> Response:
-        room = self._room(request)
+        room = self._known(request)
         reference: str = request.path_params["reference"]
-        if not isinstance(room, LinkRoom):
-            raise LocalProtocolError("unknown_reference", "the watch sends no messages")
-        climb(room, reference)  # a wrong reference is an answer of its own, not a stream
-        return self._stream(room, lambda: climb(room, reference), _seconds(request.query_params.get("within")))
 
-    def _stream(self, room: AnyRoom, look: Look, within_s: float | None = None) -> Response:
-        """Answer with a line of JSON now and at each change, until `look` says that it was the last."""
+        def look(room: AnyRoom) -> tuple[Ladder, bool]:
+            if not isinstance(room, LinkRoom):
+                raise LocalProtocolError("unknown_reference", "the watch sends no messages")
+            return climb(room, reference)
+
+        look(room)  # a wrong reference is an answer of its own, not a stream
+        return self._stream(room.link, look, _seconds(request.query_params.get("within")))
+
+    def _stream(self, link: str, look: Look, within_s: float | None = None) -> Response:
+        """Answer with a line of JSON now and at each change, until `look` says that it was the last.
+
+        The link's room may become another one meanwhile; what that one does not know any more ends the stream.
+        """
 
         async def lines() -> AsyncIterator[bytes]:
             clock = asyncio.get_running_loop()
             end_s = None if within_s is None else clock.time() + within_s
             before = b""
             while not self._closing:
+                room = self._rooms[link]
                 changed = room.changed.coming
-                value, last = look()
+                try:
+                    value, last = look(room)
+                except LocalProtocolError:
+                    return
                 line = msgspec.json.encode(value) + b"\n"
                 if line != before:
                     yield line
@@ -155,9 +167,7 @@ class Control:
         await self._authenticate(ask)
         if self._closing:
             raise LocalProtocolError("stopping", "the endpoint is stopping; ask again when it is back")
-        terms = room.core.terms
-        assert terms is not None, "a room has started before it is served"
-        item = RequestItem(room, lambda now: ask.event(now, terms.policy.status))
+        item = RequestItem(room, lambda now: ask.event(now, _terms(room).policy.status))
         if not self._loop.inbox.put(item):
             raise LocalProtocolError("busy", "more has arrived than can be handled; ask again in a moment")
         return _json({"reference": await item.answer})
@@ -178,6 +188,13 @@ class Control:
         room = self._rooms.get(link)
         if room is None:
             raise LocalProtocolError("unknown_link", f"no link {link[:40]!r} here; links: {', '.join(self._rooms)}")
+        return room
+
+    def _known(self, request: Request) -> AnyRoom:
+        """Return the room that is asked for, unless nothing is known of its link: its journal was never opened."""
+        room = self._room(request)
+        if room.core.terms is None and room.failure is not None:
+            raise LocalProtocolError("link_stopped", f"this link has stopped: {room.failure.detail}")
         return room
 
     async def _local_error(self, _request: Request, error: Exception) -> Response:
@@ -217,6 +234,12 @@ def _decode(body: bytes, kind: type[Ask]) -> Ask:
         return msgspec.json.decode(unicodedata.normalize("NFC", plain), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise LocalProtocolError("bad_request", f"not a request of this action: {error}") from error
+
+
+def _terms(room: AnyRoom) -> Terms:
+    terms: Terms | None = room.core.terms
+    assert terms is not None, "a room has started before it takes anything"
+    return terms
 
 
 def _seconds(text: str | None) -> float | None:

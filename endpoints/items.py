@@ -89,8 +89,10 @@ class RequestItem:
             # the client has gone; it repeats its request, under the same id, if it cares
             return
         if self._room.failure is not None:
+            # of what was on its way to the disk nobody knows whether it has arrived
+            doubt = "; this may have been recorded all the same: look when the link is back" if self._reference else ""
             self.answer.set_exception(
-                LocalProtocolError("link_stopped", f"this link has stopped: {self._room.failure.detail}")
+                LocalProtocolError("link_stopped", f"this link has stopped: {self._room.failure.detail}{doubt}")
             )
         elif self._error is not None:
             self.answer.set_exception(self._error)

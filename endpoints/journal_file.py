@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from endpoints.errors import UserError
+from endpoints.errors import EXIT_USAGE, UserError
 from endpoints.failpoints import failpoint
 from endpoints.journal_segments import lock, segment_first, segment_path, segments
 from endpoints.private_files import FILE_MODE, FOLDER_MODE
@@ -28,6 +28,9 @@ from protocol.journal_recovery import recover
 
 AHEAD_BYTES: Final = 1 << 20
 """How many zeros are written at a time beyond the last batch."""
+ENOUGH_AHEAD_BYTES: Final = AHEAD_BYTES // 2
+"""Zeros that an earlier life has left count if there are as many: else a link on a full disk would start with the last
+of them, to stop again at its next word."""
 SEGMENT_BYTES: Final = 8 << 20
 """A segment is followed by the next when its records, beside the checkpoint, take this much: some 10,000 records, which
 start-up reads within a second."""
@@ -47,11 +50,23 @@ class JournalFailure(LinkError):  # noqa: N818 - the word that operators know it
     """A record could not be made durable. The link must stop at once; its journal takes nothing any more."""
 
 
-class DamagedJournal(UserError):  # noqa: N818 - as UserError's other kinds: named for what is wrong
+class UnusableJournal(UserError):  # noqa: N818 - as UserError's other kinds: named for what is wrong
+    """A journal can't be used: its link does not run, others may.
+
+    Attributes:
+        heals: it may be usable later without anybody having touched it: a disk that is full, gone, or only to be read.
+    """
+
+    def __init__(self, message: str, *, heals: bool, exit_code: int = EXIT_USAGE) -> None:
+        super().__init__(message, exit_code=exit_code)
+        self.heals = heals
+
+
+class DamagedJournal(UnusableJournal):
     """A journal does not verify where no crash explains it: it is refused, never repaired."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(message, exit_code=EXIT_DAMAGED)
+        super().__init__(message, heals=False, exit_code=EXIT_DAMAGED)
 
 
 class JournalFolder:
@@ -79,31 +94,33 @@ class JournalFolder:
         self._zeros = 0  # up to here zeros are written
         self._n = 0
         self._hash = ORIGIN
+        self._known = (0, ORIGIN)  # the last record that was on disk in an earlier life
         self._failed = ""
 
     @classmethod
-    def open(
-        cls, folder: Path, link: str, side: str, *, create: bool = True, segment_bytes: int = SEGMENT_BYTES
-    ) -> JournalFolder:
+    def open(cls, folder: Path, link: str, side: str, *, segment_bytes: int = SEGMENT_BYTES) -> JournalFolder:
         """Lock and verify the journal in `folder`, and cut what a crash left of an unfinished batch.
 
-        Raises UserError if another service has it, or it can't be read or made; DamagedJournal, naming file and record,
-        if it does not verify.
+        Raises UserError if another service has it; UnusableJournal if it can't be read or made; DamagedJournal, naming
+        file and record, if it does not verify.
         """
         journal = cls(folder, link, side, segment_bytes)
-        try:
-            if create and not folder.exists():
-                folder.mkdir(FOLDER_MODE, parents=True)
-                _flush_folder(folder.parent)
-            journal._lock = lock(folder)
-            journal._recover()
-        except OSError as error:
-            journal._release()
-            raise UserError(f"{error.filename or folder}: the journal can't be opened: {error.strerror}") from None
-        except UserError:
-            journal._release()
-            raise
+        journal._open(create=True)
         return journal
+
+    def reopen(self) -> JournalFolder:
+        """Let go of this journal, failed or never opened, and open it anew, from what its disk holds and nothing else.
+
+        Raises as `open` does; UnusableJournal also if the last record that was on disk is not there: a disk that is not
+        mounted, or an older copy. Nothing is touched then.
+        """
+        anew = JournalFolder(self.folder, self.link, self.side, self._segment_bytes)
+        anew._known = (self._n, self._hash)
+        # after the first attempt, what was there and is gone is not begun anew
+        create = not (self._n or self._failed)
+        self._release()
+        anew._open(create=create)
+        return anew
 
     # --- writing --------------------------------------------------------------------------------------------------
 
@@ -142,9 +159,11 @@ class JournalFolder:
         self._n += 1
         self._hash = digest
         try:
-            # the old segment's zeros are of no use any more
-            os.ftruncate(old, old_end)
-            os.close(old)
+            try:
+                # the old segment's zeros are of no use any more
+                os.ftruncate(old, old_end)
+            finally:
+                os.close(old)
         except OSError as error:
             raise self._fail(error) from error
 
@@ -191,17 +210,35 @@ class JournalFolder:
         try:
             disk = os.statvfs(self.folder)
         except OSError as error:
-            raise JournalFailure(f"{self.folder}: {error.strerror}") from error
+            raise self._fail(error) from error
         return disk.f_bavail * disk.f_frsize
 
     # --- within ---------------------------------------------------------------------------------------------------
 
+    def _open(self, *, create: bool) -> None:
+        """Lock and recover. Raises as `open` does."""
+        folder = self.folder
+        try:
+            if create and not folder.exists():
+                folder.mkdir(FOLDER_MODE, parents=True)
+                _flush_folder(folder.parent)
+            self._lock = lock(folder)
+            self._recover()
+        except OSError as error:
+            self._release()
+            what = f"{error.filename or folder}: the journal can't be opened: {error.strerror}"
+            raise UnusableJournal(what, heals=True) from None
+        except UserError:
+            self._release()
+            raise
+
     def _recover(self) -> None:
-        """Verify the last segment and cut an unfinished batch. Raises DamagedJournal, OSError."""
+        """Verify the last segment and cut an unfinished batch. Raises UnusableJournal, OSError."""
         for left in self.folder.glob(f"*{_NEW}"):
             left.unlink()
         existing = segments(self.folder)
         if not existing:
+            self._recognise(())
             return
         path = existing[-1]
         first = segment_first(path)
@@ -213,18 +250,28 @@ class JournalFolder:
             found = recover(data, first, self.link, self.side)
         except JournalError as error:
             raise DamagedJournal(f"{path}: {error}") from error
+        self._recognise(found.records)
         last = found.records[-1]
         if found.cut_bytes:
             os.ftruncate(self._file, found.keep)
         # The last batch may have been written and not flushed, or its flush may have failed and left clean pages that
         # the disk does not hold: it is acted upon only after it has been written and flushed once more.
         _write_at(self._file, data[found.last_batch : found.keep], found.last_batch)
-        os.fsync(self._file)
+        os.fdatasync(self._file)
         _flush_folder(self.folder)
         self.recovered, self.cut_bytes = found.records, found.cut_bytes
         self._flushed, self._n, self._hash = (first, found.keep), last.n, last.hash
         self._opening = data.find(b"\n") + 1 if isinstance(found.records[0].entry, Checkpoint) else 0
-        self._zeros = found.keep if found.cut_bytes else size
+        ahead = 0 if found.cut_bytes else size - found.keep
+        self._zeros = size if ahead >= ENOUGH_AHEAD_BYTES else found.keep
+
+    def _recognise(self, records: Sequence[Record]) -> None:
+        """Raise UnusableJournal if the last record that is known to have been on disk is not among `records`."""
+        n, digest = self._known
+        ends = {record.n: record.hash for record in records} | {record.n - 1: record.prev for record in records}
+        if n and ends.get(n) != digest:
+            what = f"{self.folder}: record {n}, which was on disk, is not there: is its disk mounted?"
+            raise UnusableJournal(what, heals=True)
 
     def _encode(self, batch: Sequence[tuple[Entry, tuple[AnyEffect, ...]]]) -> tuple[bytes, str]:
         """Return the bytes of a batch and its last hash. Raises JournalFailure."""
@@ -243,14 +290,15 @@ class JournalFolder:
         return b"\n".join(lines), digest
 
     def _write(self, data: bytes) -> None:
-        """Write at the end, more zeros behind it if they have run out, and flush. Raises JournalFailure."""
+        """Write at the end, more zeros first if they run out, and flush. Raises JournalFailure."""
         first, start = self._flushed
         end = start + len(data)
         try:
-            _write_at(self._file, data, start)
             if end >= self._zeros:
-                _write_at(self._file, bytes(AHEAD_BYTES), end)
+                # before the batch: a full disk is to take nothing of it
+                _write_at(self._file, bytes(end + AHEAD_BYTES - self._zeros), self._zeros)
                 self._zeros = end + AHEAD_BYTES
+            _write_at(self._file, data, start)
             failpoint("before_flush")
             os.fdatasync(self._file)
         except OSError as error:
@@ -262,6 +310,7 @@ class JournalFolder:
         first = self._n + 1
         path = segment_path(self.folder, first)
         new = path.with_suffix(_NEW)
+        file = -1
         try:
             file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
             _write_at(file, data + bytes(AHEAD_BYTES), 0)
@@ -271,6 +320,8 @@ class JournalFolder:
             failpoint("after_named")
             _flush_folder(self.folder)
         except OSError as error:
+            if file >= 0:
+                os.close(file)
             raise self._fail(error) from error
         self._file = file
         self._opening = len(data) if first > 1 else 0

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 from msgspec import UNSET, Struct
 
 from endpoints.failpoints import failpoint
-from endpoints.journal_file import JournalFailure, JournalFolder, Sign
+from endpoints.journal_file import JournalFolder, Sign
 from endpoints.link_file import LinkFile
 from endpoints.notify import Notifier
 from endpoints.room import Now, Room
@@ -15,6 +15,7 @@ from endpoints.signer import Signer
 from endpoints.topics import Topic
 from protocol.effects import AnyEffect, Resend, Seal, Settle
 from protocol.envelope import PAYLOAD_TYPES
+from protocol.errors import LinkError
 from protocol.events import AnyEvent, BatchClosed, OfficerReleased, Request
 from protocol.instants import Millis
 from protocol.link import Link
@@ -113,8 +114,9 @@ class LinkRoom(Room[Link]):
     def _send(self, frame: bytes, token: Token) -> None:
         self._outlet.publish(Topic(self.link, self.side, token.channel), frame, token)
 
-    def _fail(self, now: Now, error: JournalFailure) -> None:
-        super()._fail(now, error)
+    def fail(self, now: Now, error: LinkError) -> None:
+        """Stop this room for good, and take no more part in the link."""
+        super().fail(now, error)
         self._outlet.leave(self.link)
 
     def _sign(self) -> Sign:

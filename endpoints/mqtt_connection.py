@@ -128,6 +128,8 @@ class Connection:
         self._trouble = ""
         # QoS 1 publishes: on their way, and waiting for room in the broker's Receive Maximum
         self._tokens: dict[int, object] = {}
+        # subscriptions that the broker has not answered, and what is to follow
+        self._asked: dict[int | None, tuple[Sequence[tuple[str, int]], Callable[[], None]]] = {}
         # bounded: the transport keeps `in_flight` below IN_FLIGHT_MAX
         self._waiting: deque[tuple[str, bytes, object]] = deque()
         self._window = 0
@@ -212,6 +214,14 @@ class Connection:
     def acknowledge(self, packet_id: int) -> None:
         """Send PUBACK for a QoS 1 delivery."""
         self._client.ack(packet_id, 1)
+
+    def subscribe(self, subscriptions: Sequence[tuple[str, int]], granted: Callable[[], None]) -> None:
+        """Ask for topics with the QoS that must be granted; the connection ends if one is not."""
+        options = [
+            (topic, SubscribeOptions(qos=qos, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND))
+            for topic, qos in subscriptions
+        ]
+        self._asked[self._client.subscribe(options)[1]] = (subscriptions, granted)
 
     def unsubscribe(self, topics: list[str]) -> None:
         """Ask for no more of `topics`."""
@@ -336,7 +346,7 @@ class Connection:
     # --- paho's callbacks -----------------------------------------------------------------------------------------
 
     def _connected(
-        self, client: Client, _userdata: Any, flags: ConnectFlags, code: ReasonCode, properties: Properties | None
+        self, _client: Client, _userdata: Any, flags: ConnectFlags, code: ReasonCode, properties: Properties | None
     ) -> None:
         if code.is_failure:
             self._end(Closed(f"the broker refused the connection: {code.getName()}", code.value))
@@ -346,21 +356,17 @@ class Connection:
         if not self._subscriptions:
             self._open()
             return
-        client.subscribe(
-            [
-                (topic, SubscribeOptions(qos=qos, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND))
-                for topic, qos in self._subscriptions
-            ]
-        )
+        self.subscribe(self._subscriptions, self._open)
 
     def _subscribed(
-        self, _client: Client, _userdata: Any, _mid: int, codes: list[ReasonCode], _properties: Properties | None
+        self, _client: Client, _userdata: Any, mid: int, codes: list[ReasonCode], _properties: Properties | None
     ) -> None:
-        for (topic, qos), code in zip(self._subscriptions, codes, strict=True):
+        subscriptions, granted = self._asked.pop(mid)
+        for (topic, qos), code in zip(subscriptions, codes, strict=True):
             if code.value != qos:
                 self._end(Closed(f"the broker refused the subscription to {topic}: {code.getName()}", code.value))
                 return
-        self._open()
+        granted()
 
     def _open(self) -> None:
         if self._opened is not None and not self._ended.done():

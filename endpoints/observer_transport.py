@@ -23,7 +23,7 @@ from endpoints.presence import Presence
 from endpoints.settings import BrokerSettings
 from endpoints.timing import Timing
 from endpoints.topics import Channel, Topic
-from endpoints.transport_events import Arrived, Connected, Lost, TransportEvent
+from endpoints.transport_events import Arrived, Connected, Joined, Lost, TransportEvent
 
 SESSION_EXPIRY_S = 30 * 86_400
 """How long the broker keeps the watch's session without it."""
@@ -56,7 +56,7 @@ class ObserverTransport:
         Args:
             settings: where the broker is, how it is trusted, and who the watch is to it.
             links: each link's id and its two parties.
-            on_event: takes `Connected`, `Lost`, `Arrived`, `PresenceChanged`.
+            on_event: takes `Connected`, `Joined`, `Lost`, `Arrived`, `PresenceChanged`.
             timing: real-time intervals.
 
         Raises UserError if a certificate or key cannot be used.
@@ -94,6 +94,12 @@ class ObserverTransport:
             self._opened_at = None
             await asyncio.sleep(self._timing.pause_s(failures))
             failures += 1
+
+    def rejoin(self, link: str) -> None:
+        """Tell anew who is present on `link`, whose room is another one now; its frames come as before."""
+        self._presence.forget(link, asyncio.get_running_loop().time())
+        if self._opened_at is not None:
+            self._on_event(Joined(link))
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()

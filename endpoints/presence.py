@@ -33,6 +33,13 @@ class Presence:
         self._heard_at = dict.fromkeys(self._heard_at, now_s)
         self._greeted.clear()
 
+    def forget(self, link: str, now_s: float) -> None:
+        """Know nothing of a link's parties any more, and wait: whoever asks from now on is to be told all of it."""
+        for party in [party for party in self._heard_at if party[0] == link]:
+            self._heard_at[party] = now_s
+            self._present.pop(party, None)
+            self._greeted.discard(party)
+
     def hear(self, link: str, party: str, word: bytes, now_s: float) -> bool:
         """Take a word from a presence topic; anything but `present` is `gone`.
 

@@ -1,6 +1,7 @@
 """What an endpoint and the watch share as processes: the loop, the control socket, notifications, standard output.
 
-Nothing is half started: whatever is wrong with files, keys, journals or the socket is said before the first record.
+Whatever is wrong with files, keys or the socket is said before the first record. A journal that can't be used stops its
+link alone, at the start as later, unless none of them can be used.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -18,10 +20,11 @@ from endpoints.control import Control
 from endpoints.control_socket import ControlServer, listen
 from endpoints.failpoints import failpoint
 from endpoints.items import AnyRoom, EventItem, FrameItem
-from endpoints.journal_file import JournalFolder
+from endpoints.journal_file import JournalFolder, UnusableJournal
 from endpoints.loop import Loop
 from endpoints.notify import CommandSink, LogSink, Notifier, Sink, WebhookSink
 from endpoints.officers import Officers
+from endpoints.opening import Opening
 from endpoints.room import SOFTWARE
 from endpoints.settings import EndpointSettings, LinkSettings, Notifications, WatchSettings
 from endpoints.tail import StandardOutput
@@ -30,12 +33,14 @@ from endpoints.transport_events import (
     Arrived,
     Connected,
     Delivery,
+    Joined,
     Lost,
     PresenceChanged,
     Refused,
     TakenOver,
     TransportEvent,
 )
+from protocol.core import Core
 from protocol.errors import LinkError
 from protocol.events import IdentityTakenOver, NotificationDone, TransportConnected, TransportLost
 
@@ -48,7 +53,7 @@ _log = structlog.get_logger()
 
 
 class Process:
-    """One process over its links' rooms. Subclasses open the rooms and bring the transport."""
+    """One process over its links' rooms. Subclasses furnish the rooms and bring the transport."""
 
     def __init__(self, settings: EndpointSettings | WatchSettings, side: str) -> None:
         self._settings = settings
@@ -57,13 +62,25 @@ class Process:
         self._output = StandardOutput()
         logs.configure(self._output, self._clock, side)
         self._rooms: dict[str, AnyRoom] = {}
+        """By link; the loop and the control socket see it change when a link that has stopped comes back."""
+        self._openings = [
+            Opening(link, side, partial(self._empty, link), partial(self._room, link)) for link in settings.links
+        ]
         self._loop = Loop(self._clock, self._rooms, self._output.wake)
         self._notifier = Notifier(_sinks(settings.notifications), self._notified)
 
     # --- what subclasses say ------------------------------------------------------------------------------------
 
-    def _open(self, link: LinkSettings, journal: JournalFolder) -> AnyRoom:
-        """Return the room of a link, folded from its journal. Raises UserError."""
+    def _empty(self, link: LinkSettings) -> Core:
+        """Return the core of a link of which nothing is known yet."""
+        raise NotImplementedError
+
+    def _room(self, link: LinkSettings, core: Any, journal: JournalFolder) -> AnyRoom:
+        """Return the room of a link around its core. Raises UserError."""
+        raise NotImplementedError
+
+    def _rejoin(self, link: str) -> None:
+        """Have the transport take part in a link again, and tell when it does."""
         raise NotImplementedError
 
     def _beside(self) -> Sequence[Work]:
@@ -90,11 +107,7 @@ class Process:
         listening = listen(self._settings.control)
         server: ControlServer | None = None
         try:
-            for link in self._settings.links:
-                journal = JournalFolder.open(link.journal, link.id, self._side)
-                failpoint("after_lock")
-                self._rooms[link.id] = self._open(link, journal)
-                self._output.follow(journal)
+            self._open()
             control = Control(self._loop, self._rooms, self._officers())
             server = ControlServer(control.application, listening, self._settings.control)
             await self._serve(control, server)
@@ -102,6 +115,28 @@ class Process:
             if server is None:
                 listening.close()
                 self._settings.control.unlink(missing_ok=True)
+
+    def _open(self) -> None:
+        """Open every link's room; one whose journal can't be used has stopped already. Raises UserError."""
+        unusable: dict[str, UnusableJournal] = {}
+        for opening in self._openings:
+            try:
+                self._rooms[opening.link] = opening.open()
+                self._output.follow(opening.journal)
+            except UnusableJournal as error:
+                self._rooms[opening.link] = opening.stopped()
+                unusable[opening.link] = error
+        if len(unusable) == len(self._rooms):
+            raise next(iter(unusable.values()))
+        for link, why in unusable.items():
+            self._rooms[link].fail(self._loop.now(), why)
+
+    async def _keep_open(self, opening: Opening) -> None:
+        await opening.keep_open(self._rooms, self._loop.inbox, partial(self._back, opening))
+
+    def _back(self, opening: Opening) -> None:
+        self._output.follow(opening.journal)
+        self._rejoin(opening.link)
 
     async def _serve(self, control: Control, server: ControlServer) -> None:
         stop = asyncio.Event()
@@ -124,7 +159,8 @@ class Process:
             main = group.create_task(self._loop.run())
             # nobody is served, and nothing is said to have started, before it is on disk
             await self._loop.started.wait()
-            beside = [group.create_task(work()) for work in self._beside()]
+            works: list[Work] = [*self._beside(), *(partial(self._keep_open, opening) for opening in self._openings)]
+            beside = [group.create_task(work()) for work in works]
             serving = group.create_task(server.run())
             _log.info("started", software=SOFTWARE, links=list(self._rooms))
             await stop.wait()
@@ -159,6 +195,8 @@ class Process:
             case Connected():
                 failpoint("after_connected")
                 inbox.push(EventItem(rooms.values(), lambda now: TransportConnected(at=now.at, mono=now.mono)))
+            case Joined(link=link):
+                inbox.push(EventItem([rooms[link]], lambda now: TransportConnected(at=now.at, mono=now.mono)))
             case Lost(reason=reason):
                 failpoint("after_lost")
                 lost = reason[:200]

@@ -13,13 +13,13 @@ from importlib.metadata import version
 from typing import Generic, TypeVar, cast
 
 import structlog
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from endpoints import slots
 from endpoints.caps import PresenceCap, RefusalCap, RepeatCap
 from endpoints.errors import UserError
 from endpoints.failpoints import failpoint
-from endpoints.journal_file import JournalFailure, JournalFolder, Sign, SpaceWatch
+from endpoints.journal_file import JournalFailure, JournalFolder, Sign, SpaceWatch, UnusableJournal
 from endpoints.link_file import LinkFile
 from endpoints.notify import Notifier
 from endpoints.topics import Topic
@@ -27,6 +27,7 @@ from protocol.alarms import SEVERITY, Alarm, AlarmCode
 from protocol.core import Core
 from protocol.digests import policy_digest
 from protocol.effects import AnyEffect, Notify
+from protocol.errors import LinkError
 from protocol.events import (
     AnyEvent,
     BatchClosed,
@@ -99,6 +100,9 @@ class Room(Generic[CoreT]):
         self.link = core.state.link
         self.side = core.state.side
         self.failure: Alarm | None = None
+        """Why this room has stopped: for good. Only another room, from the journal opened anew, may take its place."""
+        self.standing: Alarm | None = None
+        """The failure of the room before, which stands until this one's start is on disk."""
         self.changed = Pulse()
         self.draw_nonce: Callable[[], str] = lambda: secrets.token_hex(8)
         """Draws the eight bytes of which the core makes the words of a line test; a simulation draws from its seed."""
@@ -239,7 +243,7 @@ class Room(Generic[CoreT]):
         try:
             event = self._space.judge(self._journal.free_bytes(), now.at, now.mono)
         except JournalFailure as error:
-            self._fail(now, error)
+            self.fail(now, error)
             return
         if event is not None:
             self.take(event)
@@ -257,7 +261,7 @@ class Room(Generic[CoreT]):
         try:
             self._journal.append(self._batch)
         except JournalFailure as error:
-            self._fail(now, error)
+            self.fail(now, error)
             return
         failpoint("after_append")
         self._batch, self._closed = [], self._batch
@@ -293,7 +297,7 @@ class Room(Generic[CoreT]):
                 self.core.checkpoint(), self.core.RULES, type(self.core).__name__, now.at, now.mono, self._sign()
             )
         except JournalFailure as error:
-            self._fail(now, error)
+            self.fail(now, error)
         failpoint("after_rotate")
 
     def close(self, now: Now) -> None:
@@ -301,24 +305,50 @@ class Room(Generic[CoreT]):
         try:
             self._journal.close(now.at, now.mono, self._sign())
         except JournalFailure as error:
-            self._fail(now, error)
+            self.fail(now, error)
         failpoint("after_closed")
 
     def _sign(self) -> Sign | None:
         """Return what signs a journal head; the watch has no key to sign with."""
         return None
 
-    def _fail(self, now: Now, error: JournalFailure) -> None:
-        """Stop this link for good: after a failed flush nobody knows what is on disk until it is read again."""
+    # --- stopping, and coming back --------------------------------------------------------------------------------
+
+    def fail(self, now: Now, error: LinkError) -> None:
+        """Stop this room for good: after a failed flush nobody knows what is on disk until it is read again."""
+        self._batch.clear()
+        if self.standing is not None:
+            # everybody knows
+            self.failure = structs.replace(self.standing, detail=str(error))
+            return
         at = written(now.at)
         code = AlarmCode.JOURNAL_FAILURE
         self.failure = Alarm(
             code=code, severity=SEVERITY[code], subject=self.link, raised_at=at, detected_at=at, detail=str(error)
         )
-        self._batch.clear()
         _log.critical("link stopped", link=self.link, side=self.side, why=str(error))
         notice = Notify(id=f"alarm/{code}/{self.link}/{at}", kind="alarm", alarm=self.failure)
         self._notifier.submit(self.link, self.side, notice)
+        self.changed.beat()
+
+    def stay_stopped(self, error: LinkError) -> None:
+        """Say why this room's journal will not be tried again."""
+        assert self.failure is not None, "only a stopped room stays stopped"
+        self.failure = structs.replace(self.failure, detail=str(error))
+        _log.critical("link stays stopped", link=self.link, side=self.side, why=str(error))
+        self.changed.beat()
+
+    def come_back(self, now: Now) -> None:
+        """Tell that the failure that stood is over: this room's start is on disk."""
+        standing, self.standing = self.standing, None
+        assert standing is not None, "a room takes the place of one that has failed"
+        _log.warning("link back", link=self.link, side=self.side)
+        over = Notify(
+            id=f"alarm/{standing.code}/{self.link}/{standing.raised_at}/over",
+            kind="alarm",
+            alarm=structs.replace(standing, cleared_at=written(now.at)),
+        )
+        self._notifier.submit(self.link, self.side, over)
         self.changed.beat()
 
 
@@ -329,7 +359,7 @@ def fold(journal: JournalFolder, empty: CoreT) -> CoreT:
         journal: as opened.
         empty: the core of which nothing is known yet; the journal continues it.
 
-    Raises UserError for a journal whose checkpoint is of other rules or of another kind of core.
+    Raises UnusableJournal if its checkpoint is of other rules or of another kind of core.
     """
     records, journal.recovered = journal.recovered, ()
     core, kind = empty, type(empty)
@@ -337,9 +367,10 @@ def fold(journal: JournalFolder, empty: CoreT) -> CoreT:
         entry = record.entry
         if isinstance(entry, Checkpoint):
             if (entry.core, entry.rules) != (kind.__name__, kind.RULES):
-                raise UserError(
+                raise UnusableJournal(
                     f"{journal.folder}: the checkpoint in record {record.n} is of {entry.core}, rules {entry.rules}; "
-                    f"this version continues {kind.__name__}, rules {kind.RULES}: run the version that wrote it"
+                    f"this version continues {kind.__name__}, rules {kind.RULES}: run the version that wrote it",
+                    heals=False,
                 )
             core = kind.restore(entry.state)
         elif not isinstance(entry, Closed):

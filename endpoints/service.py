@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from endpoints.errors import UserError
 from endpoints.items import AnyRoom, EventItem
@@ -10,11 +11,11 @@ from endpoints.journal_file import JournalFolder
 from endpoints.link_room import LinkRoom, Token
 from endpoints.officers import Officers
 from endpoints.process import Process, Work
-from endpoints.room import fold
 from endpoints.settings import EndpointSettings, LinkSettings
 from endpoints.signer import Signer
 from endpoints.transport import Transport
 from endpoints.transport_events import Accepted, Delivery, Refused
+from protocol.core import Core
 from protocol.events import PublishRefused
 from protocol.link import Link
 
@@ -30,19 +31,16 @@ class Service(Process):
             [(link.id, link.content.peer_of(settings.side)) for link in settings.links],
             self._happened,
         )
-        self._links: dict[str, LinkRoom] = {}
 
-    def _open(self, link: LinkSettings, journal: JournalFolder) -> AnyRoom:
-        room = LinkRoom(
-            fold(journal, Link.new(link.id, self._endpoint.side)),
-            journal,
-            link.content,
-            self._notifier,
-            signer=_signer(self._endpoint, link),
-            outlet=self._transport,
-        )
-        self._links[link.id] = room
-        return room
+    def _empty(self, link: LinkSettings) -> Core:
+        return Link.new(link.id, self._endpoint.side)
+
+    def _room(self, link: LinkSettings, core: Any, journal: JournalFolder) -> AnyRoom:
+        signer = _signer(self._endpoint, link)
+        return LinkRoom(core, journal, link.content, self._notifier, signer=signer, outlet=self._transport)
+
+    def _rejoin(self, link: str) -> None:
+        self._transport.rejoin(link)
 
     def _beside(self) -> Sequence[Work]:
         return [self._transport.run]
@@ -55,7 +53,9 @@ class Service(Process):
 
     def _accepted(self, event: Accepted) -> None:
         assert isinstance(event.token, Token)
-        self._links[event.token.link].accepted(event.token)
+        room = self._rooms[event.token.link]
+        assert isinstance(room, LinkRoom)
+        room.accepted(event.token)
 
     def _refused(self, event: Refused) -> None:
         token = event.token
@@ -63,7 +63,7 @@ class Service(Process):
         code, reason = event.code, event.reason[:200]
         self._loop.inbox.push(
             EventItem(
-                [self._links[token.link]],
+                [self._rooms[token.link]],
                 lambda now: PublishRefused(at=now.at, mono=now.mono, channel=token.channel, code=code, reason=reason),
             )
         )

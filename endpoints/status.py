@@ -8,6 +8,7 @@ from msgspec import Struct, to_builtins
 
 from endpoints.items import AnyRoom
 from endpoints.room import Now
+from protocol.alarms import Alarm
 from protocol.snapshot import Snapshot, condition_of
 
 
@@ -25,7 +26,8 @@ class Status(Struct, frozen=True, kw_only=True):
     last_test: dict[str, Any] | None
     # instant of the next slot
     next_slot: str | None
-    # own messages: waiting to be sealed, in_flight without the peer's receipt; null for the watch, which sends nothing
+    # own messages: waiting to be sealed, in_flight without the peer's receipt; null for the watch, which sends nothing,
+    # and for a link whose journal could not be opened
     outbox: dict[str, int] | None
     # those that are not both over and acknowledged
     alarms: tuple[dict[str, Any], ...]
@@ -33,6 +35,8 @@ class Status(Struct, frozen=True, kw_only=True):
 
 def status(room: AnyRoom, now: Now) -> Status:
     """Return how `room`'s link stands at `now`."""
+    if room.failure is not None and room.core.terms is None:
+        return _unopened(room, room.failure)
     view: Snapshot = room.core.snapshot()
     alarms = view.alarms if room.failure is None else (room.failure, *view.alarms)
     return Status(
@@ -45,6 +49,21 @@ def status(room: AnyRoom, now: Now) -> Status:
         next_slot=view.next_slot,
         outbox=None if view.ours is None else {"waiting": view.ours.waiting, "in_flight": view.ours.in_flight},
         alarms=tuple(to_builtins(alarm) for alarm in alarms),
+    )
+
+
+def _unopened(room: AnyRoom, failure: Alarm) -> Status:
+    """Return all that is known of a link whose journal could not be opened at the start."""
+    return Status(
+        link=room.link,
+        side=room.side,
+        state="alarm",
+        broker="disconnected",
+        peer="unknown",
+        last_test=None,
+        next_slot=None,
+        outbox=None,
+        alarms=(to_builtins(failure),),
     )
 
 

@@ -53,10 +53,19 @@ class StandardOutput:
         self._thread = threading.Thread(target=self._run, name="standard output", daemon=True)
 
     def follow(self, journal: Flushed) -> None:
-        """Print this journal too, from where it was left, or from its beginning if nothing tells."""
-        tail = _Tail(journal)
+        """Print this journal too, from where it was left, or from its beginning if nothing tells.
+
+        One that was opened anew takes the place of the one before, in the same folder.
+        """
         with self._condition:
-            self._tails.append(tail)
+            before = next((tail for tail in self._tails if tail.folder == journal.folder), None)
+            if before is None:
+                tail = _Tail(journal)
+                self._tails.append(tail)
+                if self._thread.is_alive():
+                    tail.begin()
+            else:
+                before.anew = journal
         self.wake()
 
     def start(self) -> None:
@@ -132,7 +141,11 @@ class StandardOutput:
         try:
             return tail.chunk()
         except OSError as error:
-            self._tails.remove(tail)
+            with self._condition:
+                if tail.anew is not None:
+                    return b""
+                self._tails.remove(tail)
+            tail.close()
             lost = {"level": "error", "event": "journal not printed any more", "journal": str(tail.folder)}
             self._write(msgspec.json.encode(lost | {"why": error.strerror}) + b"\n")
             return b""
@@ -161,6 +174,8 @@ class _Tail:
 
     def __init__(self, journal: Flushed) -> None:
         self._journal = journal
+        self.anew: Flushed | None = None
+        """The same journal, opened anew: to be gone on with."""
         self._file = -1
         self.folder = journal.folder
         self._place = -1
@@ -171,6 +186,10 @@ class _Tail:
 
     def chunk(self) -> bytes:
         """Return the next whole lines that are on disk, empty if there are none. Raises OSError."""
+        if self.anew is not None:
+            # all that was known of the file is looked at again
+            self._journal, self.anew = self.anew, None
+            self._close_file()
         while True:
             last, end = self._journal.flushed
             if not last:
@@ -180,8 +199,7 @@ class _Tail:
             data = self._read(end if self._first == last else None)
             if data or self._first == last:
                 return data
-            os.close(self._file)
-            self._file = -1
+            self._close_file()
             self._first, self._offset = self._next(), 0
 
     def begin(self) -> None:
@@ -196,9 +214,19 @@ class _Tail:
     def finish(self) -> None:
         """Remember that nothing was left half printed."""
         self._remember("clean")
-        for descriptor in (self._place, self._file):
-            if descriptor >= 0:
-                os.close(descriptor)
+        self.close()
+
+    def close(self) -> None:
+        """Print nothing more; the place stays as it was remembered last."""
+        self._close_file()
+        if self._place >= 0:
+            os.close(self._place)
+        self._place = -1
+
+    def _close_file(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = -1
 
     def _open(self, last: int, end: int) -> bool:
         """Open the segment of the place; if the place makes no sense, begin earlier: repeats are legal, gaps not."""

@@ -25,6 +25,7 @@ from endpoints.transport_events import (
     Arrived,
     Connected,
     Delivery,
+    Joined,
     Lost,
     Refused,
     TakenOver,
@@ -72,6 +73,8 @@ class Transport:
         self._on_event = on_event
         self._timing = timing or Timing()
         self._left: set[str] = set()
+        # those whose subscriptions this connection has asked for
+        self._asked_for: set[str] = set()
         self._connection: Connection | None = None
         self._number = 0
         self._up = False
@@ -120,11 +123,11 @@ class Transport:
     def publish(self, topic: Topic, payload: bytes, token: object) -> bool:
         """Publish a frame at QoS 1; `Accepted` or `Refused` with `token` follows if the connection lasts.
 
-        Returns False if it is not on its way: there is no connection, or it was refused here, which `Refused` told.
-        Either way the core resends in its time.
+        Returns False if it is not on its way: there is no connection, the link has been left, or it was refused here,
+        which `Refused` told. In any case the core resends in its time.
         """
         connection = self._connection
-        if connection is None or not self._up:
+        if connection is None or not self._up or topic.link in self._left:
             return False
         name = str(topic)
         size_bytes = len(payload) + len(name) + _HEADER_MAX_BYTES
@@ -154,25 +157,35 @@ class Transport:
         Its peer sees "gone". What waits for acknowledgement is acknowledged without a record: no receipt left for it,
         so its author keeps it and sends it again.
         """
+        if link in self._left:
+            return
         self._left.add(link)
+        self._asked_for.discard(link)
         if self._connection is None:
             return
-        self._connection.unsubscribe([str(topic) for topic, _ in self._topics(link)])
+        self._connection.unsubscribe([topic for topic, _ in self._topics(link)])
         self._say(link, GONE)
         for packet_id in [key for key, (owner, _) in self._owed.items() if owner == link]:
             self._settle(packet_id)
 
+    def rejoin(self, link: str) -> None:
+        """Take part again in a link that was left; `Joined` or `Connected` follows once the broker has accepted it."""
+        self._left.discard(link)
+        if self._up:
+            self._ask_for(link)
+
     # --- the connection's life ------------------------------------------------------------------------------------
 
     async def _connect_once(self) -> Closed:
-        links = [link for link in self._peers if link not in self._left]
+        links = self._links()
+        self._asked_for = set(links)
         # MQTT has one will for a connection: the first link's. The peers of the others notice our silence.
         will = (
             Will(str(Topic(links[0], self._identity, "presence")), GONE, self._timing.gone_after_s) if links else None
         )
         connection = Connection(
             self._settings,
-            subscriptions=[(str(topic), qos) for link in links for topic, qos in self._topics(link)],
+            subscriptions=[topic for link in links for topic in self._topics(link)],
             will=will,
             keepalive_s=self._timing.keepalive_s,
             on_open=self._opened,
@@ -185,7 +198,7 @@ class Transport:
             return await connection.run()
         except asyncio.CancelledError:
             if self._up:
-                for link in links:
+                for link in self._links():
                     self._say(link, GONE)
             raise
         finally:
@@ -208,16 +221,35 @@ class Transport:
         taken_over = self._takeovers.opened(now_s)
         if taken_over is not None:
             self._on_event(TakenOver(taken_over))
+        for link in set(self._links()) - self._asked_for:
+            # it was rejoined in the meantime
+            self._ask_for(link)
         self._keep_present()
         early, self._early = self._early, []
         for message in early:
             self._message(message)
 
+    def _ask_for(self, link: str) -> None:
+        """Subscribe to one more link over the connection that there is."""
+        assert self._connection is not None, "a connection that is up is there"
+        self._asked_for.add(link)
+        self._connection.subscribe(self._topics(link), lambda: self._granted(link))
+
+    def _granted(self, link: str) -> None:
+        if link in self._left:
+            return
+        self._presence.forget(link, asyncio.get_running_loop().time())
+        self._say(link, PRESENT)
+        self._on_event(Joined(link))
+
+    def _links(self) -> list[str]:
+        return [link for link in self._peers if link not in self._left]
+
     # --- frames ---------------------------------------------------------------------------------------------------
 
-    def _topics(self, link: str) -> list[tuple[Topic, int]]:
+    def _topics(self, link: str) -> list[tuple[str, int]]:
         channels: tuple[tuple[Channel, int], ...] = (("message", 1), ("receipt", 1), ("presence", 0))
-        return [(Topic(link, self._peers[link], channel), qos) for channel, qos in channels]
+        return [(str(Topic(link, self._peers[link], channel)), qos) for channel, qos in channels]
 
     def _message(self, message: MQTTMessage) -> None:
         if not self._up:
@@ -273,9 +305,8 @@ class Transport:
         if connection is None:
             return
         try:
-            for link in self._peers:
-                if link not in self._left:
-                    self._say(link, PRESENT)
+            for link in self._links():
+                self._say(link, PRESENT)
             self._presence.check(loop.time())
         except Exception as error:  # noqa: BLE001 - comes out of run()
             connection.fail(error)

@@ -19,6 +19,12 @@ class Connected(Struct, frozen=True, kw_only=True):
     packet_max_bytes: int | None = None
 
 
+class Joined(Struct, frozen=True):
+    """The connection carries this link again, which had been left: its subscriptions are accepted."""
+
+    link: str
+
+
 class Lost(Struct, frozen=True):
     """The connection is gone, or could not be made the first time. Told once; attempts go on."""
 
@@ -71,4 +77,4 @@ class TakenOver(Struct, frozen=True):
     times: int
 
 
-TransportEvent = Connected | Lost | Arrived | PresenceChanged | Accepted | Refused | TakenOver
+TransportEvent = Connected | Joined | Lost | Arrived | PresenceChanged | Accepted | Refused | TakenOver

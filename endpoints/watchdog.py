@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import structlog
 
@@ -11,8 +12,9 @@ from endpoints.items import AnyRoom
 from endpoints.journal_file import JournalFolder
 from endpoints.observer_transport import ObserverTransport
 from endpoints.process import Process, Work
-from endpoints.room import Room, fold
+from endpoints.room import Room
 from endpoints.settings import LinkSettings, WatchSettings
+from protocol.core import Core
 from protocol.observer import Observer
 
 PING_TIMEOUT_S = 10.0
@@ -33,8 +35,14 @@ class Watchdog(Process):
             self._happened,
         )
 
-    def _open(self, link: LinkSettings, journal: JournalFolder) -> AnyRoom:
-        return Room(fold(journal, Observer.new(link.id, self._watch.identity)), journal, link.content, self._notifier)
+    def _empty(self, link: LinkSettings) -> Core:
+        return Observer.new(link.id, self._watch.identity)
+
+    def _room(self, link: LinkSettings, core: Any, journal: JournalFolder) -> AnyRoom:
+        return Room(core, journal, link.content, self._notifier)
+
+    def _rejoin(self, link: str) -> None:
+        self._transport.rejoin(link)
 
     def _beside(self) -> Sequence[Work]:
         return [self._transport.run, self._ping] if self._watch.dead_man_url else [self._transport.run]

@@ -180,7 +180,7 @@ def test_each_ailment_is_found_and_told_in_one_line(site: Path, ailment: Callabl
 
 
 def with_record(site: Path, at: int = NOW) -> None:
-    with_journal = JournalFolder.open(site / "eucom" / "journal" / "eucom-ndmc", "eucom-ndmc", "eucom", create=True)
+    with_journal = JournalFolder.open(site / "eucom" / "journal" / "eucom-ndmc", "eucom-ndmc", "eucom")
     with_journal.append([(Stopped(at=at, mono=MONO), ()), (BatchClosed(at=at, mono=MONO), ())])
     with_journal.close(at, MONO, None)
 

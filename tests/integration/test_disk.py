@@ -1,11 +1,15 @@
 """Disks that fill up, forget how to write, or take their time, under a running endpoint with two links.
 
-One link's journal lies on the bad disk, the other's on a good one.
+One link's journal lies on the bad disk, the other's on a good one. The endpoint is never started again: the link whose
+disk is well again comes back by itself.
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -36,14 +40,39 @@ def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
 
 
 def told(station: Station) -> list[str]:
-    """The alarms of which somebody was notified, as `code/subject`."""
+    """The alarms of which somebody was notified, as `code/subject`, with `over` behind what is over."""
     path = station.folder / "told"
     notices = [msgspec.json.decode(line) for line in path.read_bytes().splitlines()] if path.exists() else []
-    return [f"{each['alarm']['code']}/{each['alarm']['subject']}" for each in notices if each["kind"] == "alarm"]
+    alarms = [each["alarm"] for each in notices if each["kind"] == "alarm"]
+    return [f"{each['code']}/{each['subject']}{' over' if 'cleared_at' in each else ''}" for each in alarms]
+
+
+def told_of_failures(station: Station) -> list[str]:
+    return [each for each in told(station) if each.startswith("journal_failure")]
 
 
 def last_segment(station: Station, link: str) -> Path:
     return segments(station.journal("eucom", link))[-1]
+
+
+def journal(station: Station, link: str) -> list[bytes]:
+    return [path.read_bytes().rstrip(b"\0") for path in segments(station.journal("eucom", link))]
+
+
+def tried_again(station: Station) -> None:
+    """Wait for the next attempt to open the journal on the bad disk: it writes the last batch once more."""
+    before = last_segment(station, BAD).stat().st_mtime_ns
+    station.until(lambda: last_segment(station, BAD).stat().st_mtime_ns != before)
+
+
+def until_fine(views: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The views of a followed status, up to the first that is fine again."""
+    before = "fine"
+    for view in views:
+        yield view
+        if (before, view["state"]) == ("alarm", "fine"):
+            return
+        before = view["state"]
 
 
 def refused(station: Station, link: str) -> Refused:
@@ -60,7 +89,7 @@ def works(station: Station, link: str) -> None:
     station.until(lambda: station.alert_state("eucom", reference, link) == "understood")
 
 
-def stopped(station: Station) -> None:
+def stopped(station: Station, why: str = "can't be written") -> None:
     """The link on the bad disk has stopped and says so everywhere; the other goes on."""
     alarm = station.alarm("eucom", "journal_failure", BAD)
     assert alarm["severity"] == "critical"
@@ -69,7 +98,7 @@ def stopped(station: Station) -> None:
     station.until(lambda: f"journal_failure/{BAD}" in told(station))
     refusal = refused(station, BAD)
     assert refusal.code == "link_stopped"
-    assert "can't be written" in str(refusal)
+    assert why in str(refusal)
     works(station, GOOD)
     # ordinary log lines and the other link's records still reach whoever collects them
     station.until(lambda: b'"link stopped"' in station.output("eucom"))
@@ -85,11 +114,19 @@ def printed(station: Station, piece: bytes) -> bool:
     return piece in station.output("eucom")
 
 
+def came_back(station: Station) -> None:
+    """The link on the bad disk goes on by itself, and says so once; the other has noticed nothing."""
+    station.cleared("eucom", "journal_failure", BAD)
+    station.until(lambda: bool(station.status("eucom", BAD)["broker"] == "connected"))
+    station.until(lambda: told_of_failures(station) == [f"journal_failure/{BAD}", f"journal_failure/{BAD} over"])
+    assert station.output("eucom").count(b'"link stopped"') == station.output("eucom").count(b'"link back"') == 1
+    happened = [each["event"] for each in station.records("eucom", link=GOOD)]
+    life = happened[len(happened) - happened[::-1].index("Started") :]
+    assert (life.count("TransportConnected"), life.count("TransportLost")) == (1, 0)
+
+
 def mended(station: Station) -> None:
-    """After a restart nothing is missing and nothing doubled, on either link."""
-    assert station.stop("eucom") == 0
-    station.launch("eucom")
-    station.connected("eucom")
+    """Nothing is missing and nothing doubled, on either link, and whoever collects the log has all of it."""
     for link in (BAD, GOOD):
         for side in SIDES:
             station.until(partial(nothing_left, station, side, link), 40)
@@ -98,16 +135,20 @@ def mended(station: Station) -> None:
             queued = [each["message"] for each in station.effects(sender, "Queue", link)]
             assert [each["message"] for each in station.effects(receiver, "Apply", link)] == queued
         assert "journal_failure" not in {each["code"] for each in station.status("eucom", link)["alarms"]}
-    for side in SIDES:
-        station.stop(side)
+    eucom = station.processes["eucom"]
+    assert [station.stop(side) for side in SIDES] == [0, 0]
+    collected = set(eucom.output().splitlines())
     for link in (BAD, GOOD):
+        lines = journal(station, link)[-1].splitlines()
+        last_start = max(index for index, line in enumerate(lines) if b'"event":"Started"' in line)
+        assert set(lines[last_start:]) <= collected
         journals = [str(station.journal(side, link)) for side in SIDES]
         assert log_verify(*journals) == 0
         assert reconcile(*journals) == 0
         assert replay(journals[0]) == 0
 
 
-def test_a_disk_fills_up_and_is_emptied(station: Station) -> None:
+def test_a_disk_that_is_nearly_full_costs_new_alerts_alone(station: Station) -> None:
     with SmallDisk(station.journal("eucom", BAD), 160 * MEGABYTE) as disk:
         station.start(*SIDES)
         works(station, BAD)
@@ -129,8 +170,13 @@ def test_a_disk_fills_up_and_is_emptied(station: Station) -> None:
         station.cleared("eucom", "space_low", BAD)
         works(station, BAD)
 
+
+def test_a_disk_that_is_full_stops_its_link_until_there_is_room(station: Station) -> None:
+    with SmallDisk(station.journal("eucom", BAD), 160 * MEGABYTE) as disk:
+        station.start(*SIDES)
+        works(station, BAD)
+
         disk.leave(0)
-        station.alarm("eucom", "space_low", BAD)
         sent = 0
         while not any(each["code"] == "journal_failure" for each in station.status("eucom", BAD)["alarms"]):
             # the zeros that are written ahead take a while to use up
@@ -138,12 +184,19 @@ def test_a_disk_fills_up_and_is_emptied(station: Station) -> None:
             station.alert("ndmc", BAD, text=LONG)
             sent += 1
         stopped(station)
+        # the peer goes on, and must lose nothing by it
+        station.alert("ndmc", BAD)
+        written = journal(station, BAD)
+        tried_again(station)
+        assert journal(station, BAD) == written
+        assert told_of_failures(station) == [f"journal_failure/{BAD}"]
 
         disk.empty()
+        came_back(station)
         mended(station)
 
 
-def test_a_start_on_a_full_disk_stops_that_link_alone_and_a_later_one_mends_it(station: Station) -> None:
+def test_a_start_on_a_full_disk_stops_that_link_alone_until_there_is_room(station: Station) -> None:
     with SmallDisk(station.journal("eucom", BAD), 160 * MEGABYTE) as disk:
         station.start(*SIDES)
         works(station, BAD)
@@ -160,23 +213,26 @@ def test_a_start_on_a_full_disk_stops_that_link_alone_and_a_later_one_mends_it(s
         stopped(station)
 
         disk.empty()
+        came_back(station)
         mended(station)
 
 
-def test_a_disk_that_may_only_be_read_refuses_the_start_in_one_line(station: Station) -> None:
+def test_a_start_on_a_disk_that_may_only_be_read_stops_that_link_alone_until_it_may_be_written(
+    station: Station,
+) -> None:
     with SmallDisk(station.journal("eucom", BAD), 160 * MEGABYTE) as disk:
         station.start(*SIDES)
+        works(station, BAD)
         station.stop("eucom")
         disk.remount("ro")
 
-        process = station.launch("eucom")
-        assert process.wait() == 2
-        assert process.errors().count("\n") == 1
-        assert "Read-only file system" in process.errors()
-
-        disk.remount("rw")
         station.launch("eucom")
         station.connected("eucom")
+        stopped(station, "Read-only file system")
+        station.alert("ndmc", BAD)
+
+        disk.remount("rw")
+        came_back(station)
         mended(station)
 
 
@@ -186,13 +242,18 @@ def test_a_write_or_flush_that_fails_stops_that_link_alone(call: str, error: str
     works(station, BAD)
     pid = station.processes["eucom"].popen.pid
 
-    with Injection(pid, call, f"error={error}", last_segment(station, BAD)):
-        theirs = station.alert("ndmc", BAD)
-        station.alarm("eucom", "journal_failure", BAD)
-    stopped(station)
-    # nothing was said to the peer of what may not be on disk
-    assert station.alert_state("ndmc", theirs, BAD) == "sent"
+    with closing(station.client("eucom", BAD).follow("status")) as views:
+        assert next(views)["state"] == "fine"
+        with Injection(pid, call, f"error={error}", last_segment(station, BAD)):
+            theirs = station.alert("ndmc", BAD)
+            stopped(station)
+            # nothing was said to the peer of what may not be on disk
+            assert station.alert_state("ndmc", theirs, BAD) == "sent"
 
+        came_back(station)
+        # whoever looks on all the time sees that it begins and that it ends
+        failed = [any(alarm["code"] == "journal_failure" for alarm in view["alarms"]) for view in until_fine(views)]
+        assert [value for value, _ in groupby(failed)] in ([True, False], [False, True, False])
     mended(station)
 
 

@@ -64,7 +64,7 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     Bug(
         "the last batch is believed to be on disk after a restart",
         "endpoints/journal_file.py",
-        "        os.fsync(self._file)\n        _flush_folder(self.folder)\n        self.recovered",
+        "        os.fdatasync(self._file)\n        _flush_folder(self.folder)\n        self.recovered",
         "        self.recovered",
         _RECOVERY,
     ),
@@ -129,9 +129,9 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     Bug(
         "a batch that could not be written is performed",
         "endpoints/room.py",
-        '            self._fail(now, error)\n            return\n        failpoint("after_append")\n'
+        '            self.fail(now, error)\n            return\n        failpoint("after_append")\n'
         "        self._batch, self._closed = [], self._batch\n",
-        "            self._closed = list(self._batch)\n            self._fail(now, error)\n            return\n"
+        "            self._closed = list(self._batch)\n            self.fail(now, error)\n            return\n"
         '        failpoint("after_append")\n        self._batch, self._closed = [], self._batch\n',
         _ROOM,
     ),
