@@ -265,6 +265,9 @@ async def test_a_journal_that_fails_stops_its_room_alone(bench: Bench) -> None:
     with pytest.raises(LocalProtocolError) as stopped:
         await asyncio.wait_for(later.answer, 5)
     assert stopped.value.code == "link_stopped"
+    # what was on its way to the disk may have arrived; what came later has not
+    assert "may have been recorded" in str(failing.answer.exception())
+    assert "recorded" not in stopped.value.detail
 
 
 async def test_more_slots_are_planned_when_a_week_is_left(bench: Bench) -> None:

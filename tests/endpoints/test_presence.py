@@ -66,3 +66,19 @@ def test_the_back_off_doubles_to_its_limit_with_jitter() -> None:
         pauses = [timing.pause_s(failures) for _ in range(20)]
         assert longest_s / 2 <= min(pauses) <= max(pauses) <= longest_s
         assert len(set(pauses)) > 1
+
+
+def test_what_is_forgotten_is_told_anew(told: list[PresenceChanged]) -> None:
+    presence = Presence([("l", "ndmc"), ("m", "ndmc")], 30, told.append)
+    presence.listen(0)
+    for link in ("l", "m"):
+        assert presence.hear(link, "ndmc", PRESENT, 1)
+    told.clear()
+
+    presence.forget("l", 100)
+
+    assert presence.hear("l", "ndmc", PRESENT, 101)
+    assert not presence.hear("m", "ndmc", PRESENT, 101)
+    assert told == [HERE]
+    presence.check(175)
+    assert told == [HERE]

@@ -36,6 +36,13 @@ class Reader:
         while data := os.read(self._end, 1 << 16):
             self._data += data
 
+    def until(self, piece: bytes) -> None:
+        """Wait until `piece` has come."""
+        deadline = time.monotonic() + DEADLINE_S
+        while piece not in self._data:
+            assert time.monotonic() < deadline, bytes(self._data)
+            time.sleep(0.001)
+
     def lines(self) -> list[bytes]:
         """Close our end and return all lines that came."""
         if not self._started:

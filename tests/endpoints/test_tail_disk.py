@@ -63,6 +63,54 @@ def test_a_place_that_can_t_be_made_costs_no_line(journals: list[JournalFolder])
         journal._release()
 
 
+def test_a_journal_that_is_opened_anew_is_gone_on_with(journals: list[JournalFolder]) -> None:
+    reader = Reader()
+    output = StandardOutput(reader.descriptor)
+    for journal in journals:
+        output.follow(journal)
+    output.start()
+    journals[0].append(batch(1))
+    output.wake()
+    journals[0] = journals[0].reopen()
+    journals[0].append(batch(2))
+    output.follow(journals[0])
+    journals[0].append(batch(3))
+    output.wake()
+
+    assert output.close(DEADLINE_S)
+
+    # the first batch is the same in both
+    wanted = on_disk(journals[0])[len(batch(0)) :]
+    assert [line for line in reader.lines() if line in wanted] == wanted
+    for journal in journals:
+        journal._release()
+
+
+def test_a_journal_that_was_given_up_is_printed_from_there_once_it_is_back(journals: list[JournalFolder]) -> None:
+    reader = Reader()
+    output = StandardOutput(reader.descriptor)
+    for journal in journals:
+        output.follow(journal)
+    segment = journals[0].folder / "0000000000000001.jsonl"
+    kept = segment.rename(segment.with_suffix(".kept"))
+    segment.symlink_to(segment.name)
+    output.start()
+    reader.start()
+    reader.until(b"journal not printed any more")
+    segment.unlink()
+    kept.rename(segment)
+
+    journals[0] = journals[0].reopen()
+    output.follow(journals[0])
+    journals[0].append(batch(1))
+    output.wake()
+
+    assert output.close(DEADLINE_S)
+    assert set(on_disk(journals[0])) <= set(reader.lines())
+    for journal in journals:
+        journal._release()
+
+
 def test_a_journal_that_can_t_be_read_is_given_up_and_named_and_the_others_go_on(
     journals: list[JournalFolder],
 ) -> None:

@@ -14,6 +14,7 @@ from endpoints.transport_events import (
     Accepted,
     Arrived,
     Connected,
+    Joined,
     Lost,
     PresenceChanged,
     Refused,
@@ -398,10 +399,28 @@ async def test_a_link_that_is_left_does_not_stall_the_others(site: BrokerSite) -
                 lambda: [event.payload for event in eucom.of(Arrived) if event.topic.link == "b"] == wanted
             )
             await ndmc.until(lambda: PresenceChanged("a", "eucom", present=False) in ndmc.events)
-        # and the next connection does not ask for it
+            assert not eucom.publish(b"of a link that was left", link="a")
+
+            # over the same connection, as if nothing had been known of the peer
+            eucom.transport.rejoin("a")
+            assert await eucom.next(Joined) == Joined("a")
+            await ndmc.next(PresenceChanged, 4)
+            assert ndmc.of(PresenceChanged)[-1] == PresenceChanged("a", "eucom", present=True)
+            await eucom.until(lambda: eucom.of(PresenceChanged)[-1] == PresenceChanged("a", "ndmc", present=True))
+            ndmc.publish(b"again", link="a")
+            await eucom.until(lambda: eucom.payloads[-1] == b"again")
+            assert eucom.publish(b"again", link="a")
+            await ndmc.next(Arrived)
+            assert len(eucom.of(Connected)) == 1
+        # and the next connection does not ask for one that was left, but for one that came back while it was made
         async with Endpoint(two.settings("eucom"), links=links) as eucom:
             eucom.transport.leave("a")
+            while eucom.transport._connection is None:  # noqa: ASYNC110 - nobody tells of it
+                await asyncio.sleep(0)
+            eucom.transport.rejoin("a")
+            assert not eucom.of(Connected)
             await eucom.next(Connected)
+            assert await eucom.next(Joined) == Joined("a")
     finally:
         two.close()
 
