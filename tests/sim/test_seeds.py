@@ -1,0 +1,25 @@
+"""Five hundred worlds, each with the troubles that its seed draws: no promise is broken. More: `make simulate`."""
+
+import pytest
+
+from scenario.faults import draw
+from scenario.shrink import shrink, transcript
+from scenario.simulate import quiet, simulate
+
+SHORT, MONTH = 8, 30
+"""Days. A short world has as many troubles as a month has, closer together."""
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    quiet()
+
+
+@pytest.mark.parametrize("first", range(1, 501, 10))
+def test_no_promise_is_broken(first: int) -> None:
+    for seeds, days in ((range(first, first + 1), MONTH), (range(first + 1, first + 10), SHORT)):
+        totals, broken = simulate(seeds, days)
+
+        assert broken is None, "\n".join(transcript(shrink(draw(broken, days))))
+        assert totals.seeds == len(seeds)
+        assert totals.messages > days
