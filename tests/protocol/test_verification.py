@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol.journal import claimed_hash
 from protocol.verification import PROBLEMS_MAX, Problem, Verification, resembles_record
 from tests.journal_samples import Batch, batch, checkpoint, closed, lines_of
 
@@ -29,6 +30,7 @@ def test_a_whole_journal_has_no_problems() -> None:
         assert found.problems == []
         assert found.damage is None
         assert found.records == found.n == len(LINES)
+        assert found.head == claimed_hash(LINES[-1])
 
 
 def test_every_damaged_record_is_found_once_and_the_rest_goes_on() -> None:
@@ -40,6 +42,22 @@ def test_every_damaged_record_is_found_once_and_the_rest_goes_on() -> None:
             assert [each.record for each in found.problems] == [index + 1]
             assert found.records == len(LINES) - 1
             assert found.damage is not None
+
+
+def test_what_follows_a_damaged_record_must_follow_from_the_hash_that_it_still_claims() -> None:
+    others = [line.removesuffix(b"\n") for line in lines_of([batch(7), *BATCHES[1:]])]
+    damaged = LINES[2].replace(b'"effects"', b'"effectz"')
+    assert [record for record, _ in problems([*LINES[:2], damaged, *LINES[3:]])] == [3]
+    found = problems([*LINES[:2], damaged, *others[3:]])
+    assert found[1:] == [(4, "it does not follow from record 3: its prev is not that record's hash")]
+
+
+def test_a_file_that_is_one_cut_line_is_damage() -> None:
+    found = Verification()
+    found.cut(LINES[0][:-5])
+    found.finish()
+    assert found.problems == [Problem(1, "the last line is cut: it has no newline")]
+    assert found.damage is not None
 
 
 @pytest.mark.parametrize("collected", [False, True])
