@@ -155,14 +155,15 @@ class Watch:
     def clock_moved(self, turn: Turn, step_ms: Millis) -> None:
         """The wall clock was set, so it may have been wrong when a slot was judged (SPEC W5.1).
 
-        Set back: what it had passed lies ahead again, and so does a slot whose test came too early after all. Set
+        Set back: what it had passed lies ahead again, even if it was met: its test came too early after all. Set
         forward: a test that seemed too early may have been in time.
         """
         for instant, slot in self.state.slots.items():
             begins = parsed(instant)
             slot.test_at += step_ms
             if slot.state in {SlotState.MET, SlotState.LATE}:
-                ahead = slot.test_at < begins - self._skew_ms
+                # what is over stays as it was judged: nobody can test it any more
+                ahead = slot.test_at < begins - self._skew_ms and turn.at < begins + self._grace_ms
             else:
                 ahead = step_ms < 0 and begins > turn.at
             if ahead and (self._step(slot, "rewound") or slot.state is SlotState.AWAITED):

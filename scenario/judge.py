@@ -47,10 +47,10 @@ class Heard(Struct, frozen=True):
 
 
 class Reading(Struct, frozen=True):
-    """What a site's clock showed, and by how much that clock had been moved by then."""
+    """What a site's clock showed, and how often that clock had been moved by then."""
 
     at: Millis
-    moved: Millis
+    steps: int
 
 
 class Ledger:
@@ -83,19 +83,27 @@ class Ledger:
         self.last_at: Millis = 0
         # the wall clock was moved: a slot can come twice, or never
         self.clock_stepped = False
-        # by all its steps together, as far as they were noticed
-        self.moved: Millis = 0
+        # its steps, as far as they were noticed: by how much, and what it showed then
+        self.steps: list[tuple[Millis, Millis]] = []
 
-    def clock_moved(self, step_ms: Millis) -> None:
-        """The wall clock was set."""
+    def clock_moved(self, step_ms: Millis, at: Millis) -> None:
+        """The wall clock was set, and shows `at` now."""
         self.clock_stepped = True
-        self.moved += step_ms
+        self.steps.append((step_ms, at))
+
+    def read(self, at: Millis) -> Reading:
+        """Return a reading of the clock."""
+        return Reading(at, len(self.steps))
 
     def in_time(self, reading: Reading, slot: Millis, policy: Policy) -> bool:
         """Tell whether a test that came at `reading` satisfies its slot (SPEC W1.1, W5.1)."""
-        as_set_now = reading.at + self.moved - reading.moved
         early, late = slot - policy.skew_limit_s * 1_000, slot + policy.grace_s * 1_000
-        return early <= as_set_now and min(reading.at, as_set_now) <= late
+        later = self.steps[reading.steps :]
+        as_set_now = reading.at + sum(step_ms for step_ms, _ in later)
+        lay_ahead_again = any(step_ms < 0 and at < late for step_ms, at in later)
+        return early <= as_set_now <= late or (
+            early <= reading.at <= late and (early <= as_set_now or not lay_ahead_again)
+        )
 
 
 class Judge:
@@ -182,11 +190,11 @@ class Judge:
                 ledger.starts += 1
                 ledger.disturbances.append((ledger.last_at, entry.at))
                 if entry.at < ledger.last_at:
-                    ledger.clock_moved(entry.at - ledger.last_at)
+                    ledger.clock_moved(entry.at - ledger.last_at, entry.at)
             case Resumed():
                 ledger.disturbances.append((parsed(entry.since), entry.at))
             case ClockStepped():
-                ledger.clock_moved(entry.step_ms)
+                ledger.clock_moved(entry.step_ms, entry.at)
             case _:
                 pass
         if not isinstance(entry, BEFORE_STARTED):
@@ -209,7 +217,7 @@ class Judge:
         if place in ledger.queued or (message.seq > 1 and (ledger.epoch, message.seq - 1) not in ledger.queued):
             self.broken(site, f"message {message.seq} was queued out of order")
         ledger.queued[place] = message
-        ledger.queued_at[place] = Reading(entry.at, ledger.moved)
+        ledger.queued_at[place] = ledger.read(entry.at)
         ledger.heard.append(Heard(entry.at, Reference(site, *place), message.body))
 
     def _apply(self, site: str, ledger: Ledger, entry: Entry, effect: Apply) -> None:
@@ -218,7 +226,7 @@ class Judge:
         if message.seq != last + 1 and site in self.parties:
             self.broken(site, f"message {message.seq} of {sender} was applied after {last}")
         ledger.applied[sender, ledger.epoch] = message.seq
-        ledger.applied_at[sender, ledger.epoch, message.seq] = Reading(entry.at, ledger.moved)
+        ledger.applied_at[sender, ledger.epoch, message.seq] = ledger.read(entry.at)
         place = (ledger.epoch, message.seq)
         if not effect.refused:
             ledger.heard.append(Heard(entry.at, Reference(sender, *place), message.body))

@@ -53,22 +53,24 @@ def _expected(side: str, ledger: Ledger, policy: Policy) -> Iterator[Due]:
     tests = [heard for heard in ledger.heard if heard.body["type"] == "heartbeat"]
     for test in tests:
         reference = str(test.reference)
+        answered = [
+            at
+            for at, body in replies.get(reference, ())
+            if list(body.get("read_back", ())) == list(test.body["challenge"])
+        ]
         known_at = test.at
         if test.reference.sender == side:
             grace = policy.grace_s * _SECOND
             slot = test.body.get("slot")
             due = test.at + (grace if slot is None else max(0, parsed(slot) + grace - test.at))
             settled = ledger.settled_at.get((test.reference.epoch, test.reference.seq))
-            yield Due("heartbeat_unreceipted", reference, test.at, due, settled is None or settled >= due)
+            # the answer proves it as well, should it overtake the receipt
+            proven = [at for at in (settled, *answered) if at is not None and at < due]
+            yield Due("heartbeat_unreceipted", reference, test.at, due, not proven)
             if settled is None:
                 continue
             known_at = settled
         due = known_at + policy.answer_within_s * _SECOND
-        answered = [
-            at
-            for at, body in replies.get(reference, ())
-            if list(body.get("read_back", ())) == list(test.body["challenge"]) and at < due
-        ]
         newer = [
             at
             for other in tests
@@ -76,7 +78,7 @@ def _expected(side: str, ledger: Ledger, policy: Policy) -> Iterator[Due]:
             and (other.reference.epoch, other.reference.seq) > (test.reference.epoch, test.reference.seq)
             if (at := _known_at(side, ledger, other)) is not None and at < due
         ]
-        yield Due("heartbeat_unanswered", reference, known_at, due, not answered and not newer)
+        yield Due("heartbeat_unanswered", reference, known_at, due, not newer and not any(at < due for at in answered))
     for alert in ledger.heard:
         if alert.body["type"] == "alert":
             due = alert.at + getattr(policy.handling, alert.body["precedence"]) * _SECOND
