@@ -281,7 +281,7 @@ CORE_BUGS: tuple[Bug, ...] = (
         "protocol/core.py",
         "if payload.sender != event.sender or payload.sender not in self._senders():",
         "if payload.sender not in self._senders():",
-        _INBOX,
+        "tests/protocol/test_observer.py",
     ),
     Bug(
         "a frame for somebody else is read",
@@ -364,7 +364,7 @@ CORE_BUGS: tuple[Bug, ...] = (
         "base64 may be written in several ways",
         "protocol/envelope.py",
         "if b64encode(data).decode() != text:",
-        'if b64encode(data).decode().rstrip("=") != text.rstrip("="):',
+        "if len(b64encode(data)) != len(text):",
         _FRAMES,
     ),
     Bug(

@@ -188,6 +188,7 @@ NOT_CANONICAL = {
     "noncharacter": '"\ufffe"'.encode(),
     "noncharacter of another plane": '"\U0001ffff"'.encode(),
     "not NFC": '"e\u0301"'.encode(),
+    "not NFC in a long text": f'"{"x" * 5_000}e\u0301"'.encode(),
     "not NFC in Russian": '"и\u0306"'.encode(),
     "lone surrogate escaped": b'"\\ud800"',
     "lone surrogate encoded": b'"\xed\xa0\x80"',

@@ -232,6 +232,7 @@ BAD = "RaiseAlarm bad_frames/ndmc"
     ("falsified", "reason"),
     [
         ({"link": "eucom-other"}, "wrong_link"),
+        ({"link": "eucom-ndmc-2"}, "wrong_link"),
         ({"sender": "eucom"}, "wrong_sender"),
         ({"sender": "another"}, "wrong_sender"),
         ({"recipient": "ndmc"}, "wrong_recipient"),

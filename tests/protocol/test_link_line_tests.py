@@ -316,11 +316,11 @@ def test_a_slot_whose_grace_ended_while_it_settles_gets_no_test() -> None:
     line.eucom.start()
     line.world.wait(0)
     line.eucom.link.state.outbox.stopped = ""
-    line.world.wait(20 * SECOND)
+    line.world.wait(10 * SECOND)
     line.transcript.clear()
     line.eucom.wake()
     assert line.transcript == []
-    line.world.wait(40 * SECOND)
+    line.world.wait(50 * SECOND)
     assert slots(line.eucom)[SLOT] == "missed"
 
 
@@ -427,6 +427,16 @@ def test_an_answer_is_given_once_by_the_side_that_was_asked() -> None:
     given = line.eucom.core.snapshot().tests[0].answer
     assert given is not None
     assert (given.text, given.officer) == ("Слышу отлично.", "duty-1")
+
+
+def test_a_test_supersedes_none_of_the_other_sides() -> None:
+    """SPEC W1.4"""
+    line = Line(quiet=True)
+    for end in (line.eucom, line.ndmc, line.eucom):
+        end.happens(*test_line().happenings)
+        line.settle()
+    wanted = {"eucom/1/1": "superseded", "ndmc/1/1": "received", "eucom/1/2": "received"}
+    assert states(line.ndmc) == states(line.eucom) == wanted
 
 
 def test_of_queued_tests_only_the_newest_needs_an_answer() -> None:

@@ -61,6 +61,20 @@ def line_tests(end: End) -> dict[str, str]:
     return {view.reference: str(view.state) for view in end.core.snapshot().tests}
 
 
+@pytest.mark.parametrize("channel", ["message", "receipt"])
+def test_a_party_speaks_on_its_own_topic_only(channel: str) -> None:
+    """SPEC F3.7: what `eucom` has signed is its own word, whatever sender it names."""
+    end, _eucom, ndmc = watching()
+    frame = ndmc.sends(ndmc.says(an_alert())) if channel == "message" else ndmc.receipts(0, OTHER)
+    play(
+        end,
+        arrives(frame._replace(sender="eucom")),
+        "RejectFrame wrong_sender",
+        "RaiseAlarm bad_frames/eucom",
+    )
+    assert end.core.state.alerts == {}
+
+
 # --- the same rules -----------------------------------------------------------------------------------------------
 
 
@@ -246,6 +260,20 @@ def test_a_gap_is_noted_as_blindness_and_the_watch_goes_on() -> None:
     play(end, arrives(ndmc.receipts(266, eucom.head)))
     play(end, arrives(eucom.sends(*messages[-1:], eucom.says(an_alert()))), "Apply 267 alert")
     assert state_of(end, "eucom/1/266") == "received"
+
+
+def test_a_gap_of_one_message_is_a_gap() -> None:
+    """SPEC W6"""
+    end, eucom, _ndmc = watching()
+    messages = [eucom.says(an_alert()) for _ in range(3)]
+    end.receive(eucom.sends(messages[0]))
+    play(
+        end,
+        arrives(eucom.sends(messages[2])),
+        "RaiseAlarm watch_blind/eucom/2-2",
+        "ClearAlarm watch_blind/eucom/2-2",
+        "Apply 3 alert",
+    )
 
 
 def test_equivocation_is_seen_from_outside() -> None:
