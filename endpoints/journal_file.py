@@ -1,8 +1,8 @@
 """The journal on disk: segments, one write and one flush for each batch, nothing ever repaired.
 
 A segment's zeros are written about a megabyte ahead, so that a flush need not touch the file's size. A new segment
-gets its name only after its first batch is on disk. After any error of writing or flushing the file is never touched
-again by this process: the kernel may have dropped the pages.
+gets its name only after its first batch is on disk. After any error of writing or flushing nobody goes on with the
+file: the kernel may have dropped the pages. It is opened anew, and read from the disk.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from endpoints import link_file
 from endpoints.client import Refused
 from endpoints.journal_segments import segments
 from tests.integration.station import ALL, SIDES, Station
@@ -156,6 +157,21 @@ def test_a_damaged_journal_stops_its_link_alone_and_is_left_to_people(station: S
     assert (refused.errors().count("\n"), "record 3" in refused.errors()) == (1, True)
     segment.write_bytes(before)
     other.write_bytes(kept)
+
+
+def test_a_mistake_in_one_link_s_file_keeps_the_whole_process_from_starting(station: Station) -> None:
+    path = station.link_file(SECOND)
+    before = path.read_bytes()
+    content = link_file.load(path)
+    terms = Station.terms(SECOND, grace_s=60)
+    link_file.save(msgspec.structs.replace(content, terms=terms), path)
+
+    refused = station.launch("eucom")
+
+    assert refused.wait() == 2
+    errors = refused.errors()
+    assert (errors.count("\n"), f"link {SECOND}: the link file's policy is not the one" in errors) == (1, True)
+    path.write_bytes(before)
 
 
 def written(station: Station, link: str) -> int:
