@@ -4,8 +4,9 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,6 +65,40 @@ def test_what_is_appended_is_recovered(tmp_path: Path) -> None:
     assert [record.n for record in found] == [1, 2, 3, 4, 5, 6, 7, 8]
     assert isinstance(found[-1].entry, Closed)
     assert found[-1].entry.signed_head == f"{HEAD_TYPE} {head_payload(LINK, SIDE, 7, found[-2].hash).decode()}"
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a journal asks of the system to make something durable, in order."""
+    made: list[str] = []
+
+    def noting(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*arguments: Any) -> Any:
+            made.append(name)
+            return call(*arguments)
+
+        return noted
+
+    for name in ("pwrite", "fdatasync", "fsync"):
+        monkeypatch.setattr(os, name, noting(name, getattr(os, name)))
+    monkeypatch.setattr(Path, "rename", noting("rename", Path.rename))
+    return made
+
+
+def test_a_batch_is_flushed_before_anybody_acts_upon_it(tmp_path: Path, calls: list[str]) -> None:
+    journal = opened(tmp_path)
+    calls.clear()
+    journal.append(batch(0))
+    # the file before its name, the name before the batch counts
+    assert calls == ["pwrite", "fsync", "rename", "fsync"]
+    calls.clear()
+    journal.append(batch(1))
+    assert calls == ["pwrite", "fdatasync"]
+    crash(journal)
+    calls.clear()
+    # nobody knows whether the last batch of an earlier life was flushed
+    opened(tmp_path)
+    assert calls == ["pwrite", "fdatasync", "fsync"]
 
 
 def test_zeros_are_written_ahead_and_only_their_owner_may_read(tmp_path: Path) -> None:

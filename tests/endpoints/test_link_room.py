@@ -100,6 +100,25 @@ async def test_a_receipt_leaves_after_its_record_is_on_disk(opened: tuple[LinkRo
     assert done == ["acknowledged"]
 
 
+async def test_nothing_leaves_of_a_batch_that_is_not_on_disk(
+    opened: tuple[LinkRoom, Outlet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SPEC R2: and the frame stays with the broker."""
+    room, outlet = opened
+    left: list[str] = []
+    monkeypatch.setattr(outlet, "leave", left.append)
+    done: list[str] = []
+    item = FrameItem(room, TOPIC, message_frame("eucom", STREAM[:1]), partial(done.append, "acknowledged"))
+    item.take(BEGIN)
+    room._journal._failed = "the disk is gone"
+    turn(room, BEGIN)
+    item.settle()
+    assert room.failure is not None
+    assert left == ["eucom-ndmc"]
+    assert outlet.published == []
+    assert done == []
+
+
 @pytest.mark.parametrize("frame", [b"", b"\xff", message_frame("ndmc", STREAM[:1]), b"x" * 200_000])
 async def test_a_refused_frame_is_acknowledged_to_the_broker(opened: tuple[LinkRoom, Outlet], frame: bytes) -> None:
     """SPEC M6.1, M6.3"""

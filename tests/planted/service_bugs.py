@@ -55,13 +55,6 @@ SERVICE_BUGS: tuple[Bug, ...] = (
         _RECOVERY,
     ),
     Bug(
-        "what a crash left behind the end is not cut",
-        "endpoints/journal_file.py",
-        "            os.ftruncate(self._file, found.keep)\n",
-        "            os.ftruncate(self._file, size)\n",
-        _RECOVERY,
-    ),
-    Bug(
         "the last batch is believed to be on disk after a restart",
         "endpoints/journal_file.py",
         "        os.fdatasync(self._file)\n        _flush_folder(self.folder)\n        self.recovered",
@@ -94,14 +87,14 @@ SERVICE_BUGS: tuple[Bug, ...] = (
         "protocol/audit.py",
         "return ring.open(side, HEAD_TYPE, head) == claim",
         "return bool(ring.open(side, HEAD_TYPE, head))",
-        "tests/endpoints/test_cli_log.py tests/protocol/test_verification.py",
+        "tests/protocol/test_replay.py",
     ),
     Bug(
         "an audit believes the verdicts that a journal holds",
         "protocol/audit.py",
         'return "" if verdict == event.verdict else',
         'return "" if verdict else',
-        "tests/endpoints/test_cli_log.py tests/protocol/test_verification.py",
+        "tests/protocol/test_replay.py",
     ),
     Bug(
         "replay does not compare what was signed",

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from endpoints.journal_reader import JournalReader
+from protocol import envelope
 from protocol.audit import Audit
 from protocol.effects import AnyEffect, Queue
 from protocol.events import BatchClosed, EnrolledKey, FrameReceived, KeysEnrolled
@@ -113,6 +114,15 @@ def test_frames_must_carry_the_payloads_of_the_rules(day: Path) -> None:
     result = replay(forged(original, {second.n: (without, second.effects)}))
     assert result.divergence is not None
     assert result.divergence.reason == "0 frames were sealed, the rules seal 1"
+    opened = envelope.parse(second.entry.frames[0])
+    otherwise = opened.payload.replace(b'"epoch":1', b'"epoch":2')
+    signatures = [(each.keyid, each.signature) for each in opened.signatures]
+    one_digit = msgspec.structs.replace(
+        second.entry, frames=(envelope.seal(opened.payload_type, otherwise, signatures),)
+    )
+    result = replay(forged(original, {second.n: (one_digit, second.effects)}))
+    assert result.divergence is not None
+    assert result.divergence.reason.startswith("frame 0: payload.epoch")
     torn = msgspec.structs.replace(second.entry, frames=(b"{}",))
     result = replay(forged(original, {second.n: (torn, second.effects)}))
     assert result.divergence is not None
