@@ -155,6 +155,7 @@ class Core:
             self._check_epoch()
         if isinstance(event, Request) and event.request in self.state.requests:
             raise LocalProtocolError("repeated_request", f"this request led to {self.state.requests[event.request]}")
+        check_event(event)
         self._check(event)
         turn = self._timeline.turn(event)
         if not isinstance(event, _BEFORE_WHAT_IS_DUE):
@@ -170,7 +171,6 @@ class Core:
 
     def _check(self, event: Event) -> None:
         """Raise LocalProtocolError for what a service must not hand in, before anything changes."""
-        check_event(event)
 
     def next_deadline(self) -> Deadline | None:
         """Return when this core wants a `DeadlineReached`: the one timer of a link."""

@@ -214,7 +214,6 @@ class Link(Core):
         return self._plan[1]
 
     def _check(self, event: Event) -> None:
-        super()._check(event)
         if isinstance(event, BatchClosed):
             asked = [departure.unsealed.payload for departure in self._planned(event.at)]
             if asked != [_payload(frame) for frame in event.frames]:

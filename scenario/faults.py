@@ -135,7 +135,7 @@ _WEIGHTS: dict[FaultKind, int] = {
 }
 _STEPS: tuple[Millis, ...] = (900, SECOND, 30 * SECOND, 5 * MINUTE, HOUR, 26 * HOUR, 365 * DAY)
 """How far a wall clock is moved, either way."""
-_REAL_KEYS_EVERY = 50
+_REAL_KEYS_EVERY = 100
 """Real Ed25519 signatures in one seed of so many: the shell judges signatures, the core never sees a key."""
 
 

@@ -88,6 +88,8 @@ class Site:
         self._loop: SimulatedLoop | None = None
         self._life = 0
         self._wake: Millis | None = None
+        # the instants for which the agenda holds a wake-up of this life
+        self._scheduled: set[Millis] = set()
         senders = tuple(party for party in file.parties if party != name)
         broker.admit(name, senders, self)
 
@@ -124,6 +126,7 @@ class Site:
         self.room.draw_nonce = self._draw_nonce
         self._life += 1
         self._wake = None
+        self._scheduled = set()
         self._loop = SimulatedLoop(self.clock, self.room)
         self.room.start(self._loop.now())
         self.turn()
@@ -163,21 +166,31 @@ class Site:
     def _arm(self) -> None:
         assert self._loop is not None
         wake = self._loop.next_wake()
-        if wake is not None and (self._wake is None or wake < self._wake):
-            self._wake = max(wake, self._agenda.now)
-            self._agenda.at(self._wake, partial(self._woken, self._life, self._wake))
+        if wake is not None:
+            self._wake_at(max(wake, self._agenda.now))
+
+    def _wake_at(self, wake: Millis) -> None:
+        """Let the loop take a turn at `wake`, unless it will do so sooner."""
+        if self._wake is not None and wake >= self._wake:
+            return
+        self._wake = wake
+        if wake not in self._scheduled:
+            self._scheduled.add(wake)
+            self._agenda.at(wake, partial(self._woken, self._life, wake))
 
     def _woken(self, life: int, wake: Millis) -> None:
-        if self._life == life and self._wake == wake:
+        if self._life != life:
+            return
+        self._scheduled.discard(wake)
+        if self._wake == wake:
             self._wake = None
             self.turn()
 
     def turn_soon(self, delay: Millis = 0) -> None:
         """Let the loop take a turn within milliseconds: what arrives meanwhile shares its batch."""
-        wake = self._agenda.now + delay + 1 + (self._chance.getrandbits(2))
-        if self._loop is not None and (self._wake is None or wake < self._wake):
-            self._wake = wake
-            self._agenda.at(wake, partial(self._woken, self._life, wake))
+        wake = self._agenda.now + delay + 1 + self._chance.getrandbits(2)
+        if self._loop is not None:
+            self._wake_at(wake)
 
     def die(self) -> None:
         """The process ends here and now; its supervisor brings it up again after a while."""

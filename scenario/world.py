@@ -35,8 +35,8 @@ _FIRST_DAYS = tuple(parsed(f"{day}T00:00:00.000Z") for day in ("2022-03-20", "20
 """Two of them let the month cross a change of summer time."""
 
 
-_REPLAYED_EVERY = 10
-"""Every recovery folds a segment again and compares; every tenth world runs its whole journals again in the end."""
+_REPLAYED_EVERY = 20
+"""Every recovery folds a segment again and compares; every twentieth world runs its whole journals again in the end."""
 _ENDED_BY_AN_EPOCH = {"equivocation", "fork", "journal_behind"}
 
 
