@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from endpoints.caps import PRESENCE_PAUSE_S
 from endpoints.items import EventItem, FrameItem, Making
 from endpoints.link_file import LinkFile
 from endpoints.link_room import LinkRoom
@@ -320,6 +321,8 @@ class Site:
         if self.room is not None and party in self.room.presence:
             self.room.presence[party].see(present=present)
             self.turn_soon()
+            # presence is repeated all the time: the loop looks again when one more change may be told
+            self._agenda.after((PRESENCE_PAUSE_S + 1) * 1_000, self.turn_soon)
 
     def _acknowledge(self, mid: int) -> None:
         if self.doom == "before_acknowledge":
