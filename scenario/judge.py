@@ -47,10 +47,11 @@ class Heard(Struct, frozen=True):
 
 
 class Reading(Struct, frozen=True):
-    """What a site's clock showed, and how often that clock had been moved by then."""
+    """What a site's clock showed, how often that clock had been moved by then, and what time it really was."""
 
     at: Millis
     steps: int
+    truly_at: Millis
 
 
 class Ledger:
@@ -91,9 +92,9 @@ class Ledger:
         self.clock_stepped = True
         self.steps.append((step_ms, at))
 
-    def read(self, at: Millis) -> Reading:
+    def read(self, at: Millis, truly_at: Millis) -> Reading:
         """Return a reading of the clock."""
-        return Reading(at, len(self.steps))
+        return Reading(at, len(self.steps), truly_at)
 
     def in_time(self, reading: Reading, slot: Millis, policy: Policy) -> bool:
         """Tell whether a test that came at `reading` satisfies its slot (SPEC W1.1, W5.1)."""
@@ -217,7 +218,7 @@ class Judge:
         if place in ledger.queued or (message.seq > 1 and (ledger.epoch, message.seq - 1) not in ledger.queued):
             self.broken(site, f"message {message.seq} was queued out of order")
         ledger.queued[place] = message
-        ledger.queued_at[place] = ledger.read(entry.at)
+        ledger.queued_at[place] = ledger.read(entry.at, self._agenda.now)
         ledger.heard.append(Heard(entry.at, Reference(site, *place), message.body))
 
     def _apply(self, site: str, ledger: Ledger, entry: Entry, effect: Apply) -> None:
@@ -226,7 +227,7 @@ class Judge:
         if message.seq != last + 1 and site in self.parties:
             self.broken(site, f"message {message.seq} of {sender} was applied after {last}")
         ledger.applied[sender, ledger.epoch] = message.seq
-        ledger.applied_at[sender, ledger.epoch, message.seq] = ledger.read(entry.at)
+        ledger.applied_at[sender, ledger.epoch, message.seq] = ledger.read(entry.at, self._agenda.now)
         place = (ledger.epoch, message.seq)
         if not effect.refused:
             ledger.heard.append(Heard(entry.at, Reference(sender, *place), message.body))

@@ -135,9 +135,9 @@ class World:
         if self._agreeing:
             self._next_epoch()
         self.agenda.run_until(self.calm_from)
-        verdict.settled(self.sites, self.judge)
+        verdict.settled(self.sites, self.judge, self.agenda.now)
         self.agenda.run_until(self.ends)
-        verdict.settled(self.sites, self.judge)
+        verdict.settled(self.sites, self.judge, self.agenda.now)
         verdict.slots(self)
         if self.plan.seed % _REPLAYED_EVERY == 0:
             verdict.replayed(self.sites)
