@@ -149,7 +149,7 @@ WATCH_BUGS: tuple[Bug, ...] = (
         "protocol/alarm_book.py",
         "if known is not None and known.active:",
         "if known is not None and known.active and known.acknowledged_at is UNSET:",
-        _WATCH,
+        "tests/protocol/test_link_alarms.py",
     ),
     Bug(
         "alarms are forgotten at a checkpoint",

@@ -73,6 +73,11 @@ def test_an_alarm_is_raised_once_and_again_after_it_was_cleared() -> None:
     )
 
 
+def test_an_alarm_that_an_officer_has_seen_is_not_raised_again_while_it_stands() -> None:
+    """SPEC W4"""
+    assert Playbook(quiet()) >> LOW << f"RaiseAlarm {SPACE}" >> see("space_low", "journal") >> LOW
+
+
 def test_an_alarm_leaves_when_it_is_both_cleared_and_acknowledged() -> None:
     """SPEC W4"""
     end = quiet()
