@@ -9,7 +9,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import NoReturn
@@ -24,15 +24,26 @@ from scenario.world import Totals
 DAYS = 30
 DAYS_MIN = CALM // DAY + 2
 _CHUNK = 4
+_SAY_EVERY = 500
 
 
-def simulate(seeds: Sequence[int], days: int = DAYS, processes: int = 1) -> tuple[Totals, int | None]:
-    """Let the worlds of `seeds` happen. Return the totals, and the first seed that broke a promise."""
+def simulate(
+    seeds: Sequence[int], days: int = DAYS, processes: int = 1, told: Callable[[int], None] = lambda _happened: None
+) -> tuple[Totals, int | None]:
+    """Let the worlds of `seeds` happen. Return the totals, and the first seed that broke a promise.
+
+    Args:
+        seeds: in the order in which they are judged.
+        days: the length of each world.
+        processes: how many worlds happen at once.
+        told: told after each world how many have happened.
+    """
     totals = Totals()
     for seed, outcome in _outcomes(seeds, days, processes):
         if isinstance(outcome, str):
             return totals, seed
         totals.add(outcome)
+        told(totals.seeds)
     return totals, None
 
 
@@ -86,7 +97,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
         parser.error("--processes: at least 1")
     clock = SystemClock()
     began = clock.real_ms()
-    totals, broken = simulate(given.seeds, given.days, given.processes)
+    totals, broken = simulate(given.seeds, given.days, given.processes, partial(_say, len(given.seeds)))
     if broken is not None:
         quiet()
         print(f"seed {broken} broke a promise; it is shrunk to what it takes ...", file=sys.stderr, flush=True)
@@ -95,6 +106,11 @@ def main(arguments: Iterable[str] | None = None) -> int:
         return 1
     print(line(totals, (clock.real_ms() - began) / 1_000))
     return 0
+
+
+def _say(seeds: int, happened: int) -> None:
+    if happened % _SAY_EVERY == 0 and happened < seeds:
+        print(f"{happened} of {seeds} worlds: no promise broken so far", file=sys.stderr, flush=True)
 
 
 def _range(text: str) -> range:
