@@ -92,9 +92,11 @@ class Slot(Struct):
     # when its call is missed: slot + grace, or later where the watch was blind
     due_at: Millis
     state: SlotState = SlotState.AWAITED
-    # the test that named it last, until one satisfied it; and when that came, by the clock as it is set now
+    # the test that named it last, until one satisfied it; when that came, by the clock as it is set now; and whether it
+    # came too early by the clock as it was then
     test: str = ""
     test_at: Millis = 0
+    early: bool = False
     # it has begun, and where tests are placed, its own was tried or can no longer be
     begun: bool = False
 
@@ -156,23 +158,28 @@ class Watch:
         """The wall clock was set, so it may have been wrong when a slot was judged (SPEC W5.1).
 
         Set back: what it had passed lies ahead again, even if it was met: its test came too early after all. Set
-        forward: a test that seemed too early may have been in time.
+        forward: a test may have been in time after all. But what is over stays as it was judged, or unknown, whatever
+        this clock says now: nobody can test it any more.
         """
         for instant, slot in self.state.slots.items():
             begins = parsed(instant)
+            over = turn.at >= begins + self._grace_ms
             slot.test_at += step_ms
             if slot.state in {SlotState.MET, SlotState.LATE}:
-                # what is over stays as it was judged: nobody can test it any more
-                ahead = slot.test_at < begins - self._skew_ms and turn.at < begins + self._grace_ms
+                ahead = slot.test_at < begins - self._skew_ms and not over
             else:
                 ahead = step_ms < 0 and begins > turn.at
             if ahead and (self._step(slot, "rewound") or slot.state is SlotState.AWAITED):
                 slot.due_at, slot.begun = begins + self._grace_ms, False
                 self._alarms.clear(turn, AlarmCode.HEARTBEAT_MISSED, instant)
-            elif slot.state is SlotState.AWAITED and slot.test and slot.test_at < slot.due_at:
+            elif slot.state is SlotState.AWAITED and self._may_be_in_time(slot, over=over):
                 self._judge_test(turn, instant, slot)
         if step_ms < 0:
             self.state.slots_until = min(self.state.slots_until, turn.at)
+
+    @staticmethod
+    def _may_be_in_time(slot: Slot, *, over: bool) -> bool:
+        return bool(slot.test) and slot.test_at < slot.due_at and not (slot.early and over)
 
     def blind(self, turn: Turn, since: Millis) -> list[str]:
         """Judge the slots that fell due while nobody watched, from `since` until now: unknown. Return them (SPEC W5.2).
@@ -288,6 +295,7 @@ class Watch:
         self._alarms.clear(turn, AlarmCode.SCHEDULE_DISAGREEMENT, ref.partition("/")[0])
         if slot.state not in {SlotState.MET, SlotState.LATE}:
             slot.test, slot.test_at = ref, turn.at
+            slot.early = turn.at < parsed(instant) - self._skew_ms
             self._judge_test(turn, instant, slot)
 
     def _judge_test(self, turn: Turn, instant: Utc, slot: Slot) -> None:

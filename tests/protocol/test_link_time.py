@@ -305,6 +305,21 @@ def test_a_slot_whose_grace_is_over_stays_as_it_was_judged(minutes: int, state: 
     assert slots(end) == state
 
 
+def test_a_clock_set_wrong_makes_no_early_test_of_a_slot_that_is_over_a_test_in_time() -> None:
+    """SPEC W5.1, W5.2: two clocks that are wrong alike prove nothing."""
+    end, peer = answering()
+    end.world.wait(parsed(SLOT) - 5 * MINUTE - end.at)
+    end.receive(peer.sends(peer.says(a_heartbeat(SLOT))))
+    step(end, 10 * MINUTE)
+    assert slots(end) == {SLOT: "met"}
+    step(end, -10 * MINUTE)
+    assert slots(end) == {}
+    end.world.wait(MINUTE)
+    step(end, 20 * MINUTE)
+    assert slots(end) == {SLOT: "unknown"}
+    assert SLOT in blind(end)[0].detail
+
+
 def test_a_test_that_only_seemed_too_early_is_in_time_once_the_clock_is_set_right() -> None:
     """SPEC W5.1, W1.1"""
     end, peer = answering()
