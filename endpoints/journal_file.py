@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -321,7 +322,8 @@ class JournalFolder:
             _flush_folder(self.folder)
         except OSError as error:
             if file >= 0:
-                os.close(file)
+                with suppress(OSError):
+                    os.close(file)
             raise self._fail(error) from error
         self._file = file
         self._opening = len(data) if first > 1 else 0
@@ -341,11 +343,13 @@ class JournalFolder:
         return JournalFailure(self._failed)
 
     def _release(self) -> None:
-        """Close the file and the lock."""
-        for descriptor in (self._file, self._lock):
-            if descriptor >= 0:
-                os.close(descriptor)
+        """Close the file and the lock; what had to be on disk is flushed, so an error of closing says nothing more."""
+        held = (self._file, self._lock)
         self._file = self._lock = -1
+        for descriptor in held:
+            if descriptor >= 0:
+                with suppress(OSError):
+                    os.close(descriptor)
         self._failed = self._failed or f"{self.folder}: the journal is closed"
 
 

@@ -1,3 +1,4 @@
+import errno
 import os
 import resource
 import signal
@@ -326,6 +327,44 @@ def test_a_failing_flush_stops_the_journal(tmp_path: Path) -> None:
     os.close(writer)
     assert os.read(reader, 1) == b""
     os.close(reader)
+
+
+def test_a_disk_that_fails_at_closing_keeps_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = opened(tmp_path)
+    journal.append(batch(0))
+    close, failing = os.close, {journal._file, journal._lock}
+
+    def closes(descriptor: int) -> None:
+        close(descriptor)
+        if descriptor in failing:
+            failing.remove(descriptor)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "close", closes)
+    again = journal.reopen()
+    assert not failing
+    assert again.n == 3
+    crash(again)
+    assert not locked(tmp_path)
+
+
+def test_a_segment_that_cannot_be_made_is_one_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = opened(tmp_path)
+    close = os.close
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    def closes(descriptor: int) -> None:
+        close(descriptor)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", full)
+        disk.setattr(os, "close", closes)
+        with pytest.raises(JournalFailure, match="quota"):
+            journal.append(batch(0))
+    crash(journal)
 
 
 def test_a_full_disk_at_rotation_leaves_a_journal_that_starts(tmp_path: Path, file_size_limit: int) -> None:
