@@ -43,7 +43,7 @@ from protocol.events import (
     Stopped,
 )
 from protocol.instants import Millis, written
-from protocol.journal import Checkpoint, Closed
+from protocol.journal import Checkpoint, Closed, Record
 from protocol.keyring import Keyring
 from protocol.messages import FRAME_MAX_BYTES
 from protocol.refusals import VERIFIED
@@ -359,22 +359,37 @@ def fold(journal: JournalFolder, empty: CoreT) -> CoreT:
         journal: as opened.
         empty: the core of which nothing is known yet; the journal continues it.
 
-    Raises UnusableJournal if its checkpoint is of other rules or of another kind of core.
+    Raises UnusableJournal for a checkpoint of other rules or of another kind of core, and for a record, though it
+    verifies, that this version can't take: one such journal must not end the process that carries other links.
     """
     records, journal.recovered = journal.recovered, ()
-    core, kind = empty, type(empty)
+    core = empty
     for record in records:
-        entry = record.entry
-        if isinstance(entry, Checkpoint):
-            if (entry.core, entry.rules) != (kind.__name__, kind.RULES):
-                raise UnusableJournal(
-                    f"{journal.folder}: the checkpoint in record {record.n} is of {entry.core}, rules {entry.rules}; "
-                    f"this version continues {kind.__name__}, rules {kind.RULES}: run the version that wrote it",
-                    heals=False,
-                )
-            core = kind.restore(entry.state)
-        elif not isinstance(entry, Closed):
-            core.handle(entry)
+        try:
+            core = _follow(core, record, journal)
+        except UnusableJournal:
+            raise
+        except Exception as error:
+            what = " ".join(str(error).split())[:200]
+            raise UnusableJournal(
+                f"{journal.folder}: this version can't take record {record.n}: {what}; run the version that wrote it",
+                heals=False,
+            ) from error
+    return core
+
+
+def _follow(core: CoreT, record: Record, journal: JournalFolder) -> CoreT:
+    entry, kind = record.entry, type(core)
+    if isinstance(entry, Checkpoint):
+        if (entry.core, entry.rules) != (kind.__name__, kind.RULES):
+            raise UnusableJournal(
+                f"{journal.folder}: the checkpoint in record {record.n} is of {entry.core}, rules {entry.rules}; "
+                f"this version continues {kind.__name__}, rules {kind.RULES}: run the version that wrote it",
+                heals=False,
+            )
+        return kind.restore(entry.state)
+    if not isinstance(entry, Closed):
+        core.handle(entry)
     return core
 
 

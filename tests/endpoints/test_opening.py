@@ -172,6 +172,23 @@ async def test_a_damaged_journal_is_left_to_people(bench: Bench) -> None:
     assert len(bench.told.notices) == 1
 
 
+async def test_a_record_that_this_version_cannot_take_is_left_to_people(bench: Bench) -> None:
+    bench.fails()
+    now = bench.loop.now()
+    # whole and well chained: written by another version, or by a bug of ours
+    journal = bench.opening.journal.reopen()
+    journal.rotate({"link": 7}, Observer.RULES, "Observer", now.at, now.mono, None)
+    bench.opening.journal = journal
+
+    async with asyncio.timeout(10):
+        await bench.keeping
+
+    assert bench.room.failure is not None
+    assert bench.room.failure.detail.startswith(f"{bench.folder}: this version can't take record {journal.n}: ")
+    assert "\n" not in bench.room.failure.detail
+    assert len(bench.told.notices) == 1
+
+
 async def test_a_journal_that_was_never_opened_is_not_begun_anew(tmp_path: Path) -> None:
     folder = tmp_path / "journal"
     folder.write_text("not a folder")
