@@ -181,6 +181,10 @@ class JournalFolder:
         finally:
             self._release()
 
+    def let_go(self) -> None:
+        """Let go of the journal without a word in it: nobody goes on with it."""
+        self._release()
+
     # --- asking ---------------------------------------------------------------------------------------------------
 
     @property

@@ -53,14 +53,17 @@ class Opening:
     def open(self) -> AnyRoom:
         """Return the room, not started yet, from what is on disk; may take a second.
 
-        Raises UnusableJournal, and UserError for what else is wrong.
+        Raises UnusableJournal, and UserError for what else is wrong; the journal is free then.
         """
         try:
             self.journal = self.journal.reopen()
             failpoint("after_lock")
             return self._furnish(fold(self.journal, self._empty()), self.journal)
-        except UnusableJournal as error:
-            self._heals = error.heals
+        except BaseException as error:
+            # it may be open already
+            self.journal.let_go()
+            if isinstance(error, UnusableJournal):
+                self._heals = error.heals
             raise
 
     def stopped(self) -> AnyRoom:

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from endpoints import real_line
+from endpoints.errors import UserError
 from endpoints.items import AnyRoom
 from endpoints.journal_file import JournalFolder, UnusableJournal
 from endpoints.journal_segments import locked, segments
@@ -29,6 +30,12 @@ from tests.vectors.terms import party_keys
 LINK, WATCH = "eucom-ndmc", "watch"
 
 
+def link_file() -> LinkFile:
+    keys = party_keys("ed25519")
+    parties = {side: msgspec.structs.replace(real_line.party(side), keys=keys[side]) for side in keys}
+    return LinkFile(terms=real_line.terms(LINK), parties=parties)
+
+
 class Bench:
     """A watch of one link, its loop turned by hand."""
 
@@ -36,9 +43,7 @@ class Bench:
         self.folder = folder / "journal"
         self.told = Told()
         self.back = 0
-        keys = party_keys("ed25519")
-        parties = {side: msgspec.structs.replace(real_line.party(side), keys=keys[side]) for side in keys}
-        file = LinkFile(terms=real_line.terms(LINK), parties=parties)
+        file = link_file()
         self.opening = Opening(
             LinkSettings(file=folder / "link.toml", content=file, journal=self.folder),
             WATCH,
@@ -187,6 +192,21 @@ async def test_a_record_that_this_version_cannot_take_is_left_to_people(bench: B
     assert bench.room.failure.detail.startswith(f"{bench.folder}: this version can't take record {journal.n}: ")
     assert "\n" not in bench.room.failure.detail
     assert len(bench.told.notices) == 1
+    # whoever comes to look, or runs another version on it, finds it free
+    assert not locked(bench.folder)
+
+
+def test_a_room_that_cannot_be_furnished_leaves_its_journal_free(tmp_path: Path) -> None:
+    def furnish(_core: Observer, journal: JournalFolder) -> AnyRoom:
+        assert locked(journal.folder)
+        raise UserError("the key can't be read")
+
+    settings = LinkSettings(file=tmp_path / "link.toml", content=link_file(), journal=tmp_path / "journal")
+    opening = Opening(settings, WATCH, lambda: Observer.new(LINK, WATCH), furnish)
+
+    with pytest.raises(UserError, match="key"):
+        opening.open()
+    assert not locked(tmp_path / "journal")
 
 
 async def test_a_journal_that_was_never_opened_is_not_begun_anew(tmp_path: Path) -> None:
