@@ -171,6 +171,8 @@ class Transport:
     def rejoin(self, link: str) -> None:
         """Take part again in a link that was left; `Joined` or `Connected` follows once the broker has accepted it."""
         self._left.discard(link)
+        # its room is another one now, and has been told nothing, whether there is a connection or not
+        self._presence.forget(link, asyncio.get_running_loop().time())
         if self._up:
             self._ask_for(link)
 
