@@ -56,7 +56,7 @@ _STATUS_OF = {
 
 
 Look = Callable[[AnyRoom], tuple[Any, bool]]
-"""Returns what a stream shows of a room now, and whether it is the end of it."""
+"""Returns what a stream shows of a room now, None for nothing, and whether it is the end of it."""
 
 
 class Control:
@@ -117,7 +117,10 @@ class Control:
         room = self._known(request)
         reference: str = request.path_params["reference"]
 
-        def look(room: AnyRoom) -> tuple[Ladder, bool]:
+        def look(room: AnyRoom) -> tuple[Ladder | None, bool]:
+            if room.failure is not None:
+                # the room that follows it knows what is on disk
+                return None, False
             if not isinstance(room, LinkRoom):
                 raise LocalProtocolError("unknown_reference", "the watch sends no messages")
             return climb(room, reference)
@@ -142,7 +145,7 @@ class Control:
                     value, last = look(room)
                 except LocalProtocolError:
                     return
-                line = msgspec.json.encode(value) + b"\n"
+                line = before if value is None else msgspec.json.encode(value) + b"\n"
                 if line != before:
                     yield line
                 if last:
@@ -191,9 +194,9 @@ class Control:
         return room
 
     def _known(self, request: Request) -> AnyRoom:
-        """Return the room that is asked for, unless nothing is known of its link: its journal was never opened."""
+        """Return the room that is asked for, unless it has stopped: what it knows may not be on disk."""
         room = self._room(request)
-        if room.core.terms is None and room.failure is not None:
+        if room.failure is not None:
             raise LocalProtocolError("link_stopped", f"this link has stopped: {room.failure.detail}")
         return room
 

@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+from typing import Any
+
 import msgspec
 import pytest
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
 
-from endpoints.control import _decode
+from endpoints.control import Control, _decode
 from endpoints.control_requests import AskAlert
+from endpoints.items import AnyRoom
 from protocol.errors import LocalProtocolError
+from tests.endpoints.test_turn import LINK, Machine
+from tests.vectors.terms import receipt_frame
 
 ALERT = {
     "request": "12345678",
@@ -32,3 +41,50 @@ def test_text_typed_in_decomposed_form_is_composed(*, escaped: bool) -> None:
 def test_what_is_no_request_is_said_to_be_none(body: bytes) -> None:
     with pytest.raises(LocalProtocolError, match="not a request of this action"):
         _decode(body, AskAlert)
+
+
+def asked(**path: str) -> Request:
+    return Request({"type": "http", "path_params": {"link": LINK, **path}, "query_string": b"", "headers": []})
+
+
+async def test_nothing_of_a_stopped_link_is_said_to_be_journaled(tmp_path: Path) -> None:
+    """SPEC R2: what its core holds beyond the last flush may not be on disk."""
+    eucom = Machine(tmp_path, "eucom")
+    rooms: dict[str, AnyRoom] = {LINK: eucom.room}
+    control = Control(eucom.loop, rooms, None)
+    eucom.asks()
+    eucom.turn()
+    shown: Any = await control._progress(asked(reference="eucom/1/1"))
+    assert isinstance(shown, StreamingResponse)
+    ladders: Any = aiter(shown.body_iterator)
+    assert msgspec.json.decode(await anext(ladders))["steps"] == ["journaled"]
+
+    # a receipt and another alert, neither of them on disk
+    eucom.breaks()
+    eucom.arrives(receipt_frame("ndmc", 1, eucom.room.core.state.outbox.head))
+    eucom.asks("request-2")
+    eucom.turn()
+    assert eucom.room.core.state.outbox.last == 2
+    following: asyncio.Task[Any] = asyncio.create_task(anext(ladders, None))
+    await asyncio.wait([following], timeout=0.05)
+    assert not following.done()
+    for asking in (control._progress(asked(reference="eucom/1/2")), control._snapshot(asked())):
+        with pytest.raises(LocalProtocolError, match="this link has stopped") as stopped:
+            await asking
+        assert stopped.value.code == "link_stopped"
+    status: Any = await control._status(asked())
+    assert msgspec.json.decode(status.body)["state"] == "alarm"
+
+    # the room that follows knows what is on disk
+    eucom.dies()
+    before = eucom.room
+    eucom.up()
+    rooms[LINK] = eucom.room
+    before.changed.beat()
+    eucom.arrives(receipt_frame("ndmc", 1, eucom.room.core.state.outbox.head))
+    eucom.turn()
+    async with asyncio.timeout(10):
+        line = await following
+    assert msgspec.json.decode(line)["steps"] == ["journaled", "broker", "received"]
+    control.close()
+    eucom.dies()
