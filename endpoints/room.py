@@ -151,7 +151,7 @@ class Room(Generic[CoreT]):
             self.take(KeysEnrolled(at=now.at, mono=now.mono, keys=self._file.keys))
         since = min(self.core.last_at or now.at, now.at)
         until = now.at + PLANNED_MS
-        planned = slots.plan(terms.policy.slots, terms.policy.zone, since, until)
+        planned = slots.plan(terms.policy.slots, terms.policy.zone, max(since, now.at - PLANNED_BACK_MS), until)
         failpoint("before_started")
         self.take(
             Started(

@@ -19,7 +19,7 @@ from endpoints.signer import Signer
 from endpoints.topics import Topic
 from protocol.effects import Notify, RaiseAlarm
 from protocol.errors import LocalProtocolError
-from protocol.events import FrameReceived, OfficerRaisedAlert, TransportConnected
+from protocol.events import FrameReceived, OfficerRaisedAlert, Started, TransportConnected
 from protocol.instants import Millis, parsed, written
 from protocol.journal import Record, decode
 from protocol.link import Link
@@ -310,6 +310,14 @@ async def test_after_an_absence_slots_are_planned_from_where_the_journal_ends(nd
     (blind,) = ndmc.blind()
     assert blind.startswith("unknown: slot 2022-11-29T16:00:00.000Z, slot 2022-11-30T08:00:00.000Z")
     assert "and 16 more" in blind
+
+
+async def test_after_a_clock_that_showed_1970_no_half_century_of_slots_is_planned(ndmc: Machine) -> None:
+    ndmc.dies()
+    ndmc.clock.at += 50 * 365 * DAY
+    ndmc.up()
+    *_, started = (record.entry for record in _records(ndmc) if isinstance(record.entry, Started))
+    assert 2 * 400 <= len(started.slots) <= 2 * 415
 
 
 async def test_a_stall_over_a_slot_is_told_before_anything_that_waited_is_taken(ndmc: Machine) -> None:
