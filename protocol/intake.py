@@ -13,7 +13,16 @@ from typing import Any
 from protocol import canonical
 from protocol.canonical import CanonicalError
 from protocol.errors import LocalProtocolError
-from protocol.events import DeadlineReached, EpochOpened, Event, LineTestRequested, Resumed, SlotsPlanned, Started
+from protocol.events import (
+    ClockStepped,
+    DeadlineReached,
+    EpochOpened,
+    Event,
+    LineTestRequested,
+    Resumed,
+    SlotsPlanned,
+    Started,
+)
 from protocol.instants import Millis, parsed
 from protocol.messages import INTEGER_MAX
 
@@ -47,6 +56,13 @@ def _check_since(event: Resumed) -> None:
     _check_instants(event.since)
 
 
+def _check_step(event: ClockStepped) -> None:
+    if not 0 < event.at - event.step_ms <= AT_MAX:
+        raise LocalProtocolError(
+            "wrong_event", f"no clock of ours showed {event.at - event.step_ms} ms before it stepped"
+        )
+
+
 def _check_nonce(event: DeadlineReached | LineTestRequested) -> None:
     if not _NONCE.fullmatch(event.nonce):
         raise LocalProtocolError("wrong_event", f"not a nonce of 16 hexadecimal digits: {event.nonce[:40]!r}")
@@ -67,6 +83,7 @@ _CHECKS: dict[type[Event], Callable[[Any], None]] = {
     Started: _check_slots,
     SlotsPlanned: _check_slots,
     Resumed: _check_since,
+    ClockStepped: _check_step,
     DeadlineReached: _check_nonce,
     LineTestRequested: _check_nonce,
 }

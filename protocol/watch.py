@@ -167,6 +167,9 @@ class Watch:
             slot.test_at += step_ms
             if slot.state in {SlotState.MET, SlotState.LATE}:
                 ahead = slot.test_at < begins - self._skew_ms and not over
+            elif slot.state is SlotState.UNKNOWN:
+                # a clock that was wrong had passed over it; now its grace runs, and somebody watches
+                ahead = step_ms < 0 and not over
             else:
                 ahead = step_ms < 0 and begins > turn.at
             if ahead and (self._step(slot, "rewound") or slot.state is SlotState.AWAITED):

@@ -304,6 +304,8 @@ def test_any_bytes(data: bytes, channel: Any) -> None:
         DeadlineReached(at=0, mono=0, nonce="00112233aabbccdd"),
         DeadlineReached(at=START, mono=-1, nonce="00112233aabbccdd"),
         DeadlineReached(at=1 << 60, mono=0, nonce="00112233aabbccdd"),
+        ClockStepped(at=START, mono=0, step_ms=START),
+        ClockStepped(at=START, mono=0, step_ms=-(10**15)),
         Resumed(at=START, mono=0, since="2022-13-01T00:00:00.000Z"),
         Resumed(at=START, mono=0, since="9999-12-31T23:59:59.999Z"),
         SlotsPlanned(at=START, mono=0, slots=("2022-02-30T00:00:00.000Z",), slots_until=written(START), tzdata="x"),

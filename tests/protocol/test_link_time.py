@@ -320,6 +320,28 @@ def test_a_clock_set_wrong_makes_no_early_test_of_a_slot_that_is_over_a_test_in_
     assert SLOT in blind(end)[0].detail
 
 
+def test_a_slot_that_a_wrong_clock_had_passed_over_is_watched_for_the_rest_of_its_grace() -> None:
+    """SPEC W5.1, W1.2"""
+    end, _peer = answering()
+    step(end, 2 * HOUR)
+    assert slots(end) == {SLOT: "unknown"}
+    end.world.wait(parsed(SLOT) + MINUTE - end.world.at)
+    step(end, -2 * HOUR)
+    assert slots(end) == {}
+    play(end, wait(14 * MINUTE), f"RaiseAlarm {MISSED}")
+
+
+def test_a_slot_that_a_wrong_clock_had_passed_over_is_tested_if_its_grace_still_runs() -> None:
+    """SPEC W5.1, W1.3"""
+    end = End(Link.new(TERMS.link, "eucom"))
+    end.start(opened=TERMS)
+    step(end, 2 * HOUR)
+    end.world.wait(parsed(SLOT) + MINUTE - end.world.at)
+    step(end, -2 * HOUR)
+    end.world.wait(0)
+    assert slots(end) == {SLOT: "met"}
+
+
 def test_a_test_that_only_seemed_too_early_is_in_time_once_the_clock_is_set_right() -> None:
     """SPEC W5.1, W1.1"""
     end, peer = answering()
