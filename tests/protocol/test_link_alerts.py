@@ -85,6 +85,20 @@ def test_an_alert_is_sent_received_and_acknowledged() -> None:
     assert view.reply is not None
 
 
+def test_an_acknowledgement_brings_the_officers_words_and_the_hour_at_which_the_alert_came() -> None:
+    """SPEC B4.1"""
+    line = quiet_line()
+    line.eucom.happens(*alert().happenings)
+    line.settle()
+    line.ndmc.happens(*acknowledge("eucom/1/1", text={"ru": "Понял."}).happenings)
+    line.settle()
+    for end in (line.eucom, line.ndmc):
+        (view,) = end.core.snapshot().alerts
+        assert view.reply is not None
+        assert view.reply.text == {"ru": "Понял."}
+        assert view.received_at == written(START)
+
+
 @pytest.mark.parametrize(
     ("precedence", "due_s"), [("flash", 600), ("immediate", 1_800), ("priority", 10_800), ("routine", 21_600)]
 )

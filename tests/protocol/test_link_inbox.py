@@ -88,6 +88,7 @@ def test_runs_are_kept_up_to_256_ahead_and_whole() -> None:
     messages = refusals(peer, AHEAD_MAX + 1)
     play(end, peer.sends(*messages[AHEAD_MAX - 2 :]), "RejectFrame too_far_ahead", "Seal receipt, receipt 0")
     play(end, peer.sends(*messages[AHEAD_MAX:]), "RejectFrame too_far_ahead", "Seal receipt, receipt 0")
+    play(end, peer.sends(*messages[1:]), "RejectFrame too_far_ahead", "Seal receipt, receipt 0")
     play(end, peer.sends(*messages[200:AHEAD_MAX]), "Seal receipt, receipt 0")
     play(end, peer.sends(*messages[:200]), *applied(1, 256), "Seal receipt, receipt 256")
     play(end, peer.sends(*messages[AHEAD_MAX - 2 :]), *applied(257, 257), "Seal receipt, receipt 257")

@@ -2,6 +2,7 @@
 
 from protocol.digests import genesis
 from protocol.events import TransportConnected, TransportLost
+from protocol.instants import written
 from protocol.link import Link
 from tests.cast import Peer, alert, an_alert, arrives, test_line
 from tests.playbook import Playbook, batch, crash, deliver, event, lose, on, repeat, reverse, settle, start, wait
@@ -193,6 +194,14 @@ def test_another_head_for_what_is_settled_already_is_a_fork() -> None:
         >> arrives(peer.receipts(1, OTHER))
         << STOPPED
     )
+
+
+def test_a_fork_in_a_receipt_that_rides_with_messages_is_the_peers() -> None:
+    """SPEC R3.1, R1.3"""
+    end, peer, _ = speaking(1)
+    frame = peer.sends(peer.says(an_alert()), receipt={"upto": 1, "head": OTHER, "at": written(START)})
+    end.receive(frame)
+    assert STOPPED in end.transcript
 
 
 def test_another_beginning_is_a_fork() -> None:

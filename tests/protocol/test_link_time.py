@@ -3,9 +3,10 @@
 import pytest
 
 from protocol.alarms import Alarm
-from protocol.events import ClockStepped, Resumed, TransportConnected, TransportLost
+from protocol.events import ClockStepped, Resumed, SlotsPlanned, TransportConnected, TransportLost
 from protocol.instants import Millis, parsed, written
 from protocol.link import Link
+from protocol.timeline import Deadline
 from tests.cast import Peer, a_heartbeat, alert, an_alert, ref, see, test_line
 from tests.playbook import Cue, Playbook, event, wait
 from tests.world import DAY, HOUR, MINUTE, SECOND, START, TERMS, End, Line, slots_between, terms
@@ -340,6 +341,31 @@ def test_a_slot_that_a_wrong_clock_had_passed_over_is_tested_if_its_grace_still_
     step(end, -2 * HOUR)
     end.world.wait(0)
     assert slots(end) == {SLOT: "met"}
+
+
+def test_a_slot_that_begins_within_the_grace_of_another_is_noticed_at_its_beginning() -> None:
+    """SPEC W1.2"""
+    end, _peer = answering()
+    later = written(parsed(SLOT) + 5 * MINUTE)
+    until = written(parsed(SLOT) + DAY)
+    end.happens((SlotsPlanned, {"slots": (SLOT, later), "slots_until": until, "tzdata": "x"}))
+    end.world.wait(parsed(SLOT) - end.world.at)
+    assert end.core.next_deadline() == Deadline(parsed(later), None)
+    end.world.wait(5 * MINUTE)
+    assert end.core.next_deadline() == Deadline(parsed(SLOT) + 15 * MINUTE, None)
+
+
+@pytest.mark.parametrize(("missed", "more"), [(64, ""), (65, " and 1 more")])
+def test_a_long_blindness_lists_so_many_and_counts_the_rest(missed: int, more: str) -> None:
+    """SPEC W5.2"""
+    end, _peer = answering()
+    slots = tuple(written(parsed(SLOT) + number * MINUTE) for number in range(missed))
+    until = written(parsed(SLOT) + DAY)
+    end.happens((SlotsPlanned, {"slots": slots, "slots_until": until, "tzdata": "x"}))
+    sleep(end, 5 * HOUR)
+    (record,) = blind(end)
+    assert record.detail.count("slot ") == 64
+    assert record.detail.endswith(more or slots[-1])
 
 
 def test_a_test_that_only_seemed_too_early_is_in_time_once_the_clock_is_set_right() -> None:
