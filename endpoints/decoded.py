@@ -16,7 +16,7 @@ from protocol.journal import Checkpoint, Closed, Record
 def decoded(record: Record) -> dict[str, Any]:
     """Return a record as plain values, its frames and its signed head decoded."""
     entry = record.entry
-    fields: dict[str, Any] = msgspec.to_builtins(entry)
+    fields: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(entry))
     if isinstance(entry, FrameReceived):
         fields["frame"] = frame(entry.frame)
     elif isinstance(entry, BatchClosed) and entry.frames:

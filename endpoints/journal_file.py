@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 
 from endpoints.errors import EXIT_USAGE, UserError
 from endpoints.failpoints import failpoint
@@ -142,7 +142,7 @@ class JournalFolder:
         self._hash = digest
         return first
 
-    def rotate(self, state: dict[str, Any], rules: str, core: str, at: Millis, mono: Millis, sign: Sign | None) -> None:
+    def rotate(self, state: Raw, rules: str, core: str, at: Millis, mono: Millis, sign: Sign | None) -> None:
         """Open the next segment with a checkpoint of `state`. Raises JournalFailure.
 
         Args:

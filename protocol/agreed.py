@@ -41,7 +41,7 @@ class Agreed:
             self.keys, self.keys_record = entry.keys, record.n
         elif isinstance(entry, Checkpoint) and self.terms is None:
             try:
-                kept = msgspec.convert(entry.state, _Kept)
+                kept = msgspec.json.decode(entry.state, type=_Kept)
             except msgspec.ValidationError:
                 return False
             self.terms, self.keys, self.keys_record = kept.terms, kept.keys, record.n

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Self
 
 import msgspec
+from msgspec import Raw
 
 from protocol import envelope
 from protocol.alarm_book import AlarmBook
@@ -63,7 +64,7 @@ from protocol.policy import Terms
 from protocol.refusals import VERIFIED, FrameRefusal, MessageRefusal
 from protocol.snapshot import DraftView, Snapshot, StreamView, alert_views, condition_of, watch_views
 from protocol.surroundings import Surroundings
-from protocol.timeline import SECOND, Deadline, Timeline, Turn, builtins
+from protocol.timeline import SECOND, Deadline, Timeline, Turn
 from protocol.undelivered import Undelivered
 from protocol.watch import SETTLE_MS, Watch
 
@@ -114,14 +115,13 @@ class Core:
             self._adopt(state.terms)
 
     @classmethod
-    def restore(cls, state: dict[str, Any]) -> Self:
+    def restore(cls, state: bytes | Raw) -> Self:
         """Return the core whose `checkpoint()` this is. Raises msgspec.ValidationError if it is none."""
-        return cls(msgspec.convert(state, cls.STATE, str_keys=True))
+        return cls(msgspec.json.decode(state, type=cls.STATE))
 
-    def checkpoint(self) -> dict[str, Any]:
-        """Return the whole state as plain JSON values."""
-        kept: dict[str, Any] = builtins(self.state)
-        return kept
+    def checkpoint(self) -> Raw:
+        """Return the whole state, in JSON. The order of its tables is part of the state."""
+        return Raw(msgspec.json.encode(self.state))
 
     @property
     def terms(self) -> Terms | None:

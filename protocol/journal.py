@@ -18,7 +18,7 @@ from operator import or_
 from typing import Any, get_args
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from protocol import canonical
 from protocol.effects import AnyEffect
@@ -41,7 +41,8 @@ class Checkpoint(Event, frozen=True, kw_only=True):
     rules: str
     # the core object that it restores: `Link` or `Observer`
     core: str
-    state: dict[str, Any]
+    # in JSON, as `checkpoint()` of the core gave it
+    state: Raw
     # DSSE envelope over `head_payload` of the record before this one; the watch has no key to sign with
     signed_head: str | UnsetType = UNSET
 
@@ -115,6 +116,8 @@ _LINES: dict[type[Struct], tuple[type[Event], tuple[str, ...]]] = {
     _line_type(entry): (entry, entry.__struct_fields__[2:]) for entry in get_args(Entry)
 }
 _DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(reduce(or_, _LINES))
+_ENTRY_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Entry)
+_EFFECTS_DECODER = msgspec.json.Decoder(tuple[AnyEffect, ...])
 _ENCODER = msgspec.json.Encoder()
 
 _HASH = re.compile(rb',"hash":"([0-9a-f]{64})"}')
@@ -130,13 +133,15 @@ def encode(
     be read must never be written.
     """
     try:
-        body = _body(n, link, side, batch, written(entry.at), entry, effects, prev)
-        digest = sha256(body).hexdigest()
-        line = b'%b,"hash":"%b"}' % (body, digest.encode())
-        _DECODER.decode(line)
+        fields, acts = _ENCODER.encode(entry), _ENCODER.encode(effects)
+        # what is around them is the journal's own
+        _ENTRY_DECODER.decode(fields)
+        _EFFECTS_DECODER.decode(acts)
+        body = _body(n, link, side, batch, written(entry.at), entry, fields, acts, prev)
     except (ValueError, OverflowError, RecursionError) as error:
         raise JournalError(n, f"a {type(entry).__name__} that could not be read again: {error}") from error
-    return line, digest
+    digest = sha256(body).hexdigest()
+    return b'%b,"hash":"%b"}' % (body, digest.encode()), digest
 
 
 def decode(line: bytes, place: int = 0) -> Record:
@@ -162,8 +167,7 @@ def decode(line: bytes, place: int = 0) -> Record:
         record = Record(
             fields.n, fields.link, fields.side, fields.batch, entry, fields.effects, fields.prev, fields.hash
         )
-        # an instant has one written form: what `parsed` takes is what `written` gives
-        again = _body(record.n, record.link, record.side, record.batch, fields.at, entry, record.effects, record.prev)
+        again = _again(record, fields.at)
     except (ValueError, OverflowError, RecursionError) as error:
         raise JournalError(fields.n, f"not a record: {error}") from error
     if again != line[:-_HASH_BYTES]:
@@ -202,12 +206,24 @@ def _digest(line: bytes, place: int) -> str:
     return digest
 
 
+def _again(record: Record, at: str) -> bytes:
+    """Return what `encode` writes for a record up to its hash; of an instant, `parsed` takes one written form only.
+
+    Raises ValueError.
+    """
+    entry = record.entry
+    if isinstance(entry, Checkpoint):
+        state = _ENCODER.encode(msgspec.json.decode(entry.state))
+        entry = msgspec.structs.replace(entry, state=Raw(state))
+    fields, effects = _ENCODER.encode(entry), _ENCODER.encode(record.effects)
+    return _body(record.n, record.link, record.side, record.batch, at, entry, fields, effects, record.prev)
+
+
 def _body(
-    n: int, link: str, side: str, batch: int, at: str, entry: Entry, effects: tuple[AnyEffect, ...], prev: str
+    n: int, link: str, side: str, batch: int, at: str, entry: Entry, fields: bytes, effects: bytes, prev: str
 ) -> bytes:
-    """Return a record's line up to its hash; `at` is the entry's, written."""
+    """Return a record's line up to its hash: `at` is the entry's, written; `fields` and `effects` are encoded."""
     name = type(entry).__name__.encode()
-    fields = _ENCODER.encode(entry)
     # msgspec writes the tag, then `at` and `mono`, then the event's own fields
     opening = len(b'{"event":"%b","at":%d,"mono":%d' % (name, entry.at, entry.mono))
     return b'{"n":%d,"link":"%b","side":"%b","batch":%d,"at":"%b","mono":%d,"event":"%b"%b,"effects":%b,"prev":"%b"' % (
@@ -219,7 +235,7 @@ def _body(
         entry.mono,
         name,
         fields[opening:-1],
-        _ENCODER.encode(effects),
+        effects,
         prev.encode(),
     )
 

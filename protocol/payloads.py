@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,6 +17,7 @@ from protocol.refusals import FrameRefusal, MessageRefusal
 Payload = TypeVar("Payload", MessagePayload, ReceiptPayload)
 
 
+@lru_cache(maxsize=64)  # a resent frame is read again
 def read_message_payload(payload: bytes) -> MessagePayload:
     """Return the payload of a message frame whose signature is verified.
 
@@ -34,6 +36,7 @@ def read_message_payload(payload: bytes) -> MessagePayload:
     return read
 
 
+@lru_cache(maxsize=64)
 def read_receipt_payload(payload: bytes) -> ReceiptPayload:
     """Return the payload of a receipt frame whose signature is verified; raises like `read_message_payload`."""
     read = _read(payload, ReceiptPayload)

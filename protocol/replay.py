@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from protocol import envelope
 from protocol.errors import LocalProtocolError, RemoteProtocolError
@@ -108,18 +108,18 @@ class Replay:
             return
         self.compared += 1
         if self.core is not None:
-            state = _plain(self.core.checkpoint())
-            if state != entry.state:
-                self.diverge(record.n, f"the checkpoint: {_difference(entry.state, state, 'state')}")
+            wrong = _states_differ(entry.state, self.core.checkpoint())
+            if wrong:
+                self.diverge(record.n, f"the checkpoint: {wrong}")
                 return
         try:
             restored = kind.restore(entry.state)
         except (msgspec.ValidationError, ValueError) as error:
             self.diverge(record.n, f"the checkpoint can't be restored: {error}")
             return
-        state = _plain(restored.checkpoint())
-        if state != entry.state:
-            self.diverge(record.n, f"the checkpoint, restored: {_difference(entry.state, state, 'state')}")
+        wrong = _states_differ(entry.state, restored.checkpoint())
+        if wrong:
+            self.diverge(record.n, f"the checkpoint, restored: {wrong}")
             return
         self.core = restored
 
@@ -156,6 +156,14 @@ def _payloads_differ(core: Link, event: BatchClosed) -> str:
             difference = _difference(_decoded(payload), _decoded(unsealed.payload), "payload")
             return f"frame {index}: {difference}"
     return ""
+
+
+def _states_differ(recorded: Raw, computed: Raw) -> str:
+    """Return how two states differ, or an empty string."""
+    if recorded == computed:
+        return ""
+    one, other = msgspec.json.decode(recorded), msgspec.json.decode(computed)
+    return "its tables stand in another order" if one == other else _difference(one, other, "state")
 
 
 def _plain(value: Any) -> Any:

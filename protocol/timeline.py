@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from protocol.effects import Effect
@@ -151,8 +149,3 @@ def _heap_of(state: TimelineState) -> list[tuple[Millis, str]]:
     heap = [(armed.due_age, key) for key, armed in state.armed.items()]
     heapq.heapify(heap)
     return heap
-
-
-def builtins(state: Struct) -> Any:
-    """Return a state as plain JSON values, for a checkpoint. The order of its tables is part of the state."""
-    return msgspec.json.decode(msgspec.json.encode(state))

@@ -7,7 +7,9 @@ import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+from msgspec import Raw
 
 from endpoints.journal_file import JournalFolder, Sign
 from protocol.effects import AnyEffect
@@ -109,7 +111,7 @@ class SimulatedJournal(JournalFolder):
             raise Crashed
         return first
 
-    def rotate(self, state: dict[str, Any], rules: str, core: str, at: Millis, mono: Millis, sign: Sign | None) -> None:
+    def rotate(self, state: Raw, rules: str, core: str, at: Millis, mono: Millis, sign: Sign | None) -> None:
         """Open the next segment with a checkpoint of `state`."""
         entry = Checkpoint(at=at, mono=mono, rules=rules, core=core, state=state, signed_head=self._signed_head(sign))
         data, digest = self._encode([(entry, ())])

@@ -1,5 +1,11 @@
 """Small journals for tests: lines of real records with a little of everything."""
 
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from protocol.core import Core
 from protocol.effects import AnyEffect, RejectFrame
 from protocol.events import BatchClosed, FrameReceived, Started, TransportConnected, TransportLost
 from protocol.journal import ORIGIN, Checkpoint, Closed, Entry, encode
@@ -33,9 +39,21 @@ def batch(number: int) -> Batch:
     return [*((entry, effects) for entry in choices[number % 3]), (closed, ())]
 
 
+def raw_state(**fields: object) -> Raw:
+    """Return a checkpoint's state of these fields."""
+    return Raw(msgspec.json.encode(fields))
+
+
+def fields_of(core: Core) -> dict[str, Any]:
+    """Return the fields of a core's state, as a checkpoint holds them."""
+    fields: dict[str, Any] = msgspec.json.decode(core.checkpoint())
+    return fields
+
+
 def checkpoint(number: int) -> Batch:
     """Return a checkpoint, as the batch that it is."""
-    entry = Checkpoint(at=NOON + number, mono=number, rules="1", core="Link", state={"last": number, "hash": "0" * 64})
+    state = raw_state(last=number, hash="0" * 64)
+    entry = Checkpoint(at=NOON + number, mono=number, rules="1", core="Link", state=state)
     return [(entry, ())]
 
 

@@ -26,6 +26,7 @@ from protocol.keyring import Keyring
 from protocol.link import Link
 from protocol.messages import Reference
 from protocol.policy import Terms
+from tests.journal_samples import fields_of
 from tests.vectors.terms import EPOCH_1, party_keys, signed
 
 BEGIN = "2022-11-29T07:30:00.000Z"
@@ -180,7 +181,7 @@ class Pair:
         return terms.epoch
 
     def state(self, side: Side) -> dict[str, Any]:
-        return self.links[side].checkpoint()
+        return fields_of(self.links[side])
 
     def alarms(self, side: Side) -> list[str]:
         """Return the active alarms of one end, as `code/subject`."""

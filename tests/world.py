@@ -237,7 +237,7 @@ class End:
         return effects
 
     def _shadow(self, before: bytes, event: Event, effects: tuple[Effect, ...]) -> None:
-        copy = type(self.core).restore(msgspec.json.decode(before))
+        copy = type(self.core).restore(before)
         again = copy.handle(event)
         assert again == effects, f"after a restore, {type(event).__name__} has other effects"
         assert msgspec.json.encode(copy.state) == self.state_bytes, f"after a restore, {type(event).__name__} differs"
@@ -274,7 +274,7 @@ class End:
 
     def crash(self) -> None:
         """Let the process die; its journal is kept, and so is what the broker has."""
-        self.core = type(self.core).restore(msgspec.json.decode(self.state_bytes))
+        self.core = type(self.core).restore(self.state_bytes)
         self.running = False
 
 
@@ -324,7 +324,7 @@ class Line:
     def restore(self, name: str, state: bytes) -> None:
         """Put an end back to an earlier state: a journal that was lost, or restored from a copy."""
         end = self.ends[name]
-        end.core = type(end.core).restore(msgspec.json.decode(state))
+        end.core = type(end.core).restore(state)
         end.outgoing.clear()
 
     def arrive(self, frame: Frame) -> None:

@@ -14,7 +14,7 @@ from endpoints.journal_file import DamagedJournal, JournalFolder
 from endpoints.journal_follow import follow
 from endpoints.journal_segments import segments
 from protocol.journal import Record
-from tests.journal_samples import LINK, NOON, SIDE, batch
+from tests.journal_samples import LINK, NOON, SIDE, batch, raw_state
 from tests.two_sides import World, a_day
 
 
@@ -102,7 +102,7 @@ def test_a_journal_is_followed_over_segments_batch_by_batch(tmp_path: Path) -> N
     journal.append(batch(0))
     assert until_quiet(records) == [1, 2, 3]
     journal.append(batch(1))
-    journal.rotate({}, "1", "Link", NOON, 1, None)
+    journal.rotate(raw_state(), "1", "Link", NOON, 1, None)
     journal.append(batch(2))
     assert until_quiet(records) == [4, 5, 6, 7, 8]
     (_, path) = segments(tmp_path)

@@ -17,7 +17,7 @@ from endpoints.journal_segments import locked, segments
 from protocol.errors import JournalError
 from protocol.events import BatchClosed, SpaceLow, SpaceOk
 from protocol.journal import HEAD_TYPE, Chain, Checkpoint, Closed, Record, head_payload
-from tests.journal_samples import LINK, NOON, SIDE, batch
+from tests.journal_samples import LINK, NOON, SIDE, batch, raw_state
 
 
 def opened(folder: Path, **arguments: int) -> JournalFolder:
@@ -126,7 +126,7 @@ def test_a_segment_is_followed_by_one_that_opens_with_a_checkpoint(tmp_path: Pat
         number += 1
         journal.append(batch(number))
     n, head = journal.n, journal.head
-    state = {"long": "x" * 5_000}
+    state = raw_state(long="x" * 5_000)
     journal.rotate(state, "1", "Link", NOON, 7, sealed)
     # the checkpoint's own size does not count
     assert_not_due(journal)
@@ -232,7 +232,7 @@ def test_a_segment_in_the_making_is_no_segment(tmp_path: Path) -> None:
     again = opened(tmp_path)
     assert again.n == 3
     assert len(segments(tmp_path)) == 1
-    again.rotate({}, "1", "Link", NOON, 1, None)
+    again.rotate(raw_state(), "1", "Link", NOON, 1, None)
     again.close(NOON, 1, None)
 
 
@@ -273,7 +273,7 @@ def test_a_closed_journal_takes_nothing(tmp_path: Path) -> None:
     with pytest.raises(JournalFailure, match="is closed"):
         journal.append(batch(1))
     with pytest.raises(JournalFailure, match="is closed"):
-        journal.rotate({}, "1", "Link", NOON, 1, None)
+        journal.rotate(raw_state(), "1", "Link", NOON, 1, None)
     empty = opened(tmp_path / "empty")
     empty.close(NOON, 1, None)
     assert segments(tmp_path / "empty") == []
@@ -305,7 +305,7 @@ def test_a_full_disk_stops_the_journal_at_once_and_loses_nothing(tmp_path: Path,
     with pytest.raises(JournalFailure):
         journal.append(batch(1))
     with pytest.raises(JournalFailure):
-        journal.rotate({}, "1", "Link", NOON, 1, None)
+        journal.rotate(raw_state(), "1", "Link", NOON, 1, None)
     journal.close(NOON, 1, None)
     assert segment.read_bytes() == before
 
@@ -371,7 +371,7 @@ def test_a_full_disk_at_rotation_leaves_a_journal_that_starts(tmp_path: Path, fi
     journal = opened(tmp_path)
     journal.append(batch(0))
     with pytest.raises(JournalFailure):
-        journal.rotate({"long": "x" * file_size_limit}, "1", "Link", NOON, 1, None)
+        journal.rotate(raw_state(long="x" * file_size_limit), "1", "Link", NOON, 1, None)
     journal.close(NOON, 1, None)
     again = opened(tmp_path)
     assert again.n == 3
@@ -406,7 +406,7 @@ def test_records_chain_over_segments(tmp_path: Path) -> None:
     journal = opened(tmp_path)
     for number in range(3):
         journal.append(batch(number))
-        journal.rotate({"number": number}, "1", "Observer", NOON, 1, None)
+        journal.rotate(raw_state(number=number), "1", "Observer", NOON, 1, None)
     journal.close(NOON, 1, None)
     assert len(segments(tmp_path)) == 4
     list(records(tmp_path))

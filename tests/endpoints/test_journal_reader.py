@@ -11,7 +11,7 @@ from endpoints.errors import UserError
 from endpoints.journal_file import DamagedJournal, JournalFolder
 from endpoints.journal_reader import JournalReader, record_in
 from endpoints.journal_segments import segments
-from tests.journal_samples import LINK, NOON, SIDE, Batch, batch, checkpoint, closed, lines_of
+from tests.journal_samples import LINK, NOON, SIDE, Batch, batch, checkpoint, closed, lines_of, raw_state
 
 BATCHES: list[Batch] = [batch(0), batch(1), batch(2), checkpoint(3), batch(4), closed(5)]
 LINES = lines_of(BATCHES)
@@ -34,7 +34,7 @@ def a_folder(tmp_path: Path) -> Path:
     for number in range(3):
         journal.append(batch(number))
         if number < 2:
-            journal.rotate({"number": number}, "1", "Link", NOON, 1, None)
+            journal.rotate(raw_state(number=number), "1", "Link", NOON, 1, None)
     journal.close(NOON, 1, None)
     return journal.folder
 

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from msgspec import structs, to_builtins
+from msgspec import structs
 
 from endpoints.caps import REFUSALS_PER_WINDOW, REPEATS_PER_WINDOW, WINDOW_S, PresenceCap, RefusalCap, RepeatCap
 from endpoints.errors import UserError
@@ -21,6 +21,7 @@ from protocol.events import TransportConnected
 from protocol.instants import parsed
 from protocol.link import Link
 from protocol.policy import Terms
+from tests.journal_samples import fields_of, raw_state
 from tests.vectors.streams import STREAM
 from tests.vectors.terms import EPOCH_1, KEYS, message_frame, party_keys
 
@@ -130,8 +131,8 @@ async def test_a_refused_frame_is_acknowledged_to_the_broker(opened: tuple[LinkR
     item.settle()
     assert done == ["acknowledged"]
     assert outlet.published == []
-    assert room.core.checkpoint()["inbox"]["upto"] == 0
-    assert "bad_frames/eucom" in room.core.checkpoint()["alarms"]
+    assert fields_of(room.core)["inbox"]["upto"] == 0
+    assert "bad_frames/eucom" in fields_of(room.core)["alarms"]
 
 
 async def test_a_flood_is_counted_in_one_record(opened: tuple[LinkRoom, Outlet], tmp_path: Path) -> None:
@@ -157,8 +158,8 @@ async def test_other_terms_under_the_same_epoch_do_not_start(tmp_path: Path) -> 
     again, _ = ndmc_room(tmp_path / "other", other, room.core)
     with pytest.raises(UserError, match="epoch = 2 on both sides"):
         again.start(BEGIN)
-    epoch_2 = to_builtins(structs.replace(EPOCH_1, epoch=2))
-    older, _ = ndmc_room(tmp_path / "older", EPOCH_1, Link.restore(room.core.checkpoint() | {"terms": epoch_2}))
+    newer = raw_state(**fields_of(room.core) | {"terms": structs.replace(EPOCH_1, epoch=2)})
+    older, _ = ndmc_room(tmp_path / "older", EPOCH_1, Link.restore(newer))
     with pytest.raises(UserError, match="in epoch 2 already"):
         older.start(BEGIN)
 

@@ -25,6 +25,7 @@ from protocol.events import SpaceLow
 from protocol.observer import Observer
 from tests.endpoints.test_loop import HandClock
 from tests.endpoints.test_turn import Told
+from tests.journal_samples import raw_state
 from tests.vectors.terms import party_keys
 
 LINK, WATCH = "eucom-ndmc", "watch"
@@ -182,7 +183,7 @@ async def test_a_record_that_this_version_cannot_take_is_left_to_people(bench: B
     now = bench.loop.now()
     # whole and well chained: written by another version, or by a bug of ours
     journal = bench.opening.journal.reopen()
-    journal.rotate({"link": 7}, Observer.RULES, "Observer", now.at, now.mono, None)
+    journal.rotate(raw_state(link=7), Observer.RULES, "Observer", now.at, now.mono, None)
     bench.opening.journal = journal
 
     async with asyncio.timeout(10):

@@ -13,7 +13,7 @@ from protocol.alarms import Alarm, AlarmCode
 from protocol.effects import AnyEffect, Apply, ClearAlarm, HoldDraft, Queue, RaiseAlarm, RejectFrame, Settle
 from protocol.journal import ORIGIN, Checkpoint, Closed, Entry, Record
 from protocol.messages import MESSAGE_TYPE, Message, Reference
-from tests.journal_samples import NOON
+from tests.journal_samples import NOON, raw_state
 
 T = translator("en")
 PURSUIT = T.term("category", "air_pursuit")
@@ -104,7 +104,7 @@ def test_what_a_message_says(body: dict[str, Any], said: str) -> None:
         ),
         (events.OfficerReleased(**REQUEST, draft=3), "watch-1 released draft/3"),
         (events.OfficerCancelled(**REQUEST, draft=3), "watch-1 discarded draft/3"),
-        (Checkpoint(**AT, rules="1", core="Link", state={}), "checkpoint"),
+        (Checkpoint(**AT, rules="1", core="Link", state=raw_state()), "checkpoint"),
         (Closed(**AT), "journal closed"),
     ],
 )

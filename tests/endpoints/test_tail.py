@@ -14,7 +14,7 @@ import pytest
 from endpoints.journal_file import JournalFolder
 from endpoints.journal_segments import segments
 from endpoints.tail import LINES_MAX, PLACE, StandardOutput
-from tests.journal_samples import LINK, NOON, SIDE, batch
+from tests.journal_samples import LINK, NOON, SIDE, batch, raw_state
 
 DEADLINE_S = 20
 
@@ -76,7 +76,7 @@ def test_records_are_printed_as_they_are_flushed(journal: JournalFolder) -> None
         journal.append(batch(number))
         output.wake()
         if number == 30:
-            journal.rotate({"long": "x" * 600_000}, "1", "Link", NOON, 1, None)
+            journal.rotate(raw_state(long="x" * 600_000), "1", "Link", NOON, 1, None)
     journal.close(NOON, 1, None)
     assert output.close(DEADLINE_S)
     assert reader.lines() == on_disk(journal)
@@ -219,7 +219,7 @@ import sys
 from pathlib import Path
 from endpoints.journal_file import JournalFolder
 from endpoints.tail import StandardOutput
-from tests.journal_samples import LINK, SIDE, batch
+from tests.journal_samples import LINK, SIDE, batch, raw_state
 journal = JournalFolder.open(Path(sys.argv[1]), LINK, SIDE, segment_bytes=20_000)
 output = StandardOutput()
 output.follow(journal)
@@ -230,7 +230,7 @@ while True:
     journal.append(batch(number))
     output.wake()
     if journal.rotate_due:
-        journal.rotate({"number": number}, "1", "Link", 1669716000000, 1, None)
+        journal.rotate(raw_state(number=number), "1", "Link", 1669716000000, 1, None)
 """
 
 

@@ -1,6 +1,5 @@
 """One end of a link in the midst of an exchange, restored for every input, and what must hold of it afterwards."""
 
-import json
 from functools import cache
 from pathlib import Path
 from typing import Any, Self
@@ -29,9 +28,8 @@ SIGNATURES = [("eucom-1", bytes(64))]
 
 
 @cache
-def _state() -> dict[str, Any]:
-    state: dict[str, Any] = json.loads(STATE.read_bytes())
-    return state
+def _state() -> bytes:
+    return STATE.read_bytes()
 
 
 class End:
@@ -89,7 +87,7 @@ class End:
                     wording(effect.message.body, t).encode()
                 elif isinstance(effect, Notify):
                     msgspec.json.encode(notice("eucom-ndmc", SIDE, effect))
-        state = msgspec.json.decode(msgspec.json.encode(self.link.checkpoint()))
+        state = self.link.checkpoint()
         assert Link.restore(state).checkpoint() == state
         msgspec.json.encode(self.link.snapshot())
 

@@ -16,7 +16,7 @@ from protocol.instants import written
 from protocol.journal import decode
 from scenario.files import packaged
 from tests.fuzz.ends import FIRST, STATE
-from tests.journal_samples import batch, checkpoint, closed, lines_of
+from tests.journal_samples import batch, checkpoint, closed, fields_of, lines_of
 from tests.offsets.recorded import Exchange, record
 from tests.offsets.recorded import link_file as linked
 
@@ -107,7 +107,7 @@ def _state(folder: Path) -> None:
     exchange.alert("eucom", "priority")
     exchange.run(30, lost=True)
     end = exchange.ends["eucom"]
-    STATE.write_text(json.dumps(end.room.core.checkpoint(), ensure_ascii=False, indent=1) + "\n", "utf-8")
+    STATE.write_text(json.dumps(fields_of(end.room.core), ensure_ascii=False, indent=1) + "\n", "utf-8")
     for each in exchange.ends.values():
         each.kill()
 

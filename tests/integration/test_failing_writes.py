@@ -14,7 +14,7 @@ from endpoints.journal_segments import segments
 from protocol.events import BatchClosed
 from protocol.journal import decode
 from tests.integration.failing_disk import Injection
-from tests.journal_samples import LINK, NOON, SIDE, batch
+from tests.journal_samples import LINK, NOON, SIDE, batch, raw_state
 
 pytestmark = pytest.mark.integration
 
@@ -42,7 +42,7 @@ def write(folder: Path, tell: Connection) -> None:
     try:
         for number in BATCHES:
             if number in ROTATE_BEFORE:
-                journal.rotate({"before": number}, "1", "Link", NOON, number, None)
+                journal.rotate(raw_state(before=number), "1", "Link", NOON, number, None)
             journal.append(batch(number))
             tell.send(("on disk", number))
         journal.close(NOON, 99, None)

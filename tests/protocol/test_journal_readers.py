@@ -22,7 +22,7 @@ from protocol.link import Link
 from protocol.messages import Reference
 from protocol.replay import Replay, _difference, replay
 from tests.cast import WORDS, Peer, a_heartbeat, an_alert, an_answer, ref, sealed
-from tests.journal_samples import LINK, SIDE, Batch, batch, lines_of
+from tests.journal_samples import LINK, SIDE, Batch, batch, lines_of, raw_state
 from tests.world import TERMS, Line
 
 AT = parsed("2022-11-29T08:00:00.000Z")
@@ -48,8 +48,8 @@ def record(entry: Entry, *effects: AnyEffect, n: int = 1) -> Record:
     return decode(line)
 
 
-def the_checkpoint(**state: object) -> Checkpoint:
-    return Checkpoint(at=AT, mono=1, rules="1", core="Link", state=state, signed_head="{}")
+def the_checkpoint(**fields: object) -> Checkpoint:
+    return Checkpoint(at=AT, mono=1, rules="1", core="Link", state=raw_state(**fields), signed_head="{}")
 
 
 # --- agreements and audit -----------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ def test_rules_that_change_later_pass_over_only_what_follows() -> None:
     """What was run before them under our own rules, and differed, stays a difference."""
     link = Link.new(LINK, SIDE)
     own = Checkpoint(at=AT, mono=1, rules=Link.RULES, core="Link", state=link.checkpoint())
-    other = Checkpoint(at=AT, mono=2, rules="0", core="Link", state={})
+    other = Checkpoint(at=AT, mono=2, rules="0", core="Link", state=raw_state())
     result = Replay()
     result.take(record(own))
     result.diverge(1, "found elsewhere")

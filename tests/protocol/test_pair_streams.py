@@ -12,6 +12,7 @@ from protocol.events import PeerPresenceChanged, TransportLost
 from protocol.instants import parsed
 from protocol.payloads import read_message_payload
 from protocol.stream import HASHES_KEPT, OUTBOX_MAX_MESSAGES, SEALED_MAX
+from tests.journal_samples import raw_state
 from tests.pair import Pair, Side
 from tests.vectors import bodies
 from tests.vectors.streams import STREAM
@@ -102,7 +103,7 @@ def test_an_outbox_is_bounded_and_keeps_room_for_answers(pair: Pair) -> None:
     pair.carry()
     state = pair.state("eucom")
     state["outbox"]["receipted"] = 1 - OUTBOX_MAX_MESSAGES + state["outbox"]["last"] - 1
-    pair.links["eucom"] = type(pair.links["eucom"]).restore(state)
+    pair.links["eucom"] = type(pair.links["eucom"]).restore(raw_state(**state))
     with pytest.raises(LocalProtocolError, match="another channel") as refused:
         pair.alert()
     assert refused.value.code == "outbox_full"

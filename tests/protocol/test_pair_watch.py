@@ -21,6 +21,7 @@ from protocol.events import (
 from protocol.instants import parsed, written
 from protocol.messages import Reference
 from protocol.observer import Observer
+from tests.journal_samples import fields_of
 from tests.pair import BEGIN, KEYRING, NONCE, SIDES, SLOTS, UNTIL, WORDS, Pair, terms_with
 from tests.vectors import bodies
 from tests.vectors.streams import STREAM
@@ -259,7 +260,7 @@ def test_what_fell_into_the_dark_is_one_record(pair: Pair) -> None:
     pair.carry()
     until(pair, "2022-11-29T07:50:00.000Z")
     pair._move(12 * 3_600 * 1_000)
-    pair.links["ndmc"] = type(pair.links["ndmc"]).restore(pair.state("ndmc"))
+    pair.links["ndmc"] = type(pair.links["ndmc"]).restore(pair.links["ndmc"].checkpoint())
     pair.mono = 3
     pair.start("ndmc")
     assert slot(pair, "ndmc", SLOTS[0]) == slot(pair, "ndmc", SLOTS[1]) == "unknown"
@@ -316,11 +317,11 @@ def test_the_independent_watch_applies_the_same_rules_and_says_nothing() -> None
         watch.handle(BatchClosed(at=parsed(instant), mono=mono))
 
     sees(STREAM[:1], MORNING)
-    state = watch.checkpoint()
+    state = fields_of(watch)
     assert state["watch"]["slots"][MORNING]["state"] == "met"
     # a gap is its own blindness, no fault of the parties
     sees(STREAM[3:4], "2022-11-29T08:04:00.000Z")
-    codes = [alarm["code"] for alarm in watch.checkpoint()["alarms"].values()]
+    codes = [alarm["code"] for alarm in fields_of(watch)["alarms"].values()]
     assert codes == ["watch_blind"]
     with pytest.raises(LocalProtocolError, match="says nothing"):
         watch.handle(BatchClosed(at=at, mono=mono, frames=(b"x",)))

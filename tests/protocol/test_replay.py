@@ -15,6 +15,7 @@ from protocol.journal import ORIGIN, Checkpoint, Entry, Record, decode, encode
 from protocol.link import Link
 from protocol.observer import Observer
 from protocol.replay import Divergence, Replay, replay
+from tests.journal_samples import raw_state
 from tests.two_sides import KEYS, World, a_day, enrolled
 
 SIDES = ("eucom", "ndmc", "watch")
@@ -64,9 +65,9 @@ def test_checkpoints_are_compared_with_the_fold(long_day: Path) -> None:
     assert len(checkpoints) > 3
     last = checkpoints[-1]
     assert isinstance(last.entry, Checkpoint)
-    state = msgspec.json.decode(msgspec.json.encode(last.entry.state))
+    state = msgspec.json.decode(last.entry.state)
     state["outbox"]["last"] += 1
-    changed = msgspec.structs.replace(last.entry, state=state)
+    changed = msgspec.structs.replace(last.entry, state=raw_state(**state))
     result = replay(forged(original, {last.n: (changed, ())}))
     assert result.divergence is not None
     assert result.divergence.record == last.n
@@ -182,10 +183,11 @@ def test_an_unknown_core_or_a_strange_state_diverges(long_day: Path) -> None:
     start = next(index for index, record in enumerate(original) if isinstance(record.entry, Checkpoint))
     record = original[start]
     assert isinstance(record.entry, Checkpoint)
+    fields = msgspec.json.decode(record.entry.state)
     for changed, reason in [
         (msgspec.structs.replace(record.entry, core="Oracle"), "unknown core"),
-        (msgspec.structs.replace(record.entry, state={"what": 1}), "can't be restored"),
-        (msgspec.structs.replace(record.entry, state={**record.entry.state, "x" * 400: 1}), "restored: state.xxx"),
+        (msgspec.structs.replace(record.entry, state=raw_state(what=1)), "can't be restored"),
+        (msgspec.structs.replace(record.entry, state=raw_state(**fields, **{"x" * 400: 1})), "restored: state.xxx"),
     ]:
         result = Replay()
         result.take(msgspec.structs.replace(record, entry=changed))
