@@ -54,7 +54,9 @@ def _document_patterns() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
         rb"|[\xf0-\xf4](?![\x8f\x9f\xaf\xbf]\xbf[\xbe\xbf]))"
     )
     # SPEC F4.3, F4.5: a string followed by a colon is a key
-    string = rb'"(?>(?:[ -!#-\[\]-~]++|\\["\\n])*+"|' + character + rb'*+"(?!:))'
+    # nearly all there is: ASCII strings without an escape, each with what follows it
+    plain = rb'"[ -!#-\[\]-~]*+"[:,]?+'
+    string = plain + rb'|"(?>(?:[ -!#-\[\]-~]++|\\["\\n])*+"|' + character + rb'*+"(?!:))'
     # SPEC F4.2
     scalar = rb"(?>" + string + rb"|[,:]|-?(?:" + _integer_pattern() + rb")(?![0-9.eE])|true|false)"
     # SPEC F4.5: as deep as they may nest
