@@ -8,7 +8,7 @@ test: setup  ## every test that can run on this machine; ends with what was left
 	@.venv/bin/ruff check --quiet
 	@.venv/bin/ruff format --check --quiet
 	@.venv/bin/mypy
-	@.venv/bin/pytest -m "not stack" --numprocesses 2 --dist loadfile
+	@.venv/bin/pytest -m "not stack" --numprocesses 3 --dist loadfile
 
 test-stack: setup  ## the compose stack, on a real Docker Engine
 	@.venv/bin/pytest tests/stack

@@ -206,6 +206,11 @@ class JournalFolder:
         return self._flushed
 
     @property
+    def ended(self) -> bool:
+        """It failed, or was let go of: nothing is added any more. May be read from any thread."""
+        return bool(self._failed)
+
+    @property
     def rotate_due(self) -> bool:
         """The segment is long enough: call `rotate` between two batches."""
         return self._flushed[1] - self._opening >= self._segment_bytes

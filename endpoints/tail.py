@@ -38,6 +38,10 @@ class Flushed(Protocol):
     def flushed(self) -> tuple[int, int]:
         """The last segment's first number, and up to which byte of it everything is on disk. For any thread."""
 
+    @property
+    def ended(self) -> bool:
+        """Nothing will be added to it. For any thread."""
+
 
 class StandardOutput:
     """The one writer of a process's standard output. `close` ends it; a process that just ends loses no record."""
@@ -138,17 +142,22 @@ class StandardOutput:
 
     def _chunk(self, tail: _Tail) -> bytes:
         """Return what `tail` has to print; give it up if its disk is gone: the others and the ordinary lines go on."""
+        # asked first: what was added before the end is seen
+        ended = tail.ended
         try:
-            return tail.chunk()
+            chunk = tail.chunk()
         except OSError as error:
             with self._condition:
                 if tail.anew is not None:
                     return b""
                 self._tails.remove(tail)
-            tail.close()
+            tail.rest()
             lost = {"level": "error", "event": "journal not printed any more", "journal": str(tail.folder)}
             self._write(msgspec.json.encode(lost | {"why": error.strerror}) + b"\n")
             return b""
+        if ended and not chunk:
+            tail.rest()
+        return chunk
 
     def _take_lines(self) -> bytes:
         with self._condition:
@@ -184,6 +193,11 @@ class _Tail:
             self._place = os.open(journal.folder / PLACE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         self._first, self._offset, self.clean = self._remembered()
 
+    @property
+    def ended(self) -> bool:
+        """Nothing will be added to what is printed from here."""
+        return self.anew is None and self._journal.ended
+
     def chunk(self) -> bytes:
         """Return the next whole lines that are on disk, empty if there are none. Raises OSError."""
         if self.anew is not None:
@@ -211,17 +225,17 @@ class _Tail:
         self._offset += length
         self._remember("going")
 
-    def finish(self) -> None:
-        """Remember that nothing was left half printed."""
-        self._remember("clean")
-        self.close()
-
-    def close(self) -> None:
-        """Print nothing more; the place stays as it was remembered last."""
+    def rest(self) -> None:
+        """Hold nothing open as long as there is nothing to print: somebody may want to take the disk away."""
         self._close_file()
         if self._place >= 0:
             os.close(self._place)
         self._place = -1
+
+    def finish(self) -> None:
+        """Remember that nothing was left half printed."""
+        self._remember("clean")
+        self.rest()
 
     def _close_file(self) -> None:
         if self._file >= 0:
@@ -271,4 +285,6 @@ class _Tail:
     def _remember(self, state: str) -> None:
         # as above: what is not remembered is printed again
         with suppress(OSError):
+            if self._place < 0:
+                self._place = os.open(self.folder / PLACE, os.O_RDWR | os.O_CLOEXEC)
             os.pwrite(self._place, b"%016d %016d %b\n" % (self._first, self._offset, state.encode()), 0)

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ class Reader:
     def __init__(self) -> None:
         self._end, self.descriptor = os.pipe()
         self._data = bytearray()
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._started = False
 
     def start(self) -> None:
@@ -80,6 +81,42 @@ def test_records_are_printed_as_they_are_flushed(journal: JournalFolder) -> None
     journal.close(NOON, 1, None)
     assert output.close(DEADLINE_S)
     assert reader.lines() == on_disk(journal)
+
+
+def test_of_a_journal_that_has_ended_no_file_stays_open_and_it_goes_on_when_opened_anew(journal: JournalFolder) -> None:
+    """Its disk may be taken away meanwhile."""
+    reader = Reader()
+    reader.start()
+    output = StandardOutput(reader.descriptor)
+    output.follow(journal)
+    output.start()
+    journal.append(batch(0))
+    output.wake()
+    reader.until(journal.head.encode())
+    journal.let_go()
+    output.wake()
+    deadline = time.monotonic() + DEADLINE_S
+    while held := [path for path in open_files() if path.is_relative_to(journal.folder)]:
+        assert time.monotonic() < deadline, held
+        time.sleep(0.001)
+    again = journal.reopen()
+    output.follow(again)
+    again.append(batch(1))
+    output.wake()
+    reader.until(again.head.encode())
+    again.let_go()
+    assert output.close(DEADLINE_S)
+    assert reader.lines() == on_disk(journal)
+    assert (journal.folder / PLACE).read_bytes().endswith(b" clean\n")
+
+
+def open_files() -> list[Path]:
+    """Return what this process holds open."""
+    found = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # the one that lists them is closed by now
+            found.append(descriptor.readlink())
+    return found
 
 
 def test_the_next_start_goes_on_where_a_clean_stop_left_off(journal: JournalFolder) -> None:
