@@ -228,8 +228,7 @@ class _Tail:
     def rest(self) -> None:
         """Hold nothing open as long as there is nothing to print: somebody may want to take the disk away."""
         self._close_file()
-        if self._place >= 0:
-            os.close(self._place)
+        _close(self._place)
         self._place = -1
 
     def finish(self) -> None:
@@ -238,8 +237,7 @@ class _Tail:
         self.rest()
 
     def _close_file(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
+        _close(self._file)
         self._file = -1
 
     def _open(self, last: int, end: int) -> bool:
@@ -288,3 +286,10 @@ class _Tail:
             if self._place < 0:
                 self._place = os.open(self.folder / PLACE, os.O_RDWR | os.O_CLOEXEC)
             os.pwrite(self._place, b"%016d %016d %b\n" % (self._first, self._offset, state.encode()), 0)
+
+
+def _close(descriptor: int) -> None:
+    """Close it, if it is one; a failing disk may have a last complaint, and loses nothing by it."""
+    if descriptor >= 0:
+        with suppress(OSError):
+            os.close(descriptor)

@@ -17,7 +17,7 @@ from protocol.refusals import FrameRefusal, MessageRefusal
 Payload = TypeVar("Payload", MessagePayload, ReceiptPayload)
 
 
-@lru_cache(maxsize=64)  # a resent frame is read again
+@lru_cache(maxsize=64)  # a resent frame is read again; nobody changes what is read
 def read_message_payload(payload: bytes) -> MessagePayload:
     """Return the payload of a message frame whose signature is verified.
 
