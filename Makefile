@@ -31,7 +31,7 @@ coverage: setup  ## branches of the core that no test takes: none
 	@.venv/bin/coverage run -m pytest tests/protocol tests/test_vectors.py
 	@.venv/bin/coverage report --fail-under 100
 
-planted: setup  ## each of the planted bugs in a copy of the packages: what catches it, and how fast; most of an hour
+planted: setup  ## each of the planted bugs in a copy of the packages: what catches it, and how fast; about twenty minutes
 	@.venv/bin/python -m tests.planted.run
 
 MUTANTS ?= protocol.*__mutmut_*3
