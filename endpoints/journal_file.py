@@ -346,9 +346,10 @@ class JournalFolder:
         return sign(HEAD_TYPE, head_payload(self.link, self.side, self._n, self._hash)).decode()
 
     def _fail(self, error: OSError | JournalError) -> JournalFailure:
-        """Return the failure to raise; from now on nothing is written any more."""
+        """Return the failure to raise. From now on nothing is written any more, and the disk may be taken away."""
         what = error.strerror if isinstance(error, OSError) else str(error)
         self._failed = f"{self.folder}: the journal can't be written: {what}"
+        self._release()
         return JournalFailure(self._failed)
 
     def _release(self) -> None:

@@ -3,6 +3,8 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Self
@@ -85,6 +87,21 @@ class SmallDisk:
     def empty(self) -> None:
         """Take the filler away."""
         self._filler.unlink()
+
+    @contextmanager
+    def taken_away(self, until: Callable[[Callable[[], bool]], object]) -> Iterator[None]:
+        """Unmount it, as soon as nobody holds a file of it open, and mount it again: what is on it stays."""
+        aside = self.folder.with_name(f"{self.folder.name}-aside")
+        aside.mkdir()
+        subprocess.run(["mount", "--bind", str(self.folder), str(aside)], capture_output=True, check=True)
+        try:
+            until(
+                lambda: subprocess.run(["umount", str(self.folder)], capture_output=True, check=False).returncode == 0
+            )
+            yield
+            subprocess.run(["mount", "--bind", str(aside), str(self.folder)], capture_output=True, check=True)
+        finally:
+            subprocess.run(["umount", "--lazy", str(aside)], capture_output=True, check=True)
 
     def remount(self, how: str) -> None:
         """Remount it: `ro`, `rw`."""

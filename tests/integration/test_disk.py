@@ -17,7 +17,7 @@ import pytest
 from endpoints.cli.log import log_verify
 from endpoints.cli.replay import reconcile, replay
 from endpoints.client import Refused
-from endpoints.journal_segments import segments
+from endpoints.journal_segments import LOCK, segments
 from endpoints.tail import PLACE
 from protocol.messages import Texts
 from tests.integration.failing_disk import Injection, SmallDisk
@@ -57,6 +57,16 @@ def last_segment(station: Station, link: str) -> Path:
 
 def journal(station: Station, link: str) -> list[bytes]:
     return [path.read_bytes().rstrip(b"\0") for path in segments(station.journal("eucom", link))]
+
+
+def fill(disk: SmallDisk, station: Station) -> None:
+    """Leave no room, and let the zeros that are written ahead be used up, which takes a while."""
+    disk.leave(0)
+    sent = 0
+    while not any(each["code"] == "journal_failure" for each in station.status("eucom", BAD)["alarms"]):
+        assert sent < 100
+        station.alert("ndmc", BAD, text=LONG)
+        sent += 1
 
 
 def tried_again(station: Station) -> None:
@@ -176,13 +186,7 @@ def test_a_disk_that_is_full_stops_its_link_until_there_is_room(station: Station
         station.start(*SIDES)
         works(station, BAD)
 
-        disk.leave(0)
-        sent = 0
-        while not any(each["code"] == "journal_failure" for each in station.status("eucom", BAD)["alarms"]):
-            # the zeros that are written ahead take a while to use up
-            assert sent < 100
-            station.alert("ndmc", BAD, text=LONG)
-            sent += 1
+        fill(disk, station)
         stopped(station)
         # the peer goes on, and must lose nothing by it
         station.alert("ndmc", BAD)
@@ -191,6 +195,23 @@ def test_a_disk_that_is_full_stops_its_link_until_there_is_room(station: Station
         assert journal(station, BAD) == written
         assert told_of_failures(station) == [f"journal_failure/{BAD}"]
 
+        disk.empty()
+        came_back(station)
+        mended(station)
+
+
+def test_the_disk_of_a_stopped_link_may_be_taken_away_and_put_back(station: Station) -> None:
+    folder = station.journal("eucom", BAD)
+    with SmallDisk(folder, 160 * MEGABYTE) as disk:
+        station.start(*SIDES)
+        works(station, BAD)
+        fill(disk, station)
+        stopped(station)
+
+        with disk.taken_away(station.until):
+            # the next attempt finds an empty folder where the disk should be, and begins nothing there
+            station.until((folder / LOCK).exists)
+            assert segments(folder) == []
         disk.empty()
         came_back(station)
         mended(station)
