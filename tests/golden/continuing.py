@@ -1,0 +1,333 @@
+"""Runs the product on golden journals: the command line on them, and the running links that continue them.
+
+This is the only module that names the product's parts for the tests of golden journals; `make.py` builds on it.
+
+A case is a folder: `link.toml`, `keys/SIDE/`, `journal/NAME/`, and `output/NAME.jsonl` where output was collected.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import deque
+from collections.abc import Sequence
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any, Literal
+from unittest.mock import patch
+
+import msgspec
+from msgspec import Struct
+
+from endpoints import link_file
+from endpoints.cli.main import main
+from endpoints.journal_file import JournalFolder
+from endpoints.link_file import LinkFile
+from endpoints.link_room import LinkRoom
+from endpoints.notify import Notifier
+from endpoints.room import Now, Room, fold
+from endpoints.signer import Signer
+from endpoints.topics import Topic
+from protocol.core import Core
+from protocol.effects import Notify
+from protocol.events import (
+    AlarmAcknowledged,
+    ClockStepped,
+    LineTestRequested,
+    NotificationDone,
+    OfficerAcknowledged,
+    OfficerAnswered,
+    OfficerCancelled,
+    OfficerRaisedAlert,
+    OfficerRefused,
+    OfficerReleased,
+    TransportConnected,
+    TransportLost,
+)
+from protocol.instants import written
+from protocol.link import Link
+from protocol.messages import Reference
+from protocol.observer import Observer
+from tests.golden.cases import Run
+
+RULES = Core.RULES
+"""The version of the rules that this code runs."""
+WATCH = "watch"
+_OFFICER = "officer-1"
+_OTHER_OFFICER = "officer-2"
+_STEP_MS = 30_000
+_SMALL_BYTES = 6_000
+"""A segment of a continued journal is followed by the next after some ten records."""
+_TEXT = "Обстрел площадки. Подтвердите.\nShelling of the site @ 47° N. Confirm."
+
+
+def deconflict(case: Path, arguments: Sequence[str], stdin: str = "") -> Run:
+    """Run a command of the command line in the folder `case`, with the file `stdin` on standard input."""
+    out = io.StringIO()
+    with (
+        chdir(case),
+        Path(stdin or "/dev/null").open(encoding="utf-8") as given,
+        patch("sys.stdin", given),
+        redirect_stdout(out),
+        redirect_stderr(io.StringIO()),
+    ):
+        try:
+            main([*arguments])
+        except SystemExit as end:
+            code = end.code
+    assert isinstance(code, int)
+    printed = out.getvalue()
+    return Run(tuple(arguments), stdin, code, json.loads(printed) if printed else None)
+
+
+class Continued(Struct, frozen=True):
+    """One journal that was opened and gone on with: its last record before and after, and the state it led to."""
+
+    records_before: int
+    head_before: str
+    state_before: dict[str, Any]
+    records_after: int
+    head_after: str
+
+
+def go_on(case: Path) -> dict[str, Continued]:
+    """Continue every journal of `case` in one exchange that ends with a clean stop; return what became of each.
+
+    Each journal gets a start, an officer's alert and acknowledgement, frames of the other side, and checkpoints.
+    """
+    exchange = Exchange(case)
+    for end in exchange.ends.values():
+        end.open(_SMALL_BYTES)
+    exchange.resume_clock()
+    before = {
+        name: (end.journal.n, end.journal.head, json.loads(msgspec.json.encode(end.room.core.snapshot(), enc_hook=str)))
+        for name, end in exchange.ends.items()
+    }
+    exchange.start()
+    exchange.run(60)
+    for side in exchange.sides:
+        reference = exchange.alert(side)
+        exchange.run(30)
+        exchange.acknowledge(reference)
+        exchange.run(30)
+    exchange.stop()
+    return {name: Continued(*before[name], end.journal.n, end.journal.head) for name, end in exchange.ends.items()}
+
+
+class _Notices(Notifier):
+    """Everybody is told at once; the core learns of it in the next batch."""
+
+    def __init__(self) -> None:
+        super().__init__((), lambda _link, _id, _delivered: None)
+        self.ids: deque[str] = deque()  # bounded: by the notices of one batch
+
+    def submit(self, link: str, side: str, effect: Notify) -> None:
+        del link, side
+        self.ids.append(effect.id)
+
+
+class End:
+    """One process's end of the link, without a broker: what it publishes waits in `out`."""
+
+    def __init__(self, case: Path, name: str, file: LinkFile) -> None:
+        self.name = name
+        self.folder = case / "journal" / name
+        self.file = file
+        self.out: list[tuple[Topic, bytes]] = []
+        self.tells = True
+        self.last = (0, 0)
+        """`at` and `mono` of the last record when the journal was opened."""
+        self.journal: JournalFolder
+        self.room: Room[Any]
+        self._keys = case / "keys" / name
+        self._notices = _Notices()
+        self._nonces = 0
+
+    def open(self, segment_bytes: int) -> None:
+        """Open the journal and fold it, as a start of the service does."""
+        link = self.file.terms.link
+        self.journal = JournalFolder.open(self.folder, link, self.name, segment_bytes=segment_bytes)
+        if self.journal.recovered:
+            entry = self.journal.recovered[-1].entry
+            self.last = (entry.at, entry.mono)
+        if self.name == WATCH:
+            watch = fold(self.journal, Observer.new(link, self.name))
+            self.room = Room(watch, self.journal, self.file, self._notices)
+        else:
+            core = fold(self.journal, Link.new(link, self.name))
+            signer = Signer.load(self._keys)
+            self.room = LinkRoom(core, self.journal, self.file, self._notices, signer=signer, outlet=self)
+        self.room.draw_nonce = self._nonce
+
+    def start(self, now: Now) -> None:
+        self.room.start(now)
+        self.room.take(TransportConnected(at=now.at, mono=now.mono))
+        self.turn(now)
+
+    def turn(self, now: Now) -> None:
+        while self.tells and self._notices.ids:
+            notice = self._notices.ids.popleft()
+            self.room.take(NotificationDone(at=now.at, mono=now.mono, id=notice, delivered=True))
+        self.room.tick(now)
+        self.room.commit(now)
+        self.room.perform(now)
+        assert self.room.failure is None, self.room.failure
+
+    def stop(self, now: Now) -> None:
+        self.room.stop(now)
+        self.turn(now)
+        self.room.close(now)
+
+    def kill(self) -> None:
+        """End the process without a word in the journal."""
+        self.journal.let_go()
+        self.out.clear()
+        self._notices.ids.clear()
+
+    def publish(self, topic: Topic, payload: bytes, token: object) -> bool:
+        del token
+        self.out.append((topic, payload))
+        return True
+
+    def leave(self, link: str) -> None:
+        raise AssertionError(f"{self.name}: link {link} has stopped: {self.room.failure}")
+
+    def _nonce(self) -> str:
+        self._nonces += 1
+        return f"{self._nonces:016x}"
+
+
+class Exchange:
+    """All ends of one link, the wire between them, their common clock, and their officers."""
+
+    def __init__(self, case: Path, at: int = 0, mono: int = 60_000, tag: str = "continued") -> None:
+        self.file = link_file.load(case / "link.toml")
+        terms = self.file.terms
+        self.sides = (terms.caller, terms.answering)
+        self.ends = {name: End(case, name, self.file) for name in (*self.sides, WATCH)}
+        self.at, self.mono = at, mono
+        self._tag = tag
+        self._requests = 0
+
+    @property
+    def now(self) -> Now:
+        return Now(self.at, self.mono, self.mono // 1_000)
+
+    def other(self, side: str) -> str:
+        return self.sides[1] if side == self.sides[0] else self.sides[0]
+
+    def open(self, segment_bytes: int) -> None:
+        for end in self.ends.values():
+            end.open(segment_bytes)
+
+    def resume_clock(self) -> None:
+        """Let the clock stand a minute after the last record of any journal."""
+        self.at = max(end.last[0] for end in self.ends.values()) + 60_000
+        self.mono = max(end.last[1] for end in self.ends.values()) + 60_000
+
+    def start(self) -> None:
+        for end in self.ends.values():
+            end.start(self.now)
+
+    def run(self, seconds: int, *, lost_from: Sequence[str] = ()) -> None:
+        """Let time pass; carry what is published, but lose what the sides in `lost_from` publish."""
+        until = self.at + seconds * 1_000
+        while self.at < until:
+            step = min(until - self.at, _STEP_MS)
+            self.at += step
+            self.mono += step
+            self.settle(lost_from)
+
+    def settle(self, lost_from: Sequence[str] = ()) -> None:
+        moved = True
+        while moved:
+            moved = False
+            for name, end in self.ends.items():
+                end.turn(self.now)
+                published, end.out = end.out, []
+                for topic, frame in published:
+                    if name in lost_from:
+                        continue
+                    moved = True
+                    for each in self.ends.values():
+                        if each is not end:
+                            each.room.receive(topic, frame, self.now)
+
+    def stop(self) -> None:
+        """Stop every end in order."""
+        for end in self.ends.values():
+            end.stop(self.now)
+
+    # --- what happens around it -----------------------------------------------------------------------------------
+
+    def reconnect(self, name: str, *, lost_for_s: int) -> None:
+        """Take the broker away from one end for a while."""
+        room = self.ends[name].room
+        room.take(TransportLost(at=self.at, mono=self.mono, reason="обрыв @ broker"))
+        self.run(lost_for_s, lost_from=[name])
+        room.take(TransportConnected(at=self.at, mono=self.mono))
+        self.settle()
+
+    def step_clock(self, step_ms: int) -> None:
+        self.at += step_ms
+        for end in self.ends.values():
+            end.room.take(ClockStepped(at=self.at, mono=self.mono, step_ms=step_ms))
+
+    def forge(self, to: str) -> None:
+        """Let something arrive that the other side has never sent."""
+        topic = Topic(self.file.terms.link, self.other(to), "message")
+        self.ends[to].room.receive(topic, b"{not a frame \xff}", self.now)
+
+    # --- officers -------------------------------------------------------------------------------------------------
+
+    def alert(self, side: str, precedence: Literal["flash", "routine"] = "routine", text: str = _TEXT) -> str:
+        """Let an officer of `side` raise an alert; return its reference, or its draft's."""
+        policy = self.file.terms.policy
+        return self._ask(
+            side,
+            OfficerRaisedAlert,
+            status=policy.status,
+            category=policy.categories[0],
+            precedence=precedence,
+            event_at=written(self.at - 60_000),
+            expires_at=written(self.at + 7_200_000),
+            text=dict.fromkeys(policy.languages, text),
+        )
+
+    def release(self, side: str, draft: str) -> str:
+        return self._ask(side, OfficerReleased, officer=_OTHER_OFFICER, draft=int(draft.removeprefix("draft/")))
+
+    def discard(self, side: str, draft: str) -> str:
+        return self._ask(side, OfficerCancelled, draft=int(draft.removeprefix("draft/")))
+
+    def acknowledge(self, reference: str) -> str:
+        of = Reference.parse(reference)
+        return self._ask(self.other(of.sender), OfficerAcknowledged, of=of, decision="understood")
+
+    def refuse(self, reference: str) -> str:
+        of = Reference.parse(reference)
+        return self._ask(self.other(of.sender), OfficerRefused, of=of, reason="out_of_scope", referral="ministers")
+
+    def line_test(self) -> str:
+        """Let the caller's officer place a line test beside the schedule."""
+        return self._ask(self.sides[0], LineTestRequested, nonce="0123456789abcdef")
+
+    def answer_tests(self) -> None:
+        """Let the answering side's officer answer every line test that waits."""
+        side = self.sides[1]
+        for test in self.ends[side].room.core.snapshot().tests:
+            if test.answer is None:
+                of = Reference.parse(test.reference)
+                self._ask(side, OfficerAnswered, of=of, read_back=test.heartbeat.challenge)
+
+    def acknowledge_alarms(self, side: str) -> None:
+        for alarm in self.ends[side].room.core.snapshot().alarms:
+            if not alarm.acknowledged_at:
+                self._ask(side, AlarmAcknowledged, code=str(alarm.code), subject=alarm.subject)
+
+    def _ask(self, side: str, kind: type[Any], officer: str = _OFFICER, **fields: Any) -> str:
+        room = self.ends[side].room
+        assert isinstance(room, LinkRoom)
+        self._requests += 1
+        request = f"{self._tag}-{self._requests}"
+        return room.request(kind(at=self.at, mono=self.mono, request=request, officer=officer, **fields))

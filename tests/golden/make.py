@@ -1,0 +1,271 @@
+"""Writes the golden journals of the code it runs on: `python -m tests.golden.make` makes `rules-RULES/`, once."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+from msgspec import structs
+
+from endpoints import link_file, real_line
+from endpoints.journal_segments import segment_path, segments
+from endpoints.link_file import LinkFile
+from endpoints.signer import Signer
+from protocol.instants import parsed
+from protocol.journal_recovery import SECTOR_BYTES
+from scenario.faults import draw
+from scenario.simulate import quiet
+from scenario.site import Site
+from scenario.world import world
+from tests.golden.cases import GOLDEN, SUFFIX, commands, pack, write_expected
+from tests.golden.continuing import RULES, WATCH, Exchange, deconflict
+
+MORNING = parsed("2022-11-29T07:30:00.000Z")
+WORLD_DAYS = 4
+WORLDS = {
+    35: "crashes, power cuts, a clock step, a machine that sleeps, a wiped broker, doubled frames",
+    42: "a two-faced peer and the epoch that ends its fork, power cuts, crashes, forged frames and a flood of them",
+    62: "a journal restored from an older copy, two epochs, clock steps, a full disk, crashes",
+}
+"""Seeds, and why each was chosen."""
+LARGE = "Щ" * 900
+_SMALL_BYTES = 24_000
+
+
+def one_day(case: Path) -> None:
+    """The demo through real processes: broker, both endpoints, the watch; takes more than a minute."""
+    with tempfile.TemporaryDirectory(prefix="golden-") as folder:
+        day = Path(folder) / "day"
+        demo = [sys.executable, "-m", "endpoints.cli.main", "demo", "--keep", str(day)]
+        subprocess.run(demo, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        shutil.copy(day / "link" / "link.toml", case / "link.toml")
+        for name in ("eucom", "ndmc", WATCH):
+            shutil.copytree(day / "link" / name / "journal" / real_line.LINK, case / "journal" / name)
+            (case / "output").mkdir(exist_ok=True)
+            shutil.copy(day / "output" / f"{name}.jsonl", case / "output" / f"{name}.jsonl")
+        for side in ("eucom", "ndmc"):
+            (case / "keys" / side).mkdir(parents=True)
+            for key in (day / "link" / side / "keys").glob("*.pem"):
+                shutil.copy(key, case / "keys" / side / key.name)
+
+
+def simulated(seed: int) -> Callable[[Path], None]:
+    """A simulated world, with real signatures."""
+
+    def make(case: Path) -> None:
+        quiet()
+        made = world(structs.replace(draw(seed, WORLD_DAYS), real_keys=True))
+        made.run()
+        link_file.save(made.file, case / "link.toml")
+        for name, site in made.sites.items():
+            _write_disk(site, case / "journal" / name)
+        for side in made.signatures.parties:
+            # the seed of which the simulation makes a party's key
+            _write_key(case, side, f"{side}-key", sha256(side.encode()).digest())
+
+    return make
+
+
+def several_segments(case: Path) -> None:
+    """Five hours of traffic through the service's own running links, with checkpoints, restarts and a clock step."""
+    exchange = _begin(case, _SMALL_BYTES)
+    for hour in range(5):
+        reference = exchange.alert("eucom")
+        exchange.run(300)
+        (exchange.refuse if hour == 1 else exchange.acknowledge)(reference)
+        draft = exchange.alert("ndmc", "flash")
+        exchange.run(60)
+        (exchange.release if hour % 2 else exchange.discard)("ndmc", draft)
+        exchange.run(1_500)
+        exchange.answer_tests()
+        exchange.forge("eucom")
+        if hour == 1:
+            exchange.reconnect("ndmc", lost_for_s=180)
+        if hour == 2:
+            exchange.step_clock(-3_000)
+        if hour == 3:
+            exchange.ends["ndmc"].stop(exchange.now)
+            exchange.ends["eucom"].kill()
+            for side in exchange.sides:
+                exchange.ends[side].open(_SMALL_BYTES)
+                exchange.ends[side].start(exchange.now)
+        for side in exchange.sides:
+            exchange.acknowledge_alarms(side)
+        exchange.run(1_500)
+    exchange.stop()
+    for name in ("eucom", WATCH):
+        (case / "output").mkdir(exist_ok=True)
+        (case / "output" / f"{name}.jsonl").write_bytes(_lines(case, name))
+
+
+def killed(case: Path) -> None:
+    """All three killed: one within the write of a batch, one by a power cut that lost a sector, one between batches.
+
+    What was collected of the first ends within a line; what was collected of the second has prefixes, other lines,
+    and records that were printed again after an earlier kill.
+    """
+    exchange = _begin(case, segment_bytes=1 << 20)
+    for side in exchange.sides:
+        exchange.acknowledge(_delivered(exchange, side))
+    exchange.run(300)
+    collected = {side: _lines(case, side) for side in exchange.sides}
+    for side in exchange.sides:
+        # on disk, and not acted upon: the process ends before that
+        exchange.alert(side, text=LARGE)
+        exchange.ends[side].room.commit(exchange.now)
+    for end in exchange.ends.values():
+        end.kill()
+    for side, hole in (("eucom", None), ("ndmc", SECTOR_BYTES)):
+        path = segment_path(case / "journal" / side, 1)
+        begin = len(collected[side])
+        data = bytearray(path.read_bytes())
+        middle = (begin // SECTOR_BYTES + 2) * SECTOR_BYTES
+        behind = len(data) if hole is None else middle + hole
+        assert hole is None or data[behind], "the batch is too short for a hole in it"
+        data[middle:behind] = bytes(behind - middle)
+        path.write_bytes(data)
+    (case / "output").mkdir()
+    torn = segment_path(case / "journal" / "eucom", 1).read_bytes().rstrip(b"\0")
+    (case / "output" / "eucom.jsonl").write_bytes(torn)
+    lines = collected["ndmc"].splitlines(keepends=True)
+    half = len(lines) // 2
+    again = [*lines[:half], lines[half][:25] + b"\n", *lines[half - 5 :]]
+    other = b'{"level":"info","event":"started","software":"deconfliction-link"}\n'
+    (case / "output" / "ndmc.jsonl").write_bytes(b"".join(b"ndmc-1  | " + line for line in [other, *again]))
+
+
+def two_epochs(case: Path) -> None:
+    """State that a later version must carry over, in the last checkpoint of either side.
+
+    Undelivered messages of epoch 1, a draft, open alerts, a line test without an answer, one that awaits it, alarms
+    that nobody has acknowledged, notices that nobody has delivered, messages in flight, and one that waits for the
+    message before it. One side was stopped in order, the other was killed.
+    """
+    exchange = _begin(case, segment_bytes=1 << 20)
+    exchange.acknowledge(_delivered(exchange, "eucom"))
+    exchange.run(300)
+    for side in exchange.sides:
+        exchange.alert(side, text=f"Ohne Antwort: {side}")
+        exchange.run(60, lost_from=exchange.sides)
+    exchange.stop()
+
+    terms = structs.replace(exchange.file.terms, epoch=2)
+    link_file.save(structs.replace(exchange.file, terms=terms), case / "link.toml")
+    exchange = Exchange(case, exchange.at + 600_000, exchange.mono + 600_000, tag="epoch-2")
+    exchange.open(1 << 20)
+    exchange.start()
+    # over the slot at 08:00, whose test nobody answers
+    exchange.run(2_400)
+    exchange.acknowledge(_delivered(exchange, "ndmc"))
+    exchange.run(60)
+    exchange.alert("eucom")
+    exchange.alert("ndmc")
+    exchange.run(60)
+    for end in exchange.ends.values():
+        end.tells = False
+    exchange.reconnect("ndmc", lost_for_s=240)
+    exchange.line_test()
+    exchange.settle()
+    exchange.alert("ndmc", "flash")
+    exchange.alert("ndmc")
+    exchange.settle()
+    # the first is lost, so the second waits for it at the other side
+    exchange.alert("eucom")
+    exchange.settle(lost_from=["eucom"])
+    exchange.alert("eucom")
+    exchange.settle()
+    # not even published
+    exchange.alert("ndmc")
+    exchange.settle(lost_from=["ndmc"])
+    for end in exchange.ends.values():
+        end.kill()
+        # a checkpoint behind each batch
+        end.open(1)
+        end.tells = False
+        end.start(exchange.now)
+        end.out.clear()
+    exchange.ends["eucom"].stop(exchange.now)
+    for name in ("ndmc", WATCH):
+        exchange.ends[name].kill()
+
+
+CASES: dict[str, Callable[[Path], None]] = {
+    "one-day": one_day,
+    **{f"world-{seed}": simulated(seed) for seed in WORLDS},
+    "segments": several_segments,
+    "killed": killed,
+    "epochs": two_epochs,
+}
+
+
+def main() -> int:
+    """Make every case; return the exit code."""
+    folder = GOLDEN / f"rules-{RULES}"
+    if folder.exists():
+        print(f"{folder}: is there already, and never changes; raise RULES first", file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory(prefix="golden-") as temporary:
+        made = Path(temporary) / folder.name
+        made.mkdir()
+        for name, make in CASES.items():
+            case = Path(temporary) / name
+            (case / "journal").mkdir(parents=True)
+            make(case)
+            for lock in case.rglob("lock"):
+                lock.unlink()
+            runs = [deconflict(case, arguments, stdin) for arguments, stdin in commands(case)]
+            pack(case, made / f"{name}{SUFFIX}")
+            write_expected(runs, made / f"{name}.json")
+            print(f"{name}: {(made / f'{name}{SUFFIX}').stat().st_size} bytes, {len(runs)} commands")
+        shutil.copytree(made, folder)
+    return 0
+
+
+def _begin(case: Path, segment_bytes: int) -> Exchange:
+    """Return an exchange of both sides and the watch that have just started for the first time."""
+    parties = {}
+    for number, side in enumerate(real_line.OFFICERS, 1):
+        key_id = f"{side}-golden"
+        _write_key(case, side, key_id, bytes([number]) * 32)
+        parties[side] = structs.replace(real_line.party(side), keys=Signer.load(case / "keys" / side).enrolled)
+    link_file.save(LinkFile(terms=real_line.terms(), parties=parties), case / "link.toml")
+    exchange = Exchange(case, MORNING, tag="golden")
+    exchange.open(segment_bytes)
+    exchange.start()
+    exchange.settle()
+    return exchange
+
+
+def _delivered(exchange: Exchange, side: str) -> str:
+    """Let an officer raise an alert, and return its reference once it is delivered."""
+    reference = exchange.alert(side)
+    exchange.settle()
+    return reference
+
+
+def _write_key(case: Path, side: str, key_id: str, seed: bytes) -> None:
+    folder = case / "keys" / side
+    folder.mkdir(parents=True)
+    path = folder / f"{key_id}.raw"
+    path.touch(mode=0o600)
+    path.write_bytes(seed)
+
+
+def _write_disk(site: Site, folder: Path) -> None:
+    folder.mkdir()
+    for first, data in site.disk.segments.items():
+        segment_path(folder, first).write_bytes(bytes(data))
+
+
+def _lines(case: Path, name: str) -> bytes:
+    """Return the records of a journal, as the process prints them."""
+    return b"".join(path.read_bytes().rstrip(b"\0") for path in segments(case / "journal" / name))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
