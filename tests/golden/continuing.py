@@ -48,6 +48,8 @@ from protocol.instants import written
 from protocol.link import Link
 from protocol.messages import Reference
 from protocol.observer import Observer
+from protocol.snapshot import TestView
+from protocol.watch import TestState
 from tests.golden.cases import Run
 
 RULES = Core.RULES
@@ -93,7 +95,8 @@ class Continued(Struct, frozen=True):
 def go_on(case: Path) -> dict[str, Continued]:
     """Continue every journal of `case` in one exchange that ends with a clean stop; return what became of each.
 
-    Each journal gets a start, an officer's alert and acknowledgement, frames of the other side, and checkpoints.
+    Each journal gets a start, what officers still had to do, an alert and an acknowledgement of either side, and
+    checkpoints.
     """
     exchange = Exchange(case)
     for end in exchange.ends.values():
@@ -105,6 +108,7 @@ def go_on(case: Path) -> dict[str, Continued]:
     }
     exchange.start()
     exchange.run(60)
+    exchange.finish_what_waits()
     for side in exchange.sides:
         reference = exchange.alert(side)
         exchange.run(30)
@@ -317,8 +321,23 @@ class Exchange:
         side = self.sides[1]
         for test in self.ends[side].room.core.snapshot().tests:
             if test.answer is None:
-                of = Reference.parse(test.reference)
-                self._ask(side, OfficerAnswered, of=of, read_back=test.heartbeat.challenge)
+                self._answer(test)
+
+    def _answer(self, test: TestView) -> None:
+        of = Reference.parse(test.reference)
+        self._ask(self.sides[1], OfficerAnswered, of=of, read_back=test.heartbeat.challenge)
+
+    def finish_what_waits(self) -> None:
+        """Let officers do all that an earlier life has left to them: drafts, line tests, alarms."""
+        for side in self.sides:
+            snapshot = self.ends[side].room.core.snapshot()
+            for draft in snapshot.drafts:
+                self.release(side, draft.draft)
+            self.acknowledge_alarms(side)
+            for test in snapshot.tests:
+                if side == self.sides[1] and test.state is TestState.RECEIVED:
+                    self._answer(test)
+        self.settle()
 
     def acknowledge_alarms(self, side: str) -> None:
         for alarm in self.ends[side].room.core.snapshot().alarms:
