@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from endpoints.clock import SystemClock
-from tests.planted.bug import Bug, planted
+from tests.planted.bug import PACKAGES, Bug, paths, planted
 from tests.planted.core_bugs import CORE_BUGS
 from tests.planted.service_bugs import SERVICE_BUGS
 from tests.planted.watch_bugs import WATCH_BUGS
 
 ROOT = Path(__file__).parent.parent.parent
 BUGS = (*CORE_BUGS, *WATCH_BUGS, *SERVICE_BUGS)
-COPIED = ("protocol", "endpoints", "broker", "scenario", "tests")
+COPIED = (*PACKAGES, "tests")
 WORLDS = 6
 """Of the simulation, each with twenty or thirty troubles in a week, that a bug may live through."""
 LIMIT_S = 1_200
@@ -64,9 +64,8 @@ def copy(folder: Path) -> None:
 
 def plant(bug: Bug, folder: Path) -> None:
     """Put `bug` into the copy in `folder`. Raises StaleBugError."""
-    text = planted(bug, folder)
-    path = folder / bug.file
-    path.write_text(text)
+    path, text = planted(bug, folder)
+    path.write_text(text, "utf-8")
     for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
         compiled.unlink()
 
@@ -79,7 +78,7 @@ def noticed_by_simulation(folder: Path) -> str:
 
 def noticed_by_tests(folder: Path, tests: str) -> str:
     """Return the first of `tests` that fails in `folder`, or nothing."""
-    code, output = _run(folder, "pytest", "-x", "-q", "--timeout", "500", *tests.split())
+    code, output = _run(folder, "pytest", "-x", "-q", "--timeout", "500", *paths(tests, folder))
     if not code:
         return ""
     failed = _FAILED.search(output)
@@ -106,7 +105,7 @@ def _run(folder: Path, module: str, *arguments: str) -> tuple[int, str]:
 
 def unchanged(bugs: tuple[Bug, ...]) -> str:
     """Return what fails in a copy without a bug, or nothing."""
-    tests = " ".join(dict.fromkeys(path for bug in bugs for path in bug.tests.split()))
+    tests = " ".join(dict.fromkeys(test for bug in bugs for test in bug.tests.split()))
     with tempfile.TemporaryDirectory(prefix="planted-") as name:
         copy(Path(name))
         return noticed_by_tests(Path(name), tests) or noticed_by_simulation(Path(name))

@@ -4,283 +4,301 @@ from __future__ import annotations
 
 from tests.planted.bug import Bug
 
-_JOURNAL = "tests/protocol/test_journal.py tests/protocol/test_verification.py"
-_RECOVERY = "tests/protocol/test_journal_recovery.py tests/endpoints/test_journal_file.py"
-_ROOM = "tests/endpoints/test_link_room.py tests/endpoints/test_turn.py"
-_CLOCK = "tests/endpoints/test_clock.py tests/endpoints/test_turn.py tests/test_time_worlds.py"
+_JOURNAL = "test_journal test_verification"
+_RECOVERY = "test_journal_recovery test_journal_file"
+_ROOM = "test_link_room test_turn"
+_CLOCK = "test_clock test_turn test_time_worlds"
 
 SERVICE_BUGS: tuple[Bug, ...] = (
     # --- the journal ---------------------------------------------------------------------------------------------
     Bug(
         "a record's hash is not checked",
-        "protocol/journal.py",
-        "    if digest != claimed:\n",
-        "    if len(digest) != len(claimed):\n",
+        "_digest",
+        "digest != claimed",
+        "len(digest) != len(claimed)",
         _JOURNAL,
     ),
     Bug(
         "a record's prev is not checked",
-        "protocol/journal.py",
-        "        if record.prev != self.hash:\n",
-        "        if len(record.prev) != len(self.hash):\n",
+        "Chain._misplaced",
+        "record.prev != self.hash",
+        "len(record.prev) != len(self.hash)",
         _JOURNAL,
     ),
     Bug(
         "a journal may begin in its midst",
-        "protocol/journal.py",
-        "if record.n > 1 and not isinstance(record.entry, Checkpoint):",
-        "if record.n < 1 and not isinstance(record.entry, Checkpoint):",
+        "Chain._misplaced",
+        "record.n > 1 and not isinstance(record.entry, Checkpoint)",
+        "record.n < 1 and not isinstance(record.entry, Checkpoint)",
         _JOURNAL,
     ),
     Bug(
         "a record may be missing",
-        "protocol/journal.py",
-        "        if record.n > self.n + 1:\n",
-        "        if record.n > self.n + 2:\n",
+        "Chain._misplaced",
+        "record.n > self.n + 1",
+        "record.n > self.n + 2",
         _JOURNAL,
     ),
     Bug(
         "a torn tail is kept",
-        "protocol/journal_recovery.py",
-        "        if chain.batch is None:\n            records += pending\n            pending.clear()\n"
-        "            last_batch, keep = keep, position\n",
-        "        records += pending\n        pending.clear()\n        last_batch, keep = keep, position\n",
+        "recover",
+        "if chain.batch is None:\n    records += pending\n    pending.clear()\n    last_batch, keep = keep, position",
+        "records += pending\npending.clear()\nlast_batch, keep = keep, position",
         _RECOVERY,
     ),
     Bug(
         "damage in the last batch is cut off like a torn tail",
-        "protocol/journal_recovery.py",
-        "        record = chain.take(line)\n",
-        "        try:\n            record = chain.take(line)\n        except JournalError:\n            break\n",
+        "recover",
+        "record = chain.take(line)",
+        "try:\n    record = chain.take(line)\nexcept JournalError:\n    break",
         _RECOVERY,
     ),
     Bug(
         "the last batch is believed to be on disk after a restart",
-        "endpoints/journal_file.py",
-        "        os.fdatasync(self._file)\n        _flush_folder(self.folder)\n        self.recovered",
-        "        self.recovered",
+        "JournalFolder._recover",
+        "os.fdatasync(self._file)\n_flush_folder(self.folder)",
+        "pass",
         _RECOVERY,
     ),
     Bug(
         "a batch is not flushed",
-        "endpoints/journal_file.py",
-        "            os.fdatasync(self._file)\n",
-        "",
+        "JournalFolder._write",
+        "os.fdatasync(self._file)",
+        "pass",
         _RECOVERY,
     ),
     Bug(
         "after a failed flush the journal is written again",
-        "endpoints/journal_file.py",
-        "        if self._failed:\n            raise JournalFailure(self._failed)\n",
-        "",
+        "JournalFolder._encode",
+        "if self._failed:\n    raise JournalFailure(self._failed)",
+        "pass",
         _RECOVERY,
     ),
     Bug(
         "a new segment gets its name before it is on disk",
-        "endpoints/journal_file.py",
-        '            os.fsync(file)\n            failpoint("before_named")\n            new.rename(path)\n',
-        '            failpoint("before_named")\n            new.rename(path)\n            os.fsync(file)\n',
+        "JournalFolder._open_segment",
+        'os.fsync(file)\nfailpoint("before_named")\nnew.rename(path)',
+        'failpoint("before_named")\nnew.rename(path)\nos.fsync(file)',
         _RECOVERY,
     ),
     Bug(
         "a signed head vouches for any record",
-        "protocol/audit.py",
-        "return ring.open(side, HEAD_TYPE, head) == claim",
-        "return bool(ring.open(side, HEAD_TYPE, head))",
-        "tests/protocol/test_replay.py",
+        "_vouches",
+        "ring.open(side, HEAD_TYPE, head) == claim",
+        "bool(ring.open(side, HEAD_TYPE, head))",
+        "test_replay",
     ),
     Bug(
         "an audit believes the verdicts that a journal holds",
-        "protocol/audit.py",
-        'return "" if verdict == event.verdict else',
-        'return "" if verdict else',
-        "tests/protocol/test_replay.py",
+        "Audit._verdict",
+        "verdict == event.verdict",
+        "verdict",
+        "test_replay",
     ),
     Bug(
         "replay does not compare what was signed",
-        "protocol/replay.py",
-        "        if payload != unsealed.payload:\n",
-        "        if len(payload) != len(unsealed.payload):\n",
-        "tests/protocol/test_replay.py",
+        "_payloads_differ",
+        "payload != unsealed.payload",
+        "len(payload) != len(unsealed.payload)",
+        "test_replay",
     ),
     Bug(
         "reconcile compares numbers, not contents",
-        "protocol/reconcile.py",
-        "        elif sent.digest != received.digest:\n",
-        "        elif bool(sent.digest) != bool(received.digest):\n",
-        "tests/protocol/test_reconcile.py",
+        "reconcile",
+        "sent.digest != received.digest",
+        "bool(sent.digest) != bool(received.digest)",
+        "test_reconcile",
     ),
     # --- a turn of the loop --------------------------------------------------------------------------------------
     Bug(
         "frames leave before their batch is on disk",
-        "endpoints/room.py",
-        '        failpoint("before_append")\n        try:\n',
-        '        failpoint("before_append")\n        self._closed = list(self._batch)\n        self.perform(now)\n'
-        "        try:\n",
+        "Room.commit",
+        'failpoint("before_append")',
+        'failpoint("before_append")\nself._closed = list(self._batch)\nself.perform(now)',
         _ROOM,
     ),
     Bug(
         "a batch that could not be written is performed",
-        "endpoints/room.py",
-        '            self.fail(now, error)\n            return\n        failpoint("after_append")\n'
-        "        self._batch, self._closed = [], self._batch\n",
-        "            self._closed = list(self._batch)\n            self.fail(now, error)\n            return\n"
-        '        failpoint("after_append")\n        self._batch, self._closed = [], self._batch\n',
+        "Room.commit",
+        "self.fail(now, error)",
+        "self._closed = list(self._batch)\nself.fail(now, error)",
         _ROOM,
     ),
     Bug(
         "the broker is told before the record is on disk",
-        "endpoints/items.py",
-        "            self._room.receive(self._topic, self._frame, now)\n",
-        "            self._acknowledge()\n            self._acknowledge = lambda: None\n"
-        "            self._room.receive(self._topic, self._frame, now)\n",
+        "FrameItem.take",
+        "self._room.receive(self._topic, self._frame, now)",
+        "self._acknowledge()\nself._acknowledge = lambda: None\nself._room.receive(self._topic, self._frame, now)",
         _ROOM,
     ),
     Bug(
         "a link that has stopped acknowledges to the broker",
-        "endpoints/items.py",
-        '        if self._room.failure is None:\n            failpoint("before_puback")\n'
-        "            self._acknowledge()\n"
-        '            failpoint("after_puback")\n',
-        "        self._acknowledge()\n",
+        "FrameItem.settle",
+        (
+            "if self._room.failure is None:\n"
+            '    failpoint("before_puback")\n'
+            "    self._acknowledge()\n"
+            '    failpoint("after_puback")'
+        ),
+        "self._acknowledge()",
         _ROOM,
     ),
     Bug(
         "an officer is answered before his request is on disk",
-        "endpoints/items.py",
-        "        except LocalProtocolError as error:\n            self._error = error\n"
-        '        failpoint("after_request")\n',
-        "        except LocalProtocolError as error:\n            self._error = error\n        self.settle()\n",
+        "RequestItem.take",
+        'failpoint("after_request")',
+        "self.settle()",
         _ROOM,
     ),
     Bug(
         "a resend has new bytes",
-        "endpoints/link_room.py",
-        "            frame = self.core.frame(effect.first)\n",
-        "            frame = (self.core.frame(effect.first) or b\"\").replace(b'\":', b'\": ') or None\n",
+        "LinkRoom._perform",
+        "self.core.frame(effect.first)",
+        "(self.core.frame(effect.first) or b\"\").replace(b'\":', b'\": ') or None",
         _ROOM,
     ),
     Bug(
         "frames are not judged by their sender's keys",
-        "endpoints/room.py",
-        "verdict = self.keyring.judge(topic.channel, topic.sender, frame)",
-        "verdict = next((said for party in self._file.keys"
-        " if (said := self.keyring.judge(topic.channel, party, frame)) == VERIFIED), "
-        "self.keyring.judge(topic.channel, topic.sender, frame))",
-        "tests/endpoints/test_turn.py",
+        "Room.receive",
+        "self.keyring.judge(topic.channel, topic.sender, frame)",
+        (
+            "next(\n"
+            "    (\n"
+            "        said\n"
+            "        for party in self._file.keys\n"
+            "        if (said := self.keyring.judge(topic.channel, party, frame)) == VERIFIED\n"
+            "    ),\n"
+            "    self.keyring.judge(topic.channel, topic.sender, frame),\n"
+            ")"
+        ),
+        "test_turn",
     ),
     Bug(
         "a flood of bad frames fills the journal",
-        "endpoints/caps.py",
-        "if self._seen[reason] <= REFUSALS_PER_WINDOW:",
-        "if self._seen[reason] >= 1:",
+        "RefusalCap.admits",
+        "self._seen[reason] <= REFUSALS_PER_WINDOW",
+        "self._seen[reason] >= 1",
         _ROOM,
     ),
     Bug(
         "frames that were suppressed are not counted",
-        "endpoints/caps.py",
-        "        self._suppressed[reason] += 1\n",
-        "        self._suppressed[reason] = 1\n",
+        "RefusalCap.count",
+        "self._suppressed[reason] += 1",
+        "self._suppressed[reason] = 1",
         _ROOM,
     ),
     Bug(
         "an older epoch in the link file is taken",
-        "endpoints/room.py",
-        "        elif terms.epoch < known.epoch:\n",
-        "        elif terms.epoch < 1:\n",
+        "Room.start",
+        "terms.epoch < known.epoch",
+        "terms.epoch < 1",
         _ROOM,
     ),
     Bug(
         "a changed policy needs no new epoch",
-        "endpoints/room.py",
-        "        elif policy_digest(terms) != policy_digest(known):\n",
-        "        elif terms.caller != known.caller:\n",
+        "Room.start",
+        "policy_digest(terms) != policy_digest(known)",
+        "terms.caller != known.caller",
         _ROOM,
     ),
     Bug(
         "room on the disk flickers",
-        "endpoints/journal_file.py",
-        "if self._low and free_bytes >= self._ok_bytes:",
-        "if self._low and free_bytes >= self._low_bytes:",
+        "SpaceWatch.judge",
+        "self._low and free_bytes >= self._ok_bytes",
+        "self._low and free_bytes >= self._low_bytes",
         _RECOVERY,
     ),
     # --- time ----------------------------------------------------------------------------------------------------
     Bug(
         "slots are compared in local time",
-        "endpoints/slots.py",
-        "at = (slot.astimezone(UTC) - _EPOCH) // _MILLISECOND",
-        "at = (slot.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND",
-        "tests/endpoints/test_slots.py",
+        "_of_week",
+        "(slot.astimezone(UTC) - _EPOCH) // _MILLISECOND",
+        "(slot.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND",
+        "test_slots",
     ),
     Bug(
         "the slot at which a plan ends is planned again",
-        "endpoints/slots.py",
-        "if after_ms < at <= until_ms)",
-        "if after_ms <= at <= until_ms)",
-        "tests/endpoints/test_slots.py",
+        "plan",
+        "after_ms < at <= until_ms",
+        "after_ms <= at <= until_ms",
+        "test_slots",
     ),
     Bug(
         "slots are planned from now on, not from where the journal ends",
-        "endpoints/room.py",
-        "since = min(self.core.last_at or now.at, now.at)",
-        "since = now.at",
+        "Room.start",
+        "min(self.core.last_at or now.at, now.at)",
+        "now.at",
         _CLOCK,
     ),
     Bug(
         "no slots are planned after the first fortnight",
-        "endpoints/room.py",
-        "if self.core.slots_until - at < PLAN_AGAIN_MS:",
-        "if self.core.slots_until - at < -PLANNED_MS:",
+        "Room.tick",
+        "self.core.slots_until - at < PLAN_AGAIN_MS",
+        "self.core.slots_until - at < -PLANNED_MS",
         _CLOCK,
     ),
     Bug(
         "small steps of the wall clock never add up",
-        "endpoints/clock.py",
-        "        self._offset += step_ms\n",
-        "        self._offset = at - mono\n",
+        "ClockWatch.observe",
+        "self._offset += step_ms",
+        "self._offset = at - mono",
         _CLOCK,
     ),
     Bug(
         "a wall clock that goes back is not noticed",
-        "endpoints/clock.py",
-        "if abs(step_ms) <= STEP_TOLERANCE_MS:",
-        "if step_ms <= STEP_TOLERANCE_MS:",
+        "ClockWatch.observe",
+        "abs(step_ms) <= STEP_TOLERANCE_MS",
+        "step_ms <= STEP_TOLERANCE_MS",
         _CLOCK,
     ),
     Bug(
         "a sleep begins when it ends",
-        "endpoints/clock.py",
-        "        since = self._at\n",
-        "        since = at\n",
+        "ClockWatch.observe",
+        "since = self._at",
+        "since = at",
         _CLOCK,
     ),
     Bug(
         "the monotonic clock stops while the machine sleeps",
-        "endpoints/clock.py",
+        "_boot_ms",
         "time.clock_gettime_ns(time.CLOCK_BOOTTIME)",
         "time.thread_time_ns()",
         _CLOCK,
     ),
     Bug(
         "a sleep hides a step",
-        "endpoints/loop.py",
-        "            if step_ms:\n",
-        "            elif step_ms:\n",
+        "Loop._look_at_the_clocks",
+        (
+            "if since:\n"
+            "    room.take(Resumed(at=now.at, mono=now.mono, since=since))\n"
+            "if step_ms:\n"
+            "    room.take(ClockStepped(at=now.at, mono=now.mono, step_ms=step_ms))"
+        ),
+        (
+            "if since:\n"
+            "    room.take(Resumed(at=now.at, mono=now.mono, since=since))\n"
+            "elif step_ms:\n"
+            "    room.take(ClockStepped(at=now.at, mono=now.mono, step_ms=step_ms))"
+        ),
         _CLOCK,
     ),
     Bug(
         "what is due is taken before the sleep is known",
-        "endpoints/loop.py",
-        "        self._look_at_the_clocks(now)\n        items = self.inbox.drain(BATCH_MAX_ITEMS)\n",
-        "        items = self.inbox.drain(BATCH_MAX_ITEMS)\n        for room in self._running():\n"
-        "            room.tick(now)\n        self._look_at_the_clocks(now)\n",
+        "Loop.turn",
+        "self._look_at_the_clocks(now)\nitems = self.inbox.drain(BATCH_MAX_ITEMS)",
+        (
+            "items = self.inbox.drain(BATCH_MAX_ITEMS)\n"
+            "for room in self._running():\n"
+            "    room.tick(now)\n"
+            "self._look_at_the_clocks(now)"
+        ),
         _CLOCK,
     ),
     Bug(
         "slots that a leap of the clock passes over were never planned",
-        "endpoints/loop.py",
-        "            room.plan_over(before, mono, now.at)\n",
-        "",
+        "Loop._look_at_the_clocks",
+        "room.plan_over(before, mono, now.at)",
+        "pass",
         _CLOCK,
     ),
 )
