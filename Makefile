@@ -8,6 +8,7 @@ test: setup  ## every test that can run on this machine; ends with what was left
 	@.venv/bin/ruff check --quiet
 	@.venv/bin/ruff format --check --quiet
 	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-logo >/dev/null || .venv/bin/lint-imports
 	@.venv/bin/pytest -m "not stack" --numprocesses 3 --dist loadfile
 
 test-stack: setup  ## the compose stack, on a real Docker Engine
@@ -15,7 +16,7 @@ test-stack: setup  ## the compose stack, on a real Docker Engine
 
 SEEDS ?= 1-500
 simulate: setup  ## a simulated month for each of SEEDS, with every trouble a seed can draw; ends with the totals
-	@.venv/bin/python -m scenario.simulate --seeds $(SEEDS)
+	@.venv/bin/python -m scenario.simulation.simulate --seeds $(SEEDS)
 
 offsets: setup  ## every flipped bit and every cut of two journals: some minutes
 	@.venv/bin/python -m tests.offsets.exhaustive

@@ -14,19 +14,19 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 from msgspec import Struct
 
-from endpoints import slots
-from endpoints.broker_tls import client_context
+from endpoints.clocks import slots
+from endpoints.clocks.exercise_table import ExerciseTable
+from endpoints.config.settings import BrokerSettings, EndpointSettings, LinkSettings, WatchSettings
 from endpoints.errors import UserError
-from endpoints.exercise_table import ExerciseTable
-from endpoints.journal_file import SPACE_LOW_BYTES
-from endpoints.journal_segments import locked, segment_first, segments
-from endpoints.private_files import read_bytes
-from endpoints.settings import BrokerSettings, EndpointSettings, LinkSettings, WatchSettings
-from endpoints.signer import Signer
+from endpoints.journal.segments import locked, segment_first, segments
+from endpoints.journal.writer import SPACE_LOW_BYTES
+from endpoints.keys.private_files import read_bytes
+from endpoints.keys.signer import Signer
+from endpoints.mqtt.tls import client_context
 from protocol.errors import LinkError
-from protocol.instants import Millis, written
-from protocol.journal_recovery import recover
-from protocol.keyring import Keyring
+from protocol.record.recovery import recover
+from protocol.wire.instants import Millis, written
+from protocol.wire.keyring import Keyring
 
 EXPIRES_SOON_DAYS = 30
 """So long before its end a certificate is a finding: two sites have to agree on a day."""
@@ -38,7 +38,7 @@ _DAY_MS = 86_400_000
 _OTHERS = 0o077
 
 
-class Finding(Struct, frozen=True):
+class Problem(Struct, frozen=True):
     """One thing that will not work.
 
     Attributes:
@@ -59,11 +59,11 @@ class Examination:
     def __init__(self, settings: EndpointSettings | WatchSettings, at: Millis) -> None:
         self._settings = settings
         self._at = at
-        self.findings: list[Finding] = []
+        self.findings: list[Problem] = []
         self.checks = 0
         """How many things were looked at, found or not."""
 
-    def run(self) -> tuple[Finding, ...]:
+    def run(self) -> tuple[Problem, ...]:
         """Return all findings, in the order of what has to work first."""
         settings = self._settings
         checks: list[Callable[[], None]] = [self._folders, self._clock]
@@ -207,7 +207,7 @@ class Examination:
     # --- telling --------------------------------------------------------------------------------------------------
 
     def _find(self, where: Path | str, what: str) -> None:
-        finding = Finding(str(where), what)
+        finding = Problem(str(where), what)
         if finding not in self.findings:
             self.findings.append(finding)
 

@@ -17,7 +17,7 @@ import structlog
 from msgspec import UNSET
 
 from endpoints.failpoints import failpoint
-from protocol.effects import Notify
+from protocol.core.effects import Notify
 from protocol.errors import LinkError
 
 WAITING_MAX = 4_000

@@ -14,21 +14,16 @@ from typing import Any
 
 import structlog
 
-from endpoints import logs
-from endpoints.clock import clock
-from endpoints.control import Control
-from endpoints.control_socket import ControlServer, listen
+from endpoints.clocks.clock import clock
+from endpoints.config.settings import EndpointSettings, LinkSettings, Notifications, WatchSettings
+from endpoints.control.application import Control
+from endpoints.control.server import ControlServer, listen
 from endpoints.failpoints import failpoint
-from endpoints.items import AnyRoom, EventItem, FrameItem
-from endpoints.journal_file import JournalFolder, UnusableJournal
-from endpoints.loop import Loop
-from endpoints.notify import CommandSink, LogSink, Notifier, Sink, WebhookSink
-from endpoints.officers import Officers
-from endpoints.opening import Opening
-from endpoints.room import SOFTWARE
-from endpoints.settings import EndpointSettings, LinkSettings, Notifications, WatchSettings
-from endpoints.tail import StandardOutput
-from endpoints.transport_events import (
+from endpoints.journal import ordinary_log
+from endpoints.journal.stdout_feed import StdoutFeed
+from endpoints.journal.writer import JournalWriter, UnusableJournal
+from endpoints.keys.credentials import OfficerCredentials
+from endpoints.mqtt.events import (
     Accepted,
     Arrived,
     Connected,
@@ -36,13 +31,18 @@ from endpoints.transport_events import (
     Joined,
     Lost,
     PresenceChanged,
-    Refused,
+    PublishDenied,
     TakenOver,
     TransportEvent,
 )
-from protocol.core import Core
+from endpoints.notify import CommandSink, LogSink, Notifier, Sink, WebhookSink
+from endpoints.runtime.link_runner import SOFTWARE
+from endpoints.runtime.loop import Loop
+from endpoints.runtime.reopening import Opening
+from endpoints.runtime.work_items import AnyLink, EventItem, FrameItem
+from protocol.core.core import Core
+from protocol.core.events import IdentityTakenOver, NotificationDone, TransportConnected, TransportLost
 from protocol.errors import LinkError
-from protocol.events import IdentityTakenOver, NotificationDone, TransportConnected, TransportLost
 
 PRINT_WITHIN_S = 5.0
 """How long a stop waits for whoever reads standard output; the rest is printed at the next start."""
@@ -59,14 +59,14 @@ class Process:
         self._settings = settings
         self._side = side
         self._clock = clock(settings.exercise_clock)
-        self._output = StandardOutput()
-        logs.configure(self._output, self._clock, side)
-        self._rooms: dict[str, AnyRoom] = {}
+        self._output = StdoutFeed()
+        ordinary_log.configure(self._output, self._clock, side)
+        self._runners: dict[str, AnyLink] = {}
         """By link; the loop and the control socket see it change when a link that has stopped comes back."""
         self._openings = [
-            Opening(link, side, partial(self._empty, link), partial(self._room, link)) for link in settings.links
+            Opening(link, side, partial(self._empty, link), partial(self._runner, link)) for link in settings.links
         ]
-        self._loop = Loop(self._clock, self._rooms, self._output.wake)
+        self._loop = Loop(self._clock, self._runners, self._output.wake)
         self._notifier = Notifier(_sinks(settings.notifications), self._notified)
 
     # --- what subclasses say ------------------------------------------------------------------------------------
@@ -75,7 +75,7 @@ class Process:
         """Return the core of a link of which nothing is known yet."""
         raise NotImplementedError
 
-    def _room(self, link: LinkSettings, core: Any, journal: JournalFolder) -> AnyRoom:
+    def _runner(self, link: LinkSettings, core: Any, journal: JournalWriter) -> AnyLink:
         """Return the room of a link around its core. Raises UserError."""
         raise NotImplementedError
 
@@ -87,7 +87,7 @@ class Process:
         """Return what runs beside the loop: the transport at least."""
         raise NotImplementedError
 
-    def _officers(self) -> Officers | None:
+    def _officers(self) -> OfficerCredentials | None:
         """Return who may act here."""
         return None
 
@@ -97,7 +97,7 @@ class Process:
     def _accepted(self, event: Accepted) -> None:
         """The broker has a publish of ours."""
 
-    def _refused(self, event: Refused) -> None:
+    def _refused(self, event: PublishDenied) -> None:
         """The broker refused a publish of ours."""
 
     # --- life ---------------------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ class Process:
         server: ControlServer | None = None
         try:
             self._open()
-            control = Control(self._loop, self._rooms, self._officers())
+            control = Control(self._loop, self._runners, self._officers())
             server = ControlServer(control.application, listening, self._settings.control)
             await self._serve(control, server)
         finally:
@@ -121,18 +121,18 @@ class Process:
         unusable: dict[str, UnusableJournal] = {}
         for opening in self._openings:
             try:
-                self._rooms[opening.link] = opening.open()
+                self._runners[opening.link] = opening.open()
                 self._output.follow(opening.journal)
             except UnusableJournal as error:
-                self._rooms[opening.link] = opening.stopped()
+                self._runners[opening.link] = opening.stopped()
                 unusable[opening.link] = error
-        if len(unusable) == len(self._rooms):
+        if len(unusable) == len(self._runners):
             raise next(iter(unusable.values()))
         for link, why in unusable.items():
-            self._rooms[link].fail(self._loop.now(), why)
+            self._runners[link].fail(self._loop.now(), why)
 
     async def _keep_open(self, opening: Opening) -> None:
-        await opening.keep_open(self._rooms, self._loop.inbox, partial(self._back, opening))
+        await opening.keep_open(self._runners, self._loop.queue, partial(self._back, opening))
 
     def _back(self, opening: Opening) -> None:
         self._output.follow(opening.journal)
@@ -162,7 +162,7 @@ class Process:
             works: list[Work] = [*self._beside(), *(partial(self._keep_open, opening) for opening in self._openings)]
             beside = [group.create_task(work()) for work in works]
             serving = group.create_task(server.run())
-            _log.info("started", software=SOFTWARE, links=list(self._rooms))
+            _log.info("started", software=SOFTWARE, links=list(self._runners))
             await stop.wait()
             _log.info("stopping")
             control.close()
@@ -179,31 +179,33 @@ class Process:
 
     def _happened(self, event: TransportEvent) -> None:
         """Take what the transport tells, synchronously, from the event loop."""
-        inbox, rooms = self._loop.inbox, self._rooms
+        queue, runners = self._loop.queue, self._runners
         match event:
             case Arrived(topic=topic, payload=payload, delivery=delivery):
                 # the inbox has room for more than the broker may deliver; what finds none stays unacknowledged
-                inbox.put(FrameItem(rooms[topic.link], topic, payload, lambda: self._settled(delivery)))
+                queue.put(FrameItem(runners[topic.link], topic, payload, lambda: self._settled(delivery)))
             case PresenceChanged(link=link, party=party, present=present):
-                rooms[link].presence[party].see(present=present)
-                inbox.wake()
+                runners[link].presence[party].see(present=present)
+                queue.wake()
             case Accepted():
                 self._accepted(event)
                 failpoint("after_accepted")
-            case Refused():
+            case PublishDenied():
                 self._refused(event)
             case Connected():
                 failpoint("after_connected")
-                inbox.push(EventItem(rooms.values(), lambda now: TransportConnected(at=now.at, mono=now.mono)))
+                queue.push(EventItem(runners.values(), lambda now: TransportConnected(at=now.at, mono=now.mono)))
             case Joined(link=link):
-                inbox.push(EventItem([rooms[link]], lambda now: TransportConnected(at=now.at, mono=now.mono)))
+                queue.push(EventItem([runners[link]], lambda now: TransportConnected(at=now.at, mono=now.mono)))
             case Lost(reason=reason):
                 failpoint("after_lost")
                 lost = reason[:200]
-                inbox.push(EventItem(rooms.values(), lambda now: TransportLost(at=now.at, mono=now.mono, reason=lost)))
+                queue.push(
+                    EventItem(runners.values(), lambda now: TransportLost(at=now.at, mono=now.mono, reason=lost))
+                )
             case TakenOver(times=times):
-                inbox.push(
-                    EventItem(rooms.values(), lambda now: IdentityTakenOver(at=now.at, mono=now.mono, times=times))
+                queue.push(
+                    EventItem(runners.values(), lambda now: IdentityTakenOver(at=now.at, mono=now.mono, times=times))
                 )
 
     def _settled(self, delivery: Delivery | None) -> None:
@@ -211,9 +213,9 @@ class Process:
             self._acknowledge(delivery)
 
     def _notified(self, link: str, notice_id: str, delivered: bool) -> None:
-        self._loop.inbox.push(
+        self._loop.queue.push(
             EventItem(
-                [self._rooms[link]],
+                [self._runners[link]],
                 lambda now: NotificationDone(at=now.at, mono=now.mono, id=notice_id, delivered=delivered),
             )
         )

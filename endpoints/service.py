@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from endpoints.config.settings import EndpointSettings, LinkSettings
 from endpoints.errors import UserError
-from endpoints.items import AnyRoom, EventItem
-from endpoints.journal_file import JournalFolder
-from endpoints.link_room import LinkRoom, Token
-from endpoints.officers import Officers
+from endpoints.journal.writer import JournalWriter
+from endpoints.keys.credentials import OfficerCredentials
+from endpoints.keys.signer import Signer
+from endpoints.mqtt.endpoint_transport import Transport
+from endpoints.mqtt.events import Accepted, Delivery, PublishDenied
 from endpoints.process import Process, Work
-from endpoints.settings import EndpointSettings, LinkSettings
-from endpoints.signer import Signer
-from endpoints.transport import Transport
-from endpoints.transport_events import Accepted, Delivery, Refused
-from protocol.core import Core
-from protocol.events import PublishRefused
-from protocol.link import Link
+from endpoints.runtime.endpoint_link import EndpointLink, Token
+from endpoints.runtime.work_items import AnyLink, EventItem
+from protocol.core.core import Core
+from protocol.core.events import PublishRefused
+from protocol.core.link import Link
 
 
 class Service(Process):
@@ -35,9 +35,9 @@ class Service(Process):
     def _empty(self, link: LinkSettings) -> Core:
         return Link.new(link.id, self._endpoint.side)
 
-    def _room(self, link: LinkSettings, core: Any, journal: JournalFolder) -> AnyRoom:
+    def _runner(self, link: LinkSettings, core: Any, journal: JournalWriter) -> AnyLink:
         signer = _signer(self._endpoint, link)
-        return LinkRoom(core, journal, link.content, self._notifier, signer=signer, outlet=self._transport)
+        return EndpointLink(core, journal, link.content, self._notifier, signer=signer, outlet=self._transport)
 
     def _rejoin(self, link: str) -> None:
         self._transport.rejoin(link)
@@ -45,25 +45,25 @@ class Service(Process):
     def _beside(self) -> Sequence[Work]:
         return [self._transport.run]
 
-    def _officers(self) -> Officers:
-        return Officers({name: officer.credential for name, officer in self._endpoint.officers.items()})
+    def _officers(self) -> OfficerCredentials:
+        return OfficerCredentials({name: officer.credential for name, officer in self._endpoint.officers.items()})
 
     def _acknowledge(self, delivery: Delivery) -> None:
         self._transport.acknowledge(delivery)
 
     def _accepted(self, event: Accepted) -> None:
         assert isinstance(event.token, Token)
-        room = self._rooms[event.token.link]
-        assert isinstance(room, LinkRoom)
-        room.accepted(event.token)
+        runner = self._runners[event.token.link]
+        assert isinstance(runner, EndpointLink)
+        runner.accepted(event.token)
 
-    def _refused(self, event: Refused) -> None:
+    def _refused(self, event: PublishDenied) -> None:
         token = event.token
         assert isinstance(token, Token)
         code, reason = event.code, event.reason[:200]
-        self._loop.inbox.push(
+        self._loop.queue.push(
             EventItem(
-                [self._rooms[token.link]],
+                [self._runners[token.link]],
                 lambda now: PublishRefused(at=now.at, mono=now.mono, channel=token.channel, code=code, reason=reason),
             )
         )

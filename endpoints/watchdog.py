@@ -8,14 +8,14 @@ from typing import Any
 
 import structlog
 
-from endpoints.items import AnyRoom
-from endpoints.journal_file import JournalFolder
-from endpoints.observer_transport import ObserverTransport
+from endpoints.config.settings import LinkSettings, WatchSettings
+from endpoints.journal.writer import JournalWriter
+from endpoints.mqtt.observer_transport import ObserverTransport
 from endpoints.process import Process, Work
-from endpoints.room import Room
-from endpoints.settings import LinkSettings, WatchSettings
-from protocol.core import Core
-from protocol.observer import Observer
+from endpoints.runtime.link_runner import LinkRunner
+from endpoints.runtime.work_items import AnyLink
+from protocol.core.core import Core
+from protocol.core.observer import Observer
 
 PING_TIMEOUT_S = 10.0
 LOOK_EVERY_S = 1.0
@@ -38,8 +38,8 @@ class Watchdog(Process):
     def _empty(self, link: LinkSettings) -> Core:
         return Observer.new(link.id, self._watch.identity)
 
-    def _room(self, link: LinkSettings, core: Any, journal: JournalFolder) -> AnyRoom:
-        return Room(core, journal, link.content, self._notifier)
+    def _runner(self, link: LinkSettings, core: Any, journal: JournalWriter) -> AnyLink:
+        return LinkRunner(core, journal, link.content, self._notifier)
 
     def _rejoin(self, link: str) -> None:
         self._transport.rejoin(link)
@@ -53,7 +53,7 @@ class Watchdog(Process):
 
         async with httpx.AsyncClient(timeout=PING_TIMEOUT_S, trust_env=False) as client:
             while True:
-                if self._transport.trouble is not None or any(room.failure for room in self._rooms.values()):
+                if self._transport.trouble is not None or any(runner.failure for runner in self._runners.values()):
                     await asyncio.sleep(LOOK_EVERY_S)
                     continue
                 try:

@@ -32,7 +32,7 @@ class RemoteProtocolError(LinkError):
     """A frame or a message from outside is refused.
 
     Attributes:
-        reason: one of `protocol.refusals.FrameRefusal` or `MessageRefusal`: what the journal records.
+        reason: one of `protocol.wire.refusals.FrameRefusal` or `MessageRefusal`: what the journal records.
         detail: what exactly was wrong, for the person who reads the journal.
     """
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from protocol.instants import Millis, written
+from protocol.wire.instants import Millis, written
 from scenario.files import Expect
 
 SlotState = Literal["answered_in_time", "late", "unanswered", "missed"]
@@ -33,7 +33,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     journals_agree: bool
 
 
-class Finding(Struct, frozen=True):
+class Comparison(Struct, frozen=True):
     """One line of the closing table: what was expected and what was found.
 
     `what` is the key of `expect`; `about` says which side, interval or alarm, where there are several.
@@ -50,31 +50,33 @@ class Finding(Struct, frozen=True):
         return bool(self.expected == self.found)
 
 
-def judge(expect: Expect, outcome: Outcome) -> tuple[Finding, ...]:
+def judge(expect: Expect, outcome: Outcome) -> tuple[Comparison, ...]:
     """Compare, point by point, in the order of the scenario file."""
     findings = [
-        Finding("slots", expect.slots, len(outcome.slots)),
-        Finding("answered_in_time", expect.answered_in_time, len(_slots(outcome, "answered_in_time"))),
-        Finding("late", sorted(expect.late), _slots(outcome, "late")),
-        Finding("unanswered", sorted(expect.unanswered), _slots(outcome, "unanswered")),
+        Comparison("slots", expect.slots, len(outcome.slots)),
+        Comparison("answered_in_time", expect.answered_in_time, len(_slots(outcome, "answered_in_time"))),
+        Comparison("late", sorted(expect.late), _slots(outcome, "late")),
+        Comparison("unanswered", sorted(expect.unanswered), _slots(outcome, "unanswered")),
     ]
     findings += [
-        Finding("alerts_from", count, sum(alert.sender == side for alert in outcome.alerts), side)
+        Comparison("alerts_from", count, sum(alert.sender == side for alert in outcome.alerts), side)
         for side, count in expect.alerts_from.items()
     ]
     findings += [
-        Finding("alerts_between", count, sum(start <= written(alert.at) < end for alert in outcome.alerts), start[:10])
+        Comparison(
+            "alerts_between", count, sum(start <= written(alert.at) < end for alert in outcome.alerts), start[:10]
+        )
         for start, end, count in expect.alerts_between
     ]
     findings += [
-        Finding("alarms_at_least", expected=True, found=code in outcome.alarms, about=code)
+        Comparison("alarms_at_least", expected=True, found=code in outcome.alarms, about=code)
         for code in expect.alarms_at_least
     ]
     return (
         *findings,
-        Finding("lost", expect.lost, outcome.lost),
-        Finding("applied_twice", expect.applied_twice, outcome.applied_twice),
-        Finding("journals_agree", expect.journals_agree, outcome.journals_agree),
+        Comparison("lost", expect.lost, outcome.lost),
+        Comparison("applied_twice", expect.applied_twice, outcome.applied_twice),
+        Comparison("journals_agree", expect.journals_agree, outcome.journals_agree),
     )
 
 

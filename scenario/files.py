@@ -13,10 +13,10 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from endpoints.durations import parse_s
+from endpoints.config.durations import parse_s
 from endpoints.errors import UserError
-from protocol.instants import Millis, parsed
-from protocol.messages import (
+from protocol.wire.instants import Millis, parsed
+from protocol.wire.messages import (
     Area,
     Category,
     Decision,
@@ -28,7 +28,7 @@ from protocol.messages import (
     Texts,
     Utc,
 )
-from protocol.policy import Channel, Policy, Terms
+from protocol.wire.policy import Channel, Policy, Terms
 
 SIZE_MAX_BYTES = 1 << 20
 """A scenario of a year of steps stays far below; more is not a scenario."""
@@ -54,7 +54,7 @@ class _Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Unknown fields are refused: a misspelt one would silently change the story."""
 
 
-class Party(_Strict, frozen=True, kw_only=True):
+class ScenarioParty(_Strict, frozen=True, kw_only=True):
     """One of the two headquarters."""
 
     id: Identifier
@@ -77,8 +77,8 @@ class LinkPlan(_Strict, frozen=True, kw_only=True):
     """The link that the scenario happens on."""
 
     id: Identifier
-    caller: Party
-    answering: Party
+    caller: ScenarioParty
+    answering: ScenarioParty
     slots: Schedule
     test_language: Language
     channels: tuple[Channel, ...] = ()
@@ -107,7 +107,7 @@ class _Step(_Strict, frozen=True, kw_only=True, tag_field="do"):
         return parsed(self.at)
 
 
-class Alert(_Step, frozen=True, kw_only=True, tag="alert"):
+class AlertStep(_Step, frozen=True, kw_only=True, tag="alert"):
     """An officer raises an alert; a second one releases it where the policy asks for four eyes."""
 
     category: Category
@@ -165,7 +165,7 @@ class Start(_Step, frozen=True, kw_only=True, tag="start"):
     """The broker comes up again."""
 
 
-Step = Alert | Acknowledge | Refuse | LeaveUnanswered | Nothing | Crash | Restart | Stop | Start
+Step = AlertStep | Acknowledge | Refuse | LeaveUnanswered | Nothing | Crash | Restart | Stop | Start
 
 
 class Expect(_Strict, frozen=True, kw_only=True):
@@ -203,11 +203,11 @@ class Scenario(_Strict, frozen=True, kw_only=True):
     expect: Expect
 
     @property
-    def parties(self) -> tuple[Party, Party]:
+    def parties(self) -> tuple[ScenarioParty, ScenarioParty]:
         """The calling and the answering side."""
         return self.link.caller, self.link.answering
 
-    def party(self, side: str) -> Party:
+    def party(self, side: str) -> ScenarioParty:
         """Return the party with this id."""
         return next(party for party in self.parties if party.id == side)
 
@@ -256,7 +256,7 @@ class Scenario(_Strict, frozen=True, kw_only=True):
 
 def _officers_of(step: Step) -> tuple[str, ...]:
     match step:
-        case Alert():
+        case AlertStep():
             return step.officers
         case Acknowledge() | Refuse():
             return (step.officer,)
@@ -374,7 +374,7 @@ def _bad_side(scenario: Scenario, step: Step, down: set[str]) -> str | None:
             if step.side in down:
                 return f"do: {step.side} is down already"
             down.add(step.side)
-        case Alert() | Acknowledge() | Refuse() if step.side in down:
+        case AlertStep() | Acknowledge() | Refuse() if step.side in down:
             return f"side: {step.side} is down at {step.at}"
         case _:
             pass
@@ -383,7 +383,7 @@ def _bad_side(scenario: Scenario, step: Step, down: set[str]) -> str | None:
 
 def _bad_arguments(scenario: Scenario, index: int, step: Step) -> str | None:
     match step:
-        case Alert():
+        case AlertStep():
             needed = 2 if step.precedence in scenario.terms().policy.four_eyes else 1
             if len(set(step.officers)) != needed:
                 return (
@@ -393,7 +393,7 @@ def _bad_arguments(scenario: Scenario, index: int, step: Step) -> str | None:
             alerts = {
                 f"step {number}": alert
                 for number, alert in enumerate(scenario.steps[:index])
-                if isinstance(alert, Alert) and alert.side != step.side
+                if isinstance(alert, AlertStep) and alert.side != step.side
             }
             if step.of not in alerts:
                 known = ", ".join(map(repr, alerts)) or "none so far"

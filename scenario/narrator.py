@@ -8,15 +8,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from endpoints.i18n import Translator
-from endpoints.story import Tone, story
-from protocol.events import BatchClosed
-from protocol.instants import Millis, parsed
-from protocol.journal import Record
-from scenario.closing import Closing
-from scenario.expect import Finding
+from endpoints.config.settings import WATCH_IDENTITY
+from endpoints.texts.i18n import Translator
+from endpoints.texts.story import Tone, story
+from protocol.core.events import BatchClosed
+from protocol.record.journal import Record
+from protocol.wire.instants import Millis, parsed
+from scenario.expect import Comparison
 from scenario.files import Crash, LeaveUnanswered, Nothing, Restart, Scenario, Start, Step, Stop
-from scenario.site import WATCH
+from scenario.final_audit import FinalAudit
 
 _COLOURS: dict[Tone, str] = {
     "plain": "",
@@ -37,7 +37,9 @@ class Narrator:
         self._console = console
         self._t = t
         self._day = ""
-        self._width = max(len(name) for name in (*(party.id for party in scenario.parties), WATCH, Scenario.BROKER))
+        self._width = max(
+            len(name) for name in (*(party.id for party in scenario.parties), WATCH_IDENTITY, Scenario.BROKER)
+        )
 
     def title(self) -> None:
         """Say what is played, and whose clocks stand before each line."""
@@ -52,7 +54,7 @@ class Narrator:
         if isinstance(record.entry, BatchClosed):
             return
         for told in story(record, self._t):
-            if record.side != WATCH or told.tone in {"bad", "good"}:
+            if record.side != WATCH_IDENTITY or told.tone in {"bad", "good"}:
                 self._line(told.at, record.side, told.who, told.what, _COLOURS[told.tone])
 
     def step(self, step: Step) -> None:
@@ -88,7 +90,7 @@ class Narrator:
 
     # --- the end --------------------------------------------------------------------------------------------------
 
-    def closing(self, closing: Closing, seconds: float) -> None:
+    def closing(self, closing: FinalAudit, seconds: float) -> None:
         """Print how the scenario ended."""
         t = self._t
         self._console.print()
@@ -121,7 +123,7 @@ class Narrator:
         verdict = t("The scenario ended as it must.") if closing.passed else t("The scenario did not end as it must.")
         self._console.print(_verdict(f"{verdict} ({took})", good=closing.passed))
 
-    def _what(self, finding: Finding) -> str:
+    def _what(self, finding: Comparison) -> str:
         t = self._t
         match finding.what:
             case "slots":

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from protocol.effects import Apply
-from protocol.events import EpochOpened
-from protocol.history import Entry, Ledger
-from protocol.instants import Millis, parsed
-from protocol.journal import Record
-from protocol.policy import Policy
-from protocol.reconcile import Reconciliation
+from protocol.core.effects import Apply
+from protocol.core.events import EpochOpened
+from protocol.record.journal import Record
+from protocol.record.ledger import Ledger, LedgerEntry
+from protocol.record.reconcile import Reconciliation
+from protocol.wire.instants import Millis, parsed
+from protocol.wire.policy import Policy
 from scenario.expect import Outcome, Raised, SlotState
 
 
@@ -88,6 +88,6 @@ def _slot(policy: Policy, slot: Millis, caller: Ledger, answering: Ledger) -> Sl
     return found
 
 
-def _names(sent: Entry, slot: Millis) -> bool:
+def _names(sent: LedgerEntry, slot: Millis) -> bool:
     named = sent.body.get("slot")
     return isinstance(named, str) and parsed(named) == slot

@@ -15,19 +15,19 @@ from typing import Any
 
 from msgspec import UNSET, to_builtins
 
-from endpoints.client import Refused, Unreachable
-from endpoints.clock import ExerciseClock, SystemClock
-from endpoints.durations import parse_s
+from endpoints.clocks.clock import ExerciseClock, SystemClock
+from endpoints.clocks.exercise_table import ExerciseTable
+from endpoints.config.durations import parse_s
+from endpoints.control.client import RequestRefused, Unreachable
 from endpoints.errors import UserError
-from endpoints.exercise_table import ExerciseTable
-from protocol.effects import Notify
-from protocol.instants import Millis, parsed
-from protocol.journal import Record
-from protocol.messages import Heartbeat
-from protocol.payloads import read_body
+from protocol.core.effects import Notify
+from protocol.record.journal import Record
+from protocol.wire.instants import Millis, parsed
+from protocol.wire.messages import Heartbeat
+from protocol.wire.payloads import read_body
 from scenario.files import (
     Acknowledge,
-    Alert,
+    AlertStep,
     Crash,
     LeaveUnanswered,
     Nothing,
@@ -39,7 +39,7 @@ from scenario.files import (
     Stop,
 )
 from scenario.narrator import Narrator
-from scenario.stage import Stage
+from scenario.process_stage import ProcessStage
 from scenario.timetable import Pace
 
 UP_WITHIN_S = 60.0
@@ -74,7 +74,7 @@ class Player:
         self._tests: set[str] = set()
         self._acting: set[asyncio.Task[None]] = set()
         self._officers = asyncio.TaskGroup()
-        self.stage = Stage(folder, scenario, self._table_path, self._hear)
+        self.stage = ProcessStage(folder, scenario, self._table_path, self._hear)
 
     async def play(self) -> None:
         """Play it from beginning to end; every process has stopped in the end. Raises UserError."""
@@ -152,7 +152,7 @@ class Player:
         stage = self.stage
         self._narrator.step(step)
         match step:
-            case Alert():
+            case AlertStep():
                 self._references[index] = asyncio.get_running_loop().create_future()
                 self._begin(self._alert(index, step))
             case Acknowledge() | Refuse():
@@ -168,7 +168,7 @@ class Player:
             case LeaveUnanswered() | Nothing():
                 pass
 
-    async def _alert(self, index: int, step: Alert) -> None:
+    async def _alert(self, index: int, step: AlertStep) -> None:
         area = {} if step.area is UNSET else {"area": to_builtins(step.area)}
         reference = await self._act(
             step.side,
@@ -239,7 +239,7 @@ class Player:
         while True:
             try:
                 return await asyncio.to_thread(self.stage.act, side, officer, action, {"request": request, **ask})
-            except (Unreachable, Refused) as error:
+            except (Unreachable, RequestRefused) as error:
                 early = isinstance(error, Unreachable) or error.code in _TOO_EARLY
                 if not early or self._real.real_ms() > deadline:
                     raise UserError(f"{side}: {officer} cannot {action}: {error}", exit_code=1) from error

@@ -6,20 +6,31 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from endpoints.durations import parse_s
-from endpoints.journal_segments import segment_path
-from endpoints.room import Now
-from protocol.effects import Effect
-from protocol.events import OfficerAcknowledged, OfficerRaisedAlert, OfficerRefused, OfficerReleased, Request
-from protocol.instants import Millis, parsed, written
-from protocol.journal import Entry, Record
-from protocol.messages import Reference
-from scenario.chance import drawn
-from scenario.faults import DAY, Plan
-from scenario.files import Acknowledge, Alert, Crash, LeaveUnanswered, Nothing, Refuse, Restart, Scenario, Start, Stop
+from endpoints.config.durations import parse_s
+from endpoints.journal.segments import segment_path
+from endpoints.runtime.link_runner import Now
+from protocol.core.effects import Effect
+from protocol.core.events import OfficerAcknowledged, OfficerRaisedAlert, OfficerRefused, OfficerReleased, Request
+from protocol.record.journal import Entry, Record
+from protocol.wire.instants import Millis, parsed, written
+from protocol.wire.messages import Reference
+from scenario.files import (
+    Acknowledge,
+    AlertStep,
+    Crash,
+    LeaveUnanswered,
+    Nothing,
+    Refuse,
+    Restart,
+    Scenario,
+    Start,
+    Stop,
+)
 from scenario.narrator import Narrator
-from scenario.people import Habits
-from scenario.world import World
+from scenario.simulation.chance import drawn
+from scenario.simulation.faults import DAY, Plan
+from scenario.simulation.people import Habits
+from scenario.simulation.world import World
 
 RELEASED_AFTER: Millis = 20_000
 """The second officer reads what he releases."""
@@ -38,7 +49,7 @@ class Rehearsal:
         answering = scenario.link.answering.id
         habits = {party.id: ScenarioHabits(scenario, answers=party.id == answering) for party in scenario.parties}
         self.world = World(plan, scenario, starts, habits)
-        self.world.judge.listener = self._hear
+        self.world.invariants.listener = self._hear
         self.file = self.world.file
 
     def run(self) -> None:
@@ -48,22 +59,22 @@ class Rehearsal:
             agenda.at(step.instant, partial(self._step, index))
         self.world.start()
         agenda.run_until(parsed(self._scenario.ends))
-        for site in self.world.sites.values():
-            site.stop_for_good()
+        for process in self.world.processes.values():
+            process.stop_for_good()
 
     def write(self, folder: Path) -> dict[str, Path]:
         """Write every journal into `folder`, as the service lays it out; return the folders by name."""
         folders = {}
-        for name, site in self.world.sites.items():
+        for name, process in self.world.processes.items():
             folders[name] = folder / "link" / name / "journal" / self._scenario.link.id
             folders[name].mkdir(parents=True)
-            for first, data in site.disk.segments.items():
+            for first, data in process.disk.segments.items():
                 segment_path(folders[name], first).write_bytes(data)
         return folders
 
-    def _hear(self, at: Millis, site: str, entry: Entry, effects: Sequence[Effect]) -> None:
+    def _hear(self, at: Millis, process: str, entry: Entry, effects: Sequence[Effect]) -> None:
         del at
-        record = Record(0, self._scenario.link.id, site, 0, entry, tuple(effects), "", "")  # type: ignore[arg-type]
+        record = Record(0, self._scenario.link.id, process, 0, entry, tuple(effects), "", "")  # type: ignore[arg-type]
         self._narrator.record(record)
 
     # --- steps ----------------------------------------------------------------------------------------------------
@@ -71,7 +82,7 @@ class Rehearsal:
     def _step(self, index: int) -> None:
         step, world = self._scenario.steps[index], self.world
         match step:
-            case Alert():
+            case AlertStep():
                 self._alert(index, step)
             case Acknowledge():
                 of = self._references[self._scenario.alert_of(step)]
@@ -80,7 +91,7 @@ class Rehearsal:
                 of = self._references[self._scenario.alert_of(step)]
                 self._ask(step.side, partial(_refused, step, of))
             case Crash():
-                world.sites[step.side].crash("idle", self._back_at(index) - step.instant, power_cut=False)
+                world.processes[step.side].crash("idle", self._back_at(index) - step.instant, power_cut=False)
             case Stop():
                 world.broker.stop()
             case Start():
@@ -96,7 +107,7 @@ class Rehearsal:
         later = self._scenario.steps[index + 1 :]
         return next(step.instant for step in later if isinstance(step, Restart) and step.side == side)
 
-    def _alert(self, index: int, step: Alert) -> None:
+    def _alert(self, index: int, step: AlertStep) -> None:
         def raised(reference: str) -> None:
             if not reference.startswith("draft/"):
                 self._references[index] = Reference.parse(reference)
@@ -140,7 +151,7 @@ class ScenarioHabits(Habits):
         return None
 
 
-def _raised(step: Alert, now: Now, request: str) -> Request:
+def _raised(step: AlertStep, now: Now, request: str) -> Request:
     return OfficerRaisedAlert(
         at=now.at,
         mono=now.mono,

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
-from endpoints.durations import parse_s
-from protocol.instants import Millis, parsed
-from protocol.policy import Policy
-from scenario.files import Acknowledge, Alert, Crash, Refuse, Restart, Scenario, Start, Step, Stop
+from endpoints.config.durations import parse_s
+from protocol.wire.instants import Millis, parsed
+from protocol.wire.policy import Policy
+from scenario.files import Acknowledge, AlertStep, Crash, Refuse, Restart, Scenario, Start, Step, Stop
 
 IDLE_RATE = 2_000
 WATCHED_RATE = 100
@@ -77,7 +77,7 @@ def _step_windows(scenario: Scenario) -> Iterator[_Window]:
                 yield _Window(at, at + _UP, STARTING_RATE)
                 # a test or an alert that waited is delivered now, and wants its answer
                 yield _watched(at + _UP, _UP + parse_s(scenario.line_test.answer_after) * _SECOND)
-            case Alert():
+            case AlertStep():
                 yield _watched(at, _DELIVERED)
                 for deadline in _handling_deadlines(policy, step, index, scenario.steps):
                     yield _watched(deadline, _NOTICED)
@@ -102,7 +102,7 @@ def _watched(at: Millis, settled: Millis) -> _Window:
     return _Window(at - _BEFORE, at + settled, WATCHED_RATE)
 
 
-def _handling_deadlines(policy: Policy, alert: Alert, index: int, steps: Sequence[Step]) -> Iterator[Millis]:
+def _handling_deadlines(policy: Policy, alert: AlertStep, index: int, steps: Sequence[Step]) -> Iterator[Millis]:
     """Yield the instants at which an alert that nobody has closed by then becomes an alarm."""
     handling = getattr(policy.handling, alert.precedence) * _SECOND
     deadline = alert.instant + handling

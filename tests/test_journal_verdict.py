@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.journal_verdict import SideVerdict, Verdict
-from tests.two_sides import World, a_day
+from tests.support.journal_verdict import SideVerdict, Verdict
+from tests.support.two_sides import World, a_day
 
 SAID = "Shelling of the plant"
 

@@ -12,14 +12,14 @@ from functools import partial
 import pytest
 from msgspec import structs
 
-from endpoints import slots
-from endpoints.clock import STEP_TOLERANCE_MS, ClockWatch
-from protocol.instants import Millis, parsed, written
-from scenario.chance import drawn
-from scenario.faults import DAY, HOUR, MINUTE, SECOND, Fault, Plan
+from endpoints.clocks import slots
+from endpoints.clocks.clock import STEP_TOLERANCE_MS, ClockWatch
+from protocol.wire.instants import Millis, parsed, written
 from scenario.files import load, packaged
-from scenario.people import Habits
-from scenario.world import World
+from scenario.simulation.chance import drawn
+from scenario.simulation.faults import DAY, HOUR, MINUTE, SECOND, Fault, Plan
+from scenario.simulation.people import Habits
+from scenario.simulation.world import World
 
 YEAR: Millis = 365 * DAY
 STARTS = "2022-11-07T00:00:00.000Z"
@@ -54,44 +54,44 @@ def a_world(*faults: Fault, starts: str = STARTS, days: int = 4, **schedule: str
     return World(plan, scenario, parsed(starts), {side: Diligent(drawn(1)) for side in SIDES})
 
 
-def raised(world: World, site: str) -> dict[str, int]:
+def raised(world: World, process: str) -> dict[str, int]:
     """Return how often each alarm was raised at a site, by `code/subject`; of the clock's only the code."""
     counts: dict[str, int] = {}
-    for (code, subject), count in world.judge.ledgers[site].raised.items():
+    for (code, subject), count in world.invariants.ledgers[process].raised.items():
         key = code if code in {"watch_blind", "clock_step"} else f"{code}/{subject}"
         counts[key] = counts.get(key, 0) + count
     return counts
 
 
-def blind_records(world: World, site: str) -> list[str]:
+def blind_records(world: World, process: str) -> list[str]:
     """Return what each `watch_blind` of a site names."""
-    return [alarm.detail for alarm in world.judge.ledgers[site].blind]
+    return [alarm.detail for alarm in world.invariants.ledgers[process].blind]
 
 
-def slot_states(world: World, site: str) -> dict[str, str]:
-    room = world.sites[site].room
-    assert room is not None
-    return {view.slot: str(view.state) for view in room.core.snapshot().slots}
+def slot_states(world: World, process: str) -> dict[str, str]:
+    runner = world.processes[process].runner
+    assert runner is not None
+    return {view.slot: str(view.state) for view in runner.core.snapshot().slots}
 
 
-def assert_honest(world: World, site: str) -> None:
+def assert_honest(world: World, process: str) -> None:
     """Every slot that is over is met if its test was there in time, else missed with one alarm: never falsely fine."""
-    ledger = world.judge.ledgers[site]
-    states, grace = slot_states(world, site), 15 * MINUTE
+    ledger = world.invariants.ledgers[process]
+    states, grace = slot_states(world, process), 15 * MINUTE
     for slot in world.slots:
         if slot + grace + MINUTE > world.agenda.now:
             continue
         name = written(slot)
-        met = had_a_test(world, site, name)
+        met = had_a_test(world, process, name)
         assert (states[name] == "met", ledger.raised["heartbeat_missed", name]) == (met, 0 if met else 1), name
 
 
-def had_a_test(world: World, site: str, slot: str) -> bool:
+def had_a_test(world: World, process: str, slot: str) -> bool:
     """Tell whether a site had a test of the slot in time, by its clock as it is set now."""
-    ledger, caller = world.judge.ledgers[site], world.judge.ledgers["eucom"]
+    ledger, caller = world.invariants.ledgers[process], world.invariants.ledgers["eucom"]
     places = [place for place, message in caller.queued.items() if message.body.get("slot") == slot]
     readings = [
-        caller.queued_at[place] if site == "eucom" else ledger.applied_at.get(("eucom", *place)) for place in places
+        caller.queued_at[place] if process == "eucom" else ledger.applied_at.get(("eucom", *place)) for place in places
     ]
     policy = world.file.terms.policy
     return any(reading is not None and ledger.in_time(reading, parsed(slot), policy) for reading in readings)
@@ -112,11 +112,11 @@ def test_a_step_is_told_and_what_it_skips_is_one_record(
 ) -> None:
     """SPEC W5.2, there and back again: the others notice nothing but what they are not told any more."""
     world = a_world()
-    world.judge.explained |= {"clock_step", "clock_skew"}
-    site = world.sites[where]
+    world.invariants.explained |= {"clock_step", "clock_skew"}
+    process = world.processes[where]
     world.start()
-    world.agenda.at(world.starts + moment, partial(site.step_clock, step))
-    world.agenda.at(world.starts + moment + lasts, partial(site.step_clock, -step))
+    world.agenda.at(world.starts + moment, partial(process.step_clock, step))
+    world.agenda.at(world.starts + moment + lasts, partial(process.step_clock, -step))
     world.agenda.run_until(world.starts + moment + lasts + HOUR)
 
     there, back = skipped(moment, moment + step), skipped(moment + lasts + step, moment + lasts)
@@ -144,11 +144,11 @@ def skipped(after: Millis, until: Millis) -> list[str]:
 @pytest.mark.parametrize("where", SIDES)
 def test_after_a_year_of_error_the_next_slots_are_met_again(where: str) -> None:
     world = a_world(days=5)
-    world.judge.explained |= {"clock_step", "clock_skew"}
-    site = world.sites[where]
+    world.invariants.explained |= {"clock_step", "clock_skew"}
+    process = world.processes[where]
     world.start()
     for number, step in enumerate((YEAR, -YEAR, -YEAR, YEAR)):
-        world.agenda.at(world.starts + NOON + number * 10 * MINUTE, partial(site.step_clock, step))
+        world.agenda.at(world.starts + NOON + number * 10 * MINUTE, partial(process.step_clock, step))
     world.agenda.run_until(world.ends)
 
     for name in SIDES:
@@ -207,12 +207,12 @@ def test_a_caller_that_sleeps_over_its_slot_is_missed_by_the_others_and_unknown_
 def test_a_sleep_from_which_the_machine_wakes_with_a_wrong_clock_is_one_record(step: Millis) -> None:
     """Its real-time clock runs wrong: both irregularities show in the same reading."""
     world = a_world()
-    world.judge.explained |= {"clock_step", "clock_skew"}
-    site = world.sites["ndmc"]
+    world.invariants.explained |= {"clock_step", "clock_skew"}
+    process = world.processes["ndmc"]
     world.start()
     asleep, awake = SLOT - 10 * MINUTE, SLOT + 3 * HOUR
-    world.agenda.at(world.starts + asleep, partial(site.sleep, awake - asleep))
-    world.agenda.at(world.starts + awake - 1, partial(setattr, site.clock, "skew", step))
+    world.agenda.at(world.starts + asleep, partial(process.sleep, awake - asleep))
+    world.agenda.at(world.starts + awake - 1, partial(setattr, process.clock, "skew", step))
     world.agenda.run_until(world.starts + awake + MINUTE)
 
     unknown = [f"unknown: slot {SLOT_AT}"] if step > -12 * HOUR else []
@@ -254,7 +254,9 @@ def test_slots_of_a_night_in_which_summer_time_changes_are_met_once(
     for name in (*SIDES, "watch"):
         assert not blind_records(world, name)
         assert not any(key.startswith("heartbeat_missed") for key in raised(world, name))
-    said = [message.body["slot"] for message in world.judge.ledgers["eucom"].queued.values() if "slot" in message.body]
+    said = [
+        message.body["slot"] for message in world.invariants.ledgers["eucom"].queued.values() if "slot" in message.body
+    ]
     assert len(said) == len(set(said))
     assert set(said) >= {written(slot) for slot in world.slots if slot < world.ends - HOUR}
 
@@ -267,13 +269,13 @@ def test_a_leap_second_at_a_slot_lets_nobody_place_or_miss_it_twice(early: Milli
     """The wall clock says 23:59:59 twice, just when a slot begins."""
     midnight = parsed("2022-11-09T00:00:00.000Z")
     world = a_world(cron="0 0 * * *", zone="UTC")
-    world.judge.explained |= {"clock_step", "clock_skew"}
+    world.invariants.explained |= {"clock_step", "clock_skew"}
     world.start()
-    for site in world.sites.values():
-        world.agenda.at(midnight + SECOND - early, partial(site.step_clock, -SECOND))
+    for process in world.processes.values():
+        world.agenda.at(midnight + SECOND - early, partial(process.step_clock, -SECOND))
     world.agenda.run_until(midnight + HOUR)
 
-    said = [message.body.get("slot") for message in world.judge.ledgers["eucom"].queued.values()]
+    said = [message.body.get("slot") for message in world.invariants.ledgers["eucom"].queued.values()]
     assert said.count(written(midnight)) == 1
     for name in (*SIDES, "watch"):
         assert slot_states(world, name)[written(midnight)] == "met"

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from endpoints import slots
-from protocol.instants import parsed, written
-from tests.playbook import Playbook, do, on, wait
-from tests.world import HOUR, MINUTE, Line
+from endpoints.clocks import slots
+from protocol.wire.instants import parsed, written
+from tests.support.playbook import Playbook, do, on, wait
+from tests.support.world import HOUR, MINUTE, Line
 
 ZONES = ("UTC", "America/St_Johns", "Europe/Moscow", "Asia/Kathmandu", "Pacific/Kiritimati")
 

@@ -10,21 +10,21 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 
-from protocol import canonical, envelope
-from protocol.digests import genesis, message_digest, policy_digest
-from protocol.effects import Apply, Effect, RaiseAlarm, RejectFrame, Settle
+from protocol.core.effects import Apply, Effect, RaiseAlarm, RejectFrame, Settle
+from protocol.core.events import EpochOpened, FrameReceived
+from protocol.core.link import Link
+from protocol.core.rules import check_body
 from protocol.errors import EnrolmentError, RemoteProtocolError
-from protocol.events import EnrolledKey, EpochOpened, FrameReceived
-from protocol.instants import parsed
-from protocol.keyring import Keyring
-from protocol.link import Link
-from protocol.messages import Message
-from protocol.payloads import read_body
-from protocol.policy import Terms
-from protocol.refusals import VERIFIED, FrameRefusal
-from protocol.rules import check_body
-from protocol.words import challenge, fingerprint_words
-from tests.journal_samples import fields_of
+from protocol.wire import canonical, envelope
+from protocol.wire.digests import genesis, message_digest, policy_digest
+from protocol.wire.instants import parsed
+from protocol.wire.keyring import Keyring
+from protocol.wire.messages import Message
+from protocol.wire.payloads import read_body
+from protocol.wire.policy import EnrolledKey, Terms
+from protocol.wire.refusals import VERIFIED, FrameRefusal
+from protocol.wire.words import challenge, fingerprint_words
+from tests.support.journal_samples import fields_of
 from tests.vectors.make import FOLDER, vectors
 from tests.vectors.streams import STREAM
 from tests.vectors.terms import EPOCH_1

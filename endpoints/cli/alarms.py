@@ -13,7 +13,7 @@ from endpoints.errors import UserError
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from endpoints.i18n import Translator
+    from endpoints.texts.i18n import Translator
 
 AlarmName = Annotated[str, Parameter(help="The alarm as `alarms list` shows it: CODE/SUBJECT.", negative="")]
 
@@ -27,13 +27,13 @@ def alarms_list(
     as_json: options.AsJson = False,
 ) -> None:
     """The alarms that are not both over and acknowledged."""
-    from endpoints import settings
-    from endpoints.client import Client
-    from endpoints.i18n import translator
+    from endpoints.config import settings
+    from endpoints.control.client import ControlClient
+    from endpoints.texts.i18n import translator
 
     found = settings.load(config)
     chosen = found.link(link)
-    document = Client(found.control, chosen.id).get("alarms")
+    document = ControlClient(found.control, chosen.id).get("alarms")
     if as_json:
         print_json(document)
         return
@@ -58,9 +58,9 @@ def alarms_acknowledge(
     as_json: options.AsJson = False,
 ) -> None:
     """Say that an officer has seen an alarm. It stays until it is over too. The watch asks for no credential."""
-    from endpoints import settings
     from endpoints.cli.credential import obtain
-    from endpoints.client import Client
+    from endpoints.config import settings
+    from endpoints.control.client import ControlClient
 
     code, separator, subject = alarm.partition("/")
     if not separator:
@@ -69,7 +69,7 @@ def alarms_acknowledge(
     # the watch has no officers: whoever may open its socket may acknowledge there
     proven = isinstance(found, settings.EndpointSettings)
     proof = {"credential": obtain(officer, credential_file)} if proven else {}
-    client = Client(found.control, found.link(link).id)
+    client = ControlClient(found.control, found.link(link).id)
     reference = client.act("acknowledge-alarm", {"officer": officer, **proof, "code": code, "subject": subject})
     if as_json:
         print_json({"alarm": reference})
@@ -81,7 +81,7 @@ def alarm_lines(alarms: list[dict[str, Any]], t: Translator, zone: str) -> list[
     """Return two lines for each alarm: its name and what is known of it, the wall clock being that of `zone`."""
     from rich.text import Text
 
-    from protocol.instants import parsed
+    from protocol.wire.instants import parsed
 
     lines: list[Text] = []
     for alarm in alarms:

@@ -7,7 +7,7 @@ from getpass import getpass
 from pathlib import Path
 
 from endpoints.errors import UserError
-from endpoints.officers import read_credential
+from endpoints.keys.credentials import read_credential
 
 
 def obtain(officer: str, file: Path | None) -> str:

@@ -12,10 +12,10 @@ def doctor(config: options.Config, /, *, lang: options.Lang = None, as_json: opt
     Looks at files, permissions, keys, certificates, broker, journals, clock, disk, officers and the control socket, and
     changes nothing. It can be run beside the running service.
     """
-    from endpoints import settings
-    from endpoints.clock import SystemClock
+    from endpoints.clocks.clock import SystemClock
+    from endpoints.config import settings
     from endpoints.doctor import Examination
-    from endpoints.i18n import translator
+    from endpoints.texts.i18n import translator
 
     t = translator(lang)
     at, _ = SystemClock().now()

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 import msgspec
 from cyclopts import Parameter
 
-from endpoints import real_line
 from endpoints.cli import options
 from endpoints.cli.output import print_json, say
 from endpoints.cli.values import identifier
+from endpoints.config import default_terms
 from endpoints.errors import UserError
 
 Folder = Annotated[Path, Parameter(help="A new folder, or an empty one.", negative="")]
@@ -46,9 +46,9 @@ def init(
     folder: Folder,
     /,
     *,
-    link: LinkId = real_line.LINK,
-    caller: Caller = real_line.CALLER,
-    answering: Answering = real_line.ANSWERING,
+    link: LinkId = default_terms.LINK,
+    caller: Caller = default_terms.CALLER,
+    answering: Answering = default_terms.ANSWERING,
     status: options.LinkStatus = "exercise",
     broker_host: BrokerHost = "127.0.0.1",
     port: Port = 8883,
@@ -56,20 +56,20 @@ def init(
     as_json: options.AsJson = False,
 ) -> None:
     """Make both sides, the watch and the broker on one machine: for trying and for tests."""
-    from endpoints.clock import SystemClock
-    from endpoints.provision import BrokerPlan, provision
+    from endpoints.clocks.clock import SystemClock
+    from endpoints.config.provision import BrokerPlan, provision
 
     for option, value in (("link", link), ("caller", caller), ("answering", answering)):
         identifier(value, option=option)
-    terms = real_line.terms(link, caller, answering, status)
+    terms = default_terms.terms(link, caller, answering, status)
     sides = (caller, answering)
     at, _ = SystemClock().now()
     (content,) = provision(
         folder,
         [terms],
-        {side: real_line.party(side) for side in sides},
+        {side: default_terms.party(side) for side in sides},
         at=at,
-        officers={side: real_line.officers(side) for side in sides},
+        officers={side: default_terms.officers(side) for side in sides},
         broker=BrokerPlan(host=broker_host, port=port, listen=listen),
     )
     if as_json:
@@ -77,7 +77,7 @@ def init(
         return
     say(f"{folder}: link {link} between {caller} (calls) and {answering} (answers), status {status}")
     for side in sides:
-        names = ", ".join(real_line.officers(side))
+        names = ", ".join(default_terms.officers(side))
         say(f"  officers of {side}: {names}; their credentials: {folder}/{side}/keys/officers/")
     say("Each in a terminal of its own:")
     say(f"  deconflict broker {folder}")
@@ -106,9 +106,9 @@ def enrol(
 
     On a side that is enrolled already, it adds the officers that are named.
     """
-    from endpoints import provision, side_file
-    from endpoints.clock import SystemClock
-    from endpoints.link_file import zone as check_zone
+    from endpoints.clocks.clock import SystemClock
+    from endpoints.config import provision, side_file
+    from endpoints.config.link_file import zone as check_zone
 
     identifier(side, option="side")
     for each in officer or ():
@@ -121,7 +121,7 @@ def enrol(
     if (own / "endpoint.toml").exists():
         _add(own, side, officer)
         return
-    party = real_line.party(side)
+    party = default_terms.party(side)
     party = msgspec.structs.replace(
         party, name=options.texts("name", name) or party.name, site=site or party.site, zone=zone or party.zone
     )
@@ -131,9 +131,9 @@ def enrol(
         folder,
         side,
         party,
-        officers=officer or real_line.officers(side),
+        officers=officer or default_terms.officers(side),
         suite=suite,
-        links=link or [real_line.LINK],
+        links=link or [default_terms.LINK],
         broker=provision.BrokerPlan(host=broker_host, port=port),
         authority=authority,
         at=at,
@@ -149,7 +149,7 @@ def enrol(
 
 
 def _add(own: Path, side: str, officer: list[str] | None) -> None:
-    from endpoints.provision import add_officers
+    from endpoints.config.provision import add_officers
 
     if not officer:
         raise UserError(f"{own}: {side} is enrolled already; --officer ID adds an officer, and there is nothing else")

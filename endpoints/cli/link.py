@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
-from endpoints import real_line
 from endpoints.cli import options
 from endpoints.cli.output import console, print_json, say
 from endpoints.cli.values import identifier
+from endpoints.config import default_terms
 from endpoints.errors import UserError
 
 if TYPE_CHECKING:
-    from endpoints.link_file import LinkFile
+    from endpoints.config.link_file import LinkFile
 
 File = Annotated[Path, Parameter(help="The link file.", negative="")]
 CallerFile = Annotated[Path, Parameter(help="What `deconflict enrol` printed at the side that calls.")]
@@ -29,7 +29,7 @@ def link_make(
     answering_file: AnsweringFile,
     /,
     *,
-    link: NewLinkId = real_line.LINK,
+    link: NewLinkId = default_terms.LINK,
     status: options.LinkStatus = "actual",
     as_json: options.AsJson = False,
 ) -> None:
@@ -37,8 +37,8 @@ def link_make(
 
     The schedule and the policy are the real line's; people change the file before they agree on it.
     """
-    from endpoints import link_file, side_file
-    from endpoints.link_file import LinkFile
+    from endpoints.config import link_file, side_file
+    from endpoints.config.link_file import LinkFile
 
     identifier(link, option="link")
     if file.exists():
@@ -47,7 +47,7 @@ def link_make(
     answering, answering_party = side_file.load(answering_file)
     if caller == answering:
         raise UserError(f"{answering_file}: the same side as {caller_file} ({caller}); a link has two")
-    terms = real_line.terms(link, caller, answering, status)
+    terms = default_terms.terms(link, caller, answering, status)
     policy = msgspec.structs.replace(terms.policy, zone=calling_party.zone)
     content = LinkFile(
         terms=msgspec.structs.replace(terms, policy=policy),
@@ -64,8 +64,8 @@ def link_show(file: File, /, *, lang: options.Lang = None, as_json: options.AsJs
     from rich.table import Table
     from rich.text import Text
 
-    from endpoints import durations, link_file
-    from endpoints.i18n import translator
+    from endpoints.config import durations, link_file
+    from endpoints.texts.i18n import translator
 
     content = link_file.load(file)
     terms, policy = content.terms, content.terms.policy
@@ -97,7 +97,7 @@ def link_show(file: File, /, *, lang: options.Lang = None, as_json: options.AsJs
 
 def link_fingerprint(file: File, /, *, as_json: options.AsJson = False) -> None:
     """A link file's fingerprint as words to read aloud to the other side: equal words, equal files."""
-    from endpoints import link_file
+    from endpoints.config import link_file
 
     _print_fingerprint(link_file.load(file), as_json=as_json)
 
@@ -108,7 +108,7 @@ def epoch(file: File, /, *, as_json: options.AsJson = False) -> None:
     It ends a stopped direction, a lost journal, an old policy. Both sides do it, compare the fingerprint by voice, and
     start their endpoints again. Messages of the old epoch that have no receipt become visible as undelivered.
     """
-    from endpoints import link_file
+    from endpoints.config import link_file
 
     content = link_file.load(file)
     terms = msgspec.structs.replace(content.terms, epoch=content.terms.epoch + 1)
@@ -119,7 +119,7 @@ def epoch(file: File, /, *, as_json: options.AsJson = False) -> None:
 
 
 def _print_fingerprint(content: LinkFile, *, as_json: bool) -> None:
-    from protocol.words import fingerprint_words
+    from protocol.wire.words import fingerprint_words
 
     terms, digest = content.terms, content.digest
     words = {language: fingerprint_words(digest, language) for language in ("en", "ru")}

@@ -13,11 +13,11 @@ from endpoints.cli.output import console, print_json
 from endpoints.errors import UserError
 
 if TYPE_CHECKING:
-    from endpoints.i18n import Translator
-    from endpoints.journal_reader import JournalReader
-    from protocol.audit import Audit
-    from protocol.events import EnrolledKey
-    from protocol.journal import Record
+    from endpoints.journal.reader import JournalReader
+    from endpoints.texts.i18n import Translator
+    from protocol.record.audit import Audit
+    from protocol.record.journal import Record
+    from protocol.wire.policy import EnrolledKey
 
 EXIT_DAMAGED = 4
 _HASH_LENGTH = 64
@@ -52,8 +52,8 @@ def log_verify(
     as_json: options.AsJson = False,
 ) -> int:
     """Check a journal's chain and signatures: exit 0 intact, 4 damaged: which record, and what is wrong."""
-    from endpoints.i18n import translator
-    from endpoints.journal_reader import JournalReader
+    from endpoints.journal.reader import JournalReader
+    from endpoints.texts.i18n import translator
 
     if not journals:
         raise UserError("which journal? give a folder, a file, or - for a collected log")
@@ -83,9 +83,9 @@ def log_show(
     as_json: options.AsJson = False,
 ) -> int:
     """Show a journal's records, frames decoded: a line of JSON for each, or a story for people. Exit 4 if damaged."""
-    from endpoints.decoded import decoded
-    from endpoints.i18n import translator
-    from endpoints.journal_reader import JournalReader
+    from endpoints.journal.reader import JournalReader
+    from endpoints.journal.record_view import decoded
+    from endpoints.texts.i18n import translator
 
     t = translator(lang)
     reader = JournalReader(journal, link=link, side=side)
@@ -113,7 +113,7 @@ def verify(
 
     Raises UserError as `JournalReader.records` does.
     """
-    from protocol.audit import Audit
+    from protocol.record.audit import Audit
 
     audit = Audit(keys)
     expected = expect_head is None
@@ -136,7 +136,7 @@ def trusted_keys(link_file: Path | None) -> Mapping[str, Sequence[EnrolledKey]] 
     """Return the keys of a link file, None without one. Raises UserError."""
     if link_file is None:
         return None
-    from endpoints import link_file as link_files
+    from endpoints.config import link_file as link_files
 
     return link_files.load(link_file).keys
 
@@ -184,12 +184,12 @@ def _show(reader: JournalReader, audit: Audit, t: Translator) -> None:
 def _show_record(record: Record, t: Translator) -> None:
     from rich.text import Text
 
-    from endpoints.cli.telling import print_told
-    from endpoints.decoded import frame
-    from endpoints.story import story
-    from protocol.effects import Resend, Seal
-    from protocol.events import BatchClosed, FrameReceived
-    from protocol.instants import written
+    from endpoints.cli.story_lines import print_told
+    from endpoints.journal.record_view import frame
+    from endpoints.texts.story import story
+    from protocol.core.effects import Resend, Seal
+    from protocol.core.events import BatchClosed, FrameReceived
+    from protocol.wire.instants import written
 
     out, entry = console(), record.entry
     name = type(entry).__name__

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from cyclopts import App, CycloptsError, UnknownCommandError
 
-from endpoints.cli.printable import printable
+from endpoints.texts.printable import printable
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -32,7 +32,10 @@ SETTING_UP, RUNNING, DUTY, RECORD = "Setting up", "Running", "On duty", "The rec
 COMMANDS: dict[str, tuple[Command, ...]] = {
     SETTING_UP: (
         Command(
-            "demo", "scenario.cli:demo", "Play a day of November 2022 through the real processes.", "demo --keep day"
+            "demo",
+            "endpoints.cli.demo:demo",
+            "Play a day of November 2022 through the real processes.",
+            "demo --keep day",
         ),
         Command(
             "init", "endpoints.cli.init:init", "Make both sides, the watch and the broker on one machine.", "init try"

@@ -11,8 +11,8 @@ from endpoints.cli import options
 from endpoints.cli.output import console, print_json
 
 if TYPE_CHECKING:
-    from endpoints.i18n import Translator
-    from protocol.history import Entry
+    from endpoints.texts.i18n import Translator
+    from protocol.record.ledger import LedgerEntry
 
 _COLOURS = {
     "queued": "yellow",
@@ -36,10 +36,10 @@ def messages(
     as_json: options.AsJson = False,
 ) -> None:
     """The messages of both directions, read from the journal: whether the endpoint runs or not."""
-    from endpoints import settings
-    from endpoints.i18n import translator
-    from endpoints.journal_reader import JournalReader
-    from protocol.history import ledger_of
+    from endpoints.config import settings
+    from endpoints.journal.reader import JournalReader
+    from endpoints.texts.i18n import translator
+    from protocol.record.ledger import ledger_of
 
     found = settings.load(config)
     chosen = found.link(link)
@@ -61,11 +61,11 @@ def messages(
 
 def _follow(folder: Path, t: Translator, zone: str, *, as_json: bool) -> None:
     """Show all messages, then each one anew when it has come or changed."""
-    from endpoints.journal_follow import follow
-    from protocol.history import Ledger
+    from endpoints.journal.follower import follow
+    from protocol.record.ledger import Ledger
 
     ledger = Ledger()
-    changed: dict[str, Entry] = {}
+    changed: dict[str, LedgerEntry] = {}
     for record in follow(folder):
         if record is not None:
             changed |= {str(entry.reference): entry for entry in ledger.take(record)}
@@ -78,7 +78,7 @@ def _follow(folder: Path, t: Translator, zone: str, *, as_json: bool) -> None:
         changed.clear()
 
 
-def _row(entry: Entry) -> dict[str, Any]:
+def _row(entry: LedgerEntry) -> dict[str, Any]:
     return {
         "reference": str(entry.reference),
         "sender": entry.reference.sender,
@@ -99,11 +99,11 @@ def _row(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _show(entry: Entry, t: Translator, zone: str) -> None:
+def _show(entry: LedgerEntry, t: Translator, zone: str) -> None:
     from rich.text import Text
 
-    from endpoints.wording import wording
-    from protocol.instants import parsed
+    from endpoints.texts.wording import wording
+    from protocol.wire.instants import parsed
 
     when = t.instant(parsed(entry.at), zone)
     who = entry.refused_by or entry.acknowledged_by

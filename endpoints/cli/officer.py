@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from endpoints.cli import options
-from endpoints.cli.acting import Desk, Ref, Timeout, Wait, seconds
+from endpoints.cli.officer_session import OfficerSession, Ref, Timeout, Wait, seconds
 from endpoints.cli.output import console, print_json
 from endpoints.errors import UserError
-from protocol.messages import Category, Decision, Precedence, RefusalReason, Status
+from protocol.wire.messages import Category, Decision, Precedence, RefusalReason, Status
 
 if TYPE_CHECKING:
-    from endpoints.i18n import Translator
+    from endpoints.texts.i18n import Translator
 
 _UDEG = 1_000_000
 _KM_M = 1_000
@@ -58,7 +58,7 @@ def line_test(
     as_json: options.AsJson = False,
 ) -> None:
     """Place a line test: of the open slot where officers place them, else an unscheduled one."""
-    desk = Desk.at(config, link, officer, credential_file)
+    desk = OfficerSession.at(config, link, officer, credential_file)
     _print(desk.act("test", {}), as_json=as_json)
 
 
@@ -90,7 +90,7 @@ def alert(
     `--cancellation` prepares the text of its cancellation. While waiting, the ladder is on standard error: journaled,
     the broker has it, received, acknowledged. Exit 0 reached, 10 not in time, 11 refused.
     """
-    from endpoints.i18n import translator
+    from endpoints.texts.i18n import translator
 
     within_s = seconds("timeout", timeout)
     texts = options.texts("text", text)
@@ -111,7 +111,7 @@ def alert(
         **({} if not reference else {"references": reference}),
         **({} if not cancellation else {"cancellation": options.texts("cancellation", cancellation)}),
     }
-    desk = Desk.at(config, link, officer, credential_file)
+    desk = OfficerSession.at(config, link, officer, credential_file)
     return desk.finish(desk.act("alert", ask), translator(lang), wait=wait, within_s=within_s, as_json=as_json)
 
 
@@ -129,13 +129,13 @@ def release(
     as_json: options.AsJson = False,
 ) -> int:
     """Release another officer's alert; prints its reference."""
-    from endpoints.i18n import translator
+    from endpoints.texts.i18n import translator
 
     within_s = seconds("timeout", timeout)
     draft = parse_draft(ref)
     if draft is None:
         raise UserError(f"a draft is released, such as draft/3, not {ref[:60]!r}")
-    desk = Desk.at(config, link, officer, credential_file)
+    desk = OfficerSession.at(config, link, officer, credential_file)
     reference = desk.act("release", {"draft": draft})
     return desk.finish(reference, translator(lang), wait=wait, within_s=within_s, as_json=as_json)
 
@@ -154,9 +154,9 @@ def answer(
     as_json: options.AsJson = False,
 ) -> None:
     """Answer a line test, retyping its three words."""
-    from endpoints.i18n import translator
+    from endpoints.texts.i18n import translator
 
-    desk = Desk.at(config, link, officer, credential_file)
+    desk = OfficerSession.at(config, link, officer, credential_file)
     given = " ".join(words).split() if words else _ask_words(desk, ref, translator(lang))
     if len(given) != WORDS:
         raise UserError(f"--words: a test has {WORDS} words, here are {len(given)}")
@@ -177,7 +177,7 @@ def acknowledge(
     as_json: options.AsJson = False,
 ) -> None:
     """Acknowledge an alert: an officer here has understood it, acts, or will reply."""
-    desk = Desk.at(config, link, officer, credential_file)
+    desk = OfficerSession.at(config, link, officer, credential_file)
     said = {} if not text else {"text": options.texts("text", text)}
     _print(desk.act("acknowledge", {"of": ref, "decision": decision, **said}), as_json=as_json)
 
@@ -199,7 +199,7 @@ def refuse(
     said: dict[str, Any] = {} if not text else {"text": options.texts("text", text)}
     if referral is not None:
         said["referral"] = referral
-    desk = Desk.at(config, link, officer, credential_file)
+    desk = OfficerSession.at(config, link, officer, credential_file)
     _print(desk.act("refuse", {"of": ref, "reason": reason, **said}), as_json=as_json)
 
 
@@ -217,11 +217,11 @@ def cancel(
     as_json: options.AsJson = False,
 ) -> int:
     """Cancel an alert of one's own, with the text prepared for it; or discard a draft."""
-    from endpoints.i18n import translator
+    from endpoints.texts.i18n import translator
 
     within_s = seconds("timeout", timeout)
     draft = parse_draft(ref)
-    desk = Desk.at(config, link, officer, credential_file)
+    desk = OfficerSession.at(config, link, officer, credential_file)
     reference = desk.act("cancel", {"of": ref} if draft is None else {"draft": draft})
     if draft is not None:
         _print(reference, as_json=as_json)
@@ -255,7 +255,7 @@ def parse_area(text: str) -> dict[str, Any]:
     }
 
 
-def _ask_words(desk: Desk, ref: str, t: Translator) -> list[str]:
+def _ask_words(desk: OfficerSession, ref: str, t: Translator) -> list[str]:
     """Show the test and have its three words typed again. Raises UserError without a terminal."""
     import sys
 

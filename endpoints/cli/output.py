@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from endpoints.cli.printable import printable
+from endpoints.texts.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.segment import Segment
 
-from endpoints.cli.printable import printable
+from endpoints.texts.printable import printable
 
 
 class Harmless(RenderHook):

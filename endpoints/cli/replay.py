@@ -17,15 +17,15 @@ from endpoints.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from endpoints.i18n import Translator
-    from endpoints.journal_reader import JournalReader
-    from protocol.audit import Audit
-    from protocol.events import EnrolledKey
-    from protocol.history import Ledger
-    from protocol.instants import Millis
-    from protocol.journal import Record
-    from protocol.reconcile import Reconciliation, Way
-    from protocol.replay import Replay
+    from endpoints.journal.reader import JournalReader
+    from endpoints.texts.i18n import Translator
+    from protocol.record.audit import Audit
+    from protocol.record.journal import Record
+    from protocol.record.ledger import Ledger
+    from protocol.record.reconcile import MessagePath, Reconciliation
+    from protocol.record.replay import Replay
+    from protocol.wire.instants import Millis
+    from protocol.wire.policy import EnrolledKey
 
 EXIT_DIVERGED = 5
 EXIT_DISAGREE = 6
@@ -46,10 +46,10 @@ def replay(
     as_json: options.AsJson = False,
 ) -> int:
     """Fold a journal through the core again: exit 0 identical, 4 damaged, 5 diverged: the first difference."""
-    from endpoints.i18n import translator
-    from endpoints.journal_reader import JournalReader
-    from protocol.audit import Audit
-    from protocol.replay import Replay
+    from endpoints.journal.reader import JournalReader
+    from endpoints.texts.i18n import translator
+    from protocol.record.audit import Audit
+    from protocol.record.replay import Replay
 
     until_at = None if until is None else _instant(until)
     pace = None if speed is None else _speed(speed)
@@ -82,10 +82,10 @@ def reconcile(
     as_json: options.AsJson = False,
 ) -> int:
     """Lay the two sides' journals together: exit 0 agree, 4 one is damaged, 6 disagree: message by message."""
-    from endpoints.i18n import translator
-    from endpoints.journal_reader import STANDARD_INPUT
+    from endpoints.journal.reader import STANDARD_INPUT
+    from endpoints.texts.i18n import translator
     from protocol.errors import LocalProtocolError
-    from protocol.reconcile import reconcile as lay_together
+    from protocol.record.reconcile import reconcile as lay_together
 
     if journal_a == journal_b == STANDARD_INPUT:
         raise UserError("only one of the two journals can come on standard input")
@@ -146,8 +146,8 @@ def _paced(records: Iterator[Record], speed: float | None) -> Iterator[Record]:
 
 
 def _tell(record: Record, t: Translator, *, stderr: bool) -> None:
-    from endpoints.cli.telling import print_told
-    from endpoints.story import story
+    from endpoints.cli.story_lines import print_told
+    from endpoints.texts.story import story
 
     for told in story(record, t):
         print_told(told, stderr=stderr)
@@ -200,9 +200,9 @@ def _ledger(name: str, link: str | None, keys: Mapping[str, Sequence[EnrolledKey
 
     Raises DamagedJournal, and UserError as `JournalReader.records` does.
     """
-    from endpoints.journal_reader import JournalReader
-    from protocol.audit import Audit
-    from protocol.history import Ledger
+    from endpoints.journal.reader import JournalReader
+    from protocol.record.audit import Audit
+    from protocol.record.ledger import Ledger
 
     reader, ledger = JournalReader(name, link=link), Ledger()
     audit = None if keys is None else Audit(keys)
@@ -239,7 +239,7 @@ def _reconciliation(found: Reconciliation) -> dict[str, Any]:
     }
 
 
-def _times(way: Way) -> list[str]:
+def _times(way: MessagePath) -> list[str]:
     """Return a message's times (UTC) for a table: the day stands at the first, and where it changes."""
     day, times = "", []
     for at in (way.sent_at, way.received_at, way.receipted_at, way.acknowledged_at):

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 def run(config: options.Config, /) -> None:
     """Run one side's endpoint until SIGTERM or Ctrl-C. Its structured log is on standard output."""
+    from endpoints.config.settings import load_endpoint
     from endpoints.service import Service
-    from endpoints.settings import load_endpoint
 
     _run(Service(load_endpoint(config)))
 
 
 def watch(config: options.Config, /) -> None:
     """Run the independent watch until SIGTERM or Ctrl-C. Its structured log is on standard output."""
-    from endpoints.settings import load_watch
+    from endpoints.config.settings import load_watch
     from endpoints.watchdog import Watchdog
 
     _run(Watchdog(load_watch(config)))

@@ -11,7 +11,7 @@ from endpoints.cli.output import console, print_json
 from endpoints.errors import UserError
 
 if TYPE_CHECKING:
-    from endpoints.link_file import LinkFile
+    from endpoints.config.link_file import LinkFile
 
 _COUNT_MAX = 1_000
 _DAY_MS = 86_400_000
@@ -29,10 +29,11 @@ def schedule(
     as_json: options.AsJson = False,
 ) -> None:
     """The next line tests: UTC and both sites' local time."""
-    from endpoints import settings, slots
-    from endpoints.clock import clock
-    from endpoints.i18n import translator
-    from protocol.instants import parsed
+    from endpoints.clocks import slots
+    from endpoints.clocks.clock import clock
+    from endpoints.config import settings
+    from endpoints.texts.i18n import translator
+    from protocol.wire.instants import parsed
 
     if not 1 <= count <= _COUNT_MAX:
         raise UserError(f"--count: from 1 to {_COUNT_MAX}, not {count}")
@@ -65,7 +66,7 @@ def schedule(
 
 
 def _coming(content: LinkFile, at: int, count: int) -> tuple[str, ...]:
-    from endpoints import slots
+    from endpoints.clocks import slots
 
     policy = content.terms.policy
     days = 14

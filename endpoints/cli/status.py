@@ -11,7 +11,7 @@ from endpoints.cli import options
 from endpoints.cli.output import console, print_json
 
 if TYPE_CHECKING:
-    from endpoints.i18n import Translator
+    from endpoints.texts.i18n import Translator
 
 EXIT_OF = {"fine": 0, "late": 10, "alarm": 11, "unknown": 12}
 
@@ -28,16 +28,16 @@ def status(
     as_json: options.AsJson = False,
 ) -> int:
     """How the link stands: exit 0 fine, 10 late, 11 alarm, 12 unknown (not running, not reachable)."""
-    from endpoints import settings
-    from endpoints.client import Client, Unreachable
-    from endpoints.i18n import translator
+    from endpoints.config import settings
+    from endpoints.control.client import ControlClient, Unreachable
+    from endpoints.texts.i18n import translator
 
     found = settings.load(config)
     chosen = found.link(link)
     side = found.side if isinstance(found, settings.EndpointSettings) else found.identity
     zone = chosen.content.parties[side].zone if side in chosen.content.parties else "UTC"
     t = translator(lang)
-    client = Client(found.control, chosen.id)
+    client = ControlClient(found.control, chosen.id)
     try:
         if not follow:
             view = client.get("status")
@@ -68,7 +68,7 @@ def _show(view: dict[str, Any], t: Translator, zone: str, *, as_json: bool) -> N
     from rich.text import Text
 
     from endpoints.cli.alarms import alarm_lines
-    from protocol.instants import parsed
+    from protocol.wire.instants import parsed
 
     _title(t, view["link"], view["side"], view["state"])
     out = console()

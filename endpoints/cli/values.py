@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from endpoints.errors import UserError
-from protocol.messages import Identifier
+from protocol.wire.messages import Identifier
 
 
 def identifier(value: str, *, option: str) -> str:

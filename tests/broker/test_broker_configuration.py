@@ -6,7 +6,7 @@ import pytest
 
 from broker import configuration
 from broker.errors import BrokerError
-from endpoints.topics import Channel, Topic
+from endpoints.mqtt.topics import Channel, Topic
 
 LINKS = {"eucom-ndmc": ("eucom", "ndmc"), "syria": ("centcom", "ndmc")}
 

@@ -11,12 +11,12 @@ import pytest
 from broker.errors import BrokerError
 from broker.local import LocalBroker, find
 from broker.pki import Authority
-from endpoints import link_file, provision, real_line, settings
-from endpoints.clock import SystemClock
+from endpoints.clocks.clock import SystemClock
+from endpoints.clocks.exercise_table import ExerciseTable
+from endpoints.config import default_terms, link_file, provision, settings
 from endpoints.doctor import Examination
-from endpoints.exercise_table import ExerciseTable
-from endpoints.journal_file import JournalFolder
-from protocol.events import BatchClosed, Stopped
+from endpoints.journal.writer import JournalWriter
+from protocol.core.events import BatchClosed, Stopped
 
 NOW, MONO = SystemClock().now()
 DAY_MS = 86_400_000
@@ -32,13 +32,13 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("doctor") / "made"
-    terms = real_line.terms()
+    terms = default_terms.terms()
     provision.provision(
         folder,
         [terms],
-        {side: real_line.party(side) for side in (terms.caller, terms.answering)},
+        {side: default_terms.party(side) for side in (terms.caller, terms.answering)},
         at=NOW,
-        officers=real_line.OFFICERS,
+        officers=default_terms.OFFICERS,
         broker=provision.BrokerPlan(port=free_port()),
     )
     return folder
@@ -180,7 +180,7 @@ def test_each_ailment_is_found_and_told_in_one_line(site: Path, ailment: Callabl
 
 
 def with_record(site: Path, at: int = NOW) -> None:
-    with_journal = JournalFolder.open(site / "eucom" / "journal" / "eucom-ndmc", "eucom-ndmc", "eucom")
+    with_journal = JournalWriter.open(site / "eucom" / "journal" / "eucom-ndmc", "eucom-ndmc", "eucom")
     with_journal.append([(Stopped(at=at, mono=MONO), ()), (BatchClosed(at=at, mono=MONO), ())])
     with_journal.close(at, MONO, None)
 

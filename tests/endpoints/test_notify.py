@@ -14,9 +14,9 @@ import structlog
 
 from endpoints import notify
 from endpoints.notify import CommandSink, DeliveryError, LogSink, Notifier, WebhookSink
-from protocol.alarms import Alarm, AlarmCode
-from protocol.effects import Notify
-from protocol.messages import Reference
+from protocol.core.alarms import Alarm, AlarmCode
+from protocol.core.effects import Notify
+from protocol.wire.messages import Reference
 
 ALARM = Notify(
     id="alarm/broker_unreachable/broker/2022-11-29T16:00:00.000Z",

@@ -6,17 +6,17 @@ from typing import Any, Self
 
 import msgspec
 
-from endpoints.i18n import translator
 from endpoints.notify import notice
-from endpoints.wording import wording
-from protocol import envelope, payloads
-from protocol.effects import AnyEffect, Apply, Notify, Seal
-from protocol.envelope import PAYLOAD_TYPES
-from protocol.events import AnyEvent, BatchClosed, DeadlineReached, FrameReceived, Request
-from protocol.journal import ORIGIN, decode, encode
-from protocol.link import Link
-from protocol.messages import FRAME_MAX_BYTES
-from protocol.refusals import VERIFIED
+from endpoints.texts.i18n import translator
+from endpoints.texts.wording import wording
+from protocol.core.effects import AnyEffect, Apply, Notify, Seal
+from protocol.core.events import AnyEvent, BatchClosed, DeadlineReached, FrameReceived, Request
+from protocol.core.link import Link
+from protocol.record.journal import ORIGIN, decode, encode
+from protocol.wire import envelope, payloads
+from protocol.wire.envelope import PAYLOAD_TYPES
+from protocol.wire.messages import FRAME_MAX_BYTES
+from protocol.wire.refusals import VERIFIED
 
 SIDE = "eucom"
 PEER = "ndmc"

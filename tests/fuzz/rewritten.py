@@ -10,13 +10,13 @@ from typing import Any
 
 import msgspec
 
-from endpoints.decoded import decoded
-from endpoints.i18n import translator
-from endpoints.story import story
-from protocol import envelope
-from protocol.canonical import CanonicalError, digest, encode
-from protocol.envelope import PAYLOAD_TYPES
-from protocol.journal import ORIGIN, Record
+from endpoints.journal.record_view import decoded
+from endpoints.texts.i18n import translator
+from endpoints.texts.story import story
+from protocol.record.journal import ORIGIN, Record
+from protocol.wire import envelope
+from protocol.wire.canonical import CanonicalError, digest, encode
+from protocol.wire.envelope import PAYLOAD_TYPES
 from tests.fuzz.ends import PEER, SIDE, SIGNATURES, End
 
 FRAMES_MAX = 8

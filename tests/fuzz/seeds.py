@@ -9,16 +9,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from endpoints import link_file, side_file
-from endpoints.journal_segments import segments
-from protocol.events import LineTestRequested
-from protocol.instants import written
-from protocol.journal import decode
+from endpoints.config import link_file, side_file
+from endpoints.journal.segments import segments
+from protocol.core.events import LineTestRequested
+from protocol.record.journal import decode
+from protocol.wire.instants import written
 from scenario.files import packaged
 from tests.fuzz.ends import FIRST, STATE
-from tests.journal_samples import batch, checkpoint, closed, fields_of, lines_of
 from tests.offsets.recorded import Exchange, record
 from tests.offsets.recorded import link_file as linked
+from tests.support.journal_samples import batch, checkpoint, closed, fields_of, lines_of
 
 CORPUS = Path(__file__).parent / "corpus"
 VECTORS = Path(__file__).parents[1] / "vectors"
@@ -107,7 +107,7 @@ def _state(folder: Path) -> None:
     exchange.alert("eucom", "priority")
     exchange.run(30, lost=True)
     end = exchange.ends["eucom"]
-    STATE.write_text(json.dumps(fields_of(end.room.core), ensure_ascii=False, indent=1) + "\n", "utf-8")
+    STATE.write_text(json.dumps(fields_of(end.runner.core), ensure_ascii=False, indent=1) + "\n", "utf-8")
     for each in exchange.ends.values():
         each.kill()
 

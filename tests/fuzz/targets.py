@@ -13,32 +13,33 @@ from functools import cache
 from io import BytesIO
 from pathlib import Path
 
-from endpoints import link_file, settings, side_file, slots
-from endpoints.cli.printable import printable
-from endpoints.control import _decode
-from endpoints.control_requests import ACTIONS
+from endpoints.clocks import slots
+from endpoints.clocks.exercise_table import ExerciseTable
+from endpoints.config import link_file, settings, side_file
+from endpoints.control.application import _decode
+from endpoints.control.requests import ACTIONS
 from endpoints.errors import UserError
-from endpoints.exercise_table import ExerciseTable
-from endpoints.journal_reader import JournalReader
-from endpoints.presence import Presence
-from endpoints.room import Now
-from endpoints.topics import PRESENT, Topic
-from endpoints.transport_events import PresenceChanged
-from protocol import canonical, envelope, payloads
-from protocol.audit import Audit
-from protocol.canonical import CanonicalError
-from protocol.digests import policy_digest
+from endpoints.journal.reader import JournalReader
+from endpoints.mqtt.events import PresenceChanged
+from endpoints.mqtt.presence import Presence
+from endpoints.mqtt.topics import PRESENT, Topic
+from endpoints.runtime.link_runner import Now
+from endpoints.texts.printable import printable
 from protocol.errors import EnrolmentError, JournalError, LocalProtocolError, RemoteProtocolError
-from protocol.journal import decode, encode
-from protocol.journal_recovery import recover
-from protocol.keyring import Keyring
-from protocol.messages import FRAME_MAX_BYTES
-from protocol.refusals import VERIFIED, FrameRefusal
-from protocol.replay import Replay
+from protocol.record.audit import Audit
+from protocol.record.journal import decode, encode
+from protocol.record.recovery import recover
+from protocol.record.replay import Replay
+from protocol.wire import canonical, envelope, payloads
+from protocol.wire.canonical import CanonicalError
+from protocol.wire.digests import policy_digest
+from protocol.wire.keyring import Keyring
+from protocol.wire.messages import FRAME_MAX_BYTES
+from protocol.wire.refusals import VERIFIED, FrameRefusal
 from scenario import files
 from tests.fuzz import rewritten
 from tests.fuzz.ends import FIRST, SIDE, End
-from tests.journal_samples import NOON
+from tests.support.journal_samples import NOON
 from tests.vectors.terms import party_keys
 
 Target = Callable[[bytes], None]

@@ -19,18 +19,18 @@ from unittest.mock import patch
 import msgspec
 from msgspec import Struct
 
-from endpoints import link_file
 from endpoints.cli.main import main
-from endpoints.journal_file import JournalFolder
-from endpoints.link_file import LinkFile
-from endpoints.link_room import LinkRoom
+from endpoints.config import link_file
+from endpoints.config.link_file import LinkFile
+from endpoints.journal.writer import JournalWriter
+from endpoints.keys.signer import Signer
+from endpoints.mqtt.topics import Topic
 from endpoints.notify import Notifier
-from endpoints.room import Now, Room, fold
-from endpoints.signer import Signer
-from endpoints.topics import Topic
-from protocol.core import Core
-from protocol.effects import Notify
-from protocol.events import (
+from endpoints.runtime.endpoint_link import EndpointLink
+from endpoints.runtime.link_runner import LinkRunner, Now, fold
+from protocol.core.core import Core
+from protocol.core.effects import Notify
+from protocol.core.events import (
     AlarmAcknowledged,
     ClockStepped,
     LineTestRequested,
@@ -44,12 +44,12 @@ from protocol.events import (
     TransportConnected,
     TransportLost,
 )
-from protocol.instants import written
-from protocol.link import Link
-from protocol.messages import Reference
-from protocol.observer import Observer
-from protocol.snapshot import TestView
-from protocol.watch import TestState
+from protocol.core.link import Link
+from protocol.core.observer import Observer
+from protocol.core.snapshot import TestView
+from protocol.core.watch import TestState
+from protocol.wire.instants import written
+from protocol.wire.messages import Reference
 from tests.golden.cases import Run
 
 RULES = Core.RULES
@@ -103,7 +103,11 @@ def go_on(case: Path) -> dict[str, Continued]:
         end.open(_SMALL_BYTES)
     exchange.resume_clock()
     before = {
-        name: (end.journal.n, end.journal.head, json.loads(msgspec.json.encode(end.room.core.snapshot(), enc_hook=str)))
+        name: (
+            end.journal.n,
+            end.journal.head,
+            json.loads(msgspec.json.encode(end.runner.core.snapshot(), enc_hook=str)),
+        )
         for name, end in exchange.ends.items()
     }
     exchange.start()
@@ -141,8 +145,8 @@ class End:
         self.tells = True
         self.last = (0, 0)
         """`at` and `mono` of the last record when the journal was opened."""
-        self.journal: JournalFolder
-        self.room: Room[Any]
+        self.journal: JournalWriter
+        self.runner: LinkRunner[Any]
         self._keys = case / "keys" / name
         self._notices = _Notices()
         self._nonces = 0
@@ -150,37 +154,37 @@ class End:
     def open(self, segment_bytes: int) -> None:
         """Open the journal and fold it, as a start of the service does."""
         link = self.file.terms.link
-        self.journal = JournalFolder.open(self.folder, link, self.name, segment_bytes=segment_bytes)
+        self.journal = JournalWriter.open(self.folder, link, self.name, segment_bytes=segment_bytes)
         if self.journal.recovered:
             entry = self.journal.recovered[-1].entry
             self.last = (entry.at, entry.mono)
         if self.name == WATCH:
             watch = fold(self.journal, Observer.new(link, self.name))
-            self.room = Room(watch, self.journal, self.file, self._notices)
+            self.runner = LinkRunner(watch, self.journal, self.file, self._notices)
         else:
             core = fold(self.journal, Link.new(link, self.name))
             signer = Signer.load(self._keys)
-            self.room = LinkRoom(core, self.journal, self.file, self._notices, signer=signer, outlet=self)
-        self.room.draw_nonce = self._nonce
+            self.runner = EndpointLink(core, self.journal, self.file, self._notices, signer=signer, outlet=self)
+        self.runner.draw_nonce = self._nonce
 
     def start(self, now: Now) -> None:
-        self.room.start(now)
-        self.room.take(TransportConnected(at=now.at, mono=now.mono))
+        self.runner.start(now)
+        self.runner.take(TransportConnected(at=now.at, mono=now.mono))
         self.turn(now)
 
     def turn(self, now: Now) -> None:
         while self.tells and self._notices.ids:
             notice = self._notices.ids.popleft()
-            self.room.take(NotificationDone(at=now.at, mono=now.mono, id=notice, delivered=True))
-        self.room.tick(now)
-        self.room.commit(now)
-        self.room.perform(now)
-        assert self.room.failure is None, self.room.failure
+            self.runner.take(NotificationDone(at=now.at, mono=now.mono, id=notice, delivered=True))
+        self.runner.tick(now)
+        self.runner.commit(now)
+        self.runner.perform(now)
+        assert self.runner.failure is None, self.runner.failure
 
     def stop(self, now: Now) -> None:
-        self.room.stop(now)
+        self.runner.stop(now)
         self.turn(now)
-        self.room.close(now)
+        self.runner.close(now)
 
     def kill(self) -> None:
         """End the process without a word in the journal."""
@@ -194,7 +198,7 @@ class End:
         return True
 
     def leave(self, link: str) -> None:
-        raise AssertionError(f"{self.name}: link {link} has stopped: {self.room.failure}")
+        raise AssertionError(f"{self.name}: link {link} has stopped: {self.runner.failure}")
 
     def _nonce(self) -> str:
         self._nonces += 1
@@ -255,7 +259,7 @@ class Exchange:
                     moved = True
                     for each in self.ends.values():
                         if each is not end:
-                            each.room.receive(topic, frame, self.now)
+                            each.runner.receive(topic, frame, self.now)
 
     def stop(self) -> None:
         """Stop every end in order."""
@@ -266,21 +270,21 @@ class Exchange:
 
     def reconnect(self, name: str, *, lost_for_s: int) -> None:
         """Take the broker away from one end for a while."""
-        room = self.ends[name].room
-        room.take(TransportLost(at=self.at, mono=self.mono, reason="обрыв @ broker"))
+        runner = self.ends[name].runner
+        runner.take(TransportLost(at=self.at, mono=self.mono, reason="обрыв @ broker"))
         self.run(lost_for_s, lost_from=[name])
-        room.take(TransportConnected(at=self.at, mono=self.mono))
+        runner.take(TransportConnected(at=self.at, mono=self.mono))
         self.settle()
 
     def step_clock(self, step_ms: int) -> None:
         self.at += step_ms
         for end in self.ends.values():
-            end.room.take(ClockStepped(at=self.at, mono=self.mono, step_ms=step_ms))
+            end.runner.take(ClockStepped(at=self.at, mono=self.mono, step_ms=step_ms))
 
     def forge(self, to: str) -> None:
         """Let something arrive that the other side has never sent."""
         topic = Topic(self.file.terms.link, self.other(to), "message")
-        self.ends[to].room.receive(topic, b"{not a frame \xff}", self.now)
+        self.ends[to].runner.receive(topic, b"{not a frame \xff}", self.now)
 
     # --- officers -------------------------------------------------------------------------------------------------
 
@@ -319,7 +323,7 @@ class Exchange:
     def answer_tests(self) -> None:
         """Let the answering side's officer answer every line test that waits."""
         side = self.sides[1]
-        for test in self.ends[side].room.core.snapshot().tests:
+        for test in self.ends[side].runner.core.snapshot().tests:
             if test.answer is None:
                 self._answer(test)
 
@@ -330,7 +334,7 @@ class Exchange:
     def finish_what_waits(self) -> None:
         """Let officers do all that an earlier life has left to them: drafts, line tests, alarms."""
         for side in self.sides:
-            snapshot = self.ends[side].room.core.snapshot()
+            snapshot = self.ends[side].runner.core.snapshot()
             for draft in snapshot.drafts:
                 self.release(side, draft.draft)
             self.acknowledge_alarms(side)
@@ -340,13 +344,13 @@ class Exchange:
         self.settle()
 
     def acknowledge_alarms(self, side: str) -> None:
-        for alarm in self.ends[side].room.core.snapshot().alarms:
+        for alarm in self.ends[side].runner.core.snapshot().alarms:
             if not alarm.acknowledged_at:
                 self._ask(side, AlarmAcknowledged, code=str(alarm.code), subject=alarm.subject)
 
     def _ask(self, side: str, kind: type[Any], officer: str = _OFFICER, **fields: Any) -> str:
-        room = self.ends[side].room
-        assert isinstance(room, LinkRoom)
+        runner = self.ends[side].runner
+        assert isinstance(runner, EndpointLink)
         self._requests += 1
         request = f"{self._tag}-{self._requests}"
-        return room.request(kind(at=self.at, mono=self.mono, request=request, officer=officer, **fields))
+        return runner.request(kind(at=self.at, mono=self.mono, request=request, officer=officer, **fields))

@@ -12,16 +12,16 @@ from pathlib import Path
 
 from msgspec import structs
 
-from endpoints import link_file, real_line
-from endpoints.journal_segments import segment_path, segments
-from endpoints.link_file import LinkFile
-from endpoints.signer import Signer
-from protocol.instants import parsed
-from protocol.journal_recovery import SECTOR_BYTES
-from scenario.faults import draw
-from scenario.simulate import quiet
-from scenario.site import Site
-from scenario.world import world
+from endpoints.config import default_terms, link_file
+from endpoints.config.link_file import LinkFile
+from endpoints.journal.segments import segment_path, segments
+from endpoints.keys.signer import Signer
+from protocol.record.recovery import SECTOR_BYTES
+from protocol.wire.instants import parsed
+from scenario.simulation.faults import draw
+from scenario.simulation.simulate import quiet
+from scenario.simulation.simulated_process import SimulatedProcess
+from scenario.simulation.world import world
 from tests.golden.cases import GOLDEN, SUFFIX, commands, pack, write_expected
 from tests.golden.continuing import RULES, WATCH, Exchange, deconflict
 
@@ -45,7 +45,7 @@ def one_day(case: Path) -> None:
         subprocess.run(demo, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         shutil.copy(day / "link" / "link.toml", case / "link.toml")
         for name in ("eucom", "ndmc", WATCH):
-            shutil.copytree(day / "link" / name / "journal" / real_line.LINK, case / "journal" / name)
+            shutil.copytree(day / "link" / name / "journal" / default_terms.LINK, case / "journal" / name)
             (case / "output").mkdir(exist_ok=True)
             shutil.copy(day / "output" / f"{name}.jsonl", case / "output" / f"{name}.jsonl")
         for side in ("eucom", "ndmc"):
@@ -62,7 +62,7 @@ def simulated(seed: int) -> Callable[[Path], None]:
         made = world(structs.replace(draw(seed, WORLD_DAYS), real_keys=True))
         made.run()
         link_file.save(made.file, case / "link.toml")
-        for name, site in made.sites.items():
+        for name, site in made.processes.items():
             _write_disk(site, case / "journal" / name)
         for side in made.signatures.parties:
             # the seed of which the simulation makes a party's key
@@ -117,7 +117,7 @@ def killed(case: Path) -> None:
     for side in exchange.sides:
         # on disk, and not acted upon: the process ends before that
         exchange.alert(side, text=LARGE)
-        exchange.ends[side].room.commit(exchange.now)
+        exchange.ends[side].runner.commit(exchange.now)
     for end in exchange.ends.values():
         end.kill()
     for side, hole in (("eucom", None), ("ndmc", SECTOR_BYTES)):
@@ -229,11 +229,11 @@ def main() -> int:
 def _begin(case: Path, segment_bytes: int) -> Exchange:
     """Return an exchange of both sides and the watch that have just started for the first time."""
     parties = {}
-    for number, side in enumerate(real_line.OFFICERS, 1):
+    for number, side in enumerate(default_terms.OFFICERS, 1):
         key_id = f"{side}-golden"
         _write_key(case, side, key_id, bytes([number]) * 32)
-        parties[side] = structs.replace(real_line.party(side), keys=Signer.load(case / "keys" / side).enrolled)
-    link_file.save(LinkFile(terms=real_line.terms(), parties=parties), case / "link.toml")
+        parties[side] = structs.replace(default_terms.party(side), keys=Signer.load(case / "keys" / side).enrolled)
+    link_file.save(LinkFile(terms=default_terms.terms(), parties=parties), case / "link.toml")
     exchange = Exchange(case, MORNING, tag="golden")
     exchange.open(segment_bytes)
     exchange.start()
@@ -256,7 +256,7 @@ def _write_key(case: Path, side: str, key_id: str, seed: bytes) -> None:
     path.write_bytes(seed)
 
 
-def _write_disk(site: Site, folder: Path) -> None:
+def _write_disk(site: SimulatedProcess, folder: Path) -> None:
     folder.mkdir()
     for first, data in site.disk.segments.items():
         segment_path(folder, first).write_bytes(bytes(data))

@@ -7,7 +7,7 @@ import pytest
 
 from broker.errors import BrokerError
 from broker.local import find
-from tests.integration.broker_site import BrokerSite
+from tests.support.broker_site import BrokerSite
 
 
 @pytest.fixture

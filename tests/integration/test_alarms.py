@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from endpoints.exercise_table import ExerciseTable
-from protocol.instants import parsed, written
-from protocol.policy import Handling
-from tests.integration.station import ALL, Station, boot_ms
+from endpoints.clocks.exercise_table import ExerciseTable
+from protocol.wire.instants import parsed, written
+from protocol.wire.policy import Handling
+from tests.support.station import ALL, Station, boot_ms
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 

@@ -20,11 +20,11 @@ from paho.mqtt.properties import Properties
 from broker import local
 from broker.errors import BrokerError
 from broker.local import LocalBroker
-from endpoints.broker_tls import client_context
-from endpoints.topics import Topic
-from endpoints.transport_events import Arrived, Connected, Lost
-from tests.integration.broker_site import BrokerSite
-from tests.integration.transport_bench import LINK, Endpoint, Watcher
+from endpoints.mqtt.events import Arrived, Connected, Lost
+from endpoints.mqtt.tls import client_context
+from endpoints.mqtt.topics import Topic
+from tests.support.broker_site import BrokerSite
+from tests.support.transport_bench import LINK, Endpoint, Watcher
 
 pytestmark = pytest.mark.integration
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from endpoints import provision, real_line
-from endpoints.clock import SystemClock
+from endpoints.clocks.clock import SystemClock
+from endpoints.config import default_terms, provision
+from endpoints.config.settings import load
 from endpoints.doctor import Examination
-from endpoints.settings import load
 
 pytestmark = pytest.mark.integration
 
@@ -32,13 +32,13 @@ def test_the_broker_runs_in_the_foreground_until_it_is_told_to_stop(tmp_path: Pa
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     at, _ = SystemClock().now()
-    terms = real_line.terms()
+    terms = default_terms.terms()
     provision.provision(
         tmp_path / "site",
         [terms],
-        {side: real_line.party(side) for side in (terms.caller, terms.answering)},
+        {side: default_terms.party(side) for side in (terms.caller, terms.answering)},
         at=at,
-        officers=real_line.OFFICERS,
+        officers=default_terms.OFFICERS,
         broker=provision.BrokerPlan(port=port),
     )
 

@@ -10,12 +10,12 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from endpoints import real_line
-from endpoints.client import Refused, Unreachable
+from endpoints.config import default_terms
+from endpoints.control.client import RequestRefused, Unreachable
 from endpoints.failpoints import EXIT_CODE, PLACES, VARIABLE
-from tests.integration.station import SIDES, Running, Station
-from tests.journal_verdict import Verdict
-from tests.quick_officers import quicken
+from tests.support.journal_verdict import Verdict
+from tests.support.quick_officers import quicken
+from tests.support.station import SIDES, Running, Station
 
 pytestmark = pytest.mark.integration
 
@@ -66,12 +66,12 @@ class Business:
         """Let the other side's officer acknowledge what has arrived; tell whether that was everything."""
         for request, reference in self.references.items():
             side = PEER[reference.split("/")[0]]
-            officer = real_line.officers(side)[0]
+            officer = default_terms.officers(side)[0]
             ask = {"of": reference, "decision": "understood", "request": f"{request}.ack"}
             if request not in self._acknowledged:
                 try:
                     self.station.act(side, officer, "acknowledge", **ask)
-                except (Unreachable, Refused):
+                except (Unreachable, RequestRefused):
                     return False
                 self._acknowledged.add(request)
         return True

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from endpoints.failpoints import EXIT_CODE, VARIABLE
-from tests.integration.station import ALL, Station
+from tests.support.station import ALL, Station
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 

@@ -16,12 +16,12 @@ import pytest
 
 from endpoints.cli.log import log_verify
 from endpoints.cli.replay import reconcile, replay
-from endpoints.client import Refused
-from endpoints.journal_segments import LOCK, segments
-from endpoints.tail import PLACE
-from protocol.messages import Texts
-from tests.integration.failing_disk import Injection, SmallDisk
-from tests.integration.station import LINK, SIDES, Station
+from endpoints.control.client import RequestRefused
+from endpoints.journal.segments import LOCK, segments
+from endpoints.journal.stdout_feed import PLACE
+from protocol.wire.messages import Texts
+from tests.support.failing_disk import Injection, SmallDisk
+from tests.support.station import LINK, SIDES, Station
 
 pytestmark = pytest.mark.integration
 
@@ -85,8 +85,8 @@ def until_fine(views: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         before = view["state"]
 
 
-def refused(station: Station, link: str) -> Refused:
-    with pytest.raises(Refused) as refusal:
+def refused(station: Station, link: str) -> RequestRefused:
+    with pytest.raises(RequestRefused) as refusal:
         station.alert("eucom", link)
     return refusal.value
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from endpoints.client import Refused
-from tests.integration.station import ALL, Running, Station
+from endpoints.control.client import RequestRefused
+from tests.support.station import ALL, Running, Station
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -191,6 +191,6 @@ def test_whoever_may_open_the_watch_s_socket_acknowledges_its_alarms_and_does_no
     assert twice.stderr.count("\n") == 1
     station.start("ndmc")
     station.until(lambda: station.alarms("watch") == {})
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         station.client("watch").act("test", {})
     assert refused.value.code == "not_authorised"

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from endpoints.client import Refused
-from tests.integration.station import ALL, TEXT, Station
+from endpoints.control.client import RequestRefused
+from tests.support.station import ALL, TEXT, Station
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -41,21 +41,21 @@ def test_a_held_alert_needs_another_officer_with_his_own_credential(station: Sta
     draft = station.alert(precedence="flash")
     number = int(draft.removeprefix("draft/"))
 
-    with pytest.raises(Refused) as same:
+    with pytest.raises(RequestRefused) as same:
         station.act("eucom", "watch-1", "release", draft=number)
     assert same.value.code == "four_eyes"
     for officer, credential in (
         ("watch-2", station.credential("eucom", "watch-1")),
         ("duty-1", station.credential("ndmc", "duty-1")),
     ):
-        with pytest.raises(Refused) as wrong:
+        with pytest.raises(RequestRefused) as wrong:
             station.act("eucom", officer, "release", draft=number, credential=credential)
         assert wrong.value.code == "not_authorised"
     assert [each["draft"] for each in station.snapshot("eucom")["drafts"]] == [draft]
 
     reference = station.act("eucom", "watch-2", "release", draft=number)
     received(station, reference)
-    with pytest.raises(Refused) as gone:
+    with pytest.raises(RequestRefused) as gone:
         station.act("eucom", "watch-2", "release", draft=number)
     assert gone.value.code == "unknown_reference"
 
@@ -73,7 +73,7 @@ def test_a_refusal_refers_to_another_channel(station: Station) -> None:
     reference = station.alert("ndmc")
     station.until(lambda: station.alert_state("eucom", reference) is not None)
 
-    with pytest.raises(Refused, match="channel"):
+    with pytest.raises(RequestRefused, match="channel"):
         station.act("eucom", "watch-1", "refuse", of=reference, reason="out_of_scope", referral="nobody")
     station.act("eucom", "watch-1", "refuse", of=reference, reason="out_of_scope", referral="ministers")
 
@@ -104,7 +104,7 @@ def test_a_line_test_is_answered_with_its_words_and_not_with_others(station: Sta
     words = test["heartbeat"]["challenge"]
     assert station.status("ndmc")["state"] == "late"
 
-    with pytest.raises(Refused) as wrong:
+    with pytest.raises(RequestRefused) as wrong:
         station.act("ndmc", "duty-2", "answer", of=reference, words=words[::-1])
     assert wrong.value.code == "wrong_words"
     station.act("ndmc", "duty-2", "answer", of=reference, words=words)
@@ -137,7 +137,7 @@ def test_what_may_not_be_said_is_refused_before_anything_changes(
 ) -> None:
     before = station.snapshot("eucom")["ours"]["last"]
 
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         station.alert(**ask)
 
     assert refused.value.code == code
@@ -160,7 +160,7 @@ def test_the_ladder_is_climbed_in_its_order(station: Station) -> None:
 
 @pytest.mark.parametrize("reference", ["eucom/1/999", "ndmc/1/1", "eucom/2/1", "draft/99", "draft/x", "nonsense"])
 def test_a_ladder_of_nothing_is_refused(station: Station, reference: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         list(station.client("eucom").follow(f"progress/{reference}", 5))
     assert refused.value.code == "unknown_reference"
 

@@ -9,12 +9,12 @@ import pytest
 
 from endpoints.cli.log import log_verify
 from endpoints.errors import UserError
-from endpoints.journal_file import JournalFailure, JournalFolder
-from endpoints.journal_segments import segments
-from protocol.events import BatchClosed
-from protocol.journal import decode
-from tests.integration.failing_disk import Injection
-from tests.journal_samples import LINK, NOON, SIDE, batch, raw_state
+from endpoints.journal.segments import segments
+from endpoints.journal.writer import JournalFailure, JournalWriter
+from protocol.core.events import BatchClosed
+from protocol.record.journal import decode
+from tests.support.failing_disk import Injection
+from tests.support.journal_samples import LINK, NOON, SIDE, batch, raw_state
 
 pytestmark = pytest.mark.integration
 
@@ -35,7 +35,7 @@ def serve(tell: Connection) -> None:
 def write(folder: Path, tell: Connection) -> None:
     """Go on with the journal in `folder`, and tell the number of each batch that is on disk."""
     try:
-        journal = JournalFolder.open(folder, LINK, SIDE)
+        journal = JournalWriter.open(folder, LINK, SIDE)
     except UserError as error:
         tell.send(("refused to start", str(error)))
         return
@@ -56,7 +56,7 @@ def write(folder: Path, tell: Connection) -> None:
 
 
 def prepare(folder: Path) -> None:
-    journal = JournalFolder.open(folder, LINK, SIDE)
+    journal = JournalWriter.open(folder, LINK, SIDE)
     for number in range(PREPARED):
         journal.append(batch(number))
     journal._release()
@@ -112,7 +112,7 @@ def test_nothing_that_was_on_disk_is_lost_whichever_call_fails(
                 on_disk.append(int(told[1]))
         last, why = told
 
-        JournalFolder.open(folder, LINK, SIDE)._release()
+        JournalWriter.open(folder, LINK, SIDE)._release()
         # a batch whose flush failed may be there; it was not acted upon
         assert written_batches(folder) in (on_disk, [*on_disk, on_disk[-1] + 1])
         assert log_verify(str(folder)) == 0

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from endpoints import link_file
-from protocol.instants import parsed, written
-from tests.integration.impostor import Impostor
-from tests.integration.station import ALL, Station
+from endpoints.config import link_file
+from protocol.wire.instants import parsed, written
+from tests.support.impostor import Impostor
+from tests.support.station import ALL, Station
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from endpoints import link_file
-from endpoints.client import Refused
-from endpoints.journal_segments import segments
-from tests.integration.station import ALL, SIDES, Station
+from endpoints.config import link_file
+from endpoints.control.client import RequestRefused
+from endpoints.journal.segments import segments
+from tests.support.station import ALL, SIDES, Station
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -42,7 +42,7 @@ def test_a_command_asks_which_link_is_meant(station: Station) -> None:
     chosen = station.deconflict("status", str(station.config("eucom")), "--link", SECOND, "--json")
     assert chosen.returncode == 0
     assert msgspec.json.decode(chosen.stdout)["link"] == SECOND
-    with pytest.raises(Refused) as unknown:
+    with pytest.raises(RequestRefused) as unknown:
         station.status("eucom", "no-such-link")
     assert unknown.value.code == "unknown_link"
 
@@ -56,7 +56,7 @@ def test_a_journal_that_cannot_be_written_stops_its_link_alone(station: Station)
     process = station.processes["eucom"].popen.pid
     resource.prlimit(process, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
-    with pytest.raises(Refused) as stopped:
+    with pytest.raises(RequestRefused) as stopped:
         station.alert(link=FIRST)
 
     assert stopped.value.code == "link_stopped"
@@ -119,7 +119,7 @@ def test_a_link_whose_journal_cannot_be_opened_waits_for_it_while_the_others_run
         assert (shown.returncode, "Not a directory" in shown.stdout) == (11, True)
         assert "Not a directory" in station.deconflict("alarms", "list", config, "--link", FIRST).stdout
         for ask in (lambda: station.alert(link=FIRST), lambda: station.snapshot("eucom", FIRST)):
-            with pytest.raises(Refused, match=f"this link has stopped: {folder}") as refused:
+            with pytest.raises(RequestRefused, match=f"this link has stopped: {folder}") as refused:
                 ask()
             assert refused.value.code == "link_stopped"
         theirs = station.alert("ndmc", FIRST)

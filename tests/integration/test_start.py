@@ -10,11 +10,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from endpoints import link_file
-from endpoints.client import Refused
-from endpoints.control_socket import CONNECTIONS_MAX
+from endpoints.config import link_file
+from endpoints.control.client import RequestRefused
+from endpoints.control.server import CONNECTIONS_MAX
 from endpoints.failpoints import VARIABLE
-from tests.integration.station import Station
+from tests.support.station import Station
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -225,14 +225,14 @@ def test_more_connections_than_there_are_places_are_turned_away_until_they_are_g
         for connection in silent:
             connection.settimeout(5)
             connection.connect(str(station.config("eucom").parent / "control.sock"))
-        with pytest.raises(Refused, match="503"):
+        with pytest.raises(RequestRefused, match="503"):
             station.status("eucom")
     finally:
         for connection in silent:
             connection.close()
 
     def admitted() -> bool:
-        with contextlib.suppress(Refused):
+        with contextlib.suppress(RequestRefused):
             return bool(station.status("eucom")["state"] == "fine")
         return False
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from protocol.instants import parsed
-from tests.integration.station import ALL, Station
+from protocol.wire.instants import parsed
+from tests.support.station import ALL, Station
 
 pytestmark = pytest.mark.integration
 

@@ -7,23 +7,23 @@ import pytest
 
 from broker.pki import Authority
 from endpoints.errors import UserError
-from endpoints.mqtt_connection import IN_FLIGHT_MAX
-from endpoints.topics import Topic
-from endpoints.transport import PACKET_TOO_LARGE, QUOTA_EXCEEDED
-from endpoints.transport_events import (
+from endpoints.mqtt.connection import IN_FLIGHT_MAX
+from endpoints.mqtt.endpoint_transport import PACKET_TOO_LARGE, QUOTA_EXCEEDED
+from endpoints.mqtt.events import (
     Accepted,
     Arrived,
     Connected,
     Joined,
     Lost,
     PresenceChanged,
-    Refused,
+    PublishDenied,
     TakenOver,
     TransportEvent,
 )
-from tests.integration.broker_site import BrokerSite, free_port, now
-from tests.integration.transport_bench import LINK, PATIENT, QUICK, Endpoint, Watcher
-from tests.proxy import TcpProxy
+from endpoints.mqtt.topics import Topic
+from tests.support.broker_site import BrokerSite, free_port, now
+from tests.support.proxy import TcpProxy
+from tests.support.transport_bench import LINK, PATIENT, QUICK, Endpoint, Watcher
 
 pytestmark = pytest.mark.integration
 
@@ -267,7 +267,7 @@ async def test_publishing_under_the_peers_name_is_refused_and_reaches_nobody(run
         await ndmc.next(Connected)
         await watch.next(Connected)
         eucom.transport.publish(Topic(LINK, "ndmc", "message"), b"forged", "forged")
-        refused = await eucom.next(Refused)
+        refused = await eucom.next(PublishDenied)
         assert (refused.token, refused.code) == ("forged", 135)
         assert eucom.publish(b"own")
         await ndmc.next(Arrived)
@@ -285,7 +285,7 @@ async def test_a_packet_as_large_as_the_broker_takes_arrives_and_a_larger_one_ne
         assert eucom.publish(bytes(largest))
         assert len((await ndmc.next(Arrived)).payload) == largest
         assert not eucom.publish(bytes(largest + 1))
-        refused = await eucom.next(Refused)
+        refused = await eucom.next(PublishDenied)
         assert refused.code == PACKET_TOO_LARGE
         assert "131072" in refused.reason
         assert eucom.publish(b"still there")
@@ -300,7 +300,7 @@ async def test_publishes_beyond_the_bound_are_refused_and_those_below_it_arrive_
         await ndmc.next(Connected)
         frames = [b"%d" % index for index in range(IN_FLIGHT_MAX + 1)]
         assert [eucom.publish(frame) for frame in frames] == [True] * IN_FLIGHT_MAX + [False]
-        assert (await eucom.next(Refused)).code == QUOTA_EXCEEDED
+        assert (await eucom.next(PublishDenied)).code == QUOTA_EXCEEDED
         await eucom.next(Accepted, IN_FLIGHT_MAX)
         await ndmc.next(Arrived, IN_FLIGHT_MAX)
         assert ndmc.payloads == frames[:-1]

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from tests.integration.station import Station
+from tests.support.station import Station
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from io import BytesIO
 
 from endpoints.errors import UserError
-from endpoints.journal_reader import JournalReader
-from protocol.verification import Verification
+from endpoints.journal.reader import JournalReader
+from protocol.record.verification import Verification
 from tests.offsets.damage import BITS, Recorded
 
 PREFIX = b"\x1b[2K\x1b[36meucom-1  |\x1b[0m "

@@ -18,12 +18,12 @@ from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
-from endpoints.journal_reader import JournalReader
-from endpoints.journal_segments import segment_first, segments
+from endpoints.journal.reader import JournalReader
+from endpoints.journal.segments import segment_first, segments
 from protocol.errors import JournalError
-from protocol.journal import decode
-from protocol.journal_recovery import recover
-from protocol.verification import Verification
+from protocol.record.journal import decode
+from protocol.record.recovery import recover
+from protocol.record.verification import Verification
 
 NEWLINE, NUL = ord("\n"), 0
 BITS = tuple(1 << bit for bit in range(8))

@@ -10,16 +10,16 @@ from typing import Any, Literal
 
 from msgspec import structs
 
-from endpoints import real_line
-from endpoints.journal_file import JournalFolder
-from endpoints.link_file import LinkFile
-from endpoints.link_room import LinkRoom
+from endpoints.config import default_terms
+from endpoints.config.link_file import LinkFile
+from endpoints.journal.writer import JournalWriter
+from endpoints.keys.signer import Signer
+from endpoints.mqtt.topics import Topic
 from endpoints.notify import Notifier
-from endpoints.room import Now, fold
-from endpoints.signer import Signer
-from endpoints.topics import Topic
-from protocol.effects import Notify
-from protocol.events import (
+from endpoints.runtime.endpoint_link import EndpointLink
+from endpoints.runtime.link_runner import Now, fold
+from protocol.core.effects import Notify
+from protocol.core.events import (
     AlarmAcknowledged,
     ClockStepped,
     NotificationDone,
@@ -32,23 +32,23 @@ from protocol.events import (
     TransportConnected,
     TransportLost,
 )
-from protocol.instants import parsed, written
-from protocol.link import Link
-from protocol.messages import Area, Reference
+from protocol.core.link import Link
+from protocol.wire.instants import parsed, written
+from protocol.wire.messages import Area, Reference
 from tests.vectors.terms import KEYS, party_keys
 
-LINK = real_line.LINK
+LINK = default_terms.LINK
 SIDES = ("eucom", "ndmc")
 BEGINS = parsed("2022-11-29T07:30:00.000Z")
-OFFICERS = real_line.OFFICERS
+OFFICERS = default_terms.OFFICERS
 TEXT = {"ru": "Ракета пересекает воздушное пространство.\nПодтвердите.", "en": "A missile @ 51° N.\nConfirm."}
 
 
 def link_file() -> LinkFile:
     """Return the link's file, with the test vectors' keys."""
     keys = party_keys("ed25519")
-    parties = {side: structs.replace(real_line.party(side), keys=keys[side]) for side in SIDES}
-    return LinkFile(terms=real_line.terms(), parties=parties)
+    parties = {side: structs.replace(default_terms.party(side), keys=keys[side]) for side in SIDES}
+    return LinkFile(terms=default_terms.terms(), parties=parties)
 
 
 AREA = Area(name="Запорожская АЭС", latitude_udeg=47_507_000, longitude_udeg=34_585_000, radius_m=30_000)
@@ -79,30 +79,30 @@ class _End:
         self._nonces = 0
         _, key, key_id = KEYS[side]
         self._signer = Signer({key_id: key})
-        self.journal: JournalFolder
-        self.room: LinkRoom
+        self.journal: JournalWriter
+        self.runner: EndpointLink
 
     def start(self, now: Now) -> None:
-        self.journal = JournalFolder.open(self.folder, LINK, self.side, segment_bytes=self._segment_bytes)
+        self.journal = JournalWriter.open(self.folder, LINK, self.side, segment_bytes=self._segment_bytes)
         core = fold(self.journal, Link.new(LINK, self.side))
-        self.room = LinkRoom(core, self.journal, self._file, self._told, signer=self._signer, outlet=self)
-        self.room.draw_nonce = self._nonce
-        self.room.start(now)
-        self.room.take(TransportConnected(at=now.at, mono=now.mono))
+        self.runner = EndpointLink(core, self.journal, self._file, self._told, signer=self._signer, outlet=self)
+        self.runner.draw_nonce = self._nonce
+        self.runner.start(now)
+        self.runner.take(TransportConnected(at=now.at, mono=now.mono))
         self.turn(now)
 
     def turn(self, now: Now) -> None:
         while self._told.ids:
             done = NotificationDone(at=now.at, mono=now.mono, id=self._told.ids.popleft(), delivered=True)
-            self.room.take(done)
-        self.room.tick(now)
-        self.room.commit(now)
-        self.room.perform(now)
+            self.runner.take(done)
+        self.runner.tick(now)
+        self.runner.commit(now)
+        self.runner.perform(now)
 
     def stop(self, now: Now) -> None:
-        self.room.stop(now)
+        self.runner.stop(now)
         self.turn(now)
-        self.room.close(now)
+        self.runner.close(now)
 
     def kill(self) -> None:
         """The process is gone without a word."""
@@ -156,14 +156,14 @@ class Exchange:
                 while end.out:
                     topic, frame = end.out.popleft()
                     if not lost:
-                        peer.room.receive(topic, frame, self.now)
+                        peer.runner.receive(topic, frame, self.now)
                         moved = True
 
     def ask(self, side: str, kind: type[Any], **fields: Any) -> str:
         """Let an officer do something."""
         self._requests += 1
         event = kind(at=self._at, mono=self._mono, request=f"request-{self._requests}", **fields)
-        return self.ends[side].room.request(event)
+        return self.ends[side].runner.request(event)
 
     def alert(self, side: str, precedence: str = "routine", **fields: Any) -> str:
         return self.ask(
@@ -182,23 +182,23 @@ class Exchange:
     def receive(self, side: str, frame: bytes) -> None:
         """Let something arrive that the peer never sent."""
         sender = "ndmc" if side == "eucom" else "eucom"
-        self.ends[side].room.receive(Topic(LINK, sender, "message"), frame, self.now)
+        self.ends[side].runner.receive(Topic(LINK, sender, "message"), frame, self.now)
 
     def step_clock(self, step_ms: int) -> None:
         self._at += step_ms
         for end in self.ends.values():
-            end.room.take(ClockStepped(at=self._at, mono=self._mono, step_ms=step_ms))
+            end.runner.take(ClockStepped(at=self._at, mono=self._mono, step_ms=step_ms))
 
     def answer_tests(self) -> None:
         """Let the answering side's officer answer every line test that waits."""
-        for test in self.ends["ndmc"].room.core.snapshot().tests:
+        for test in self.ends["ndmc"].runner.core.snapshot().tests:
             if test.answer is None:
                 heartbeat = test.heartbeat
                 of = Reference.parse(test.reference)
                 self.ask("ndmc", OfficerAnswered, officer="duty-1", of=of, read_back=heartbeat.challenge)
 
     def acknowledge_alarms(self, side: str) -> None:
-        for alarm in self.ends[side].room.core.snapshot().alarms:
+        for alarm in self.ends[side].runner.core.snapshot().alarms:
             if alarm.acknowledged_at:
                 continue
             code, subject = str(alarm.code), alarm.subject
@@ -235,11 +235,11 @@ def _one_hour(exchange: Exchange, hour: int) -> None:
     exchange.run(600)
     if hour % 2:
         for end in ends.values():
-            end.room.take(TransportLost(at=exchange.now.at, mono=exchange.now.mono, reason="обрыв @ broker"))
+            end.runner.take(TransportLost(at=exchange.now.at, mono=exchange.now.mono, reason="обрыв @ broker"))
         exchange.alert("eucom", "priority")
         exchange.run(120, lost=True)
         for end in ends.values():
-            end.room.take(TransportConnected(at=exchange.now.at, mono=exchange.now.mono))
+            end.runner.take(TransportConnected(at=exchange.now.at, mono=exchange.now.mono))
         exchange.run(120)
     if hour == 2:
         exchange.step_clock(-3_000)

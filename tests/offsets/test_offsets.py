@@ -18,16 +18,16 @@ import pytest
 from endpoints.cli.log import log_verify
 from endpoints.cli.replay import replay
 from endpoints.errors import UserError
-from endpoints.journal_file import EXIT_DAMAGED, JournalFolder
-from endpoints.journal_reader import JournalReader
-from endpoints.journal_segments import segments
+from endpoints.journal.reader import JournalReader
+from endpoints.journal.segments import segments
+from endpoints.journal.writer import EXIT_DAMAGED, JournalWriter
 from protocol.errors import JournalError
-from protocol.journal_recovery import SECTOR_BYTES, recover
-from protocol.verification import Verification
-from tests.journal_samples import LINK, SIDE, batch, checkpoint, lines_of
+from protocol.record.recovery import SECTOR_BYTES, recover
+from protocol.record.verification import Verification
 from tests.offsets.collected import accepted_flips_in_a_log, collected
 from tests.offsets.damage import BITS, Recorded, accepted_cuts, accepted_flips, recovered_cuts
 from tests.offsets.recorded import record
+from tests.support.journal_samples import LINK, SIDE, batch, checkpoint, lines_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,7 +77,7 @@ def exit_code(command: Callable[[], int]) -> int:
 def start(folder: Path) -> int:
     """Open the journal as the service does; return 0, or what the service exits with."""
     try:
-        journal = JournalFolder.open(folder, "eucom-ndmc", "eucom")
+        journal = JournalWriter.open(folder, "eucom-ndmc", "eucom")
     except UserError as error:
         return one_line(error)
     journal._release()

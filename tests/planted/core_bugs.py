@@ -242,8 +242,8 @@ CORE_BUGS: tuple[Bug, ...] = (
     Bug(
         "the duty officer is told of alerts only",
         "Link._apply",
-        "self._notices.message(turn, reference, message.body)",
-        "if isinstance(body, Alert):\n    self._notices.message(turn, reference, message.body)",
+        "self._notifications.message(turn, reference, message.body)",
+        "if isinstance(body, Alert):\n    self._notifications.message(turn, reference, message.body)",
         f"{_INBOX} {_WATCH}",
     ),
     Bug(

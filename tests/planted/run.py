@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from endpoints.clock import SystemClock
+from endpoints.clocks.clock import SystemClock
 from tests.planted.bug import PACKAGES, Bug, paths, planted
 from tests.planted.core_bugs import CORE_BUGS
 from tests.planted.service_bugs import SERVICE_BUGS

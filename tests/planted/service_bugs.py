@@ -5,8 +5,8 @@ from __future__ import annotations
 from tests.planted.bug import Bug
 
 _JOURNAL = "test_journal test_verification"
-_RECOVERY = "test_journal_recovery test_journal_file"
-_ROOM = "test_link_room test_turn"
+_RECOVERY = "test_journal_recovery test_journal_writer"
+_RUNNER = "test_endpoint_link test_turn"
 _CLOCK = "test_clock test_turn test_time_worlds"
 
 SERVICE_BUGS: tuple[Bug, ...] = (
@@ -55,28 +55,28 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "the last batch is believed to be on disk after a restart",
-        "JournalFolder._recover",
+        "JournalWriter._recover",
         "os.fdatasync(self._file)\n_flush_folder(self.folder)",
         "pass",
         _RECOVERY,
     ),
     Bug(
         "a batch is not flushed",
-        "JournalFolder._write",
+        "JournalWriter._write",
         "os.fdatasync(self._file)",
         "pass",
         _RECOVERY,
     ),
     Bug(
         "after a failed flush the journal is written again",
-        "JournalFolder._encode",
+        "JournalWriter._encode",
         "if self._failed:\n    raise JournalFailure(self._failed)",
         "pass",
         _RECOVERY,
     ),
     Bug(
         "a new segment gets its name before it is on disk",
-        "JournalFolder._open_segment",
+        "JournalWriter._open_segment",
         'os.fsync(file)\nfailpoint("before_named")\nnew.rename(path)',
         'failpoint("before_named")\nnew.rename(path)\nos.fsync(file)',
         _RECOVERY,
@@ -112,54 +112,54 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     # --- a turn of the loop --------------------------------------------------------------------------------------
     Bug(
         "frames leave before their batch is on disk",
-        "Room.commit",
+        "LinkRunner.commit",
         'failpoint("before_append")',
         'failpoint("before_append")\nself._closed = list(self._batch)\nself.perform(now)',
-        _ROOM,
+        _RUNNER,
     ),
     Bug(
         "a batch that could not be written is performed",
-        "Room.commit",
+        "LinkRunner.commit",
         "self.fail(now, error)",
         "self._closed = list(self._batch)\nself.fail(now, error)",
-        _ROOM,
+        _RUNNER,
     ),
     Bug(
         "the broker is told before the record is on disk",
         "FrameItem.take",
-        "self._room.receive(self._topic, self._frame, now)",
+        "self._runner.receive(self._topic, self._frame, now)",
         "self._acknowledge()\nself._acknowledge = lambda: None\nself._room.receive(self._topic, self._frame, now)",
-        _ROOM,
+        _RUNNER,
     ),
     Bug(
         "a link that has stopped acknowledges to the broker",
         "FrameItem.settle",
         (
-            "if self._room.failure is None:\n"
+            "if self._runner.failure is None:\n"
             '    failpoint("before_puback")\n'
             "    self._acknowledge()\n"
             '    failpoint("after_puback")'
         ),
         "self._acknowledge()",
-        _ROOM,
+        _RUNNER,
     ),
     Bug(
         "an officer is answered before his request is on disk",
         "RequestItem.take",
         'failpoint("after_request")',
         "self.settle()",
-        _ROOM,
+        _RUNNER,
     ),
     Bug(
         "a resend has new bytes",
-        "LinkRoom._perform",
+        "EndpointLink._perform",
         "self.core.frame(effect.first)",
         "(self.core.frame(effect.first) or b\"\").replace(b'\":', b'\": ') or None",
-        _ROOM,
+        _RUNNER,
     ),
     Bug(
         "frames are not judged by their sender's keys",
-        "Room.receive",
+        "LinkRunner.receive",
         "self.keyring.judge(topic.channel, topic.sender, frame)",
         (
             "next(\n"
@@ -178,28 +178,28 @@ SERVICE_BUGS: tuple[Bug, ...] = (
         "RefusalCap.admits",
         "self._seen[reason] <= REFUSALS_PER_WINDOW",
         "self._seen[reason] >= 1",
-        _ROOM,
+        _RUNNER,
     ),
     Bug(
         "frames that were suppressed are not counted",
         "RefusalCap.count",
         "self._suppressed[reason] += 1",
         "self._suppressed[reason] = 1",
-        _ROOM,
+        _RUNNER,
     ),
     Bug(
         "an older epoch in the link file is taken",
-        "Room.start",
+        "LinkRunner.start",
         "terms.epoch < known.epoch",
         "terms.epoch < 1",
-        _ROOM,
+        _RUNNER,
     ),
     Bug(
         "a changed policy needs no new epoch",
-        "Room.start",
+        "LinkRunner.start",
         "policy_digest(terms) != policy_digest(known)",
         "terms.caller != known.caller",
-        _ROOM,
+        _RUNNER,
     ),
     Bug(
         "room on the disk flickers",
@@ -225,14 +225,14 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "slots are planned from now on, not from where the journal ends",
-        "Room.start",
+        "LinkRunner.start",
         "min(self.core.last_at or now.at, now.at)",
         "now.at",
         _CLOCK,
     ),
     Bug(
         "no slots are planned after the first fortnight",
-        "Room.tick",
+        "LinkRunner.tick",
         "self.core.slots_until - at < PLAN_AGAIN_MS",
         "self.core.slots_until - at < -PLANNED_MS",
         _CLOCK,
@@ -270,26 +270,26 @@ SERVICE_BUGS: tuple[Bug, ...] = (
         "Loop._look_at_the_clocks",
         (
             "if since:\n"
-            "    room.take(Resumed(at=now.at, mono=now.mono, since=since))\n"
+            "    runner.take(Resumed(at=now.at, mono=now.mono, since=since))\n"
             "if step_ms:\n"
-            "    room.take(ClockStepped(at=now.at, mono=now.mono, step_ms=step_ms))"
+            "    runner.take(ClockStepped(at=now.at, mono=now.mono, step_ms=step_ms))"
         ),
         (
             "if since:\n"
-            "    room.take(Resumed(at=now.at, mono=now.mono, since=since))\n"
+            "    runner.take(Resumed(at=now.at, mono=now.mono, since=since))\n"
             "elif step_ms:\n"
-            "    room.take(ClockStepped(at=now.at, mono=now.mono, step_ms=step_ms))"
+            "    runner.take(ClockStepped(at=now.at, mono=now.mono, step_ms=step_ms))"
         ),
         _CLOCK,
     ),
     Bug(
         "what is due is taken before the sleep is known",
         "Loop.turn",
-        "self._look_at_the_clocks(now)\nitems = self.inbox.drain(BATCH_MAX_ITEMS)",
+        "self._look_at_the_clocks(now)\nitems = self.queue.drain(BATCH_MAX_ITEMS)",
         (
-            "items = self.inbox.drain(BATCH_MAX_ITEMS)\n"
-            "for room in self._running():\n"
-            "    room.tick(now)\n"
+            "items = self.queue.drain(BATCH_MAX_ITEMS)\n"
+            "for runner in self._running():\n"
+            "    runner.tick(now)\n"
             "self._look_at_the_clocks(now)"
         ),
         _CLOCK,
@@ -297,7 +297,7 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     Bug(
         "slots that a leap of the clock passes over were never planned",
         "Loop._look_at_the_clocks",
-        "room.plan_over(before, mono, now.at)",
+        "runner.plan_over(before, mono, now.at)",
         "pass",
         _CLOCK,
     ),

@@ -14,9 +14,9 @@ from pathlib import Path
 from msgspec import structs
 
 import protocol
-from scenario.faults import Plan, draw
-from scenario.shrink import attempt
-from scenario.simulate import quiet
+from scenario.simulation.faults import Plan, draw
+from scenario.simulation.shrink import attempt
+from scenario.simulation.simulate import quiet
 
 DAYS = 8
 FAULTS_MIN = 20

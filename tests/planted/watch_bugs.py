@@ -131,14 +131,14 @@ WATCH_BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "deadlines run on the wall clock",
-        "Timeline._age",
+        "Deadlines._age",
         "event.mono - self.state.mono",
         "event.at - self.state.at",
         _WATCH,
     ),
     Bug(
         "a deadline waits while the machine restarts",
-        "Timeline._age",
+        "Deadlines._age",
         "event.at - self.state.at if isinstance(event, Started) else event.mono - self.state.mono",
         "event.mono - self.state.mono",
         _WATCH,
@@ -154,8 +154,8 @@ WATCH_BUGS: tuple[Bug, ...] = (
     Bug(
         "alarms are forgotten at a checkpoint",
         "Core.__init__",
-        "AlarmBook(state.alarms, self._notices)",
-        "AlarmBook(dict(state.alarms), self._notices)",
+        "AlarmBook(state.alarms, self._notifications)",
+        "AlarmBook(dict(state.alarms), self._notifications)",
         _WATCH,
     ),
     Bug(
@@ -168,7 +168,7 @@ WATCH_BUGS: tuple[Bug, ...] = (
     Bug(
         "notifications are not repeated after a restart",
         "Core._started",
-        "self._notices.repeat(turn)",
+        "self._notifications.repeat(turn)",
         "pass",
         _WATCH,
     ),
@@ -206,7 +206,7 @@ WATCH_BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "an officer releases his own draft",
-        "Desk.release",
+        "OfficerRequests.release",
         "event.officer == draft.officer",
         "event.officer == draft.officer and not draft.text",
         _ALERTS,
@@ -220,7 +220,7 @@ WATCH_BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "a draft can be released again and again",
-        "Desk.release",
+        "OfficerRequests.release",
         "del self._state.drafts[event.draft]",
         "pass",
         _ALERTS,
@@ -234,7 +234,7 @@ WATCH_BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "an alert is sent after it has expired",
-        "Desk._alert",
+        "OfficerRequests._alert",
         '_check_instant("expires_at", event.expires_at) <= turn.at',
         '_check_instant("expires_at", event.expires_at) <= turn.at - 1',
         _ALERTS,

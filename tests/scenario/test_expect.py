@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from protocol.instants import parsed
+from protocol.wire.instants import parsed
 from scenario.expect import Outcome, Raised, judge
 from scenario.files import load, packaged
 

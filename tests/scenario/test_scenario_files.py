@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from endpoints.errors import UserError
-from scenario.files import Alert, Scenario, decode, load, packaged
+from scenario.files import AlertStep, Scenario, decode, load, packaged
 
 
 def changed(**fields: Any) -> bytes:
@@ -54,7 +54,7 @@ def test_a_side_without_named_officers_has_two() -> None:
 def test_an_acknowledgement_finds_its_alert() -> None:
     scenario = load(packaged("one-day"))
     acknowledge = scenario.steps[5]
-    assert not isinstance(acknowledge, Alert)
+    assert not isinstance(acknowledge, AlertStep)
     assert scenario.alert_of(acknowledge) == 3  # type: ignore[arg-type]
 
 

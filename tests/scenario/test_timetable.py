@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from protocol.instants import parsed
+from protocol.wire.instants import parsed
 from scenario.files import load, packaged
 from scenario.timetable import IDLE_RATE, WATCHED_RATE, Pace, plan, real_ms
 

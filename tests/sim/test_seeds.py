@@ -2,9 +2,9 @@
 
 import pytest
 
-from scenario.faults import draw
-from scenario.shrink import shrink, transcript
-from scenario.simulate import quiet, simulate
+from scenario.simulation.faults import draw
+from scenario.simulation.shrink import shrink, transcript
+from scenario.simulation.simulate import quiet, simulate
 
 SHORT, MONTH = 8, 30
 """Days. A short world has as many troubles as a month has, closer together."""

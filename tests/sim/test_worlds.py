@@ -9,20 +9,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from endpoints.room import Room
-from protocol.alarm_book import AlarmBook
-from protocol.alerts import Alerts
-from protocol.core import Core
-from protocol.effects import Effect
-from protocol.instants import Millis
-from protocol.journal import Entry
-from protocol.link import Link
-from protocol.stream import Inbox, Outbox
-from protocol.watch import Watch
-from scenario.faults import CALM, DAY, HOUR, Fault, Plan, draw
-from scenario.shrink import attempt, failure
-from scenario.simulate import line, main, quiet
-from scenario.world import Totals, world
+from endpoints.runtime.link_runner import LinkRunner
+from protocol.core.alarm_book import AlarmBook
+from protocol.core.alerts import Alerts
+from protocol.core.core import Core
+from protocol.core.effects import Effect
+from protocol.core.link import Link
+from protocol.core.stream import Inbox, Outbox
+from protocol.core.watch import Watch
+from protocol.record.journal import Entry
+from protocol.wire.instants import Millis
+from scenario.simulation.faults import CALM, DAY, HOUR, Fault, Plan, draw
+from scenario.simulation.shrink import attempt, failure
+from scenario.simulation.simulate import line, main, quiet
+from scenario.simulation.world import Totals, world
 
 DAYS = 8
 
@@ -35,11 +35,11 @@ def _quiet() -> None:
 def told(plan: Plan) -> list[bytes]:
     lines: list[bytes] = []
 
-    def hear(at: Millis, site: str, entry: Entry, effects: Sequence[Effect]) -> None:
-        lines.append(msgspec.json.encode((at, site, entry, effects)))
+    def hear(at: Millis, process: str, entry: Entry, effects: Sequence[Effect]) -> None:
+        lines.append(msgspec.json.encode((at, process, entry, effects)))
 
     happening = world(plan)
-    happening.judge.listener = hear
+    happening.invariants.listener = hear
     happening.run()
     return lines
 
@@ -145,21 +145,21 @@ def _parts(ref: str) -> dict[str, Any]:
 
 
 def performs_before_it_appends(patch: pytest.MonkeyPatch) -> None:
-    commit = Room.commit
+    commit = LinkRunner.commit
 
-    def early(self: Room[Any], now: Any) -> None:
+    def early(self: LinkRunner[Any], now: Any) -> None:
         append, batch = self._journal.append, self._batch
 
         def later(records: Any) -> int:
             self._closed = list(batch)
-            Room.perform(self, now)
+            LinkRunner.perform(self, now)
             return append(records)
 
         self._journal.append = later  # type: ignore[assignment, method-assign]
         commit(self, now)
         self._journal.append = append  # type: ignore[method-assign]
 
-    patch.setattr(Room, "commit", early)
+    patch.setattr(LinkRunner, "commit", early)
 
 
 def resends_other_bytes(patch: pytest.MonkeyPatch) -> None:

@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import IO, Self
 
 from broker.local import LocalBroker
-from endpoints import real_line
-from endpoints.officers import read_credential
-from endpoints.provision import BrokerPlan, provision
-from tests.integration.broker_site import free_port, now
-from tests.proxy import TcpProxy
-from tests.quick_officers import quicken
+from endpoints.config import default_terms
+from endpoints.config.provision import BrokerPlan, provision
+from endpoints.keys.credentials import read_credential
+from tests.support.broker_site import free_port, now
+from tests.support.proxy import TcpProxy
+from tests.support.quick_officers import quicken
 
 ROOT = Path(__file__).parents[2]
-LINK = real_line.LINK
-SIDES = (real_line.CALLER, real_line.ANSWERING)
+LINK = default_terms.LINK
+SIDES = (default_terms.CALLER, default_terms.ANSWERING)
 STOP_WITHIN_S = 60
 _LAUNCH = ROOT / "broker" / "launch.py"
 
@@ -38,7 +38,7 @@ class Endpoint:
         self.journal = self.configuration.parent / "journal" / LINK
         self.collected = folder / f"{side}.log"
         self.errors = folder / f"{side}.err"
-        self.officer = real_line.officers(side)[0]
+        self.officer = default_terms.officers(side)[0]
         self.credential = read_credential(
             self.configuration.parent / "keys" / "officers" / f"{self.officer}.credential"
         )
@@ -134,10 +134,10 @@ class Installation:
         port = free_port()
         provision(
             folder / "d",
-            [real_line.terms()],
-            {side: real_line.party(side) for side in SIDES},
+            [default_terms.terms()],
+            {side: default_terms.party(side) for side in SIDES},
             at=now(),
-            officers={side: real_line.officers(side) for side in SIDES},
+            officers={side: default_terms.officers(side) for side in SIDES},
             broker=BrokerPlan(port=port),
         )
         self._log = (folder / "mosquitto.log").open("ab")

@@ -18,14 +18,14 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from endpoints.client import Client, Refused, Unreachable
-from endpoints.journal_reader import JournalReader
-from tests.journal_verdict import Verdict
+from endpoints.control.client import ControlClient, RequestRefused, Unreachable
+from endpoints.journal.reader import JournalReader
 from tests.soak.curves import draw
 from tests.soak.gauge import Gauge
 from tests.soak.installation import LINK, SIDES, Installation
 from tests.soak.traffic import Traffic
 from tests.soak.trouble import Trouble
+from tests.support.journal_verdict import Verdict
 
 CALM_SHARE = 0.2
 CONVERGED_WITHIN_S = 240.0
@@ -88,13 +88,13 @@ class Soak:
     async def _settled(self) -> None:
         """Wait until nothing is outstanding on either side."""
         for endpoint in self.installation.endpoints.values():
-            client = Client(endpoint.control, LINK)
+            client = ControlClient(endpoint.control, LINK)
             while True:
                 try:
                     status = await asyncio.to_thread(client.get, "status")
                     if status["outbox"] == {"waiting": 0, "in_flight": 0}:
                         break
-                except (Unreachable, Refused):
+                except (Unreachable, RequestRefused):
                     pass
                 await asyncio.sleep(0.2)
 

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from broker.errors import BrokerError
-from tests.proxy import Direction
 from tests.soak.installation import Endpoint, Installation
 from tests.soak.traffic import Traffic
+from tests.support.proxy import Direction
 
 GAP_MEAN_S = 1.1
 """Between the beginnings of two troubles; they overlap."""

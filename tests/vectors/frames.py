@@ -5,12 +5,12 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Any
 
-from protocol.canonical import digest, encode
-from protocol.digests import genesis
-from protocol.envelope import pae, seal
 from protocol.errors import RemoteProtocolError
-from protocol.keyring import Keyring
-from protocol.messages import FRAME_MAX_BYTES, MESSAGE_TYPE, RECEIPT_TYPE
+from protocol.wire.canonical import digest, encode
+from protocol.wire.digests import genesis
+from protocol.wire.envelope import pae, seal
+from protocol.wire.keyring import Keyring
+from protocol.wire.messages import FRAME_MAX_BYTES, MESSAGE_TYPE, RECEIPT_TYPE
 from tests.vectors.streams import ANSWERS, STREAM
 from tests.vectors.terms import EPOCH_1, HYBRID, KEYS, Vector, address, message_frame, party_keys, signed, text
 

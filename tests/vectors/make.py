@@ -8,11 +8,11 @@ from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
-from protocol.canonical import digest, encode
-from protocol.digests import genesis, policy_digest
-from protocol.envelope import pae
-from protocol.messages import MESSAGE_TYPE
-from protocol.words import challenge, fingerprint_words
+from protocol.wire.canonical import digest, encode
+from protocol.wire.digests import genesis, policy_digest
+from protocol.wire.envelope import pae
+from protocol.wire.messages import MESSAGE_TYPE
+from protocol.wire.words import challenge, fingerprint_words
 from tests.vectors import bodies
 from tests.vectors.frames import frames
 from tests.vectors.streams import ANSWERS, STREAM, receipts, streams

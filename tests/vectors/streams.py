@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from protocol.canonical import digest
-from protocol.digests import genesis
+from protocol.wire.canonical import digest
+from protocol.wire.digests import genesis
 from tests.vectors import bodies
 from tests.vectors.terms import EPOCH_1, Vector, message_frame, receipt_frame, stream, text
 

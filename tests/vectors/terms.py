@@ -6,13 +6,12 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 
-from protocol.canonical import digest, encode
-from protocol.digests import genesis, policy_digest
-from protocol.envelope import pae, seal
-from protocol.events import EnrolledKey
-from protocol.instants import parsed, written
-from protocol.messages import MESSAGE_TYPE, RECEIPT_TYPE
-from protocol.policy import Channel, Policy, Terms
+from protocol.wire.canonical import digest, encode
+from protocol.wire.digests import genesis, policy_digest
+from protocol.wire.envelope import pae, seal
+from protocol.wire.instants import parsed, written
+from protocol.wire.messages import MESSAGE_TYPE, RECEIPT_TYPE
+from protocol.wire.policy import Channel, EnrolledKey, Policy, Terms
 
 Private = Ed25519PrivateKey | MLDSA65PrivateKey
 Vector = dict[str, Any]

@@ -1,0 +1,128 @@
+"""`deconflict demo`: plays a scenario and says how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from endpoints.cli import options
+from endpoints.cli.output import console, print_json, say
+from endpoints.clocks import slots
+from endpoints.clocks.clock import SystemClock
+from endpoints.errors import UserError
+from endpoints.texts.i18n import translator
+from protocol.wire.instants import Millis, parsed
+from scenario.files import PACKAGED, Scenario, load, packaged
+from scenario.final_audit import FinalAudit, close
+from scenario.narrator import Narrator
+from scenario.player import Player
+from scenario.rehearsal import Rehearsal
+from scenario.timetable import plan
+
+EXIT_NOT_AS_EXPECTED = 1
+RATE_MAX = 2_000
+
+
+def demo(
+    *,
+    scenario: Annotated[
+        Path | None, Parameter(help="A scenario file, or `november-2022` (a month). By default `one-day`.")
+    ] = None,
+    speed: Annotated[
+        str, Parameter(help="How many times as fast as real time, at most; `max`: in the simulation, in seconds.")
+    ] = str(RATE_MAX),
+    keep: Annotated[
+        Path | None, Parameter(help="A new folder for keys, journals and output, to look at later.")
+    ] = None,
+    as_json: options.AsJson = False,
+    lang: options.Lang = None,
+) -> int:
+    """Play a scenario through real processes: broker, both endpoints, the watch. Exit 0 if it ended as it must."""
+    rate = _rate(speed)
+    story = load(_path(scenario))
+    narrator = Narrator(story, console(stderr=as_json), translator(lang))
+    began = SystemClock().real_ms()
+    with _folder(keep) as folder:
+        narrator.title()
+        closing = _simulated(story, folder, narrator) if rate is None else _played(story, folder, narrator, rate)
+        seconds = (SystemClock().real_ms() - began) / 1_000
+        narrator.closing(closing, seconds)
+        if as_json:
+            print_json({**closing.document(), "seconds": seconds, "folder": str(folder) if keep else None})
+        elif keep is not None:
+            say(str(folder))
+    return 0 if closing.passed else EXIT_NOT_AS_EXPECTED
+
+
+def _played(story: Scenario, folder: Path, narrator: Narrator, rate: int) -> FinalAudit:
+    """Play it through real processes."""
+    planned = _slots(story)
+    player = Player(story, plan(story, planned, rate), folder, narrator)
+
+    async def play() -> None:
+        for end in (signal.SIGTERM, signal.SIGHUP):
+            # as Ctrl-C: everything is stopped in order
+            asyncio.get_running_loop().add_signal_handler(end, signal.raise_signal, signal.SIGINT)
+        await player.play()
+
+    asyncio.run(play())
+    stage = player.stage
+    journals = {name: stage.journal(name) for name in stage.names}
+    return close(story, planned, stage.file, journals, {name: stage.output(name) for name in stage.names})
+
+
+def _simulated(story: Scenario, folder: Path, narrator: Narrator) -> FinalAudit:
+    """Play it through the simulated world."""
+    rehearsal = Rehearsal(story, narrator)
+    rehearsal.run()
+    return close(story, _slots(story), rehearsal.file, rehearsal.write(folder), {})
+
+
+def _slots(story: Scenario) -> tuple[Millis, ...]:
+
+    policy = story.terms().policy
+    try:
+        planned = slots.plan(policy.slots, policy.zone, parsed(story.starts), parsed(story.ends))
+    except ValueError as error:
+        raise UserError(f"{story.name}: link.slots: {error}") from None
+    return tuple(map(parsed, planned))
+
+
+def _rate(speed: str) -> int | None:
+    """Return the highest rate, None for the simulation. Raises UserError."""
+    if speed == "max":
+        return None
+    if not (speed.isascii() and speed.isdigit()) or not 1 <= int(speed) <= RATE_MAX:
+        raise UserError(f"--speed: a whole number from 1 to {RATE_MAX}, or max: {speed[:40]!r}")
+    return int(speed)
+
+
+def _path(given: Path | None) -> Path:
+    """Return the scenario's file: by default the day, by name one that comes with the link."""
+    if given is None:
+        return packaged(PACKAGED[0])
+    return packaged(str(given)) if str(given) in PACKAGED else given
+
+
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    """Yield the folder to play in: one to be kept, or one that is gone afterwards. Raises UserError."""
+    if keep is None:
+        # control sockets have short names only
+        with tempfile.TemporaryDirectory(prefix="deconflict-") as folder:
+            yield Path(folder)
+        return
+    try:
+        keep.mkdir(parents=True, exist_ok=True)
+        if any(keep.iterdir()):
+            raise UserError(f"--keep: {keep} is not empty; name a new folder")
+    except OSError as error:
+        raise UserError(f"--keep: {keep}: {error.strerror}") from None
+    yield keep.absolute()

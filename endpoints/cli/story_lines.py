@@ -1,0 +1,26 @@
+"""How the lines of a journal's story look on a terminal."""
+
+from __future__ import annotations
+
+from endpoints.cli.output import console
+from endpoints.texts.story import Told, Tone
+from protocol.wire.instants import written
+
+_STYLES: dict[Tone, str] = {
+    "plain": "",
+    "said": "bold",
+    "heard": "bold cyan",
+    "quiet": "bright_black",
+    "bad": "red",
+    "good": "green",
+}
+_WHO_WIDTH = 8
+
+
+def print_told(told: Told, *, indent: str = "", with_time: bool = True, stderr: bool = False) -> None:
+    """Print a line of a story: when (UTC), who, what."""
+    from rich.text import Text
+
+    when = f"{written(told.at)}  " if with_time else ""
+    text = Text.assemble(indent, (when, "bright_black"), f"{told.who:<{_WHO_WIDTH}}  ", (told.what, _STYLES[told.tone]))
+    console(stderr=stderr).print(text)

@@ -1,0 +1,1 @@
+"""Clocks, an exercise's timetable, and the slots of the schedule."""

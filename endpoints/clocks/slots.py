@@ -1,0 +1,92 @@
+"""Slots: cron expressions in a site's time zone to instants in UTC, right across summer time (SPEC W1, W5).
+
+The time zone data are the `tzdata` package's, never the system's: both sides, and a replay years later, must agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from functools import cache, lru_cache
+from importlib import resources
+from zoneinfo import ZoneInfo
+
+import tzdata
+from cronsim import CronSim, CronSimError
+
+from protocol.wire.instants import Millis, written
+
+_FIELDS = 5
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_EARLIER = timedelta(days=2)
+"""cronsim is started that much before a week, and runs as much beyond it, and what lies outside is dropped: so neither
+its rounding nor the hour that summer time repeats or skips can lose a slot or yield one from before."""
+_WEEK = timedelta(days=7)
+_WEEK_MS: Millis = _WEEK // _MILLISECOND
+
+
+def tzdata_version() -> str:
+    """Return the version of the time zone database that slots are computed with, such as `2026f`."""
+    return tzdata.IANA_VERSION
+
+
+@cache
+def zone(name: str) -> ZoneInfo:
+    """Return the time zone `name` from the tzdata package. Raises ValueError if there is none."""
+    if name not in _names():
+        raise ValueError(f"not a time zone such as Europe/Berlin (IANA names, tzdata {tzdata_version()}): {name!r}")
+    with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
+        return ZoneInfo.from_file(file, key=name)
+
+
+def check(expression: str) -> None:
+    """Raise ValueError if `expression` is no cron expression of five fields (30 February is none)."""
+    fields = expression.split()
+    if len(fields) != _FIELDS:
+        # cronsim would take a sixth field as seconds
+        raise ValueError(
+            f'five fields are needed (minute hour day month weekday), such as "0 9,17 * * *"; '
+            f"here are {len(fields)}: {expression[:60]!r}"
+        )
+    try:
+        CronSim(expression, _EPOCH)
+    except CronSimError as error:
+        raise ValueError(f"not a cron expression: {error}: {expression[:60]!r}") from None
+
+
+def plan(expressions: Iterable[str], zone_name: str, after_ms: Millis, until_ms: Millis) -> tuple[str, ...]:
+    """Return the slots later than `after_ms` and not later than `until_ms`, in their written form, sorted.
+
+    A slot in the hour that summer time skips comes right after that hour; one in the hour that it repeats comes once.
+    Raises ValueError for a wrong expression or zone.
+    """
+    weeks = range(after_ms // _WEEK_MS, until_ms // _WEEK_MS + 1)
+    instants = {at for expression in expressions for week in weeks for at in _of_week(expression, zone_name, week)}
+    return tuple(written(at) for at in sorted(instants) if after_ms < at <= until_ms)
+
+
+@lru_cache(maxsize=256)  # every link has the same schedule, and every start plans the same weeks again
+def _of_week(expression: str, zone_name: str, week: int) -> tuple[Millis, ...]:
+    """Return the slots of the week that is `week` weeks after 1 January 1970."""
+    check(expression)
+    begins, ends = week * _WEEK_MS, (week + 1) * _WEEK_MS
+    enough = _EPOCH + (week + 1) * _WEEK + _EARLIER
+    instants = []
+    for slot in CronSim(expression, (_EPOCH + week * _WEEK).astimezone(zone(zone_name)) - _EARLIER):
+        if slot > enough:
+            break
+        at = (slot.astimezone(UTC) - _EPOCH) // _MILLISECOND
+        if begins <= at < ends:
+            instants.append(at)
+    return tuple(instants)
+
+
+def local(at: Millis, zone_name: str) -> datetime:
+    """Return the instant `at` on the wall clock of `zone_name`. Raises ValueError for an unknown zone."""
+    return (_EPOCH + at * _MILLISECOND).astimezone(zone(zone_name))
+
+
+@cache
+def _names() -> frozenset[str]:
+    return frozenset(resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split())

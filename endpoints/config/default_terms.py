@@ -1,0 +1,97 @@
+"""The line of March 2022 between Wiesbaden and Moscow: what `init` and `enrol` make unless they are told otherwise.
+
+Public are the parties, the two tests a day, their language, and the other channels; hours and wording are ours.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from endpoints.config.link_file import Party
+from protocol.wire.policy import Channel, Policy, Terms
+
+LINK, CALLER, ANSWERING = "eucom-ndmc", "eucom", "ndmc"
+
+OFFICERS: dict[str, tuple[str, ...]] = {CALLER: ("watch-1", "watch-2"), ANSWERING: ("duty-1", "duty-2")}
+OTHER_OFFICERS = ("officer-1", "officer-2")
+"""Of a party that is none of the two: four eyes need two."""
+
+_PARTIES = {
+    CALLER: Party(
+        name={"en": "US European Command", "ru": "Европейское командование США"},
+        site="Wiesbaden",
+        zone="Europe/Berlin",
+    ),
+    ANSWERING: Party(
+        name={"en": "National Defence Management Centre", "ru": "Национальный центр управления обороной"},
+        site="Moscow",
+        zone="Europe/Moscow",
+    ),
+}
+
+
+def party(name: str) -> Party:
+    """Return the party `name` without keys; one that is none of the two gets its id for a name, and UTC."""
+    return _PARTIES.get(name) or Party(name={"en": name}, site=name, zone="UTC")
+
+
+def officers(name: str) -> tuple[str, ...]:
+    """Return the officers of the party `name`."""
+    return OFFICERS.get(name, OTHER_OFFICERS)
+
+
+def terms(
+    link: str = LINK,
+    caller: str = CALLER,
+    answering: str = ANSWERING,
+    status: Literal["actual", "exercise"] = "exercise",
+) -> Terms:
+    """Return the first epoch of a link as the real one is, with this status."""
+    return Terms(
+        link=link,
+        epoch=1,
+        caller=caller,
+        answering=answering,
+        policy=Policy(
+            status=status,
+            slots=("0 9,17 * * *",),
+            zone=party(caller).zone,
+            grace_s=900,
+            answer_within_s=600,
+            categories=(
+                "critical_infrastructure",
+                "stray_munition",
+                "airspace_transit",
+                "air_pursuit",
+                "evacuation_of_nationals",
+                "unintended_clash",
+            ),
+            languages=("en", "ru"),
+            test_language="ru",
+            test_text=f"Говорит {'Висбаден' if caller == CALLER else caller}. Проверка линии. Как слышите?",
+            answer_text=f"{'Москва' if answering == ANSWERING else answering} на связи. Слышу хорошо.",
+            channels=(
+                Channel(
+                    id="ministers",
+                    name={
+                        "en": "Secretary of Defense - Minister of Defence",
+                        "ru": "Министр обороны США — министр обороны России",
+                    },
+                ),
+                Channel(
+                    id="chiefs",
+                    name={
+                        "en": "Chairman of the Joint Chiefs - Chief of the General Staff",
+                        "ru": "Председатель ОКНШ — начальник Генерального штаба",
+                    },
+                ),
+                Channel(
+                    id="advisers",
+                    name={
+                        "en": "National security adviser and intelligence director channels",
+                        "ru": "Каналы помощника по национальной безопасности и директора разведки",
+                    },
+                ),
+            ),
+        ),
+    )

@@ -1,0 +1,210 @@
+"""The link file: what both sides have agreed, public, the same file on both sides (SPEC E1).
+
+```toml
+link = "eucom-ndmc"
+epoch = 1
+caller = "eucom"
+answering = "ndmc"
+
+[policy]
+slots = ["0 9,17 * * *"]
+zone = "Europe/Berlin"
+grace = "15m"
+...
+
+[parties.eucom]
+site = "Wiesbaden"
+zone = "Europe/Berlin"
+name = { en = "US European Command", ru = "..." }
+keys = [{ id = "eucom-2022", algorithm = "ed25519", public = "..." }]
+```
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import tomli_w
+from msgspec import Meta, Struct
+
+from endpoints.clocks import slots
+from endpoints.config import toml_reader
+from endpoints.errors import UserError
+from protocol.wire import canonical
+from protocol.wire.canonical import CanonicalError
+from protocol.wire.messages import Identifier, Seq, Texts
+from protocol.wire.policy import EnrolledKey, Policy, Terms
+
+WHAT = "link file"
+_HEADER = """\
+# The link file: parties, keys, schedule, policy. Public; both sides hold the same file.
+# Compare it by voice: deconflict link fingerprint FILE
+# A change of the policy takes effect with the next epoch: deconflict epoch FILE
+"""
+
+
+class Party(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One of the two headquarters: its names by language, where it sits, and its enrolled public keys."""
+
+    name: Texts
+    site: Annotated[str, Meta(min_length=1, max_length=80)]
+    # IANA time zone of its wall clocks
+    zone: Annotated[str, Meta(min_length=1, max_length=64)]
+    keys: Annotated[tuple[EnrolledKey, ...], Meta(max_length=16)] = ()
+
+
+class _Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The file's own shape."""
+
+    link: Identifier
+    epoch: Seq
+    caller: Identifier
+    answering: Identifier
+    policy: Policy
+    parties: dict[Identifier, Party]
+
+
+class LinkFile(Struct, frozen=True, kw_only=True):
+    """A link file's content.
+
+    Attributes:
+        terms: link, epoch, who calls and who answers, the policy table: what `policy` digests on the wire cover.
+        parties: exactly the two parties of `terms`.
+    """
+
+    terms: Terms
+    parties: dict[str, Party]
+
+    @property
+    def keys(self) -> dict[str, tuple[EnrolledKey, ...]]:
+        """The enrolled keys by party."""
+        return {party: each.keys for party, each in self.parties.items()}
+
+    def peer_of(self, side: str) -> str:
+        """Return the other party. Raises UserError if `side` is no party of the link."""
+        terms = self.terms
+        if side not in self.parties:
+            raise UserError(f"{side} is no party of link {terms.link}: these are {terms.caller} and {terms.answering}")
+        return terms.answering if side == terms.caller else terms.caller
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the content, in hexadecimal: of values, not of the file's bytes, spaces or comments."""
+        ordered = msgspec.json.encode(_document(self), order="deterministic")
+        return hashlib.sha256(ordered).hexdigest()
+
+
+def load(path: Path) -> LinkFile:
+    """Return the content of the link file `path`. Raises UserError naming file and key."""
+    document = toml_reader.convert(toml_reader.read(path, what=WHAT), _Document, path=path)
+    terms = Terms(
+        link=document.link,
+        epoch=document.epoch,
+        caller=document.caller,
+        answering=document.answering,
+        policy=document.policy,
+    )
+    content = LinkFile(terms=terms, parties=document.parties)
+    try:
+        check(content)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    return content
+
+
+def dump(content: LinkFile) -> bytes:
+    """Return the bytes of a link file with this content, such that loading them gives `content` again."""
+    table = toml_reader.plain(_document(content))
+    return (_HEADER + "\n" + tomli_w.dumps(table, multiline_strings=False)).encode()
+
+
+def save(content: LinkFile, path: Path) -> None:
+    """Write the link file `path` in one step: a reader sees the old file or the new one."""
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        with fresh.open("wb") as file:
+            file.write(dump(content))
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def check(content: LinkFile) -> None:
+    """Refuse what the types admit and the link cannot work with. Raises UserError naming the key."""
+    terms, policy = content.terms, content.terms.policy
+    if terms.caller == terms.answering:
+        raise UserError(f"answering: the same party as caller ({terms.caller}); a link has two")
+    if set(content.parties) != {terms.caller, terms.answering}:
+        raise UserError(
+            f"parties: these are {', '.join(sorted(content.parties)) or 'none'}; "
+            f"exactly caller ({terms.caller}) and answering ({terms.answering}) belong here"
+        )
+    for name, party in content.parties.items():
+        zone(party.zone, at=f"parties.{name}.zone")
+        _distinct([key.id for key in party.keys], at=f"parties.{name}.keys", what="key id")
+    publics = [key.public for party in content.parties.values() for key in party.keys]
+    _distinct(publics, at="parties", what="public key")
+    _require_canonical(msgspec.to_builtins(policy), "policy")
+    zone(policy.zone, at="policy.zone")
+    for index, expression in enumerate(policy.slots):
+        try:
+            slots.check(expression)
+        except ValueError as error:
+            raise UserError(f"policy.slots[{index}]: {error}") from None
+    _distinct(policy.categories, at="policy.categories", what="category")
+    _distinct(policy.languages, at="policy.languages", what="language")
+    _distinct([channel.id for channel in policy.channels], at="policy.channels", what="channel id")
+    if policy.test_language not in policy.languages:
+        raise UserError(
+            f"policy.test_language: {policy.test_language} is not among policy.languages: {', '.join(policy.languages)}"
+        )
+
+
+def _require_canonical(value: Any, at: str) -> None:
+    """Refuse a text of the policy that has no canonical form, and so no digest (SPEC E1, F4)."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _require_canonical(item, toml_reader.join(at, key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            _require_canonical(item, f"{at}[{index}]")
+    else:
+        try:
+            canonical.encode(value)
+        except CanonicalError as error:
+            raise UserError(f"{at}: {error}") from None
+
+
+def zone(name: str, *, at: str) -> ZoneInfo:
+    """Return the time zone `name` of the tzdata package. Raises UserError naming the key `at`."""
+    try:
+        return slots.zone(name)
+    except ValueError as error:
+        raise UserError(f"{at}: {error}") from None
+
+
+def _document(content: LinkFile) -> _Document:
+    terms = content.terms
+    return _Document(
+        link=terms.link,
+        epoch=terms.epoch,
+        caller=terms.caller,
+        answering=terms.answering,
+        policy=terms.policy,
+        parties=content.parties,
+    )
+
+
+def _distinct(values: Any, *, at: str, what: str) -> None:
+    seen = set()
+    for value in values:
+        if value in seen:
+            raise UserError(f"{at}: the {what} {value} stands there twice")
+        seen.add(value)

@@ -1,0 +1,48 @@
+"""A side's file: what one side hands to the other, so that both can make the same link file. Public.
+
+```toml
+side = "eucom"
+site = "Wiesbaden"
+zone = "Europe/Berlin"
+name = { en = "US European Command" }
+keys = [{ id = "ed25519-f343b31b", algorithm = "ed25519", public = "..." }]
+```
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import tomli_w
+
+from endpoints.config import link_file, toml_reader
+from endpoints.config.link_file import Party
+from endpoints.errors import UserError
+from protocol.wire.messages import Identifier
+
+WHAT = "side's file (deconflict enrol)"
+_HEADER = "# One side's part of a link file. Public: hand it to the other side.\n\n"
+
+
+class _Named(Party, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    side: Identifier
+
+
+def load(path: Path) -> tuple[str, Party]:
+    """Return the party in the side's file `path`, by its id. Raises UserError naming file and key."""
+    raw = toml_reader.convert(toml_reader.read(path, what=WHAT), _Named, path=path)
+    try:
+        link_file.zone(raw.zone, at="zone")
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    if not raw.keys:
+        raise UserError(f"{path}: keys: none; a side without a key can say nothing: deconflict enrol")
+    return raw.side, Party(name=raw.name, site=raw.site, zone=raw.zone, keys=raw.keys)
+
+
+def dump(side: str, party: Party) -> bytes:
+    """Return the bytes of the side's file of `party`."""
+    table: dict[str, Any] = {"side": side, **msgspec.to_builtins(party)}
+    return (_HEADER + tomli_w.dumps(table)).encode()

@@ -1,0 +1,194 @@
+"""TOML files to typed values and back; every error is one line that names the file and the key."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import msgspec
+from msgspec import inspect
+
+from endpoints.config.durations import parse_s, write_s
+from endpoints.errors import UserError
+from endpoints.keys.private_files import read_bytes
+from protocol.wire.messages import Identifier, Language
+
+FILE_MAX_BYTES = 262_144
+"""No settings come near this; a journal or a disk image given by mistake does."""
+
+_T = TypeVar("_T")
+_AT = re.compile(r"(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>.*)`)?", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
+_SECONDS = "_s"
+
+
+def _pattern(annotated: Any) -> str:
+    """Return the pattern of a text type as msgspec's errors show it."""
+    return repr(get_args(annotated)[1].pattern)
+
+
+_IN_WORDS = {
+    "`int`": "a whole number",
+    "`str`": "text in quotes",
+    "`bool`": "true or false",
+    "`array`": "a list [...]",
+    "`object`": "a table",
+    f"matching regex {_pattern(Identifier)}": "of at most 32 lower-case letters, digits and hyphens",
+    f"matching regex {_pattern(Language)}": "of two letters such as en",
+}
+
+
+def read(path: Path, *, what: str) -> dict[str, Any]:
+    """Return the table in the TOML file `path`, which is `what` ("link file"). Raises UserError."""
+    data = read_bytes(path, what=what, max_bytes=FILE_MAX_BYTES)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path}: line {line}: not UTF-8 text; save the file in the encoding UTF-8") from None
+    try:
+        table = tomllib.loads(text.removeprefix("\ufeff"))
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path}: not TOML: {error}") from None
+    except RecursionError:
+        raise UserError(f"{path}: not a {what}: nested too deeply") from None
+    if not table:
+        raise UserError(f"{path}: empty; a {what} was expected")
+    return table
+
+
+def convert(table: Any, kind: type[_T], *, path: Path, at: str = "") -> _T:
+    """Return `table`, found under the key `at` of the file `path`, as a `kind`. Raises UserError.
+
+    Durations (`protocol.wire.policy.Seconds`) stand in files as `grace = "15m"` and in `kind` as `grace_s = 900`.
+    """
+    description = inspect.type_info(kind)
+    try:
+        return msgspec.convert(_read_durations(table, description, path, at), kind)
+    except msgspec.ValidationError as error:
+        raise UserError(f"{path}: {_explain(str(error), description, at)}") from None
+
+
+def plain(value: Any) -> Any:
+    """Return the struct `value` as tables for TOML, the inverse of `convert`."""
+    return _write_durations(msgspec.to_builtins(value), inspect.type_info(type(value)))
+
+
+def join(at: str, key: str) -> str:
+    """Return the key `key` of the table under `at`, as errors name it: `policy.grace`."""
+    return f"{at}.{key}" if at else key
+
+
+# --- durations ----------------------------------------------------------------------------------------------------
+
+
+def _read_durations(value: Any, kind: inspect.Type, path: Path, at: str) -> Any:
+    kind = _concrete(kind)
+    if isinstance(kind, inspect.StructType) and isinstance(value, dict):
+        result = {}
+        fields = {_file_name(field): field for field in kind.fields}
+        for key, item in value.items():
+            name = join(at, key)
+            field = fields.get(key)
+            if field is None:
+                if (right := key.removesuffix(_SECONDS)) != key and right in fields:
+                    raise UserError(f'{path}: {name}: unknown key; write {right} = "10m"')
+                result[key] = item
+            elif not _is_duration(field.type):
+                result[key] = _read_durations(item, field.type, path, name)
+            elif isinstance(item, str):
+                try:
+                    result[field.encode_name] = parse_s(item)
+                except ValueError as error:
+                    raise UserError(f"{path}: {name}: {error}") from None
+            else:
+                raise UserError(f'{path}: {name}: a duration is written in quotes with its unit: "30s", "10m"')
+        return result
+    if isinstance(kind, inspect.DictType) and isinstance(value, dict):
+        entry = _concrete(kind.value_type)
+        result = {}
+        for key, item in value.items():
+            if isinstance(entry, inspect.StructType):
+                # by itself first: msgspec's path names an index but not a key of a dict
+                convert(item, entry.cls, path=path, at=join(at, key))
+            result[key] = _read_durations(item, entry, path, join(at, key))
+        return result
+    if isinstance(kind, inspect.VarTupleType) and isinstance(value, list):
+        return [_read_durations(item, kind.item_type, path, f"{at}[{index}]") for index, item in enumerate(value)]
+    return value
+
+
+def _write_durations(value: Any, kind: inspect.Type) -> Any:
+    kind = _concrete(kind)
+    if isinstance(kind, inspect.StructType):
+        return {
+            _file_name(field): write_s(value[field.encode_name])
+            if _is_duration(field.type)
+            else _write_durations(value[field.encode_name], field.type)
+            for field in kind.fields
+            if field.encode_name in value
+        }
+    if isinstance(kind, inspect.DictType):
+        return {key: _write_durations(item, kind.value_type) for key, item in value.items()}
+    if isinstance(kind, inspect.VarTupleType):
+        return [_write_durations(item, kind.item_type) for item in value]
+    return value
+
+
+def _is_duration(kind: inspect.Type) -> bool:
+    return isinstance(kind, inspect.Metadata) and (kind.extra or {}).get("unit") == "s"
+
+
+def _file_name(field: inspect.Field) -> str:
+    """Return the field's key in a file: the unit stands in the value there, not in the name."""
+    return field.encode_name.removesuffix(_SECONDS) if _is_duration(field.type) else field.encode_name
+
+
+def _concrete(kind: inspect.Type) -> inspect.Type:
+    """Return what is inside `Annotated` metadata or an optional."""
+    if isinstance(kind, inspect.Metadata):
+        return _concrete(kind.type)
+    if isinstance(kind, inspect.UnionType):
+        return next((_concrete(each) for each in kind.types if isinstance(_concrete(each), inspect.StructType)), kind)
+    return kind
+
+
+# --- errors -------------------------------------------------------------------------------------------------------
+
+
+def _explain(message: str, kind: inspect.Type, at: str) -> str:
+    match = _AT.fullmatch(message)
+    what, inner = (match["what"], match["path"] or "") if match else (message, "")
+    where = at + inner if at else inner.removeprefix(".")
+    table = _table_at(kind, inner)
+    names = [_file_name(field) for field in table.fields] if table else []
+    if unknown := _UNKNOWN.fullmatch(what):
+        close = get_close_matches(unknown[1], names, n=1)
+        right = f"; did you mean {close[0]}?" if close else f"; known keys: {', '.join(names)}"
+        return f"{join(where, unknown[1])}: unknown key{right}"
+    if missing := _MISSING.fullmatch(what):
+        return f"{join(where, missing[1].removesuffix(_SECONDS))}: missing"
+    for word, in_words in _IN_WORDS.items():
+        what = what.replace(word, in_words)
+    name = where.removesuffix(_SECONDS) or "the whole file"
+    return f"{name}: {'a key: ' if match and match['key'] else ''}{what[:1].lower()}{what[1:]}"
+
+
+def _table_at(kind: inspect.Type, path: str) -> inspect.StructType | None:
+    """Return the struct that msgspec's `path` (`.policy.channels[...].name`) leads to, if it leads to one."""
+    kind = _concrete(kind)
+    for step in re.findall(r"\.[^.\[]+|\[[^\]]*\]", path):
+        if isinstance(kind, inspect.StructType):
+            found = [field.type for field in kind.fields if f".{field.encode_name}" == step]
+            if not found:
+                return None
+            kind = _concrete(found[0])
+        elif isinstance(kind, inspect.DictType):
+            kind = _concrete(kind.value_type)
+        elif isinstance(kind, inspect.VarTupleType):
+            kind = _concrete(kind.item_type)
+    return kind if isinstance(kind, inspect.StructType) else None

@@ -1,0 +1,145 @@
+"""The command line's side of the control socket: one request, or a stream of lines; errors in one line.
+
+By hand over the standard library's HTTP: a client library takes a third of a second to import, at every command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import secrets
+import socket
+from collections.abc import Generator, Iterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from endpoints.errors import UserError
+
+EXIT_UNREACHABLE = 12
+"""Nothing is known: the process does not run, or does not answer."""
+EXIT_REFUSED = 2
+ANSWER_WITHIN_S = 30.0
+"""Longer than the slowest disk that is still a disk; a credential's check takes a second."""
+
+
+class Unreachable(UserError):  # noqa: N818 - what it is, not what went wrong
+    """The process does not run, or does not answer."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, exit_code=EXIT_UNREACHABLE)
+
+
+class RequestRefused(UserError):  # noqa: N818 - as above
+    """The running process refused the request.
+
+    Attributes:
+        code: the short word of its answer, such as `unknown_reference`.
+    """
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail, exit_code=EXIT_UNREACHABLE if code == "link_stopped" else EXIT_REFUSED)
+        self.code = code
+
+
+class ControlClient:
+    """Talks to one link of the process that listens on `socket`, one connection for each request.
+
+    Every method raises Unreachable or Refused.
+    """
+
+    def __init__(self, socket: Path, link: str) -> None:
+        self._socket = socket
+        self._base = f"/v1/links/{link}"
+
+    def get(self, what: str) -> dict[str, Any]:
+        """Return the JSON document `what`: `status`, `alarms`, `snapshot`."""
+        with self._request("GET", what) as response:
+            return _answer(response)
+
+    def act(self, action: str, ask: dict[str, Any]) -> str:
+        """Post an officer's action; return its reference.
+
+        Where the connection broke off it is asked once more, under the same request id: nothing happens twice.
+        """
+        body = msgspec.json.encode({"request": secrets.token_hex(8), **ask})
+        try:
+            return self._act(action, body)
+        except _BrokenOff:
+            return self._act(action, body)
+
+    def _act(self, action: str, body: bytes) -> str:
+        with self._request("POST", action, body) as response:
+            reference: str = _answer(response)["reference"]
+            return reference
+
+    def follow(self, what: str, within_s: int | None = None) -> Generator[dict[str, Any], None, None]:
+        """Yield the lines of the stream `what` until it ends: by itself, after `within_s`, or with the process.
+
+        Close it (`contextlib.closing`) if you leave before that.
+        """
+        query = "follow=true" if within_s is None else f"within={within_s}"
+        patience_s = None if within_s is None else within_s + ANSWER_WITHIN_S
+        with self._request("GET", f"{what}?{query}", patience_s=patience_s) as response:
+            if response.status != HTTPStatus.OK:
+                _answer(response)
+            while line := response.readline():
+                yield msgspec.json.decode(line)
+
+    @contextlib.contextmanager
+    def _request(
+        self, method: str, what: str, body: bytes | None = None, patience_s: float | None = ANSWER_WITHIN_S
+    ) -> Iterator[http.client.HTTPResponse]:
+        connection = _Connection(self._socket)
+        try:
+            connection.request(method, f"{self._base}/{what}", body)
+            assert connection.sock is not None
+            connection.sock.settimeout(patience_s)
+            yield connection.getresponse()
+        except TimeoutError as error:
+            raise Unreachable(f"{self._socket}: no answer in time: the process hangs, or its disk does") from error
+        except (ConnectionError, http.client.HTTPException) as error:
+            raise _BrokenOff(self._socket) from error
+        finally:
+            connection.close()
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("control")
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect. Raises Unreachable."""
+        connecting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connecting.settimeout(ANSWER_WITHIN_S)
+        try:
+            connecting.connect(str(self._path))
+        except OSError as error:
+            connecting.close()
+            raise Unreachable(
+                f"{self._path}: nobody answers on this control socket ({error.strerror or error}): "
+                f"start the process that owns it (deconflict run, deconflict watch)"
+            ) from error
+        self.sock = connecting
+
+
+class _BrokenOff(Unreachable):
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path}: the connection broke off: the process stopped or crashed")
+
+
+def _answer(response: http.client.HTTPResponse) -> dict[str, Any]:
+    """Return the JSON document in `response`. Raises Refused if it is an error."""
+    content = response.read()
+    try:
+        document = msgspec.json.decode(content, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        document = {}
+    if response.status == HTTPStatus.OK:
+        return document
+    raise RequestRefused(
+        document.get("code", "refused"), document.get("detail", f"refused: {response.status} {response.reason}")
+    )

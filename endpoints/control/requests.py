@@ -1,0 +1,249 @@
+"""What officers ask for over the control socket: one strict JSON body for each action, and the event that it becomes.
+
+Each carries a `request` id of the client's choosing: repeating a request returns the same reference, so a client whose
+answer was lost asks again. The credential proves the officer; it goes no further than the service's check.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from endpoints.runtime.link_runner import Now
+from protocol.core.events import (
+    AlarmAcknowledged,
+    LineTestRequested,
+    OfficerAcknowledged,
+    OfficerAnswered,
+    OfficerCancelled,
+    OfficerRaisedAlert,
+    OfficerRefused,
+    OfficerReleased,
+    Request,
+)
+from protocol.errors import LocalProtocolError
+from protocol.wire.instants import written
+from protocol.wire.messages import (
+    Area,
+    Category,
+    Decision,
+    Identifier,
+    Precedence,
+    Reference,
+    RefusalReason,
+    Seq,
+    Status,
+    Text,
+    Texts,
+    Utc,
+    Word,
+)
+from protocol.wire.policy import Seconds
+
+RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{8,64}$")]
+Credential = Annotated[str, Meta(min_length=1, max_length=1_024)]
+Written = Annotated[str, Meta(max_length=100)]
+"""A reference such as `eucom/1/42`."""
+
+
+class Ask(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every action carries."""
+
+    request: RequestId
+    officer: Identifier
+    credential: Credential
+
+    def event(self, now: Now, status: Status) -> Request:
+        """Return the event that this is at `now`, on a link of `status`. Raises LocalProtocolError."""
+        raise NotImplementedError
+
+
+class AskAlert(Ask, frozen=True, kw_only=True):
+    """Raise an alert. Without `event_at` it is about now; without `status` it is what the link is."""
+
+    category: Category
+    precedence: Precedence
+    text: Texts
+    expires_in_s: Seconds
+    event_at: Utc | UnsetType = UNSET
+    status: Status | UnsetType = UNSET
+    area: Area | UnsetType = UNSET
+    references: Annotated[tuple[Written, ...], Meta(max_length=16)] = ()
+    changes: Written | UnsetType = UNSET
+    change_kind: Literal["update", "correction"] | UnsetType = UNSET
+    cancellation: Texts | UnsetType = UNSET
+
+    def event(self, now: Now, status: Status) -> Request:
+        """Return the event."""
+        return OfficerRaisedAlert(
+            at=now.at,
+            mono=now.mono,
+            request=self.request,
+            officer=self.officer,
+            status=self.status or status,
+            category=self.category,
+            precedence=self.precedence,
+            event_at=self.event_at or written(now.at),
+            expires_at=written(now.at + self.expires_in_s * 1_000),
+            text=self.text,
+            area=self.area,
+            references=tuple(_reference(each) for each in self.references),
+            changes=UNSET if self.changes is UNSET else _reference(self.changes),
+            change_kind=self.change_kind,
+            cancellation=self.cancellation,
+        )
+
+
+class AskRelease(Ask, frozen=True, kw_only=True):
+    """Release a draft as its second officer."""
+
+    draft: Seq
+
+    def event(self, now: Now, status: Status) -> Request:
+        """Return the event."""
+        del status
+        return OfficerReleased(at=now.at, mono=now.mono, request=self.request, officer=self.officer, draft=self.draft)
+
+
+class AskAnswer(Ask, frozen=True, kw_only=True):
+    """Answer a line test with its three words."""
+
+    of: Written
+    words: tuple[Word, Word, Word]
+    text: Text | UnsetType = UNSET
+
+    def event(self, now: Now, status: Status) -> Request:
+        """Return the event."""
+        del status
+        return OfficerAnswered(
+            at=now.at,
+            mono=now.mono,
+            request=self.request,
+            officer=self.officer,
+            of=_reference(self.of),
+            read_back=self.words,
+            text=self.text,
+        )
+
+
+class AskAcknowledge(Ask, frozen=True, kw_only=True):
+    """Acknowledge an alert of the peer."""
+
+    of: Written
+    decision: Decision
+    text: Texts | UnsetType = UNSET
+
+    def event(self, now: Now, status: Status) -> Request:
+        """Return the event."""
+        del status
+        return OfficerAcknowledged(
+            at=now.at,
+            mono=now.mono,
+            request=self.request,
+            officer=self.officer,
+            of=_reference(self.of),
+            decision=self.decision,
+            text=self.text,
+        )
+
+
+class AskRefuse(Ask, frozen=True, kw_only=True):
+    """Refuse an alert of the peer, perhaps with a referral to another channel."""
+
+    of: Written
+    reason: RefusalReason
+    referral: Identifier | UnsetType = UNSET
+    text: Texts | UnsetType = UNSET
+
+    def event(self, now: Now, status: Status) -> Request:
+        """Return the event."""
+        del status
+        return OfficerRefused(
+            at=now.at,
+            mono=now.mono,
+            request=self.request,
+            officer=self.officer,
+            of=_reference(self.of),
+            reason=self.reason,
+            referral=self.referral,
+            text=self.text,
+        )
+
+
+class AskCancel(Ask, frozen=True, kw_only=True):
+    """Cancel an alert of our own, or discard a draft."""
+
+    of: Written | UnsetType = UNSET
+    draft: Seq | UnsetType = UNSET
+
+    def event(self, now: Now, status: Status) -> Request:
+        """Return the event."""
+        del status
+        return OfficerCancelled(
+            at=now.at,
+            mono=now.mono,
+            request=self.request,
+            officer=self.officer,
+            of=UNSET if self.of is UNSET else _reference(self.of),
+            draft=self.draft,
+        )
+
+
+class AskTest(Ask, frozen=True, kw_only=True):
+    """Place a line test: of the open slot where officers place them, else unscheduled. Needs no officer."""
+
+    officer: Identifier | UnsetType = UNSET  # type: ignore[assignment] # the one action that a machine may ask for
+    credential: Credential | UnsetType = UNSET  # type: ignore[assignment] # as above
+
+    def event(self, now: Now, status: Status) -> Request:
+        """Return the event, with drawn words."""
+        del status
+        return LineTestRequested(
+            at=now.at,
+            mono=now.mono,
+            request=self.request,
+            officer=self.officer,
+            nonce=secrets.token_hex(8),
+        )
+
+
+class AskAlarm(Ask, frozen=True, kw_only=True):
+    """Acknowledge an alarm of our own console. At the watch, which has no officers, without a credential."""
+
+    credential: Credential | UnsetType = UNSET  # type: ignore[assignment] # the control application asks for it
+    code: Annotated[str, Meta(max_length=40)]
+    subject: Annotated[str, Meta(max_length=200)]
+
+    def event(self, now: Now, status: Status) -> Request:
+        """Return the event."""
+        del status
+        return AlarmAcknowledged(
+            at=now.at,
+            mono=now.mono,
+            request=self.request,
+            officer=self.officer,
+            code=self.code,
+            subject=self.subject,
+        )
+
+
+ACTIONS: dict[str, type[Ask]] = {
+    "alert": AskAlert,
+    "release": AskRelease,
+    "answer": AskAnswer,
+    "acknowledge": AskAcknowledge,
+    "refuse": AskRefuse,
+    "cancel": AskCancel,
+    "test": AskTest,
+    "acknowledge-alarm": AskAlarm,
+}
+"""What may be posted to `/v1/links/LINK/ACTION`."""
+
+
+def _reference(text: str) -> Reference:
+    try:
+        return Reference.parse(text)
+    except ValueError as error:
+        raise LocalProtocolError("unknown_reference", str(error)) from error

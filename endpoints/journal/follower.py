@@ -1,0 +1,72 @@
+"""Follows a journal that a service of this machine is writing: its records up to now, and then each as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from endpoints.errors import UserError
+from endpoints.journal.inotify import FolderWatch
+from endpoints.journal.segments import segment_first, segments
+from endpoints.journal.writer import DamagedJournal
+from protocol.errors import JournalError
+from protocol.record.journal import Chain, Record
+
+
+def follow(folder: Path) -> Iterator[Record | None]:
+    """Yield every record of the journal in `folder` whose batch is complete, and None each time that there is no more.
+
+    Never ends. Raises UserError if the folder can't be read, DamagedJournal at the first damage.
+    """
+    try:
+        with FolderWatch(folder) as watch:
+            reader = _Reader(folder)
+            while True:
+                yield from reader.news()
+                yield None
+                watch.wait()
+    except OSError as error:
+        raise UserError(f"{error.filename or folder}: can't be followed: {error.strerror}") from None
+
+
+class _Reader:
+    """The place up to which a journal has been read."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._chain = Chain()
+        self._batch: list[Record] = []
+        self._segment: Path | None = None
+        self._offset = 0
+
+    def news(self) -> Iterator[Record]:
+        """Yield the records that were added since the last time."""
+        while True:
+            if self._segment is not None:
+                yield from self._rest(self._segment)
+            following = self._next()
+            if following is None:
+                return
+            self._segment, self._offset = following, 0
+
+    def _rest(self, path: Path) -> Iterator[Record]:
+        with path.open("rb") as file:
+            file.seek(self._offset)
+            for line in file:
+                # a line that is being written, or the zeros ahead
+                if b"\0" in line or not line.endswith(b"\n"):
+                    return
+                self._offset += len(line)
+                try:
+                    record = self._chain.take(line[:-1])
+                except JournalError as error:
+                    raise DamagedJournal(f"{path}: {error}") from error
+                self._batch.append(record)
+                if record.ends_batch:
+                    yield from self._batch
+                    self._batch.clear()
+
+    def _next(self) -> Path | None:
+        """Return the segment after the present one, if there is one."""
+        present = -1 if self._segment is None else segment_first(self._segment) or 0
+        return next((path for path in segments(self._folder) if (segment_first(path) or 0) > present), None)

@@ -1,0 +1,1 @@
+"""Private keys, officers' credentials, and the files that hold them."""

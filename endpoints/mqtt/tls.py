@@ -1,0 +1,53 @@
+"""How the broker and we are proven to each other: mutual TLS 1.3 under the broker's own authority (SPEC Q3.1)."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+from endpoints.config.settings import BrokerSettings
+from endpoints.errors import UserError
+from endpoints.keys.private_files import read_bytes, require_private
+
+_PEM_MAX_BYTES = 65_536
+
+
+class ClientContext(ssl.SSLContext):
+    """A context for one connection, whose socket tells an orderly end of TLS from a connection that broke off."""
+
+    _socket: ssl.SSLSocket | None = None
+
+    def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
+        """Wrap a socket, and remember it."""
+        self._socket = super().wrap_socket(*args, **{**kwargs, "suppress_ragged_eofs": False})
+        return self._socket
+
+    def abandon(self) -> None:
+        """Close the socket of a connection that failed: paho leaves it open if the handshake fails."""
+        if self._socket is not None:
+            self._socket.close()
+
+
+def client_context(settings: BrokerSettings) -> ClientContext:
+    """Return a context for one connection: TLS 1.3 only, the broker's certificate and host name verified.
+
+    Raises UserError, naming the file, if one is missing, is something else, or is a key that others may read.
+    """
+    require_private(settings.key, what="private key")
+    authority = read_bytes(settings.authority, what="certificate", max_bytes=_PEM_MAX_BYTES)
+    for path, what in ((settings.certificate, "certificate"), (settings.key, "private key")):
+        read_bytes(path, what=what, max_bytes=_PEM_MAX_BYTES)
+    context = ClientContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    try:
+        context.load_verify_locations(cadata=authority.decode("ascii"))
+    except (ssl.SSLError, ValueError):
+        raise UserError(f"{settings.authority}: not a certificate in PEM form") from None
+    try:
+        # an encrypted key must not ask on the terminal: no password fits
+        context.load_cert_chain(settings.certificate, settings.key, password="")
+    except (ssl.SSLError, ValueError):
+        raise UserError(
+            f"{settings.certificate}, {settings.key}: not a certificate and its unencrypted private key in PEM form"
+        ) from None
+    return context

@@ -1,0 +1,1 @@
+"""What people read: translations, a journal's story, one line for each message."""

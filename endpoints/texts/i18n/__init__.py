@@ -1,0 +1,98 @@
+"""What people read, in English and Russian.
+
+```python
+t = translator("ru")            # by that name: the test that finds untranslated phrases looks for calls of `t`
+t("line {link}: next test {when}", link="eucom-ndmc", when=t.instant(at, "Europe/Moscow"))
+t.term("alarm", "heartbeat_missed")
+t.plural("{count} alarm", "{count} alarms", count)
+```
+
+The catalogues stand beside this file. They are read as they are: nothing to compile, nothing to go stale.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from babel import Locale
+from babel.dates import format_datetime, format_time, format_timedelta
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.support import Translations
+
+from endpoints.clocks import slots
+from endpoints.errors import UserError
+from protocol.wire.instants import Millis
+
+LANGUAGES = ("en", "ru")
+_LOCALES = {"en": "en_GB", "ru": "ru"}
+"""British English: days before months, and 24 hours."""
+
+
+class Translator:
+    """One language's words. Get one with `translator`."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self._locale = Locale.parse(_LOCALES[language])
+        self._catalogue = _catalogue(language)
+
+    def __call__(self, phrase: str, **values: Any) -> str:
+        """Return `phrase` (its English text is its name), with `values` in its braces."""
+        return str(self._catalogue.gettext(phrase)).format(**values)
+
+    def term(self, kind: str, word: str) -> str:
+        """Return a word of the protocol for people: `term("category", "air_pursuit")`.
+
+        A word that this version does not know, such as a newer peer's, is returned as it is.
+        """
+        return str(self._catalogue.pgettext(kind, word))
+
+    def plural(self, one: str, many: str, count: int, **values: Any) -> str:
+        """Return the form that goes with `count`, which stands in its braces as `count`."""
+        return str(self._catalogue.ngettext(one, many, count)).format(count=count, **values)
+
+    def instant(self, at: Millis, zone: str) -> str:
+        """Return date and time of `at` on the wall clock of `zone`: `29 Nov 2022, 17:00:00`."""
+        return format_datetime(slots.local(at, zone), "medium", locale=self._locale)
+
+    def time(self, at: Millis, zone: str) -> str:
+        """Return the time of day of `at` on the wall clock of `zone`: `17:00:00`."""
+        return format_time(slots.local(at, zone), "HH:mm:ss", locale=self._locale)
+
+    def duration(self, seconds: float) -> str:
+        """Return a rounded duration: `15 minutes`."""
+        return format_timedelta(int(seconds), locale=self._locale, threshold=1.5)
+
+
+def translator(language: str | None = None, environment: Mapping[str, str] = os.environ) -> Translator:
+    """Return the translator of `language`, by default DECONFLICT_LANG's or the locale's, else English.
+
+    Raises UserError for a language that there is not.
+    """
+    wanted = language or environment.get("DECONFLICT_LANG")
+    if wanted:
+        if wanted not in LANGUAGES:
+            raise UserError(f"no texts in the language {wanted[:20]!r}; there are: {', '.join(LANGUAGES)}")
+        return _translator(wanted)
+    named = next((value for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := environment.get(name))), "")
+    return _translator(named[:2] if named[:2] in LANGUAGES else LANGUAGES[0])
+
+
+@cache
+def _translator(language: str) -> Translator:
+    return Translator(language)
+
+
+def _catalogue(language: str) -> Translations:
+    with Path(__file__).with_name(f"{language}.po").open("rb") as file:
+        catalogue = read_po(file, locale=language, abort_invalid=True)
+    compiled = BytesIO()
+    write_mo(compiled, catalogue)
+    compiled.seek(0)
+    return Translations(compiled)

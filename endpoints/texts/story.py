@@ -1,0 +1,90 @@
+"""A journal as a story: of each record, what a person wants to know of it."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from endpoints.texts.i18n import Translator
+from endpoints.texts.wording import wording
+from protocol.core import events
+from protocol.core.effects import AnyEffect, Apply, ClearAlarm, HoldDraft, Queue, RaiseAlarm, RejectFrame, Settle
+from protocol.record.journal import Checkpoint, Closed, Record
+from protocol.wire.instants import Millis, parsed
+
+Tone = Literal["plain", "said", "heard", "quiet", "bad", "good"]
+
+
+class Told(NamedTuple):
+    """One line: when, who, what; `tone` is for its colour."""
+
+    at: Millis
+    who: str
+    what: str
+    tone: Tone
+
+
+def story(record: Record, t: Translator) -> list[Told]:
+    """Return the lines that `record` is worth, in their order: none for most batches' ends and deadlines."""
+    told = [(record.side, what, tone) for what, tone in _event(record, t)]
+    for effect in record.effects:
+        line = _effect(record.side, effect, t)
+        if line is not None:
+            told.append(line)
+    return [Told(record.entry.at, *line) for line in told]
+
+
+def _event(record: Record, t: Translator) -> list[tuple[str, Tone]]:
+    match record.entry:
+        case events.EpochOpened(terms=terms):
+            return [(f"{t('epoch {epoch}', epoch=terms.epoch)}: {terms.caller} -> {terms.answering}", "quiet")]
+        case events.Started(software=software):
+            return [(t("started: {software}", software=software), "quiet")]
+        case events.Stopped():
+            return [(t("stopped"), "quiet")]
+        case events.Resumed(since=since):
+            return [(t("stood still since {when}", when=t.time(parsed(since), "UTC")), "bad")]
+        case events.TransportConnected():
+            return [(t("connected to the broker"), "quiet")]
+        case events.TransportLost(reason=reason):
+            return [(t("lost the broker: {reason}", reason=reason), "bad")]
+        case events.PeerPresenceChanged(party=party, present=present):
+            return [(f"{party}: {t.term('presence', 'present' if present else 'gone')}", "quiet")]
+        case events.FramesSuppressed(reason=reason, count=count):
+            return [(t("{count} more frames refused: {reason}", count=count, reason=reason), "bad")]
+        case events.PublishRefused(reason=reason):
+            return [(t("the broker refused a frame: {reason}", reason=reason), "bad")]
+        case events.OfficerReleased(officer=officer, draft=draft):
+            return [(t("{officer} released draft/{draft}", officer=officer, draft=draft), "plain")]
+        case events.OfficerCancelled(officer=officer, draft=draft) if draft:
+            return [(t("{officer} discarded draft/{draft}", officer=officer, draft=draft), "plain")]
+        case events.AlarmAcknowledged(officer=officer, code=code, subject=subject):
+            alarm = f"{t.term('alarm', code)} ({subject})"
+            return [(t("{officer} has seen the alarm: {alarm}", officer=officer, alarm=alarm), "plain")]
+        case Checkpoint():
+            return [(t("checkpoint"), "quiet")]
+        case Closed():
+            return [(t("journal closed"), "quiet")]
+    return []
+
+
+def _effect(side: str, effect: AnyEffect, t: Translator) -> tuple[str, str, Tone] | None:
+    match effect:
+        case Queue(message=message):
+            return side, f"{message.seq}: {wording(message.body, t)}", "said"
+        case Apply(sender=sender, message=message, refused=refused):
+            what = f"{message.seq}: {wording(message.body, t)}"
+            if refused:
+                return sender, f"{what} ({t.term('step', 'refused')}: {t.term('reason', refused)})", "bad"
+            return sender, what, "heard"
+        case HoldDraft(draft=draft):
+            return side, t("draft/{draft} waits for a second officer", draft=draft), "plain"
+        case Settle(upto=upto):
+            return side, t("receipt came for messages up to {seq}", seq=upto), "quiet"
+        case RejectFrame(reason=reason, detail=detail):
+            return side, t("a frame was refused: {reason}", reason=f"{reason} {detail}".strip()), "bad"
+        case RaiseAlarm(alarm=alarm):
+            detail = f": {alarm.detail}" if alarm.detail else ""
+            return side, f"{t.term('alarm', alarm.code)} ({alarm.subject}){detail}", "bad"
+        case ClearAlarm(code=code, subject=subject):
+            return side, t("over: {alarm}", alarm=f"{t.term('alarm', code)} ({subject})"), "good"
+    return None

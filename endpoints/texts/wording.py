@@ -1,0 +1,51 @@
+"""What a message says, in one line for a person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from endpoints.texts.i18n import Translator
+from protocol.errors import RemoteProtocolError
+from protocol.wire.instants import parsed
+from protocol.wire.messages import Acknowledgement, Alert, Heartbeat, HeartbeatAnswer, Refusal, Texts
+from protocol.wire.payloads import read_body
+
+_UNKNOWN_MAX = 200
+
+
+def wording(body: dict[str, Any], t: Translator, zone: str = "UTC") -> str:
+    """Return what `body` says, times on the wall clock of `zone`; what nobody understands as the JSON that it is."""
+    try:
+        said = read_body(body)
+    except RemoteProtocolError:
+        text = msgspec.json.encode(body).decode()
+        return text if len(text) <= _UNKNOWN_MAX else f"{text[:_UNKNOWN_MAX]}..."
+    kind = t.term("kind", str(body["type"]))
+    match said:
+        case Heartbeat():
+            slot = t.instant(parsed(said.slot), zone) if said.slot else t("unscheduled")
+            return f"{kind} ({slot}): {said.text} [{' '.join(said.challenge)}]"
+        case HeartbeatAnswer():
+            who = said.officer or t("the service")
+            return f"{kind} {said.of}, {who}: {said.text} [{' '.join(said.read_back)}]"
+        case Alert():
+            head = [kind, t.term("precedence", said.precedence), t.term("status", said.status)]
+            if said.change:
+                head.append(f"{t.term('change', said.change.kind)} {said.change.of}")
+            where = f" ({said.area.name})" if said.area else ""
+            return f"{', '.join(head)}: {t.term('category', said.category)}{where}: {_text(said.text, t)}"
+        case Acknowledgement():
+            text = f": {_text(said.text, t)}" if said.text else ""
+            return f"{kind} {said.of}, {said.officer}: {t.term('decision', said.decision)}{text}"
+        case Refusal():
+            who = said.officer or t("the service")
+            referral = f", {t('referred to {channel}', channel=said.referral)}" if said.referral else ""
+            text = f": {_text(said.text, t)}" if said.text else ""
+            return f"{kind} {said.of}, {who}: {t.term('reason', said.reason)}{referral}{text}"
+
+
+def _text(texts: Texts, t: Translator) -> str:
+    """Return the text in the reader's language, or the first one that there is."""
+    return texts.get(t.language) or next(iter(texts.values()))

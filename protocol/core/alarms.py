@@ -1,0 +1,94 @@
+"""Alarms: raised once per subject, kept until both cleared and acknowledged (SPEC W3, W4)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from msgspec import UNSET, Struct, UnsetType, structs
+
+from protocol.wire.messages import Utc
+
+Severity = Literal["critical", "major", "warning"]
+
+
+class AlarmCode(StrEnum):
+    """What can be wrong (SPEC W3)."""
+
+    HEARTBEAT_MISSED = "heartbeat_missed"
+    HEARTBEAT_UNRECEIPTED = "heartbeat_unreceipted"
+    HEARTBEAT_UNANSWERED = "heartbeat_unanswered"
+    ALERT_UNACKNOWLEDGED = "alert_unacknowledged"
+    BROKER_UNREACHABLE = "broker_unreachable"
+    PEER_DISCONNECTED = "peer_disconnected"
+    CLOCK_SKEW = "clock_skew"
+    CLOCK_STEP = "clock_step"
+    BAD_FRAMES = "bad_frames"
+    EQUIVOCATION = "equivocation"
+    FORK = "fork"
+    JOURNAL_BEHIND = "journal_behind"
+    POLICY_MISMATCH = "policy_mismatch"
+    SCHEDULE_DISAGREEMENT = "schedule_disagreement"
+    IDENTITY_IN_USE = "identity_in_use"
+    SPACE_LOW = "space_low"
+    JOURNAL_FAILURE = "journal_failure"
+    UNDELIVERED = "undelivered"
+    WATCH_BLIND = "watch_blind"
+
+
+SEVERITY: dict[AlarmCode, Severity] = {
+    AlarmCode.HEARTBEAT_MISSED: "critical",
+    AlarmCode.HEARTBEAT_UNRECEIPTED: "critical",
+    AlarmCode.HEARTBEAT_UNANSWERED: "critical",
+    AlarmCode.ALERT_UNACKNOWLEDGED: "critical",
+    AlarmCode.BROKER_UNREACHABLE: "critical",
+    AlarmCode.PEER_DISCONNECTED: "warning",
+    AlarmCode.CLOCK_SKEW: "major",
+    AlarmCode.CLOCK_STEP: "major",
+    AlarmCode.BAD_FRAMES: "major",
+    AlarmCode.EQUIVOCATION: "critical",
+    AlarmCode.FORK: "critical",
+    AlarmCode.JOURNAL_BEHIND: "critical",
+    AlarmCode.POLICY_MISMATCH: "critical",
+    AlarmCode.SCHEDULE_DISAGREEMENT: "major",
+    AlarmCode.IDENTITY_IN_USE: "critical",
+    AlarmCode.SPACE_LOW: "major",
+    AlarmCode.JOURNAL_FAILURE: "critical",
+    AlarmCode.UNDELIVERED: "critical",
+    AlarmCode.WATCH_BLIND: "major",
+}
+"""Every alarm's severity."""
+
+
+class Alarm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One alarm. `raised_at` is the missed deadline, `detected_at` when it was noticed (SPEC W4)."""
+
+    code: AlarmCode
+    severity: Severity
+    # what it is about: a slot's instant, a reference, a party, `broker`, ...
+    subject: str
+    raised_at: Utc
+    detected_at: Utc
+    # for people: what happened, in one line
+    detail: str = ""
+    acknowledged_by: str | UnsetType = UNSET
+    acknowledged_at: Utc | UnsetType = UNSET
+    cleared_at: Utc | UnsetType = UNSET
+
+    @property
+    def active(self) -> bool:
+        """What it stands for is not over."""
+        return self.cleared_at is UNSET
+
+    @property
+    def finished(self) -> bool:
+        """Cleared and acknowledged: it may leave the book."""
+        return not self.active and self.acknowledged_at is not UNSET
+
+    def acknowledge(self, officer: str, at: Utc) -> Alarm:
+        """Return the alarm as acknowledged by `officer`."""
+        return structs.replace(self, acknowledged_by=officer, acknowledged_at=at)
+
+    def clear(self, at: Utc) -> Alarm:
+        """Return the alarm as cleared."""
+        return structs.replace(self, cleared_at=at)

@@ -1,0 +1,172 @@
+"""Alerts on the watch: each stays open until a duty officer acknowledges or refuses it (SPEC B3 to B6, P1).
+
+Both sides and the independent watch keep the same list, from the same messages.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from enum import StrEnum
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from protocol.core.alarm_book import AlarmBook
+from protocol.core.alarms import AlarmCode
+from protocol.core.deadlines import SECOND, Deadlines, Turn
+from protocol.wire.messages import Acknowledgement, Alert, Identifier, Reference, Refusal, Utc
+from protocol.wire.policy import Policy
+
+OPEN_MAX = 10_000
+"""Open alerts of one party: nobody has ever worked through more, and a checkpoint must stay readable. Each party has
+a limit of its own, so that no peer can use up what our own alerts need."""
+OPEN_MAX_BYTES = 64 * 2**20
+"""... and as many bytes as an outbox has: a peer may fill every alert to its limit."""
+CLOSED_KEPT = 256
+"""Closed alerts kept for `status` and for follow-up acknowledgements; twice as many before some are let go."""
+
+
+class AlertState(StrEnum):
+    """What is known of an alert."""
+
+    SENT = "sent"
+    RECEIVED = "received"
+    UNDERSTOOD = "understood"
+    ACTING = "acting"
+    WILL_REPLY = "will_reply"
+    REFUSED = "refused"
+    CHANGED = "changed"
+    CANCELLED = "cancelled"
+    UNDELIVERED = "undelivered"
+
+
+_OPEN = (AlertState.SENT, AlertState.RECEIVED, AlertState.WILL_REPLY)
+_CLOSED = (AlertState.UNDERSTOOD, AlertState.ACTING, AlertState.UNDELIVERED)
+"""Closed, but not for ever: an officer may say more, and what counted as undelivered proves to be delivered."""
+
+ALERT: dict[tuple[AlertState, str], AlertState] = {
+    (AlertState.SENT, "receipted"): AlertState.RECEIVED,
+    (AlertState.SENT, "epoch_over"): AlertState.UNDELIVERED,
+    **{
+        (state, decision): AlertState(decision)
+        for state in (*_OPEN, *_CLOSED)
+        for decision in ("understood", "acting", "will_reply")
+    },
+    **{(state, "refused"): AlertState.REFUSED for state in (*_OPEN, *_CLOSED)},
+    # its author's word is the last one: so both sides end alike, in whatever order they hear of each other
+    **{(state, "changed"): AlertState.CHANGED for state in (*_OPEN, *_CLOSED, AlertState.REFUSED)},
+    **{(state, "cancelled"): AlertState.CANCELLED for state in (*_OPEN, *_CLOSED, AlertState.REFUSED)},
+}
+"""An alert's life. What is not in the table changes nothing."""
+
+
+class OpenAlert(Struct):
+    """One alert, its state, and who said what of it."""
+
+    alert: Alert
+    at: Utc
+    state: AlertState
+    received_at: Utc | None = None
+    # the last acknowledgement or refusal, and when it was known here
+    reply: Acknowledgement | Refusal | None = None
+    replied_at: Utc | None = None
+
+
+class Alerts:
+    """All alerts of one link that are open, and the last closed ones, by reference."""
+
+    def __init__(self, alerts: dict[str, OpenAlert], policy: Policy, timeline: Deadlines, alarms: AlarmBook) -> None:
+        self._alerts = alerts
+        self._policy = policy
+        self._timeline = timeline
+        self._alarms = alarms
+        # by party: how many alerts are open, and how many bytes they have
+        self._open: Counter[Identifier] = Counter()
+        self._bytes: Counter[Identifier] = Counter()
+        for ref, opened in alerts.items():
+            if opened.state in _OPEN:
+                self._count(ref.partition("/")[0], opened.alert, 1)
+
+    def get(self, reference: Reference) -> OpenAlert | None:
+        """Return the alert, if it is open or among the last closed ones."""
+        return self._alerts.get(str(reference))
+
+    def has_room(self, sender: Identifier, alert: Alert) -> bool:
+        """Whether one more alert of `sender` can be kept open; one that takes the place of another adds none."""
+        if self._bytes[sender] >= OPEN_MAX_BYTES:
+            return False
+        changed = None if alert.change is UNSET else self.get(alert.change.of)
+        return self._open[sender] < OPEN_MAX or (changed is not None and changed.state in _OPEN)
+
+    def opened(self, turn: Turn, reference: Reference, alert: Alert, *, received: bool) -> None:
+        """An alert was sent, or with `received` has arrived: its handling deadline runs (SPEC W2.3)."""
+        state = AlertState.RECEIVED if received else AlertState.SENT
+        self._alerts[str(reference)] = OpenAlert(alert, turn.utc, state, turn.utc if received else None)
+        self._count(reference.sender, alert, 1)
+        self._arm(turn, str(reference), alert)
+        if alert.change is not UNSET:
+            changed = "cancelled" if alert.change.kind == "cancellation" else "changed"
+            self._step(turn, alert.change.of, changed)
+
+    def receipted(self, turn: Turn, reference: Reference) -> None:
+        """The peer's machine has the alert: no officer has seen it by that."""
+        opened = self._alerts.get(str(reference))
+        if opened is not None and opened.state is AlertState.SENT:
+            self._step(turn, reference, "receipted")
+            opened.received_at = turn.utc
+
+    def acknowledged(self, turn: Turn, acknowledgement: Acknowledgement) -> None:
+        """An officer acknowledged. `will_reply` lets the deadline run anew: nothing resolves itself (SPEC B4.2)."""
+        opened = self._step(turn, acknowledgement.of, acknowledgement.decision)
+        if opened is not None:
+            opened.reply, opened.replied_at = acknowledgement, turn.utc
+            if opened.state is AlertState.WILL_REPLY:
+                self._arm(turn, str(acknowledgement.of), opened.alert)
+
+    def refused(self, turn: Turn, refusal: Refusal) -> None:
+        """An officer or a service refused the alert (SPEC B5.1)."""
+        opened = self._step(turn, refusal.of, "refused")
+        if opened is not None:
+            opened.reply, opened.replied_at = refusal, turn.utc
+
+    def epoch_over(self, turn: Turn) -> None:
+        """What the peer had not receipted in the old epoch was not delivered (SPEC E2.2)."""
+        for ref in list(self._alerts):
+            self._step(turn, Reference.parse(ref), "epoch_over")
+
+    def overdue(self, turn: Turn, ref: str, raised_at: Utc) -> None:
+        """The handling deadline of an alert has passed."""
+        detail = f"nobody has acknowledged alert {ref}"
+        opened = self._alerts.get(ref)
+        if opened is not None and opened.state is AlertState.WILL_REPLY:
+            detail = f"nothing followed the promise to reply to alert {ref}"
+        self._alarms.raise_alarm(turn, AlarmCode.ALERT_UNACKNOWLEDGED, ref, raised_at, detail)
+
+    def _arm(self, turn: Turn, ref: str, alert: Alert) -> None:
+        handling_s: int = getattr(self._policy.handling, alert.precedence)
+        self._timeline.arm(turn, f"acknowledgement/{ref}", handling_s * SECOND)
+
+    def _step(self, turn: Turn, reference: Reference, happening: str) -> OpenAlert | None:
+        opened = self._alerts.get(str(reference))
+        state = ALERT.get((opened.state, happening)) if opened is not None else None
+        if opened is None or state is None:
+            return None
+        if by := (state in _OPEN) - (opened.state in _OPEN):
+            self._count(reference.sender, opened.alert, by)
+        opened.state = state
+        self._forget_closed()
+        if state not in (AlertState.SENT, AlertState.RECEIVED):
+            self._timeline.disarm(f"acknowledgement/{reference}")
+            self._alarms.clear(turn, AlarmCode.ALERT_UNACKNOWLEDGED, str(reference))
+        return opened
+
+    def _count(self, sender: Identifier, alert: Alert, by: int) -> None:
+        self._open[sender] += by
+        self._bytes[sender] += by * len(msgspec.json.encode(alert))
+
+    def _forget_closed(self) -> None:
+        if len(self._alerts) - self._open.total() < 2 * CLOSED_KEPT:
+            return
+        closed = [ref for ref, opened in self._alerts.items() if opened.state not in _OPEN]
+        for ref in closed[:-CLOSED_KEPT]:
+            del self._alerts[ref]

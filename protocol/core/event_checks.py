@@ -1,0 +1,89 @@
+"""Checks the fields of an event that a core calculates with: its time, instants, and nonces.
+
+A journal's reader checks the types of `protocol.core.events`; a service constructs events itself. These checks keep
+`handle` total for both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from protocol.core.events import (
+    ClockStepped,
+    DeadlineReached,
+    EpochOpened,
+    Event,
+    LineTestRequested,
+    Resumed,
+    SlotsPlanned,
+    Started,
+)
+from protocol.errors import LocalProtocolError
+from protocol.wire import canonical
+from protocol.wire.canonical import CanonicalError
+from protocol.wire.instants import Millis, parsed
+from protocol.wire.messages import INTEGER_MAX
+
+AT_MAX: Millis = parsed("9000-01-01T00:00:00.000Z")
+"""No clock shows more: so every deadline that follows from an event's time can still be written."""
+
+_NONCE = re.compile(r"[0-9a-f]{16}")
+
+
+def check_event(event: Event) -> None:
+    """Raise LocalProtocolError(wrong_event) if a core could not calculate with what `event` says."""
+    if not (0 < event.at <= AT_MAX and 0 <= event.mono <= INTEGER_MAX):
+        raise LocalProtocolError("wrong_event", f"no clock of ours shows {event.at} ms, {event.mono} ms")
+    check = _CHECKS.get(type(event))
+    if check is not None:
+        check(event)
+
+
+def _check_terms(event: EpochOpened) -> None:
+    try:
+        canonical.encode(event.terms)
+    except CanonicalError as error:
+        raise LocalProtocolError("wrong_event", f"terms without a digest: {error}") from error
+
+
+def _check_slots(event: Started | SlotsPlanned) -> None:
+    _check_instants(*event.slots, event.slots_until)
+
+
+def _check_since(event: Resumed) -> None:
+    _check_instants(event.since)
+
+
+def _check_step(event: ClockStepped) -> None:
+    if not 0 < event.at - event.step_ms <= AT_MAX:
+        raise LocalProtocolError(
+            "wrong_event", f"no clock of ours showed {event.at - event.step_ms} ms before it stepped"
+        )
+
+
+def _check_nonce(event: DeadlineReached | LineTestRequested) -> None:
+    if not _NONCE.fullmatch(event.nonce):
+        raise LocalProtocolError("wrong_event", f"not a nonce of 16 hexadecimal digits: {event.nonce[:40]!r}")
+
+
+def _check_instants(*instants: str) -> None:
+    for instant in instants:
+        try:
+            within = parsed(instant) <= AT_MAX
+        except ValueError as error:
+            raise LocalProtocolError("wrong_event", str(error)) from error
+        if not within:
+            raise LocalProtocolError("wrong_event", f"{instant} is too far ahead")
+
+
+_CHECKS: dict[type[Event], Callable[[Any], None]] = {
+    EpochOpened: _check_terms,
+    Started: _check_slots,
+    SlotsPlanned: _check_slots,
+    Resumed: _check_since,
+    ClockStepped: _check_step,
+    DeadlineReached: _check_nonce,
+    LineTestRequested: _check_nonce,
+}

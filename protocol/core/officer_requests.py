@@ -1,0 +1,278 @@
+"""The duty officers' desk: what they ask for becomes messages, under four eyes where the policy says so (SPEC B, P1).
+
+Every request is checked before anything changes; what cannot be done raises LocalProtocolError for its author.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import UNSET, Struct, UnsetType, structs
+
+from protocol.core.alerts import Alerts, AlertState, OpenAlert
+from protocol.core.deadlines import SECOND, Turn
+from protocol.core.events import (
+    LineTestRequested,
+    OfficerAcknowledged,
+    OfficerAnswered,
+    OfficerCancelled,
+    OfficerRaisedAlert,
+    OfficerRefused,
+    OfficerReleased,
+)
+from protocol.core.rules import is_cancellation
+from protocol.core.watch import Watch
+from protocol.errors import LocalProtocolError
+from protocol.wire.instants import Millis, parsed, written
+from protocol.wire.messages import (
+    Acknowledgement,
+    Alert,
+    AnyBody,
+    Change,
+    Heartbeat,
+    HeartbeatAnswer,
+    Identifier,
+    Reference,
+    Refusal,
+    Texts,
+    Utc,
+)
+from protocol.wire.policy import Terms
+from protocol.wire.words import challenge
+
+DRAFTS_MAX = 64
+"""Alerts that may wait for a second officer at once."""
+CANCELLATIONS_KEPT = 1_024
+"""Alerts whose prepared cancellation is kept."""
+ANOTHER: tuple[Identifier, Identifier] = ("another", "someone")
+"""One of them stands for the second officer while a draft is checked: nobody bears both names."""
+NAME_BYTES = 32
+"""... and his name may be that much longer."""
+CHANGE_BYTES = 256
+"""What `change` adds to a cancellation that is prepared before its alert has a reference."""
+CANCELLATION_LIFE_MS: Millis = 86_400 * SECOND
+"""How long a cancellation is valid: longer than anybody acts on the alert."""
+STANDING_CANCELLATION: Texts = {
+    "en": "This cancels our earlier message. Disregard it.",
+    "ru": "Настоящим отменяем наше предыдущее сообщение. Просим считать его недействительным.",
+}
+"""What a cancellation says if no other text was prepared with the alert."""
+
+
+class OfficerRequestsState(Struct):
+    """What a checkpoint keeps of the desk."""
+
+    drafts: dict[int, OfficerRaisedAlert] = {}
+    last_draft: int = 0
+    # prepared with each of our alerts, by its reference
+    cancellations: dict[str, Texts] = {}
+
+
+Say = Callable[[Turn, AnyBody], Reference]
+"""Puts a body into our stream. Raises LocalProtocolError, and then nothing has changed."""
+Check = Callable[[AnyBody, int], object]
+"""Raises LocalProtocolError if a body may not be said with so many bytes to spare."""
+
+
+class OfficerRequests:
+    """One side's officers at one link."""
+
+    def __init__(
+        self,
+        state: OfficerRequestsState,
+        side: Identifier,
+        terms: Terms,
+        watch: Watch,
+        alerts: Alerts,
+        *,
+        check: Check,
+        say: Say,
+    ) -> None:
+        self._state = state
+        self._side = side
+        self._terms = terms
+        self._watch = watch
+        self._alerts = alerts
+        self._check = check
+        self._say = say
+
+    # --- alerts ---------------------------------------------------------------------------------------------------
+
+    def raise_alert(self, turn: Turn, event: OfficerRaisedAlert) -> Reference | int:
+        """Send an alert, or hold it for a second officer (SPEC P1.1). Return its reference, or its draft's number."""
+        alert = self._alert(turn, event, (event.officer,))
+        # a draft must stand as it will be released: by two
+        another = ANOTHER[event.officer == ANOTHER[0]]
+        by_two = structs.replace(alert, released_by=(event.officer, another))
+        if event.cancellation is not UNSET:
+            self._check(structs.replace(by_two, text=event.cancellation, references=UNSET), CHANGE_BYTES)
+        if event.precedence not in self._terms.policy.four_eyes:
+            return self._send(turn, event, alert)
+        self._check(by_two, NAME_BYTES)
+        if len(self._state.drafts) >= DRAFTS_MAX:
+            raise LocalProtocolError("too_many_drafts", f"{DRAFTS_MAX} drafts wait already: release or cancel some")
+        self._state.last_draft += 1
+        self._state.drafts[self._state.last_draft] = event
+        return self._state.last_draft
+
+    def release(self, turn: Turn, event: OfficerReleased) -> Reference:
+        """Send a held alert in the name of two officers (SPEC P1.1)."""
+        draft = self._draft(event.draft)
+        if event.officer == draft.officer:
+            raise LocalProtocolError(
+                "four_eyes", f"{event.officer} wrote draft/{event.draft}: another officer has to release it"
+            )
+        reference = self._send(turn, draft, self._alert(turn, draft, (draft.officer, event.officer)))
+        del self._state.drafts[event.draft]
+        return reference
+
+    def _draft(self, number: int) -> OfficerRaisedAlert:
+        draft = self._state.drafts.get(number)
+        if draft is None:
+            waiting = ", ".join(f"draft/{known}" for known in self._state.drafts) or "none"
+            raise LocalProtocolError("unknown_reference", f"there is no draft/{number}; waiting: {waiting}")
+        return draft
+
+    def _alert(self, turn: Turn, event: OfficerRaisedAlert, officers: tuple[Identifier, ...]) -> Alert:
+        _check_instant("event_at", event.event_at)
+        if _check_instant("expires_at", event.expires_at) <= turn.at:
+            raise LocalProtocolError("expired", f"the alert expired at {event.expires_at}; it is {turn.utc}")
+        if (event.changes is UNSET) != (event.change_kind is UNSET):
+            raise LocalProtocolError("wrong_change", "a change names both the alert and update or correction")
+        change: Change | UnsetType = UNSET
+        if event.changes is not UNSET and event.change_kind is not UNSET:
+            self._own_alert(event.changes)
+            change = Change(of=event.changes, kind=event.change_kind)
+        return Alert(
+            status=event.status,
+            category=event.category,
+            precedence=event.precedence,
+            event_at=event.event_at,
+            expires_at=event.expires_at,
+            text=event.text,
+            released_by=officers,
+            area=event.area,
+            references=event.references or UNSET,
+            change=change,
+        )
+
+    def _send(self, turn: Turn, event: OfficerRaisedAlert, alert: Alert) -> Reference:
+        reference = self._say(turn, alert)
+        cancellations = self._state.cancellations
+        if event.cancellation is not UNSET:
+            cancellations[str(reference)] = event.cancellation
+        if len(cancellations) > CANCELLATIONS_KEPT:
+            del cancellations[next(iter(cancellations))]
+        return reference
+
+    def cancel(self, turn: Turn, event: OfficerCancelled) -> Reference | int:
+        """Take an alert of ours back, with the text prepared for it; or discard a draft."""
+        if event.of is UNSET:
+            if event.draft is UNSET:
+                raise LocalProtocolError("unknown_reference", "name the alert or the draft to cancel")
+            self._draft(event.draft)
+            del self._state.drafts[event.draft]
+            return event.draft
+        opened = self._own_alert(event.of)
+        prepared = self._state.cancellations.get(str(event.of))
+        standing = {
+            language: STANDING_CANCELLATION.get(language, STANDING_CANCELLATION["en"]) for language in opened.alert.text
+        }
+        cancellation = structs.replace(
+            opened.alert,
+            event_at=turn.utc,
+            expires_at=written(turn.at + CANCELLATION_LIFE_MS),
+            text=prepared or standing,
+            released_by=(event.officer,),
+            references=UNSET,
+            change=Change(of=event.of, kind="cancellation"),
+        )
+        return self._say(turn, cancellation)
+
+    def _own_alert(self, of: Reference) -> OpenAlert:
+        opened = self._alerts.get(of)
+        if opened is None or of.sender != self._side or is_cancellation(opened.alert):
+            raise LocalProtocolError("unknown_reference", f"{of} is no alert of {self._side} that can be changed")
+        if opened.state in {AlertState.CANCELLED, AlertState.CHANGED}:
+            raise LocalProtocolError("already_done", f"{of} is {opened.state} already: name the message that did it")
+        return opened
+
+    # --- answers --------------------------------------------------------------------------------------------------
+
+    def answer(self, turn: Turn, event: OfficerAnswered) -> Reference:
+        """Answer the other side's line test with its three words, retyped (SPEC B2.3)."""
+        test = self._watch.state.tests.get(str(event.of))
+        if test is None or event.of.sender == self._side:
+            raise LocalProtocolError("unknown_reference", f"{event.of} is no line test of the other side")
+        if test.answer is not None:
+            raise LocalProtocolError("already_done", f"{event.of} was answered at {test.answered_at}")
+        if event.read_back != test.heartbeat.challenge:
+            raise LocalProtocolError("wrong_words", "these are not the three words of the test: read them once more")
+        policy = self._terms.policy
+        return self._say(
+            turn,
+            HeartbeatAnswer(
+                of=event.of,
+                language=policy.test_language,
+                text=event.text or policy.answer_text,
+                read_back=event.read_back,
+                officer=event.officer,
+            ),
+        )
+
+    def acknowledge(self, turn: Turn, event: OfficerAcknowledged) -> Reference:
+        """Acknowledge the other side's alert (SPEC B4.1)."""
+        self._peer_alert(event.of)
+        return self._say(
+            turn, Acknowledgement(of=event.of, officer=event.officer, decision=event.decision, text=event.text)
+        )
+
+    def refuse(self, turn: Turn, event: OfficerRefused) -> Reference:
+        """Refuse the other side's alert, perhaps with a referral to another channel (SPEC B5.1)."""
+        self._peer_alert(event.of)
+        return self._say(
+            turn,
+            Refusal(
+                of=event.of,
+                by="officer",
+                officer=event.officer,
+                reason=event.reason,
+                referral=event.referral,
+                text=event.text,
+            ),
+        )
+
+    def _peer_alert(self, of: Reference) -> None:
+        opened = self._alerts.get(of)
+        if opened is None or of.sender == self._side:
+            raise LocalProtocolError("unknown_reference", f"{of} is no alert of the other side that is open here")
+        if opened.state in {AlertState.REFUSED, AlertState.CANCELLED, AlertState.CHANGED}:
+            raise LocalProtocolError("already_done", f"{of} is {opened.state} already")
+
+    # --- line tests -----------------------------------------------------------------------------------------------
+
+    def test_line(self, turn: Turn, event: LineTestRequested) -> Reference:
+        """Place a test: of the open slot where officers place them, else an unscheduled one (SPEC W1.3)."""
+        slot = self._watch.open_slot(turn.at) if self._terms.policy.placed_by == "officer" else None
+        return self.place_test(turn, event.nonce, slot if self._side == self._terms.caller else None)
+
+    def place_test(self, turn: Turn, nonce: str, slot: Utc | None) -> Reference:
+        """Put a line test into the stream."""
+        policy = self._terms.policy
+        return self._say(
+            turn,
+            Heartbeat(
+                status=policy.status,
+                language=policy.test_language,
+                text=policy.test_text,
+                challenge=challenge(nonce, policy.test_language),
+                slot=slot or UNSET,
+            ),
+        )
+
+
+def _check_instant(name: str, text: Utc) -> Millis:
+    try:
+        return parsed(text)
+    except ValueError as error:
+        raise LocalProtocolError("wrong_instant", f"{name}: {error}") from error

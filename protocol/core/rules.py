@@ -1,0 +1,98 @@
+"""The rules of the agreed policy, applied to what one side is about to say and to what the other has said.
+
+The same checks stand on both ends: what our own side may not send, the other's is refused for (SPEC M7, B1 to B5, P1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import UNSET
+
+from protocol.errors import RemoteProtocolError
+from protocol.wire.messages import (
+    Acknowledgement,
+    Alert,
+    AnyBody,
+    Heartbeat,
+    HeartbeatAnswer,
+    Identifier,
+    Refusal,
+)
+from protocol.wire.policy import Terms
+from protocol.wire.refusals import MessageRefusal
+
+FOUR_EYES = 2
+
+
+def check_body(body: AnyBody, sender: Identifier, terms: Terms) -> None:
+    """Raise RemoteProtocolError(MessageRefusal) if `sender` may not say `body` under these terms."""
+    match body:
+        case Heartbeat():
+            _check_heartbeat(body, sender, terms)
+        case HeartbeatAnswer():
+            _check_languages([body.language], terms)
+            # SPEC B2.2
+            if body.officer is UNSET and terms.policy.answered_by == "officer":
+                raise RemoteProtocolError(MessageRefusal.NOT_PERMITTED, "a line test is answered by an officer here")
+        case Alert():
+            _check_alert(body, terms)
+        case Acknowledgement():
+            _check_languages(body.text or (), terms)
+        case _:
+            _check_refusal(body, terms)
+
+
+def _check_heartbeat(heartbeat: Heartbeat, sender: Identifier, terms: Terms) -> None:
+    # SPEC B1.2
+    if heartbeat.status != terms.policy.status:
+        raise RemoteProtocolError(
+            MessageRefusal.NOT_PERMITTED, f"this link's status is {terms.policy.status}, the test's {heartbeat.status}"
+        )
+    if heartbeat.slot is not UNSET and sender != terms.caller:
+        raise RemoteProtocolError(MessageRefusal.NOT_PERMITTED, f"only {terms.caller} places the test of a slot")
+    _check_languages([heartbeat.language], terms)
+
+
+def _check_alert(alert: Alert, terms: Terms) -> None:
+    policy = terms.policy
+    # SPEC B3.2
+    if alert.status not in {policy.status, "test"}:
+        raise RemoteProtocolError(
+            MessageRefusal.NOT_PERMITTED, f"this link's status is {policy.status}, the alert's {alert.status}"
+        )
+    if alert.category not in policy.categories:
+        raise RemoteProtocolError(
+            MessageRefusal.OUT_OF_SCOPE, f"{alert.category} is not among {', '.join(policy.categories)}"
+        )
+    _check_languages(alert.text, terms)
+    # SPEC P1.2
+    if alert.precedence in policy.four_eyes and len(set(alert.released_by)) < FOUR_EYES and not is_cancellation(alert):
+        raise RemoteProtocolError(
+            MessageRefusal.NOT_AUTHORISED, f"{alert.precedence} alerts are released by two officers"
+        )
+
+
+def is_cancellation(alert: Alert) -> bool:
+    """Whether an alert takes an earlier one back. Its text was released with it: one officer is enough (SPEC P1.3)."""
+    return alert.change is not UNSET and alert.change.kind == "cancellation"
+
+
+def _check_refusal(refusal: Refusal, terms: Terms) -> None:
+    # SPEC B5.1, B5.2
+    _check_languages(refusal.text or (), terms)
+    if (refusal.by == "officer") != (refusal.officer is not UNSET):
+        raise RemoteProtocolError(MessageRefusal.UNSUPPORTED, "an officer's refusal names him, a service's nobody")
+    if refusal.referral is not UNSET and refusal.referral not in {channel.id for channel in terms.policy.channels}:
+        known = ", ".join(channel.id for channel in terms.policy.channels)
+        raise RemoteProtocolError(
+            MessageRefusal.UNKNOWN_REFERENCE, f"no channel {refusal.referral!r}; the policy has: {known or 'none'}"
+        )
+
+
+def _check_languages(languages: Iterable[str], terms: Terms) -> None:
+    for language in languages:
+        if language not in terms.policy.languages:
+            raise RemoteProtocolError(
+                MessageRefusal.UNINTELLIGIBLE, f"{language!r} is not among {', '.join(terms.policy.languages)}"
+            )

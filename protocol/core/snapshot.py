@@ -1,0 +1,199 @@
+"""An immutable view of a core, for consoles, `status` and tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from protocol.core.alarms import Alarm
+from protocol.core.alerts import AlertState, OpenAlert
+from protocol.core.deadlines import Armed
+from protocol.core.officer_requests import OfficerRequestsState
+from protocol.core.stream import InboxState, OutboxState
+from protocol.core.undelivered import Undelivered
+from protocol.core.watch import SlotState, TestState, WatchState
+from protocol.wire.instants import Millis, parsed
+from protocol.wire.messages import (
+    Acknowledgement,
+    Alert,
+    Digest,
+    Heartbeat,
+    HeartbeatAnswer,
+    Identifier,
+    Precedence,
+    Refusal,
+    Texts,
+    Utc,
+)
+
+LinkCondition = Literal["fine", "late", "alarm"]
+
+
+class StreamView(Struct, frozen=True, kw_only=True):
+    """One direction: how far it is, and why it stopped, if it did."""
+
+    last: int
+    # ours: receipted by the peer; theirs: the same as `last`
+    receipted: int
+    # ours: not sealed yet, sealed but not receipted; theirs: buffered beyond a gap
+    waiting: int
+    in_flight: int
+    head: Digest
+    stopped: str
+
+
+class SlotView(Struct, frozen=True, kw_only=True):
+    """One slot and the test that met it, if any."""
+
+    slot: Utc
+    state: SlotState
+    test: str
+
+
+class TestView(Struct, frozen=True, kw_only=True):
+    """One line test."""
+
+    __test__ = False
+
+    reference: str
+    at: Utc
+    state: TestState
+    heartbeat: Heartbeat
+    answer: HeartbeatAnswer | None
+    answered_at: Utc | None
+
+
+class AlertView(Struct, frozen=True, kw_only=True):
+    """One alert."""
+
+    reference: str
+    at: Utc
+    state: AlertState
+    alert: Alert
+    received_at: Utc | None
+    reply: Acknowledgement | Refusal | None
+    replied_at: Utc | None
+    # when the handling deadline falls due, if it runs
+    due_at: Utc | None
+
+
+class DraftView(Struct, frozen=True, kw_only=True):
+    """An alert that waits for a second officer."""
+
+    draft: str
+    officer: Identifier
+    category: str
+    precedence: Precedence
+    expires_at: Utc
+    text: Texts
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """A core at one instant."""
+
+    link: Identifier
+    side: Identifier
+    epoch: int
+    policy: Digest
+    at: Utc
+    # fine: nothing stands against the line; late: a slot is in its grace, or a test awaits its answer
+    condition: LinkCondition
+    connected: bool
+    # by party, as far as known: a hint
+    present: dict[Identifier, bool]
+    ours: StreamView | None
+    theirs: dict[Identifier, StreamView]
+    slots: tuple[SlotView, ...]
+    next_slot: Utc | None
+    tests: tuple[TestView, ...]
+    alerts: tuple[AlertView, ...]
+    drafts: tuple[DraftView, ...]
+    alarms: tuple[Alarm, ...]
+    undelivered: tuple[Undelivered, ...]
+    notifications_pending: int
+    notifications_given_up: int
+
+
+def condition_of(
+    alarms: Iterable[Alarm], slots: Iterable[SlotView], tests: Iterable[TestView], at: Millis
+) -> LinkCondition:
+    """Return how the line stands. A warning is a hint and no alarm."""
+    if any(alarm.severity != "warning" for alarm in alarms):
+        return "alarm"
+    in_grace = any(slot.state is SlotState.AWAITED and parsed(slot.slot) <= at for slot in slots)
+    waiting = any(test.state in {TestState.PLACED, TestState.RECEIVED} for test in tests)
+    return "late" if in_grace or waiting else "fine"
+
+
+def watch_views(watch: WatchState) -> tuple[tuple[SlotView, ...], tuple[TestView, ...]]:
+    """Return the views of all known slots and tests, oldest first."""
+    slots = tuple(
+        SlotView(slot=at, state=slot.state, test="" if slot.state is SlotState.AWAITED else slot.test)
+        for at, slot in watch.slots.items()
+    )
+    tests = tuple(
+        TestView(
+            reference=reference,
+            at=test.at,
+            state=test.state,
+            heartbeat=test.heartbeat,
+            answer=test.answer,
+            answered_at=test.answered_at,
+        )
+        for reference, test in watch.tests.items()
+    )
+    return slots, tests
+
+
+def alert_views(alerts: Mapping[str, OpenAlert], armed: Mapping[str, Armed]) -> tuple[AlertView, ...]:
+    """Return the views of the open and the last closed alerts, oldest first."""
+    return tuple(
+        AlertView(
+            reference=reference,
+            at=opened.at,
+            state=opened.state,
+            alert=opened.alert,
+            received_at=opened.received_at,
+            reply=opened.reply,
+            replied_at=opened.replied_at,
+            due_at=due.raised_at if (due := armed.get(f"acknowledgement/{reference}")) else None,
+        )
+        for reference, opened in alerts.items()
+    )
+
+
+def outbox_view(outbox: OutboxState) -> StreamView:
+    """Return the view of our own stream."""
+    return StreamView(
+        last=outbox.last,
+        receipted=outbox.receipted,
+        waiting=len(outbox.waiting),
+        in_flight=outbox.last - outbox.receipted - len(outbox.waiting),
+        head=outbox.head,
+        stopped=outbox.stopped,
+    )
+
+
+def inbox_view(inbox: InboxState) -> StreamView:
+    """Return the view of a stream that is received."""
+    ahead = sum(len(run) for run in inbox.ahead.values())
+    return StreamView(
+        last=inbox.upto, receipted=inbox.upto, waiting=0, in_flight=ahead, head=inbox.head, stopped=inbox.stopped
+    )
+
+
+def draft_views(desk: OfficerRequestsState) -> tuple[DraftView, ...]:
+    """Return the views of the alerts that wait for a second officer."""
+    return tuple(
+        DraftView(
+            draft=f"draft/{number}",
+            officer=draft.officer,
+            category=draft.category,
+            precedence=draft.precedence,
+            expires_at=draft.expires_at,
+            text=draft.text,
+        )
+        for number, draft in desk.drafts.items()
+    )

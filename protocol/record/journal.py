@@ -1,0 +1,311 @@
+"""The journal's record format and its hash chain: one JSON object a line.
+
+    {"n":7,"link":"eucom-ndmc","side":"eucom","batch":6,"at":"2022-11-29T08:00:00.000Z","mono":123,
+     "event":"BatchClosed",<the event's own fields>,"effects":[...],"prev":"<64 hex>","hash":"<64 hex>"}
+
+`hash` is the SHA-256 of the line's bytes before `,"hash":`; `prev` is the last record's `hash`; `batch` is the first
+`n` of the group of records that reached the disk together. A record has exactly one spelling: what does not re-encode
+to the very bytes of its line is refused, so no byte of a line can change unseen. Every batch ends with a
+`BatchClosed`; the journal's own entries, `Checkpoint` and `Closed`, are each a batch of their own.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import reduce
+from hashlib import sha256
+from operator import or_
+from typing import Any, get_args
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from protocol.core.effects import AnyEffect
+from protocol.core.events import AnyEvent, BatchClosed, Event
+from protocol.errors import JournalError
+from protocol.wire import canonical
+from protocol.wire.instants import parsed, written
+from protocol.wire.messages import Digest, Identifier, Seq
+
+HEAD_TYPE = "application/vnd.deconfliction.head.v1+json"
+"""Payload type of a signed head (DSSE)."""
+
+ORIGIN = "0" * 64
+"""`prev` of record 1."""
+
+
+class Checkpoint(Event, frozen=True, kw_only=True):
+    """Opens a segment: the whole state before it, so that start-up reads one segment however old the link is."""
+
+    # version of the rules that produced `state`
+    rules: str
+    # the core object that it restores: `Link` or `Observer`
+    core: str
+    # in JSON, as `checkpoint()` of the core gave it
+    state: Raw
+    # DSSE envelope over `head_payload` of the record before this one; the watch has no key to sign with
+    signed_head: str | UnsetType = UNSET
+
+
+class Closed(Event, frozen=True, kw_only=True):
+    """The service stopped cleanly: nothing was in the making."""
+
+    # DSSE envelope over `head_payload` of the record before this one
+    signed_head: str | UnsetType = UNSET
+
+
+Entry = AnyEvent | Checkpoint | Closed
+"""What a record records: an event of the core, or an entry of the journal's own."""
+
+
+class Record(Struct, frozen=True):
+    """One record. `entry.at` is in milliseconds since 1970; `hash` is that of the line it was decoded from."""
+
+    n: int
+    link: str
+    side: str
+    batch: int
+    entry: Entry
+    effects: tuple[AnyEffect, ...]
+    prev: str
+    hash: str
+
+    @property
+    def ends_batch(self) -> bool:
+        """Nothing of the same batch may follow."""
+        return isinstance(self.entry, BatchClosed | Checkpoint | Closed)
+
+
+class HeadClaim(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a signed head says: record `n` of this side's journal has this hash."""
+
+    link: Identifier
+    side: Identifier
+    n: Seq
+    hash: Digest
+
+
+def head_payload(link: str, side: str, n: int, digest: str) -> bytes:
+    """Return the canonical payload of the signed head that vouches for all records up to `n`."""
+    return canonical.encode(HeadClaim(link, side, n, digest))
+
+
+# --- lines --------------------------------------------------------------------------------------------------------
+
+
+def _line_type(entry: type[Event]) -> type[Struct]:
+    """Return the struct that a line of this entry decodes to: the record's fields and the entry's own, flat."""
+    own: list[Any] = []
+    for field in msgspec.structs.fields(entry):
+        kind = str if field.name == "at" else field.type
+        own.append((field.name, kind) if field.required else (field.name, kind, field.default))
+    around = [("n", Seq), ("link", Identifier), ("side", Identifier), ("batch", Seq)]
+    after = [("effects", tuple[AnyEffect, ...]), ("prev", Digest), ("hash", Digest)]
+    return msgspec.defstruct(
+        f"{entry.__name__}Line",
+        [*around, *own, *after],
+        kw_only=True,
+        frozen=True,
+        forbid_unknown_fields=True,
+        tag_field="event",
+        tag=entry.__name__,
+    )
+
+
+_LINES: dict[type[Struct], tuple[type[Event], tuple[str, ...]]] = {
+    _line_type(entry): (entry, entry.__struct_fields__[2:]) for entry in get_args(Entry)
+}
+_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(reduce(or_, _LINES))
+_ENTRY_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Entry)
+_EFFECTS_DECODER = msgspec.json.Decoder(tuple[AnyEffect, ...])
+_ENCODER = msgspec.json.Encoder()
+
+_HASH = re.compile(rb',"hash":"([0-9a-f]{64})"}')
+_HASH_BYTES = len(',"hash":"') + 64 + len('"}')
+
+
+def encode(
+    n: int, link: str, side: str, batch: int, entry: Entry, effects: tuple[AnyEffect, ...], prev: str
+) -> tuple[bytes, str]:
+    """Return a record's line, without its newline, and its hash.
+
+    Raises JournalError for an entry that no reader would take back, a field being outside of its bounds: what can't
+    be read must never be written.
+    """
+    try:
+        fields, acts = _ENCODER.encode(entry), _ENCODER.encode(effects)
+        # what is around them is the journal's own
+        _ENTRY_DECODER.decode(fields)
+        _EFFECTS_DECODER.decode(acts)
+        body = _body(n, link, side, batch, written(entry.at), entry, fields, acts, prev)
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise JournalError(n, f"a {type(entry).__name__} that could not be read again: {error}") from error
+    digest = sha256(body).hexdigest()
+    return b'%b,"hash":"%b"}' % (body, digest.encode()), digest
+
+
+def decode(line: bytes, place: int = 0) -> Record:
+    """Return the record that `line`, without its newline, is.
+
+    Args:
+        line: the line's bytes.
+        place: the number that a record should have here, for the error of a line that can't tell its own.
+
+    Raises JournalError if the line is cut, holds a hole, does not give its hash, or is spelt in another way than
+    `encode` does.
+    """
+    digest = _digest(line, place)
+    try:
+        fields = _DECODER.decode(line)
+    except (ValueError, RecursionError) as error:
+        raise JournalError(place, f"not a record: {error}") from error
+    entry_type, names = _LINES[type(fields)]
+    try:
+        entry: Any = entry_type(
+            at=parsed(fields.at), mono=fields.mono, **{name: getattr(fields, name) for name in names}
+        )
+        record = Record(
+            fields.n, fields.link, fields.side, fields.batch, entry, fields.effects, fields.prev, fields.hash
+        )
+        again = _again(record, fields.at)
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise JournalError(fields.n, f"not a record: {error}") from error
+    if again != line[:-_HASH_BYTES]:
+        raise JournalError(fields.n, "not written as a journal writes it (order of keys, white space, spelling)")
+    assert digest == record.hash
+    return record
+
+
+def complete_record_in(fragment: bytes) -> int:
+    """Return the length of the complete record that `fragment` begins with, 0 if it begins with none.
+
+    For a line whose newline is missing or has become something else.
+    """
+    for match in _HASH.finditer(fragment):
+        if sha256(fragment[: match.start()]).hexdigest().encode() == match[1]:
+            return match.end()
+    return 0
+
+
+def claimed_hash(line: bytes) -> str | None:
+    """Return the hash that a damaged line says it has, if its end is still readable."""
+    match = _HASH.fullmatch(line[-_HASH_BYTES:])
+    return match[1].decode() if match else None
+
+
+def _digest(line: bytes, place: int) -> str:
+    """Return the hash of a line. Raises JournalError unless the line itself says so."""
+    if b"\0" in line:
+        raise JournalError(place, "there is a hole of NUL bytes in it")
+    claimed = claimed_hash(line)
+    if claimed is None:
+        raise JournalError(place, "it is cut, or its end was changed: it does not end with its hash")
+    digest = sha256(line[:-_HASH_BYTES]).hexdigest()
+    if digest != claimed:
+        raise JournalError(place, "its bytes do not give its hash: something in it was changed")
+    return digest
+
+
+def _again(record: Record, at: str) -> bytes:
+    """Return what `encode` writes for a record up to its hash; of an instant, `parsed` takes one written form only.
+
+    Raises ValueError.
+    """
+    entry = record.entry
+    if isinstance(entry, Checkpoint):
+        state = _ENCODER.encode(msgspec.json.decode(entry.state))
+        entry = msgspec.structs.replace(entry, state=Raw(state))
+    fields, effects = _ENCODER.encode(entry), _ENCODER.encode(record.effects)
+    return _body(record.n, record.link, record.side, record.batch, at, entry, fields, effects, record.prev)
+
+
+def _body(
+    n: int, link: str, side: str, batch: int, at: str, entry: Entry, fields: bytes, effects: bytes, prev: str
+) -> bytes:
+    """Return a record's line up to its hash: `at` is the entry's, written; `fields` and `effects` are encoded."""
+    name = type(entry).__name__.encode()
+    # msgspec writes the tag, then `at` and `mono`, then the event's own fields
+    opening = len(b'{"event":"%b","at":%d,"mono":%d' % (name, entry.at, entry.mono))
+    return b'{"n":%d,"link":"%b","side":"%b","batch":%d,"at":"%b","mono":%d,"event":"%b"%b,"effects":%b,"prev":"%b"' % (
+        n,
+        link.encode(),
+        side.encode(),
+        batch,
+        at.encode(),
+        entry.mono,
+        name,
+        fields[opening:-1],
+        effects,
+        prev.encode(),
+    )
+
+
+# --- the chain ----------------------------------------------------------------------------------------------------
+
+
+class Chain:
+    """What the next record must say, from record to record.
+
+    Begins anywhere: at record 1, or at a checkpoint. Attributes:
+        n: the last record's number, 0 before the first.
+        hash: the last record's hash.
+        batch: the first number of the batch that has not ended yet, None between batches.
+    """
+
+    def __init__(self, link: str | None = None, side: str | None = None) -> None:
+        self.link = link
+        self.side = side
+        self.n = 0
+        self.hash = ORIGIN
+        self.batch: int | None = None
+
+    def take(self, line: bytes) -> Record:
+        """Return the record of `line` and go on to the next. Raises JournalError; then nothing has changed."""
+        record = decode(line, self.n + 1)
+        if wrong := self.objection(record):
+            raise JournalError(self.n + 1 if self.n else record.n, wrong)
+        self.adopt(record)
+        return record
+
+    def objection(self, record: Record) -> str:
+        """Return why `record` can't stand here, or an empty string."""
+        if (wrong := self._stranger(record)) or (wrong := self._misplaced(record)):
+            return wrong
+        if self.batch is None:
+            if record.batch != record.n:
+                return f"it says that it belongs to batch {record.batch}, which has ended"
+            return ""
+        if record.batch != self.batch:
+            return f"it says batch {record.batch}, but batch {self.batch} has not ended"
+        if isinstance(record.entry, Checkpoint | Closed):
+            return f"a {type(record.entry).__name__} in the midst of batch {self.batch}"
+        return ""
+
+    def adopt(self, record: Record) -> None:
+        """Go on from `record`, whatever stood before."""
+        self.link, self.side = record.link, record.side
+        self.n, self.hash = record.n, record.hash
+        self.batch = None if record.ends_batch else record.batch
+
+    def _stranger(self, record: Record) -> str:
+        if self.link is not None and record.link != self.link:
+            return f"it is of link {record.link}, not {self.link}"
+        if self.side is not None and record.side != self.side:
+            return f"it is of side {record.side}, not {self.side}"
+        return ""
+
+    def _misplaced(self, record: Record) -> str:
+        if not self.n:
+            if record.n > 1 and not isinstance(record.entry, Checkpoint):
+                return f"records 1 to {record.n - 1} are missing, and it is not a checkpoint"
+            if record.n == 1 and record.prev != ORIGIN:
+                return "it is record 1, but names a record before it"
+            return ""
+        if record.n > self.n + 1:
+            last = record.n - 1
+            return f"records {self.n + 1} to {last} are missing" if last > self.n + 1 else f"record {last} is missing"
+        if record.n <= self.n:
+            return f"record {record.n} stands here, after record {self.n}: moved, doubled or inserted"
+        if record.prev != self.hash:
+            return f"it does not follow from record {self.n}: its prev is not that record's hash"
+        return ""

@@ -1,0 +1,201 @@
+"""Runs a journal's events through the core again and compares what comes out with what was recorded.
+
+Compared are the effects of every event, the payloads that each batch had to sign with those that its frames carry, and
+each checkpoint's state with the state of the fold. What was recorded under other rules than the present ones cannot be
+run again: it is passed over, and the result says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from protocol.core.events import BatchClosed, EpochOpened, Event
+from protocol.core.link import Link
+from protocol.core.observer import Observer
+from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.record.journal import Checkpoint, Closed, Record
+from protocol.wire import envelope
+from protocol.wire.instants import Millis
+
+CORES: dict[str, type[Link | Observer]] = {"Link": Link, "Observer": Observer}
+"""The cores by the names that checkpoints give them."""
+_SHOWN_MAX = 300
+
+
+class Divergence(Struct, frozen=True):
+    """The first record whose effects, payloads or state are not what the rules give."""
+
+    record: int
+    reason: str
+
+
+class Replay:
+    """A journal's events, run again one by one.
+
+    Attributes:
+        records: how many records were taken.
+        compared: how many of them were run again and compared.
+        divergence: the first difference, None as long as there is none. Nothing is run after it.
+        other_rules: from which record on (the last one) the journal was recorded under other rules, and which.
+        core: the core after the last record; None before the first, and after other rules.
+    """
+
+    def __init__(self) -> None:
+        self.records = 0
+        self.compared = 0
+        self.divergence: Divergence | None = None
+        self.other_rules: tuple[int, str] | None = None
+        self.core: Link | Observer | None = None
+        # the rules under which the present stretch was recorded are known to be ours
+        self._declared = False
+
+    @property
+    def identical(self) -> bool:
+        """Nothing differed so far."""
+        return self.divergence is None
+
+    def take(self, record: Record) -> None:
+        """Run the next record."""
+        self.records += 1
+        entry = record.entry
+        if isinstance(entry, Checkpoint):
+            self._checkpoint(record, entry)
+        elif self.divergence is not None or isinstance(entry, Closed):
+            return
+        else:
+            if self.core is None and record.n == 1:
+                self.core = _first_core(record)
+            if self.core is not None:
+                self._event(self.core, record, entry)
+
+    def diverge(self, record: int, reason: str) -> None:
+        """Note a difference, also one found elsewhere (in a signature); only the first one counts."""
+        if self.divergence is None:
+            self.divergence = Divergence(record, reason)
+
+    def _event(self, core: Link | Observer, record: Record, event: Event) -> None:
+        self.compared += 1
+        if isinstance(core, Link) and isinstance(event, BatchClosed) and (wrong := _payloads_differ(core, event)):
+            self.diverge(record.n, wrong)
+            return
+        try:
+            effects = core.handle(event)
+        except LocalProtocolError as error:
+            self.diverge(record.n, f"the rules refuse this {type(event).__name__}: {error}")
+            return
+        recorded, computed = _plain(record.effects), _plain(effects)
+        if recorded != computed:
+            self.diverge(record.n, f"effects of {type(event).__name__}: {_difference(recorded, computed, 'effects')}")
+
+    def _checkpoint(self, record: Record, entry: Checkpoint) -> None:
+        kind = CORES.get(entry.core)
+        if kind is None:
+            self.diverge(record.n, f"a checkpoint of an unknown core: {entry.core[:60]!r}")
+            return
+        if entry.rules != kind.RULES:
+            self.other_rules = record.n, entry.rules
+            self.core = None
+            if not self._declared:
+                # what came before may have been recorded under those rules as well
+                self.divergence = None
+            return
+        self._declared = True
+        if self.divergence is not None:
+            return
+        self.compared += 1
+        if self.core is not None:
+            wrong = _states_differ(entry.state, self.core.checkpoint())
+            if wrong:
+                self.diverge(record.n, f"the checkpoint: {wrong}")
+                return
+        try:
+            restored = kind.restore(entry.state)
+        except (msgspec.ValidationError, ValueError) as error:
+            self.diverge(record.n, f"the checkpoint can't be restored: {error}")
+            return
+        wrong = _states_differ(entry.state, restored.checkpoint())
+        if wrong:
+            self.diverge(record.n, f"the checkpoint, restored: {wrong}")
+            return
+        self.core = restored
+
+
+def replay(records: Iterable[Record], until: Millis | None = None) -> Replay:
+    """Run `records` again, up to the first that is later than `until`, and return how that went."""
+    result = Replay()
+    for record in records:
+        if until is not None and record.entry.at > until:
+            break
+        result.take(record)
+    return result
+
+
+def _first_core(record: Record) -> Link | Observer:
+    """Return the empty core whose first record this is."""
+    terms = record.entry.terms if isinstance(record.entry, EpochOpened) else None
+    if terms is not None and record.side not in {terms.caller, terms.answering}:
+        return Observer.new(record.link, record.side)
+    return Link.new(record.link, record.side)
+
+
+def _payloads_differ(core: Link, event: BatchClosed) -> str:
+    """Return how the frames' payloads differ from what the rules sign now, or an empty string."""
+    wanted = core.unsealed(event.at)
+    if len(wanted) != len(event.frames):
+        return f"{len(event.frames)} frames were sealed, the rules seal {len(wanted)}"
+    for index, (unsealed, frame) in enumerate(zip(wanted, event.frames, strict=True)):
+        try:
+            payload = envelope.parse(frame).payload
+        except RemoteProtocolError as error:
+            return f"frame {index}: {error}"
+        if payload != unsealed.payload:
+            difference = _difference(_decoded(payload), _decoded(unsealed.payload), "payload")
+            return f"frame {index}: {difference}"
+    return ""
+
+
+def _states_differ(recorded: Raw, computed: Raw) -> str:
+    """Return how two states differ, or an empty string."""
+    if recorded == computed:
+        return ""
+    one, other = msgspec.json.decode(recorded), msgspec.json.decode(computed)
+    return "its tables stand in another order" if one == other else _difference(one, other, "state")
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` as the journal's JSON gives it back."""
+    return msgspec.json.decode(msgspec.json.encode(value))
+
+
+def _decoded(payload: bytes) -> Any:
+    try:
+        return msgspec.json.decode(payload)
+    except ValueError:
+        return payload.hex()
+
+
+def _difference(recorded: Any, computed: Any, where: str) -> str:
+    """Return the first place in which two plain values differ, and what stands there."""
+    if isinstance(recorded, dict) and isinstance(computed, dict):
+        for key in [*recorded, *(key for key in computed if key not in recorded)]:
+            if recorded.get(key) != computed.get(key):
+                return _difference(recorded.get(key), computed.get(key), f"{where}.{key}")
+    if isinstance(recorded, list) and isinstance(computed, list):
+        for index, (one, other) in enumerate(zip(recorded, computed, strict=False)):
+            if one != other:
+                return _difference(one, other, f"{where}[{index}]")
+        # all that both have is the same: one has more
+        shorter = min(len(recorded), len(computed))
+        more = recorded[shorter] if len(recorded) > shorter else computed[shorter]
+        whose = "recorded" if len(recorded) > shorter else "given by the rules"
+        return f"{where}[{shorter}] is only {whose}: {_shown(more)}"
+    return f"{where}: recorded {_shown(recorded)}, the rules give {_shown(computed)}"
+
+
+def _shown(value: Any) -> str:
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= _SHOWN_MAX else f"{text[:_SHOWN_MAX]}..."

@@ -1,0 +1,142 @@
+r"""Bytes <-> values, strictly: RFC 8785 restricted to what is hashed and signed here (SPEC F4).
+
+Admitted are objects, arrays, strings, integers within 2^53 - 1 and booleans, nested at most `DEPTH_MAX` deep. Not
+admitted: null, anything with a fraction or an exponent, keys beyond ASCII, duplicate keys, strings that are not NFC or
+that hold a control character other than newline or a Unicode noncharacter.
+
+msgspec writes the admitted values exactly as RFC 8785 asks: keys sorted (in ASCII, by code unit is by byte), no white
+space, only `"`, `\` and newline escaped. So its encoder does the work, and one regular expression over what it wrote
+refuses the rest. tests/protocol/wire/test_canonical.py proves both against a plain reference.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+DEPTH_MAX = 16
+"""How deep objects and arrays may nest: twice what version 1 needs."""
+
+_ENCODER = msgspec.json.Encoder(order="sorted")
+_DECODER = msgspec.json.Decoder()
+
+
+class CanonicalError(ValueError):
+    """A value, or bytes, outside of what SPEC F4 admits. The text says what and where."""
+
+
+def _integer_pattern() -> bytes:
+    """Return the pattern of the integers from 0 to 2^53 - 1, as msgspec writes them."""
+    limit = str(2**53 - 1)
+    same_length = [
+        limit[:index]
+        + (f"[0-{int(digit) - 1}]" if index else f"[1-{int(digit) - 1}]")
+        + f"[0-9]{{{len(limit) - index - 1}}}"
+        for index, digit in enumerate(limit)
+        if digit != "0"
+    ]
+    return "|".join([f"[0-9]{{1,{len(limit) - 1}}}(?![0-9])", limit, *same_length]).encode()
+
+
+def _document_patterns() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    """Return the patterns of an admitted document (given that it is JSON as msgspec writes it), and of its tokens."""
+    # SPEC F4.4, in UTF-8: the C1 controls U+0080 to U+009F are C2 80 to C2 9F; the noncharacters are EF B7 90 to
+    # EF B7 AF and every plane's last two, EF BF BE, EF BF BF, F0 9F BF BE, ...
+    character = (
+        rb"(?>[ -!#-\[\]-~\x80-\xc1\xc3-\xee]++"
+        rb'|\\["\\n]'
+        rb"|\xc2[\xa0-\xbf]"
+        rb"|\xef(?!\xb7[\x90-\xaf]|\xbf[\xbe\xbf])"
+        rb"|[\xf0-\xf4](?![\x8f\x9f\xaf\xbf]\xbf[\xbe\xbf]))"
+    )
+    # SPEC F4.3, F4.5: a string followed by a colon is a key
+    # nearly all there is: ASCII strings without an escape, each with what follows it. One at a time: a group of them,
+    # repeated, would be matched faster, but Python 3.11.2 loses its place in it.
+    plain = rb'"[ -!#-\[\]-~]*+"[:,]?+'
+    string = plain + rb'|"(?>(?:[ -!#-\[\]-~]++|\\["\\n])*+"|' + character + rb'*+"(?!:))'
+    # SPEC F4.2
+    scalar = rb"(?>" + string + rb"|[,:]|-?(?:" + _integer_pattern() + rb")(?![0-9.eE])|true|false)"
+    # SPEC F4.5: as deep as they may nest
+    document = scalar + rb"*+"
+    for _ in range(DEPTH_MAX):
+        document = rb"(?>" + scalar + rb"|[\[{]" + document + rb"[\]}])*+"
+    return re.compile(document), re.compile(rb"(?>[\[\]{}]|" + scalar + rb")*+")
+
+
+_DOCUMENT, _TOKENS = _document_patterns()
+
+
+def encode(value: Any) -> bytes:
+    """Return the canonical bytes of `value`: a Struct of the protocol, or plain values.
+
+    What msgspec writes as one of the admitted kinds (a tuple as an array, an enumeration as its value) may stand for
+    it.
+
+    Raises CanonicalError for what SPEC F4.1 to F4.5 do not admit.
+    """
+    try:
+        data = _ENCODER.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise CanonicalError(f"not admitted: {str(error)[:200]}") from error
+    _check(data)
+    return data
+
+
+def decode(data: bytes) -> Any:
+    """Return the value whose canonical bytes `data` is.
+
+    Raises CanonicalError, and nothing else, for bytes that are not JSON, hold what is not admitted, or are not
+    identical when written again (SPEC F4.6).
+    """
+    try:
+        value = _DECODER.decode(data)
+        again = _ENCODER.encode(value)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise CanonicalError(f"not canonical JSON: {str(error)[:200]}") from error
+    if again != data:
+        raise CanonicalError(
+            f"not canonical JSON: written again, it differs from byte {_first_difference(again, data)} on"
+        )
+    _check(again)
+    return value
+
+
+def digest(value: Any) -> str:
+    """Return the SHA-256 of the canonical bytes of `value`, in lower-case hexadecimal.
+
+    Raises CanonicalError as `encode` does.
+    """
+    return sha256(encode(value)).hexdigest()
+
+
+def _check(data: bytes) -> None:
+    """Raise CanonicalError if `data`, written by msgspec, holds what SPEC F4 does not admit."""
+    if not _DOCUMENT.fullmatch(data):
+        match = _TOKENS.match(data)
+        end = match.end() if match else 0
+        if end == len(data):
+            raise CanonicalError(f"not admitted: nested deeper than {DEPTH_MAX}")
+        raise CanonicalError(f"not admitted at byte {end}: {data[end : end + 40]!r} ({_RULE})")
+    if data.isascii():
+        return
+    # SPEC F4.4; a quotation mark composes with nothing: the whole is NFC exactly if every string is
+    if not unicodedata.is_normalized("NFC", data.decode()):
+        raise CanonicalError("not admitted: a string is not in Unicode normalization form C")
+
+
+_RULE = (
+    "admitted are strings without noncharacters and control characters but newline, integers within 2^53 - 1, booleans,"
+    " ASCII keys"
+)
+
+
+def _first_difference(left: bytes, right: bytes) -> int:
+    """Return the index of the first byte in which two byte strings differ."""
+    for index, (ours, theirs) in enumerate(zip(left, right, strict=False)):
+        if ours != theirs:
+            return index
+    return min(len(left), len(right))

@@ -1,0 +1,113 @@
+"""DSSE v1: the envelope around a frame's payload (SPEC F1, F2, F3).
+
+https://github.com/secure-systems-lab/dsse/blob/v1.0.2/protocol.md
+
+Nothing here knows keys: `protocol.wire.keyring` verifies, `endpoints.keys.signer` signs.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from protocol.errors import RemoteProtocolError
+from protocol.wire import canonical
+from protocol.wire.messages import FRAME_MAX_BYTES, MESSAGE_TYPE, RECEIPT_TYPE
+from protocol.wire.refusals import FrameRefusal
+
+SIGNATURES_MAX = 8
+"""More signatures than any suite needs would only cost the receiver time."""
+KEYID_MAX = 64
+"""Characters of a key's id; bounds what a frame's size can be beyond its payload."""
+SUITE_ALGORITHMS: dict[str, tuple[str, ...]] = {
+    "ed25519": ("ed25519",),
+    "ed25519+ml-dsa-65": ("ed25519", "ml-dsa-65"),
+}
+"""The algorithms of each suite: a good signature of every one of them is required (SPEC F1.3)."""
+
+Channel = Literal["message", "receipt"]
+PAYLOAD_TYPES: dict[str, str] = {"message": MESSAGE_TYPE, "receipt": RECEIPT_TYPE}
+"""The payload type that belongs to each channel (SPEC F2)."""
+
+
+class _Signature(Struct, frozen=True, forbid_unknown_fields=True):
+    keyid: Annotated[str, Meta(max_length=KEYID_MAX)]
+    sig: str
+
+
+class _Envelope(Struct, frozen=True, rename={"payload_type": "payloadType"}, forbid_unknown_fields=True):
+    # SPEC F1.1
+    payload_type: str
+    payload: str
+    signatures: Annotated[tuple[_Signature, ...], Meta(min_length=1, max_length=SIGNATURES_MAX)]
+
+
+class Signature(Struct, frozen=True):
+    """A signature as its frame carries it."""
+
+    # a hint only: never decides which key or algorithm verifies (SPEC F3.5)
+    keyid: str
+    signature: bytes
+
+
+class Envelope(Struct, frozen=True):
+    """An opened, **unverified** envelope."""
+
+    payload_type: str
+    payload: bytes
+    signatures: tuple[Signature, ...]
+
+
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """Return DSSE's pre-authentication encoding: the bytes that are signed. Lengths count bytes (SPEC F1.2)."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
+def seal(payload_type: str, payload: bytes, signatures: Sequence[tuple[str, bytes]]) -> bytes:
+    """Return the frame of `payload` under (key id, signature) pairs made over `pae(payload_type, payload)`."""
+    return canonical.encode(
+        _Envelope(
+            payload_type=payload_type,
+            payload=b64encode(payload).decode(),
+            signatures=tuple(_Signature(keyid, b64encode(signature).decode()) for keyid, signature in signatures),
+        )
+    )
+
+
+@lru_cache(maxsize=64)  # a frame is judged, then read; and one that is resent is read again
+def parse(frame: bytes) -> Envelope:
+    """Return the envelope that `frame` is, its signatures not verified (SPEC F3.1, F3.2).
+
+    Raises RemoteProtocolError: `too_large`, `malformed_envelope`.
+    """
+    # SPEC F3.1, F6.1
+    if len(frame) > FRAME_MAX_BYTES:
+        raise RemoteProtocolError(FrameRefusal.TOO_LARGE, f"more than {FRAME_MAX_BYTES} bytes")
+    # SPEC F3.2
+    try:
+        envelope = msgspec.convert(canonical.decode(frame), _Envelope)
+        return Envelope(
+            envelope.payload_type,
+            _unbase64(envelope.payload),
+            tuple(Signature(each.keyid, _unbase64(each.sig)) for each in envelope.signatures),
+        )
+    except ValueError as error:
+        raise RemoteProtocolError(FrameRefusal.MALFORMED_ENVELOPE, str(error)) from error
+
+
+def _unbase64(text: str) -> bytes:
+    """Return what standard, padded base64 writes. Raises ValueError unless it re-encodes identically."""
+    try:
+        data = b64decode(text, validate=True)
+    except Base64Error as error:
+        raise ValueError(f"not base64: {error}") from error
+    if b64encode(data).decode() != text:
+        raise ValueError("base64 that does not re-encode identically")
+    return data

@@ -1,0 +1,141 @@
+"""Who may sign what for one link and epoch: enrolled public keys, and the judgement on a frame (SPEC F3, F5)."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Mapping, Sequence
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
+
+from protocol.errors import EnrolmentError, RemoteProtocolError
+from protocol.wire import envelope
+from protocol.wire.curve_points import weakness
+from protocol.wire.envelope import KEYID_MAX, PAYLOAD_TYPES, SUITE_ALGORITHMS, Envelope
+from protocol.wire.policy import EnrolledKey
+from protocol.wire.refusals import VERIFIED, FrameRefusal
+
+KEYS_MAX = 8
+"""Keys of one party (SPEC F5.2): a frame's signatures are tried against every one of them."""
+
+
+class Keyring:
+    """The enrolled keys of a link's parties, and the suite that its policy asks for.
+
+    Raises EnrolmentError, in one line for the person who keeps the link file, for a key that may not be enrolled: of
+    another algorithm, ill-encoded, weak or of low order, present twice; and for a party that lacks a key which the
+    suite requires (SPEC F5.1 to F5.3).
+    """
+
+    def __init__(self, keys: Mapping[str, Sequence[EnrolledKey]], suite: str) -> None:
+        if suite not in SUITE_ALGORITHMS:
+            raise EnrolmentError(f"suite {suite!r} is not one of {', '.join(SUITE_ALGORITHMS)}")
+        self._required = SUITE_ALGORITHMS[suite]
+        self._parties: dict[str, tuple[_Key, ...]] = {}
+        owners: dict[str, str] = {}
+        for party, enrolled in keys.items():
+            if len(enrolled) > KEYS_MAX:
+                raise EnrolmentError(f"{party} has {len(enrolled)} keys; at most {KEYS_MAX} may be enrolled")
+            if len({key.id for key in enrolled}) != len(enrolled):
+                raise EnrolmentError(f"{party} has two keys of one id; give every key an id of its own")
+            for key in enrolled:
+                name = f"key {key.id!r} of {party}"
+                # SPEC F5.2
+                if key.public in owners:
+                    raise EnrolmentError(f"{name} is the same as {owners[key.public]}; every key stands once")
+                owners[key.public] = name
+            self._parties[party] = tuple(_Key(party, key) for key in enrolled)
+            # SPEC F5.3
+            for algorithm in self._required:
+                if not any(key.algorithm == algorithm for key in self._parties[party]):
+                    raise EnrolmentError(f"{party} has no {algorithm} key, which the suite {suite!r} requires")
+
+    def open(self, sender: str, payload_type: str, frame: bytes) -> bytes:
+        """Return the payload of `frame`: the very bytes that enrolled keys of `sender` have signed (SPEC F3).
+
+        Args:
+            sender: the party whom the topic names.
+            payload_type: what the channel carries.
+            frame: as it arrived.
+
+        Raises RemoteProtocolError: `too_large`, `malformed_envelope`, `wrong_payload_type`, `unknown_sender`,
+        `bad_signature`, in this order of checks.
+        """
+        opened = envelope.parse(frame)
+        # SPEC F3.3
+        if opened.payload_type != payload_type:
+            raise RemoteProtocolError(FrameRefusal.WRONG_PAYLOAD_TYPE, f"{opened.payload_type[:100]!r}")
+        # SPEC F3.4
+        keys = self._parties.get(sender)
+        if keys is None:
+            raise RemoteProtocolError(FrameRefusal.UNKNOWN_SENDER, f"{sender[:60]!r} has no enrolled keys")
+        # SPEC F1.3, F3.5: algorithms from the enrolment; distinct enrolled keys are counted, not signatures
+        verified = {key.algorithm for key in _signers(keys, opened)}
+        missing = [algorithm for algorithm in self._required if algorithm not in verified]
+        if missing:
+            detail = f"no good {' and no good '.join(missing)} signature of {sender}"
+            raise RemoteProtocolError(FrameRefusal.BAD_SIGNATURE, detail)
+        return opened.payload
+
+    def judge(self, channel: str, sender: str, frame: bytes) -> str:
+        """Return the verdict on a frame that arrived on `channel` of `sender`: `verified`, or the reason of refusal."""
+        try:
+            self.open(sender, PAYLOAD_TYPES[channel], frame)
+        except RemoteProtocolError as refused:
+            return str(refused.reason)
+        return VERIFIED
+
+
+class _Key:
+    """An enrolled public key, ready to verify."""
+
+    def __init__(self, party: str, enrolled: EnrolledKey) -> None:
+        name = f"key {enrolled.id!r} of {party}"
+        if not 0 < len(enrolled.id) <= KEYID_MAX:
+            raise EnrolmentError(f"{name}: an id has 1 to {KEYID_MAX} characters")
+        try:
+            public = b64decode(enrolled.public, validate=True)
+        except ValueError as error:
+            raise EnrolmentError(f"{name} is not base64: {error}") from error
+        if b64encode(public).decode() != enrolled.public:
+            raise EnrolmentError(f"{name} is not standard, padded base64")
+        self.id = enrolled.id
+        self.algorithm = enrolled.algorithm
+        if enrolled.algorithm == "ed25519":
+            # SPEC F5.1
+            if wrong := weakness(public):
+                raise EnrolmentError(f"{name} {wrong}; enrol a key made by `deconflict enrol`")
+            self._verify = Ed25519PublicKey.from_public_bytes(public).verify
+        elif enrolled.algorithm == "ml-dsa-65":
+            self._verify = _mldsa(name, public).verify
+        else:
+            raise EnrolmentError(f"{name} has the unknown algorithm {enrolled.algorithm!r}")
+
+    def signed(self, signature: bytes, signed: bytes) -> bool:
+        """Tell whether `signature` is this key's over `signed`."""
+        try:
+            self._verify(signature, signed)
+        except InvalidSignature:
+            return False
+        return True
+
+
+def _mldsa(name: str, public: bytes) -> MLDSA65PublicKey:
+    try:
+        return MLDSA65PublicKey.from_public_bytes(public)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise EnrolmentError(f"{name} is not usable as ML-DSA-65: {error}") from error
+
+
+def _signers(keys: tuple[_Key, ...], opened: Envelope) -> Iterator[_Key]:
+    """Yield the distinct keys that signed. The key that a keyid hints at is tried first; the hint decides nothing."""
+    signed = envelope.pae(opened.payload_type, opened.payload)
+    left = list(keys)
+    for each in opened.signatures:
+        left.sort(key=lambda key: key.id != each.keyid)
+        for key in left:
+            if key.signed(each.signature, signed):
+                left.remove(key)
+                yield key
+                break

@@ -1,0 +1,79 @@
+"""Verified bytes -> payloads, and raw bodies -> what they say (SPEC F4, M1, M7, R1)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import msgspec
+
+from protocol.errors import RemoteProtocolError
+from protocol.wire import canonical
+from protocol.wire.canonical import CanonicalError
+from protocol.wire.instants import parsed
+from protocol.wire.messages import AnyBody, MessagePayload, ReceiptPayload
+from protocol.wire.refusals import FrameRefusal, MessageRefusal
+
+Payload = TypeVar("Payload", MessagePayload, ReceiptPayload)
+
+
+@lru_cache(maxsize=64)  # a resent frame is read again; nobody changes what is read
+def read_message_payload(payload: bytes) -> MessagePayload:
+    """Return the payload of a message frame whose signature is verified.
+
+    Raises RemoteProtocolError(not_canonical | malformed_payload).
+    """
+    read = _read(payload, MessagePayload)
+    # SPEC M1.2
+    before = read.messages[0].seq - 1
+    for message in read.messages:
+        before += 1
+        if message.seq != before:
+            raise RemoteProtocolError(FrameRefusal.MALFORMED_PAYLOAD, f"message {message.seq} stands for {before}")
+        _check_instant(message.at)
+    if not isinstance(read.receipt, msgspec.UnsetType):
+        _check_instant(read.receipt.at)
+    return read
+
+
+@lru_cache(maxsize=64)
+def read_receipt_payload(payload: bytes) -> ReceiptPayload:
+    """Return the payload of a receipt frame whose signature is verified; raises like `read_message_payload`."""
+    read = _read(payload, ReceiptPayload)
+    _check_instant(read.at)
+    return read
+
+
+def read_body(body: dict[str, Any]) -> AnyBody:
+    """Return what a message says. Raises RemoteProtocolError(unsupported): refused, not guessed (SPEC M7.1)."""
+    try:
+        read: AnyBody = msgspec.convert(body, AnyBody)
+    except msgspec.ValidationError as error:
+        raise RemoteProtocolError(MessageRefusal.UNSUPPORTED, str(error)[:200]) from error
+    for name in ("slot", "event_at", "expires_at"):
+        instant = getattr(read, name, None)
+        if isinstance(instant, str):
+            try:
+                parsed(instant)
+            except ValueError as error:
+                raise RemoteProtocolError(MessageRefusal.UNSUPPORTED, f"{name}: {error}") from error
+    return read
+
+
+def _read(payload: bytes, kind: type[Payload]) -> Payload:
+    # SPEC F3.6
+    try:
+        value = canonical.decode(payload)
+    except CanonicalError as error:
+        raise RemoteProtocolError(FrameRefusal.NOT_CANONICAL, str(error)[:200]) from error
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise RemoteProtocolError(FrameRefusal.MALFORMED_PAYLOAD, str(error)[:200]) from error
+
+
+def _check_instant(text: str) -> None:
+    try:
+        parsed(text)
+    except ValueError as error:
+        raise RemoteProtocolError(FrameRefusal.MALFORMED_PAYLOAD, str(error)) from error

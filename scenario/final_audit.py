@@ -1,0 +1,151 @@
+"""When a scenario is over: every journal verified and replayed, both sides reconciled, `expect` checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from endpoints.config.link_file import LinkFile
+from endpoints.journal.reader import STANDARD_INPUT, JournalReader
+from protocol.errors import LinkError
+from protocol.record.audit import Audit
+from protocol.record.reconcile import reconcile
+from protocol.record.replay import Replay
+from protocol.wire.instants import Millis
+from scenario.expect import Comparison, judge
+from scenario.files import Scenario
+from scenario.outcome import Account, outcome
+
+
+class JournalCheck(Struct, frozen=True, kw_only=True):
+    """How one journal stands: a folder, or the output that was collected from a process."""
+
+    journal: str
+    records: int
+    signatures: int
+    # what is wrong with its chain or signatures
+    problems: tuple[str, ...]
+    # where the replay differs from what was recorded
+    divergence: str | None
+
+    @property
+    def sound(self) -> bool:
+        """Intact and replayed identically."""
+        return not self.problems and self.divergence is None
+
+
+class FinalAudit(Struct, frozen=True, kw_only=True):
+    """The end of a scenario."""
+
+    scenario: str
+    journals: tuple[JournalCheck, ...]
+    # messages that both sides' journals tell of, and whether they tell the same
+    messages: int
+    agree: bool
+    findings: tuple[Comparison, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Everything is as it must be."""
+        return (
+            self.agree
+            and all(journal.sound for journal in self.journals)
+            and all(finding.met for finding in self.findings)
+        )
+
+    def document(self) -> dict[str, Any]:
+        """Return it for programs."""
+        return {
+            "scenario": self.scenario,
+            "passed": self.passed,
+            "journals": [
+                {
+                    "journal": each.journal,
+                    "records": each.records,
+                    "signatures": each.signatures,
+                    "intact": not each.problems,
+                    "problems": list(each.problems),
+                    "identical": each.divergence is None,
+                    "divergence": each.divergence,
+                }
+                for each in self.journals
+            ],
+            "agree": self.agree,
+            "messages": self.messages,
+            "expect": [
+                {
+                    "what": each.what,
+                    "about": each.about,
+                    "expected": each.expected,
+                    "found": each.found,
+                    "met": each.met,
+                }
+                for each in self.findings
+            ],
+        }
+
+
+def close(
+    scenario: Scenario,
+    slots: Sequence[Millis],
+    file: LinkFile,
+    folders: Mapping[str, Path],
+    collected: Mapping[str, Path],
+) -> FinalAudit:
+    """Read every journal and say how the scenario ended.
+
+    Args:
+        scenario: what was played.
+        slots: the link's slots within it.
+        file: the link file, whose keys the signatures are verified with.
+        folders: each process's journal.
+        collected: each process's standard output, where there is any.
+    """
+    checks: list[JournalCheck] = []
+    accounts: dict[str, Account] = {}
+    for name, folder in folders.items():
+        check, accounts[name] = examine(name, JournalReader(str(folder)), file)
+        checks.append(check)
+    for name, path in collected.items():
+        with path.open("rb") as stream:
+            check, _ = examine(f"{name}, standard output", JournalReader(STANDARD_INPUT, stdin=stream), file)
+        checks.append(check)
+    caller, answering = (accounts[party.id] for party in scenario.parties)
+    reconciled = reconcile(caller.ledger, answering.ledger)
+    found = outcome(file.terms.policy, slots, caller, answering, reconciled)
+    return FinalAudit(
+        scenario=scenario.name,
+        journals=tuple(checks),
+        messages=len(reconciled.messages),
+        agree=reconciled.agree,
+        findings=judge(scenario.expect, found),
+    )
+
+
+def examine(name: str, reader: JournalReader, file: LinkFile) -> tuple[JournalCheck, Account]:
+    """Verify one journal's chain and signatures, run it again, and take its account."""
+    replay, audit, account = Replay(), Audit(file.keys), Account()
+    problems: list[str] = []
+    try:
+        for record in reader.records():
+            if wrong := audit.take(record):
+                problems.append(f"record {record.n}: {wrong}")
+            replay.take(record)
+            account.take(record)
+    except LinkError as error:
+        problems.append(str(error))
+    problems += [f"record {each.record}: {each.reason}" for each in reader.verification.problems]
+    if (unlike := audit.finish()) is not None:
+        problems.append(f"record {unlike[0]}: {unlike[1]}")
+    divergence = replay.divergence
+    check = JournalCheck(
+        journal=name,
+        records=reader.verification.records,
+        signatures=audit.signatures,
+        problems=tuple(problems),
+        divergence=None if divergence is None else f"record {divergence.record}: {divergence.reason}",
+    )
+    return check, account

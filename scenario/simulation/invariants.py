@@ -1,0 +1,304 @@
+"""What must hold in every simulated world, checked as it happens, from the journals' records alone.
+
+- Applied exactly once and in order; only what the sender's journal holds, or what its key has signed twice.
+- No frame leaves before its record is on disk; no receipt speaks of more than that; nothing that was on disk is lost.
+- Nothing is accepted that the enrolled key did not sign; a frame that is refused has no effect.
+- An alarm is raised once until it is cleared.
+- What is handled again after a restart has the same effects as the first time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from protocol.core.alarms import Alarm
+from protocol.core.effects import AnyEffect, Apply, ClearAlarm, Effect, Queue, RaiseAlarm, Seal, Settle
+from protocol.core.events import BEFORE_STARTED, BatchClosed, ClockStepped, EpochOpened, FrameReceived, Resumed, Started
+from protocol.record.journal import Entry, Record
+from protocol.wire.envelope import PAYLOAD_TYPES
+from protocol.wire.instants import Millis, parsed, written
+from protocol.wire.messages import Message, Reference
+from protocol.wire.policy import Policy
+from protocol.wire.refusals import VERIFIED
+from scenario.simulation.agenda import Agenda
+from scenario.simulation.disk import Batch
+from scenario.simulation.signatures import Signatures
+
+Listener = Callable[[Millis, str, Entry, Sequence[Effect]], None]
+"""Hears every record as it reaches a disk: true time, site, entry, effects."""
+
+
+class Violation(Exception):  # noqa: N818 - the promise that was broken
+    """A simulated world in which something happened that must not."""
+
+
+class Heard(Struct, frozen=True):
+    """A message that a site knows of, its own or the peer's: since when, by its own clock."""
+
+    at: Millis
+    reference: Reference
+    body: dict[str, Any]
+
+
+class Reading(Struct, frozen=True):
+    """What a site's clock showed, how often that clock had been moved by then, and what time it really was."""
+
+    at: Millis
+    steps: int
+    truly_at: Millis
+
+
+class Observations:
+    """What one site's journal says, as far as it is on disk."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.epoch = 0
+        # by epoch and seq: what this side has put into its stream
+        self.queued: dict[tuple[int, int], Message] = {}
+        # by sender and epoch: the last seq that was applied
+        self.applied: Counter[tuple[str, int]] = Counter()
+        # the same, of a journal that was lost: receipts may still speak of it
+        self.receipted: Counter[tuple[str, int]] = Counter()
+        # by sender, epoch and seq: when, by this site's clock
+        self.applied_at: dict[tuple[str, int, int], Reading] = {}
+        self.settled: Counter[int] = Counter()
+        self.settled_at: dict[tuple[int, int], Millis] = {}
+        self.queued_at: dict[tuple[int, int], Reading] = {}
+        self.frames: set[bytes] = set()
+        self.alarms: set[tuple[str, str]] = set()
+        self.raised: Counter[tuple[str, str]] = Counter()
+        self.blind: list[Alarm] = []
+        self.starts = 0
+        # what both sides have said, as far as it had an effect
+        self.heard: list[Heard] = []
+        self.raised_at: dict[tuple[str, str], str] = {}
+        # absences, sleeps and stepped clocks, by this site's clock
+        self.disturbances: list[tuple[Millis, Millis]] = []
+        self.last_at: Millis = 0
+        # the wall clock was moved: a slot can come twice, or never
+        self.clock_stepped = False
+        # its steps, as far as they were noticed: by how much, and what it showed then
+        self.steps: list[tuple[Millis, Millis]] = []
+
+    def clock_moved(self, step_ms: Millis, at: Millis) -> None:
+        """The wall clock was set, and shows `at` now."""
+        self.clock_stepped = True
+        self.steps.append((step_ms, at))
+
+    def read(self, at: Millis, truly_at: Millis) -> Reading:
+        """Return a reading of the clock."""
+        return Reading(at, len(self.steps), truly_at)
+
+    def in_time(self, reading: Reading, slot: Millis, policy: Policy) -> bool:
+        """Tell whether a test that came at `reading` satisfies its slot (SPEC W1.1, W5.1)."""
+        early, late = slot - policy.skew_limit_s * 1_000, slot + policy.grace_s * 1_000
+        later = self.steps[reading.steps :]
+        as_set_now = reading.at + sum(step_ms for step_ms, _ in later)
+        lay_ahead_again = any(step_ms < 0 and at < late for step_ms, at in later)
+        return early <= as_set_now <= late or (
+            early <= reading.at <= late and (early <= as_set_now or not lay_ahead_again)
+        )
+
+
+class Invariants:
+    """Reads every record as it reaches a disk. Raises Violation."""
+
+    def __init__(self, agenda: Agenda, signatures: Signatures) -> None:
+        self.ledgers: defaultdict[str, Observations] = defaultdict(Observations)
+        self.records = 0
+        # what a side has signed beside what its journal holds: with two faces, or before its journal was lost
+        self.others: dict[tuple[str, int, int], list[Message]] = {}
+        # alarms that the world's faults may explain
+        self.explained: set[str] = set()
+        self.listener: Listener | None = None
+        self._agenda = agenda
+        self._signatures = signatures
+        self.parties = signatures.parties
+
+    # --- what the sites report --------------------------------------------------------------------------------------
+
+    def durable(self, process: str, batch: Batch) -> None:
+        """A batch is on disk."""
+        for entry, effects in batch:
+            self._read(process, entry, effects)
+        self.ledgers[process].n += len(batch)
+
+    def checkpointed(self, process: str) -> None:
+        """A record of the journal's own is on disk."""
+        self.ledgers[process].n += 1
+
+    def recovered(self, process: str, n: int, records: Sequence[Record]) -> None:
+        """A process came up and found its journal: all that was on disk, perhaps more."""
+        ledger = self.ledgers[process]
+        if n < ledger.n:
+            self.broken(process, f"{ledger.n} records were on disk, {n} were found")
+        for record in records:
+            if record.n > ledger.n:
+                self._read(process, record.entry, record.effects)
+        ledger.n = n
+
+    def restored(self, process: str, records: Iterable[Record]) -> None:
+        """An older copy of a journal was put back: what it lacks was said and received, and is known to nobody here."""
+        lost = self.ledgers[process]
+        for place, message in lost.queued.items():
+            self.others.setdefault((process, *place), []).append(message)
+        listener, self.listener = self.listener, None
+        ledger = self.ledgers[process] = Observations()
+        ledger.receipted = lost.receipted | lost.applied
+        for record in records:
+            self._read(process, record.entry, record.effects)
+            ledger.n = record.n
+        self.listener = listener
+
+    def replayed(self, process: str, record: Record, effects: tuple[Effect, ...]) -> None:
+        """A record was folded again."""
+        # compared as they are written: a tuple and a list are the same there
+        did, again = msgspec.json.encode(record.effects), msgspec.json.encode(effects)
+        if did != again:
+            self.broken(process, f"record {record.n} did {did.decode()}, and again {again.decode()}")
+
+    def published(self, process: str, frame: bytes) -> None:
+        """A frame leaves a process."""
+        if frame not in self.ledgers[process].frames:
+            self.broken(process, "a frame left before its record was on disk")
+
+    def broken(self, process: str, what: str) -> None:
+        """Say that a promise is broken."""
+        raise Violation(f"{process}: {what}")
+
+    # --- records ----------------------------------------------------------------------------------------------------
+
+    def _read(self, process: str, entry: Entry, effects: Sequence[AnyEffect]) -> None:
+        self.records += 1
+        if self.listener is not None:
+            self.listener(self._agenda.now, process, entry, effects)
+        ledger = self.ledgers[process]
+        match entry:
+            case FrameReceived():
+                self._frame(process, entry, effects)
+            case BatchClosed():
+                ledger.frames.update(entry.frames)
+            case EpochOpened():
+                ledger.epoch = entry.terms.epoch
+            case Started():
+                ledger.starts += 1
+                ledger.disturbances.append((ledger.last_at, entry.at))
+                if entry.at < ledger.last_at:
+                    ledger.clock_moved(entry.at - ledger.last_at, entry.at)
+            case Resumed():
+                ledger.disturbances.append((parsed(entry.since), entry.at))
+            case ClockStepped():
+                ledger.clock_moved(entry.step_ms, entry.at)
+            case _:
+                pass
+        if not isinstance(entry, BEFORE_STARTED):
+            ledger.last_at = entry.at
+        for effect in effects:
+            reader = self._READERS.get(type(effect))
+            if reader is not None:
+                reader(self, process, ledger, entry, effect)
+
+    def _frame(self, process: str, entry: FrameReceived, effects: Sequence[AnyEffect]) -> None:
+        genuine = self._signatures.genuine(entry.sender, PAYLOAD_TYPES[entry.channel], entry.frame)
+        if genuine != (entry.verdict == VERIFIED):
+            self.broken(process, f"a frame of {entry.sender} was judged {entry.verdict}")
+        if not genuine and any(isinstance(effect, Apply | Settle | Queue) for effect in effects):
+            self.broken(process, f"a frame that {entry.sender} did not sign had effects")
+
+    def _queue(self, process: str, ledger: Observations, entry: Entry, effect: Queue) -> None:
+        message = effect.message
+        place = (ledger.epoch, message.seq)
+        if place in ledger.queued or (message.seq > 1 and (ledger.epoch, message.seq - 1) not in ledger.queued):
+            self.broken(process, f"message {message.seq} was queued out of order")
+        ledger.queued[place] = message
+        ledger.queued_at[place] = ledger.read(entry.at, self._agenda.now)
+        ledger.heard.append(Heard(entry.at, Reference(process, *place), message.body))
+
+    def _apply(self, process: str, ledger: Observations, entry: Entry, effect: Apply) -> None:
+        sender, message = effect.sender, effect.message
+        last = ledger.applied[sender, ledger.epoch]
+        if message.seq != last + 1 and process in self.parties:
+            self.broken(process, f"message {message.seq} of {sender} was applied after {last}")
+        ledger.applied[sender, ledger.epoch] = message.seq
+        ledger.applied_at[sender, ledger.epoch, message.seq] = ledger.read(entry.at, self._agenda.now)
+        place = (ledger.epoch, message.seq)
+        if not effect.refused:
+            ledger.heard.append(Heard(entry.at, Reference(sender, *place), message.body))
+        said = [self.ledgers[sender].queued.get(place), *self.others.get((sender, *place), ())]
+        if _written(message) not in [_written(each) for each in said if each is not None]:
+            self.broken(process, f"message {message.seq} of {sender} is not what its journal holds")
+
+    def _settle(self, process: str, ledger: Observations, entry: Entry, effect: Settle) -> None:
+        if process not in self.parties:
+            return
+        peer = next(party for party in self.parties if party != process)
+        theirs = self.ledgers[peer]
+        if effect.upto > max(theirs.applied[process, ledger.epoch], theirs.receipted[process, ledger.epoch]):
+            self.broken(process, f"{peer} has receipted {effect.upto}, which its journal does not hold")
+        for seq in range(ledger.settled[ledger.epoch] + 1, effect.upto + 1):
+            ledger.settled_at[ledger.epoch, seq] = entry.at
+        ledger.settled[ledger.epoch] = effect.upto
+
+    def _seal(self, process: str, ledger: Observations, _entry: Entry, effect: Seal) -> None:
+        if effect.upto is not UNSET:
+            peer = next(party for party in self.parties if party != process)
+            if effect.upto > ledger.applied[peer, ledger.epoch]:
+                self.broken(process, f"a receipt for {effect.upto}, which the journal does not hold")
+
+    def _raise(self, process: str, ledger: Observations, entry: Entry, effect: RaiseAlarm) -> None:
+        alarm = effect.alarm
+        key = (str(alarm.code), alarm.subject)
+        if key in ledger.alarms:
+            self.broken(process, f"alarm {alarm.code}/{alarm.subject} was raised twice")
+        ledger.alarms.add(key)
+        ledger.raised[key] += 1
+        ledger.raised_at.setdefault(key, alarm.raised_at)
+        if alarm.detected_at != written(entry.at):
+            self.broken(
+                process, f"alarm {alarm.code}/{alarm.subject} was detected at {alarm.detected_at}, in another record"
+            )
+        if alarm.raised_at > alarm.detected_at and not ledger.clock_stepped:
+            self.broken(process, f"alarm {alarm.code}/{alarm.subject} was raised before its deadline")
+        if alarm.code == "watch_blind":
+            ledger.blind.append(alarm)
+        if alarm.code in _NEVER and alarm.code not in self.explained:
+            self.broken(process, f"alarm {alarm.code}/{alarm.subject}: {alarm.detail}")
+
+    def _clear(self, process: str, ledger: Observations, _entry: Entry, effect: ClearAlarm) -> None:
+        key = (str(effect.code), effect.subject)
+        if key not in ledger.alarms:
+            self.broken(process, f"alarm {effect.code}/{effect.subject} was cleared and did not stand")
+        ledger.alarms.discard(key)
+
+    _READERS: ClassVar[dict[type[Effect], Any]] = {
+        Queue: _queue,
+        Apply: _apply,
+        Settle: _settle,
+        Seal: _seal,
+        RaiseAlarm: _raise,
+        ClearAlarm: _clear,
+    }
+
+
+# equal bytes: a message of a frame is spelt like the one that was queued
+_written = msgspec.json.Encoder(order="sorted").encode
+_NEVER = {
+    "bad_frames",
+    "clock_skew",
+    "clock_step",
+    "equivocation",
+    "fork",
+    "identity_in_use",
+    "journal_behind",
+    "policy_mismatch",
+    "schedule_disagreement",
+    "space_low",
+    "undelivered",
+}
+"""Alarms that have no place in a world whose faults do not explain them."""

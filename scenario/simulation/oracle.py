@@ -1,0 +1,122 @@
+"""What every deadline must have led to, worked out again from the messages alone, without the watch's own tables.
+
+Only where nothing disturbed the watch: no absence, no sleep, no stepped clock from before the deadline was armed until
+after it was due. What fell into a disturbance is judged by `verdict` more mildly: never silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec import Struct
+
+from protocol.wire.instants import Millis, parsed, written
+from protocol.wire.policy import Policy
+from scenario.simulation.invariants import Heard, Invariants, Observations, Violation
+
+_SECOND: Millis = 1_000
+_MARGIN: Millis = 5 * _SECOND
+
+
+class Due(Struct, frozen=True):
+    """One deadline: an alarm must have been raised, or must not."""
+
+    code: str
+    subject: str
+    armed_at: Millis
+    due_at: Millis
+    missed: bool
+    # how often it was armed: `will_reply` arms an alert's deadline anew
+    times: int = 1
+
+
+def deadlines(invariants: Invariants, policy: Policy, until: Millis) -> None:
+    """Compare what should have been raised with what was. Raises Violation.
+
+    Args:
+        invariants: with the observations of both sides.
+        policy: the link's.
+        until: the end of the world; what falls due later is left out.
+    """
+    for side in invariants.parties:
+        ledger = invariants.ledgers[side]
+        if ledger.clock_stepped:
+            continue
+        for due in _expected(side, ledger, policy):
+            if due.due_at + _MARGIN < until and _undisturbed(ledger, due.armed_at, due.due_at):
+                _compare(side, ledger, due)
+
+
+def _expected(side: str, ledger: Observations, policy: Policy) -> Iterator[Due]:
+    replies = _replies(ledger)
+    tests = [heard for heard in ledger.heard if heard.body["type"] == "heartbeat"]
+    for test in tests:
+        reference = str(test.reference)
+        answered = [
+            at
+            for at, body in replies.get(reference, ())
+            if list(body.get("read_back", ())) == list(test.body["challenge"])
+        ]
+        known_at = test.at
+        if test.reference.sender == side:
+            grace = policy.grace_s * _SECOND
+            slot = test.body.get("slot")
+            due = test.at + (grace if slot is None else max(0, parsed(slot) + grace - test.at))
+            settled = ledger.settled_at.get((test.reference.epoch, test.reference.seq))
+            # the answer proves it as well, should it overtake the receipt
+            proven = [at for at in (settled, *answered) if at is not None and at < due]
+            yield Due("heartbeat_unreceipted", reference, test.at, due, not proven)
+            if settled is None:
+                continue
+            known_at = settled
+        due = known_at + policy.answer_within_s * _SECOND
+        newer = [
+            at
+            for other in tests
+            if other.reference.sender == test.reference.sender
+            and (other.reference.epoch, other.reference.seq) > (test.reference.epoch, test.reference.seq)
+            if (at := _known_at(side, ledger, other)) is not None and at < due
+        ]
+        yield Due("heartbeat_unanswered", reference, known_at, due, not newer and not any(at < due for at in answered))
+    for alert in ledger.heard:
+        if alert.body["type"] == "alert":
+            due = alert.at + getattr(policy.handling, alert.body["precedence"]) * _SECOND
+            said = replies.get(str(alert.reference), [])
+            if not said or said[0][0] >= due:
+                times = 1 + sum(body.get("decision") == "will_reply" for _, body in said)
+                yield Due("alert_unacknowledged", str(alert.reference), alert.at, due, missed=True, times=times)
+
+
+def _known_at(side: str, ledger: Observations, test: Heard) -> Millis | None:
+    """Return when this side knew that the answering side has the test."""
+    if test.reference.sender != side:
+        return test.at
+    return ledger.settled_at.get((test.reference.epoch, test.reference.seq))
+
+
+def _replies(ledger: Observations) -> dict[str, list[tuple[Millis, dict[str, Any]]]]:
+    """Return what was said of each message, by its reference: when this side knew it, and the body."""
+    replies: dict[str, list[tuple[Millis, dict[str, Any]]]] = {}
+    for heard in ledger.heard:
+        of = heard.body.get("of") or heard.body.get("change", {}).get("of")
+        if of is not None:
+            reference = f"{of['sender']}/{of['epoch']}/{of['seq']}"
+            replies.setdefault(reference, []).append((heard.at, heard.body))
+    return replies
+
+
+def _undisturbed(ledger: Observations, since: Millis, until: Millis) -> bool:
+    return all(end + _MARGIN < since or begin > until + _MARGIN for begin, end in ledger.disturbances)
+
+
+def _compare(side: str, ledger: Observations, due: Due) -> None:
+    raised = ledger.raised[due.code, due.subject]
+    if not due.missed <= raised <= due.missed * due.times:
+        how = "was missed" if due.missed else "was kept"
+        raise Violation(f"{side}: {due.code}/{due.subject}, due {written(due.due_at)}, {how}, and {raised} were raised")
+    if due.missed and ledger.raised_at[due.code, due.subject] != written(due.due_at):
+        raise Violation(
+            f"{side}: {due.code}/{due.subject} says {ledger.raised_at[due.code, due.subject]}, "
+            f"but was due {written(due.due_at)}"
+        )

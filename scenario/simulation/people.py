@@ -1,0 +1,287 @@
+"""The duty officers of the simulated world: they answer, acknowledge, refuse, release, and sometimes do not.
+
+They live outside of every process: a request that gets no answer is made again, under the same id, until the service
+has taken it or refused it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+
+import msgspec
+from msgspec import UNSET
+
+from endpoints.runtime.link_runner import Now
+from protocol.core.effects import Notify
+from protocol.core.events import (
+    AlarmAcknowledged,
+    LineTestRequested,
+    OfficerAcknowledged,
+    OfficerAnswered,
+    OfficerCancelled,
+    OfficerRaisedAlert,
+    OfficerRefused,
+    OfficerReleased,
+    Request,
+)
+from protocol.errors import LocalProtocolError
+from protocol.wire.instants import Millis, written
+from protocol.wire.messages import Area, Category, Decision, Heartbeat, Precedence, Reference, RefusalReason, Texts
+from scenario.simulation.agenda import Agenda
+from scenario.simulation.faults import HOUR, MINUTE, SECOND, Act
+from scenario.simulation.simulated_process import SimulatedProcess
+
+ASK_AGAIN_MS: Millis = MINUTE
+_PRECEDENCES: tuple[Precedence, ...] = ("flash", "immediate", "priority", "routine")
+_CATEGORIES: tuple[Category, ...] = (
+    "critical_infrastructure",
+    "stray_munition",
+    "airspace_transit",
+    "unintended_clash",
+)
+_REASONS: tuple[RefusalReason, ...] = ("out_of_scope", "unintelligible", "expired")
+_DECISIONS: tuple[Decision, ...] = ("understood", "understood", "acting", "will_reply")
+_TEXT: Texts = {
+    "en": "Concerned by operations in the immediate vicinity.",
+    "ru": "Обеспокоены боевыми действиями рядом.",
+}
+
+Make = Callable[[Now], Request]
+Done = Callable[[str], None]
+
+
+class Habits:
+    """How the officers of a side behave. A scenario gives its own."""
+
+    # the first one answers line tests
+    officers: tuple[str, str] = ("duty-1", "duty-2")
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+
+    def answers_after(self, slot: str) -> Millis | None:
+        """Return how long after its reception the test of `slot` is answered; None if nobody does."""
+        del slot
+        if not self._chance.getrandbits(6):
+            return None
+        return self._chance.randint(5 * SECOND, 3 * MINUTE)
+
+    def misreads(self) -> bool:
+        """Return whether he first retypes the words of a test wrongly."""
+        return not self._chance.getrandbits(4)
+
+    def replies_after(self) -> Millis | None:
+        """Return how long after its reception an alert is acknowledged or refused; None if nobody does."""
+        if not self._chance.getrandbits(4):
+            return None
+        return int(10 ** self._chance.uniform(4, 7))
+
+    def acknowledges_alarms_after(self) -> Millis | None:
+        """Return how long an alarm waits for an officer; None if he leaves it standing."""
+        return int(10 ** self._chance.uniform(4, 7.5))
+
+
+class People:
+    """The officers of one side."""
+
+    def __init__(self, process: SimulatedProcess, agenda: Agenda, chance: random.Random, habits: Habits) -> None:
+        self.process = process
+        self.asked: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        # references of what this side has sent, as the officers were told
+        self.alerts: list[Reference] = []
+        self.drafts: list[int] = []
+        self._agenda = agenda
+        self._chance = chance
+        self._habits = habits
+        self._heard: set[str] = set()
+        self._requests = 0
+        self._open: dict[str, tuple[Make, Done]] = {}
+        process.told.append(self.told)
+        process.came_up = self._ask_all_again
+
+    # --- what they are told -----------------------------------------------------------------------------------------
+
+    def told(self, notice: Notify) -> None:
+        """Hear a notification; it may come twice."""
+        if notice.id in self._heard:
+            return
+        self._heard.add(notice.id)
+        if notice.alarm is not UNSET:
+            delay = self._habits.acknowledges_alarms_after()
+            if delay is not None:
+                code, subject = notice.alarm.code, notice.alarm.subject
+                self._agenda.after(delay, partial(self._acknowledge_alarm, code, subject))
+        elif notice.reference is not UNSET and notice.body is not UNSET:
+            self._heard_message(notice.reference, notice.body)
+
+    def _heard_message(self, reference: Reference, body: dict[str, object]) -> None:
+        if body["type"] == "heartbeat":
+            delay = self._habits.answers_after(str(body.get("slot", "")))
+            words = msgspec.convert(body, Heartbeat).challenge
+            if delay is not None:
+                self._agenda.after(delay, partial(self._answer, reference, words))
+        elif body["type"] == "alert":
+            delay = self._habits.replies_after()
+            if delay is not None:
+                self._agenda.after(delay, partial(self._reply, reference))
+
+    # --- what they do -----------------------------------------------------------------------------------------------
+
+    def act(self, act: Act) -> None:
+        """Do something of their own accord."""
+        match act.kind:
+            case "alert":
+                self.raise_alert(_PRECEDENCES[act.amount])
+            case "burst":
+                for _ in range(act.amount):
+                    self.raise_alert("routine")
+            case "line_test":
+                nonce = f"{self._chance.getrandbits(64):016x}"
+                self.ask(
+                    lambda now, request: LineTestRequested(
+                        at=now.at, mono=now.mono, request=request, nonce=nonce, officer="duty-1"
+                    )
+                )
+            case "change" if self.alerts:
+                self.raise_alert("priority", changes=self._chance.choice(self.alerts))
+            case "cancel" if self.alerts:
+                of = self._chance.choice(self.alerts)
+                self.ask(
+                    lambda now, request: OfficerCancelled(
+                        at=now.at, mono=now.mono, request=request, officer="duty-1", of=of
+                    )
+                )
+            case "discard" if self.drafts:
+                draft = self._chance.choice(self.drafts)
+                self.ask(
+                    lambda now, request: OfficerCancelled(
+                        at=now.at, mono=now.mono, request=request, officer="duty-1", draft=draft
+                    )
+                )
+            case _:
+                self.raise_alert("routine")
+
+    def raise_alert(self, precedence: Precedence, changes: Reference | None = None) -> None:
+        """Write an alert; another officer releases it where four eyes are asked for."""
+        category = self._chance.choice(_CATEGORIES)
+        expires = self._chance.choice((HOUR, 6 * HOUR))
+        area = Area(name="Sector", latitude_udeg=47_507_700, longitude_udeg=34_585_300, radius_m=20_000)
+        self.ask(
+            lambda now, request: OfficerRaisedAlert(
+                at=now.at,
+                mono=now.mono,
+                request=request,
+                officer="duty-1",
+                status="exercise",
+                category=category,
+                precedence=precedence,
+                event_at=written(now.at),
+                expires_at=written(now.at + expires),
+                text=_TEXT,
+                area=area,
+                changes=changes or UNSET,
+                change_kind="update" if changes else UNSET,
+            ),
+            self._raised,
+        )
+
+    def _raised(self, reference: str) -> None:
+        if reference.startswith("draft/"):
+            draft = int(reference.removeprefix("draft/"))
+            self.drafts.append(draft)
+            # now and then the author tries to release it himself, and is refused
+            officers = ("duty-1", "duty-2") if not self._chance.getrandbits(3) else ("duty-2",)
+            for place, officer in enumerate(officers):
+                delay = self._chance.randint(5 * SECOND, 2 * MINUTE) + place * MINUTE
+                self._agenda.after(delay, partial(self._release, draft, officer))
+        else:
+            self.alerts.append(Reference.parse(reference))
+
+    def _release(self, draft: int, officer: str) -> None:
+        self.ask(
+            lambda now, request: OfficerReleased(
+                at=now.at, mono=now.mono, request=request, officer=officer, draft=draft
+            ),
+            self._raised,
+        )
+
+    def _answer(self, reference: Reference, words: tuple[str, str, str]) -> None:
+        officer = self._habits.officers[0]
+        if self._habits.misreads():
+            wrong = (words[1], words[0], words[2])
+            self.ask(
+                lambda now, request: OfficerAnswered(
+                    at=now.at, mono=now.mono, request=request, officer=officer, of=reference, read_back=wrong
+                )
+            )
+        self.ask(
+            lambda now, request: OfficerAnswered(
+                at=now.at, mono=now.mono, request=request, officer=officer, of=reference, read_back=words
+            )
+        )
+
+    def _reply(self, reference: Reference) -> None:
+        if not self._chance.getrandbits(2):
+            reason = self._chance.choice(_REASONS)
+            self.ask(
+                lambda now, request: OfficerRefused(
+                    at=now.at, mono=now.mono, request=request, officer="duty-2", of=reference, reason=reason
+                )
+            )
+            return
+        decision = self._chance.choice(_DECISIONS)
+        self.acknowledge(reference, decision, "duty-1")
+        if decision == "will_reply":
+            self._agenda.after(
+                self._chance.randint(MINUTE, 4 * HOUR), partial(self.acknowledge, reference, "acting", "duty-2")
+            )
+
+    def acknowledge(self, reference: Reference, decision: Decision, officer: str) -> None:
+        """Acknowledge an alert of the other side."""
+        self.ask(
+            lambda now, request: OfficerAcknowledged(
+                at=now.at, mono=now.mono, request=request, officer=officer, of=reference, decision=decision
+            )
+        )
+
+    def _acknowledge_alarm(self, code: str, subject: str) -> None:
+        self.ask(
+            lambda now, request: AlarmAcknowledged(
+                at=now.at, mono=now.mono, request=request, officer="duty-1", code=code, subject=subject
+            )
+        )
+
+    # --- asking until there is an answer ----------------------------------------------------------------------------
+
+    def ask(self, make: Callable[[Now, str], Request], done: Done = lambda _reference: None) -> None:
+        """Make a request, again and again under the same id, until the service answers."""
+        self._requests += 1
+        request = f"{self.process.name}-{self._requests:08d}"
+        self._open[request] = (lambda now: make(now, request), done)
+        self._ask(request)
+
+    def _ask(self, request: str) -> None:
+        known = self._open.get(request)
+        if known is None:
+            return
+        self.asked["asked"] += 1
+        # a service that is down has nothing to say; it is asked again when it comes up
+        self.process.ask(known[0], partial(self._answered, request))
+
+    def _ask_all_again(self) -> None:
+        """The service is there again: whatever it has not answered is asked again."""
+        for request in self._open:
+            self._agenda.after(self._chance.randint(1 * SECOND, ASK_AGAIN_MS), partial(self._ask, request))
+
+    def _answered(self, request: str, reference: str, error: LocalProtocolError | None) -> None:
+        known = self._open.pop(request, None)
+        if known is None:
+            return
+        if error is not None:
+            self.refused[error.code] += 1
+            return
+        known[1](reference)

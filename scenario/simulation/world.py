@@ -1,0 +1,192 @@
+"""A simulated world: two headquarters, the watch, a broker, people, and everything that one seed lets go wrong.
+
+First safety, at every step (`judge`); then everything is healed, and it all has to come right within a bound
+(`verdict`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from functools import partial
+
+from msgspec import UNSET, Struct, structs
+
+from endpoints.clocks import slots
+from endpoints.config.link_file import LinkFile, Party
+from endpoints.config.settings import WATCH_IDENTITY
+from protocol.core.effects import Notify
+from protocol.wire.instants import Millis, parsed, written
+from scenario.files import Scenario, load, packaged
+from scenario.simulation import convergence, oracle
+from scenario.simulation.agenda import Agenda
+from scenario.simulation.chance import drawn, part
+from scenario.simulation.fault_injector import FaultInjector
+from scenario.simulation.faults import CALM, HOUR, MINUTE, SECOND, Plan
+from scenario.simulation.invariants import Invariants, Violation
+from scenario.simulation.network import Broker
+from scenario.simulation.people import Habits, People
+from scenario.simulation.signatures import Signatures, enrolled
+from scenario.simulation.simulated_process import SimulatedProcess
+
+SETTLED_WITHIN: Millis = HOUR
+"""After everything is healed, all that was queued is delivered and receipted within this. A peer that was long absent
+is tried again every quarter of an hour."""
+_FIRST_DAYS = tuple(parsed(f"{day}T00:00:00.000Z") for day in ("2022-03-20", "2022-10-20", "2022-11-01", "2023-02-20"))
+"""Two of them let the month cross a change of summer time."""
+
+
+_REPLAYED_EVERY = 20
+"""Every recovery folds a segment again and compares; every twentieth world runs its whole journals again in the end."""
+_ENDED_BY_AN_EPOCH = {"equivocation", "fork", "journal_behind"}
+
+
+class Totals(Struct):
+    """What happened in one world or in many."""
+
+    seeds: int = 0
+    simulated_ms: Millis = 0
+    events: int = 0
+    records: int = 0
+    frames: int = 0
+    messages: int = 0
+    alarms: int = 0
+    starts: int = 0
+    faults: dict[str, int] = {}
+
+    def add(self, other: Totals) -> None:
+        """Count another world in."""
+        for name in ("seeds", "simulated_ms", "events", "records", "frames", "messages", "alarms", "starts"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.faults = dict(Counter(self.faults) + Counter(other.faults))
+
+
+class World:
+    """One world. `sites` are its processes, by name; `judge` has read every record of theirs."""
+
+    def __init__(
+        self, plan: Plan, scenario: Scenario, starts: Millis, habits: Mapping[str, Habits] | None = None
+    ) -> None:
+        chance = drawn(plan.seed)
+        self.plan = plan
+        self._chance = part(chance)
+        self.starts = starts
+        self.ends = starts + plan.ends
+        # from here on everything is healed and has settled
+        self.calm_from = self.ends - CALM + SETTLED_WITHIN
+        self.file = _link_file(scenario)
+        policy = self.file.terms.policy
+        # a slot at the very beginning may be over before the first process is up
+        self.slots = tuple(map(parsed, slots.plan(policy.slots, policy.zone, starts + HOUR, self.ends)))
+        self.agenda = Agenda(starts)
+        parties = (self.file.terms.caller, self.file.terms.answering)
+        self.signatures = Signatures(parties, real=plan.real_keys)
+        self.invariants = Invariants(self.agenda, self.signatures)
+        self.broker = Broker(self.agenda, part(chance))
+        self.processes = {
+            name: SimulatedProcess(
+                name,
+                self.file,
+                self.agenda,
+                self.broker,
+                self.signatures,
+                self.invariants,
+                part(chance),
+            )
+            for name in (*parties, WATCH_IDENTITY)
+        }
+        self.people = {}
+        for side in parties:
+            own = part(chance)
+            self.people[side] = People(self.processes[side], self.agenda, own, (habits or {}).get(side) or Habits(own))
+        self._agreeing = False
+        for process in self.processes.values():
+            process.told.append(self._told)
+        self.fault_injector = FaultInjector(
+            self.agenda,
+            self.broker,
+            self.processes,
+            self.signatures,
+            self.invariants,
+            part(chance),
+        )
+
+    def start(self) -> None:
+        """Let every process come up for the first time."""
+        for process in self.processes.values():
+            process.start()
+
+    def run(self) -> Totals:
+        """Let the whole world happen. Raises Violation on the first promise that is broken."""
+        try:
+            self._happen()
+        except Violation as violation:
+            instant = written(self.agenda.now)
+            raise Violation(f"{instant}: {violation}") from violation
+        return self.totals()
+
+    def _happen(self) -> None:
+        self.start()
+        for fault in self.plan.faults:
+            self.agenda.at(self.starts + fault.at, partial(self.fault_injector.strike, fault))
+        for act in self.plan.acts:
+            self.agenda.at(self.starts + act.at, partial(self.people[act.side].act, act))
+        self.agenda.run_until(self.ends - CALM)
+        self.fault_injector.heal()
+        if self._agreeing:
+            self._next_epoch()
+        self.agenda.run_until(self.calm_from)
+        convergence.settled(self.processes, self.invariants, self.agenda.now)
+        self.agenda.run_until(self.ends)
+        convergence.settled(self.processes, self.invariants, self.agenda.now)
+        convergence.slots(self.invariants, self.file.terms, self.slots, self.calm_from, self.ends)
+        if self.plan.seed % _REPLAYED_EVERY == 0:
+            convergence.replayed(self.processes)
+        oracle.deadlines(self.invariants, self.file.terms.policy, self.ends)
+
+    def _told(self, notice: Notify) -> None:
+        """Once a stream has two versions only a new epoch helps; people agree on it within hours (SPEC E2)."""
+        if notice.alarm is not UNSET and notice.alarm.code in _ENDED_BY_AN_EPOCH and not self._agreeing:
+            self._agreeing = True
+            self.agenda.after(self._chance.randint(10 * MINUTE, 4 * HOUR), self._next_epoch)
+
+    def _next_epoch(self) -> None:
+        """Every process is stopped and comes up with the new link file."""
+        if not self._agreeing:
+            return
+        self._agreeing = False
+        self.file = structs.replace(self.file, terms=structs.replace(self.file.terms, epoch=self.file.terms.epoch + 1))
+        for process in self.processes.values():
+            process.file = self.file
+            process.stop_cleanly(10 * SECOND)
+
+    def totals(self) -> Totals:
+        """Return what has happened so far."""
+        ledgers = self.invariants.ledgers.values()
+        return Totals(
+            seeds=1,
+            simulated_ms=self.agenda.now - self.starts,
+            events=self.agenda.events,
+            records=self.invariants.records,
+            frames=self.broker.counts["delivered"],
+            messages=sum(len(ledger.queued) for ledger in ledgers),
+            alarms=sum(ledger.raised.total() for ledger in ledgers),
+            starts=sum(ledger.starts for ledger in ledgers),
+            faults=dict(self.fault_injector.counts),
+        )
+
+
+def world(plan: Plan) -> World:
+    """Return the world of a plan: the real line's schedule and policy, a month that its seed picks."""
+    return World(plan, load(packaged("november-2022")), _FIRST_DAYS[plan.seed % len(_FIRST_DAYS)])
+
+
+def _link_file(scenario: Scenario) -> LinkFile:
+    keys = enrolled((scenario.link.caller.id, scenario.link.answering.id))
+    return LinkFile(
+        terms=scenario.terms(),
+        parties={
+            party.id: Party(name=party.name, site=party.site, zone=party.zone, keys=keys[party.id])
+            for party in scenario.parties
+        },
+    )

@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from endpoints.cli.main import main
+from endpoints.config import link_file
+from endpoints.config.link_file import LinkFile, Party
+from endpoints.journal.reader import JournalReader
+from endpoints.journal.segments import segments
+from protocol.core.events import OfficerRaisedAlert
+from protocol.record.journal import ORIGIN, Entry, encode
+from tests.support.two_sides import KEYS, World, a_day, enrolled, terms
+
+
+@pytest.fixture(scope="module")
+def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("day")
+    a_day(folder)
+    return folder
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Any:
+    def run(*words: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as raised:
+            main([str(word) for word in words])
+        said = capsys.readouterr()
+        assert isinstance(raised.value.code, int)
+        return raised.value.code, said.out, said.err
+
+    return run
+
+
+def a_link_file(path: Path, *, keys: dict[str, Any] | None = None) -> Path:
+    parties = {
+        side: Party(name={"en": side}, site="Wiesbaden", zone="Europe/Berlin", keys=(keys or KEYS)[side])
+        for side in ("eucom", "ndmc")
+    }
+    link_file.save(LinkFile(terms=terms(), parties=parties), path)
+    return path
+
+
+def damaged(day: Path, to: Path, old: bytes, new: bytes) -> Path:
+    (segment,) = segments(day / "eucom")
+    path = to / "damaged.jsonl"
+    data = segment.read_bytes()
+    assert old in data
+    path.write_bytes(data.replace(old, new, 1))
+    return path
+
+
+def feed(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+
+def test_an_intact_journal(day: Path, run: Any, tmp_path: Path) -> None:
+    code, out, _ = run("log", "verify", day / "eucom")
+    assert code == 0
+    assert "INTACT" in out
+    assert "sealed up to record 23" in out
+    code, out, err = run("log", "verify", day / "eucom", "--json", "--link-file", a_link_file(tmp_path / "link.toml"))
+    finding = json.loads(out)
+    assert (code, err) == (0, "")
+    assert finding["records"] == 24
+    assert finding["intact"] is True
+    assert finding["sealed_upto"] == 23
+    assert finding["problems"] == []
+
+
+def test_a_damaged_journal_says_where_and_what(day: Path, run: Any, tmp_path: Path) -> None:
+    path = damaged(day, tmp_path, b"Started", b"Stopped")
+    code, out, _ = run("log", "verify", path)
+    assert code == 4
+    assert "DAMAGED" in out
+    assert "record 3: its bytes do not give its hash" in out
+    code, out, _ = run("log", "verify", path, "--json")
+    assert code == 4
+    finding = json.loads(out)
+    assert finding["intact"] is False
+    assert finding["problems"] == [
+        {"record": 3, "reason": "its bytes do not give its hash: something in it was changed"}
+    ]
+    code, out, _ = run("log", "verify", day / "ndmc", path, "--json")
+    assert code == 4
+    assert [finding["intact"] for finding in json.loads(out)] == [True, False]
+    for words in (("replay", path), ("reconcile", path, day / "ndmc")):
+        code, out, err = run(*words)
+        assert (code, out) == (4, "")
+        assert err.startswith(f"deconflict: {path}: record 3: its bytes do not give its hash")
+        assert err.count("\n") == 1
+    code, out, err = run("log", "show", path)
+    assert code == 4
+    assert "record 3: its bytes do not give its hash" in err
+
+
+def test_a_link_file_of_other_keys(day: Path, run: Any, tmp_path: Path) -> None:
+    other = a_link_file(tmp_path / "link.toml", keys={**KEYS, "eucom": (enrolled("fake"),)})
+    code, out, _ = run("log", "verify", day / "eucom", "--link-file", other, "--json")
+    assert code == 4
+    finding = json.loads(out)
+    assert finding["sealed_upto"] == 0
+    assert "not those of the link file" in finding["problems"][0]["reason"]
+    code, _, err = run("reconcile", day / "eucom", day / "ndmc", "--link-file", other)
+    assert code == 4
+    assert "not those of the link file" in err
+
+
+def test_an_expected_head(day: Path, run: Any) -> None:
+    _, out, _ = run("log", "verify", day / "eucom", "--json")
+    head = json.loads(out)["head"]
+    assert run("log", "verify", day / "eucom", "--expect-head", head)[0] == 0
+    code, out, _ = run("log", "verify", day / "ndmc", "--expect-head", head)
+    assert code == 4
+    assert "no record has the expected hash" in out
+    code, _, err = run("log", "verify", day / "eucom", "--expect-head", "abc")
+    assert code == 2
+    assert "--expect-head: a hash has 64 digits" in err
+
+
+def test_a_collected_log_on_standard_input(day: Path, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (segment,) = segments(day / "eucom")
+    lines = segment.read_bytes().rstrip(b"\0").splitlines(keepends=True)
+    log = b"".join(
+        b"\x1b[2K\x1b[36meucom-1  | \x1b[0m" + line for line in [b'{"event":"listening"}\n', *lines[:9], *lines]
+    )
+    for words in (("log", "verify", "-"), ("replay", "-"), ("reconcile", "-", day / "ndmc")):
+        feed(monkeypatch, log)
+        code, out, err = run(*words, "--json")
+        assert (code, err) == (0, "")
+        assert json.loads(out)
+    feed(monkeypatch, log.replace(lines[12], b""))
+    code, out, _ = run("log", "verify", "-")
+    assert code == 4
+    assert "record 13: record 13 is missing" in out
+    assert run("reconcile", "-", "-")[0] == 2
+
+
+def test_bad_arguments_are_one_line(day: Path, run: Any, tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    (tmp_path / "folder").mkdir()
+    for words in (
+        ("log", "verify"),
+        ("log", "verify", tmp_path / "empty"),
+        ("log", "verify", tmp_path / "folder"),
+        ("log", "verify", tmp_path / "none"),
+        ("log", "verify", day / "eucom", "--link-file", tmp_path / "none"),
+        ("log", "show", tmp_path / "empty"),
+        ("replay", tmp_path / "none"),
+        ("replay", day / "eucom", "--until", "noon"),
+        ("replay", day / "eucom", "--until", "2022-11-29T12:00:00"),
+        ("replay", day / "eucom", "--speed", "fast"),
+        ("replay", day / "eucom", "--speed", "0"),
+        ("reconcile", day / "eucom"),
+        ("reconcile", day / "eucom", day / "eucom"),
+        ("reconcile", day / "eucom", day / "watch"),
+        ("messages", tmp_path / "none"),
+    ):
+        code, out, err = run(*words)
+        assert (code, out) == (2, ""), words
+        assert err.startswith("deconflict: ")
+        assert err.count("\n") == 1
+
+
+def test_replay_tells_the_state_and_the_story(day: Path, run: Any) -> None:
+    code, out, _ = run("replay", day / "ndmc", "--speed", "max", "--lang", "en")
+    assert code == 0
+    lines = out.splitlines()
+    assert "2022-11-29T08:00:00.025Z  eucom     1: line test (29 Nov 2022, 08:00:00)" in out
+    assert "2: acknowledgement eucom/1/2, duty-1: understood" in out
+    assert lines[-2].endswith(": IDENTICAL")
+    code, out, err = run("replay", day / "ndmc", "--speed", "1000000", "--json", "--until", "2022-11-29T08:00:30Z")
+    assert code == 0
+    result = json.loads(out)
+    assert result["identical"] is True
+    assert result["divergence"] is None
+    assert result["state"]["theirs"]["eucom"]["last"] == 1
+    assert result["records"] < 15
+    assert "line test" in err or "проверка линии" in err
+
+
+def test_replay_says_the_first_divergence(day: Path, run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "forged.jsonl"
+    prev, lines = ORIGIN, []
+    for record in JournalReader(str(day / "eucom")).whole_records():
+        entry: Entry = record.entry
+        if isinstance(entry, OfficerRaisedAlert):
+            entry = msgspec.structs.replace(entry, text={"ru": "Ничего не было"})
+        line, prev = encode(record.n, record.link, record.side, record.batch, entry, record.effects, prev)
+        lines.append(line + b"\n")
+    path.write_bytes(b"".join(lines))
+    # without the signed head, nothing in the chain tells
+    code, out, _ = run("replay", path, "--json")
+    result = json.loads(out)
+    assert code == 5
+    assert result["identical"] is False
+    assert result["divergence"]["record"] == 14
+    assert result["divergence"]["reason"].startswith("effects of OfficerRaisedAlert: effects[0].message.body.text.ru")
+    code, out, _ = run("replay", path, "--lang", "en")
+    assert code == 5
+    assert "DIVERGED" in out
+    assert "record 14: effects of OfficerRaisedAlert" in out
+
+
+def test_log_show_lays_frames_open(day: Path, run: Any) -> None:
+    code, out, _ = run("log", "show", day / "eucom", "--lang", "en")
+    assert code == 0
+    assert "message sealed: eucom -> ndmc, epoch 1, message 1, signed by eucom-2022" in out
+    assert "receipt verified: ndmc -> eucom, epoch 1, receipt up to 1, signed by ndmc-2022" in out
+    assert "alert, ROUTINE, EXERCISE: critical infrastructure: Shelling of the plant" in out
+    code, out, _ = run("log", "show", day / "eucom", "--json")
+    records = [json.loads(line) for line in out.splitlines()]
+    assert [record["n"] for record in records] == list(range(1, 25))
+    frame = next(record["frame"] for record in records if record["event"] == "FrameReceived")
+    assert frame["payload"]["sender"] == "ndmc"
+    assert records[-1]["signed_head"]["payload"]["n"] == 23
+
+
+def test_reconcile_shows_each_message(day: Path, run: Any, tmp_path: Path) -> None:
+    code, out, _ = run("reconcile", day / "eucom", day / "ndmc", "--link-file", a_link_file(tmp_path / "link.toml"))
+    assert code == 0
+    assert "THE JOURNALS AGREE: 5 messages" in out
+    code, out, _ = run("reconcile", day / "eucom", day / "ndmc", "--json")
+    found = json.loads(out)
+    assert found["agree"] is True
+    assert list(found["messages"][0]) == [
+        *("sender", "epoch", "seq", "kind", "sent_at", "received_at", "receipted_at", "acknowledged_at")
+    ]
+    assert found["only_in"] == {"eucom": [], "ndmc": []}
+
+
+def test_reconcile_says_what_only_one_side_has(run: Any, tmp_path: Path) -> None:
+    world = World(tmp_path)
+    end = world.sides["ndmc"].journal.flushed[1]
+    lost = world.alert()
+    world.alert(lost=True)
+    world.stop()
+    (segment,) = segments(tmp_path / "ndmc")
+    segment.write_bytes(segment.read_bytes()[:end])
+    code, out, _ = run("reconcile", tmp_path / "eucom", tmp_path / "ndmc", "--json")
+    assert code == 6
+    found = json.loads(out)
+    assert found["only_in"] == {"eucom": [str(lost)], "ndmc": []}
+    assert found["outstanding"] == ["eucom/1/2"]
+    code, out, _ = run("reconcile", tmp_path / "eucom", tmp_path / "ndmc", "--lang", "en")
+    assert code == 6
+    assert "ONLY IN eucom" in out
+    assert "THE JOURNALS DISAGREE: 2 messages, outstanding: 1" in out
+
+
+def test_both_languages(day: Path, run: Any) -> None:
+    assert "ЦЕЛ" in run("log", "verify", day / "eucom", "--lang", "ru")[1]
+    assert "СОВПАДАЕТ" in run("replay", day / "eucom", "--lang", "ru")[1]
+    assert "ЖУРНАЛЫ СОГЛАСНЫ" in run("reconcile", day / "eucom", day / "ndmc", "--lang", "ru")[1]
+    assert "Обстрел станции" in run("log", "show", day / "eucom", "--lang", "ru")[1]
+
+
+def test_values_are_plain(day: Path, run: Any) -> None:
+    _, out, _ = run("replay", day / "eucom", "--json")
+    assert msgspec.json.decode(out.encode())["state"]["side"] == "eucom"

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from endpoints.cli import main as cli
+from endpoints.cli.credential import obtain
+from endpoints.errors import UserError
+
+ROOT = Path(__file__).parents[3]
+
+
+def deconflict(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "endpoints.cli.main", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"COLUMNS": "120"} | environment,
+        timeout=60,
+        check=False,
+    )
+
+
+def run_here(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as exited:
+        cli.main(arguments)
+    assert isinstance(exited.value.code, int)
+    return exited.value.code
+
+
+def test_the_first_help_names_every_command_with_an_example_and_imports_none_of_them() -> None:
+    listed = deconflict("--help")
+
+    assert listed.returncode == 0
+    assert listed.stderr == ""
+    assert "Example: deconflict demo" in listed.stdout
+    for commands in cli.COMMANDS.values():
+        for command in commands:
+            assert re.search(rf"\b{command.words.split()[0]}\b", listed.stdout)
+    dear = "('cryptography', 'paho', 'starlette', 'endpoints.config.settings')"
+    help_alone = "import sys; from endpoints.cli.main import build; build()(['--help'])"
+    script = f"{help_alone}; sys.exit(any(name in sys.modules for name in {dear}))"
+    imported = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, timeout=60, check=False)
+    assert imported.returncode == 0
+
+
+@pytest.mark.parametrize("group", list(cli.GROUPS))
+def test_help_of_a_group_shows_an_example(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_here(group, "--help") == 0
+    assert f"Example: deconflict {group} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [each for commands in cli.COMMANDS.values() for each in commands], ids=str)
+def test_every_command_is_there_and_its_help_shows_an_example(
+    command: cli.Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, _, _ = command.target.partition(":")
+    if importlib.util.find_spec(module) is None:
+        pytest.skip(f"{module} is not written yet")
+    monkeypatch.setenv("COLUMNS", "400")
+
+    assert run_here(*command.words.split(), "--help") == 0
+
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert f"Example: deconflict {command.example}" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["fly"], "no command 'fly'; see: deconflict --help"),
+        (["alrt"], "no command 'alrt'; did you mean: deconflict alert"),
+        (["link", "shwo"], "no command 'link shwo'; did you mean: deconflict link show"),
+        (["--frobnicate"], "see: deconflict --help"),
+        (["\x1b[31m"], "no command '\\x1b[31m'"),
+        (["a\nb"], "no command 'a\\nb'"),
+    ],
+)
+def test_a_wrong_word_is_answered_in_one_line(
+    words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_here(*words) == 2
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("deconflict: ")
+    assert complaint in err
+    assert err.count("\n") == 1
+
+
+def test_an_interrupt_is_no_mistake(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(cli, "build", lambda: lambda _words: interrupted())
+
+    assert run_here() == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_reader_that_goes_away_is_no_mistake() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "endpoints.cli.main", "--help"],
+            cwd=ROOT,
+            stdout=write,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(write)
+
+    # rich exits by itself, with 1
+    assert ended.returncode in {1, 141}
+    assert ended.stderr == b""
+
+
+@pytest.mark.parametrize(("code", "expected"), [(0, 0), (None, 0), (4, 4), (11, 11)])
+def test_a_command_s_number_is_the_exit_code(monkeypatch: pytest.MonkeyPatch, code: int | None, expected: int) -> None:
+    monkeypatch.setattr(cli, "build", lambda: lambda _words: code)
+
+    assert run_here() == expected
+
+
+def test_a_mistake_that_a_command_finds_is_one_line_with_its_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def wrong(_words: list[str]) -> None:
+        raise UserError("link.toml: epoch: missing\nreally", exit_code=4)
+
+    monkeypatch.setattr(cli, "build", lambda: wrong)
+
+    assert run_here() == 4
+    assert capsys.readouterr().err == "deconflict: link.toml: epoch: missing really\n"
+
+
+def test_the_credential_comes_from_a_file_or_a_terminal_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "watch-1.credential"
+    path.write_text("correct-horse\n", encoding="utf-8")
+    path.chmod(0o600)
+    assert obtain("watch-1", path) == "correct-horse"
+
+    with open(os.devnull, encoding="utf-8") as nothing:  # noqa: PTH123 - standard input's stand-in
+        monkeypatch.setattr(sys, "stdin", nothing)
+        with pytest.raises(UserError, match="officer watch-1: no terminal to ask for the credential at"):
+            obtain("watch-1", None)

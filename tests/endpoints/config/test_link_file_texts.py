@@ -1,0 +1,37 @@
+"""What the policy says is hashed as canonical JSON: a text that has no such form is refused where it stands."""
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from endpoints.config import link_file
+from endpoints.errors import UserError
+from protocol.wire.policy import Channel
+from tests.offsets.recorded import link_file as linked
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (unicodedata.normalize("NFD", "Говорит Висбаден: й"), "normalization form C"),
+        ("a\x7fb", "control"),
+        ("a\rb", "control"),
+    ],
+)
+def test_a_text_that_can_t_be_hashed_is_refused_by_name(text: str, why: str, tmp_path: Path) -> None:
+    content = linked()
+    path = tmp_path / "link.toml"
+    for key, change in (
+        ("policy.test_text", {"test_text": text}),
+        ("policy.channels[0].name.ru", {"channels": (Channel(id="x", name={"ru": text}),)}),
+    ):
+        policy = structs.replace(content.terms.policy, **change)
+        path.write_bytes(link_file.dump(structs.replace(content, terms=structs.replace(content.terms, policy=policy))))
+
+        with pytest.raises(UserError) as refused:
+            link_file.load(path)
+
+        assert f"{path}: {key}: " in str(refused.value)
+        assert why in str(refused.value)

@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from broker import configuration
+from endpoints.config import default_terms, link_file, provision, settings, side_file
+from endpoints.config.link_file import LinkFile
+from endpoints.errors import UserError
+from endpoints.keys import credentials
+from endpoints.keys.signer import Signer
+from protocol.wire.instants import parsed
+from protocol.wire.keyring import Keyring
+from protocol.wire.policy import Terms
+
+AT = parsed("2022-11-29T07:50:00.000Z")
+
+
+def make(folder: Path, *links: Terms, **more: object) -> tuple[LinkFile, ...]:
+    links = links or (default_terms.terms(),)
+    sides = (links[0].caller, links[0].answering)
+    return provision.provision(
+        folder,
+        links,
+        {side: default_terms.party(side) for side in sides},
+        at=AT,
+        officers={side: default_terms.officers(side) for side in sides},
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("provision") / "site"
+    make(folder)
+    return folder
+
+
+def test_both_sides_the_watch_and_the_broker_have_all_their_files(made: Path) -> None:
+    keys = {str(path.relative_to(made)) for path in made.glob("*/keys/*.pem")}
+
+    assert len(keys) == 2
+    assert files(made) - keys == {
+        "link.toml",
+        "eucom/endpoint.toml",
+        "eucom/keys/officers/watch-1.credential",
+        "eucom/keys/officers/watch-2.credential",
+        "eucom/tls/ca.crt",
+        "eucom/tls/client.crt",
+        "eucom/tls/client.key",
+        "ndmc/endpoint.toml",
+        "ndmc/keys/officers/duty-1.credential",
+        "ndmc/keys/officers/duty-2.credential",
+        "ndmc/tls/ca.crt",
+        "ndmc/tls/client.crt",
+        "ndmc/tls/client.key",
+        "watch/watch.toml",
+        "watch/tls/ca.crt",
+        "watch/tls/client.crt",
+        "watch/tls/client.key",
+        "broker/acl",
+        "broker/mosquitto.conf",
+        "broker/authority/ca.crt",
+        "broker/authority/ca.key",
+        "broker/tls/ca.crt",
+        "broker/tls/server.crt",
+        "broker/tls/server.key",
+    }
+    assert (made / "eucom" / "journal" / "eucom-ndmc").is_dir()
+
+
+def test_what_is_private_is_private_from_its_first_moment(made: Path) -> None:
+    for folder in ("eucom", "ndmc", "watch", "broker"):
+        assert stat.S_IMODE((made / folder).stat().st_mode) == 0o700
+    for path in made.rglob("*"):
+        if path.suffix in {".key", ".pem", ".credential"} or path.name == "endpoint.toml":
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+
+
+def test_what_is_made_is_what_the_settings_read(made: Path) -> None:
+    eucom = settings.load_endpoint(made / "eucom" / "endpoint.toml", {})
+    ndmc = settings.load_endpoint(made / "ndmc" / "endpoint.toml", {})
+    watch = settings.load_watch(made / "watch" / "watch.toml", {})
+    content = eucom.link(None).content
+
+    assert content == ndmc.link(None).content == watch.link(None).content
+    Keyring(content.keys, content.terms.policy.suite)
+    assert Signer.load(eucom.keys).enrolled == content.keys["eucom"]
+    for side, officer in (("eucom", "watch-1"), ("ndmc", "duty-2")):
+        credential = credentials.read_credential(made / side / "keys" / "officers" / f"{officer}.credential")
+        loaded = settings.load_endpoint(made / side / "endpoint.toml", {})
+        assert credentials.verify(credential, loaded.officers[officer].credential)
+
+
+def test_the_broker_s_configuration_names_its_final_folder(made: Path) -> None:
+    assert f"acl_file {made}/broker/acl" in (made / "broker" / "mosquitto.conf").read_text("utf-8")
+    assert not (made / ".making").exists()
+
+
+def test_several_links_have_a_file_and_a_journal_each(tmp_path: Path) -> None:
+    first, second = make(
+        tmp_path / "site", default_terms.terms(), default_terms.terms("syria"), exercise_clock=Path("e.clock")
+    )
+    found = settings.load_endpoint(tmp_path / "site" / "ndmc" / "endpoint.toml", {})
+
+    assert [link.id for link in found.links] == ["eucom-ndmc", "syria"]
+    assert first.keys == second.keys
+    assert found.exercise_clock == Path("e.clock").absolute()
+    assert (tmp_path / "site" / "syria.toml").is_file()
+    assert "deconfliction/v1/syria/eucom/message" in (tmp_path / "site" / "broker" / "acl").read_text("utf-8")
+
+
+def test_a_folder_with_a_file_in_it_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "eucom").mkdir()
+    (tmp_path / "eucom" / "precious").write_text("x", encoding="utf-8")
+
+    with pytest.raises(UserError, match=r"not empty \(eucom/precious is there\); name a new folder"):
+        make(tmp_path)
+
+    assert files(tmp_path) == {"eucom/precious"}
+
+
+def test_empty_folders_are_where_volumes_are_mounted(tmp_path: Path) -> None:
+    for mounted in ("eucom", "ndmc", "watch", "broker", "broker/authority"):
+        (tmp_path / mounted).mkdir()
+    kept = (tmp_path / "eucom").stat().st_ino
+
+    make(tmp_path)
+
+    assert (tmp_path / "eucom").stat().st_ino == kept
+    assert (tmp_path / "eucom" / "endpoint.toml").is_file()
+    assert (tmp_path / "broker" / "authority" / "ca.key").is_file()
+    assert not (tmp_path / ".making").exists()
+
+
+@pytest.mark.parametrize(
+    ("terms", "complaint"),
+    [
+        (default_terms.terms(caller="watch"), "watch: this name is taken"),
+        (default_terms.terms(answering="broker"), "broker: this name is taken"),
+        (default_terms.terms(link="watch"), "watch: this name is taken"),
+        (default_terms.terms(caller="ndmc"), "ndmc: the same party calls and answers"),
+    ],
+)
+def test_after_a_failure_nothing_is_left(tmp_path: Path, terms: Terms, complaint: str) -> None:
+    with pytest.raises(UserError, match=complaint):
+        make(tmp_path / "new" / "site", terms)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_after_an_interrupt_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(configuration, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path / "site")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_too_deep_for_a_socket_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="the control socket's path has at most 107 bytes"):
+        make(tmp_path / ("x" * 90))
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_folder_s_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "site").write_text("x", encoding="utf-8")
+
+    with pytest.raises(UserError, match="is there and is not a folder"):
+        make(tmp_path / "site")
+    with pytest.raises(UserError, match="Not a directory"):
+        make(tmp_path / "site" / "below")
+
+
+# --- one side alone -----------------------------------------------------------------------------------------------
+
+
+def enrolled(folder: Path, side: str, **more: object) -> Path:
+    party = provision.enrol(
+        folder,
+        side,
+        default_terms.party(side),
+        officers=default_terms.officers(side),
+        suite="ed25519",
+        links=["eucom-ndmc"],
+        broker=provision.BrokerPlan(),
+        at=AT,
+        **({"authority": None} | more),  # type: ignore[arg-type]
+    )
+    path = folder / f"{side}.side.toml"
+    path.write_bytes(side_file.dump(side, party))
+    return path
+
+
+def test_what_one_side_hands_over_comes_back_as_it_was(tmp_path: Path) -> None:
+    path = enrolled(tmp_path, "eucom")
+
+    side, party = side_file.load(path)
+
+    assert side == "eucom"
+    assert party.keys == Signer.load(tmp_path / "eucom" / "keys").enrolled
+    assert party.site == "Wiesbaden"
+
+
+def test_two_sides_enrolled_apart_make_a_link_that_works(tmp_path: Path, made: Path) -> None:
+    parties = dict(
+        side_file.load(enrolled(tmp_path, side, authority=made / "broker" / "authority")) for side in ("eucom", "ndmc")
+    )
+    link_file.save(LinkFile(terms=default_terms.terms(), parties=parties), tmp_path / "link.toml")
+
+    found = settings.load_endpoint(tmp_path / "ndmc" / "endpoint.toml", {})
+
+    assert found.link(None).content.keys["eucom"] == parties["eucom"].keys
+
+
+def test_an_authority_that_is_none_leaves_nothing_made(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="the broker's authority belongs here"):
+        enrolled(tmp_path, "eucom", authority=tmp_path / "none")
+
+    assert not (tmp_path / "eucom").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ('side = "eucom"', 'side = "EUCOM"', "side: expected text in quotes of at most 32"),
+        ('zone = "Europe/Berlin"', 'zone = "Wiesbaden"', "zone: not a time zone"),
+        ('algorithm = "ed25519"', 'algorithm = "rot13"', "keys[0].algorithm: invalid enum value 'rot13'"),
+        ("site", "sight", "sight: unknown key; did you mean site?"),
+    ],
+)
+def test_a_wrong_key_of_a_side_s_file_is_named(tmp_path: Path, old: str, new: str, complaint: str) -> None:
+    path = enrolled(tmp_path, "eucom")
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+
+    with pytest.raises(UserError) as refused:
+        side_file.load(path)
+
+    assert str(refused.value).startswith(f"{path}: {complaint}")
+
+
+def test_an_added_officer_gets_a_credential_and_remarks_in_the_file_stay(tmp_path: Path) -> None:
+    enrolled(tmp_path, "eucom")
+    own = tmp_path / "eucom"
+    path = own / "endpoint.toml"
+    path.write_bytes(path.read_bytes() + b"# night shift below\n")
+
+    provision.add_officers(own, ["watch-3"])
+
+    text = path.read_text("utf-8")
+    assert "# night shift below" in text
+    assert "[officers.watch-3]" in text
+    assert (own / "keys" / "officers" / "watch-3.credential").is_file()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_officer_who_is_there_is_not_added_and_nothing_changes(tmp_path: Path) -> None:
+    enrolled(tmp_path, "eucom")
+    own = tmp_path / "eucom"
+    before = (own / "endpoint.toml").read_bytes(), files(own)
+
+    with pytest.raises(UserError, match=r"officers\.watch-1: stands there already"):
+        provision.add_officers(own, ["watch-9", "watch-1"])
+    (own / "keys" / "officers" / "watch-8.credential").touch()
+    with pytest.raises(UserError, match=r"watch-8\.credential: is there already"):
+        provision.add_officers(own, ["watch-7", "watch-8"])
+
+    (own / "keys" / "officers" / "watch-8.credential").unlink()
+    assert ((own / "endpoint.toml").read_bytes(), files(own)) == before

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+
+from endpoints.control.application import Control, _decode
+from endpoints.control.requests import AskAlert
+from endpoints.runtime.work_items import AnyLink
+from protocol.errors import LocalProtocolError
+from tests.endpoints.runtime.test_turn import LINK, Machine
+from tests.vectors.terms import receipt_frame
+
+ALERT = {
+    "request": "12345678",
+    "officer": "watch-1",
+    "credential": "secret",
+    "category": "stray_munition",
+    "precedence": "routine",
+    "expires_in_s": 60,
+}
+
+
+@pytest.mark.parametrize("escaped", [False, True], ids=["UTF-8", "escaped"])
+def test_text_typed_in_decomposed_form_is_composed(*, escaped: bool) -> None:
+    """SPEC F4.4: a keyboard that writes й as two characters must not cost an officer his alert."""
+    body = msgspec.json.encode({**ALERT, "text": {"ru": "Чужо\u0438\u0306 снаряд"}})
+    if escaped:
+        body = body.decode().replace("\u0306", "\\u0306").encode()
+    ask = _decode(body, AskAlert)
+    assert isinstance(ask, AskAlert)
+    assert ask.text == {"ru": "Чужо\u0439 снаряд"}
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", b"[" * 100_000, b"null", b"[]", b'{"request": 1}'])
+def test_what_is_no_request_is_said_to_be_none(body: bytes) -> None:
+    with pytest.raises(LocalProtocolError, match="not a request of this action"):
+        _decode(body, AskAlert)
+
+
+def asked(**path: str) -> Request:
+    return Request({"type": "http", "path_params": {"link": LINK, **path}, "query_string": b"", "headers": []})
+
+
+async def test_nothing_of_a_stopped_link_is_said_to_be_journaled(tmp_path: Path) -> None:
+    """SPEC R2: what its core holds beyond the last flush may not be on disk."""
+    eucom = Machine(tmp_path, "eucom")
+    runners: dict[str, AnyLink] = {LINK: eucom.runner}
+    control = Control(eucom.loop, runners, None)
+    eucom.asks()
+    eucom.turn()
+    shown: Any = await control._progress(asked(reference="eucom/1/1"))
+    assert isinstance(shown, StreamingResponse)
+    ladders: Any = aiter(shown.body_iterator)
+    assert msgspec.json.decode(await anext(ladders))["steps"] == ["journaled"]
+
+    # a receipt and another alert, neither of them on disk
+    eucom.breaks()
+    eucom.arrives(receipt_frame("ndmc", 1, eucom.runner.core.state.outbox.head))
+    eucom.asks("request-2")
+    eucom.turn()
+    assert eucom.runner.core.state.outbox.last == 2
+    following: asyncio.Task[Any] = asyncio.create_task(anext(ladders, None))
+    await asyncio.wait([following], timeout=0.05)
+    assert not following.done()
+    for asking in (control._progress(asked(reference="eucom/1/2")), control._snapshot(asked())):
+        with pytest.raises(LocalProtocolError, match="this link has stopped") as stopped:
+            await asking
+        assert stopped.value.code == "link_stopped"
+    status: Any = await control._status(asked())
+    assert msgspec.json.decode(status.body)["state"] == "alarm"
+
+    # the room that follows knows what is on disk
+    eucom.dies()
+    before = eucom.runner
+    eucom.up()
+    runners[LINK] = eucom.runner
+    before.changed.beat()
+    eucom.arrives(receipt_frame("ndmc", 1, eucom.runner.core.state.outbox.head))
+    eucom.turn()
+    async with asyncio.timeout(10):
+        line = await following
+    assert msgspec.json.decode(line)["steps"] == ["journaled", "broker", "received"]
+    control.close()
+    eucom.dies()

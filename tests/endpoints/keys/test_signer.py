@@ -1,0 +1,152 @@
+import stat
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
+from endpoints.errors import UserError
+from endpoints.keys.signer import Signer, generate
+from protocol.wire.keyring import Keyring
+from protocol.wire.messages import MESSAGE_TYPE
+
+HYBRID = "ed25519+ml-dsa-65"
+SEED = bytes(range(32))
+
+
+def refusal(folder: Path, suite: str = "ed25519") -> str:
+    with pytest.raises(UserError) as refused:
+        Signer.load(folder, suite)
+    text = str(refused.value)
+    assert "\n" not in text
+    assert refused.value.exit_code == 2
+    return text
+
+
+def write(path: Path, data: bytes, mode: int = 0o600) -> None:
+    path.write_bytes(data)
+    path.chmod(mode)
+
+
+def pem(encryption: KeySerializationEncryption | None = None) -> bytes:
+    key = Ed25519PrivateKey.from_private_bytes(SEED)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption or NoEncryption())
+
+
+@pytest.mark.parametrize("suite", ["ed25519", HYBRID])
+def test_what_is_generated_signs(tmp_path: Path, suite: str) -> None:
+    """SPEC F1.3"""
+    enrolled = generate(tmp_path, suite)
+    signer = Signer.load(tmp_path, suite)
+    assert sorted(signer.enrolled, key=lambda key: key.id) == sorted(enrolled, key=lambda key: key.id)
+    frame = signer.seal(MESSAGE_TYPE, b"{}")
+    assert Keyring({"eucom": enrolled}, suite).open("eucom", MESSAGE_TYPE, frame) == b"{}"
+    for path in tmp_path.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_key_has_the_id_of_its_file(tmp_path: Path) -> None:
+    write(tmp_path / "first.pem", pem())
+    (tmp_path / "README").write_text("not a key")
+    assert [key.id for key in Signer.load(tmp_path).enrolled] == ["first"]
+
+
+def test_raw_seed_and_pem_are_one_key(tmp_path: Path) -> None:
+    write(tmp_path / "k.raw", SEED)
+    raw = Signer.load(tmp_path)
+    (tmp_path / "k.raw").unlink()
+    write(tmp_path / "k.pem", pem())
+    assert raw.enrolled == Signer.load(tmp_path).enrolled
+    assert raw.seal(MESSAGE_TYPE, b"{}") == Signer.load(tmp_path).seal(MESSAGE_TYPE, b"{}")
+
+
+def test_only_the_algorithms_of_the_suite_sign(tmp_path: Path) -> None:
+    generate(tmp_path, HYBRID)
+    plain, hybrid = Signer.load(tmp_path), Signer.load(tmp_path, HYBRID)
+    assert plain.enrolled == hybrid.enrolled
+    assert len(plain.seal(MESSAGE_TYPE, b"{}")) < 300
+    assert len(hybrid.seal(MESSAGE_TYPE, b"{}")) > 4_000
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o622, 0o601])
+def test_a_key_that_others_can_reach_is_refused(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "k.pem"
+    write(path, pem(), mode)
+    text = refusal(tmp_path)
+    assert str(path) in text
+    assert f"chmod 600 {path}" in text
+
+
+UNUSABLE = {
+    "empty": b"",
+    "text": b"hello\n",
+    "binary": bytes(range(256)),
+    "huge": b"x" * 20_000,
+    "public": Ed25519PrivateKey.from_private_bytes(SEED)
+    .public_key()
+    .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
+    "encrypted": pem(BestAvailableEncryption(b"secret")),
+    "another algorithm": generate_private_key(SECP256R1()).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    ),
+}
+
+
+@pytest.mark.parametrize("data", UNUSABLE.values(), ids=UNUSABLE.keys())
+def test_what_is_no_private_key_is_refused(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "k.pem"
+    write(path, data)
+    assert str(path) in refusal(tmp_path)
+
+
+def test_a_seed_of_another_length_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "k.raw", SEED[:-1])
+    assert "31 bytes long" in refusal(tmp_path)
+
+
+def test_a_folder_in_a_keys_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "k.pem").mkdir(mode=0o700)
+    assert str(tmp_path / "k.pem") in refusal(tmp_path)
+
+
+def test_no_folder_no_keys(tmp_path: Path) -> None:
+    assert "none is there" in refusal(tmp_path)
+    assert "missing" in refusal(tmp_path / "missing")
+    write(tmp_path / "file", b"")
+    assert "file" in refusal(tmp_path / "file")
+
+
+def test_two_keys_of_one_algorithm_are_refused(tmp_path: Path) -> None:
+    generate(tmp_path)
+    generate(tmp_path)
+    assert "one ed25519 key is needed" in refusal(tmp_path)
+    assert "ml-dsa-65" not in refusal(tmp_path)
+
+
+def test_a_suite_that_the_folder_cannot_serve_is_refused(tmp_path: Path) -> None:
+    generate(tmp_path)
+    assert "one ml-dsa-65 key is needed" in refusal(tmp_path, HYBRID)
+
+
+def test_one_id_stands_once(tmp_path: Path) -> None:
+    write(tmp_path / "k.pem", pem())
+    write(tmp_path / "k.raw", SEED)
+    assert "another key with the id 'k'" in refusal(tmp_path)
+
+
+def test_an_id_is_plain(tmp_path: Path) -> None:
+    write(tmp_path / "My Key.pem", pem())
+    assert "<key id>.pem" in refusal(tmp_path)
+
+
+def test_generation_needs_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be written"):
+        generate(tmp_path / "missing")

@@ -1,0 +1,84 @@
+import pytest
+
+from endpoints.mqtt.events import PresenceChanged
+from endpoints.mqtt.intervals import Timing
+from endpoints.mqtt.presence import Presence
+from endpoints.mqtt.topics import GONE, PRESENT
+
+HERE = PresenceChanged("l", "ndmc", present=True)
+GONE_AWAY = PresenceChanged("l", "ndmc", present=False)
+
+
+@pytest.fixture
+def told() -> list[PresenceChanged]:
+    return []
+
+
+@pytest.fixture
+def presence(told: list[PresenceChanged]) -> Presence:
+    presence = Presence([("l", "ndmc")], 30, told.append)
+    presence.listen(0)
+    return presence
+
+
+def test_changes_only(presence: Presence, told: list[PresenceChanged]) -> None:
+    for at_s, word in enumerate((PRESENT, PRESENT, GONE, GONE, PRESENT, b"", b"\xff" * 100_000)):
+        presence.hear("l", "ndmc", word, at_s)
+    assert told == [HERE, GONE_AWAY, HERE, GONE_AWAY]
+
+
+def test_silence_for_two_and_a_half_beats_is_absence(presence: Presence, told: list[PresenceChanged]) -> None:
+    """SPEC Q2.2"""
+    presence.hear("l", "ndmc", PRESENT, 10)
+    presence.check(85)
+    assert told == [HERE]
+    presence.check(85.1)
+    presence.check(115)
+    assert told == [HERE, GONE_AWAY]
+
+
+def test_silence_is_counted_from_our_own_connection(presence: Presence, told: list[PresenceChanged]) -> None:
+    presence.hear("l", "ndmc", PRESENT, 0)
+    presence.listen(1_000)
+    presence.check(1_075)
+    assert told == [HERE]
+
+
+def test_who_comes_is_greeted_once(presence: Presence) -> None:
+    assert presence.hear("l", "ndmc", PRESENT, 0)
+    assert not presence.hear("l", "ndmc", PRESENT, 30)
+    presence.hear("l", "ndmc", GONE, 31)
+    assert presence.hear("l", "ndmc", PRESENT, 32)
+    presence.listen(100)
+    assert presence.hear("l", "ndmc", PRESENT, 101)
+
+
+def test_strangers_are_not_heard(presence: Presence, told: list[PresenceChanged]) -> None:
+    assert not presence.hear("l", "stranger", PRESENT, 0)
+    assert not presence.hear("other", "ndmc", PRESENT, 0)
+    assert told == []
+
+
+def test_the_back_off_doubles_to_its_limit_with_jitter() -> None:
+    timing = Timing()
+    for failures in range(100):
+        longest_s = min(2**failures, 30)
+        pauses = [timing.pause_s(failures) for _ in range(20)]
+        assert longest_s / 2 <= min(pauses) <= max(pauses) <= longest_s
+        assert len(set(pauses)) > 1
+
+
+def test_what_is_forgotten_is_told_anew(told: list[PresenceChanged]) -> None:
+    presence = Presence([("l", "ndmc"), ("m", "ndmc")], 30, told.append)
+    presence.listen(0)
+    for link in ("l", "m"):
+        assert presence.hear(link, "ndmc", PRESENT, 1)
+    told.clear()
+
+    presence.forget("l", 100)
+
+    assert presence.hear("l", "ndmc", PRESENT, 101)
+    assert not presence.hear("m", "ndmc", PRESENT, 101)
+    assert told == [HERE]
+    presence.check(175)
+    assert told == [HERE]

@@ -1,0 +1,207 @@
+"""A room's promises: nothing leaves before it is on disk, floods are counted, every delivery is acknowledged."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from endpoints.config.link_file import LinkFile, Party
+from endpoints.errors import UserError
+from endpoints.journal.writer import JournalWriter
+from endpoints.keys.signer import Signer
+from endpoints.mqtt.topics import Topic
+from endpoints.notify import Notifier
+from endpoints.runtime.endpoint_link import EndpointLink
+from endpoints.runtime.link_runner import Now
+from endpoints.runtime.rate_limits import (
+    REFUSALS_PER_WINDOW,
+    REPEATS_PER_WINDOW,
+    WINDOW_S,
+    PresenceCap,
+    RefusalCap,
+    RepeatCap,
+)
+from endpoints.runtime.work_items import FrameItem
+from protocol.core.events import TransportConnected
+from protocol.core.link import Link
+from protocol.wire.instants import parsed
+from protocol.wire.policy import Terms
+from tests.support.journal_samples import fields_of, raw_state
+from tests.vectors.streams import STREAM
+from tests.vectors.terms import EPOCH_1, KEYS, message_frame, party_keys
+
+BEGIN = Now(at=parsed("2022-11-29T08:00:00.000Z"), mono=1_000, real_s=1)
+TOPIC = Topic("eucom-ndmc", "eucom", "message")
+
+
+class Outlet:
+    """What would go to the broker, and what the journal held at that moment."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.published: list[tuple[str, bytes]] = []
+
+    def publish(self, topic: Topic, payload: bytes, token: object) -> bool:
+        del token
+        written = b"".join(path.read_bytes() for path in self._folder.glob("*.jsonl"))
+        self.published.append((topic.channel, written.rstrip(b"\0")))
+        assert payload
+        return True
+
+    def leave(self, link: str) -> None:
+        raise AssertionError(f"{link} is left")
+
+
+def link_file(terms: Terms = EPOCH_1) -> LinkFile:
+    keys = party_keys("ed25519")
+    parties = {side: Party(name={"en": side}, site="site", zone="UTC", keys=keys[side]) for side in ("eucom", "ndmc")}
+    return LinkFile(terms=terms, parties=parties)
+
+
+def ndmc_runner(folder: Path, terms: Terms = EPOCH_1, core: Link | None = None) -> tuple[EndpointLink, Outlet]:
+    outlet = Outlet(folder)
+    runner = EndpointLink(
+        core or Link.new("eucom-ndmc", "ndmc"),
+        JournalWriter.open(folder, "eucom-ndmc", "ndmc"),
+        link_file(terms),
+        Notifier((), lambda _link, _id, _delivered: None),
+        signer=Signer({"ndmc-1": KEYS["ndmc"][1]}),
+        outlet=outlet,
+    )
+    return runner, outlet
+
+
+def turn(runner: EndpointLink, now: Now) -> None:
+    runner.commit(now)
+    runner.perform(now)
+
+
+@pytest.fixture
+async def opened(tmp_path: Path) -> AsyncIterator[tuple[EndpointLink, Outlet]]:
+    runner, outlet = ndmc_runner(tmp_path / "journal")
+    runner.start(BEGIN)
+    runner.take(TransportConnected(at=BEGIN.at, mono=BEGIN.mono))
+    turn(runner, BEGIN)
+    outlet.published.clear()
+    yield runner, outlet
+    runner.close(BEGIN)
+
+
+async def test_a_receipt_leaves_after_its_record_is_on_disk(opened: tuple[EndpointLink, Outlet]) -> None:
+    """SPEC R2, Q1.2"""
+    runner, outlet = opened
+    done: list[str] = []
+    item = FrameItem(runner, TOPIC, message_frame("eucom", STREAM[:1]), partial(done.append, "acknowledged"))
+    item.take(BEGIN)
+    assert outlet.published == []
+    runner.commit(BEGIN)
+    assert outlet.published == []
+    runner.perform(BEGIN)
+    ((channel, on_disk),) = outlet.published
+    assert channel == "receipt"
+    assert b'"event":"FrameReceived"' in on_disk
+    assert on_disk.endswith(b"\n")
+    assert done == []
+    item.settle()
+    assert done == ["acknowledged"]
+
+
+async def test_nothing_leaves_of_a_batch_that_is_not_on_disk(
+    opened: tuple[EndpointLink, Outlet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SPEC R2: and the frame stays with the broker."""
+    runner, outlet = opened
+    left: list[str] = []
+    monkeypatch.setattr(outlet, "leave", left.append)
+    done: list[str] = []
+    item = FrameItem(runner, TOPIC, message_frame("eucom", STREAM[:1]), partial(done.append, "acknowledged"))
+    item.take(BEGIN)
+    runner._journal._failed = "the disk is gone"
+    turn(runner, BEGIN)
+    item.settle()
+    assert runner.failure is not None
+    assert left == ["eucom-ndmc"]
+    assert outlet.published == []
+    assert done == []
+
+
+@pytest.mark.parametrize("frame", [b"", b"\xff", message_frame("ndmc", STREAM[:1]), b"x" * 200_000])
+async def test_a_refused_frame_is_acknowledged_to_the_broker(opened: tuple[EndpointLink, Outlet], frame: bytes) -> None:
+    """SPEC M6.1, M6.3"""
+    runner, outlet = opened
+    done: list[str] = []
+    item = FrameItem(runner, TOPIC, frame, partial(done.append, "acknowledged"))
+    item.take(BEGIN)
+    turn(runner, BEGIN)
+    item.settle()
+    assert done == ["acknowledged"]
+    assert outlet.published == []
+    assert fields_of(runner.core)["inbox"]["upto"] == 0
+    assert "bad_frames/eucom" in fields_of(runner.core)["alarms"]
+
+
+async def test_a_flood_is_counted_in_one_record(opened: tuple[EndpointLink, Outlet], tmp_path: Path) -> None:
+    """SPEC M6.2"""
+    runner, _ = opened
+    for number in range(500):
+        runner.receive(TOPIC, b"flood %d" % number, BEGIN)
+    turn(runner, BEGIN)
+    later = Now(at=BEGIN.at + 60_000, mono=BEGIN.mono + 60_000, real_s=BEGIN.real_s + WINDOW_S)
+    runner.tick(later)
+    turn(runner, later)
+    journal = b"".join(path.read_bytes() for path in (tmp_path / "journal").glob("*.jsonl"))
+    assert journal.count(b'"event":"FrameReceived"') == REFUSALS_PER_WINDOW
+    assert journal.count(b'"event":"FramesSuppressed"') == 1
+    assert b'"count":490' in journal
+
+
+async def test_other_terms_under_the_same_epoch_do_not_start(tmp_path: Path) -> None:
+    """SPEC E1.1"""
+    runner, _ = ndmc_runner(tmp_path / "journal")
+    runner.start(BEGIN)
+    other = structs.replace(EPOCH_1, policy=structs.replace(EPOCH_1.policy, grace_s=901))
+    again, _ = ndmc_runner(tmp_path / "other", other, runner.core)
+    with pytest.raises(UserError, match="epoch = 2 on both sides"):
+        again.start(BEGIN)
+    newer = raw_state(**fields_of(runner.core) | {"terms": structs.replace(EPOCH_1, epoch=2)})
+    older, _ = ndmc_runner(tmp_path / "older", EPOCH_1, Link.restore(newer))
+    with pytest.raises(UserError, match="in epoch 2 already"):
+        older.start(BEGIN)
+
+
+# --- the caps -----------------------------------------------------------------------------------------------------
+
+
+def test_refusals_are_admitted_ten_times_a_window_for_each_reason() -> None:
+    """SPEC M6.2"""
+    cap = RefusalCap()
+    assert [cap.admits("bad_signature", 0) for _ in range(12)] == [True] * REFUSALS_PER_WINDOW + [False] * 2
+    assert cap.admits("too_large", 59)
+    assert cap.due(WINDOW_S - 1) == {}
+    assert cap.due(WINDOW_S) == {"bad_signature": 2}
+    assert cap.due(2 * WINDOW_S) == {}
+    assert cap.admits("bad_signature", 2 * WINDOW_S)
+
+
+def test_the_very_same_bytes_are_admitted_more_often_than_honest_resends_need() -> None:
+    """SPEC M6.2"""
+    cap = RepeatCap()
+    assert all(cap.admits(b"frame", 1) for _ in range(REPEATS_PER_WINDOW))
+    assert not cap.admits(b"frame", 1)
+    assert cap.admits(b"another", 1)
+    assert cap.admits(b"frame", 1 + WINDOW_S)
+
+
+def test_presence_that_flaps_changes_rarely() -> None:
+    cap = PresenceCap()
+    assert cap.due(0) is None
+    cap.see(present=True)
+    assert cap.due(0) is True
+    cap.see(present=False)
+    assert cap.due(4) is None
+    cap.see(present=True)
+    assert cap.due(100) is None
+    cap.see(present=False)
+    assert cap.due(100) is False

@@ -1,0 +1,297 @@
+"""The loop: turns when something arrives or falls due, flushes before it settles, and notices the clocks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import UNSET
+
+from endpoints.config import default_terms
+from endpoints.config.link_file import LinkFile
+from endpoints.journal.writer import JournalWriter
+from endpoints.keys.signer import Signer, generate
+from endpoints.mqtt.topics import Topic
+from endpoints.notify import Notifier
+from endpoints.runtime.endpoint_link import EndpointLink, Token
+from endpoints.runtime.link_runner import Now, fold
+from endpoints.runtime.loop import BATCH_MAX_ITEMS, Loop
+from endpoints.runtime.work_items import EventItem, RequestItem
+from endpoints.runtime.work_queue import WorkQueue
+from protocol.core.alarms import AlarmCode
+from protocol.core.events import LineTestRequested, OfficerReleased, TransportConnected
+from protocol.core.link import Link
+from protocol.errors import LocalProtocolError
+from protocol.wire.instants import parsed, written
+
+LINKS = ("eucom-ndmc", "eucom-ndmc-air")
+BEGIN = parsed("2022-11-29T15:59:00.000Z")
+
+
+class HandClock:
+    """A clock that stands still until the test moves it; whoever waits is woken by that."""
+
+    def __init__(self) -> None:
+        self.at, self.mono, self.real = BEGIN, 1_000, 1_000
+        self.moved = asyncio.Event()
+
+    def now(self) -> tuple[int, int]:
+        return self.at, self.mono
+
+    def real_ms(self) -> int:
+        return self.real
+
+    def move(self, ms: int, *, step: int = 0, stall: bool = False) -> None:
+        """Let time pass, a second of it in each look unless it is a stall; step the wall clock."""
+        self.at += ms + step
+        self.mono += ms
+        self.real += ms if stall else min(ms, 1_000)
+        self.moved.set()
+
+    async def wait_until(self, at: int | None, mono: int | None) -> None:
+        while not ((at is not None and self.at >= at) or (mono is not None and self.mono >= mono)):
+            await self.moved.wait()
+            self.moved.clear()
+
+
+class Outlet:
+    """Keeps what would be published, and what was on disk at that moment."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.published: list[tuple[Topic, bytes, int]] = []
+        self.left: list[str] = []
+
+    def publish(self, topic: Topic, payload: bytes, token: object) -> bool:
+        assert isinstance(token, Token)
+        self.published.append((topic, payload, token.last))
+        return True
+
+    def leave(self, link: str) -> None:
+        self.left.append(link)
+
+
+class Bench:
+    """Two links of eucom, on disks of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = HandClock()
+        self.outlet = Outlet(folder)
+        self.journals: dict[str, JournalWriter] = {}
+        self.runners: dict[str, EndpointLink] = {}
+        keys = {}
+        for side in ("eucom", "ndmc"):
+            (folder / side).mkdir()
+            keys[side] = generate(folder / side)
+        for link in LINKS:
+            terms = default_terms.terms(link)
+            parties = {side: default_terms.party(side) for side in keys}
+            file = LinkFile(
+                terms=terms,
+                parties={side: _with_keys(party, keys[side]) for side, party in parties.items()},
+            )
+            journal = self.journals[link] = JournalWriter.open(folder / link, link, "eucom")
+            self.runners[link] = EndpointLink(
+                fold(journal, Link.new(link, "eucom")),
+                journal,
+                file,
+                Notifier((), lambda _link, _notice, _reached: None),
+                signer=Signer.load(folder / "eucom"),
+                outlet=self.outlet,
+            )
+        self.turns = 0
+        self.loop = Loop(self.clock, self.runners, self._turned)
+
+    def _turned(self) -> None:
+        self.turns += 1
+
+    def records(self, link: str = LINKS[0], event: str = "") -> list[dict[str, Any]]:
+        data = b"".join(path.read_bytes().rstrip(b"\0") for path in sorted((self.folder / link).glob("*.jsonl")))
+        records: list[dict[str, Any]] = [json.loads(line) for line in data.splitlines()]
+        return [record for record in records if event in {"", record["event"]}]
+
+    async def until(self, wanted: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not wanted():  # noqa: ASYNC110 - the loop under test tells nobody of its turns
+                await asyncio.sleep(0.001)
+
+    def test_line(self, request: str, link: str = LINKS[0]) -> RequestItem:
+        runner = self.runners[link]
+        return RequestItem(
+            runner,
+            lambda now: LineTestRequested(at=now.at, mono=now.mono, request=request, nonce="00" * 8, officer=UNSET),
+        )
+
+
+def _with_keys(party: Any, keys: Any) -> Any:
+    from msgspec import structs
+
+    return structs.replace(party, keys=keys)
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    bench = Bench(tmp_path)
+    running = asyncio.create_task(bench.loop.run())
+    await bench.until(lambda: bench.turns == 1)
+    yield bench
+    bench.loop.stop()
+    await running
+
+
+async def test_a_life_begins_with_started_and_ends_with_a_signed_head(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    running = asyncio.create_task(bench.loop.run())
+    await bench.until(lambda: bench.turns == 1)
+    bench.loop.stop()
+    await running
+
+    for link in LINKS:
+        events = [record["event"] for record in bench.records(link)]
+        assert events[:3] == ["EpochOpened", "KeysEnrolled", "Started"]
+        assert events[-3:] == ["Stopped", "BatchClosed", "Closed"]
+        assert "signed_head" in bench.records(link)[-1]
+
+
+async def test_a_request_is_answered_once_it_is_on_disk_and_once_only(bench: Bench) -> None:
+    first, again = bench.test_line("request-1"), bench.test_line("request-1")
+    bench.loop.queue.put(first)
+    bench.loop.queue.put(again)
+
+    assert await asyncio.wait_for(first.answer, 5) == "eucom/1/1"
+    assert await asyncio.wait_for(again.answer, 5) == "eucom/1/1"
+    assert len(bench.records(event="LineTestRequested")) == 1
+    assert bench.records(LINKS[1], "LineTestRequested") == []
+
+
+async def test_a_mistake_is_answered_and_leaves_no_trace(bench: Bench) -> None:
+    before = bench.records()
+    item = RequestItem(
+        bench.runners[LINKS[0]],
+        lambda now: OfficerReleased(at=now.at, mono=now.mono, request="request-2", officer="watch-2", draft=9),
+    )
+    bench.loop.queue.put(item)
+
+    with pytest.raises(LocalProtocolError, match="no draft/9"):
+        await asyncio.wait_for(item.answer, 5)
+    assert bench.records() == before
+
+
+async def test_what_arrives_together_is_one_batch_and_a_flood_several(bench: Bench) -> None:
+    items = [bench.test_line(f"request-{number}") for number in range(BATCH_MAX_ITEMS + 10)]
+    for item in items:
+        bench.loop.queue.put(item)
+    await asyncio.gather(*(item.answer for item in items))
+
+    batches = [record["batch"] for record in bench.records(event="LineTestRequested")]
+    assert [batches.count(batch) for batch in sorted(set(batches))] == [BATCH_MAX_ITEMS, 10]
+
+
+async def test_a_deadline_wakes_the_loop_at_its_instant(bench: Bench) -> None:
+    bench.loop.queue.push(EventItem(bench.runners.values(), lambda now: TransportConnected(at=now.at, mono=now.mono)))
+    await bench.until(lambda: bench.records(event="TransportConnected") != [])
+    bench.clock.move(59_999)
+    bench.loop.queue.wake()
+    turns = bench.turns
+    await bench.until(lambda: bench.turns > turns)
+    assert bench.records(event="DeadlineReached") == []
+
+    bench.clock.move(1)
+    await bench.until(lambda: bench.records(event="DeadlineReached") != [])
+
+    (record,) = bench.records(event="DeadlineReached")
+    assert record["at"] == "2022-11-29T16:00:00.000Z"
+    assert [effect["effect"] for effect in record["effects"]] == ["Queue"]
+
+
+async def test_a_sooner_deadline_replaces_the_one_that_is_armed(bench: Bench) -> None:
+    bench.loop.queue.push(EventItem(bench.runners.values(), lambda now: TransportConnected(at=now.at, mono=now.mono)))
+    item = bench.test_line("request-3")
+    bench.loop.queue.put(item)
+    await item.answer
+    published = len(bench.outlet.published)
+    assert published
+
+    # no receipt: the frame is sent again after a second, long before the slot
+    bench.clock.move(2_000)
+    await bench.until(lambda: len(bench.outlet.published) > published)
+
+    assert bench.outlet.published[-1][:2] in [each[:2] for each in bench.outlet.published[:published]]
+
+
+async def test_a_step_of_the_wall_clock_and_a_stall_are_journaled(bench: Bench) -> None:
+    bench.clock.move(1_000, step=-30_000)
+    bench.loop.queue.wake()
+    await bench.until(lambda: bench.records(event="ClockStepped") != [])
+    assert [record["step_ms"] for record in bench.records(event="ClockStepped")] == [-30_000]
+    assert bench.records(event="Resumed") == []
+
+    slept_at = bench.clock.at
+    bench.clock.move(600_000, stall=True)
+    bench.loop.queue.wake()
+    await bench.until(lambda: bench.records(LINKS[1], "Resumed") != [])
+    assert [record["since"] for record in bench.records(event="Resumed")] == [written(slept_at)]
+    assert len(bench.records(event="ClockStepped")) == 1
+
+
+async def test_a_journal_that_fails_stops_its_room_alone(bench: Bench) -> None:
+    before = bench.records()
+    # the file that it writes to is there for reading only now
+    journal = bench.journals[LINKS[0]]
+    readable = os.open(next((bench.folder / LINKS[0]).glob("*.jsonl")), os.O_RDONLY)
+    os.dup2(readable, journal._file)
+    os.close(readable)
+    failing, going_on = bench.test_line("request-4"), bench.test_line("request-5", LINKS[1])
+    bench.loop.queue.put(failing)
+    bench.loop.queue.put(going_on)
+
+    with pytest.raises(LocalProtocolError, match="Bad file descriptor"):
+        await asyncio.wait_for(failing.answer, 5)
+    assert await asyncio.wait_for(going_on.answer, 5) == "eucom/1/1"
+    failure = bench.runners[LINKS[0]].failure
+    assert failure is not None
+    assert (failure.code, failure.severity) == (AlarmCode.JOURNAL_FAILURE, "critical")
+    assert bench.outlet.left == [LINKS[0]]
+    assert bench.records() == before
+
+    later = bench.test_line("request-6")
+    bench.loop.queue.put(later)
+    with pytest.raises(LocalProtocolError) as stopped:
+        await asyncio.wait_for(later.answer, 5)
+    assert stopped.value.code == "link_stopped"
+    # what was on its way to the disk may have arrived; what came later has not
+    assert "may have been recorded" in str(failing.answer.exception())
+    assert "recorded" not in stopped.value.detail
+
+
+async def test_more_slots_are_planned_when_a_week_is_left(bench: Bench) -> None:
+    for _ in range(8):
+        bench.clock.move(86_400_000)
+        bench.loop.queue.wake()
+        await asyncio.sleep(0.01)
+    await bench.until(lambda: bench.records(event="SlotsPlanned") != [])
+
+    (planned, *_) = bench.records(event="SlotsPlanned")
+    (started,) = bench.records(event="Started")
+    assert planned["slots"][0] > started["slots"][-1]
+    assert started["slots"][-1] <= started["slots_until"] < planned["slots"][0]
+
+
+async def test_the_inbox_is_bounded_but_for_what_must_not_be_lost() -> None:
+    class Item:
+        def take(self, now: Now) -> None: ...
+        def settle(self) -> None: ...
+
+    queue = WorkQueue(limit=2)
+    assert [queue.put(Item()) for _ in range(3)] == [True, True, False]
+    queue.push(Item())
+    assert len(queue) == 3
+    assert len(queue.drain(2)) == 2
+    await asyncio.wait_for(queue.woken(), 1)
+    assert len(queue.drain(2)) == 1

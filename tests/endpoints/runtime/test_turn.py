@@ -1,0 +1,357 @@
+"""A turn of the real loop over a real room and journal: what is on disk when anything leaves it (SPEC R2, Q1.2)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from endpoints.config.link_file import LinkFile, Party
+from endpoints.journal.writer import JournalWriter
+from endpoints.keys.signer import Signer
+from endpoints.mqtt.topics import Topic
+from endpoints.notify import Notifier
+from endpoints.runtime.endpoint_link import EndpointLink, Token
+from endpoints.runtime.link_runner import PLANNED_MS, Now
+from endpoints.runtime.loop import Loop
+from endpoints.runtime.work_items import EventItem, FrameItem, RequestItem
+from protocol.core.effects import Notify, RaiseAlarm
+from protocol.core.events import FrameReceived, OfficerRaisedAlert, Started, TransportConnected
+from protocol.core.link import Link
+from protocol.errors import LocalProtocolError
+from protocol.record.journal import Record, decode
+from protocol.wire.instants import Millis, parsed, written
+from protocol.wire.refusals import FrameRefusal
+from tests.vectors.streams import STREAM
+from tests.vectors.terms import EPOCH_1, KEYS, message_frame, party_keys, receipt_frame
+
+LINK = "eucom-ndmc"
+BEGIN = parsed("2022-11-29T12:00:00.000Z")
+DAY: Millis = 86_400_000
+FROM_PEER = {
+    "ndmc": Topic(LINK, "eucom", "message"),
+    "eucom": Topic(LINK, "ndmc", "receipt"),
+}
+
+
+class HandClock:
+    """Clocks that a test moves: the wall clock, the monotonic one, and real time."""
+
+    def __init__(self) -> None:
+        self.at, self.mono, self.real = BEGIN, 1_000_000, 5_000
+
+    def now(self) -> tuple[Millis, Millis]:
+        return self.at, self.mono
+
+    def real_ms(self) -> Millis:
+        return self.real
+
+    async def wait_until(self, at: Millis | None, mono: Millis | None) -> None:
+        raise AssertionError(f"nobody waits: {at} {mono}")
+
+    def passes(self, ms: Millis, *, real: Millis | None = None) -> None:
+        """Let time pass; in real time less, as in an exercise."""
+        self.at += ms
+        self.mono += ms
+        self.real += ms if real is None else real
+
+
+class Told(Notifier):
+    """Who is told of what."""
+
+    def __init__(self) -> None:
+        super().__init__((), lambda _link, _id, _delivered: None)
+        self.notices: list[str] = []
+
+    def submit(self, link: str, side: str, effect: Notify) -> None:
+        del link, side
+        self.notices.append(effect.id)
+
+
+class Machine:
+    """One side's process, its loop turned by hand. `left` is what left it: with the last record on disk by then."""
+
+    def __init__(self, folder: Path, side: str) -> None:
+        self.side = side
+        self.folder = folder / side
+        self.clock = HandClock()
+        self.left: list[tuple[str, int]] = []
+        self.published: list[bytes] = []
+        self.told = Told()
+        self.up()
+
+    def up(self) -> None:
+        """Let the process come up, on what its journal holds."""
+        journal = JournalWriter.open(self.folder, LINK, self.side)
+        core = Link.new(LINK, self.side)
+        for record in journal.recovered:
+            core.handle(record.entry)
+        keys = party_keys("ed25519")
+        parties = {name: Party(name={"en": name}, site="site", zone="UTC", keys=keys[name]) for name in keys}
+        self.runner = EndpointLink(
+            core,
+            journal,
+            LinkFile(terms=EPOCH_1, parties=parties),
+            self.told,
+            signer=Signer({f"{self.side}-1": KEYS[self.side][1]}),
+            outlet=self,
+        )
+        self.loop = Loop(self.clock, {LINK: self.runner}, lambda: None)
+        self.runner.start(self.loop.now())
+        self.loop.queue.put(EventItem([self.runner], lambda now: TransportConnected(at=now.at, mono=now.mono)))
+        self.turn()
+        self.left.clear()
+
+    def dies(self) -> None:
+        self.runner._journal._release()
+
+    def turn(self, passed: Millis = 10) -> None:
+        self.clock.passes(passed)
+        self.loop.turn()
+
+    def on_disk(self) -> int:
+        """The number of the last record that is in the file."""
+        lines = b"".join(path.read_bytes() for path in sorted(self.folder.glob("*.jsonl"))).rstrip(b"\0").splitlines()
+        return decode(lines[-1]).n
+
+    def publish(self, topic: Topic, payload: bytes, token: object) -> bool:
+        assert isinstance(token, Token)
+        self.left.append((topic.channel, self.on_disk()))
+        self.published.append(payload)
+        return True
+
+    def leave(self, link: str) -> None:
+        self.left.append((f"left {link}", self.on_disk()))
+
+    def arrives(self, frame: bytes, topic: Topic | None = None) -> None:
+        def acknowledge() -> None:
+            self.left.append(("puback", self.on_disk()))
+
+        self.loop.queue.put(FrameItem(self.runner, topic or FROM_PEER[self.side], frame, acknowledge))
+
+    def asks(self, request: str = "request-1") -> RequestItem:
+        def make(now: Now) -> OfficerRaisedAlert:
+            return OfficerRaisedAlert(
+                at=now.at,
+                mono=now.mono,
+                request=request,
+                officer="miller",
+                status="exercise",
+                category="critical_infrastructure",
+                precedence="routine",
+                event_at=written(now.at),
+                expires_at=written(now.at + DAY),
+                text={"en": "Strikes near the plant."},
+            )
+
+        item = RequestItem(self.runner, make)
+        item.answer.add_done_callback(lambda _: None)
+        self.loop.queue.put(item)
+        return item
+
+    def breaks(self) -> None:
+        """Let the journal's disk refuse every write from now on."""
+        journal = self.runner._journal
+        os.close(journal._file)
+        journal._file = os.open("/dev/null", os.O_RDONLY)
+
+    def slots(self) -> dict[str, str]:
+        return {view.slot: str(view.state) for view in self.runner.core.snapshot().slots}
+
+    def blind(self) -> list[str]:
+        return [alarm.detail for alarm in self.runner.core.state.alarms.values() if alarm.code == "watch_blind"]
+
+
+@pytest.fixture
+async def eucom(tmp_path: Path) -> AsyncIterator[Machine]:
+    machine = Machine(tmp_path, "eucom")
+    yield machine
+    machine.dies()
+
+
+@pytest.fixture
+async def ndmc(tmp_path: Path) -> AsyncIterator[Machine]:
+    machine = Machine(tmp_path, "ndmc")
+    yield machine
+    machine.dies()
+
+
+# --- what is on disk when something leaves ------------------------------------------------------------------------
+
+
+async def test_receipt_and_puback_leave_when_the_frames_record_is_on_disk(ndmc: Machine) -> None:
+    """SPEC R2, Q1.2"""
+    before = ndmc.on_disk()
+    ndmc.arrives(message_frame("eucom", STREAM[:1]))
+    ndmc.turn()
+    # the frame's record, and the batch's end
+    assert ndmc.left == [("receipt", before + 2), ("puback", before + 2)]
+
+
+async def test_pubacks_leave_in_order_of_arrival_after_one_flush_of_all(ndmc: Machine) -> None:
+    before = ndmc.on_disk()
+    for number in range(2):
+        ndmc.arrives(message_frame("eucom", STREAM[number : number + 1]))
+    ndmc.turn()
+    assert ndmc.left == [("receipt", before + 3), *[("puback", before + 3)] * 2]
+
+
+async def test_an_officer_is_answered_when_his_request_is_on_disk(eucom: Machine) -> None:
+    item = eucom.asks()
+    before = eucom.on_disk()
+    item.take(eucom.loop.now())
+    assert not item.answer.done()
+    assert eucom.on_disk() == before
+    eucom.turn()
+    assert item.answer.done()
+    assert item.answer.result() == "eucom/1/1"
+
+
+async def test_a_request_that_is_repeated_is_one_alert(eucom: Machine) -> None:
+    first, again = eucom.asks(), eucom.asks()
+    eucom.turn()
+    assert first.answer.result() == again.answer.result() == "eucom/1/1"
+    eucom.dies()
+    eucom.up()
+    later = eucom.asks()
+    eucom.turn()
+    assert later.answer.result() == "eucom/1/1"
+    assert eucom.runner.core.state.outbox.last == 1
+
+
+async def test_a_resend_is_the_bytes_that_were_sent(eucom: Machine) -> None:
+    """SPEC M4.1, after a restart too: they come from the journal."""
+    eucom.asks()
+    eucom.turn()
+    sent = eucom.published[-1]
+    for _ in range(3):
+        eucom.turn(90_000)
+        assert eucom.published[-1] == sent
+    eucom.dies()
+    eucom.up()
+    assert sent in eucom.published[-2:]
+
+
+@pytest.mark.parametrize("side", ["eucom", "ndmc"])
+async def test_a_link_whose_disk_fails_lets_nothing_leave(side: str, tmp_path: Path) -> None:
+    """SPEC R2, Q3: no frame, no PUBACK; the officer gets an error; the peer keeps what it has sent."""
+    machine = Machine(tmp_path, side)
+    machine.breaks()
+    item = machine.asks()
+    frame = message_frame("eucom", STREAM[:1]) if side == "ndmc" else receipt_frame("ndmc", 0, "0" * 64)
+    machine.arrives(frame)
+    machine.told.notices.clear()
+    machine.turn()
+    assert [what for what, _ in machine.left] == [f"left {LINK}"]
+    assert machine.published == machine.published[:1]
+    with pytest.raises(LocalProtocolError, match="this link has stopped"):
+        item.answer.result()
+    # the duty officer is told of that, and of nothing that is not on disk
+    assert [notice.partition("/eucom-ndmc/")[0] for notice in machine.told.notices] == ["alarm/journal_failure"]
+    machine.arrives(frame)
+    machine.turn()
+    assert len(machine.left) == 1
+    machine.dies()
+
+
+async def test_a_frame_counts_for_the_party_of_its_topic_alone(eucom: Machine) -> None:
+    """SPEC F3.4, F3.5: what eucom has signed itself is no message of ndmc."""
+    mirrored = message_frame("eucom", STREAM[:1])
+    eucom.arrives(mirrored, Topic(LINK, "ndmc", "message"))
+    eucom.turn()
+    verdicts = [record.entry.verdict for record in _records(eucom) if isinstance(record.entry, FrameReceived)]
+    assert verdicts == [FrameRefusal.BAD_SIGNATURE]
+    assert eucom.left == [("puback", eucom.on_disk())]
+
+
+async def test_a_notification_that_nobody_confirmed_is_repeated_by_the_next_process(ndmc: Machine) -> None:
+    """SPEC W4: at least once, under the same id."""
+    ndmc.arrives(message_frame("eucom", STREAM[:1]))
+    ndmc.turn()
+    assert ndmc.told.notices == ["message/eucom/1/1"]
+    ndmc.dies()
+    ndmc.up()
+    assert ndmc.told.notices == ["message/eucom/1/1"] * 2
+
+
+async def test_an_alarm_is_raised_once_across_restarts(ndmc: Machine) -> None:
+    """SPEC W4"""
+    ndmc.arrives(b"noise")
+    ndmc.turn()
+    for _ in range(3):
+        ndmc.dies()
+        ndmc.up()
+        ndmc.arrives(b"noise")
+        ndmc.turn()
+    raised = [effect for record in _records(ndmc) for effect in record.effects if isinstance(effect, RaiseAlarm)]
+    assert [effect.alarm.code for effect in raised] == ["bad_frames"]
+
+
+# --- time ---------------------------------------------------------------------------------------------------------
+
+
+async def test_slots_are_planned_again_and_again(ndmc: Machine) -> None:
+    """A year in which nobody restarts anything: twenty days a turn, in an exercise's hurry."""
+    for _ in range(60):
+        ndmc.clock.passes(6 * DAY, real=1_000)
+        ndmc.loop.turn()
+        assert ndmc.runner.core.slots_until >= ndmc.clock.at + PLANNED_MS // 2
+    planned = {slot for record in _records(ndmc) for slot in getattr(record.entry, "slots", ())}
+    assert len(planned) >= 2 * 360
+
+
+async def test_after_an_absence_slots_are_planned_from_where_the_journal_ends(ndmc: Machine) -> None:
+    """SPEC W5.2: else what fell due in it would be no slot at all."""
+    ndmc.dies()
+    ndmc.clock.passes(40 * DAY)
+    ndmc.up()
+    (blind,) = ndmc.blind()
+    assert blind.startswith("unknown: slot 2022-11-29T16:00:00.000Z, slot 2022-11-30T08:00:00.000Z")
+    assert "and 16 more" in blind
+
+
+async def test_after_a_clock_that_showed_1970_no_half_century_of_slots_is_planned(ndmc: Machine) -> None:
+    ndmc.dies()
+    ndmc.clock.at += 50 * 365 * DAY
+    ndmc.up()
+    *_, started = (record.entry for record in _records(ndmc) if isinstance(record.entry, Started))
+    assert 2 * 400 <= len(started.slots) <= 2 * 415
+
+
+async def test_a_stall_over_a_slot_is_told_before_anything_that_waited_is_taken(ndmc: Machine) -> None:
+    """SPEC W5.2: a frame that came during the stall is judged as late, not the slot as missed."""
+    ndmc.clock.passes(parsed("2022-11-29T16:20:00.000Z") - ndmc.clock.at)
+    ndmc.arrives(b"noise")
+    ndmc.loop.turn()
+    assert ndmc.slots()["2022-11-29T16:00:00.000Z"] == "unknown"
+    assert ndmc.blind() == ["unknown: slot 2022-11-29T16:00:00.000Z"]
+
+
+@pytest.mark.parametrize(("ahead", "more"), [(DAY, 0), (365 * DAY, 666), (50 * 365 * DAY, 764)])
+async def test_a_wall_clock_that_leaps_ahead_is_one_record(ndmc: Machine, ahead: Millis, more: int) -> None:
+    """SPEC W5.2: slots are planned over the leap, but not over the half century since a clock without a battery."""
+    ndmc.clock.at += ahead
+    ndmc.turn()
+    (blind,) = ndmc.blind()
+    assert blind.startswith("unknown: slot ")
+    assert blind.endswith(f" and {more} more") == bool(more)
+    assert not [key for key in ndmc.runner.core.state.alarms if key.startswith("heartbeat_missed")]
+
+
+async def test_a_clock_that_steps_while_the_process_stalls_is_one_record(ndmc: Machine) -> None:
+    """SPEC W5.2"""
+    ndmc.clock.passes(parsed("2022-11-29T16:20:00.000Z") - ndmc.clock.at)
+    ndmc.clock.at += DAY
+    ndmc.loop.turn()
+    (blind,) = ndmc.blind()
+    assert blind == (
+        "unknown: slot 2022-11-29T16:00:00.000Z, slot 2022-11-30T08:00:00.000Z, slot 2022-11-30T16:00:00.000Z"
+    )
+
+
+def _records(machine: Machine) -> Iterator[Record]:
+    for path in sorted(machine.folder.glob("*.jsonl")):
+        for line in path.read_bytes().rstrip(b"\0").splitlines():
+            yield decode(line)

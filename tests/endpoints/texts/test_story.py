@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from endpoints.journal.record_view import decoded, frame
+from endpoints.texts.i18n import translator
+from endpoints.texts.story import story
+from endpoints.texts.wording import wording
+from protocol.core import events
+from protocol.core.alarms import Alarm, AlarmCode
+from protocol.core.effects import AnyEffect, Apply, ClearAlarm, HoldDraft, Queue, RaiseAlarm, RejectFrame, Settle
+from protocol.record.journal import ORIGIN, Checkpoint, Closed, Entry, Record
+from protocol.wire import envelope
+from protocol.wire.messages import MESSAGE_TYPE, Message, Reference
+from tests.support.journal_samples import NOON, raw_state
+
+T = translator("en")
+PURSUIT = T.term("category", "air_pursuit")
+AT: dict[str, Any] = {"at": NOON, "mono": 1}
+REQUEST: dict[str, Any] = {**AT, "request": "r", "officer": "watch-1"}
+WHEN = "2022-11-29T08:00:00.000Z"
+HEARTBEAT = {
+    "type": "heartbeat",
+    "status": "exercise",
+    "language": "ru",
+    "text": "Проверка",
+    "challenge": ["лес", "река", "гора"],
+}
+OF = {"sender": "eucom", "epoch": 1, "seq": 7}
+ALERT: dict[str, Any] = {
+    "type": "alert",
+    "status": "exercise",
+    "category": "air_pursuit",
+    "precedence": "flash",
+    "event_at": WHEN,
+    "expires_at": WHEN,
+    "text": {"ru": "Погоня"},
+    "released_by": ["watch-1"],
+}
+ALARM = Alarm(code=AlarmCode.FORK, severity="critical", subject="ndmc", raised_at=WHEN, detected_at=WHEN, detail="why")
+
+
+def message(body: dict[str, Any]) -> Message:
+    return Message(7, ORIGIN, WHEN, body)
+
+
+def told(entry: Entry, *effects: AnyEffect) -> list[str]:
+    record = Record(1, "eucom-ndmc", "eucom", 1, entry, effects, ORIGIN, ORIGIN)
+    return [f"{line.who}: {line.what}" for line in story(record, T)]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (HEARTBEAT, "line test (unscheduled): Проверка [лес река гора]"),
+        (HEARTBEAT | {"slot": WHEN}, "line test (29 Nov 2022, 11:00:00): Проверка [лес река гора]"),
+        (
+            {"type": "heartbeat_answer", "of": OF, "language": "ru", "text": "Да", "read_back": ["а", "б", "в"]},
+            "answer to the line test eucom/1/7, the service: Да [а б в]",
+        ),
+        (ALERT, f"alert, FLASH, EXERCISE: {PURSUIT}: Погоня"),
+        (
+            ALERT
+            | {
+                "change": {"of": OF, "kind": "cancellation"},
+                "area": {"name": "Kherson", "latitude_udeg": 1, "longitude_udeg": 2, "radius_m": 3},
+            },
+            f"alert, FLASH, EXERCISE, cancellation eucom/1/7: {PURSUIT} (Kherson): Погоня",
+        ),
+        (
+            {"type": "acknowledgement", "of": OF, "officer": "duty-1", "decision": "acting", "text": {"en": "Wait"}},
+            f"acknowledgement eucom/1/7, duty-1: {T.term('decision', 'acting')}: Wait",
+        ),
+        (
+            {
+                "type": "refusal",
+                "of": OF,
+                "by": "service",
+                "reason": "out_of_scope",
+                "referral": "ministers",
+                "text": {"en": "No"},
+            },
+            f"refusal eucom/1/7, the service: {T.term('reason', 'out_of_scope')}, referred to ministers: No",
+        ),
+        ({"type": "song", "of": 1}, '{"type":"song","of":1}'),
+        ({"type": "x" * 300}, '{"type":"' + "x" * 191 + "..."),
+    ],
+)
+def test_what_a_message_says(body: dict[str, Any], said: str) -> None:
+    assert wording(body, T, "Europe/Moscow").casefold() == said.casefold()
+
+
+@pytest.mark.parametrize(
+    ("entry", "line"),
+    [
+        (events.Resumed(**AT, since=WHEN), "stood still since 08:00:00"),
+        (events.TransportLost(**AT, reason="timeout"), "lost the broker: timeout"),
+        (events.PeerPresenceChanged(**AT, party="ndmc", present=False), "ndmc: gone"),
+        (events.FramesSuppressed(**AT, reason="bad_signature", count=3), "3 more frames refused: bad_signature"),
+        (
+            events.PublishRefused(**AT, channel="message", code=151, reason="quota"),
+            "the broker refused a frame: quota",
+        ),
+        (events.OfficerReleased(**REQUEST, draft=3), "watch-1 released draft/3"),
+        (events.OfficerCancelled(**REQUEST, draft=3), "watch-1 discarded draft/3"),
+        (Checkpoint(**AT, rules="1", core="Link", state=raw_state()), "checkpoint"),
+        (Closed(**AT), "journal closed"),
+    ],
+)
+def test_what_a_record_is_worth(entry: Entry, line: str) -> None:
+    assert told(entry) == [f"eucom: {line}"]
+
+
+def test_what_effects_are_worth() -> None:
+    entry = events.OfficerCancelled(**REQUEST, of=Reference("eucom", 1, 7))
+    assert told(
+        entry,
+        HoldDraft(draft=2),
+        Queue(message=message(ALERT)),
+        Apply(sender="ndmc", message=message({"type": "song"}), refused="unsupported"),
+        Settle(upto=4, head=ORIGIN),
+        RejectFrame(reason="bad_signature", detail="no good one"),
+        RaiseAlarm(alarm=ALARM),
+        ClearAlarm(code=AlarmCode.FORK, subject="ndmc"),
+    ) == [
+        "eucom: draft/2 waits for a second officer",
+        f"eucom: 7: {wording(ALERT, T)}",
+        f'ndmc: 7: {{"type":"song"}} ({T.term("step", "refused")}: {T.term("reason", "unsupported")})',
+        "eucom: receipt came for messages up to 4",
+        "eucom: a frame was refused: bad_signature no good one",
+        f"eucom: {T.term('alarm', 'fork')} (ndmc): why",
+        f"eucom: over: {T.term('alarm', 'fork')} (ndmc)",
+    ]
+    seen = events.AlarmAcknowledged(**REQUEST, code="fork", subject="ndmc")
+    assert told(seen) == [f"eucom: watch-1 has seen the alarm: {T.term('alarm', 'fork')} (ndmc)"]
+
+
+def test_frames_are_laid_open_as_far_as_they_can_be_read() -> None:
+    good = envelope.seal(MESSAGE_TYPE, b'{"a":1}', [("key", b"signature")])
+    assert frame(good) == {"payload_type": MESSAGE_TYPE, "payload": {"a": 1}, "signatures": ["key"]}
+    assert frame(envelope.seal(MESSAGE_TYPE, b"\xff", [("key", b"s")]))["payload"] == {"unreadable": "ff"}
+    assert frame(b"rubbish")["unreadable"].startswith("malformed_envelope")
+    closed = events.BatchClosed(**AT, frames=(good,))
+    shown = decoded(Record(2, "eucom-ndmc", "eucom", 1, closed, (), ORIGIN, ORIGIN))
+    assert shown["frames"][0]["payload"] == {"a": 1}
+    assert shown["at"] == "2022-11-29T10:00:00.000Z"

@@ -1,0 +1,161 @@
+import json
+from hashlib import sha256
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol.core.events import BatchClosed, FrameReceived, SpaceLow, TransportLost
+from protocol.errors import JournalError
+from protocol.record.journal import ORIGIN, Chain, Closed, Entry, claimed_hash, decode, encode, head_payload
+from tests.support.journal_samples import LINK, NOON, SIDE, batch, checkpoint, closed, lines_of
+
+LINES = lines_of([batch(0), batch(1), batch(2), closed(3)])
+
+
+def take_all(lines: list[bytes]) -> None:
+    chain = Chain(LINK, SIDE)
+    for line in lines:
+        chain.take(line.removesuffix(b"\n"))
+
+
+def rehashed(line: bytes) -> bytes:
+    body = line.rstrip(b"\n")[: -len(',"hash":""}') - 64]
+    return b'%b,"hash":"%b"}' % (body, sha256(body).hexdigest().encode())
+
+
+def test_a_line_reads_as_the_design_shows_it() -> None:
+    line = LINES[0].removesuffix(b"\n")
+    fields = json.loads(line)
+    names = ["n", "link", "side", "batch", "at", "mono", "event", "software", "slots", "slots_until", "tzdata"]
+    assert list(fields) == [*names, "effects", "prev", "hash"]
+    assert fields["at"] == "2022-11-29T10:00:00.000Z"
+    assert fields["hash"] == sha256(line[: -len(f',"hash":"{fields["hash"]}"}}')]).hexdigest()
+    assert fields["prev"] == ORIGIN
+    assert json.loads(LINES[1])["prev"] == fields["hash"]
+
+
+def test_every_record_decodes_to_what_was_encoded() -> None:
+    entries = [entry for each in (batch(0), batch(1), batch(2), closed(3)) for entry in each]
+    records = [decode(line.removesuffix(b"\n")) for line in LINES]
+    assert [(record.entry, record.effects) for record in records] == entries
+    assert [record.n for record in records] == list(range(1, len(LINES) + 1))
+    assert [record.batch for record in records] == [1, 1, 1, 4, 4, 6, 6, 8]
+
+
+def test_a_good_journal_chains() -> None:
+    take_all(LINES)
+    take_all(lines_of([checkpoint(1), batch(1)], n=500, prev="ab" * 32))
+
+
+def test_every_flipped_bit_is_found() -> None:
+    for number, line in enumerate(LINES, 1):
+        for index in range(len(line) - 1):
+            for bit in range(8):
+                changed = bytearray(line[:-1])
+                changed[index] ^= 1 << bit
+                with pytest.raises(JournalError) as raised:
+                    decode(bytes(changed), number)
+                assert raised.value.record == number
+
+
+@given(st.data())
+def test_a_removed_doubled_or_moved_line_is_found_at_its_place(data: st.DataObject) -> None:
+    lines = list(LINES)
+    index = data.draw(st.integers(0, len(lines) - 1))
+    line = lines.pop(index)
+    to = data.draw(st.integers(0, len(lines)))
+    if to == index:
+        lines[index:index] = [line, line]
+    elif data.draw(st.booleans()) and index < len(lines):
+        pass
+    else:
+        lines.insert(to, line)
+    with pytest.raises(JournalError):
+        take_all(lines)
+
+
+def test_the_number_and_the_reason_are_said() -> None:
+    with pytest.raises(JournalError, match=r"^record 3: record 3 is missing$"):
+        take_all(LINES[:2] + LINES[3:])
+    with pytest.raises(JournalError, match=r"^record 3: records 3 to 4 are missing$"):
+        take_all(LINES[:2] + LINES[4:])
+    with pytest.raises(JournalError, match=r"^record 3: record 2 stands here, after record 2: moved, doubled"):
+        take_all(LINES[:2] + LINES[1:])
+    with pytest.raises(JournalError, match=r"^record 2: records 1 to 1 are missing, and it is not a checkpoint$"):
+        take_all(LINES[1:])
+    with pytest.raises(JournalError, match=r"^record 1: it is of link other, not eucom-ndmc$"):
+        take_all(lines_of([batch(0)], link="other"))
+    with pytest.raises(JournalError, match=r"^record 1: it is of side ndmc, not eucom$"):
+        take_all(lines_of([batch(0)], side="ndmc"))
+    with pytest.raises(JournalError, match=r"^record 4: it does not follow from record 3: its prev is not"):
+        take_all(LINES[:3] + lines_of([batch(1)], n=4))
+    with pytest.raises(JournalError, match=r"^record 1: it is record 1, but names a record before it$"):
+        take_all(lines_of([batch(0)], prev="1" * 64))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda line: line[:-1], "it is cut, or its end was changed"),
+        (lambda line: line[:40], "it is cut, or its end was changed"),
+        (lambda line: line + b" ", "it is cut, or its end was changed"),
+        (lambda line: line[:0], "it is cut, or its end was changed"),
+        (lambda line: line.replace(b"Started", b"Stopped"), "its bytes do not give its hash"),
+        (lambda line: line[:50] + bytes(20) + line[70:], "there is a hole of NUL bytes in it"),
+        (lambda line: rehashed(line.replace(b'"n":1,', b'"n": 1,')), "not written as a journal writes it"),
+        (lambda line: rehashed(line.replace(b'"n":1,', b'"n":1,"n":1,')), "not written as a journal writes it"),
+        (lambda line: rehashed(line.replace(b'"Started"', b'"St\\u0061rted"')), "not written as a journal writes it"),
+        (lambda line: rehashed(line.replace(b'"Started"', b'"Dreamt"')), "not a record: Invalid value 'Dreamt'"),
+        (lambda line: rehashed(line.replace(b"T10:00", b"T25:00")), "not a record"),
+        (lambda line: rehashed(line.replace(b'"n":1,', b'"n":0,')), "not a record: Expected `int` >= 1"),
+        (lambda line: rehashed(line.replace(b'"mono":0,', b'"mono":0,"more":0,')), "unknown field `more`"),
+        (lambda line: rehashed(line.replace(b"2026.1", b"\xff\xfe")), "not a record"),
+        (lambda line: rehashed(b"[" * 100_000 + line), "not a record"),
+    ],
+)
+def test_a_line_that_is_none_is_refused(change: object, reason: str) -> None:
+    assert callable(change)
+    with pytest.raises(JournalError, match=reason):
+        decode(change(LINES[0].removesuffix(b"\n")), 1)
+
+
+def test_batches_end_and_do_not_mix() -> None:
+    first, other = batch(0), batch(1)
+    one, prev = encode(1, LINK, SIDE, 1, first[0][0], (), ORIGIN)
+    cases: list[tuple[Entry, int, str]] = [
+        (other[0][0], 2, "it says batch 2, but batch 1 has not ended"),
+        (checkpoint(1)[0][0], 1, "a Checkpoint in the midst of batch 1"),
+        (closed(1)[0][0], 1, "a Closed in the midst of batch 1"),
+    ]
+    for entry, number, reason in cases:
+        line, _ = encode(2, LINK, SIDE, number, entry, (), prev)
+        with pytest.raises(JournalError, match=reason):
+            take_all([one, line])
+    last, prev = encode(2, LINK, SIDE, 1, BatchClosed(at=NOON, mono=1), (), prev)
+    after, _ = encode(3, LINK, SIDE, 1, BatchClosed(at=NOON, mono=1), (), prev)
+    with pytest.raises(JournalError, match="it says that it belongs to batch 1, which has ended"):
+        take_all([one, last, after])
+
+
+def test_what_could_not_be_read_again_is_never_written() -> None:
+    entries: list[Entry] = [
+        FrameReceived(at=NOON, mono=1, channel="message", sender="Not An Identifier", frame=b"", verdict="verified"),
+        SpaceLow(at=NOON, mono=1, free_bytes=-1),
+        TransportLost(at=NOON, mono=1, reason="\ud800"),
+        TransportLost(at=10**18, mono=1, reason=""),
+    ]
+    for entry in entries:
+        with pytest.raises(JournalError, match="could not be read again"):
+            encode(1, LINK, SIDE, 1, entry, (), ORIGIN)
+
+
+def test_a_damaged_line_may_still_say_its_hash() -> None:
+    assert claimed_hash(LINES[0].removesuffix(b"\n").replace(b"Started", b"Stopped")) == json.loads(LINES[0])["hash"]
+    assert claimed_hash(b"") is None
+    assert isinstance(decode(LINES[-1].removesuffix(b"\n")).entry, Closed)
+
+
+def test_the_signed_head_is_canonical() -> None:
+    payload = b'{"hash":"%b","link":"eucom-ndmc","n":7,"side":"eucom"}' % (b"a" * 64)
+    assert head_payload(LINK, SIDE, 7, "a" * 64) == payload

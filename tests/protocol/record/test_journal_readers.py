@@ -1,0 +1,174 @@
+"""What reads records and must take them as they come: agreements, audit, ledger, replay, recovery."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from protocol.core.alarms import AlarmCode
+from protocol.core.effects import AnyEffect, Apply, ClearAlarm, Queue, RejectFrame, Resend, Seal, Settle
+from protocol.core.events import BatchClosed, EpochOpened, OfficerRaisedAlert, TransportConnected
+from protocol.core.link import Link
+from protocol.errors import JournalError
+from protocol.record.audit import Audit
+from protocol.record.journal import ORIGIN, Checkpoint, Entry, Record, complete_record_in, decode, encode
+from protocol.record.ledger import Ledger, ledger_of
+from protocol.record.recovery import SECTOR_BYTES, recover
+from protocol.record.replay import Replay, _difference, replay
+from protocol.record.terms_history import TermsHistory
+from protocol.wire.instants import parsed
+from protocol.wire.messages import Reference
+from tests.support.cast import WORDS, Peer, a_heartbeat, an_alert, an_answer, ref, sealed
+from tests.support.journal_samples import LINK, SIDE, Batch, batch, lines_of, raw_state
+from tests.support.world import TERMS, Line
+
+AT = parsed("2022-11-29T08:00:00.000Z")
+
+ALERT: dict[str, Any] = {
+    "request": "request-1",
+    "officer": "watch-1",
+    "status": "exercise",
+    "category": "critical_infrastructure",
+    "precedence": "routine",
+    "event_at": "2022-11-29T08:00:00.000Z",
+    "expires_at": "2022-11-30T08:00:00.000Z",
+    "text": {"en": "Concerned about the dam."},
+}
+
+
+def records_of(*batches: Batch, n: int = 1) -> list[Record]:
+    return [decode(line.removesuffix(b"\n")) for line in lines_of(list(batches), n=n)]
+
+
+def record(entry: Entry, *effects: AnyEffect, n: int = 1) -> Record:
+    line, _ = encode(n, LINK, SIDE, n, entry, effects, ORIGIN)
+    return decode(line)
+
+
+def the_checkpoint(**fields: object) -> Checkpoint:
+    return Checkpoint(at=AT, mono=1, rules="1", core="Link", state=raw_state(**fields), signed_head="{}")
+
+
+# --- agreements and audit -----------------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_that_is_none_agrees_on_nothing() -> None:
+    agreed = TermsHistory()
+    assert not agreed.take(record(the_checkpoint(terms=5)))
+    assert agreed.terms is None
+
+
+def test_without_keys_an_audit_has_nothing_to_verify() -> None:
+    audit = Audit()
+    for each in (*records_of(batch(1)), record(the_checkpoint(terms=5), n=4)):
+        assert audit.take(each) == ""
+    assert (audit.signatures, audit.sealed_upto) == (0, 0)
+
+
+# --- the ledger ---------------------------------------------------------------------------------------------------
+
+
+def test_the_ledger_passes_over_what_concerns_no_message() -> None:
+    ledger = Ledger()
+    connected = TransportConnected(at=AT, mono=1)
+    unknown = ClearAlarm(code=AlarmCode.FORK, subject="ndmc")
+    assert ledger.take(record(connected, RejectFrame(reason="bad_signature"), Resend(first=1), unknown)) == []
+    assert ledger.alarms == []
+
+
+def test_what_was_sent_and_receipted_once_keeps_its_times() -> None:
+    """A seal or a receipt that covers a message again changes nothing."""
+    ours = Peer("eucom")
+    ledger = ledger_of([record(EpochOpened(at=AT, mono=1, terms=TERMS))])
+    ledger.take(record(TransportConnected(at=AT, mono=1), Queue(message=ours.says(an_alert())), n=2))
+    seal, settle = Seal(index=0, channel="message", first=1, last=2), Settle(upto=1, head=ours.head)
+    assert len(ledger.take(record(BatchClosed(at=AT + 1, mono=2), seal, n=3))) == 1
+    assert ledger.take(record(BatchClosed(at=AT + 2, mono=3), seal, n=4)) == []
+    assert len(ledger.take(record(TransportConnected(at=AT + 3, mono=4), settle, n=5))) == 1
+    (entry,) = ledger.entries.values()
+    entry_before = (entry.sent_at, entry.receipted_at)
+    ledger._settled = 0
+    assert ledger.take(record(TransportConnected(at=AT + 4, mono=5), settle, n=6)) == []
+    assert (entry.sent_at, entry.receipted_at) == entry_before
+    # an epoch that ends leaves what is receipted as it is
+    ledger.take(record(EpochOpened(at=AT + 5, mono=6, terms=structs.replace(TERMS, epoch=2)), n=7))
+    assert not entry.undelivered
+
+
+def test_a_test_that_is_answered_with_the_wrong_words_is_not_answered() -> None:
+    """SPEC B2.3"""
+    ours, theirs = Peer("eucom"), Peer("ndmc")
+    ledger = ledger_of([record(EpochOpened(at=AT, mono=1, terms=TERMS))])
+    ledger.take(record(TransportConnected(at=AT, mono=1), Queue(message=ours.says(a_heartbeat())), n=2))
+    for n, words in enumerate(((WORDS[1], WORDS[0], WORDS[2]), WORDS), 3):
+        said = Apply(sender="ndmc", message=theirs.says(an_answer(ref(1), words)))
+        ledger.take(record(TransportConnected(at=AT + n, mono=n), said, n=n))
+        assert (ledger.entries[Reference("eucom", 1, 1)].acknowledged_at is not None) == (words == WORDS)
+
+
+# --- lines and recovery -------------------------------------------------------------------------------------------
+
+
+def test_what_looks_like_a_hash_inside_a_line_ends_no_record() -> None:
+    (line, *_) = lines_of([batch(0)])
+    decoy = b',"hash":"' + b"0" * 64 + b'"}'
+    assert complete_record_in(decoy + line) == 0
+    assert complete_record_in(line) == len(line) - 1
+
+
+@pytest.mark.parametrize(("link", "side"), [("other", SIDE), (LINK, "ndmc")])
+def test_a_record_of_another_journal_behind_a_hole_is_refused(link: str, side: str) -> None:
+    """Of the last batch sectors may be missing, but what is there must be of it."""
+    first, last = lines_of([batch(0)]), lines_of([batch(1)] * 3, n=4)
+    strange = lines_of([batch(1)] * 3, n=4, link=link, side=side)
+    whole = b"".join(first)
+    hole = -len(whole) % SECTOR_BYTES + SECTOR_BYTES
+    data = whole + bytes(hole) + b"".join([b"x", *[b"\n"], *strange])
+    with pytest.raises(JournalError, match="behind a hole"):
+        recover(data, 1, LINK, SIDE)
+    assert last != strange
+
+
+# --- replay -------------------------------------------------------------------------------------------------------
+
+
+def test_rules_that_change_later_pass_over_only_what_follows() -> None:
+    """What was run before them under our own rules, and differed, stays a difference."""
+    link = Link.new(LINK, SIDE)
+    own = Checkpoint(at=AT, mono=1, rules=Link.RULES, core="Link", state=link.checkpoint())
+    other = Checkpoint(at=AT, mono=2, rules="0", core="Link", state=raw_state())
+    result = Replay()
+    result.take(record(own))
+    result.diverge(1, "found elsewhere")
+    result.take(record(other, n=2))
+    assert result.other_rules == (2, "0")
+    assert result.divergence is not None
+    assert result.core is None
+
+
+@pytest.mark.parametrize(
+    ("payload", "shown"), [(b"not json", "6e6f74206a736f6e"), (b"[1,2,4]", r"payload: recorded \[1,2,4\]")]
+)
+def test_a_frame_that_carries_another_payload_is_shown(payload: bytes, shown: str) -> None:
+    line = Line()
+    eucom = Link.restore(line.eucom.core.checkpoint())
+    checkpoint = Checkpoint(at=AT, mono=1, rules=Link.RULES, core="Link", state=eucom.checkpoint())
+    begun = AT + 1
+    raised = OfficerRaisedAlert(at=begun, mono=line.eucom.mono, **ALERT)
+    effects: Any = eucom.handle(raised)
+    frame = sealed("eucom", "message", payload).frame
+    closed = BatchClosed(at=begun, mono=line.eucom.mono, frames=(frame,))
+    result = replay([record(checkpoint), record(raised, *effects, n=2), record(closed, n=3)])
+    assert result.divergence is not None
+    assert re.search(shown, result.divergence.reason), result.divergence.reason
+
+
+def test_the_first_difference_is_shown_where_it_is() -> None:
+    """Also where one has a field that the other lacks, and where a list is longer."""
+    assert _difference({"a": None}, {}, "x") == 'x: recorded {"a":null}, the rules give {}'
+    assert _difference([1, 2], [1], "x") == "x[1] is only recorded: 2"
+    assert _difference([1], [1, 3], "x") == "x[1] is only given by the rules: 3"
+    assert _difference([1, 2], [1, 3], "x") == "x[1]: recorded 2, the rules give 3"

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from endpoints.journal.reader import JournalReader
+from protocol.core.alarms import AlarmCode
+from protocol.core.effects import RaiseAlarm
+from protocol.core.events import AlarmAcknowledged, EpochOpened, OfficerRefused
+from protocol.errors import LocalProtocolError
+from protocol.record.journal import Checkpoint, Record
+from protocol.record.ledger import Ledger, ledger_of
+from protocol.record.reconcile import Reconciliation, reconcile
+from protocol.wire.instants import parsed, written
+from protocol.wire.messages import Reference
+from tests.support.two_sides import SLOT, World, a_day, terms
+
+
+def records(folder: Path) -> list[Record]:
+    return list(JournalReader(str(folder)).whole_records())
+
+
+def ledgers(folder: Path) -> tuple[Ledger, Ledger]:
+    return ledger_of(records(folder / "eucom")), ledger_of(records(folder / "ndmc"))
+
+
+def reconciled(folder: Path) -> Reconciliation:
+    return reconcile(*ledgers(folder))
+
+
+@pytest.fixture(scope="module")
+def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("day")
+    a_day(folder)
+    return folder
+
+
+def test_the_ledger_tells_each_message_of_a_day(day: Path) -> None:
+    caller, answering = ledgers(day)
+    test, alert = Reference("eucom", 1, 1), Reference("eucom", 1, 2)
+    kinds = {str(reference): entry.kind for reference, entry in caller.entries.items()}
+    assert kinds == {
+        "eucom/1/1": "heartbeat",
+        "ndmc/1/1": "heartbeat_answer",
+        "eucom/1/2": "alert",
+        "ndmc/1/2": "acknowledgement",
+        "ndmc/1/3": "alert",
+    }
+    assert set(answering.entries) == set(caller.entries)
+    sent, received = caller.entries[test], answering.entries[test]
+    assert sent.own
+    assert not received.own
+    assert sent.acknowledged_by == "duty-1"
+    assert sent.body["slot"] == SLOT
+    assert parsed(SLOT) < parsed(sent.at) < parsed(received.received_at or "")
+    assert (sent.digest, sent.body) == (received.digest, received.body)
+    assert caller.entries[alert].decision == "understood"
+    assert caller.entries[alert].state == "acknowledged"
+    ours = caller.entries[Reference("ndmc", 1, 3)]
+    assert (ours.state, answering.entries[ours.reference].state) == ("received", "receipted")
+    assert ours.receipted_at is not None
+
+
+def test_two_honest_journals_agree(day: Path) -> None:
+    found = reconciled(day)
+    assert found.agree
+    assert found.only_in == {"eucom": (), "ndmc": ()}
+    assert not found.outstanding
+    assert len(found.messages) == 5
+    for way in found.messages:
+        assert way.sent_at is not None
+        assert way.received_at is not None
+        assert way.receipted_at is not None
+        assert way.sent_at < way.received_at < way.receipted_at
+    assert [way.acknowledged_at is not None for way in found.messages] == [True, True, False, False, False]
+    assert reconcile(*reversed(ledgers(day))) == msgspec.structs.replace(found, only_in={"ndmc": (), "eucom": ()})
+
+
+def test_what_is_in_flight_is_outstanding_and_no_disagreement(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    lost = world.alert(lost=True)
+    found = reconciled(tmp_path)
+    assert found.agree
+    assert found.outstanding == (lost,)
+    assert found.messages[-1].received_at is None
+    assert ledgers(tmp_path)[0].entries[lost].state == "sent"
+    world.stop()
+
+
+def test_what_only_one_journal_has_is_a_disagreement(day: Path) -> None:
+    mine, theirs = records(day / "eucom"), records(day / "ndmc")
+    # the receiver's journal ends before the first alert, for which the sender holds a receipt
+    shorter = [record for record in theirs if record.entry.at < parsed(SLOT)]
+    found = reconcile(ledger_of(mine), ledger_of(shorter))
+    assert not found.agree
+    # its own messages, which the other side has received, are gone from it as well
+    everything = tuple(way.reference for way in found.messages)
+    assert found.only_in == {"eucom": everything, "ndmc": ()}
+    assert [str(way.reference) for way in found.messages if way.sent_at is None] == ["ndmc/1/1", "ndmc/1/2", "ndmc/1/3"]
+
+
+def test_a_message_that_only_the_receiver_has_is_a_disagreement(day: Path) -> None:
+    mine, theirs = records(day / "eucom"), records(day / "ndmc")
+    shorter = [record for record in mine if record.entry.at < parsed(SLOT)]
+    found = reconcile(ledger_of(shorter), ledger_of(theirs))
+    assert not found.agree
+    assert found.only_in["ndmc"][:2] == (Reference("eucom", 1, 1), Reference("eucom", 1, 2))
+
+
+def test_different_bytes_under_one_number_are_a_disagreement(day: Path) -> None:
+    one, other = ledgers(day)
+    reference = Reference("eucom", 1, 2)
+    other.entries[reference].digest = "0" * 64
+    found = reconcile(one, other)
+    assert not found.agree
+    assert found.differing == (reference,)
+
+
+def test_different_policies_of_one_epoch_are_a_disagreement(tmp_path: Path) -> None:
+    World(tmp_path, other_grace_s=60)
+    found = reconciled(tmp_path)
+    assert not found.agree
+    assert found.policies == (1,)
+
+
+def test_only_the_two_sides_of_one_link_can_be_laid_together(day: Path) -> None:
+    one, other = ledgers(day)
+    watch = ledger_of(records(day / "watch"))
+    with pytest.raises(LocalProtocolError, match="both journals are of eucom"):
+        reconcile(one, one)
+    with pytest.raises(LocalProtocolError, match="journals of eucom and watch, but messages of ndmc"):
+        reconcile(one, watch)
+    other.link = "syria"
+    with pytest.raises(LocalProtocolError, match="journals of two links"):
+        reconcile(one, other)
+
+
+def test_the_watch_knows_both_directions(day: Path) -> None:
+    watch = ledger_of(records(day / "watch"))
+    assert len(watch.entries) == 5
+    assert watch.entries[Reference("eucom", 1, 2)].acknowledged_by == "duty-1"
+
+
+def test_a_journal_that_begins_at_a_checkpoint_is_compared_from_there(tmp_path: Path) -> None:
+    a_day(tmp_path, segment_bytes=4_000)
+    mine, theirs = records(tmp_path / "eucom"), records(tmp_path / "ndmc")
+    starts = [index for index, record in enumerate(mine) if isinstance(record.entry, Checkpoint)]
+    for start in starts:
+        late = ledger_of(mine[start:])
+        assert late.partial
+        assert reconcile(late, ledger_of(theirs)).agree
+        assert reconcile(ledger_of(theirs), late).agree
+
+
+def test_refusals_are_told(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    reference = world.alert()
+    world.sides["ndmc"].take(
+        OfficerRefused(at=world.at, mono=world.mono, request="r", officer="duty-2", of=reference, reason="out_of_scope")
+    )
+    world.settle()
+    caller, answering = ledgers(tmp_path)
+    for ledger in (caller, answering):
+        entry = ledger.entries[reference]
+        assert (entry.state, entry.refused, entry.refused_by) == ("refused", "out_of_scope", "duty-2")
+    assert reconcile(caller, answering).messages[0].refused == "out_of_scope"
+
+
+def test_a_new_epoch_leaves_undelivered_messages(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    lost = world.alert(lost=True)
+    world.pass_time(1_000)
+    for side in world.sides.values():
+        side.take(EpochOpened(at=world.at, mono=world.mono, terms=terms(epoch=2)))
+    world.settle()
+    later = world.alert()
+    assert later == Reference("eucom", 2, 1)
+    caller, answering = ledgers(tmp_path)
+    assert caller.entries[lost].state == "undelivered"
+    assert caller.entries[later].receipted_at is not None
+    found = reconcile(caller, answering)
+    assert found.agree
+    assert found.outstanding == (lost,)
+
+
+def test_alarms_are_told_as_they_stand(day: Path, tmp_path: Path) -> None:
+    assert ledgers(day)[0].alarms == []
+    world = World(tmp_path)
+    world.alert(lost=True)
+    side = world.sides["eucom"]
+    world.pass_time(4 * 3_600_000)
+    world.alert("ndmc", "Проверьте время", lost=True)
+    world.alert()
+    raised = [
+        effect.alarm
+        for record in records(tmp_path / "eucom")
+        for effect in record.effects
+        if isinstance(effect, RaiseAlarm)
+    ]
+    assert raised
+    side.take(
+        AlarmAcknowledged(
+            at=world.at,
+            mono=world.mono,
+            request="seen",
+            officer="watch-2",
+            code=raised[0].code,
+            subject=raised[0].subject,
+        )
+    )
+    world.settle()
+    alarms = ledgers(tmp_path)[0].alarms
+    seen = next(alarm for alarm in alarms if alarm.subject == raised[0].subject)
+    assert seen.code in AlarmCode
+    assert seen.acknowledged_by == "watch-2"
+    assert seen.acknowledged_at is not None
+
+
+def test_the_ledger_says_what_changed(day: Path) -> None:
+    ledger = Ledger()
+    changes = [[str(entry.reference) for entry in ledger.take(record)] for record in records(day / "eucom")]
+    flat = [reference for each in changes for reference in each]
+    # queued, sent, receipted, answered
+    assert flat.count("eucom/1/1") == 4
+    assert ledger.last_at == written(records(day / "eucom")[-1].entry.at)

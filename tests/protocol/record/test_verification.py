@@ -1,0 +1,273 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol.record.journal import claimed_hash
+from protocol.record.verification import PROBLEMS_MAX, Problem, Verification, resembles_record
+from tests.support.journal_samples import Batch, batch, checkpoint, closed, lines_of
+
+BATCHES: list[Batch] = [batch(0), batch(1), batch(2), checkpoint(3), batch(4), closed(5)]
+LINES = [line.removesuffix(b"\n") for line in lines_of(BATCHES)]
+
+
+def verified(lines: list[bytes], *, collected: bool = False) -> Verification:
+    verification = Verification(collected=collected)
+    for line in lines:
+        verification.take(line)
+    verification.finish()
+    return verification
+
+
+def problems(lines: list[bytes], *, collected: bool = False) -> list[tuple[int, str]]:
+    return [(each.record, each.reason) for each in verified(lines, collected=collected).problems]
+
+
+def test_a_whole_journal_has_no_problems() -> None:
+    for collected in (False, True):
+        found = verified(LINES, collected=collected)
+        assert found.problems == []
+        assert found.damage is None
+        assert found.records == found.n == len(LINES)
+        assert found.head == claimed_hash(LINES[-1])
+
+
+def test_every_damaged_record_is_found_once_and_the_rest_goes_on() -> None:
+    for index, line in enumerate(LINES):
+        changed = [*LINES]
+        changed[index] = line.replace(b'"effects"', b'"effectz"')
+        for collected in (False, True):
+            found = verified(changed, collected=collected)
+            assert [each.record for each in found.problems] == [index + 1]
+            assert found.records == len(LINES) - 1
+            assert found.damage is not None
+
+
+def test_what_follows_a_damaged_record_must_follow_from_the_hash_that_it_still_claims() -> None:
+    others = [line.removesuffix(b"\n") for line in lines_of([batch(7), *BATCHES[1:]])]
+    damaged = LINES[2].replace(b'"effects"', b'"effectz"')
+    assert [record for record, _ in problems([*LINES[:2], damaged, *LINES[3:]])] == [3]
+    found = problems([*LINES[:2], damaged, *others[3:]])
+    assert found[1:] == [(4, "it does not follow from record 3: its prev is not that record's hash")]
+
+
+def test_a_file_that_is_one_cut_line_is_damage() -> None:
+    found = Verification()
+    found.cut(LINES[0][:-5])
+    found.finish()
+    assert found.problems == [Problem(1, "the last line is cut: it has no newline")]
+    assert found.damage is not None
+
+
+@pytest.mark.parametrize("collected", [False, True])
+def test_removed_lines_are_named(collected: bool) -> None:
+    assert problems(LINES[:3] + LINES[4:], collected=collected) == [(4, "record 4 is missing")]
+    assert problems(LINES[:3] + LINES[6:], collected=collected) == [(4, "records 4 to 6 are missing")]
+    begun = problems(LINES[1:], collected=collected)
+    assert begun == [(2, "records 1 to 1 are missing, and it is not a checkpoint")]
+    broken = [*LINES[:3], LINES[3][:100], *LINES[6:]]
+    found = problems(broken, collected=collected)
+    assert [record for record, _ in found] == [4, 5]
+    assert found[1][1] == "records 5 to 6 are missing"
+
+
+def test_a_doubled_line_is_damage_in_a_file_and_legal_in_a_collected_log() -> None:
+    doubled = [*LINES[:4], LINES[3], *LINES[4:]]
+    assert problems(doubled) == [(4, "record 4 stands here, after record 4: moved, doubled or inserted")]
+    assert problems(doubled, collected=True) == []
+    assert problems([*LINES[:6], *LINES[2:]], collected=True) == []
+
+
+def test_a_moved_line_is_found_where_it_is_missing_and_where_it_stands() -> None:
+    moved = [*LINES[:2], *LINES[3:6], LINES[2], *LINES[6:]]
+    assert problems(moved) == [
+        (3, "record 3 is missing"),
+        (3, "record 3 stands here, after record 6: moved, doubled or inserted"),
+    ]
+    assert problems(moved, collected=True) == [
+        (3, "record 3 is missing"),
+        (3, "record 3 stands after record 6: it was missing before"),
+    ]
+
+
+def test_another_record_of_the_same_number_is_damage_everywhere() -> None:
+    other = lines_of([batch(0), batch(2)])[3].removesuffix(b"\n")
+    assert problems([*LINES[:6], other, *LINES[6:]], collected=True) == [
+        (4, "record 4 stands after record 6: it is not the one that stood there before")
+    ]
+    assert problems([*LINES[:3], other, *LINES[3:]])[0][0] == 4
+    assert problems([*LINES[:3], other, *LINES[4:]]) == [
+        (5, "it does not follow from record 4: its prev is not that record's hash")
+    ]
+
+
+def test_an_inserted_line_does_not_hide_what_follows() -> None:
+    for rubbish in (b"", b"rubbish", b"{}", b'{"n":4}', b"\xff\x00"):
+        assert [record for record, _ in problems([*LINES[:3], rubbish, *LINES[3:]])] == [4]
+        broken = [*LINES[:3], rubbish, *LINES[4:]]
+        assert [record for record, _ in problems(broken)] == [4]
+
+
+def test_a_half_printed_line_is_forgiven_when_the_whole_one_follows() -> None:
+    for length in (7, 40, 300):
+        torn = LINES[4][:length]
+        assert problems([*LINES[:4], torn, *LINES[4:]], collected=True) == []
+        assert problems([*LINES[:4], torn, *LINES[2:]], collected=True) == []
+        lost = problems([*LINES[:4], torn, *LINES[5:]], collected=True)
+        assert lost == [(5, "it is cut, or its end was changed: it does not end with its hash")]
+        assert problems([*LINES[:4], torn, *LINES[4:]]) != []
+    other = problems([*LINES[:4], LINES[4][:300].replace(b'"prev"', b'"prew"') + b"?", *LINES[4:]], collected=True)
+    assert [record for record, _ in other] == [5]
+
+
+def test_a_collected_log_may_begin_at_a_checkpoint_and_a_folder_may_not() -> None:
+    start = next(index for index, line in enumerate(LINES) if b'"Checkpoint"' in line)
+    assert problems(LINES[start:], collected=True) == []
+    folder = Verification()
+    folder.begin_segment(start + 1, "segment")
+    for line in LINES[start:]:
+        folder.take(line)
+    folder.finish()
+    assert folder.problems == [Problem(1, f"records 1 to {start} are missing")]
+    alone = Verification()
+    alone.begin_segment(start + 1, "segment", alone=True)
+    for line in LINES[start:]:
+        alone.take(line)
+    alone.finish()
+    assert alone.problems == []
+
+
+def test_segments_begin_where_their_names_say_and_with_a_checkpoint() -> None:
+    verification = Verification()
+    verification.begin_segment(1, "one")
+    verification.take(LINES[0])
+    verification.take(LINES[1])
+    verification.take(LINES[2])
+    verification.begin_segment(5, "five")
+    verification.take(LINES[3])
+    verification.begin_segment(6, "six")
+    verification.finish()
+    assert verification.problems[:3] == [
+        Problem(4, "record 4 stands first in five, whose name says 5"),
+        Problem(5, "batch 4 has no end (normal after a crash; the next start cuts it)"),
+        Problem(6, "six holds no record"),
+    ]
+    later = Verification()
+    later.begin_segment(1, "one")
+    for line in LINES[:3]:
+        later.take(line)
+    later.begin_segment(4, "four")
+    later.take(LINES[3])
+    assert later.problems == [Problem(4, "it opens four, and is not a checkpoint")]
+
+
+def test_a_damaged_first_line_of_a_segment_keeps_its_number() -> None:
+    start = next(index for index, line in enumerate(LINES) if b'"Checkpoint"' in line)
+    verification = Verification()
+    verification.begin_segment(start + 1, "segment", alone=True)
+    verification.take(LINES[start][:-1])
+    for line in LINES[start + 1 :]:
+        verification.take(line)
+    verification.finish()
+    assert [each.record for each in verification.problems] == [start + 1]
+
+
+def test_an_unfinished_batch_is_a_problem_but_no_damage() -> None:
+    found = verified(LINES[:-2])
+    assert found.problems == [
+        Problem(len(LINES) - 1, "batch 9 has no end (normal after a crash; the next start cuts it)")
+    ]
+    assert found.damage is None
+    live = Verification()
+    for line in LINES[:-2]:
+        live.take(line)
+    live.cut(LINES[-2][:50], live=True)
+    live.finish(live=True)
+    assert live.problems == []
+
+
+def test_a_cut_last_line_is_a_problem() -> None:
+    verification = Verification()
+    for line in LINES[:7]:
+        verification.take(line)
+    verification.cut(LINES[7][:90] + bytes(100))
+    verification.finish()
+    assert verification.problems == [
+        Problem(8, "the last line is cut: it has no newline (normal after a crash; the next start cuts it)")
+    ]
+    assert verification.damage is None
+    strange = Verification()
+    strange.take(LINES[0])
+    strange.cut(b"rubbish")
+    strange.cut(bytes(1000))
+    assert [each.reason for each in strange.problems] == ["bytes that are no record stand after the last one"]
+    assert strange.damage is not None
+
+
+def test_journals_are_told_apart_in_a_collected_log() -> None:
+    other = [line.removesuffix(b"\n") for line in lines_of(BATCHES, link="syria")]
+    both = [line for pair in zip(LINES, other, strict=True) for line in pair]
+    found = verified(both, collected=True)
+    assert found.problems == []
+    assert found.others == {("syria", "eucom")}
+    for link in ("eucom-ndmc", "syria"):
+        chosen = Verification(collected=True, link=link)
+        for line in both:
+            chosen.take(line)
+        chosen.finish()
+        assert chosen.whose == (link, "eucom")
+        assert chosen.records == len(LINES)
+        assert chosen.others == set()
+    partly = Verification(collected=True, side="eucom")
+    for line in both:
+        partly.take(line)
+    assert partly.others == {("syria", "eucom")}
+    # in a journal's own file it is damage
+    assert [reason for _, reason in problems(both)] == ["it is of link syria, not eucom-ndmc"] * len(LINES)
+
+
+def test_problems_are_counted_when_there_are_too_many() -> None:
+    found = verified([LINES[0]] * (PROBLEMS_MAX + 11))
+    assert len(found.problems) == PROBLEMS_MAX
+    # the last of them is the batch without an end
+    assert found.unlisted == 11
+
+
+def test_what_resembles_a_record() -> None:
+    for line in LINES:
+        assert resembles_record(line)
+        assert all(resembles_record(line[start:]) for start in range(0, len(line) - 200, 17))
+        assert all(resembles_record(line[:length]) for length in range(3, len(line), 17))
+    started = b'{"at":"2022-11-29T08:00:00.000Z","level":"info","side":"eucom","link":"eucom-ndmc","event":"started"}'
+    for line in (b"", b"{", b"hello", b'{"event":"listening","port":1}', started, b"Traceback", b'{"no":1}'):
+        assert not resembles_record(line)
+
+
+@given(st.data())
+def test_no_change_of_lines_goes_unseen(data: st.DataObject) -> None:
+    lines = [*LINES]
+    for _ in range(data.draw(st.integers(1, 3))):
+        index = data.draw(st.integers(0, len(lines) - 1))
+        match data.draw(st.sampled_from(["remove", "double", "swap", "flip", "cut", "insert"])):
+            case "remove":
+                del lines[index]
+            case "double":
+                lines.insert(index, lines[index])
+            case "swap":
+                other = data.draw(st.integers(0, len(lines) - 1))
+                lines[index], lines[other] = lines[other], lines[index]
+            case "flip":
+                changed = bytearray(lines[index])
+                if changed:
+                    changed[data.draw(st.integers(0, len(changed) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+                lines[index] = bytes(changed)
+            case "cut":
+                lines[index] = lines[index][: data.draw(st.integers(0, len(lines[index])))]
+            case "insert":
+                lines.insert(index, data.draw(st.binary(max_size=80)))
+        if not lines:
+            break
+    found = verified(lines)
+    # all that may go unseen is that whole batches are missing at the end
+    assert found.problems or lines == LINES[: len(lines)]

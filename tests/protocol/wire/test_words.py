@@ -1,0 +1,77 @@
+import re
+from itertools import combinations
+
+import msgspec
+import pytest
+
+from protocol.wire.messages import Word
+from protocol.wire.words import WORDS, challenge, fingerprint_words
+
+
+def distance(left: str, right: str) -> int:
+    """Levenshtein's."""
+    if abs(len(left) - len(right)) > 5:
+        return 6
+    row = list(range(len(right) + 1))
+    for index, ours in enumerate(left, 1):
+        above, row = row, [index]
+        for column, theirs in enumerate(right, 1):
+            row.append(min(above[column] + 1, row[-1] + 1, above[column - 1] + (ours != theirs)))
+    return row[-1]
+
+
+def sound(language: str, word: str) -> str:
+    """Merge what a bad line merges: voiced and voiceless, unstressed vowels, spellings of one sound."""
+    if language == "ru":
+        return re.sub("[ьъ]", "", word.translate(str.maketrans("бвгджзоеэыйяющ", "пфктшсаииииауш")))
+    for spelling, heard in (("ph", "f"), ("ck", "k"), ("ee", "i"), ("ea", "i"), ("oo", "u"), ("ou", "u"), ("qu", "k")):
+        word = word.replace(spelling, heard)
+    return re.sub(r"(.)\1", r"\1", word.translate(str.maketrans("czvbdgye", "ksfptkii")))
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_lists_are_complete_and_plain(language: str) -> None:
+    words = WORDS[language]
+    assert len(set(words)) == len(words) == 256
+    alphabet = "[a-z]" if language == "en" else "[абвгджзеийклмнопрстуфхцчшщъыьэюя]"
+    for word in words:
+        assert re.fullmatch(alphabet + "{3,10}|[а-я]{2,3}", word), word
+        msgspec.convert(word, Word)
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_no_two_words_can_be_mistaken_for_each_other(language: str) -> None:
+    close = []
+    for left, right in combinations(WORDS[language], 2):
+        apart = distance(left, right)
+        # merging sounds can bring words closer by a few letters only
+        if apart < 3 or (apart < 6 and distance(sound(language, left), sound(language, right)) < 2):
+            close.append((left, right))
+    assert not close
+
+
+def test_challenge_takes_the_first_three_bytes() -> None:
+    """SPEC B1"""
+    assert challenge("0001ff0000000000", "en") == (WORDS["en"][0], WORDS["en"][1], WORDS["en"][255])
+    assert challenge("0001ff0000000000", "ru") == (WORDS["ru"][0], WORDS["ru"][1], WORDS["ru"][255])
+
+
+def test_an_unlisted_language_speaks_english() -> None:
+    assert challenge("0102030405060708", "xx") == challenge("0102030405060708", "en")
+
+
+def test_fingerprint_is_the_first_128_bits() -> None:
+    digest = "00ff" * 8 + "ab" * 16
+    assert fingerprint_words(digest, "en") == (WORDS["en"][0], WORDS["en"][255]) * 8
+
+
+@pytest.mark.parametrize("nonce", ["", "00", "0" * 15, "0" * 18, "zz" * 8, "AB" * 8, "ab cd ef 01 02 03 04 05"])
+def test_a_malformed_nonce_is_refused(nonce: str) -> None:
+    with pytest.raises(ValueError, match="hexadecimal"):
+        challenge(nonce, "en")
+
+
+@pytest.mark.parametrize("digest", ["", "00" * 31, "AB" * 32, "zz" * 32])
+def test_a_malformed_digest_is_refused(digest: str) -> None:
+    with pytest.raises(ValueError, match="hexadecimal"):
+        fingerprint_words(digest, "ru")

@@ -1,0 +1,61 @@
+"""A broker for one test: its folder, its authority, a free port, and the certificates of those who use it."""
+
+import socket
+import time
+from pathlib import Path
+
+from broker import configuration
+from broker.local import LocalBroker
+from broker.pki import Authority
+from endpoints.config.settings import BrokerSettings
+
+LINKS = {"eucom-ndmc": ("eucom", "ndmc")}
+
+
+def now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class BrokerSite:
+    """`broker` is not started yet. Everything lies in `folder`."""
+
+    def __init__(self, folder: Path, links: configuration.Links = LINKS) -> None:
+        self.folder = folder
+        self.port = free_port()
+        files = folder / "broker"
+        (files / "tls").mkdir(parents=True)
+        self.authority = Authority.make(files / "ca", now())
+        self.authority.issue_server(files / "tls", now())
+        configuration.write(files, links, port=self.port)
+        self._log = (folder / "mosquitto.log").open("ab")
+        self.broker = LocalBroker(files, self._log)
+
+    def settings(self, identity: str, *, port: int | None = None, authority: Authority | None = None) -> BrokerSettings:
+        """What `identity` needs to connect, its certificate made at the first call."""
+        folder = self.folder / identity
+        if not folder.exists():
+            folder.mkdir()
+            (authority or self.authority).issue_client(identity, folder, now())
+        return BrokerSettings(
+            identity=identity,
+            host="127.0.0.1",
+            port=port or self.port,
+            authority=folder / "ca.crt",
+            certificate=folder / "client.crt",
+            key=folder / "client.key",
+        )
+
+    def log(self) -> str:
+        return (self.folder / "mosquitto.log").read_text("utf-8")
+
+    def close(self) -> None:
+        self.broker.thaw()
+        self.broker.stop()
+        self._log.close()

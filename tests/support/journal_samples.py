@@ -1,0 +1,76 @@
+"""Small journals for tests: lines of real records with a little of everything."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from protocol.core.core import Core
+from protocol.core.effects import AnyEffect, RejectFrame
+from protocol.core.events import BatchClosed, FrameReceived, Started, TransportConnected, TransportLost
+from protocol.record.journal import ORIGIN, Checkpoint, Closed, Entry, encode
+
+LINK, SIDE = "eucom-ndmc", "eucom"
+NOON = 1_669_716_000_000
+Batch = list[tuple[Entry, tuple[AnyEffect, ...]]]
+
+
+def batch(number: int) -> Batch:
+    """Return the events of a batch; which ones goes by the number."""
+    at = NOON + number * 1_000
+    closed = BatchClosed(at=at, mono=number, frames=(b"{sealed}",) if number % 2 else ())
+    choices: list[list[Entry]] = [
+        [
+            Started(
+                at=at,
+                mono=number,
+                software="1",
+                slots=("2022-11-29T16:00:00.000Z",),
+                slots_until="2022-12-13T10:00:00.000Z",
+                tzdata="2026.1",
+            ),
+            TransportConnected(at=at, mono=number),
+        ],
+        [FrameReceived(at=at, mono=number, channel="message", sender="ndmc", frame=b"{}", verdict="bad_signature")],
+        [TransportLost(at=at, mono=number, reason="обрыв @ line 3")],
+    ]
+    effects: tuple[AnyEffect, ...]
+    effects = (RejectFrame(reason="bad_signature", detail="no good one"),) if number % 3 == 1 else ()
+    return [*((entry, effects) for entry in choices[number % 3]), (closed, ())]
+
+
+def raw_state(**fields: object) -> Raw:
+    """Return a checkpoint's state of these fields."""
+    return Raw(msgspec.json.encode(fields))
+
+
+def fields_of(core: Core) -> dict[str, Any]:
+    """Return the fields of a core's state, as a checkpoint holds them."""
+    fields: dict[str, Any] = msgspec.json.decode(core.checkpoint())
+    return fields
+
+
+def checkpoint(number: int) -> Batch:
+    """Return a checkpoint, as the batch that it is."""
+    state = raw_state(last=number, hash="0" * 64)
+    entry = Checkpoint(at=NOON + number, mono=number, rules="1", core="Link", state=state)
+    return [(entry, ())]
+
+
+def closed(number: int) -> Batch:
+    """Return a clean stop, as the batch that it is."""
+    return [(Closed(at=NOON + number, mono=number), ())]
+
+
+def lines_of(
+    batches: list[Batch], *, n: int = 1, prev: str = ORIGIN, link: str = LINK, side: str = SIDE
+) -> list[bytes]:
+    """Return the lines, with their newlines, of these batches as one journal from record `n` on."""
+    lines = []
+    for entries in batches:
+        first = n
+        for entry, effects in entries:
+            line, prev = encode(n, link, side, first, entry, effects, prev)
+            lines.append(line + b"\n")
+            n += 1
+    return lines

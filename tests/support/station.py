@@ -1,0 +1,343 @@
+"""The whole link as real processes: broker, both endpoints, the watch, on one exercise clock.
+
+A condition is waited for with a deadline, never slept for; what failed is shown with everybody's last lines.
+"""
+
+import functools
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import msgspec
+import pytest
+
+from broker.errors import BrokerError
+from broker.local import LocalBroker, find
+from endpoints.clocks.exercise_table import ExerciseTable
+from endpoints.config import default_terms
+from endpoints.config.link_file import LinkFile
+from endpoints.config.provision import BrokerPlan, provision
+from endpoints.control.client import ControlClient
+from endpoints.journal.segments import segments
+from endpoints.keys.credentials import read_credential
+from protocol.wire.instants import parsed, written
+from protocol.wire.policy import Policy, Terms
+from tests.support.broker_site import free_port, now
+
+ROOT = Path(__file__).parents[2]
+LINK = default_terms.LINK
+SIDES = ("eucom", "ndmc")
+ALL = (*SIDES, "watch")
+STARTS = parsed("2022-11-29T12:00:00.000Z")
+"""Between the day's two slots."""
+TEXT = {"ru": "Проверка связи.", "en": "Checking."}
+
+Alarms = dict[str, dict[str, Any]]
+T = TypeVar("T")
+
+
+def boot_ms() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
+class Station:
+    """Everything lies in `folder`; nothing runs before `start`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        links: Sequence[str] = (LINK,),
+        starts: int = STARTS,
+        **policy: Any,
+    ) -> None:
+        self.folder = folder
+        self.broker_port = free_port()
+        self.table_path = folder / "exercise.json"
+        self.table = ExerciseTable.begin(boot_ms(), starts, 1)
+        self.table.write(self.table_path)
+        self.files: tuple[LinkFile, ...] = provision(
+            folder / "d",
+            [self.terms(link, **policy) for link in links],
+            {side: default_terms.party(side) for side in SIDES},
+            at=now(),
+            officers={side: default_terms.officers(side) for side in SIDES},
+            broker=BrokerPlan(port=self.broker_port),
+            exercise_clock=self.table_path,
+        )
+        self._log = (folder / "mosquitto.log").open("ab")
+        self.broker = LocalBroker(folder / "d" / "broker", self._log)
+        self.processes: dict[str, Running] = {}
+
+    @classmethod
+    def of(cls, factory: pytest.TempPathFactory, **arguments: Any) -> Self:
+        """Return a station in a folder of its own; skip the test where there is no Mosquitto."""
+        try:
+            find()
+        except BrokerError as error:
+            pytest.skip(str(error))
+        return cls(factory.mktemp("s"), **arguments)
+
+    @staticmethod
+    def terms(link: str = LINK, epoch: int = 1, **policy: Any) -> Terms:
+        terms = msgspec.structs.replace(default_terms.terms(link), epoch=epoch)
+        changed: Policy = msgspec.structs.replace(terms.policy, **policy)
+        return msgspec.structs.replace(terms, policy=changed)
+
+    # --- processes ----------------------------------------------------------------------------------------------
+
+    def config(self, name: str) -> Path:
+        return self.folder / "d" / name / ("watch.toml" if name == "watch" else "endpoint.toml")
+
+    def link_file(self, link: str = LINK) -> Path:
+        return self.folder / "d" / ("link.toml" if len(self.files) == 1 else f"{link}.toml")
+
+    def journal(self, name: str, link: str = LINK) -> Path:
+        return self.folder / "d" / name / "journal" / link
+
+    def start(self, *names: str, **environment: str) -> None:
+        """Start the broker and the processes `names`; return when they are connected."""
+        self.broker.start()
+        for name in names:
+            self.launch(name, **environment)
+        for name in names:
+            self.connected(name)
+
+    def launch(self, name: str, **environment: str) -> "Running":
+        verb = "watch" if name == "watch" else "run"
+        self.processes[name] = Running([verb, str(self.config(name))], environment)
+        return self.processes[name]
+
+    def connected(self, *names: str) -> None:
+        self.each(names, lambda name: self.answers(name) and self.status(name)["broker"] == "connected")
+
+    def answers(self, name: str) -> bool:
+        """The process serves its control socket; fails at once if it has ended."""
+        process = self.processes[name]
+        assert process.alive, f"{name} ended with {process.popen.returncode}: {process.errors()}"
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.config(name).parent / "control.sock")) == 0
+
+    def kill(self, name: str) -> None:
+        self.processes.pop(name).end(signal.SIGKILL)
+
+    def stop(self, name: str) -> int:
+        return self.processes.pop(name).end(signal.SIGTERM)
+
+    def output(self, name: str) -> bytes:
+        return self.processes[name].output()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.processes.values():
+            process.end(signal.SIGKILL)
+        self.broker.thaw()
+        self.broker.stop()
+        self._log.close()
+
+    # --- the exercise's time --------------------------------------------------------------------------------------
+
+    def forward(self, seconds: float, rate: int = 100) -> None:
+        """Let `seconds` of the exercise pass at `rate`, then go on at the real rate."""
+        begins = boot_ms() + 50
+        ends = begins + int(seconds * 1_000 / rate)
+        self.table = self.table.then(begins, rate).then(ends, 1)
+        self.table.write(self.table_path)
+        time.sleep(max(0, ends - boot_ms()) / 1_000)
+
+    def forward_to(self, instant: str, rate: int = 100) -> None:
+        """Let the exercise reach `instant`."""
+        self.forward((parsed(instant) - self.now) / 1_000, rate)
+
+    @property
+    def now(self) -> int:
+        return self.table.exercise_at(boot_ms())
+
+    def utc(self) -> str:
+        return written(self.now)
+
+    # --- asking and acting ----------------------------------------------------------------------------------------
+
+    def client(self, name: str, link: str = LINK) -> ControlClient:
+        return ControlClient(self.config(name).parent / "control.sock", link)
+
+    def ask(self, name: str, what: str, link: str = LINK) -> dict[str, Any]:
+        return self.client(name, link).get(what)
+
+    def status(self, name: str, link: str = LINK) -> dict[str, Any]:
+        return self.ask(name, "status", link)
+
+    def snapshot(self, name: str, link: str = LINK) -> dict[str, Any]:
+        return self.ask(name, "snapshot", link)
+
+    def alarms(self, name: str, link: str = LINK) -> Alarms:
+        return {f"{each['code']}/{each['subject']}": each for each in self.status(name, link)["alarms"]}
+
+    def alarm(self, name: str, key: str, link: str = LINK, within_s: float = 60) -> dict[str, Any]:
+        """Wait for an alarm that stands; `key` is `code/subject`, or the code alone. Return it."""
+        found: list[dict[str, Any]] = []
+
+        def raised() -> bool:
+            found[:] = [
+                alarm
+                for known, alarm in self.alarms(name, link).items()
+                if key in {known, alarm["code"]} and "cleared_at" not in alarm
+            ]
+            return bool(found)
+
+        self.until(raised, within_s)
+        return found[0]
+
+    def cleared(self, name: str, key: str, link: str = LINK, within_s: float = 60) -> None:
+        """Wait until no alarm of this key is active."""
+        self.until(
+            lambda: (
+                not any(
+                    key in {known, alarm["code"]} and "cleared_at" not in alarm
+                    for known, alarm in self.alarms(name, link).items()
+                )
+            ),
+            within_s,
+        )
+
+    def credential(self, side: str, officer: str) -> str:
+        return read_credential(self.credential_file(side, officer))
+
+    def credential_file(self, side: str, officer: str) -> Path:
+        return self.folder / "d" / side / "keys" / "officers" / f"{officer}.credential"
+
+    def act(self, side: str, officer: str, action: str, link: str = LINK, **ask: Any) -> str:
+        if "credential" not in ask:
+            ask["credential"] = self.credential(side, officer)
+        return self.client(side, link).act(action, {"officer": officer, **ask})
+
+    def alert(self, side: str = "eucom", link: str = LINK, **ask: Any) -> str:
+        """An alert that needs no second officer, unless `precedence` says otherwise."""
+        officer = default_terms.officers(side)[0]
+        body = {"category": "air_pursuit", "precedence": "routine", "text": TEXT, "expires_in_s": 86_400} | ask
+        return self.act(side, officer, "alert", link, **body)
+
+    def alert_state(self, name: str, reference: str, link: str = LINK) -> str | None:
+        return next(
+            (each["state"] for each in self.snapshot(name, link)["alerts"] if each["reference"] == reference), None
+        )
+
+    def until(self, wanted: Callable[[], bool], within_s: float = 60) -> None:
+        """Wait for a condition; fail after `within_s` with everybody's last lines."""
+        deadline = time.monotonic() + within_s
+        while not wanted():
+            if time.monotonic() > deadline:
+                last = "\n".join(f"--- {name}\n{process.tail()}" for name, process in self.processes.items())
+                raise AssertionError(f"not within {within_s} s, at {self.utc()}:\n{last}")
+            time.sleep(0.03)
+
+    def each(self, items: Iterable[T], wanted: Callable[[T], bool], within_s: float = 60) -> None:
+        """Wait for the condition of every item, one after the other."""
+        for item in items:
+            self.until(functools.partial(wanted, item), within_s)
+
+    # --- the record -----------------------------------------------------------------------------------------------
+
+    def records(self, name: str, event: str = "", link: str = LINK) -> list[dict[str, Any]]:
+        """What stands in a journal; of one kind of event, if it is named."""
+        lines = b"".join(path.read_bytes().rstrip(b"\0") for path in segments(self.journal(name, link))).splitlines()
+        decoded: list[dict[str, Any]] = [msgspec.json.decode(line) for line in lines if line and b"\0" not in line]
+        return [record for record in decoded if event in {"", record["event"]}]
+
+    def effects(self, name: str, effect: str, link: str = LINK) -> list[dict[str, Any]]:
+        return [
+            each for record in self.records(name, link=link) for each in record["effects"] if each["effect"] == effect
+        ]
+
+    def applied(self, name: str, link: str = LINK) -> list[tuple[str, int]]:
+        """Sender and seq of every message that was applied, in order."""
+        return [(each["sender"], each["message"]["seq"]) for each in self.effects(name, "Apply", link)]
+
+    def settled(self, within_s: float = 60) -> None:
+        """Wait until nothing is outstanding on either side."""
+        self.each(SIDES, lambda side: self.status(side)["outbox"] == {"waiting": 0, "in_flight": 0}, within_s)
+
+    def deconflict(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the command line to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "endpoints.cli.main", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env=os.environ | {"LC_ALL": "C.UTF-8", "COLUMNS": "200"} | environment,
+            timeout=60,
+            check=False,
+        )
+
+
+class Running:
+    """One process; its standard output is read all the time, as a log system would."""
+
+    def __init__(self, arguments: Sequence[str], environment: dict[str, str]) -> None:
+        self.popen = subprocess.Popen(
+            [sys.executable, "-m", "endpoints.cli.main", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+            env=os.environ | {"LC_ALL": "C.UTF-8"} | environment,
+        )
+        self._out: list[bytes] = []
+        self._err: list[bytes] = []
+        self._readers = [
+            threading.Thread(target=_read, args=(self.popen.stdout, self._out), daemon=True),
+            threading.Thread(target=_read, args=(self.popen.stderr, self._err), daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    @property
+    def alive(self) -> bool:
+        return self.popen.poll() is None
+
+    def end(self, number: signal.Signals) -> int:
+        if self.alive:
+            self.popen.send_signal(number)
+            if number is not signal.SIGKILL:
+                self.popen.send_signal(signal.SIGCONT)
+        return self.wait()
+
+    def wait(self, within_s: float = 20) -> int:
+        try:
+            code = self.popen.wait(within_s)
+        finally:
+            if self.alive:
+                self.popen.kill()
+                self.popen.wait()
+        for reader in self._readers:
+            reader.join()
+        for stream in (self.popen.stdout, self.popen.stderr):
+            assert stream is not None
+            stream.close()
+        return code
+
+    def output(self) -> bytes:
+        return b"".join(self._out)
+
+    def errors(self) -> str:
+        for reader in self._readers:
+            if not self.alive:
+                reader.join()
+        return b"".join(self._err).decode()
+
+    def tail(self) -> str:
+        lines = self.output().decode(errors="replace").splitlines()[-6:]
+        return "\n".join([*(line[:300] for line in lines), b"".join(self._err).decode(errors="replace")[-2_000:]])
+
+
+def _read(stream: Any, into: list[bytes]) -> None:
+    into.extend(stream)

@@ -1,0 +1,102 @@
+"""A transport under test: runs it, keeps what it told, waits for it to tell something."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Self, TypeVar
+
+from endpoints.config.settings import BrokerSettings
+from endpoints.mqtt.endpoint_transport import Transport
+from endpoints.mqtt.events import Arrived, TransportEvent
+from endpoints.mqtt.intervals import Timing
+from endpoints.mqtt.observer_transport import ObserverTransport
+from endpoints.mqtt.topics import Channel, Topic
+
+LINK = "eucom-ndmc"
+PEERS = {"eucom": "ndmc", "ndmc": "eucom"}
+QUICK = Timing(keepalive_s=1, back_off_min_s=0.02, back_off_max_s=0.1, presence_s=0.2, gone_after_s=1)
+PATIENT = Timing(keepalive_s=60, back_off_min_s=0.02, back_off_max_s=0.1)
+"""Nothing but what the test does: no keepalive, no beat in its time."""
+
+EventT = TypeVar("EventT", bound=TransportEvent)
+
+
+class Bench:
+    """What every transport under test shares. An async context manager: it runs inside, and is cancelled at the end."""
+
+    transport: Transport | ObserverTransport
+
+    def __init__(self) -> None:
+        self.events: list[TransportEvent] = []
+        self._told = asyncio.Event()
+        self.react: Callable[[TransportEvent], None] = lambda _event: None
+
+    def take(self, event: TransportEvent) -> None:
+        self.events.append(event)
+        self._told.set()
+        self.react(event)
+
+    async def __aenter__(self) -> Self:
+        self.task = asyncio.create_task(self.transport.run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.task
+
+    def of(self, kind: type[EventT]) -> list[EventT]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def payloads(self) -> list[bytes]:
+        return [arrived.payload for arrived in self.of(Arrived)]
+
+    async def until(self, wanted: Callable[[], bool], within_s: float = 15) -> None:
+        """Wait for a condition that an event may bring about; fails with everything that was told."""
+        try:
+            async with asyncio.timeout(within_s):
+                while not wanted():
+                    self._told.clear()
+                    waiter = asyncio.create_task(self._told.wait())
+                    try:
+                        await asyncio.wait({waiter, self.task}, return_when=asyncio.FIRST_COMPLETED)
+                    finally:
+                        waiter.cancel()
+                    if self.task.done():
+                        self.task.result()
+        except TimeoutError:
+            raise AssertionError(f"not within {within_s} s: {self.events} ({self.transport.trouble})") from None
+
+    async def next(self, kind: type[EventT], times: int = 1) -> EventT:
+        """Wait until `kind` was told `times` times; return the last of these."""
+        await self.until(lambda: len(self.of(kind)) >= times)
+        return self.of(kind)[times - 1]
+
+
+class Endpoint(Bench):
+    """A real `Transport` of one side of the link."""
+
+    def __init__(
+        self, settings: BrokerSettings, timing: Timing = PATIENT, links: list[tuple[str, str]] | None = None
+    ) -> None:
+        super().__init__()
+        self.side = settings.identity
+        links = links or [(LINK, PEERS[self.side])]
+        self.transport: Transport = Transport(settings, links, self.take, timing)
+
+    def publish(self, payload: bytes, channel: Channel = "message", link: str = LINK) -> bool:
+        return self.transport.publish(Topic(link, self.side, channel), payload, payload)
+
+    def acknowledge_all(self) -> None:
+        for arrived in self.of(Arrived):
+            assert arrived.delivery is not None
+            self.transport.acknowledge(arrived.delivery)
+
+
+class Watcher(Bench):
+    """A real `ObserverTransport`."""
+
+    def __init__(self, settings: BrokerSettings, timing: Timing = PATIENT) -> None:
+        super().__init__()
+        self.transport = ObserverTransport(settings, [(LINK, ("eucom", "ndmc"))], self.take, timing)
