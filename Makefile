@@ -28,7 +28,7 @@ MINUTES ?= 10
 fuzz: setup  ## every reader of foreign bytes under a coverage-guided fuzzer, MINUTES in all
 	@.tools/bin/uv run --quiet --locked --isolated --group fuzz python -m tests.fuzz.run $(MINUTES)
 
-soak: setup  ## everything killed again and again under a stream of alerts, for MINUTES; then every journal is verified
+soak: setup  ## all processes killed repeatedly under a stream of alerts, for MINUTES; then every journal is verified
 	@.venv/bin/python -m tests.soak.run $(MINUTES)
 
 coverage: setup  ## branches of the core that no test takes: none

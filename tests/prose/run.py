@@ -15,19 +15,12 @@ PHRASINGS = Path(__file__).parent / "phrasings.toml"
 
 CHECKED = frozenset({".py", ".md", ".po", ".yml", ".yaml", ".toml", ".cjs", ""})
 """Suffixes of files that contain English prose; scripts and the Makefile have none. Russian matches no pattern."""
-EXCLUDED = (
-    "LICENSE",
-    "tests/prose/",
-    "tests/fuzz/corpus/",
-    "tests/vectors/",
-    "tests/golden/",
-    "mutants/",
-    "build/",
-    "dist/",
+FOLDERS = frozenset(
+    {".ci", ".github", "broker", "docs", "endpoints", "examples", "load", "protocol", "scenario", "tests", "tools"}
 )
-"""The licence, the list itself, data that must not change, and what tools generate."""
-HIDDEN = (".ci/", ".github/", ".pre-commit-config.yaml")
-"""What begins with a dot is left out, except for these."""
+"""Folders of the repository; other ones belong to tools, or to an installation that somebody tries out."""
+EXCLUDED = ("LICENSE", "tests/prose/", "tests/fuzz/corpus/", "tests/vectors/", "tests/golden/")
+"""The licence, the list itself, and data that must not change."""
 
 _BREAK = r"(?:[\s#>*\"'|]|\\n)+"
 """A space, or a line break with the comment marks, quotes and table bars around it."""
@@ -72,18 +65,16 @@ def findings(name: str, text: str) -> list[str]:
 
 def checked(name: str) -> bool:
     """Return whether the file `name`, relative to the repository, contains prose to check."""
-    if name.startswith(EXCLUDED) or (name.startswith(".") and not name.startswith(HIDDEN)):
-        return False
-    return Path(name).suffix in CHECKED and "/node_modules/" not in name
+    path = Path(name)
+    in_place = len(path.parts) == 1 or path.parts[0] in FOLDERS
+    return in_place and path.suffix in CHECKED and not name.startswith(EXCLUDED) and "node_modules" not in path.parts
 
 
 def repository() -> Iterator[str]:
     """Yield the names of all files of the repository, relative to it; without git, which may distrust the folder."""
-    for entry in sorted(ROOT.iterdir()):
-        if entry.is_file():
-            yield entry.name
-        elif f"{entry.name}/" in HIDDEN or not entry.name.startswith("."):
-            yield from (file.relative_to(ROOT).as_posix() for file in sorted(entry.rglob("*")) if file.is_file())
+    yield from sorted(entry.name for entry in ROOT.iterdir() if entry.is_file())
+    for folder in sorted(FOLDERS):
+        yield from sorted(file.relative_to(ROOT).as_posix() for file in (ROOT / folder).rglob("*") if file.is_file())
 
 
 def report(names: Iterable[str]) -> list[str]:
