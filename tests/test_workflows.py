@@ -1,0 +1,40 @@
+"""Workflows and the pre-commit configuration call what exists: make targets and the programs of `make lint`."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MAKEFILE = (ROOT / "Makefile").read_text()
+TARGETS = frozenset(re.findall(r"^([a-z][\w-]*):", MAKEFILE, re.MULTILINE))
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_a_workflow_calls_make_targets_that_exist(path: Path) -> None:
+    called = set(re.findall(r"(?:run: make|- target:) ([a-z][\w-]*)", path.read_text()))
+    assert called
+    assert called <= TARGETS
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_every_action_is_pinned_to_a_commit_with_its_version_beside_it(path: Path) -> None:
+    used = re.findall(r"uses: (.+)", path.read_text())
+    assert used
+    assert not [action for action in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)]
+
+
+def test_the_python_versions_tested_begin_with_the_oldest_supported() -> None:
+    (tested,) = re.findall(r"python: \[(.+)\]", (ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    (oldest,) = re.findall(r'requires-python = ">=(.+)"', (ROOT / "pyproject.toml").read_text())
+    assert tested.split(", ")[0] == f'"{oldest}"'
+
+
+def test_pre_commit_runs_every_program_of_make_lint() -> None:
+    recipe = re.search(r"^lint:.*\n((?:\t.+\n)+)", MAKEFILE, re.MULTILINE)
+    assert recipe
+    programs = [re.sub(r" --(?:check|quiet)", "", line.strip().removeprefix("@")) for line in recipe[1].splitlines()]
+    hooks = re.findall(r"entry: (.+)", (ROOT / ".pre-commit-config.yaml").read_text())
+    assert not [program for program in programs if not [hook for hook in hooks if hook.startswith(program)]]
+    assert len(programs) > 3
