@@ -19,7 +19,7 @@ from endpoints.clocks import slots
 from endpoints.config.link_file import LinkFile
 from endpoints.errors import UserError
 from endpoints.failpoints import failpoint
-from endpoints.journal.writer import JournalFailure, JournalWriter, Sign, SpaceWatch, UnusableJournal
+from endpoints.journal.writer import JournalFailure, JournalWriter, Sign, SpaceWatch
 from endpoints.mqtt.topics import Topic
 from endpoints.notify import Notifier
 from endpoints.runtime.rate_limits import PresenceCap, RefusalCap, RepeatCap
@@ -42,7 +42,6 @@ from protocol.core.events import (
     Stopped,
 )
 from protocol.errors import LinkError
-from protocol.record.journal import Checkpoint, Closed, Record
 from protocol.wire.digests import policy_digest
 from protocol.wire.instants import Millis, written
 from protocol.wire.keyring import Keyring
@@ -350,47 +349,6 @@ class LinkRunner(Generic[CoreT]):
         )
         self._notifier.submit(self.link, self.side, over)
         self.changed.beat()
-
-
-def fold(journal: JournalWriter, empty: CoreT) -> CoreT:
-    """Return the core that the journal's records since the last checkpoint lead to, and let go of them.
-
-    Args:
-        journal: as opened.
-        empty: the core of which nothing is known yet; the journal continues it.
-
-    Raises UnusableJournal for a checkpoint of other rules or of another kind of core, and for a record, though it
-    verifies, that this version can't take: one such journal must not end the process that carries other links.
-    """
-    records, journal.recovered = journal.recovered, ()
-    core = empty
-    for record in records:
-        try:
-            core = _follow(core, record, journal)
-        except UnusableJournal:
-            raise
-        except Exception as error:
-            what = " ".join(str(error).split())[:200]
-            raise UnusableJournal(
-                f"{journal.folder}: this version can't take record {record.n}: {what}; run the version that wrote it",
-                heals=False,
-            ) from error
-    return core
-
-
-def _follow(core: CoreT, record: Record, journal: JournalWriter) -> CoreT:
-    entry, kind = record.entry, type(core)
-    if isinstance(entry, Checkpoint):
-        if (entry.core, entry.rules) != (kind.__name__, kind.RULES):
-            raise UnusableJournal(
-                f"{journal.folder}: the checkpoint in record {record.n} is of {entry.core}, rules {entry.rules}; "
-                f"this version continues {kind.__name__}, rules {kind.RULES}: run the version that wrote it",
-                heals=False,
-            )
-        return kind.restore(entry.state)
-    if not isinstance(entry, Closed):
-        core.handle(entry)
-    return core
 
 
 def _reached(deadline: Deadline, now: Now) -> bool:

@@ -13,10 +13,11 @@ from endpoints.config.settings import LinkSettings
 from endpoints.errors import UserError
 from endpoints.failpoints import failpoint
 from endpoints.journal.writer import JournalWriter, UnusableJournal
-from endpoints.runtime.link_runner import Now, fold
+from endpoints.runtime.link_runner import Now
 from endpoints.runtime.work_items import AnyLink
 from endpoints.runtime.work_queue import WorkQueue
 from protocol.core.core import Core
+from protocol.record.fold import CoreT, FoldError, fold
 
 REOPEN_EVERY_S = 5.0
 """How often the journal of a stopped link is tried again, in real time: it costs the reading of one segment."""
@@ -58,7 +59,7 @@ class Opening:
         try:
             self.journal = self.journal.reopen()
             failpoint("after_lock")
-            return self._furnish(fold(self.journal, self._empty()), self.journal)
+            return self._furnish(recovered_core(self.journal, self._empty()), self.journal)
         except BaseException as error:
             # it may be open already
             self.journal.let_go()
@@ -97,6 +98,18 @@ class Opening:
             revival = Revival(runners, runner, back)
             queue.push(revival)
             await revival.settled.wait()
+
+
+def recovered_core(journal: JournalWriter, empty: CoreT) -> CoreT:
+    """Return the core that the journal's recovered records lead to, and release them.
+
+    Raises UnusableJournal for a record that this version cannot continue from: other links must still run.
+    """
+    records, journal.recovered = journal.recovered, ()
+    try:
+        return fold(records, empty)
+    except FoldError as error:
+        raise UnusableJournal(f"{journal.folder}: {error}", heals=False) from error
 
 
 class Revival:

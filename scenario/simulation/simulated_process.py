@@ -31,7 +31,8 @@ from protocol.core.events import (
 from protocol.core.link import Link
 from protocol.core.observer import Observer
 from protocol.errors import LocalProtocolError
-from protocol.record.journal import Chain, Checkpoint, Closed
+from protocol.record.fold import fold
+from protocol.record.journal import Chain
 from protocol.wire.instants import Millis
 from scenario.simulation.agenda import Agenda
 from scenario.simulation.disk import Crashed, Disk, SimulatedJournal
@@ -143,12 +144,7 @@ class SimulatedProcess:
         core: Any = kind.new(journal.link, journal.side)
         records = journal.mount()
         self._invariants.recovered(self.name, journal.n, records)
-        for record in records:
-            if isinstance(record.entry, Checkpoint):
-                core = kind.restore(record.entry.state)
-            elif not isinstance(record.entry, Closed):
-                self._invariants.replayed(self.name, record, core.handle(record.entry))
-        return core
+        return fold(records, core, partial(self._invariants.replayed, self.name))
 
     def turn(self) -> None:
         """Let the loop take a turn."""

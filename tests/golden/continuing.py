@@ -27,7 +27,8 @@ from endpoints.keys.signer import Signer
 from endpoints.mqtt.topics import Topic
 from endpoints.notify import Notifier
 from endpoints.runtime.endpoint_link import EndpointLink
-from endpoints.runtime.link_runner import LinkRunner, Now, fold
+from endpoints.runtime.link_runner import LinkRunner, Now
+from endpoints.runtime.reopening import recovered_core
 from protocol.core.core import Core
 from protocol.core.effects import Notify
 from protocol.core.events import (
@@ -159,10 +160,10 @@ class End:
             entry = self.journal.recovered[-1].entry
             self.last = (entry.at, entry.mono)
         if self.name == WATCH:
-            watch = fold(self.journal, Observer.new(link, self.name))
+            watch = recovered_core(self.journal, Observer.new(link, self.name))
             self.runner = LinkRunner(watch, self.journal, self.file, self._notices)
         else:
-            core = fold(self.journal, Link.new(link, self.name))
+            core = recovered_core(self.journal, Link.new(link, self.name))
             signer = Signer.load(self._keys)
             self.runner = EndpointLink(core, self.journal, self.file, self._notices, signer=signer, outlet=self)
         self.runner.draw_nonce = self._nonce

@@ -17,7 +17,8 @@ from endpoints.keys.signer import Signer
 from endpoints.mqtt.topics import Topic
 from endpoints.notify import Notifier
 from endpoints.runtime.endpoint_link import EndpointLink
-from endpoints.runtime.link_runner import Now, fold
+from endpoints.runtime.link_runner import Now
+from endpoints.runtime.reopening import recovered_core
 from protocol.core.effects import Notify
 from protocol.core.events import (
     AlarmAcknowledged,
@@ -84,7 +85,7 @@ class _End:
 
     def start(self, now: Now) -> None:
         self.journal = JournalWriter.open(self.folder, LINK, self.side, segment_bytes=self._segment_bytes)
-        core = fold(self.journal, Link.new(LINK, self.side))
+        core = recovered_core(self.journal, Link.new(LINK, self.side))
         self.runner = EndpointLink(core, self.journal, self._file, self._told, signer=self._signer, outlet=self)
         self.runner.draw_nonce = self._nonce
         self.runner.start(now)

@@ -19,8 +19,9 @@ from endpoints.keys.signer import Signer, generate
 from endpoints.mqtt.topics import Topic
 from endpoints.notify import Notifier
 from endpoints.runtime.endpoint_link import EndpointLink, Token
-from endpoints.runtime.link_runner import Now, fold
+from endpoints.runtime.link_runner import Now
 from endpoints.runtime.loop import BATCH_MAX_ITEMS, Loop
+from endpoints.runtime.reopening import recovered_core
 from endpoints.runtime.work_items import EventItem, RequestItem
 from endpoints.runtime.work_queue import WorkQueue
 from protocol.core.alarms import AlarmCode
@@ -98,7 +99,7 @@ class Bench:
             )
             journal = self.journals[link] = JournalWriter.open(folder / link, link, "eucom")
             self.runners[link] = EndpointLink(
-                fold(journal, Link.new(link, "eucom")),
+                recovered_core(journal, Link.new(link, "eucom")),
                 journal,
                 file,
                 Notifier((), lambda _link, _notice, _reached: None),

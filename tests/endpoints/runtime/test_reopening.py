@@ -190,7 +190,7 @@ async def test_a_record_that_this_version_cannot_take_is_left_to_people(bench: B
         await bench.keeping
 
     assert bench.runner.failure is not None
-    assert bench.runner.failure.detail.startswith(f"{bench.folder}: this version can't take record {journal.n}: ")
+    assert bench.runner.failure.detail.startswith(f"{bench.folder}: record {journal.n}: this version cannot apply it: ")
     assert "\n" not in bench.runner.failure.detail
     assert len(bench.told.notices) == 1
     # whoever comes to look, or runs another version on it, finds it free
