@@ -1,5 +1,5 @@
 # `make demo` and `make test` work on a fresh Debian or Ubuntu machine that has python3, make and git.
-.PHONY: demo lint test test-stack simulate offsets fuzz soak coverage planted mutants workflows hooks setup
+.PHONY: demo lint test test-stack fresh-machines simulate offsets fuzz soak coverage planted mutants workflows hooks setup
 
 demo: setup  ## one day of November 2022, through real processes
 	@.venv/bin/deconflict demo
@@ -17,6 +17,10 @@ test: lint  ## lint, and every test that can run on this machine; ends with what
 
 test-stack: setup  ## the compose stack, on a real Docker Engine
 	@.venv/bin/pytest tests/stack
+
+ON ?=
+fresh-machines:  ## both README commands in bare Debian containers, as root and as an ordinary user: ON="trixie:root ..."
+	@tools/fresh-machines $(ON)
 
 SEEDS ?= 1-500
 simulate: setup  ## a simulated month for each of SEEDS, with every trouble a seed can draw; ends with the totals

@@ -29,6 +29,8 @@ CORE_BUILDERS = ("endpoints/service.py", "endpoints/watchdog.py", "protocol/reco
 """Who may construct a core: everybody else is handed one."""
 
 CLOCKS = {"now", "utcnow", "today", "time", "time_ns", "monotonic", "monotonic_ns", "perf_counter"}
+BLIND = {"glob", "iglob", "rglob", "walk"}
+"""Methods that list folders and ignore errors; which ones depends on the version of Python."""
 UNBOUNDED = {
     "deque": ("maxlen", 1),
     "Queue": ("maxsize", 0),
@@ -94,6 +96,18 @@ def clock_faults(name: str, source: str) -> list[str]:
     ]
 
 
+def listing_faults(name: str, source: str) -> list[str]:
+    """Return where a file lists folders by a method that skips those that it can't read."""
+    return [
+        f"{name}:{node.lineno}: {node.func.attr}() skips a folder that it can't read; use iterdir()"
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in BLIND
+        and not {"onerror", "on_error"} & {given.arg for given in node.keywords}
+    ]
+
+
 def bound_faults(name: str, source: str) -> list[str]:
     """Return where a file makes a queue without a bound. In the core, `Queue` is an effect."""
     faults, lines = [], source.splitlines()
@@ -136,6 +150,11 @@ def test_every_queue_is_bounded() -> None:
     assert not faults, "\n".join(faults)
 
 
+def test_no_folder_is_skipped_in_silence() -> None:
+    faults = [fault for path in sources(*PACKAGES) for fault in listing_faults(name_of(path), path.read_text())]
+    assert not faults, "\n".join(faults)
+
+
 def test_nothing_is_put_off() -> None:
     put_off = re.compile("|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X")))
     documents = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("protocol/*.md")]
@@ -175,6 +194,13 @@ def test_clocks_are_found() -> None:
     assert clock_faults("x", "datetime.datetime.utcnow()")
     assert clock_faults("x", "date.today()")
     assert not clock_faults("x", "now = event.at")
+
+
+def test_blind_listings_are_found() -> None:
+    assert listing_faults("x", "folder.glob('*.new')")
+    assert listing_faults("x", "os.walk(folder)")
+    assert not listing_faults("x", "os.walk(folder, onerror=refuse)")
+    assert not listing_faults("x", "folder.iterdir()")
 
 
 @pytest.mark.parametrize(

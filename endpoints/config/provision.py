@@ -268,9 +268,8 @@ def _all_or_nothing(home: Path) -> Iterator[Path]:
     if home.is_symlink() or (home.exists() and not home.is_dir()):
         raise UserError(f"{home}: is there and is not a folder")
     with _plainly():
-        for path in home.rglob("*"):
-            if not path.is_dir():
-                raise UserError(f"{home}: not empty ({path.relative_to(home)} is there); name a new folder")
+        for path in _files(home) if home.exists() else ():
+            raise UserError(f"{home}: not empty ({path.relative_to(home)} is there); name a new folder")
         made = [each for each in (home, *home.parents) if not each.exists()]
         home.mkdir(parents=True, exist_ok=True)
         staging = home / ".making"
@@ -287,6 +286,15 @@ def _all_or_nothing(home: Path) -> Iterator[Path]:
         for folder in made:
             folder.rmdir()
         raise
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield what is below `folder` and is no folder, its own files first. Raises OSError, where rglob() skips folders."""
+    for path in sorted(folder.iterdir(), key=lambda path: (path.is_dir(), path)):
+        if not path.is_dir():
+            yield path
+        elif not path.is_symlink():
+            yield from _files(path)
 
 
 def _settle(source: Path, target: Path, moved: list[Path]) -> None:

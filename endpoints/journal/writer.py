@@ -229,9 +229,11 @@ class JournalWriter:
         """Lock and recover. Raises as `open` does."""
         folder = self.folder
         try:
-            if create and not folder.exists():
-                folder.mkdir(FOLDER_MODE, parents=True)
-                _flush_folder(folder.parent)
+            if create:
+                # Do not ask exists() first: from Python 3.14 on, it returns False after any error.
+                with suppress(FileExistsError):
+                    folder.mkdir(FOLDER_MODE, parents=True)
+                    _flush_folder(folder.parent)
             self._lock = lock(folder)
             self._recover()
         except OSError as error:
@@ -244,8 +246,10 @@ class JournalWriter:
 
     def _recover(self) -> None:
         """Verify the last segment and cut an unfinished batch. Raises UnusableJournal, OSError."""
-        for left in self.folder.glob(f"*{_NEW}"):
-            left.unlink()
+        # Do not use glob(): from Python 3.12 on, it finds nothing in a folder that it can't read, and raises nothing.
+        for left in list(self.folder.iterdir()):
+            if left.suffix == _NEW:
+                left.unlink()
         existing = segments(self.folder)
         if not existing:
             self._recognise(())

@@ -2,6 +2,7 @@
 
 import multiprocessing
 from collections.abc import Iterator
+from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -101,12 +102,11 @@ def test_nothing_that_was_on_disk_is_lost_whichever_call_fails(
     call: str, error: str, writer: tuple[Connection, int], tmp_path: Path
 ) -> None:
     here, pid = writer
-    last, failures = "", 0
-    while last != "closed":
-        folder = tmp_path / str(failures)
+    for failed in count(1):
+        folder = tmp_path / str(failed)
         prepare(folder)
         on_disk = list(range(PREPARED))
-        with Injection(pid, call, f"error={error}:when={failures + 1}"):
+        with Injection(pid, call, f"error={error}:when={failed}") as injection:
             here.send(str(folder))
             while (told := answer(here))[0] == "on disk":
                 on_disk.append(int(told[1]))
@@ -116,10 +116,12 @@ def test_nothing_that_was_on_disk_is_lost_whichever_call_fails(
         # a batch whose flush failed may be there; it was not acted upon
         assert written_batches(folder) in (on_disk, [*on_disk, on_disk[-1] + 1])
         assert log_verify(str(folder)) == 0
-        if last != "closed":
-            assert str(folder) in str(why)
-            failures += 1
-    assert failures >= 2
+        if not injection.hit:
+            break
+        assert last != "closed", f"call {failed} of {call} failed, and the journal went on"
+        assert str(folder) in str(why)
+    assert last == "closed"
+    assert failed > 2
 
 
 def answer(here: Connection) -> tuple[str, int | str]:

@@ -20,6 +20,9 @@ class Injection:
         call: the system call's name.
         how: strace's words: `error=EIO`, `delay_enter=300000` (us), `error=ENOSPC:when=3`.
         path: only calls on this file.
+
+    Attributes:
+        hit: after exit, whether any call failed or was late.
     """
 
     def __init__(self, pid: int, call: str, how: str, path: Path | None = None) -> None:
@@ -32,6 +35,7 @@ class Injection:
         attach = [f"--attach={thread}" for thread in self._threads]
         self._arguments = [program, *attach, *where, f"--trace={call}", f"--inject={call}:{how}"]
         self._popen: subprocess.Popen[str] | None = None
+        self.hit = False
 
     def __enter__(self) -> Self:
         self._popen = subprocess.Popen(
@@ -50,7 +54,8 @@ class Injection:
         """Let the process run freely again."""
         if self._popen is not None:
             self._popen.terminate()
-            self._popen.communicate(timeout=10)
+            trace = self._popen.communicate(timeout=10)[1]
+            self.hit = "(INJECTED)" in trace or "(DELAYED)" in trace
 
 
 class SmallDisk:
