@@ -289,7 +289,7 @@ def _all_or_nothing(home: Path) -> Iterator[Path]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Yield what is below `folder` and is no folder, its own files first. Raises OSError, where rglob() skips folders."""
+    """Yield all files below `folder`, its own first. Raises OSError where rglob() would skip a folder."""
     for path in sorted(folder.iterdir(), key=lambda path: (path.is_dir(), path)):
         if not path.is_dir():
             yield path
