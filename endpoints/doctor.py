@@ -19,7 +19,7 @@ from endpoints.clocks.exercise_table import ExerciseTable
 from endpoints.config.settings import BrokerSettings, EndpointSettings, LinkSettings, WatchSettings
 from endpoints.errors import UserError
 from endpoints.journal.segments import locked, segment_first, segments
-from endpoints.journal.writer import SPACE_LOW_BYTES
+from endpoints.journal.space_watch import SPACE_LOW_BYTES
 from endpoints.keys.private_files import read_bytes
 from endpoints.keys.signer import Signer
 from endpoints.mqtt.tls import client_context

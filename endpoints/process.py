@@ -122,7 +122,7 @@ class Process:
         for opening in self._openings:
             try:
                 self._runners[opening.link] = opening.open()
-                self._output.follow(opening.journal)
+                self._output.follow(opening.folder, opening.journal)
             except UnusableJournal as error:
                 self._runners[opening.link] = opening.stopped()
                 unusable[opening.link] = error
@@ -135,7 +135,7 @@ class Process:
         await opening.keep_open(self._runners, self._loop.queue, partial(self._back, opening))
 
     def _back(self, opening: Opening) -> None:
-        self._output.follow(opening.journal)
+        self._output.follow(opening.folder, opening.journal)
         self._rejoin(opening.link)
 
     async def _serve(self, control: Control, server: ControlServer) -> None:

@@ -1,8 +1,8 @@
-"""Standard output, fed from the journals: the collected log is itself a journal.
+"""Prints the journals' records and ordinary log lines on standard output, so that a collected log is a journal too.
 
-One thread writes everything that this process prints: the journals' records, from the files and only what is on disk,
-and the ordinary log lines. A reader that stalls stalls this thread alone. The place up to which a journal has been
-printed stands beside it, in `stdout.place`: after a kill some lines are printed again, none is lost.
+One thread writes everything that this process prints. It reads records from the segments, and only what is flushed. A
+slow reader of standard output delays this thread alone. The file `stdout.place` beside a journal says up to where it
+was printed: after a kill some lines are printed again, and none is lost.
 """
 
 from __future__ import annotations
@@ -24,27 +24,25 @@ from endpoints.keys.private_files import FILE_MODE
 
 PLACE = "stdout.place"
 LINES_MAX: Final = 1_000
-"""Ordinary lines that wait for a slow reader: some 300 kB. More are counted, and the count is printed."""
+"""How many ordinary lines wait for a slow reader, some 300 kB. Further ones are dropped, and their number printed."""
 _CHUNK_BYTES: Final = 1 << 18
 _PLACE = re.compile(rb"(\d{16}) (\d{16}) (clean|going)\n")
 
 
 class Flushed(Protocol):
-    """A journal that is written elsewhere in this process."""
-
-    folder: Path
+    """Says how much of a journal is on disk, to any thread."""
 
     @property
     def flushed(self) -> tuple[int, int]:
-        """The last segment's first number, and up to which byte of it everything is on disk. For any thread."""
+        """The last segment's first number, and up to which byte that segment is on disk."""
 
     @property
     def ended(self) -> bool:
-        """Nothing will be added to it. For any thread."""
+        """Nothing more is written to it."""
 
 
 class StdoutFeed:
-    """The one writer of a process's standard output. `close` ends it; a process that just ends loses no record."""
+    """Writes a process's standard output. A process that ends without `close` loses no record."""
 
     def __init__(self, descriptor: int | None = None) -> None:
         self._descriptor = sys.stdout.fileno() if descriptor is None else descriptor
@@ -56,34 +54,36 @@ class StdoutFeed:
         self._condition = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="standard output", daemon=True)
 
-    def follow(self, journal: Flushed) -> None:
-        """Print this journal too, from where it was left, or from its beginning if nothing tells.
+    def follow(self, folder: Path, journal: Flushed) -> None:
+        """Print the journal in `folder` too, from where printing ended, or from its beginning if that is not known.
 
-        One that was opened anew takes the place of the one before, in the same folder.
+        Args:
+            folder: where its segments lie.
+            journal: the journal, just opened; it replaces one that was followed in the same folder.
         """
         with self._condition:
-            before = next((tail for tail in self._tails if tail.folder == journal.folder), None)
+            before = next((tail for tail in self._tails if tail.folder == folder), None)
             if before is None:
-                tail = _Tail(journal)
+                tail = _Tail(folder, journal)
                 self._tails.append(tail)
                 if self._thread.is_alive():
                     tail.begin()
             else:
-                before.anew = journal
+                before.replace(journal)
         self.wake()
 
     def start(self) -> None:
-        """Begin to write."""
+        """Start the thread."""
         self._thread.start()
 
     def wake(self) -> None:
-        """Tell that a journal has grown."""
+        """Print what has been added to the journals."""
         with self._condition:
             self._news = True
             self._condition.notify()
 
     def write_line(self, line: bytes) -> None:
-        """Print an ordinary line, without its newline; count it instead if too many wait already. Never blocks."""
+        """Print an ordinary line, given without its newline; drop it if `LINES_MAX` wait already. Never blocks."""
         with self._condition:
             if len(self._lines) < LINES_MAX:
                 self._lines.append(line)
@@ -93,7 +93,7 @@ class StdoutFeed:
             self._condition.notify()
 
     def close(self, timeout_s: float) -> bool:
-        """Print what is left, for at most `timeout_s` seconds; return whether all of it was printed."""
+        """Print the rest, for at most `timeout_s` seconds, and end the thread. Return whether all was printed."""
         with self._condition:
             self._closing = True
             self._condition.notify()
@@ -113,12 +113,12 @@ class StdoutFeed:
             for tail in self._tails:
                 tail.finish()
         except OSError:
-            # nobody reads any more: the records stay in the journals, for the next start
+            # standard output is closed: the next start prints the records that are left
             with self._condition:
                 self._closing = True
 
     def _wait(self) -> bool:
-        """Wait for something to print; return False when it is the last time."""
+        """Wait for something to print. Return False after `close`."""
         with self._condition:
             while not (self._news or self._closing):
                 self._condition.wait()
@@ -126,7 +126,7 @@ class StdoutFeed:
             return not self._closing
 
     def _drain(self) -> None:
-        """Print all that there is, a chunk of each in turn."""
+        """Print everything there is, one chunk of each journal in turn."""
         while True:
             lines = self._take_lines()
             if lines:
@@ -141,14 +141,14 @@ class StdoutFeed:
                 return
 
     def _chunk(self, tail: _Tail) -> bytes:
-        """Return what `tail` has to print; give it up if its disk is gone: the others and the ordinary lines go on."""
-        # asked first: what was added before the end is seen
+        """Return what `tail` has to print. If its disk fails, print an error instead, and print it no more."""
+        # read before the chunk, which then holds everything that was written before the end
         ended = tail.ended
         try:
             chunk = tail.chunk()
         except OSError as error:
             with self._condition:
-                if tail.anew is not None:
+                if tail.replaced:
                     return b""
                 self._tails.remove(tail)
             tail.rest()
@@ -179,30 +179,43 @@ class StdoutFeed:
 
 
 class _Tail:
-    """One journal's place on standard output."""
+    """How far one journal has been printed.
 
-    def __init__(self, journal: Flushed) -> None:
+    Attributes:
+        folder: where its segments lie.
+        clean: the last process that printed it left no line half printed.
+    """
+
+    def __init__(self, folder: Path, journal: Flushed) -> None:
+        self.folder = folder
         self._journal = journal
-        self.anew: Flushed | None = None
-        """The same journal, opened anew: to be gone on with."""
+        self._again: Flushed | None = None
         self._file = -1
-        self.folder = journal.folder
         self._place = -1
-        # a disk that keeps no place costs repeats, never a line
+        # if the place can't be kept, lines are printed again, but none is lost
         with suppress(OSError):
-            self._place = os.open(journal.folder / PLACE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+            self._place = os.open(folder / PLACE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         self._first, self._offset, self.clean = self._remembered()
+
+    def replace(self, journal: Flushed) -> None:
+        """Continue with `journal`, which is the same one opened again. From any thread, before the next chunk."""
+        self._again = journal
+
+    @property
+    def replaced(self) -> bool:
+        """The next chunk is the first one of the journal opened again."""
+        return self._again is not None
 
     @property
     def ended(self) -> bool:
-        """Nothing will be added to what is printed from here."""
-        return self.anew is None and self._journal.ended
+        """Nothing more is written to this journal."""
+        return self._again is None and self._journal.ended
 
     def chunk(self) -> bytes:
         """Return the next whole lines that are on disk, empty if there are none. Raises OSError."""
-        if self.anew is not None:
-            # all that was known of the file is looked at again
-            self._journal, self.anew = self.anew, None
+        if self._again is not None:
+            # what is known of the file may be out of date: open it again
+            self._journal, self._again = self._again, None
             self._close_file()
         while True:
             last, end = self._journal.flushed
@@ -217,22 +230,22 @@ class _Tail:
             self._first, self._offset = self._next(), 0
 
     def begin(self) -> None:
-        """Remember, before the first byte, that a kill may leave half a line from now on."""
+        """Note, before the first byte is printed, that a kill may leave half a line from now on."""
         self._remember("going")
 
     def printed(self, length: int) -> None:
-        """Remember that `length` more bytes are printed."""
+        """Note that `length` more bytes are printed."""
         self._offset += length
         self._remember("going")
 
     def rest(self) -> None:
-        """Hold nothing open as long as there is nothing to print: somebody may want to take the disk away."""
+        """Close all files until there is more to print, so that the disk can be unmounted."""
         self._close_file()
         _close(self._place)
         self._place = -1
 
     def finish(self) -> None:
-        """Remember that nothing was left half printed."""
+        """Note that no line is half printed, and close all files."""
         self._remember("clean")
         self.rest()
 
@@ -241,21 +254,24 @@ class _Tail:
         self._file = -1
 
     def _open(self, last: int, end: int) -> bool:
-        """Open the segment of the place; if the place makes no sense, begin earlier: repeats are legal, gaps not."""
-        folder = self._journal.folder
-        known = [first for path in segments(folder) if (first := segment_first(path)) is not None and first <= last]
+        """Open the segment to print from; if the noted place can't be right, begin earlier: repeats are legal.
+
+        Return False if there is no segment yet.
+        """
+        found = (segment_first(path) for path in segments(self.folder))
+        known = [first for first in found if first is not None and first <= last]
         if not known:
             return False
         if self._first not in known:
             self._first, self._offset = known[0], 0
-        self._file = os.open(segment_path(folder, self._first), os.O_RDONLY | os.O_CLOEXEC)
+        self._file = os.open(segment_path(self.folder, self._first), os.O_RDONLY | os.O_CLOEXEC)
         limit = end if self._first == last else os.fstat(self._file).st_size
         if self._offset and (self._offset > limit or os.pread(self._file, 1, self._offset - 1) != b"\n"):
             self._offset = 0
         return True
 
     def _read(self, limit: int | None) -> bytes:
-        """Return whole lines from the place on, up to `limit`, or up to where a finished segment's zeros begin."""
+        """Return the next whole lines, up to byte `limit`, or up to the zeros of a finished segment."""
         size = _CHUNK_BYTES
         while True:
             wanted = size if limit is None else min(size, limit - self._offset)
@@ -265,12 +281,12 @@ class _Tail:
                 return data[:zeros]
             if end or len(data) < size:
                 return data[:end]
-            # a checkpoint can be longer than any chunk
+            # a checkpoint may be longer than a chunk
             size *= 2
 
     def _next(self) -> int:
         """Return the first number of the segment after this one."""
-        later = (segment_first(path) or 0 for path in segments(self._journal.folder))
+        later = (segment_first(path) or 0 for path in segments(self.folder))
         return min(first for first in later if first > self._first)
 
     def _remembered(self) -> tuple[int, int, bool]:
@@ -281,7 +297,7 @@ class _Tail:
         return (int(match[1]), int(match[2]), match[3] == b"clean") if match else (0, 0, True)
 
     def _remember(self, state: str) -> None:
-        # as above: what is not remembered is printed again
+        # if it can't be noted, lines are printed again
         with suppress(OSError):
             if self._place < 0:
                 self._place = os.open(self.folder / PLACE, os.O_RDWR | os.O_CLOEXEC)
@@ -289,7 +305,7 @@ class _Tail:
 
 
 def _close(descriptor: int) -> None:
-    """Close it, if it is one; a failing disk may have a last complaint, and loses nothing by it."""
+    """Close `descriptor` if there is one. An error means nothing: it was only read, or held a place."""
     if descriptor >= 0:
         with suppress(OSError):
             os.close(descriptor)

@@ -19,7 +19,8 @@ from endpoints.clocks import slots
 from endpoints.config.link_file import LinkFile
 from endpoints.errors import UserError
 from endpoints.failpoints import failpoint
-from endpoints.journal.writer import JournalFailure, JournalWriter, Sign, SpaceWatch
+from endpoints.journal.space_watch import SpaceWatch
+from endpoints.journal.writer import JournalFailure, JournalWriter, Sign
 from endpoints.mqtt.topics import Topic
 from endpoints.notify import Notifier
 from endpoints.runtime.rate_limits import PresenceCap, RefusalCap, RepeatCap

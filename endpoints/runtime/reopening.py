@@ -12,6 +12,7 @@ from typing import Any
 from endpoints.config.settings import LinkSettings
 from endpoints.errors import UserError
 from endpoints.failpoints import failpoint
+from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter, UnusableJournal
 from endpoints.runtime.link_runner import Now
 from endpoints.runtime.work_items import AnyLink
@@ -44,7 +45,8 @@ class Opening:
             every_s: how often a stopped link is tried; only tests need another.
         """
         self.link = link.id
-        self.journal = JournalWriter(link.journal, link.id, side)
+        self.folder = link.journal
+        self.journal = JournalWriter(FolderStore(link.journal), link.id, side)
         """The one that was opened last, or is to be opened."""
         self._heals = True
         self._every_s = every_s
@@ -105,11 +107,10 @@ def recovered_core(journal: JournalWriter, empty: CoreT) -> CoreT:
 
     Raises UnusableJournal for a record that this version cannot continue from: other links must still run.
     """
-    records, journal.recovered = journal.recovered, ()
     try:
-        return fold(records, empty)
+        return fold(journal.take_recovered(), empty)
     except FoldError as error:
-        raise UnusableJournal(f"{journal.folder}: {error}", heals=False) from error
+        raise UnusableJournal(f"{journal.name}: {error}", heals=False) from error
 
 
 class Revival:

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import msgspec
 from msgspec import UNSET, Struct
 
+from endpoints.journal.writer import Batch
 from protocol.core.alarms import Alarm
 from protocol.core.effects import AnyEffect, Apply, ClearAlarm, Effect, Queue, RaiseAlarm, Seal, Settle
 from protocol.core.events import BEFORE_STARTED, BatchClosed, ClockStepped, EpochOpened, FrameReceived, Resumed, Started
@@ -26,7 +27,6 @@ from protocol.wire.messages import Message, Reference
 from protocol.wire.policy import Policy
 from protocol.wire.refusals import VERIFIED
 from scenario.simulation.agenda import Agenda
-from scenario.simulation.disk import Batch
 from scenario.simulation.signatures import Signatures
 
 Listener = Callable[[Millis, str, Entry, Sequence[Effect]], None]

@@ -13,6 +13,7 @@ from typing import Any
 
 from endpoints.config.link_file import LinkFile
 from endpoints.config.settings import WATCH_IDENTITY
+from endpoints.journal.writer import Batch, JournalWriter
 from endpoints.mqtt.topics import Topic
 from endpoints.notify import Notifier
 from endpoints.runtime.endpoint_link import EndpointLink
@@ -35,13 +36,15 @@ from protocol.record.fold import fold
 from protocol.record.journal import Chain
 from protocol.wire.instants import Millis
 from scenario.simulation.agenda import Agenda
-from scenario.simulation.disk import Crashed, Disk, SimulatedJournal
+from scenario.simulation.disk import Crashed, Disk
 from scenario.simulation.faults import CrashPoint
 from scenario.simulation.invariants import Invariants
 from scenario.simulation.network import Broker, Channel, QueuedFrame
 from scenario.simulation.signatures import Signatures
 from scenario.simulation.simulated_loop import BOOT_MS, Question, SimulatedClock, SimulatedLoop
 
+SEGMENT_BYTES = 160_000
+"""Small, so that a month has many checkpoints, and a restart reads little."""
 _AGAIN_MS: tuple[Millis, Millis] = (60_000, 1_200_000)
 """After a failure of its disk a process is brought up again by people."""
 
@@ -75,7 +78,7 @@ class SimulatedProcess:
         self.name = name
         self.file = file
         self.clock = SimulatedClock(agenda)
-        self.disk = Disk(chance)
+        self.disk = Disk(name, chance)
         self.runner: LinkRunner[Any] | None = None
         self.told: list[Callable[[Notify], None]] = []
         self.came_up: Callable[[], None] = lambda: None
@@ -109,8 +112,8 @@ class SimulatedProcess:
         # whoever heals everything does not wait for a machine that is still booting
         self.clock.boot = min(self.clock.boot, self._agenda.now - BOOT_MS)
         self.disk.doom, self.disk.power_cut, self.doom = None, False, None
-        journal = SimulatedJournal(
-            self.disk, self.file.terms.link, self.name, partial(self._invariants.durable, self.name)
+        journal = JournalWriter.open(
+            self.disk, self.file.terms.link, self.name, segment_bytes=SEGMENT_BYTES, on_disk=self._on_disk
         )
         core = self._fold(journal)
         notifier = SimulatedNotifier(self)
@@ -138,13 +141,18 @@ class SimulatedProcess:
             self._broker.want(self.name)
             self.came_up()
 
-    def _fold(self, journal: SimulatedJournal) -> Any:
+    def _fold(self, journal: JournalWriter) -> Any:
         """Return the core that the journal leads to; the judge compares what it does again with what it did."""
         kind = Observer if self.name == WATCH_IDENTITY else Link
         core: Any = kind.new(journal.link, journal.side)
-        records = journal.mount()
+        records = journal.take_recovered()
         self._invariants.recovered(self.name, journal.n, records)
         return fold(records, core, partial(self._invariants.replayed, self.name))
+
+    def _on_disk(self, batch: Batch) -> None:
+        self._invariants.durable(self.name, batch)
+        if self.doom == "after_append":
+            raise Crashed
 
     def turn(self) -> None:
         """Let the loop take a turn."""
@@ -218,7 +226,7 @@ class SimulatedProcess:
         self._down_for, self.disk.power_cut = down_for, power_cut
         if point == "idle":
             self.die()
-        elif point in {"before_append", "torn", "after_append"}:
+        elif point in {"before_append", "torn"}:
             self.disk.doom = point
         else:
             self.doom = point
@@ -268,7 +276,7 @@ class SimulatedProcess:
 
     def show_space(self, free_bytes: int) -> None:
         """Change how much room the disk has; the loop looks at it every few seconds."""
-        self.disk.free_bytes = free_bytes
+        self.disk.free = free_bytes
         self.turn_soon(SPACE_EVERY_S * 1_000)
 
     def sleep(self, lasts: Millis) -> None:

@@ -15,6 +15,7 @@ from endpoints.clocks.clock import SystemClock
 from endpoints.clocks.exercise_table import ExerciseTable
 from endpoints.config import default_terms, link_file, provision, settings
 from endpoints.doctor import Examination
+from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
 from protocol.core.events import BatchClosed, Stopped
 
@@ -180,7 +181,7 @@ def test_each_ailment_is_found_and_told_in_one_line(site: Path, ailment: Callabl
 
 
 def with_record(site: Path, at: int = NOW) -> None:
-    with_journal = JournalWriter.open(site / "eucom" / "journal" / "eucom-ndmc", "eucom-ndmc", "eucom")
+    with_journal = JournalWriter.open(FolderStore(site / "eucom" / "journal" / "eucom-ndmc"), "eucom-ndmc", "eucom")
     with_journal.append([(Stopped(at=at, mono=MONO), ()), (BatchClosed(at=at, mono=MONO), ())])
     with_journal.close(at, MONO, None)
 

@@ -22,6 +22,7 @@ from msgspec import Struct
 from endpoints.cli.main import main
 from endpoints.config import link_file
 from endpoints.config.link_file import LinkFile
+from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
 from endpoints.keys.signer import Signer
 from endpoints.mqtt.topics import Topic
@@ -155,7 +156,7 @@ class End:
     def open(self, segment_bytes: int) -> None:
         """Open the journal and fold it, as a start of the service does."""
         link = self.file.terms.link
-        self.journal = JournalWriter.open(self.folder, link, self.name, segment_bytes=segment_bytes)
+        self.journal = JournalWriter.open(FolderStore(self.folder), link, self.name, segment_bytes=segment_bytes)
         if self.journal.recovered:
             entry = self.journal.recovered[-1].entry
             self.last = (entry.at, entry.mono)

@@ -11,6 +11,7 @@ import pytest
 from endpoints.cli.log import log_verify
 from endpoints.errors import UserError
 from endpoints.journal.segments import segments
+from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalFailure, JournalWriter
 from protocol.core.events import BatchClosed
 from protocol.record.journal import decode
@@ -36,7 +37,7 @@ def serve(tell: Connection) -> None:
 def write(folder: Path, tell: Connection) -> None:
     """Go on with the journal in `folder`, and tell the number of each batch that is on disk."""
     try:
-        journal = JournalWriter.open(folder, LINK, SIDE)
+        journal = JournalWriter.open(FolderStore(folder), LINK, SIDE)
     except UserError as error:
         tell.send(("refused to start", str(error)))
         return
@@ -50,17 +51,17 @@ def write(folder: Path, tell: Connection) -> None:
     except JournalFailure as error:
         with pytest.raises(JournalFailure):
             journal.append(batch(1))
-        journal._release()
+        journal.let_go()
         tell.send(("failed", str(error)))
     else:
         tell.send(("closed", ""))
 
 
 def prepare(folder: Path) -> None:
-    journal = JournalWriter.open(folder, LINK, SIDE)
+    journal = JournalWriter.open(FolderStore(folder), LINK, SIDE)
     for number in range(PREPARED):
         journal.append(batch(number))
-    journal._release()
+    journal.let_go()
 
 
 def written_batches(folder: Path) -> list[int]:
@@ -112,7 +113,7 @@ def test_nothing_that_was_on_disk_is_lost_whichever_call_fails(
                 on_disk.append(int(told[1]))
         last, why = told
 
-        JournalWriter.open(folder, LINK, SIDE)._release()
+        JournalWriter.open(FolderStore(folder), LINK, SIDE).let_go()
         # a batch whose flush failed may be there; it was not acted upon
         assert written_batches(folder) in (on_disk, [*on_disk, on_disk[-1] + 1])
         assert log_verify(str(folder)) == 0

@@ -12,6 +12,7 @@ from msgspec import structs
 
 from endpoints.config import default_terms
 from endpoints.config.link_file import LinkFile
+from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
 from endpoints.keys.signer import Signer
 from endpoints.mqtt.topics import Topic
@@ -84,7 +85,7 @@ class _End:
         self.runner: EndpointLink
 
     def start(self, now: Now) -> None:
-        self.journal = JournalWriter.open(self.folder, LINK, self.side, segment_bytes=self._segment_bytes)
+        self.journal = JournalWriter.open(FolderStore(self.folder), LINK, self.side, segment_bytes=self._segment_bytes)
         core = recovered_core(self.journal, Link.new(LINK, self.side))
         self.runner = EndpointLink(core, self.journal, self._file, self._told, signer=self._signer, outlet=self)
         self.runner.draw_nonce = self._nonce
@@ -107,7 +108,7 @@ class _End:
 
     def kill(self) -> None:
         """The process is gone without a word."""
-        self.journal._release()
+        self.journal.let_go()
         self.out.clear()
 
     def publish(self, topic: Topic, payload: bytes, token: object) -> bool:

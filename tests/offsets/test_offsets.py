@@ -20,6 +20,7 @@ from endpoints.cli.replay import replay
 from endpoints.errors import UserError
 from endpoints.journal.reader import JournalReader
 from endpoints.journal.segments import segments
+from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import EXIT_DAMAGED, JournalWriter
 from protocol.errors import JournalError
 from protocol.record.recovery import SECTOR_BYTES, recover
@@ -77,10 +78,10 @@ def exit_code(command: Callable[[], int]) -> int:
 def start(folder: Path) -> int:
     """Open the journal as the service does; return 0, or what the service exits with."""
     try:
-        journal = JournalWriter.open(folder, "eucom-ndmc", "eucom")
+        journal = JournalWriter.open(FolderStore(folder), "eucom-ndmc", "eucom")
     except UserError as error:
         return one_line(error)
-    journal._release()
+    journal.let_go()
     return 0
 
 

@@ -55,14 +55,14 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "the last batch is believed to be on disk after a restart",
-        "JournalWriter._recover",
-        "os.fdatasync(self._file)\n_flush_folder(self.folder)",
+        "FolderStore.resume",
+        "os.fdatasync(self._file)\n_flush_folder(self._folder)",
         "pass",
         _RECOVERY,
     ),
     Bug(
         "a batch is not flushed",
-        "JournalWriter._write",
+        "FolderStore.append",
         "os.fdatasync(self._file)",
         "pass",
         _RECOVERY,
@@ -70,13 +70,13 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     Bug(
         "after a failed flush the journal is written again",
         "JournalWriter._encode",
-        "if self._failed:\n    raise JournalFailure(self._failed)",
+        "if self._ended:\n    raise JournalFailure(self._ended)",
         "pass",
         _RECOVERY,
     ),
     Bug(
         "a new segment gets its name before it is on disk",
-        "JournalWriter._open_segment",
+        "FolderStore.start_segment",
         'os.fsync(file)\nfailpoint("before_named")\nnew.rename(path)',
         'failpoint("before_named")\nnew.rename(path)\nos.fsync(file)',
         _RECOVERY,
@@ -206,7 +206,7 @@ SERVICE_BUGS: tuple[Bug, ...] = (
         "SpaceWatch.judge",
         "self._low and free_bytes >= self._ok_bytes",
         "self._low and free_bytes >= self._low_bytes",
-        _RECOVERY,
+        "test_space_watch",
     ),
     # --- time ----------------------------------------------------------------------------------------------------
     Bug(

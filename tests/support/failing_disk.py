@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Self
@@ -56,6 +56,17 @@ class Injection:
             self._popen.terminate()
             trace = self._popen.communicate(timeout=10)[1]
             self.hit = "(INJECTED)" in trace or "(DELAYED)" in trace
+
+
+def refuse_writes(segment: Path) -> None:
+    """Make every open file of this process that is `segment` refuse writes from now on, as a read-only disk does."""
+    reading = os.open(segment, os.O_RDONLY)
+    for name in [each.name for each in Path("/proc/self/fd").iterdir()]:
+        descriptor = int(name)
+        with suppress(OSError):
+            if os.path.sameopenfile(descriptor, reading) and descriptor != reading:
+                os.dup2(reading, descriptor, inheritable=False)
+    os.close(reading)
 
 
 class SmallDisk:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
 from endpoints.keys.signer import Signer
 from protocol.core.effects import AnyEffect, Seal
@@ -69,7 +70,7 @@ class Side:
     def __init__(self, name: str, folder: Path, segment_bytes: int) -> None:
         self.name = name
         self.core: Link | Observer = Observer.new(LINK, name) if name == "watch" else Link.new(LINK, name)
-        self.journal = JournalWriter.open(folder, LINK, name, segment_bytes=segment_bytes)
+        self.journal = JournalWriter.open(FolderStore(folder), LINK, name, segment_bytes=segment_bytes)
         self.signer = None if name == "watch" else Signer({f"{name}-2022": PRIVATE[name]})
         self._ring = Keyring(KEYS, "ed25519")
         self._batch: list[tuple[AnyEvent, tuple[AnyEffect, ...]]] = []

@@ -12,6 +12,7 @@ import pytest
 from endpoints.cli.main import main
 from endpoints.journal.follower import follow
 from endpoints.journal.segments import segments
+from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import DamagedJournal, JournalWriter
 from protocol.record.journal import Record
 from tests.support.journal_samples import LINK, NOON, SIDE, batch, raw_state
@@ -96,7 +97,7 @@ def until_quiet(records: Iterator[Record | None]) -> list[int]:
 
 
 def test_a_journal_is_followed_over_segments_batch_by_batch(tmp_path: Path) -> None:
-    journal = JournalWriter.open(tmp_path, LINK, SIDE)
+    journal = JournalWriter.open(FolderStore(tmp_path), LINK, SIDE)
     records = follow(tmp_path)
     assert until_quiet(records) == []
     journal.append(batch(0))
@@ -116,4 +117,4 @@ def test_a_journal_is_followed_over_segments_batch_by_batch(tmp_path: Path) -> N
         file.write(b"rubbish\n")
     with pytest.raises(DamagedJournal, match="record 9: it is cut"):
         until_quiet(records)
-    journal._release()
+    journal.let_go()

@@ -10,6 +10,7 @@ import pytest
 from endpoints.errors import UserError
 from endpoints.journal.reader import JournalReader, record_in
 from endpoints.journal.segments import segments
+from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import DamagedJournal, JournalWriter
 from tests.support.journal_samples import LINK, NOON, SIDE, Batch, batch, checkpoint, closed, lines_of, raw_state
 
@@ -30,13 +31,13 @@ def problems(reader: JournalReader) -> list[tuple[int, str]]:
 
 def a_folder(tmp_path: Path) -> Path:
     """Return a journal of three segments, closed cleanly."""
-    journal = JournalWriter.open(tmp_path / "journal", LINK, SIDE)
+    journal = JournalWriter.open(FolderStore(tmp_path / "journal"), LINK, SIDE)
     for number in range(3):
         journal.append(batch(number))
         if number < 2:
             journal.rotate(raw_state(number=number), "1", "Link", NOON, 1, None)
     journal.close(NOON, 1, None)
-    return journal.folder
+    return Path(journal.name)
 
 
 def numbers(reader: JournalReader) -> list[int]:
@@ -135,7 +136,7 @@ def test_replays_stop_at_damage_and_leave_out_an_unfinished_batch(tmp_path: Path
 
 
 def test_a_journal_that_is_being_written_may_end_anywhere(tmp_path: Path) -> None:
-    journal = JournalWriter.open(tmp_path, LINK, SIDE)
+    journal = JournalWriter.open(FolderStore(tmp_path), LINK, SIDE)
     journal.append(batch(0))
     (path,) = segments(tmp_path)
     end = journal.flushed[1]
@@ -149,19 +150,19 @@ def test_a_journal_that_is_being_written_may_end_anywhere(tmp_path: Path) -> Non
             assert problems(reader) == []
             assert reader.live
             assert reader.verification.records >= 3
-    journal._release()
+    journal.let_go()
     assert problems(JournalReader(str(tmp_path))) != []
 
 
 def test_a_live_journal_is_checked_all_the_same(tmp_path: Path) -> None:
-    journal = JournalWriter.open(tmp_path, LINK, SIDE)
+    journal = JournalWriter.open(FolderStore(tmp_path), LINK, SIDE)
     journal.append(batch(0))
     (path,) = segments(tmp_path)
     with path.open("r+b") as file:
         file.seek(40)
         file.write(b"?")
     assert problems(JournalReader(str(tmp_path))) != []
-    journal._release()
+    journal.let_go()
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 5000, b"hello\n" * 10, os.urandom(3000), b'{"event":"x"}\n', b"{}\n"])

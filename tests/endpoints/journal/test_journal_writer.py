@@ -13,15 +13,17 @@ import pytest
 
 from endpoints.errors import UserError
 from endpoints.journal.segments import locked, segments
-from endpoints.journal.writer import AHEAD_BYTES, DamagedJournal, JournalFailure, JournalWriter, SpaceWatch
-from protocol.core.events import BatchClosed, SpaceLow, SpaceOk
+from endpoints.journal.store import AHEAD_BYTES, FolderStore
+from endpoints.journal.writer import SEGMENT_BYTES, Batch, DamagedJournal, JournalFailure, JournalWriter
+from protocol.core.events import BatchClosed, SpaceLow
 from protocol.errors import JournalError
 from protocol.record.journal import HEAD_TYPE, Chain, Checkpoint, Closed, Record, head_payload
+from tests.support.failing_disk import refuse_writes
 from tests.support.journal_samples import LINK, NOON, SIDE, batch, raw_state
 
 
-def opened(folder: Path, **arguments: int) -> JournalWriter:
-    return JournalWriter.open(folder, LINK, SIDE, **arguments)
+def opened(folder: Path, segment_bytes: int = SEGMENT_BYTES) -> JournalWriter:
+    return JournalWriter.open(FolderStore(folder), LINK, SIDE, segment_bytes=segment_bytes)
 
 
 def sealed(payload_type: str, payload: bytes) -> bytes:
@@ -29,8 +31,8 @@ def sealed(payload_type: str, payload: bytes) -> bytes:
 
 
 def crash(journal: JournalWriter) -> None:
-    """Let go of the journal as a killed process does: nothing more is written."""
-    journal._release()
+    """End the journal as a killed process does: nothing more is written."""
+    journal.let_go()
 
 
 def assert_not_due(journal: JournalWriter) -> None:
@@ -154,8 +156,9 @@ def test_a_second_service_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="another service writes this journal"):
         opened(tmp_path)
     script = (
-        "import sys; from pathlib import Path; from endpoints.journal.writer import JournalWriter\n"
-        f"JournalWriter.open(Path(sys.argv[1]), {LINK!r}, {SIDE!r})"
+        "import sys; from pathlib import Path; from endpoints.journal.store import FolderStore\n"
+        "from endpoints.journal.writer import JournalWriter\n"
+        f"JournalWriter.open(FolderStore(Path(sys.argv[1])), {LINK!r}, {SIDE!r})"
     )
     other = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path)], check=False, capture_output=True, text=True, timeout=30
@@ -219,9 +222,9 @@ def test_a_journal_of_another_link_or_side_is_refused(tmp_path: Path) -> None:
     journal.append(batch(0))
     journal.close(NOON, 1, None)
     with pytest.raises(DamagedJournal, match="it is of link eucom-ndmc, not other"):
-        JournalWriter.open(tmp_path, "other", SIDE)
+        JournalWriter.open(FolderStore(tmp_path), "other", SIDE)
     with pytest.raises(DamagedJournal, match="it is of side eucom, not ndmc"):
-        JournalWriter.open(tmp_path, LINK, "ndmc")
+        JournalWriter.open(FolderStore(tmp_path), LINK, "ndmc")
 
 
 def test_a_segment_in_the_making_is_no_segment(tmp_path: Path) -> None:
@@ -315,34 +318,35 @@ def test_a_full_disk_stops_the_journal_at_once_and_loses_nothing(tmp_path: Path,
     crash(again)
 
 
-def test_a_failing_flush_stops_the_journal(tmp_path: Path) -> None:
+def test_a_failing_write_stops_the_journal(tmp_path: Path) -> None:
     journal = opened(tmp_path)
     journal.append(batch(0))
-    # a pipe can be written to, but neither at an offset nor flushed
-    reader, writer = os.pipe()
-    os.dup2(writer, journal._file)
-    with pytest.raises(JournalFailure, match="the journal can't be written: Illegal seek"):
+    (segment,) = segments(tmp_path)
+    before = segment.read_bytes()
+    refuse_writes(segment)
+    with pytest.raises(JournalFailure, match=f"^{tmp_path}: the journal can't be written: Bad file descriptor"):
         journal.append(batch(1))
     journal.close(NOON, 1, None)
-    os.close(writer)
-    assert os.read(reader, 1) == b""
-    os.close(reader)
+    assert segment.read_bytes() == before
 
 
 def test_a_disk_that_fails_at_closing_keeps_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = opened(tmp_path)
     journal.append(batch(0))
-    close, failing = os.close, {journal._file, journal._lock}
+    close, closed = os.close, []
 
     def closes(descriptor: int) -> None:
         close(descriptor)
-        if descriptor in failing:
-            failing.remove(descriptor)
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        closed.append(descriptor)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(os, "close", closes)
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "close", closes)
+        journal.let_go()
+    # the segment and the lock
+    assert len(closed) == 2
+    assert not locked(tmp_path)
     again = journal.reopen()
-    assert not failing
     assert again.n == 3
     crash(again)
     assert not locked(tmp_path)
@@ -378,28 +382,53 @@ def test_a_full_disk_at_rotation_leaves_a_journal_that_starts(tmp_path: Path, fi
     crash(again)
 
 
-def test_space_is_said_once_on_the_way_down_and_once_on_the_way_up() -> None:
-    watch = SpaceWatch(low_bytes=100, ok_bytes=200)
-    told = [watch.judge(free, NOON, 1) for free in (150, 99, 50, 150, 200, 300, 99)]
-    assert [type(event) for event in told] == [
-        type(None),
-        SpaceLow,
-        type(None),
-        type(None),
-        SpaceOk,
-        type(None),
-        SpaceLow,
-    ]
-    assert isinstance(SpaceWatch(low=True).judge(1 << 40, NOON, 1), SpaceOk)
-
-
-def test_room_is_measured(tmp_path: Path) -> None:
+def test_a_disk_that_cannot_tell_its_free_space_is_a_failure(tmp_path: Path) -> None:
     journal = opened(tmp_path / "journal")
     assert journal.free_bytes() > 0
-    journal.close(NOON, 1, None)
-    journal.folder = tmp_path / "gone"
-    with pytest.raises(JournalFailure):
+    (tmp_path / "journal").rename(tmp_path / "gone")
+    with pytest.raises(JournalFailure, match="No such file"):
         journal.free_bytes()
+
+
+def test_each_batch_is_reported_once_it_is_on_disk(tmp_path: Path) -> None:
+    reported: list[list[str]] = []
+
+    def on_disk(given: Batch) -> None:
+        assert len(list(records(tmp_path))) == len(given) + sum(map(len, reported))
+        reported.append([type(entry).__name__ for entry, _ in given])
+
+    journal = JournalWriter.open(FolderStore(tmp_path), LINK, SIDE, on_disk=on_disk)
+    journal.append(batch(0))
+    journal.rotate(raw_state(), "1", "Link", NOON, 1, None)
+    journal = journal.reopen()
+    journal.append(batch(1))
+    journal.close(NOON, 1, None)
+    assert reported == [
+        [type(entry).__name__ for entry, _ in batch(0)],
+        ["Checkpoint"],
+        [type(entry).__name__ for entry, _ in batch(1)],
+        ["Closed"],
+    ]
+
+
+def test_recovered_records_are_handed_over_once(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    journal.append(batch(0))
+    again = journal.reopen()
+    assert [record.n for record in again.take_recovered()] == [1, 2, 3]
+    assert again.recovered == again.take_recovered() == ()
+    crash(again)
+
+
+def test_a_closed_journal_leaves_the_store_to_the_one_opened_after_it(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    journal.append(batch(0))
+    again = journal.reopen()
+    journal.let_go()
+    journal.close(NOON, 1, None)
+    again.append(batch(1))
+    crash(again)
+    assert len(list(records(tmp_path))) == 5
 
 
 def test_records_chain_over_segments(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from endpoints.journal.segments import segments
 from endpoints.journal.stdout_feed import LINES_MAX, PLACE, StdoutFeed
+from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
 from tests.support.journal_samples import LINK, NOON, SIDE, batch, raw_state
 
@@ -56,21 +57,27 @@ class Reader:
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[JournalWriter]:
-    journal = JournalWriter.open(tmp_path / "journal", LINK, SIDE)
+    journal = JournalWriter.open(FolderStore(tmp_path / "journal"), LINK, SIDE)
     yield journal
-    journal._release()
+    journal.let_go()
+
+
+def folder_of(journal: JournalWriter) -> Path:
+    return Path(journal.name)
 
 
 def on_disk(journal: JournalWriter) -> list[bytes]:
     return [
-        line for path in segments(journal.folder) for line in path.read_bytes().rstrip(b"\0").splitlines(keepends=True)
+        line
+        for path in segments(folder_of(journal))
+        for line in path.read_bytes().rstrip(b"\0").splitlines(keepends=True)
     ]
 
 
 def test_records_are_printed_as_they_are_flushed(journal: JournalWriter) -> None:
     reader = Reader()
     output = StdoutFeed(reader.descriptor)
-    output.follow(journal)
+    output.follow(folder_of(journal), journal)
     output.start()
     reader.start()
     for number in range(50):
@@ -88,7 +95,7 @@ def test_of_a_journal_that_has_ended_no_file_stays_open_and_it_goes_on_when_open
     reader = Reader()
     reader.start()
     output = StdoutFeed(reader.descriptor)
-    output.follow(journal)
+    output.follow(folder_of(journal), journal)
     output.start()
     journal.append(batch(0))
     output.wake()
@@ -96,18 +103,18 @@ def test_of_a_journal_that_has_ended_no_file_stays_open_and_it_goes_on_when_open
     journal.let_go()
     output.wake()
     deadline = time.monotonic() + DEADLINE_S
-    while held := [path for path in open_files() if path.is_relative_to(journal.folder)]:
+    while held := [path for path in open_files() if path.is_relative_to(folder_of(journal))]:
         assert time.monotonic() < deadline, held
         time.sleep(0.001)
     again = journal.reopen()
-    output.follow(again)
+    output.follow(folder_of(again), again)
     again.append(batch(1))
     output.wake()
     reader.until(again.head.encode())
     again.let_go()
     assert output.close(DEADLINE_S)
     assert reader.lines() == on_disk(journal)
-    assert (journal.folder / PLACE).read_bytes().endswith(b" clean\n")
+    assert (folder_of(journal) / PLACE).read_bytes().endswith(b" clean\n")
 
 
 def open_files() -> list[Path]:
@@ -125,23 +132,23 @@ def test_the_next_start_goes_on_where_a_clean_stop_left_off(journal: JournalWrit
         before = len(on_disk(journal)) - len(batch(number))
         reader = Reader()
         output = StdoutFeed(reader.descriptor)
-        output.follow(journal)
+        output.follow(folder_of(journal), journal)
         output.start()
         assert output.close(DEADLINE_S)
         assert reader.lines() == on_disk(journal)[before:]
 
 
 def test_ordinary_lines_and_several_journals_share_the_output(journal: JournalWriter, tmp_path: Path) -> None:
-    other = JournalWriter.open(tmp_path / "other", "syria", SIDE)
+    other = JournalWriter.open(FolderStore(tmp_path / "other"), "syria", SIDE)
     reader = Reader()
     output = StdoutFeed(reader.descriptor)
     for each in (journal, other):
         each.append(batch(0))
-        output.follow(each)
+        output.follow(folder_of(each), each)
     output.write_line(b'{"event":"listening"}')
     output.start()
     assert output.close(DEADLINE_S)
-    other._release()
+    other.let_go()
     lines = reader.lines()
     assert sorted(lines) == sorted([b'{"event":"listening"}\n', *on_disk(journal), *on_disk(other)])
     assert [line for line in lines if b'"link":"syria"' in line] == on_disk(other)
@@ -150,7 +157,7 @@ def test_ordinary_lines_and_several_journals_share_the_output(journal: JournalWr
 def test_a_reader_that_stalls_stalls_nobody_and_is_told_what_was_dropped(journal: JournalWriter) -> None:
     reader = Reader()
     output = StdoutFeed(reader.descriptor)
-    output.follow(journal)
+    output.follow(folder_of(journal), journal)
     output.start()
     # much more than a pipe takes
     for number in range(LINES_MAX * 3):
@@ -175,7 +182,7 @@ def test_a_kill_in_the_very_first_write_is_known_to_the_next_start(journal: Jour
         journal.append(batch(number))
     reader = Reader()
     output = StdoutFeed(reader.descriptor)
-    output.follow(journal)
+    output.follow(folder_of(journal), journal)
     output.start()
     output.wake()
     # the pipe is full: the thread stands in the middle of its first write
@@ -185,7 +192,7 @@ def test_a_kill_in_the_very_first_write_is_known_to_the_next_start(journal: Jour
         time.sleep(0.01)
 
     killed = StdoutFeed(reader.descriptor)
-    killed.follow(journal)
+    killed.follow(folder_of(journal), journal)
     assert not killed._tails[0].clean
 
     reader.start()
@@ -197,7 +204,7 @@ def test_a_reader_that_went_away_loses_nothing(journal: JournalWriter) -> None:
     gone, descriptor = os.pipe()
     os.close(gone)
     output = StdoutFeed(descriptor)
-    output.follow(journal)
+    output.follow(folder_of(journal), journal)
     output.start()
     journal.append(batch(0))
     output.wake()
@@ -206,7 +213,7 @@ def test_a_reader_that_went_away_loses_nothing(journal: JournalWriter) -> None:
     os.close(descriptor)
     reader = Reader()
     again = StdoutFeed(reader.descriptor)
-    again.follow(journal)
+    again.follow(folder_of(journal), journal)
     again.start()
     assert again.close(DEADLINE_S)
     # nobody knows whether half a line was left
@@ -227,10 +234,10 @@ def test_a_reader_that_went_away_loses_nothing(journal: JournalWriter) -> None:
 )
 def test_a_place_that_makes_no_sense_begins_earlier(journal: JournalWriter, place: bytes) -> None:
     journal.append(batch(0))
-    (journal.folder / PLACE).write_bytes(place)
+    (folder_of(journal) / PLACE).write_bytes(place)
     reader = Reader()
     output = StdoutFeed(reader.descriptor)
-    output.follow(journal)
+    output.follow(folder_of(journal), journal)
     output.start()
     assert output.close(DEADLINE_S)
     assert [line for line in reader.lines() if line != b"\n"] == on_disk(journal)
@@ -238,14 +245,14 @@ def test_a_place_that_makes_no_sense_begins_earlier(journal: JournalWriter, plac
 
 def test_nothing_that_is_not_on_disk_is_printed(journal: JournalWriter) -> None:
     journal.append(batch(0))
-    (path,) = segments(journal.folder)
+    (path,) = segments(folder_of(journal))
     printed = on_disk(journal)
     with path.open("r+b") as file:
         file.seek(journal.flushed[1])
         file.write(b'{"n":4,"half"')
     reader = Reader()
     output = StdoutFeed(reader.descriptor)
-    output.follow(journal)
+    output.follow(folder_of(journal), journal)
     output.start()
     assert output.close(DEADLINE_S)
     assert reader.lines() == printed
@@ -254,12 +261,13 @@ def test_nothing_that_is_not_on_disk_is_printed(journal: JournalWriter) -> None:
 WRITER = """
 import sys
 from pathlib import Path
+from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
 from endpoints.journal.stdout_feed import StdoutFeed
 from tests.support.journal_samples import LINK, SIDE, batch, raw_state
-journal = JournalWriter.open(Path(sys.argv[1]), LINK, SIDE, segment_bytes=20_000)
+journal = JournalWriter.open(FolderStore(Path(sys.argv[1])), LINK, SIDE, segment_bytes=20_000)
 output = StdoutFeed()
-output.follow(journal)
+output.follow(Path(sys.argv[1]), journal)
 output.start()
 number = 0
 while True:
@@ -285,13 +293,13 @@ def test_a_kill_repeats_lines_and_loses_none(tmp_path: Path) -> None:
         collected += process.stdout.read()
         process.stdout.close()
         process.wait(DEADLINE_S)
-    journal = JournalWriter.open(folder, LINK, SIDE)
+    journal = JournalWriter.open(FolderStore(folder), LINK, SIDE)
     reader = Reader()
     output = StdoutFeed(reader.descriptor)
-    output.follow(journal)
+    output.follow(folder_of(journal), journal)
     output.start()
     assert output.close(DEADLINE_S)
-    journal._release()
+    journal.let_go()
     lines = bytes(collected + b"".join(reader.lines())).splitlines(keepends=True)
     written = on_disk(journal)
     whole = set(written)

@@ -9,6 +9,7 @@ from msgspec import structs
 
 from endpoints.config.link_file import LinkFile, Party
 from endpoints.errors import UserError
+from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
 from endpoints.keys.signer import Signer
 from endpoints.mqtt.topics import Topic
@@ -64,7 +65,7 @@ def ndmc_runner(folder: Path, terms: Terms = EPOCH_1, core: Link | None = None) 
     outlet = Outlet(folder)
     runner = EndpointLink(
         core or Link.new("eucom-ndmc", "ndmc"),
-        JournalWriter.open(folder, "eucom-ndmc", "ndmc"),
+        JournalWriter.open(FolderStore(folder), "eucom-ndmc", "ndmc"),
         link_file(terms),
         Notifier((), lambda _link, _id, _delivered: None),
         signer=Signer({"ndmc-1": KEYS["ndmc"][1]}),
@@ -118,7 +119,7 @@ async def test_nothing_leaves_of_a_batch_that_is_not_on_disk(
     done: list[str] = []
     item = FrameItem(runner, TOPIC, message_frame("eucom", STREAM[:1]), partial(done.append, "acknowledged"))
     item.take(BEGIN)
-    runner._journal._failed = "the disk is gone"
+    runner._journal.let_go()
     turn(runner, BEGIN)
     item.settle()
     assert runner.failure is not None

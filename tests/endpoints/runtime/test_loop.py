@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from msgspec import UNSET
 
 from endpoints.config import default_terms
 from endpoints.config.link_file import LinkFile
+from endpoints.journal.segments import segments
+from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
 from endpoints.keys.signer import Signer, generate
 from endpoints.mqtt.topics import Topic
@@ -29,6 +30,7 @@ from protocol.core.events import LineTestRequested, OfficerReleased, TransportCo
 from protocol.core.link import Link
 from protocol.errors import LocalProtocolError
 from protocol.wire.instants import parsed, written
+from tests.support.failing_disk import refuse_writes
 
 LINKS = ("eucom-ndmc", "eucom-ndmc-air")
 BEGIN = parsed("2022-11-29T15:59:00.000Z")
@@ -97,7 +99,7 @@ class Bench:
                 terms=terms,
                 parties={side: _with_keys(party, keys[side]) for side, party in parties.items()},
             )
-            journal = self.journals[link] = JournalWriter.open(folder / link, link, "eucom")
+            journal = self.journals[link] = JournalWriter.open(FolderStore(folder / link), link, "eucom")
             self.runners[link] = EndpointLink(
                 recovered_core(journal, Link.new(link, "eucom")),
                 journal,
@@ -243,11 +245,7 @@ async def test_a_step_of_the_wall_clock_and_a_stall_are_journaled(bench: Bench) 
 
 async def test_a_journal_that_fails_stops_its_room_alone(bench: Bench) -> None:
     before = bench.records()
-    # the file that it writes to is there for reading only now
-    journal = bench.journals[LINKS[0]]
-    readable = os.open(next((bench.folder / LINKS[0]).glob("*.jsonl")), os.O_RDONLY)
-    os.dup2(readable, journal._file)
-    os.close(readable)
+    refuse_writes(segments(bench.folder / LINKS[0])[-1])
     failing, going_on = bench.test_line("request-4"), bench.test_line("request-5", LINKS[1])
     bench.loop.queue.put(failing)
     bench.loop.queue.put(going_on)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from endpoints.config.link_file import LinkFile
 from endpoints.config.settings import LinkSettings
 from endpoints.errors import UserError
 from endpoints.journal.segments import locked, segments
+from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter, UnusableJournal
 from endpoints.runtime.link_runner import LinkRunner
 from endpoints.runtime.loop import Loop
@@ -25,6 +25,7 @@ from protocol.core.events import SpaceLow
 from protocol.core.observer import Observer
 from tests.endpoints.runtime.test_loop import HandClock
 from tests.endpoints.runtime.test_turn import Told
+from tests.support.failing_disk import refuse_writes
 from tests.support.journal_samples import raw_state
 from tests.vectors.terms import party_keys
 
@@ -67,9 +68,7 @@ class Bench:
 
     def fails(self) -> None:
         """The file that the journal writes to is there for reading only now."""
-        readable = os.open(segments(self.folder)[-1], os.O_RDONLY)
-        os.dup2(readable, self.opening.journal._file)
-        os.close(readable)
+        refuse_writes(segments(self.folder)[-1])
         now = self.loop.now()
         self.runner.take(SpaceLow(at=now.at, mono=now.mono, free_bytes=1))
         self.loop.turn()
@@ -96,7 +95,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     bench.keeping.cancel()
     with suppress(asyncio.CancelledError):
         await bench.keeping
-    bench.opening.journal._release()
+    bench.opening.journal.let_go()
 
 
 async def test_a_room_that_has_failed_is_followed_by_another_one(bench: Bench) -> None:
@@ -199,7 +198,7 @@ async def test_a_record_that_this_version_cannot_take_is_left_to_people(bench: B
 
 def test_a_room_that_cannot_be_furnished_leaves_its_journal_free(tmp_path: Path) -> None:
     def furnish(_core: Observer, journal: JournalWriter) -> AnyLink:
-        assert locked(journal.folder)
+        assert locked(Path(journal.name))
         raise UserError("the key can't be read")
 
     settings = LinkSettings(file=tmp_path / "link.toml", content=link_file(), journal=tmp_path / "journal")
@@ -213,7 +212,7 @@ def test_a_room_that_cannot_be_furnished_leaves_its_journal_free(tmp_path: Path)
 async def test_a_journal_that_was_never_opened_is_not_begun_anew(tmp_path: Path) -> None:
     folder = tmp_path / "journal"
     folder.write_text("not a folder")
-    journal = JournalWriter(folder, LINK, WATCH)
+    journal = JournalWriter(FolderStore(folder), LINK, WATCH)
     with pytest.raises(UnusableJournal, match="Not a directory"):
         journal.reopen()
     folder.unlink()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from endpoints.config.link_file import LinkFile, Party
+from endpoints.journal.segments import segments
+from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
 from endpoints.keys.signer import Signer
 from endpoints.mqtt.topics import Topic
@@ -24,6 +25,7 @@ from protocol.errors import LocalProtocolError
 from protocol.record.journal import Record, decode
 from protocol.wire.instants import Millis, parsed, written
 from protocol.wire.refusals import FrameRefusal
+from tests.support.failing_disk import refuse_writes
 from tests.vectors.streams import STREAM
 from tests.vectors.terms import EPOCH_1, KEYS, message_frame, party_keys, receipt_frame
 
@@ -84,7 +86,7 @@ class Machine:
 
     def up(self) -> None:
         """Let the process come up, on what its journal holds."""
-        journal = JournalWriter.open(self.folder, LINK, self.side)
+        journal = JournalWriter.open(FolderStore(self.folder), LINK, self.side)
         core = Link.new(LINK, self.side)
         for record in journal.recovered:
             core.handle(record.entry)
@@ -105,7 +107,7 @@ class Machine:
         self.left.clear()
 
     def dies(self) -> None:
-        self.runner._journal._release()
+        self.runner._journal.let_go()
 
     def turn(self, passed: Millis = 10) -> None:
         self.clock.passes(passed)
@@ -153,9 +155,7 @@ class Machine:
 
     def breaks(self) -> None:
         """Let the journal's disk refuse every write from now on."""
-        journal = self.runner._journal
-        os.close(journal._file)
-        journal._file = os.open("/dev/null", os.O_RDONLY)
+        refuse_writes(segments(self.folder)[-1])
 
     def slots(self) -> dict[str, str]:
         return {view.slot: str(view.state) for view in self.runner.core.snapshot().slots}

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from endpoints.cli import main as cli
+from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
 from endpoints.texts.printable import printable
 from protocol.core.events import BatchClosed, FrameReceived
@@ -49,7 +50,7 @@ def test_a_refused_frame_writes_nothing_on_the_terminal_of_who_reads_the_log(
 ) -> None:
     payload = b'{"sender":"ndmc\\u001b]0;fine\\u0007\\u202e","recipient":"eucom","epoch":1}'
     frame = envelope.seal(envelope.PAYLOAD_TYPES["message"], payload, [("forged", bytes(64))])
-    journal = JournalWriter.open(tmp_path / "j", LINK, SIDE)
+    journal = JournalWriter.open(FolderStore(tmp_path / "j"), LINK, SIDE)
     received = FrameReceived(at=NOON, mono=1, channel="message", sender="ndmc", frame=frame, verdict="bad_signature")
     journal.append([(received, ()), (BatchClosed(at=NOON, mono=1), ())])
     journal.close(NOON, 1, None)
