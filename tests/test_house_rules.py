@@ -1,4 +1,4 @@
-"""House rules that neither ruff nor import-linter can check: foreign packages, clocks, cores, bounds, lazy targets."""
+"""House rules that neither ruff nor import-linter can check: foreign packages, clocks, cores, bounds, privates."""
 
 import ast
 import re
@@ -40,6 +40,16 @@ UNBOUNDED = {
 """Constructors that are unbounded unless this argument, at this place, says otherwise."""
 BOUNDED_ELSEWHERE = "# bounded: "
 """On the line, or the line above, it says by what else a queue is bounded."""
+
+STILL_OVERRIDDEN = frozenset({"Core", "LinkRunner", "Loop", "Process"})
+"""Classes whose private methods classes of other modules override today. No class may join them."""
+STILL_ASSIGNED = frozenset(
+    {
+        *("boot", "came_up", "delay_max_ms", "draw_nonce", "forget", "keyring"),
+        *("listener", "setattr", "skew", "standing"),
+    }
+)
+"""Attributes that other modules than their class's assign today. No attribute may join them."""
 
 
 def sources(*folders: str) -> Iterator[Path]:
@@ -128,6 +138,88 @@ def bound_faults(name: str, source: str) -> list[str]:
     return faults
 
 
+def override_faults(files: dict[str, str], still: frozenset[str] = frozenset()) -> list[str]:
+    """Return where a class overrides a private method of a base class that another file defines.
+
+    Args:
+        files: the sources by file name; a base class is found in them by its name.
+        still: base classes whose private methods may still be overridden.
+    """
+    classes = {
+        node.name: (name, node)
+        for name, source in files.items()
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ClassDef)
+    }
+    return [
+        f"{name}:{method.lineno}: {node.name}.{method.name}() overrides a private method of {base}"
+        for name, node in classes.values()
+        for base in ancestors(node, classes)
+        if classes[base][0] != name and base not in still
+        for method in methods(node)
+        if method.name in {inherited.name for inherited in methods(classes[base][1])}
+    ]
+
+
+def ancestors(node: ast.ClassDef, classes: dict[str, tuple[str, ast.ClassDef]]) -> Iterator[str]:
+    for base in node.bases:
+        name = ast.unparse(base).partition("[")[0].rpartition(".")[2]
+        if name in classes:
+            yield name
+            yield from ancestors(classes[name][1], classes)
+
+
+def methods(node: ast.ClassDef) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Yield the private methods that the body of a class defines."""
+    for each in node.body:
+        if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef) and re.match(r"_(?!_)", each.name):
+            yield each
+
+
+def assignment_faults(files: dict[str, str], still: frozenset[str] = frozenset()) -> list[str]:
+    """Return where a file assigns an attribute of an object whose class another file defines.
+
+    An attribute is known by its name: a class body annotates it, or a method assigns it to `self`. Attributes that no
+    class of ours has belong to libraries. `setattr` is a fault unless its object is `self`. `still` names exceptions.
+    """
+    trees = {name: ast.parse(source) for name, source in files.items()}
+    own = {name: attributes(tree) for name, tree in trees.items()}
+    ours = set().union(*own.values())
+    return [
+        f"{name}:{line}: {attribute} is assigned outside of its class's module; pass it to the constructor"
+        for name, tree in trees.items()
+        for line, attribute in assigned(tree)
+        if attribute in (ours | {"setattr"}) - own[name] - still
+    ]
+
+
+def attributes(tree: ast.AST) -> set[str]:
+    """Return the names of the attributes that classes in a file have."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            found |= {each.target.id for each in node.body if _annotates(each)}  # type: ignore[attr-defined]
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) == "self":
+            found.add(node.attr)
+    return found
+
+
+def _annotates(node: ast.stmt) -> bool:
+    return isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+
+
+def assigned(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield the line and the name of every attribute that is assigned to anything but `self`, and every `setattr`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) != "self":
+            yield node.lineno, node.attr
+        if isinstance(node, ast.Call):
+            # both setattr(x, ...) and partial(setattr, x, ...)
+            said = [ast.unparse(each) for each in (node.func, *node.args)]
+            if "setattr" in said and said[said.index("setattr") + 1 :][:1] != ["self"]:
+                yield node.lineno, "setattr"
+
+
 def test_imports_follow_the_architecture() -> None:
     faults = [fault for path in sources(*PACKAGES) for fault in import_faults(name_of(path), path.read_text())]
     assert not faults, "\n".join(faults)
@@ -152,6 +244,19 @@ def test_every_queue_is_bounded() -> None:
 
 def test_no_folder_is_skipped_in_silence() -> None:
     faults = [fault for path in sources(*PACKAGES) for fault in listing_faults(name_of(path), path.read_text())]
+    assert not faults, "\n".join(faults)
+
+
+def test_private_methods_are_overridden_in_their_module_only() -> None:
+    faults = override_faults({name_of(path): path.read_text() for path in sources(*PACKAGES)}, STILL_OVERRIDDEN)
+    assert not faults, "\n".join(faults)
+
+
+def test_attributes_are_assigned_in_their_module_only() -> None:
+    # the core's state consists of structs that its modules share
+    faults = assignment_faults(
+        {name_of(path): path.read_text() for path in sources("endpoints", "scenario")}, STILL_ASSIGNED
+    )
     assert not faults, "\n".join(faults)
 
 
@@ -216,3 +321,45 @@ def test_an_unbounded_queue_is_found(source: str) -> None:
 )
 def test_a_bounded_queue_is_let_through(source: str) -> None:
     assert not bound_faults("x", source)
+
+
+BASE = "class Base:\n def _hook(self): pass\n def hook(self): self.x = 1\nclass Struct:\n field: int"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "class A(Base):\n def _hook(self): pass",
+        "class A(base.Base[int]):\n async def _hook(self): pass",
+        "class Middle(Base): pass\nclass A(Middle):\n def _hook(self): pass",
+    ],
+)
+def test_an_overridden_private_method_is_found(source: str) -> None:
+    assert len(override_faults({"base.py": BASE, "a.py": source})) == 1
+    assert override_faults({"base.py": f"{BASE}\n{source}"}) == []
+
+
+def test_a_public_method_may_be_overridden() -> None:
+    source = "class A(Base):\n def hook(self): pass\n def _other(self): pass\n def __init__(self): pass"
+    assert override_faults({"base.py": BASE, "a.py": source}) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "base.x = 2",
+        "base.x += 2",
+        "self.base.x, y = 2, 3",
+        "struct.field = 2",
+        "setattr(base, 'x', 2)",
+        "partial(setattr, base, 'x', 2)",
+    ],
+)
+def test_an_attribute_assigned_elsewhere_is_found(source: str) -> None:
+    assert len(assignment_faults({"base.py": BASE, "a.py": source})) == 1
+
+
+@pytest.mark.parametrize("source", ["client.on_message = f", "x = base.x", "setattr(self, name, 2)"])
+def test_other_assignments_are_let_through(source: str) -> None:
+    assert assignment_faults({"base.py": BASE, "a.py": source}) == []
+    assert assignment_faults({"base.py": f"{BASE}\nbase.x = 2"}) == []

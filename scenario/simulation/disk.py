@@ -25,22 +25,18 @@ class Disk:
 
     Attributes:
         segments: their bytes, by the number of their first record.
-        free: what `free_bytes` returns.
-        full, flush_fails: the next write fails, and may leave a part of its batch.
-        doom: where in the next write the process crashes.
-        power_cut: that crash is a power cut: sectors that were not flushed may be missing.
     """
 
     def __init__(self, name: str, chance: random.Random) -> None:
         self.name = name
         self.segments: dict[int, bytearray] = {}
-        self.free = PLENTY_BYTES
-        self.full = False
-        self.flush_fails = False
-        self.doom: Doom | None = None
-        self.power_cut = False
         self._chance = chance
         self._opened = False
+        self._free_bytes = PLENTY_BYTES
+        self._full = False
+        self._flush_fails = False
+        self._doom: Doom | None = None
+        self._power_cut = False
         # after each batch: its segment, and the segment's length
         self._ends: list[tuple[int, int]] = []
 
@@ -69,11 +65,11 @@ class Disk:
         self._begin_write()
         first = max(self.segments)
         segment = self.segments[first]
-        if self.doom == "torn":
-            self._tear(segment, data, holes=self.power_cut)
+        if self._doom == "torn":
+            self._tear(segment, data, holes=self._power_cut)
             raise Crashed
-        if self.full or self.flush_fails:
-            self._tear(segment, data, holes=self.flush_fails)
+        if self._full or self._flush_fails:
+            self._tear(segment, data, holes=self._flush_fails)
             self._fail()
         segment += data
         self._ends.append((first, len(segment)))
@@ -81,22 +77,42 @@ class Disk:
     def start_segment(self, first: int, data: bytes) -> None:
         """Add a segment with its first batch. It gets its name only when that is on disk: it is never torn."""
         self._begin_write()
-        if self.doom == "torn":
+        if self._doom == "torn":
             raise Crashed
-        if self.full or self.flush_fails:
+        if self._full or self._flush_fails:
             self._fail()
         self.segments[first] = bytearray(data)
         self._ends.append((first, len(data)))
 
     def free_bytes(self) -> int:
-        """Return `free`."""
-        return self.free
+        """Return what `show_free` said last."""
+        return self._free_bytes
 
     def close(self) -> None:
         """Refuse writes until the store is opened again."""
         self._opened = False
 
-    # --- the machine ----------------------------------------------------------------------------------------------
+    # --- faults ---------------------------------------------------------------------------------------------------
+
+    def show_free(self, free_bytes: int) -> None:
+        """Let `free_bytes` return this from now on."""
+        self._free_bytes = free_bytes
+
+    def fill(self, *, full: bool) -> None:
+        """Let every write fail because the disk is full, or no longer. A part of its batch may be left."""
+        self._full = full
+
+    def break_flushes(self, *, broken: bool) -> None:
+        """Let every flush fail, or no longer. Any sectors of its batch may be left."""
+        self._flush_fails = broken
+
+    def crash_in_next_write(self, point: Doom, *, power_cut: bool) -> None:
+        """End the process at `point` of the next write; a power cut may leave any sectors of the batch."""
+        self._doom, self._power_cut = point, power_cut
+
+    def spare(self) -> None:
+        """Take `crash_in_next_write` back."""
+        self._doom = None
 
     def restore(self, lacking: int) -> None:
         """Put back an older copy, without the last `lacking` batches; the first batch is always there."""
@@ -116,11 +132,11 @@ class Disk:
     def _begin_write(self) -> None:
         if not self._opened:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        if self.doom == "before_append":
+        if self._doom == "before_append":
             raise Crashed
 
     def _fail(self) -> NoReturn:
-        code = errno.ENOSPC if self.full else errno.EIO
+        code = errno.ENOSPC if self._full else errno.EIO
         raise OSError(code, os.strerror(code))
 
     def _tear(self, segment: bytearray, data: bytes, *, holes: bool) -> None:

@@ -57,11 +57,7 @@ class FaultInjector:
         for number in list(self._over):
             self._finish(number)
         for process in self._processes.values():
-            process.disk.full = process.disk.flush_fails = False
-            process.disk.doom = process.doom = None
-            if process.clock.skew:
-                process.step_clock(-process.clock.skew)
-            process.start()
+            process.heal()
 
     def _until(self, fault: Fault, over: Callable[[], None]) -> None:
         self._numbers += 1
@@ -175,13 +171,13 @@ class FaultInjector:
 
     def _disk_full(self, fault: Fault) -> None:
         disk = self._processes[fault.where].disk
-        disk.full = True
-        self._until(fault, partial(setattr, disk, "full", False))
+        disk.fill(full=True)
+        self._until(fault, partial(disk.fill, full=False))
 
     def _flush_fails(self, fault: Fault) -> None:
         disk = self._processes[fault.where].disk
-        disk.flush_fails = True
-        self._until(fault, partial(setattr, disk, "flush_fails", False))
+        disk.break_flushes(broken=True)
+        self._until(fault, partial(disk.break_flushes, broken=False))
 
     def _journal_restored(self, fault: Fault) -> None:
         self._explain("equivocation", "fork", "journal_behind", "policy_mismatch", "undelivered")

@@ -85,6 +85,7 @@ class SimulatedProcess:
         self.asleep = False
         self.doom: CrashPoint | None = None
         self._down_for: Millis = 0
+        self._power_cut = False
         self._agenda = agenda
         self._broker = broker
         self._signatures = signatures
@@ -111,7 +112,8 @@ class SimulatedProcess:
             return
         # whoever heals everything does not wait for a machine that is still booting
         self.clock.boot = min(self.clock.boot, self._agenda.now - BOOT_MS)
-        self.disk.doom, self.disk.power_cut, self.doom = None, False, None
+        self._spare()
+        self._power_cut = False
         journal = JournalWriter.open(
             self.disk, self.file.terms.link, self.name, segment_bytes=SEGMENT_BYTES, on_disk=self._on_disk
         )
@@ -205,7 +207,7 @@ class SimulatedProcess:
             return
         down_for = self._down_for or self._chance.randint(*_AGAIN_MS)
         self._down_for = 0
-        if self.disk.power_cut:
+        if self._power_cut:
             self.clock.boot = self._agenda.now + down_for - BOOT_MS
         self._end()
         self._agenda.after(down_for, self.start)
@@ -214,7 +216,7 @@ class SimulatedProcess:
         """The process is gone."""
         self._loop, self.runner = None, None
         self._life += 1
-        self.disk.doom, self.doom = None, None
+        self._spare()
         self._broker.leave(self.name)
 
     # --- what befalls it --------------------------------------------------------------------------------------------
@@ -223,13 +225,26 @@ class SimulatedProcess:
         """End the process at `point` of its next batch, or at once if it is idle."""
         if self._loop is None:
             return
-        self._down_for, self.disk.power_cut = down_for, power_cut
+        self._down_for, self._power_cut = down_for, power_cut
         if point == "idle":
             self.die()
         elif point in {"before_append", "torn"}:
-            self.disk.doom = point
+            self.disk.crash_in_next_write(point, power_cut=power_cut)
         else:
             self.doom = point
+
+    def _spare(self) -> None:
+        self.disk.spare()
+        self.doom = None
+
+    def heal(self) -> None:
+        """End every fault of this machine, set its clock right, and start the process if it is down."""
+        self.disk.fill(full=False)
+        self.disk.break_flushes(broken=False)
+        self._spare()
+        if self.clock.skew:
+            self.step_clock(-self.clock.skew)
+        self.start()
 
     def stop_cleanly(self, down_for: Millis) -> None:
         """Stop the service as its supervisor does, and bring it up again later."""
@@ -276,7 +291,7 @@ class SimulatedProcess:
 
     def show_space(self, free_bytes: int) -> None:
         """Change how much room the disk has; the loop looks at it every few seconds."""
-        self.disk.free = free_bytes
+        self.disk.show_free(free_bytes)
         self.turn_soon(SPACE_EVERY_S * 1_000)
 
     def sleep(self, lasts: Millis) -> None:

@@ -57,7 +57,7 @@ def simulated(_folder: Path) -> Stored:
     def kept() -> dict[int, bytes]:
         return {first: bytes(data).rstrip(b"\0") for first, data in disk.segments.items()}
 
-    return Stored(disk, kept, lambda: None, partial(setattr, disk, "full", True))
+    return Stored(disk, kept, lambda: None, partial(disk.fill, full=True))
 
 
 @pytest.fixture(params=[in_folder, simulated])
@@ -218,7 +218,7 @@ def test_a_finished_segment_loses_its_zeros(tmp_path: Path) -> None:
 def crashed_at(disk: Disk, write: Callable[[], None]) -> bytes:
     with pytest.raises(Crashed):
         write()
-    disk.doom = None
+    disk.spare()
     last = disk.open(create=False)
     assert last is not None
     return last.data
@@ -228,7 +228,7 @@ def test_a_crash_before_the_append_leaves_nothing_of_the_batch() -> None:
     disk = Disk("disk", random.Random(1))
     disk.open(create=True)
     disk.start_segment(1, b"one\n")
-    disk.doom = "before_append"
+    disk.crash_in_next_write("before_append", power_cut=False)
     assert crashed_at(disk, partial(disk.append, b"two\n")) == b"one\n"
 
 
@@ -240,13 +240,13 @@ def test_a_torn_batch_follows_what_was_flushed_and_a_torn_segment_is_not_there(*
         disk = Disk("disk", random.Random(seed))
         disk.open(create=True)
         disk.start_segment(1, b"one\n")
-        disk.doom, disk.power_cut = "torn", power_cut
+        disk.crash_in_next_write("torn", power_cut=power_cut)
         data = crashed_at(disk, partial(disk.append, batch))
         assert data.startswith(b"one\n")
         assert all(kept in (0, wanted) for kept, wanted in zip(data[4:], batch, strict=False))
         assert power_cut or (b"one\n" + batch).startswith(data)
         left.add(data)
-        disk.doom = "torn"
+        disk.crash_in_next_write("torn", power_cut=power_cut)
         assert crashed_at(disk, partial(disk.start_segment, 2, batch)) == data
     assert len(left) > 10
     assert any(b"\0" in data for data in left) == power_cut
