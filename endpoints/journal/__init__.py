@@ -1,1 +1,1 @@
-"""The journal on disk: writing, reading, following and printing it."""
+"""Writes, reads, follows and prints journals on disk."""

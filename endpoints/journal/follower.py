@@ -1,4 +1,4 @@
-"""Follows a journal that a service of this machine is writing: its records up to now, and then each as it comes."""
+"""Follows a journal that a service on this machine writes: yields its records, then each new one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from protocol.record.journal import Chain, Record
 
 
 def follow(folder: Path) -> Iterator[Record | None]:
-    """Yield every record of the journal in `folder` whose batch is complete, and None each time that there is no more.
+    """Yield each record of the journal in `folder` once its batch is complete, and None whenever it waits for more.
 
     Never ends. Raises UserError if the folder can't be read, DamagedJournal at the first damage.
     """
@@ -22,7 +22,7 @@ def follow(folder: Path) -> Iterator[Record | None]:
         with FolderWatch(folder) as watch:
             reader = _Reader(folder)
             while True:
-                yield from reader.news()
+                yield from reader.new_records()
                 yield None
                 watch.wait()
     except OSError as error:
@@ -30,7 +30,7 @@ def follow(folder: Path) -> Iterator[Record | None]:
 
 
 class _Reader:
-    """The place up to which a journal has been read."""
+    """Reads a journal from where it stopped before."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -39,8 +39,8 @@ class _Reader:
         self._segment: Path | None = None
         self._offset = 0
 
-    def news(self) -> Iterator[Record]:
-        """Yield the records that were added since the last time."""
+    def new_records(self) -> Iterator[Record]:
+        """Yield the records of the batches that were completed since the last call."""
         while True:
             if self._segment is not None:
                 yield from self._rest(self._segment)
@@ -53,7 +53,7 @@ class _Reader:
         with path.open("rb") as file:
             file.seek(self._offset)
             for line in file:
-                # a line that is being written, or the zeros ahead
+                # an unfinished line, or the zeros written ahead
                 if b"\0" in line or not line.endswith(b"\n"):
                     return
                 self._offset += len(line)
@@ -67,6 +67,6 @@ class _Reader:
                     self._batch.clear()
 
     def _next(self) -> Path | None:
-        """Return the segment after the present one, if there is one."""
-        present = -1 if self._segment is None else segment_first(self._segment) or 0
-        return next((path for path in segments(self._folder) if (segment_first(path) or 0) > present), None)
+        """Return the segment after the current one, None if there is none yet."""
+        current = -1 if self._segment is None else segment_first(self._segment) or 0
+        return next((path for path in segments(self._folder) if (segment_first(path) or 0) > current), None)

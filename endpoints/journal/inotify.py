@@ -1,4 +1,4 @@
-"""Waits until something in a folder is written: the kernel's inotify, so that following a journal polls nothing."""
+"""Waits for writes in a folder through the kernel's inotify, so that a follower does not poll."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _EVENTS_BYTES = 1 << 16
 
 
 class FolderWatch:
-    """A watch over `folder`, from now on. A context manager. Raises OSError where the system has no inotify."""
+    """Notices writes in `folder` from now on; a context manager. Raises OSError if the system has no inotify."""
 
     def __init__(self, folder: Path) -> None:
         system = ctypes.CDLL(None, use_errno=True)
@@ -34,5 +34,5 @@ class FolderWatch:
         os.close(self._descriptor)
 
     def wait(self) -> None:
-        """Wait until a file of the folder was written, or got its name, since the last call or the beginning."""
+        """Block until a file in the folder has been written or renamed since the last call, or since the start."""
         os.read(self._descriptor, _EVENTS_BYTES)

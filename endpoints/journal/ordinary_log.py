@@ -1,7 +1,7 @@
-"""Ordinary log lines: one JSON object each, on standard output between the journals' records (structlog).
+"""Configures structlog: ordinary log lines are JSON objects on standard output, between the journals' records.
 
-An ordinary line has no `n`: that is how readers of a collected log tell it from a record. Libraries that log in their
-own way come out the same; standard error stays quiet.
+An ordinary line has no field `n`, by which readers of a collected log recognise a record. Lines of libraries that use
+`logging` or `warnings` get the same form. Nothing is written to standard error.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from protocol.wire.instants import written
 
 
 def configure(output: StdoutFeed, clock: Clock, side: str) -> None:
-    """Let all of this process's log lines go to `output`, stamped by `clock`, with `side` on each."""
+    """Send all log lines of this process to `output`, with the time of `clock` and `side` on each."""
 
     def stamp(_logger: WrappedLogger, level: str, event: EventDict) -> EventDict:
         return {"at": written(clock.now()[0]), "level": level, "side": side, **event}
@@ -35,7 +35,7 @@ def configure(output: StdoutFeed, clock: Clock, side: str) -> None:
 
 
 class _Line:
-    """Where structlog puts a rendered line."""
+    """Hands rendered lines to the output: structlog's logger."""
 
     def __init__(self, output: StdoutFeed) -> None:
         self.msg = output.write_line
@@ -43,7 +43,7 @@ class _Line:
 
 
 class _Forward(logging.Handler):
-    """Standard library's logging to structlog."""
+    """Passes records of the standard library's logging to structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
         level = record.levelname.lower()
@@ -52,7 +52,7 @@ class _Forward(logging.Handler):
 
 
 def _render(_logger: WrappedLogger, _level: str, event: EventDict) -> bytes:
-    # `n` is what makes a line a record
+    # a line with `n` would be read as a record
     event.pop("n", None)
     return msgspec.json.encode(event, enc_hook=_text)
 

@@ -1,7 +1,7 @@
-"""Reads what a person calls a journal: a folder, one file, or `-` for a collected log on standard input.
+"""Reads a journal that a command was given: a folder, one file, or `-` for a collected log on standard input.
 
-Everything is read as a stream, and once. A folder and a file hold records and nothing else; a file may be one segment
-of several, and then begins with a checkpoint. A collected log may hold anything beside the records: see `record_in`.
+Everything is read once, as a stream. A folder or a file holds nothing but records. A file may be one segment of several
+and then begins with a checkpoint. A collected log may hold other lines between the records: see `record_in`.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from protocol.record.verification import Verification, resembles_record
 
 STANDARD_INPUT: Final = "-"
 _LINE_MAX_BYTES: Final = 1 << 28
-"""A checkpoint of a full outbox takes a third of it; what has no newline for longer is no log."""
+"""A checkpoint of a full outbox takes a third of this. Input without a newline for longer is not a log."""
 _COLOUR: Final = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 _BEGINNINGS: Final = (b'{"', b'{"n', b'{"n"')
 
 
 def record_in(line: bytes) -> bytes | None:
-    """Return the record that a line of a collected log holds, whole or damaged, None for an ordinary line.
+    """Return the record in a line of a collected log, whole or damaged; None for an ordinary line.
 
-    Log systems put colours and `eucom-1  | ` before a record, and carriage returns behind it.
+    Log systems put colours and `eucom-1  | ` before a record, and carriage returns after it.
     """
     plain = _COLOUR.sub(b"", line).rstrip(b" \t\r\n")
     candidate = plain[max(plain.find(b"{"), 0) :]
@@ -42,11 +42,12 @@ def record_in(line: bytes) -> bytes | None:
 
 
 class JournalReader:
-    """One journal that a person named. `records` reads it; then `verification` says how whole it is.
+    """One journal that a command was given. `records` reads it; afterwards `verification` holds what is wrong with it.
 
     Attributes:
-        name: what the person called it.
+        name: the argument, for error texts.
         live: a service was writing it when reading began.
+        verification: what was found so far.
     """
 
     def __init__(
@@ -61,10 +62,10 @@ class JournalReader:
         self._stdin = stdin
 
     def records(self) -> Iterator[Record]:
-        """Yield every whole record once, in the order in which they stand. To be called once.
+        """Yield every whole record once, in the order of the journal. Call it once.
 
-        Raises UserError if there is no such journal, nothing in it is a record, or a collected log holds several and
-        none was chosen.
+        Raises UserError if the journal can't be read, holds no record, or is a collected log of several journals of
+        which none was chosen.
         """
         try:
             if self._where == STANDARD_INPUT:
@@ -74,20 +75,22 @@ class JournalReader:
         except OSError as error:
             raise UserError(f"{error.filename or self.name}: can't be read: {error.strerror}") from None
         except ValueError as error:
-            raise UserError(f"{self.name[:200]!r}: no name of a file: {error}") from None
+            raise UserError(f"{self.name[:200]!r}: not the name of a file: {error}") from None
         verification = self.verification
         if not verification.resembling:
-            raise UserError(f"{self.name}: nothing in it is a journal record")
+            raise UserError(
+                f"{self.name}: holds no journal record; name a journal's folder, one of its files, or - for a log"
+            )
         verification.finish(live=self.live)
         self._check_choice()
         if not verification.records and not verification.problems:
-            raise UserError(f"{self.name}: no record of the journal that was chosen")
+            raise UserError(f"{self.name}: holds no record of the journal chosen by --link and --side")
 
     def whole_records(self) -> Iterator[Record]:
         """Yield the records of a journal that must be intact, up to its last finished batch.
 
-        Raises DamagedJournal at the first damage, and UserError as `records` does. A batch without an end, at the end,
-        is no damage: it is left out, as the next start would.
+        Raises DamagedJournal at the first damage, and UserError as `records` does. An unfinished batch at the end is
+        not damage: it is left out, as the next start of the service would cut it.
         """
         batch: list[Record] = []
         for record in self.records():
@@ -99,7 +102,7 @@ class JournalReader:
         self.require_whole()
 
     def require_whole(self) -> None:
-        """Raise DamagedJournal if damage was found so far."""
+        """Raise DamagedJournal if damage has been found."""
         damage = self.verification.damage
         if damage is not None:
             raise DamagedJournal(
@@ -137,7 +140,7 @@ class JournalReader:
                 self.verification.cut(line, final=final, live=live)
                 return
             if live and b"\0" in line:
-                # the batch that is being written: its pages need not be seen in their order
+                # the batch that is being written: its pages may become visible in any order
                 return
             if final and b"\0" in line and first is not None and self._lost_sectors(stream, first):
                 return
@@ -145,16 +148,16 @@ class JournalReader:
                 yield record
 
     def _lost_sectors(self, stream: BinaryIO, first: int) -> bool:
-        """Note it and return True if a crash explains the hole in the last segment: then the next start cuts it."""
+        """Return True, and note it, if a crash explains the hole in the last segment: the next start cuts it."""
         link, side = self.verification.whose
         if link is None or side is None:
             return False
-        behind = stream.tell()
+        after_hole = stream.tell()
         stream.seek(0)
         try:
             recover(stream.read(), first, link, side)
         except JournalError:
-            stream.seek(behind)
+            stream.seek(after_hole)
             return False
         self.verification.note(self.verification.n + 1, "a part of the last batch never reached the disk", normal=True)
         return True
@@ -163,7 +166,9 @@ class JournalReader:
         chosen = self._link is not None and self._side is not None
         while line := stream.readline(_LINE_MAX_BYTES):
             if len(line) == _LINE_MAX_BYTES:
-                raise UserError(f"{self.name}: a line of more than {_LINE_MAX_BYTES} bytes: not a log")
+                raise UserError(
+                    f"{self.name}: a line is longer than {_LINE_MAX_BYTES} bytes; give a log, one record on each line"
+                )
             candidate = record_in(line)
             if candidate is None:
                 continue
@@ -176,9 +181,9 @@ class JournalReader:
 
 
 def _open(path: Path) -> int:
-    """Open a regular file for reading; a FIFO in its place must not hang the command. Raises OSError, UserError."""
+    """Open a regular file for reading, without waiting for the writer of a FIFO. Raises OSError, UserError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise UserError(f"{path}: neither a folder nor a file")
+        raise UserError(f"{path}: neither a folder nor a regular file")
     return descriptor

@@ -1,4 +1,4 @@
-"""Records with everything that is wrapped in them laid open: frames as their payloads."""
+"""Decodes journal records for display, including the frames and the signed heads in them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from protocol.wire.instants import written
 
 
 def decoded(record: Record) -> dict[str, Any]:
-    """Return a record as plain values, its frames and its signed head decoded."""
+    """Return a record as plain values, with its frames and its signed head decoded by `frame`."""
     entry = record.entry
     fields: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(entry))
     if isinstance(entry, FrameReceived):
@@ -37,7 +37,7 @@ def decoded(record: Record) -> dict[str, Any]:
 
 
 def frame(data: bytes) -> dict[str, Any]:
-    """Return what a frame holds, as far as it can be read; `signatures` are those who say that they signed."""
+    """Return a frame's payload and key ids as far as it can be parsed. Signatures are not verified here."""
     try:
         opened = envelope.parse(data)
     except RemoteProtocolError as error:

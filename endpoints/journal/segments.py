@@ -1,11 +1,13 @@
-"""Where a journal lies: a folder of segments, each named by the number of its first record, and a lock.
+"""Names, lists and locks the files of a journal's folder.
+
+Each segment is named by the number of its first record:
 
     journal/eucom-ndmc/0000000000000001.jsonl
                        0000000000013207.jsonl
                        lock
 
-The lock is an open-file-description lock: it ends with the process that holds it, however that ends, and can be asked
-about without being taken, so that a reader never keeps a service from starting.
+The lock is an open-file-description lock. It ends with the process that holds it. A reader can query it without taking
+it, and so never prevents a service from starting.
 """
 
 from __future__ import annotations
@@ -26,12 +28,12 @@ _FLOCK = "hhqqi4x"
 
 
 def segment_path(folder: Path, first: int) -> Path:
-    """Return the segment whose first record has the number `first`."""
+    """Return the path of the segment that begins with record `first`."""
     return folder / f"{first:016d}.jsonl"
 
 
 def segment_first(path: Path) -> int | None:
-    """Return the number of the first record that the name of `path` says, None if it is no segment's name."""
+    """Return the number of the first record, from the name of `path`; None if it is not the name of a segment."""
     match = _SEGMENT.fullmatch(path.name)
     return int(match[1]) if match else None
 
@@ -42,9 +44,9 @@ def segments(folder: Path) -> list[Path]:
 
 
 def lock(folder: Path) -> int:
-    """Take the journal for this process and return the descriptor that holds it.
+    """Lock the journal in `folder` and return the descriptor that holds the lock.
 
-    Raises UserError if another service has it, OSError if the lock can't be made.
+    Raises UserError if another process holds it, OSError if the lock file can't be made.
     """
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:
@@ -59,7 +61,7 @@ def lock(folder: Path) -> int:
 
 
 def locked(folder: Path) -> bool:
-    """Tell whether a service holds the journal in `folder` at this moment."""
+    """Return whether a service has the journal in `folder` open now."""
     try:
         descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

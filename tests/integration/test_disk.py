@@ -1,7 +1,6 @@
-"""Disks that fill up, forget how to write, or take their time, under a running endpoint with two links.
+"""A disk that is full, failing or slow stops its link alone, and the link resumes without a restart of the endpoint.
 
-One link's journal lies on the bad disk, the other's on a good one. The endpoint is never started again: the link whose
-disk is well again comes back by itself.
+The endpoint has two links: the journal of one lies on the bad disk, the journal of the other on a good one.
 """
 
 from collections.abc import Iterator
@@ -40,7 +39,7 @@ def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
 
 
 def told(station: Station) -> list[str]:
-    """The alarms of which somebody was notified, as `code/subject`, with `over` behind what is over."""
+    """Return the alarms that were notified, as `code/subject`, followed by `over` for the end of an alarm."""
     path = station.folder / "told"
     notices = [msgspec.json.decode(line) for line in path.read_bytes().splitlines()] if path.exists() else []
     alarms = [each["alarm"] for each in notices if each["kind"] == "alarm"]
@@ -60,7 +59,7 @@ def journal(station: Station, link: str) -> list[bytes]:
 
 
 def fill(disk: SmallDisk, station: Station) -> None:
-    """Leave no room, and let the zeros that are written ahead be used up, which takes a while."""
+    """Leave no free space, and let alerts use up the zeros that are written ahead."""
     disk.leave(0)
     sent = 0
     while not any(each["code"] == "journal_failure" for each in station.status("eucom", BAD)["alarms"]):
@@ -70,13 +69,13 @@ def fill(disk: SmallDisk, station: Station) -> None:
 
 
 def tried_again(station: Station) -> None:
-    """Wait for the next attempt to open the journal on the bad disk: it writes the last batch once more."""
+    """Wait for the next attempt to open the journal on the bad disk: it writes the last batch again."""
     before = last_segment(station, BAD).stat().st_mtime_ns
     station.until(lambda: last_segment(station, BAD).stat().st_mtime_ns != before)
 
 
 def until_fine(views: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The views of a followed status, up to the first that is fine again."""
+    """Yield the views of a followed status, up to the first that is fine after an alarm."""
     before = "fine"
     for view in views:
         yield view
@@ -92,7 +91,7 @@ def refused(station: Station, link: str) -> RequestRefused:
 
 
 def works(station: Station, link: str) -> None:
-    """An alert goes across, is acknowledged, and the acknowledgement comes back."""
+    """Send an alert, acknowledge it, and wait for the acknowledgement."""
     reference = station.alert("eucom", link)
     station.until(lambda: station.alert_state("ndmc", reference, link) is not None)
     station.act("ndmc", "duty-1", "acknowledge", link, of=reference, decision="understood")
@@ -100,7 +99,7 @@ def works(station: Station, link: str) -> None:
 
 
 def stopped(station: Station, why: str = "can't be written") -> None:
-    """The link on the bad disk has stopped and says so everywhere; the other goes on."""
+    """Check that the link on the bad disk has stopped, reports it everywhere, and that the other link works."""
     alarm = station.alarm("eucom", "journal_failure", BAD)
     assert alarm["severity"] == "critical"
     assert str(station.journal("eucom", BAD)) in alarm["detail"]
@@ -110,7 +109,7 @@ def stopped(station: Station, why: str = "can't be written") -> None:
     assert refusal.code == "link_stopped"
     assert why in str(refusal)
     works(station, GOOD)
-    # ordinary log lines and the other link's records still reach whoever collects them
+    # ordinary log lines and the other link's records still reach the log collector
     station.until(lambda: b'"link stopped"' in station.output("eucom"))
     last = station.records("eucom", link=GOOD)[-1]["hash"].encode()
     station.until(partial(printed, station, last))
@@ -125,7 +124,7 @@ def printed(station: Station, piece: bytes) -> bool:
 
 
 def came_back(station: Station) -> None:
-    """The link on the bad disk goes on by itself, and says so once; the other has noticed nothing."""
+    """Check that the link on the bad disk resumes by itself and reports it once, without effect on the other link."""
     station.cleared("eucom", "journal_failure", BAD)
     station.until(lambda: bool(station.status("eucom", BAD)["broker"] == "connected"))
     station.until(lambda: told_of_failures(station) == [f"journal_failure/{BAD}", f"journal_failure/{BAD} over"])
@@ -136,7 +135,7 @@ def came_back(station: Station) -> None:
 
 
 def mended(station: Station) -> None:
-    """Nothing is missing and nothing doubled, on either link, and whoever collects the log has all of it."""
+    """Check that no message is lost or applied twice on either link, and that the collected log is complete."""
     for link in (BAD, GOOD):
         for side in SIDES:
             station.until(partial(nothing_left, station, side, link), 40)
@@ -158,7 +157,7 @@ def mended(station: Station) -> None:
         assert replay(journals[0]) == 0
 
 
-def test_a_disk_that_is_nearly_full_costs_new_alerts_alone(station: Station) -> None:
+def test_a_nearly_full_disk_refuses_new_alerts_alone(station: Station) -> None:
     with SmallDisk(station.journal("eucom", BAD), 160 * MEGABYTE) as disk:
         station.start(*SIDES)
         works(station, BAD)
@@ -169,7 +168,7 @@ def test_a_disk_that_is_nearly_full_costs_new_alerts_alone(station: Station) -> 
         refusal = refused(station, BAD)
         assert refusal.code == "space_low"
         assert "no new alerts until there is room" in str(refusal)
-        # the reserve: what the peer says is received, receipted and acknowledged
+        # the reserve is left for this: the peer's messages are received, receipted and acknowledged
         theirs = station.alert("ndmc", BAD)
         station.until(lambda: station.alert_state("ndmc", theirs, BAD) == "received")
         station.act("eucom", "watch-1", "acknowledge", BAD, of=theirs, decision="understood")
@@ -181,14 +180,14 @@ def test_a_disk_that_is_nearly_full_costs_new_alerts_alone(station: Station) -> 
         works(station, BAD)
 
 
-def test_a_disk_that_is_full_stops_its_link_until_there_is_room(station: Station) -> None:
+def test_a_full_disk_stops_its_link_until_there_is_space(station: Station) -> None:
     with SmallDisk(station.journal("eucom", BAD), 160 * MEGABYTE) as disk:
         station.start(*SIDES)
         works(station, BAD)
 
         fill(disk, station)
         stopped(station)
-        # the peer goes on, and must lose nothing by it
+        # the peer works on, and must lose nothing
         station.alert("ndmc", BAD)
         written = journal(station, BAD)
         tried_again(station)
@@ -200,7 +199,7 @@ def test_a_disk_that_is_full_stops_its_link_until_there_is_room(station: Station
         mended(station)
 
 
-def test_the_disk_of_a_stopped_link_may_be_taken_away_and_put_back(station: Station) -> None:
+def test_the_disk_of_a_stopped_link_can_be_unmounted_and_mounted_again(station: Station) -> None:
     folder = station.journal("eucom", BAD)
     with SmallDisk(folder, 160 * MEGABYTE) as disk:
         station.start(*SIDES)
@@ -209,7 +208,7 @@ def test_the_disk_of_a_stopped_link_may_be_taken_away_and_put_back(station: Stat
         stopped(station)
 
         with disk.taken_away(station.until):
-            # the next attempt finds an empty folder where the disk should be, and begins nothing there
+            # the next attempt finds an empty mount point, and must not begin a journal there
             station.until((folder / LOCK).exists)
             assert segments(folder) == []
         disk.empty()
@@ -217,12 +216,12 @@ def test_the_disk_of_a_stopped_link_may_be_taken_away_and_put_back(station: Stat
         mended(station)
 
 
-def test_a_start_on_a_full_disk_stops_that_link_alone_until_there_is_room(station: Station) -> None:
+def test_a_start_on_a_full_disk_stops_that_link_alone_until_there_is_space(station: Station) -> None:
     with SmallDisk(station.journal("eucom", BAD), 160 * MEGABYTE) as disk:
         station.start(*SIDES)
         works(station, BAD)
         station.kill("eucom")
-        # a torn batch is cut, and the zeros with it
+        # start-up cuts a torn batch, and the zeros with it
         path = last_segment(station, BAD)
         whole = path.read_bytes().rstrip(b"\0")
         n = whole.count(b"\n") + 1
@@ -238,7 +237,7 @@ def test_a_start_on_a_full_disk_stops_that_link_alone_until_there_is_room(statio
         mended(station)
 
 
-def test_a_start_on_a_disk_that_may_only_be_read_stops_that_link_alone_until_it_may_be_written(
+def test_a_start_on_a_read_only_disk_stops_that_link_alone_until_it_is_writable(
     station: Station,
 ) -> None:
     with SmallDisk(station.journal("eucom", BAD), 160 * MEGABYTE) as disk:
@@ -268,11 +267,11 @@ def test_a_write_or_flush_that_fails_stops_that_link_alone(call: str, error: str
         with Injection(pid, call, f"error={error}", last_segment(station, BAD)):
             theirs = station.alert("ndmc", BAD)
             stopped(station)
-            # nothing was said to the peer of what may not be on disk
+            # the peer has no receipt for a message that may not be on disk
             assert station.alert_state("ndmc", theirs, BAD) == "sent"
 
         came_back(station)
-        # whoever looks on all the time sees that it begins and that it ends
+        # a client that follows the status sees the failure begin and end
         failed = [any(alarm["code"] == "journal_failure" for alarm in view["alarms"]) for view in until_fine(views)]
         assert [value for value, _ in groupby(failed)] in ([True, False], [False, True, False])
     mended(station)
@@ -293,7 +292,7 @@ def test_a_slow_disk_delays_and_loses_nothing(station: Station) -> None:
     mended(station)
 
 
-def test_a_place_that_can_t_be_kept_costs_no_line_of_the_log(station: Station) -> None:
+def test_a_print_position_that_can_t_be_saved_loses_no_line_of_the_log(station: Station) -> None:
     station.start(*SIDES)
     works(station, BAD)
     pid = station.processes["eucom"].popen.pid

@@ -1,4 +1,4 @@
-"""Every system call by which a journal is written fails once, in a real process: what was promised is still there."""
+"""Whichever system call fails while a process writes a journal, every batch that it reported is still on disk."""
 
 import multiprocessing
 from collections.abc import Iterator
@@ -28,14 +28,14 @@ CONTEXT.set_forkserver_preload([__name__])
 
 
 def serve(tell: Connection) -> None:
-    """Write to one folder after the other, as asked; an empty name ends it."""
+    """Write a journal in each folder whose name arrives, until an empty name does."""
     tell.send(("ready", ""))
     while name := tell.recv():
         write(Path(name), tell)
 
 
 def write(folder: Path, tell: Connection) -> None:
-    """Go on with the journal in `folder`, and tell the number of each batch that is on disk."""
+    """Continue the journal in `folder`, and send the number of each batch that is on disk."""
     try:
         journal = JournalWriter.open(FolderStore(folder), LINK, SIDE)
     except UserError as error:
@@ -65,7 +65,7 @@ def prepare(folder: Path) -> None:
 
 
 def written_batches(folder: Path) -> list[int]:
-    """The numbers of the batches in the journal: each one's end says its own on the clock that never steps."""
+    """Return the numbers of the batches in the journal: `mono` of each `BatchClosed`."""
     lines = b"".join(path.read_bytes().rstrip(b"\0") for path in segments(folder)).splitlines()
     records = [decode(line) for line in lines]
     return [record.entry.mono for record in records if isinstance(record.entry, BatchClosed)]
@@ -73,13 +73,13 @@ def written_batches(folder: Path) -> list[int]:
 
 @pytest.fixture(scope="module")
 def writer() -> Iterator[tuple[Connection, int]]:
-    """A process that writes journals on demand, and nothing else."""
+    """Start a process that writes journals on demand, and nothing else."""
     here, there = CONTEXT.Pipe()
     process = CONTEXT.Process(target=serve, args=(there,), daemon=True)
     process.start()
     there.close()
     assert process.pid is not None
-    # from here on every such call of the process is one of the journal's
+    # from here on the process makes these calls for the journal alone
     assert answer(here) == ("ready", "")
     yield here, process.pid
     here.send("")

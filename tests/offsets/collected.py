@@ -1,4 +1,4 @@
-"""The same for a collected log: records between ordinary lines, with colours and the prefixes of a log system."""
+"""Flips bits in a collected log: records between ordinary lines, with the colours and prefixes of a log system."""
 
 import copy
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ ORDINARY = b'{"event":"connected","level":"info","link":"eucom-ndmc","side":"euc
 
 
 def collected(journal: Recorded) -> list[bytes]:
-    """Return the lines of the log that a collector would have made of a journal."""
+    """Return a journal's records as lines of a collected log, with ordinary lines between them."""
     lines = [PREFIX + ORDINARY]
     for segment in journal.segments:
         for number, line in enumerate(segment.data.splitlines(keepends=True)):
@@ -25,11 +25,11 @@ def collected(journal: Recorded) -> list[bytes]:
 
 
 def accepted_flips_in_a_log(lines: list[bytes], *, every: int = 1, phase: int = 0) -> Iterator[str]:
-    """Yield `ok` for each flipped bit of a record that is noted as a problem, else a line that says which.
+    """Yield `ok` for each flipped bit of a record that is reported as a problem, else a line that names the bit.
 
-    Each damaged line is read in the state that the reader has before it, and the next two with it: what is noted stays
-    noted, since no later line of a log without repeats begins like a damaged one. Flips in what stands before a record
-    may go unnoticed: they are none of it.
+    Each damaged line is read in the reader's state before it, together with the next two lines. A problem stays
+    reported, since no later line of a log without repeats begins like a damaged one. Bits in front of a record are not
+    flipped: they are not part of it.
     """
     verification = Verification(collected=True)
     for number, line in enumerate(lines):
@@ -42,7 +42,7 @@ def accepted_flips_in_a_log(lines: list[bytes], *, every: int = 1, phase: int = 
                 damaged = bytearray(line)
                 damaged[at] ^= bit
                 if not _noted(verification, bytes(damaged) + following):
-                    yield f"line {number}: byte {at}, bit {bit}: nothing is noted"
+                    yield f"line {number}: byte {at}, bit {bit}: no problem is reported"
                 else:
                     yield "ok"
         assert verification.take(line[begin:-1]) is not None
@@ -56,5 +56,5 @@ def _noted(before: Verification, data: bytes) -> bool:
             pass
     except UserError:
         return True
-    # a log that ends within a batch is no news: it does so here without any damage
+    # the two lines end within a batch even without damage
     return any("has no end" not in problem.reason for problem in reader.verification.problems)

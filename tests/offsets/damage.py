@@ -1,16 +1,16 @@
-"""Every flipped bit and every truncation of a journal, judged by the code that verifies, replays and starts on it.
+"""Checks every flipped bit and every truncation of a journal with the code that verifies, replays and recovers it.
 
-Judging a whole journal for each of millions of bits would take days, and is not needed. Verification takes a journal
-line by line, its state after the lines before a damaged one does not depend on what follows, and a problem once noted
-stays. So it is enough to hand it, in the very state that it has before the damaged line, that line and the next ones.
+Reading the whole journal for each of millions of bits would take days, and is not needed. Verification reads line by
+line, its state before a damaged line does not depend on what follows, and it never withdraws a problem. So it is enough
+to give it the damaged line and the next ones, in the state that it has before them.
 
-- A flip that makes no newline and no NUL, and is not in a newline, leaves all lines where they are: `decode` alone
-  must refuse the line. Then `log verify` has a problem, `replay` refuses the journal, and start-up, whose `recover`
-  takes every line without a NUL by `decode`, refuses it as well.
-- Any other flip moves lines: those near it go through the reader's own `_segment` from the state before them, and
-  start-up through the whole of `recover`.
+- A flip that neither makes nor changes a newline, and makes no NUL, leaves all lines in place: `decode` alone must
+  refuse the line. Then `log verify` reports a problem, `replay` refuses the journal, and so does start-up, whose
+  `recover` decodes every line without a NUL.
+- Any other flip joins or splits lines: those near it go through the reader's own `_segment`, from the state before
+  them, and the whole segment goes through `recover`.
 
-`test_offsets.py` shows on a sample that the commands say the same of the whole journal.
+`test_offsets.py` shows on a sample that the commands report the same for the whole journal.
 """
 
 import copy
@@ -30,13 +30,13 @@ BITS = tuple(1 << bit for bit in range(8))
 
 
 class Segment:
-    """One file of a journal: its lines, and what verification knows before each of them.
+    """One file of a journal: its lines, and the state of verification before each of them.
 
     Attributes:
         data: its bytes without the zeros at its end.
-        starts: where each line begins, and where the last one ends.
+        starts: the offset of each line, and of the end of the last one.
         before: the state of verification before each line, and after the last one.
-        last: nothing follows it.
+        last: no segment follows.
     """
 
     def __init__(self, path: Path, verification: Verification, *, last: bool) -> None:
@@ -54,7 +54,7 @@ class Segment:
 
 
 class Recorded:
-    """A journal as it was recorded: whole, which is checked."""
+    """A journal as it was recorded, which verifies without a problem."""
 
     def __init__(self, folder: Path) -> None:
         verification = Verification()
@@ -67,9 +67,9 @@ class Recorded:
         self.link, self.side = str(verification.whose[0]), str(verification.whose[1])
 
     def judged(self, index: int, line: int, data: bytes) -> Verification:
-        """Let verification go on before line `line` of segment `index` with `data` for the rest of that segment.
+        """Return the verification that reads `data` instead of segment `index` from line `line` on.
 
-        If `data` says nothing wrong by itself, the next segment's first line or the journal's end follows.
+        If it finds no problem in `data`, it reads on to the next segment's first line, or finishes.
         """
         segment = self.segments[index]
         reader = JournalReader("recorded")
@@ -86,7 +86,7 @@ class Recorded:
 
 
 def accepted_flips(journal: Recorded, index: int, *, every: int = 1, phase: int = 0) -> Iterator[str]:
-    """Yield `ok` for each flipped bit of segment `index` that is refused as damage, else a line that says which.
+    """Yield `ok` for each flipped bit of segment `index` that is refused as damage, else a line that names the bit.
 
     Only every `every`-th byte of a line is taken, from `phase` on, and its newline always.
     """
@@ -107,12 +107,12 @@ def accepted_flips(journal: Recorded, index: int, *, every: int = 1, phase: int 
                 except JournalError:
                     yield "ok"
                 else:
-                    yield f"{segment.name}: byte {start + at}, bit {bit}: decoded as if nothing had happened"
+                    yield f"{segment.name}: byte {start + at}, bit {bit}: decoded without an error"
                 line[at] = old
 
 
 def _moved(journal: Recorded, index: int, number: int, offset: int, bit: int) -> Iterator[str]:
-    """Judge a flip that makes or ends a line, or makes a hole."""
+    """Yield the verdict on a flip that joins or splits lines, or makes a hole."""
     segment = journal.segments[index]
     start = segment.starts[number]
     two_more = segment.starts[min(number + 3, len(segment.starts) - 1)]
@@ -135,11 +135,11 @@ def _moved(journal: Recorded, index: int, number: int, offset: int, bit: int) ->
 
 
 def accepted_cuts(journal: Recorded, index: int, *, every: int = 1) -> Iterator[str]:
-    """Yield `ok` for each length to which segment `index` may be cut and that is judged rightly, else what was wrong.
+    """Yield `ok` for each length to which segment `index` is cut with the right outcome, else the wrong one.
 
-    Rightly: `log verify` has a problem, except where the last segment ends with a batch: that is the journal as it was
-    at that moment, and only a head from elsewhere (`--expect-head`, the peer) can tell. `replay` takes a batch without
-    an end at the journal's end for a crash's trace. Lengths near the end of a line are always taken.
+    `log verify` must report a problem, unless the last segment ends with a whole batch: this is how the journal once
+    was, and only a head from elsewhere (`--expect-head`, the peer) shows the loss. `replay` must accept an unfinished
+    batch at the journal's end, as a crash may leave it. Lengths near the end of a line are always tried.
     """
     segment = journal.segments[index]
     for number, start in enumerate(segment.starts[:-1]):
@@ -161,9 +161,9 @@ def accepted_cuts(journal: Recorded, index: int, *, every: int = 1) -> Iterator[
 
 
 def recovered_cuts(journal: Recorded, *, every: int = 1, zeros: int = 0) -> Iterator[str]:
-    """Yield `ok` for each length to which the last segment may be cut and that the start cuts to its last whole batch.
+    """Yield `ok` for each length of the last segment that start-up cuts to the last whole batch, else a line.
 
-    `zeros` stand behind the cut, as they do when a write was cut and not the file.
+    `zeros` bytes follow the cut, as they do when a write was incomplete and the file was not truncated.
     """
     segment = journal.segments[-1]
     ends = [

@@ -1,7 +1,8 @@
-"""Every offset of both sides' journals: `make offsets`. Ends with one line of totals, and non-zero for any found.
+"""Checks damage at every offset of both sides' journals (`make offsets`); exits 1 if any of it is accepted.
 
-Per journal: every bit of every record flipped (as files, and as a collected log), every length to which each segment
-may be cut, and every length to which the last segment may be cut, with and without zeros behind it, at start-up.
+For each journal: every bit of every record flipped, in files and in a collected log; every segment cut to every length
+and read; the last segment cut to every length, with and without zeros after it, and recovered. Ends with one line of
+totals.
 """
 
 import os
@@ -24,7 +25,7 @@ Work = tuple[str, str, int]
 
 
 def verdicts(folder: Path, work: Work) -> Iterator[str]:
-    """Yield the verdicts of one piece of work: what, whose, which part."""
+    """Yield the verdicts of one piece of work: its kind, the side, and the part."""
     what, side, part = work
     journal = Recorded(folder / side)
     if what == "bits in files":
@@ -37,12 +38,12 @@ def verdicts(folder: Path, work: Work) -> Iterator[str]:
 
 
 def judge(folder: Path, work: Work) -> tuple[str, Counter[str]]:
-    """Return what was judged, and how often each verdict fell."""
+    """Return the kind of work, and how often each verdict was given."""
     return work[0], Counter(verdicts(folder, work))
 
 
 def main() -> int:
-    """Judge everything, in as many processes as there are processors."""
+    """Do all the work, in as many processes as there are processors."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

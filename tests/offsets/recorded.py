@@ -1,7 +1,7 @@
-"""Two journals of one link, made by the real rooms, cores, signatures and journal files; the same bytes every time.
+"""Records both sides' journals of one link with the real cores, signatures and stores; the same bytes every time.
 
-There is a little of everything in them: line tests, alerts with one officer and with two, cancellations, a refusal,
-forged frames, a clock step, a broker that is away, alarms, restarts clean and unclean, checkpoints and signed heads.
+They hold line tests, alerts of one and of two officers, cancellations, a refusal, forged frames, a clock step, a broker
+outage, alarms, clean and unclean restarts, checkpoints and signed heads.
 """
 
 from collections import deque
@@ -57,7 +57,7 @@ AREA = Area(name="Запорожская АЭС", latitude_udeg=47_507_000, long
 
 
 class _Told(Notifier):
-    """Has told everybody at once; the core learns of it in the next batch."""
+    """Delivers every notification at once; the core is told in the next batch."""
 
     def __init__(self) -> None:
         super().__init__((), lambda _link, _id, _delivered: None)
@@ -69,7 +69,7 @@ class _Told(Notifier):
 
 
 class _End:
-    """One side: what it publishes waits in `out`."""
+    """One side, without a broker: what it publishes waits in `out`."""
 
     def __init__(self, side: Literal["eucom", "ndmc"], folder: Path, file: LinkFile, segment_bytes: int) -> None:
         self.side = side
@@ -107,7 +107,7 @@ class _End:
         self.runner.close(now)
 
     def kill(self) -> None:
-        """The process is gone without a word."""
+        """End the process as a crash does: nothing more is written."""
         self.journal.let_go()
         self.out.clear()
 
@@ -140,7 +140,7 @@ class Exchange:
         return Now(self._at, self._mono, self._mono // 1_000)
 
     def run(self, seconds: int, *, lost: bool = False) -> None:
-        """Let time pass, in the steps that deadlines ask for; carry what is published, or lose it."""
+        """Let time pass in steps of at most 30 s; deliver what is published, or lose it."""
         ends = self._at + seconds * 1_000
         while self._at < ends:
             step = min(ends - self._at, 30_000)
@@ -182,7 +182,7 @@ class Exchange:
         )
 
     def receive(self, side: str, frame: bytes) -> None:
-        """Let something arrive that the peer never sent."""
+        """Deliver a frame that the peer never sent."""
         sender = "ndmc" if side == "eucom" else "eucom"
         self.ends[side].runner.receive(Topic(LINK, sender, "message"), frame, self.now)
 
@@ -192,7 +192,7 @@ class Exchange:
             end.runner.take(ClockStepped(at=self._at, mono=self._mono, step_ms=step_ms))
 
     def answer_tests(self) -> None:
-        """Let the answering side's officer answer every line test that waits."""
+        """Let the answering side's officer answer every open line test."""
         for test in self.ends["ndmc"].runner.core.snapshot().tests:
             if test.answer is None:
                 heartbeat = test.heartbeat
@@ -208,7 +208,7 @@ class Exchange:
 
 
 def record(folder: Path, *, hours: int = 8, segment_bytes: int = 48_000) -> None:
-    """Make both sides' journals in `folder`/SIDE: an exchange every hour, the peer restarted, the broker away."""
+    """Record both sides' journals in `folder`/SIDE: an exchange every hour, with restarts and broker outages."""
     exchange = Exchange(folder, segment_bytes)
     for hour in range(hours):
         _one_hour(exchange, hour)

@@ -1,6 +1,6 @@
-"""Flipped bits and cut ends, everywhere in a journal: found, named, with the right exit code, and never a traceback.
+"""Flipped bits and truncations anywhere in a journal are found and named, with the right exit code and no traceback.
 
-`make offsets` takes every offset of both sides' journals; here it is every bit of a part of the bytes.
+`make offsets` tries every offset of both sides' journals; these tests try every bit of a part of the bytes.
 """
 
 import re
@@ -48,14 +48,14 @@ def journal(folders: Path) -> Recorded:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A journal short enough to be read whole again and again."""
+    """A journal short enough to be read many times."""
     folder = tmp_path_factory.mktemp("small")
     record(folder, hours=2, segment_bytes=20_000)
     return folder / "eucom"
 
 
 def none_accepted(verdicts: Iterable[str]) -> int:
-    """Fail with the first that were judged wrongly; return how many there were."""
+    """Fail with the first wrong verdicts; return how many verdicts there were."""
     counted = Counter(verdicts)
     wrong = [verdict for verdict in counted if verdict != "ok"]
     assert not wrong, wrong[:10]
@@ -68,7 +68,7 @@ def one_line(error: UserError) -> int:
 
 
 def exit_code(command: Callable[[], int]) -> int:
-    """What the command line would exit with; anything but a UserError would be a traceback."""
+    """Return the command line's exit code. Any error but a UserError would be a traceback."""
     try:
         return command()
     except UserError as error:
@@ -76,7 +76,7 @@ def exit_code(command: Callable[[], int]) -> int:
 
 
 def start(folder: Path) -> int:
-    """Open the journal as the service does; return 0, or what the service exits with."""
+    """Open the journal as the service does; return 0, or the service's exit code."""
     try:
         journal = JournalWriter.open(FolderStore(folder), "eucom-ndmc", "eucom")
     except UserError as error:
@@ -85,7 +85,7 @@ def start(folder: Path) -> int:
     return 0
 
 
-def test_the_recorded_journals_are_as_large_as_said_and_never_differ(folders: Path, tmp_path: Path) -> None:
+def test_the_recorded_journals_are_large_enough_and_always_the_same(folders: Path, tmp_path: Path) -> None:
     record(tmp_path)
 
     for side in ("eucom", "ndmc"):
@@ -101,7 +101,7 @@ def test_no_flipped_bit_is_accepted(journal: Recorded, index: int) -> None:
 
 
 @pytest.mark.parametrize("index", range(4))
-def test_no_cut_is_taken_for_more_than_it_is(journal: Recorded, index: int) -> None:
+def test_every_cut_has_the_right_outcome(journal: Recorded, index: int) -> None:
     assert none_accepted(accepted_cuts(journal, index, every=11)) > 4_000
 
 
@@ -115,7 +115,7 @@ def test_no_flipped_bit_in_a_collected_log_is_accepted(journal: Recorded) -> Non
     assert none_accepted(accepted_flips_in_a_log(lines[:150], every=41)) > 20_000
 
 
-def test_no_bit_among_the_zeros_behind_the_end_is_accepted() -> None:
+def test_no_bit_among_the_zeros_after_the_end_is_accepted() -> None:
     data = b"".join(lines_of([checkpoint(0), batch(1)], n=8))
     for offset in range(len(data), len(data) + 1_600):
         for bit in BITS:
@@ -184,7 +184,7 @@ def test_the_commands_find_a_flip_in_every_kind_of_byte(name: str, small: Path, 
 
 
 @pytest.mark.parametrize("missing", [1, 2, 300, 3_000, 9_000])
-def test_the_commands_take_a_torn_end_for_a_crash_s_trace(missing: int, small: Path, tmp_path: Path) -> None:
+def test_the_commands_accept_a_torn_end_as_a_crash_leaves_it(missing: int, small: Path, tmp_path: Path) -> None:
     torn = tmp_path / "torn"
     shutil.copytree(small, torn)
     last = segments(torn)[-1]
@@ -212,7 +212,7 @@ def test_a_journal_cut_between_two_batches_is_found_by_a_head_from_elsewhere(sma
 
 
 @pytest.mark.parametrize("command", ["verify", "replay"])
-def test_the_process_says_it_in_one_line(command: str, small: Path, tmp_path: Path) -> None:
+def test_the_process_reports_damage_in_one_line(command: str, small: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged"
     shutil.copytree(small, damaged)
     last = segments(damaged)[-1]
@@ -235,9 +235,7 @@ def test_the_process_says_it_in_one_line(command: str, small: Path, tmp_path: Pa
     assert ran.stderr.count("\n") == (1 if command == "replay" else 0)
 
 
-def test_a_hole_that_a_power_cut_left_in_the_last_batch_is_a_crash_s_trace_to_everybody(
-    small: Path, tmp_path: Path
-) -> None:
+def test_every_command_accepts_a_hole_in_the_last_batch_as_a_power_cut_leaves_it(small: Path, tmp_path: Path) -> None:
     holed = tmp_path / "holed"
     shutil.copytree(small, holed)
     last = segments(holed)[-1]

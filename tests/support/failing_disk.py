@@ -1,4 +1,4 @@
-"""Disks that fail: system calls of a running process that strace makes fail or wait, and small file systems."""
+"""Makes disks fail: strace injects errors and delays into system calls, and small file systems fill up."""
 
 import os
 import shutil
@@ -13,16 +13,16 @@ import pytest
 
 
 class Injection:
-    """While this is entered, the system call `call` of process `pid`, in the threads that it has now, fails or is late.
+    """Makes a system call of a running process fail or wait, as a context manager. Threads that start later are exempt.
 
     Args:
-        pid: whose.
+        pid: the process.
         call: the system call's name.
-        how: strace's words: `error=EIO`, `delay_enter=300000` (us), `error=ENOSPC:when=3`.
+        how: strace's option: `error=EIO`, `delay_enter=300000` (us), `error=ENOSPC:when=3`.
         path: only calls on this file.
 
     Attributes:
-        hit: after exit, whether any call failed or was late.
+        hit: after exit, whether any call failed or was delayed.
     """
 
     def __init__(self, pid: int, call: str, how: str, path: Path | None = None) -> None:
@@ -30,7 +30,7 @@ class Injection:
         if program is None:
             pytest.skip("no strace to make a disk fail: apt-get install strace")
         where = [] if path is None else ["-P", str(path)]
-        # Not -f, which follows children too: told to end in the midst of their vfork, strace waits for ever.
+        # Not -f, which follows children too: told to end in the midst of their vfork, strace never ends.
         self._threads = [task.name for task in Path(f"/proc/{pid}/task").iterdir()]
         attach = [f"--attach={thread}" for thread in self._threads]
         self._arguments = [program, *attach, *where, f"--trace={call}", f"--inject={call}:{how}"]
@@ -42,7 +42,7 @@ class Injection:
             self._arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
         assert self._popen.stderr is not None
-        # a line for each; some, which wait for a child, have ended meanwhile
+        # one line for each thread, even for one that has ended meanwhile
         told = "".join(islice(self._popen.stderr, len(self._threads)))
         if "attached" in told and "not permitted" not in told:
             return self
@@ -70,7 +70,7 @@ def refuse_writes(segment: Path) -> None:
 
 
 class SmallDisk:
-    """A file system of its own, in memory, for as long as this is entered."""
+    """Mounts a small file system in memory on a folder, as a context manager."""
 
     def __init__(self, folder: Path, size_bytes: int) -> None:
         self.folder = folder
@@ -93,7 +93,7 @@ class SmallDisk:
         subprocess.run(["umount", "--lazy", str(self.folder)], capture_output=True, check=True)
 
     def leave(self, free_bytes: int) -> None:
-        """Fill it, or empty it, until `free_bytes` are free."""
+        """Write or shorten a filler file until `free_bytes` are free."""
         self._filler.unlink(missing_ok=True)
         disk = os.statvfs(self.folder)
         taken = disk.f_bavail * disk.f_frsize - free_bytes
@@ -101,12 +101,12 @@ class SmallDisk:
             os.posix_fallocate(file.fileno(), 0, taken)
 
     def empty(self) -> None:
-        """Take the filler away."""
+        """Remove the filler."""
         self._filler.unlink()
 
     @contextmanager
     def taken_away(self, until: Callable[[Callable[[], bool]], object]) -> Iterator[None]:
-        """Unmount it, as soon as nobody holds a file of it open, and mount it again: what is on it stays."""
+        """Unmount it as soon as no process has a file of it open; on exit mount it again with its content."""
         aside = self.folder.with_name(f"{self.folder.name}-aside")
         aside.mkdir()
         subprocess.run(["mount", "--bind", str(self.folder), str(aside)], capture_output=True, check=True)

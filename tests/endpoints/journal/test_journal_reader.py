@@ -170,7 +170,7 @@ def test_nothing_that_is_a_record_is_a_usage_error(tmp_path: Path, content: byte
     path = tmp_path / "some.log"
     path.write_bytes(content)
     for reader in (JournalReader(str(path)), collected(content)):
-        with pytest.raises(UserError, match="nothing in it is a journal record"):
+        with pytest.raises(UserError, match="holds no journal record"):
             list(reader.records())
 
 
@@ -179,8 +179,8 @@ def test_what_cannot_be_read_is_said_in_one_line(tmp_path: Path) -> None:
     for name, reason in [
         ("", "no journal in this folder"),
         ("none", "can't be read: No such file or directory"),
-        ("fifo", "neither a folder nor a file"),
-        ("nul\0name", "no name of a file"),
+        ("fifo", "neither a folder nor a regular file"),
+        ("nul\0name", "not the name of a file"),
         ("x" * 300, "File name too long"),
     ]:
         with pytest.raises(UserError, match=reason):
@@ -193,7 +193,7 @@ def test_several_journals_in_one_log_must_be_chosen_from() -> None:
     with pytest.raises(UserError, match=r"holds several journals; choose one: --link eucom-ndmc --side eucom, --link"):
         list(collected(both).records())
     assert len(numbers(collected(both, link="syria"))) == len(LINES)
-    with pytest.raises(UserError, match="no record of the journal that was chosen"):
+    with pytest.raises(UserError, match="holds no record of the journal chosen by"):
         list(collected(LOG, link="nosuch").records())
 
 

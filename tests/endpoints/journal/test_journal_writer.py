@@ -72,7 +72,7 @@ def test_what_is_appended_is_recovered(tmp_path: Path) -> None:
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What a journal asks of the system to make something durable, in order."""
+    """Record the system calls by which a journal is made durable, in order."""
     made: list[str] = []
 
     def noting(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -99,7 +99,7 @@ def test_a_batch_is_flushed_before_anybody_acts_upon_it(tmp_path: Path, calls: l
     assert calls == ["pwrite", "fdatasync"]
     crash(journal)
     calls.clear()
-    # nobody knows whether the last batch of an earlier life was flushed
+    # the last batch of an earlier run may not have been flushed
     opened(tmp_path)
     assert calls == ["pwrite", "fdatasync", "fsync"]
 
@@ -169,13 +169,13 @@ def test_a_second_service_is_refused(tmp_path: Path) -> None:
     opened(tmp_path).close(NOON, 1, None)
 
 
-def test_asking_about_the_lock_does_not_take_it(tmp_path: Path) -> None:
+def test_querying_the_lock_does_not_take_it(tmp_path: Path) -> None:
     assert not locked(tmp_path)
     opened(tmp_path).close(NOON, 1, None)
     assert not locked(tmp_path)
 
 
-def test_a_torn_tail_is_cut_and_its_place_written_anew(tmp_path: Path) -> None:
+def test_a_torn_tail_is_cut_and_overwritten(tmp_path: Path) -> None:
     journal = opened(tmp_path)
     journal.append(batch(0))
     end = journal.flushed[1]
@@ -227,7 +227,7 @@ def test_a_journal_of_another_link_or_side_is_refused(tmp_path: Path) -> None:
         JournalWriter.open(FolderStore(tmp_path), LINK, "ndmc")
 
 
-def test_a_segment_in_the_making_is_no_segment(tmp_path: Path) -> None:
+def test_an_unfinished_segment_is_ignored(tmp_path: Path) -> None:
     journal = opened(tmp_path)
     journal.append(batch(0))
     crash(journal)
@@ -239,7 +239,7 @@ def test_a_segment_in_the_making_is_no_segment(tmp_path: Path) -> None:
     again.close(NOON, 1, None)
 
 
-def test_bad_places_are_said_in_one_line(tmp_path: Path) -> None:
+def test_a_folder_that_can_t_be_made_is_reported_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("x")
     for folder in (file, file / "below"):
@@ -256,7 +256,7 @@ def test_a_batch_ends_with_its_only_batch_closed(tmp_path: Path) -> None:
     crash(journal)
 
 
-def test_what_no_reader_would_take_back_stops_the_journal(tmp_path: Path) -> None:
+def test_a_record_that_could_not_be_read_again_stops_the_journal(tmp_path: Path) -> None:
     journal = opened(tmp_path)
     journal.append(batch(0))
     closed = BatchClosed(at=NOON, mono=1)
@@ -268,7 +268,7 @@ def test_what_no_reader_would_take_back_stops_the_journal(tmp_path: Path) -> Non
     assert len(list(records(tmp_path))) == 3
 
 
-def test_a_closed_journal_takes_nothing(tmp_path: Path) -> None:
+def test_a_closed_journal_refuses_records(tmp_path: Path) -> None:
     journal = opened(tmp_path)
     journal.append(batch(0))
     journal.close(NOON, 1, None)
@@ -284,7 +284,7 @@ def test_a_closed_journal_takes_nothing(tmp_path: Path) -> None:
 
 @pytest.fixture
 def file_size_limit() -> Iterator[int]:
-    """A limit that works as a full disk does: a write is cut short at it, the next one fails."""
+    """Limit the size of files, which works like a full disk: a write is cut short, and the next one fails."""
     limit = AHEAD_BYTES + 40_000
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -352,7 +352,7 @@ def test_a_disk_that_fails_at_closing_keeps_no_lock(tmp_path: Path, monkeypatch:
     assert not locked(tmp_path)
 
 
-def test_a_segment_that_cannot_be_made_is_one_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_segment_that_can_t_be_made_is_one_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = opened(tmp_path)
     close = os.close
 
@@ -426,6 +426,8 @@ def test_a_closed_journal_leaves_the_store_to_the_one_opened_after_it(tmp_path: 
     again = journal.reopen()
     journal.let_go()
     journal.close(NOON, 1, None)
+    with pytest.raises(JournalFailure, match="is closed"):
+        journal.append(batch(1))
     again.append(batch(1))
     crash(again)
     assert len(list(records(tmp_path))) == 5

@@ -22,7 +22,7 @@ DEADLINE_S = 20
 
 
 class Reader:
-    """The far end of standard output, which reads when it is told to."""
+    """Reads the far end of standard output, once it is started."""
 
     def __init__(self) -> None:
         self._end, self.descriptor = os.pipe()
@@ -39,14 +39,14 @@ class Reader:
             self._data += data
 
     def until(self, piece: bytes) -> None:
-        """Wait until `piece` has come."""
+        """Wait until `piece` has been read."""
         deadline = time.monotonic() + DEADLINE_S
         while piece not in self._data:
             assert time.monotonic() < deadline, bytes(self._data)
             time.sleep(0.001)
 
     def lines(self) -> list[bytes]:
-        """Close our end and return all lines that came."""
+        """Close the near end and return all lines."""
         if not self._started:
             self.start()
         os.close(self.descriptor)
@@ -90,8 +90,8 @@ def test_records_are_printed_as_they_are_flushed(journal: JournalWriter) -> None
     assert reader.lines() == on_disk(journal)
 
 
-def test_of_a_journal_that_has_ended_no_file_stays_open_and_it_goes_on_when_opened_anew(journal: JournalWriter) -> None:
-    """Its disk may be taken away meanwhile."""
+def test_an_ended_journal_keeps_no_file_open_and_is_continued_when_reopened(journal: JournalWriter) -> None:
+    """Its disk can be unmounted meanwhile."""
     reader = Reader()
     reader.start()
     output = StdoutFeed(reader.descriptor)
@@ -118,7 +118,7 @@ def test_of_a_journal_that_has_ended_no_file_stays_open_and_it_goes_on_when_open
 
 
 def open_files() -> list[Path]:
-    """Return what this process holds open."""
+    """Return the files that this process has open."""
     found = []
     for descriptor in Path("/proc/self/fd").iterdir():
         with suppress(OSError):  # the one that lists them is closed by now
@@ -126,7 +126,7 @@ def open_files() -> list[Path]:
     return found
 
 
-def test_the_next_start_goes_on_where_a_clean_stop_left_off(journal: JournalWriter) -> None:
+def test_the_next_start_continues_where_a_clean_stop_ended(journal: JournalWriter) -> None:
     for number in range(3):
         journal.append(batch(number))
         before = len(on_disk(journal)) - len(batch(number))
@@ -154,7 +154,7 @@ def test_ordinary_lines_and_several_journals_share_the_output(journal: JournalWr
     assert [line for line in lines if b'"link":"syria"' in line] == on_disk(other)
 
 
-def test_a_reader_that_stalls_stalls_nobody_and_is_told_what_was_dropped(journal: JournalWriter) -> None:
+def test_a_stalled_reader_stalls_nothing_else_and_the_dropped_lines_are_counted(journal: JournalWriter) -> None:
     reader = Reader()
     output = StdoutFeed(reader.descriptor)
     output.follow(folder_of(journal), journal)
@@ -177,7 +177,7 @@ def test_a_reader_that_stalls_stalls_nobody_and_is_told_what_was_dropped(journal
 
 
 def test_a_kill_in_the_very_first_write_is_known_to_the_next_start(journal: JournalWriter) -> None:
-    """A pipe takes a part of a line; who is killed then has not come to note anything any more."""
+    """A pipe takes a part of a line; a process killed then has noted nothing after its start."""
     for number in range(400):
         journal.append(batch(number))
     reader = Reader()
@@ -200,7 +200,7 @@ def test_a_kill_in_the_very_first_write_is_known_to_the_next_start(journal: Jour
     assert reader.lines() == on_disk(journal)
 
 
-def test_a_reader_that_went_away_loses_nothing(journal: JournalWriter) -> None:
+def test_a_reader_that_disconnects_loses_no_record(journal: JournalWriter) -> None:
     gone, descriptor = os.pipe()
     os.close(gone)
     output = StdoutFeed(descriptor)
@@ -232,7 +232,7 @@ def test_a_reader_that_went_away_loses_nothing(journal: JournalWriter) -> None:
         b"9999999999999999 0000000000000000 going\n",
     ],
 )
-def test_a_place_that_makes_no_sense_begins_earlier(journal: JournalWriter, place: bytes) -> None:
+def test_printing_begins_earlier_if_the_noted_place_can_t_be_right(journal: JournalWriter, place: bytes) -> None:
     journal.append(batch(0))
     (folder_of(journal) / PLACE).write_bytes(place)
     reader = Reader()

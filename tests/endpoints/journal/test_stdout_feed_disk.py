@@ -1,4 +1,4 @@
-"""Standard output while a journal's disk fails: whoever collects the log still gets everything else."""
+"""While a journal's disk fails, standard output still carries everything else."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def printed(output: StdoutFeed, reader: Reader, journals: list[JournalWriter]) -
     return lines
 
 
-def test_a_place_that_can_t_be_written_costs_no_line(journals: list[JournalWriter]) -> None:
+def test_a_place_that_can_t_be_written_loses_no_line(journals: list[JournalWriter]) -> None:
     reader = Reader()
     output = StdoutFeed(reader.descriptor)
     for journal in journals:
@@ -50,7 +50,7 @@ def test_a_place_that_can_t_be_written_costs_no_line(journals: list[JournalWrite
         journal.let_go()
 
 
-def test_a_place_that_can_t_be_made_costs_no_line(journals: list[JournalWriter]) -> None:
+def test_a_place_that_can_t_be_made_loses_no_line(journals: list[JournalWriter]) -> None:
     (folder_of(journals[0]) / PLACE).mkdir()
     reader = Reader()
     output = StdoutFeed(reader.descriptor)
@@ -64,7 +64,7 @@ def test_a_place_that_can_t_be_made_costs_no_line(journals: list[JournalWriter])
         journal.let_go()
 
 
-def test_a_journal_that_is_opened_anew_is_gone_on_with(journals: list[JournalWriter]) -> None:
+def test_a_reopened_journal_is_continued(journals: list[JournalWriter]) -> None:
     reader = Reader()
     output = StdoutFeed(reader.descriptor)
     for journal in journals:
@@ -87,7 +87,7 @@ def test_a_journal_that_is_opened_anew_is_gone_on_with(journals: list[JournalWri
         journal.let_go()
 
 
-def test_a_journal_that_was_given_up_is_printed_from_there_once_it_is_back(journals: list[JournalWriter]) -> None:
+def test_a_journal_that_was_given_up_is_continued_when_it_is_reopened(journals: list[JournalWriter]) -> None:
     reader = Reader()
     output = StdoutFeed(reader.descriptor)
     for journal in journals:
@@ -112,7 +112,7 @@ def test_a_journal_that_was_given_up_is_printed_from_there_once_it_is_back(journ
         journal.let_go()
 
 
-def test_a_journal_that_can_t_be_read_is_given_up_and_named_and_the_others_go_on(
+def test_a_journal_that_can_t_be_read_is_given_up_and_named_and_the_others_are_printed(
     journals: list[JournalWriter],
 ) -> None:
     reader = Reader()
