@@ -224,6 +224,25 @@ def crashed_at(disk: Disk, write: Callable[[], None]) -> bytes:
     return last.data
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_a_failing_disk_keeps_what_was_flushed_and_makes_no_segment(*, full: bool) -> None:
+    disk = Disk("disk", random.Random(1))
+    disk.open(create=True)
+    disk.start_segment(1, b"one\n")
+    disk.fill(full=full)
+    disk.break_flushes(broken=not full)
+    with pytest.raises(OSError, match=r"No space left|Input/output error"):
+        disk.append(b"two\n")
+    with pytest.raises(OSError, match=r"No space left|Input/output error"):
+        disk.start_segment(2, b"two\n")
+    disk.fill(full=False)
+    disk.break_flushes(broken=False)
+    last = disk.open(create=False)
+    assert last is not None
+    assert last.first == 1
+    assert last.data.startswith(b"one\n")
+
+
 def test_a_crash_before_the_append_leaves_nothing_of_the_batch() -> None:
     disk = Disk("disk", random.Random(1))
     disk.open(create=True)
