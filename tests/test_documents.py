@@ -106,4 +106,4 @@ def test_the_picture_shows_every_layer_once_and_the_exception() -> None:
     assert [drawn.count(f'["{layer.replace(" | ", ", ")}"]') for layer in set(layers)] == [
         layers.count(layer) for layer in set(layers)
     ]
-    assert "endpoints -. endpoints.cli.demo .-> scenario" in drawn
+    assert "Exception: `endpoints.cli.demo` imports `scenario`." in drawn

@@ -1,6 +1,5 @@
 """Draws the picture in docs/architecture.md from the import contracts: `python -m tests.support.layer_picture`."""
 
-import re
 import tomllib
 from itertools import pairwise
 from pathlib import Path
@@ -24,10 +23,17 @@ def picture(contracts: list[dict[str, Any]]) -> str:
     lines = [line for row in rows for package in row for line in _box(package, layers.get(package, []))]
     for above, below in pairwise(rows):
         lines += [f"    {upper} --> {lower}" for upper in above for lower in below]
-    for exception in outer.get("ignore_imports", ()):
-        importer, imported = exception.split(" -> ")
-        lines.append(f"    {_package(importer)} -. {importer} .-> {_package(imported)}")
-    return "\n".join(["```mermaid", "flowchart TB", *lines, "```"])
+    exceptions = [exception.split(" -> ") for exception in outer.get("ignore_imports", ())]
+    return "\n".join(
+        [
+            "```mermaid",
+            '%%{init: {"flowchart": {"rankSpacing": 20}}}%%',
+            "flowchart LR",
+            *lines,
+            "```",
+            *(f"\nException: `{importer}` imports `{_package(imported)}`." for importer, imported in exceptions),
+        ]
+    )
 
 
 def _box(package: str, layers: list[str]) -> list[str]:
@@ -35,7 +41,13 @@ def _box(package: str, layers: list[str]) -> list[str]:
         return [f"    {package}[{package}/]"]
     names = [f"{package}_{number}" for number in range(1, len(layers) + 1)]
     nodes = [f'        {name}["{layer.replace(" | ", ", ")}"]' for name, layer in zip(names, layers, strict=True)]
-    return [f"    subgraph {package}[{package}/]", *nodes, f"        {' --> '.join(names)}", "    end"]
+    return [
+        f"    subgraph {package}[{package}/]",
+        "        direction TB",
+        *nodes,
+        f"        {' --> '.join(names)}",
+        "    end",
+    ]
 
 
 def _package(module: str) -> str:
@@ -44,9 +56,9 @@ def _package(module: str) -> str:
 
 def renewed(text: str) -> str:
     """Return the text of the page with the picture drawn anew between its marks."""
-    return re.sub(
-        r"(<!-- layers -->\n).*?(?=\n<!-- end -->)", lambda mark: mark[1] + picture(contracts()), text, flags=re.DOTALL
-    )
+    before, mark, rest = text.partition("<!-- layers -->\n")
+    after = rest.partition("<!-- end -->")[2]
+    return f"{before}{mark}{picture(contracts())}\n<!-- end -->{after}"
 
 
 if __name__ == "__main__":
