@@ -45,12 +45,9 @@ def take(side: str, event: Event) -> None:
     frames = tuple(envelope.seal(PAYLOAD_TYPES[each.channel], each.payload, [("none", b"")]) for each in unsealed)
     core.handle(BatchClosed(at=event.at, mono=event.mono, frames=frames))
     # An endpoint writes the events and their effects to its journal here. Only then do the frames leave.
+    peer, at = "ndmc" if side == "eucom" else "eucom", event.at + 1_000
     for each, frame in zip(unsealed, frames, strict=True):
-        at = event.at + 1_000
-        take(
-            core.peer,
-            FrameReceived(at=at, mono=at, channel=each.channel, sender=side, frame=frame, verdict=VERIFIED),
-        )
+        take(peer, FrameReceived(at=at, mono=at, channel=each.channel, sender=side, frame=frame, verdict=VERIFIED))
 
 
 def show(what: str) -> None:
