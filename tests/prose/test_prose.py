@@ -13,7 +13,7 @@ def test_the_repository_contains_no_banned_phrasing() -> None:
 def test_every_part_of_the_repository_is_read() -> None:
     read = {name for name in run.repository() if run.checked(name)}
     assert read >= {"README.md", "Makefile", "tools/setup", ".ci/run", ".github/workflows/ci.yml", "protocol/SPEC.md"}
-    assert read >= {"protocol/__init__.py", "endpoints/i18n/en.po", "docs/decisions/README.md", "pyproject.toml"}
+    assert read >= {"protocol/__init__.py", "endpoints/texts/i18n/en.po", "docs/decisions/README.md", "pyproject.toml"}
     assert not {name for name in read if name.startswith((".venv", ".tools", "tests/fuzz/corpus"))}
 
 
