@@ -1,24 +1,24 @@
-"""Errors of the protocol, by whose fault they are.
+"""Exceptions of the protocol, classified by which party is at fault.
 
 LinkError
-├── LocalProtocolError     the caller's: an officer's or a service's request that the state does not allow
-├── RemoteProtocolError    the peer's or the broker's: a frame or message that is refused
-├── EnrolmentError         the link file's: a public key that may not be enrolled
-└── JournalError           the disk's or a forger's: a record that is not what was written
+├── LocalProtocolError     the caller: an officer or a service requested what the state does not allow
+├── RemoteProtocolError    the peer or the broker: it sent a frame or a message that is refused
+├── EnrolmentError         the link file: it lists a public key that may not be enrolled
+└── JournalError           the disk or a forger: a record differs from what was written
 """
 
 from __future__ import annotations
 
 
 class LinkError(Exception):
-    """Anything the link can say is wrong, in one line for a person."""
+    """The base class of all protocol errors; its text is one line for a person."""
 
 
 class LocalProtocolError(LinkError):
-    """The caller asked for what the present state does not allow; nothing has changed.
+    """The caller requested something that the current state does not allow; the state is unchanged.
 
     Attributes:
-        code: a short word that programs may compare, such as `unknown_reference`.
+        code: a stable identifier that programs may compare, such as `unknown_reference`.
         detail: what is wrong and what would be right.
     """
 
@@ -29,10 +29,10 @@ class LocalProtocolError(LinkError):
 
 
 class RemoteProtocolError(LinkError):
-    """A frame or a message from outside is refused.
+    """A received frame or message is refused.
 
     Attributes:
-        reason: one of `protocol.wire.refusals.FrameRefusal` or `MessageRefusal`: what the journal records.
+        reason: a `FrameRefusal` or `MessageRefusal` of `protocol.wire.refusals`; the journal records it.
         detail: what exactly was wrong, for the person who reads the journal.
     """
 
@@ -43,14 +43,14 @@ class RemoteProtocolError(LinkError):
 
 
 class EnrolmentError(LinkError):
-    """A public key, or a party's set of keys, that may not be enrolled: which, and what is wrong with it (SPEC F5)."""
+    """A public key, or a party's set of keys, may not be enrolled; the text names it and the reason (SPEC F5)."""
 
 
 class JournalError(LinkError):
-    """A journal is damaged: which record, and what is wrong with it.
+    """A journal is damaged; the text names the record and the reason.
 
     Attributes:
-        record: the number `n` of the record (or the one that should stand there).
+        record: the number `n` of the damaged record, or the number expected in its place.
         reason: what is wrong.
     """
 

@@ -1,1 +1,1 @@
-"""The record of a link: the journal's format, its audit, its replay, and what it says."""
+"""The journal of a link: its format, verification, audit, replay, ledger and reconciliation."""

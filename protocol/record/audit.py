@@ -1,7 +1,7 @@
-"""Verifies again every signature that a journal rests on: start-up does not, an audit does.
+"""Verifies every signature in a journal: the peer's frames, our own frames and the signed heads.
 
-Three kinds: the peer's frames, on which the service gave a verdict; our own frames; and the signed heads, each of which
-vouches for all records before it.
+The service gave a verdict on each of the peer's frames when it arrived. Each signed head covers all records before it.
+Start-up verifies none of these again; an audit verifies all of them.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from protocol.wire.policy import EnrolledKey
 
 
 class Audit:
-    """The signatures of one journal, record by record.
+    """Verifies the signatures of one journal, record by record.
 
-    Keys are those that the journal says were enrolled. A journal that was written anew from end to end can say what it
-    likes: give the keys of a link file, which come from elsewhere, and only heads under these count.
+    Signatures are verified under the keys that the journal records as enrolled. A journal rewritten from end to end
+    can record any keys. To detect that, give the keys of the link file as `trusted`: only heads signed by these count.
 
     Attributes:
-        sealed_upto: the last record that a good signed head vouches for, 0 if there is none.
-        signatures: how many frames and heads were verified.
+        sealed_upto: the number of the last record covered by a valid signed head, 0 if there is none.
+        signatures: number of frames and heads verified.
     """
 
     def __init__(self, trusted: Mapping[str, Sequence[EnrolledKey]] | None = None) -> None:
@@ -40,7 +40,7 @@ class Audit:
         self._trusted_ring: Keyring | None = None
 
     def take(self, record: Record) -> str:
-        """Return what is wrong with the signatures in `record`, or an empty string."""
+        """Return what is wrong with the signatures in `record`, or an empty string if nothing is."""
         if self._terms.take(record):
             self._ring = self._trusted_ring = None
         entry = record.entry
@@ -56,7 +56,7 @@ class Audit:
         return ""
 
     def finish(self) -> tuple[int, str] | None:
-        """Return the record and what is wrong if the journal's last keys are not the link file's."""
+        """Return the number of the record and what is wrong if the journal's last keys are not the trusted ones."""
         if self._trusted is None or self._terms.keys == self._trusted:
             return None
         return self._terms.keys_record or 1, "the keys that it enrols are not those of the link file"
@@ -98,18 +98,18 @@ class Audit:
         return ""
 
     def _keyring(self) -> Keyring | None:
-        """Return the keys in force, None as long as the journal has not said them. Raises EnrolmentError."""
-        terms_history = self._terms
-        if self._ring is None and terms_history.terms is not None and terms_history.keys:
-            suite = terms_history.terms.policy.suite
-            self._ring = Keyring(terms_history.keys, suite)
+        """Return the keys in force, None before the journal has recorded any. Raises EnrolmentError."""
+        history = self._terms
+        if self._ring is None and history.terms is not None and history.keys:
+            suite = history.terms.policy.suite
+            self._ring = Keyring(history.keys, suite)
             if self._trusted is not None:
                 self._trusted_ring = Keyring(self._trusted, suite)
         return self._ring
 
 
 def _vouches(ring: Keyring, side: str, head: bytes, claim: bytes) -> bool:
-    """Tell whether `head` is signed by `side` and claims what it should."""
+    """Return whether `head` is signed by `side` and its payload is `claim`."""
     try:
         return ring.open(side, HEAD_TYPE, head) == claim
     except RemoteProtocolError:

@@ -1,13 +1,13 @@
-"""What a crash may have left at the end of a journal's last segment, and what it can't have left.
+"""Recovers the last segment of a journal after a crash: cuts an unfinished batch, refuses any other damage.
 
-A batch reaches the disk by one write into zeros that were written ahead, and nothing is written after it before it is
-flushed. So a crash leaves all complete batches whole, and of the last one any of this:
+A batch is written by one write into space filled with zeros in advance, and is flushed before the next batch is
+written. A crash therefore leaves every flushed batch intact, and of the last batch one of the following:
 
-- it ends anywhere, the rest still zeros (the process was killed within the write, or the end never reached the disk);
-- sectors of it are still zeros, later ones are there (pages reach the disk in any order).
+- a prefix, followed by zeros (the process was killed during the write, or the end never reached the disk);
+- some sectors, with other sectors still zeros (pages reach the disk in any order).
 
-That much belongs to a batch that was never acted upon, and is cut. Whatever else does not verify was changed after it
-had been written: it is refused, never repaired.
+Both belong to a batch whose effects were never performed, so it is cut. All other damage happened after the data was
+written: it is refused, never repaired.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from protocol.errors import JournalError
 from protocol.record.journal import Chain, Record, complete_record_in, decode
 
 SECTOR_BYTES = 512
-"""The smallest unit that a disk writes whole: holes begin and end at its multiples."""
+"""The smallest unit that a disk writes atomically: holes begin and end at its multiples."""
 
 _HOLE = re.compile(rb"\0+")
 _CONTROL = re.compile(rb"[\x01-\x09\x0b-\x1f]")
 
 
 class Recovery(Struct, frozen=True):
-    """What to keep of a segment.
+    """The part of a segment to keep.
 
     Attributes:
-        keep: how many of its bytes; all after it belong to a batch that was never finished, or are zeros.
-        records: the records in them.
-        last_batch: where the last batch that is kept begins.
-        cut_bytes: how many bytes of an unfinished batch stand after `keep`, 0 after a clean stop.
+        keep: number of bytes to keep; the bytes after them belong to an unfinished batch or are zeros.
+        records: the records in the kept bytes.
+        last_batch: offset of the last batch that is kept.
+        cut_bytes: number of bytes of an unfinished batch after `keep`; 0 after a clean stop.
     """
 
     keep: int
@@ -43,15 +43,15 @@ class Recovery(Struct, frozen=True):
 
 
 def recover(data: bytes, first: int, link: str, side: str) -> Recovery:
-    """Return what to keep of the last segment of the journal of `side` on `link`.
+    """Return the part to keep of the last segment in the journal of `side` on `link`.
 
     Args:
         data: all bytes of the segment.
-        first: the number of its first record, from its name.
-        link: the link.
-        side: the side.
+        first: the number of its first record, from the segment's file name.
+        link: the link that every record must name.
+        side: the side that every record must name.
 
-    Raises JournalError, with the record's number, for everything that a crash can't have left.
+    Raises JournalError, with the record's number, for damage that a crash cannot explain.
     """
     chain = Chain(link, side)
     records: list[Record] = []
@@ -72,7 +72,7 @@ def recover(data: bytes, first: int, link: str, side: str) -> Recovery:
             last_batch, keep = keep, position
     written = len(data.rstrip(b"\0"))
     if not keep:
-        # a segment gets its name after its first batch is on disk
+        # a segment is given its name only after its first batch is on disk
         raise JournalError(first, "the segment has no complete batch, which a crash can't have left")
     if b"\0" in data[position:written]:
         _require_unfinished(data[:written], keep, position, chain)
@@ -82,9 +82,9 @@ def recover(data: bytes, first: int, link: str, side: str) -> Recovery:
 
 
 def require_beginning(fragment: bytes, chain: Chain, link: str, side: str) -> None:
-    """Raise JournalError unless a crash can have left `fragment`, without a newline, after the last whole line.
+    """Raise JournalError unless a crash can have left `fragment`, without a newline, after the last complete line.
 
-    It can, if it is the beginning of the next record of the batch that `chain` is in, or of the next batch.
+    A crash can leave the beginning of the next record, either in the open batch of `chain` or opening a new batch.
     """
     place = chain.n + 1
     opening = b'{"n":%d,"link":"%b","side":"%b","batch":%d,"at":"' % (
@@ -95,25 +95,25 @@ def require_beginning(fragment: bytes, chain: Chain, link: str, side: str) -> No
     )
     length = min(len(opening), len(fragment))
     if fragment[:length] != opening[:length] or _CONTROL.search(fragment):
-        raise JournalError(place, "bytes that are no record stand after the last one")
+        raise JournalError(place, "the bytes after the last record are not the beginning of a record")
     complete = complete_record_in(fragment)
     if complete and complete < len(fragment):
-        raise JournalError(place, "the newline after it was changed")
+        raise JournalError(place, "the byte after it is not a newline")
 
 
 def _require_unfinished(data: bytes, keep: int, position: int, chain: Chain) -> None:
-    """Raise JournalError unless what stands from `position` on is the last batch with whole sectors missing.
+    """Raise JournalError unless the bytes from `position` on are the last batch with whole sectors missing.
 
     Args:
         data: the segment without the zeros at its end.
-        keep: where the last complete batch ends.
-        position: where the first line with a hole begins.
-        chain: after the last line without one.
+        keep: offset of the end of the last complete batch.
+        position: offset of the first line that contains a hole.
+        chain: the hash chain up to the line before it.
     """
     place = chain.n + 1
     start, last = position, chain.n
     for hole in _HOLE.finditer(data, position):
-        # the sector in which the last complete batch ends keeps that batch when it misses the new one
+        # a hole may begin within the sector in which the last complete batch ends: only the new batch is missing there
         if (hole.start() % SECTOR_BYTES and hole.start() != keep) or hole.end() % SECTOR_BYTES:
             raise JournalError(place, "there is a hole of NUL bytes in it, which a crash can't have left")
         last = _require_lines(data[start : hole.start()], chain, place, last)
@@ -124,17 +124,17 @@ def _require_unfinished(data: bytes, keep: int, position: int, chain: Chain) -> 
 
 
 def _require_lines(piece: bytes, chain: Chain, place: int, last: int) -> int:
-    """Raise JournalError unless the complete lines in `piece` are of the last batch; return the last one's number.
+    """Return the number of the last complete line in `piece`; raise JournalError unless all are of the last batch.
 
     Args:
         piece: bytes without holes.
-        chain: after the last line before the first hole.
-        place: the number of the first record with a hole.
-        last: the last number found.
+        chain: the hash chain up to the last line before the first hole.
+        place: the number of the first record that contains a hole.
+        last: the number of the last complete line before `piece`.
     """
     if _CONTROL.search(piece):
-        raise JournalError(place, "bytes that no record holds stand near a hole")
-    # the first line of a piece lost its beginning to the hole, the last one its end
+        raise JournalError(place, "bytes that cannot occur in a record stand next to a hole")
+    # the first line of a piece lost its beginning in a hole, the last one its end
     for line in piece.split(b"\n")[1:-1]:
         record = decode(line, place)
         if record.link != chain.link or record.side != chain.side or record.n <= last:

@@ -1,4 +1,4 @@
-"""What a journal says was agreed at each of its records: the terms of the epoch, and the enrolled keys."""
+"""Tracks the terms of the epoch and the enrolled keys through the records of a journal."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from protocol.wire.policy import EnrolledKey, Terms
 
 
 class _Kept(Struct, frozen=True):
-    """What is read of a checkpoint's state, under whatever rules it was made."""
+    """The part of a checkpoint's state that is read here; it is the same under all versions of the rules."""
 
     terms: Terms | None = None
     keys: dict[Identifier, tuple[EnrolledKey, ...]] = {}
 
 
 class TermsHistory:
-    """Terms and keys, record by record.
+    """The terms and keys in force at the last record taken.
 
     Attributes:
-        terms: the present epoch's, None as long as nothing says them.
-        keys: the keys that the last `KeysEnrolled` named, by party.
-        keys_record: the record that named them, 0 before.
+        terms: the terms of the current epoch, None before a record contains any.
+        keys: the enrolled keys, by party.
+        keys_record: the number of the record that they are from, 0 before there is one.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class TermsHistory:
         self.keys_record = 0
 
     def take(self, record: Record) -> bool:
-        """Go on to `record`; return whether it changed anything."""
+        """Take the next record; return whether it changed the terms or keys."""
         entry = record.entry
         if isinstance(entry, EpochOpened):
             self.terms = entry.terms

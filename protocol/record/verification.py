@@ -1,8 +1,8 @@
-"""Checks the lines of a journal in the order in which they stand, and goes on after damage to find it all.
+"""Verifies the lines of a journal in order and continues after damage, to report all of it.
 
-A journal's own files hold nothing but records, each once. A collected log (a process's standard output, kept by
-whatever collects logs) may repeat records, identically, after a kill; may hold what a killed process had printed of a
-line, if the whole line follows; and may begin at any checkpoint.
+A journal's own files contain only records, each exactly once. A collected log is a process's standard output, as kept
+by a log system. It may repeat records, identically, after a kill; it may contain the beginning of a line that a killed
+process printed, if the complete line follows; and it may begin at any checkpoint.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from protocol.record.journal import Chain, Checkpoint, Record, claimed_hash, dec
 from protocol.record.recovery import require_beginning
 
 PROBLEMS_MAX: Final = 1_000
-"""Problems that are kept: a wholly strange file has as many as lines, and the first ones tell as much."""
+"""Maximum number of problems kept. A file that is not a journal has one per line, and the first ones suffice."""
 _FRAGMENTS_MAX: Final = 64
-# without link, side and event, which an endpoint's ordinary lines have too
+# parts of a record; link, side and event are left out, because an endpoint's ordinary log lines have them too
 _MARKS: Final = (
     b'{"n":',
     b',"batch":',
@@ -34,27 +34,27 @@ NORMAL_AFTER_A_CRASH: Final = "normal after a crash; the next start cuts it"
 
 
 class Problem(Struct, frozen=True):
-    """What is wrong, and with which record: its number, or that of the one that should stand there."""
+    """A problem of a journal: the number of the record, or the number expected in its place, and what is wrong."""
 
     record: int
     reason: str
 
 
 def resembles_record(line: bytes) -> bool:
-    """Tell whether `line` is a record, or what damage has made of one."""
+    """Return whether `line` is a record or resembles a damaged one."""
     return bool(_BEGINNING.match(line)) or sum(mark in line for mark in _MARKS) >= _MARKS_ENOUGH
 
 
 class Verification:
-    """One journal's lines, taken one by one.
+    """Verifies one journal, line by line.
 
     Attributes:
-        records: how many different whole records there were.
-        problems: what is wrong, in the order of the records once `finish` was called.
-        unlisted: how many more problems there were than are kept.
-        damage: the first problem that is more than a batch which had no end when reading ended.
-        others: other journals (link, side) whose records stood in a collected log.
-        resembling: whether anything was a record, or damaged from one.
+        records: number of distinct intact records.
+        problems: the problems found; sorted by record once `finish` was called.
+        unlisted: number of further problems, beyond those kept.
+        damage: the first problem that a crash or a snapshot does not explain.
+        others: other journals (link, side) whose records were found in a collected log.
+        resembling: whether any line was a record or resembled a damaged one.
     """
 
     def __init__(self, *, collected: bool = False, link: str | None = None, side: str | None = None) -> None:
@@ -67,35 +67,35 @@ class Verification:
         self._collected = collected
         self._chosen = (link, side)
         self._chain = Chain()
-        # damaged lines since the last whole record, and what the last of them said its hash was
+        # number of damaged lines since the last intact record, and the hash that the last of them contains
         self._damaged = 0
         self._claimed: str | None = None
-        # collected: lines that may have been printed by half, by the record that they may begin
+        # collected log: lines that may be the beginning of a record, each with the problem to note if they are not
         self._fragments: list[tuple[Problem, bytes]] = []
-        # collected: the hashes of all records from `_first` on, 32 bytes each
+        # collected log: the hashes of all records from `_first` on, 32 bytes each
         self._seen = bytearray()
         self._first = 0
         self._segment: tuple[int, str] | None = None
-        # the record before the first one of a folder or file, as far as a name tells
+        # the number before the first record of a folder or file, if its name gives it
         self._base = 0
 
     @property
     def n(self) -> int:
-        """The last whole record's number."""
+        """The number of the last intact record."""
         return self._chain.n
 
     @property
     def head(self) -> str:
-        """The last whole record's hash."""
+        """The hash of the last intact record."""
         return self._chain.hash
 
     @property
     def whose(self) -> tuple[str | None, str | None]:
-        """Link and side of the journal, None before its first record."""
+        """The link and side of the journal; None before its first record."""
         return self._chain.link, self._chain.side
 
     def begin_segment(self, first: int, name: str, *, alone: bool = False) -> None:
-        """A segment begins whose name says that `first` is its first record; `alone` if no others are read."""
+        """Begin the segment `name`, whose first record is `first`; `alone` if it is the only segment that is read."""
         self._end_segment()
         self._segment = first, name
         if not self._chain.n and not self._damaged and first > 1:
@@ -104,7 +104,7 @@ class Verification:
                 self.note(1, f"records 1 to {first - 1} are missing")
 
     def take(self, line: bytes) -> Record | None:
-        """Return the next record if `line`, without its newline, is one; None for a repeat and for damage."""
+        """Return the record in `line`, given without its newline; None for a repeat or a damaged line."""
         try:
             record = decode(line, self._place)
         except JournalError as error:
@@ -130,13 +130,13 @@ class Verification:
         self.records += 1
         if self._collected:
             self._first = self._first or record.n
-            # a gap holds zeros: no record's hash
+            # the hashes of missing records are zeros
             self._seen += bytes(32 * (record.n - self._first) - len(self._seen))
             self._seen += bytes.fromhex(record.hash)
         return record
 
     def cut(self, rest: bytes, *, final: bool = True, live: bool = False) -> None:
-        """Take what stands after the last newline; `final` in the last segment, `live` if it may be in the writing."""
+        """Take the bytes after the last newline; `final` in the last segment, `live` if it may still be written to."""
         rest = rest.rstrip(b"\0")
         if not rest or (final and live):
             return
@@ -144,7 +144,7 @@ class Verification:
         reason, normal = "the last line is cut: it has no newline", False
         link, side = self.whose
         if final and not self._damaged and link is not None and side is not None:
-            # what the next start would cut, and nothing else
+            # normal exactly if the next start would cut it
             try:
                 require_beginning(rest, self._chain, link, side)
                 normal = True
@@ -153,7 +153,7 @@ class Verification:
         self.note(self._place, reason, normal=normal)
 
     def finish(self, *, live: bool = False) -> None:
-        """Say what is missing at the end. A live journal may end within a batch that is being written."""
+        """Note what is missing at the end; a `live` journal may end within a batch that is being written."""
         self._end_segment()
         self._settle_fragments()
         if self._chain.batch is not None and not live and not self._damaged:
@@ -161,7 +161,7 @@ class Verification:
         self.problems.sort(key=lambda problem: problem.record)
 
     def note(self, record: int, reason: str, *, normal: bool = False) -> None:
-        """Note a problem, also one found elsewhere, in signatures; `normal` if a crash or a snapshot explains it."""
+        """Note a problem, found here or by an audit of signatures; `normal` if a crash or a snapshot explains it."""
         if normal and not self._collected:
             reason = f"{reason} ({NORMAL_AFTER_A_CRASH})"
         problem = Problem(record, reason)
@@ -172,12 +172,12 @@ class Verification:
         else:
             self.unlisted += 1
 
-    # --- within ---------------------------------------------------------------------------------------------------
+    # --- internal -------------------------------------------------------------------------------------------------
 
     def _take_damaged(self, line: bytes, problem: Problem) -> None:
         self.resembling = self.resembling or resembles_record(line)
         if self._collected and len(self._fragments) < _FRAGMENTS_MAX:
-            # forgiven if a line follows of which it is the beginning
+            # not a problem if a line follows that begins with this one
             self._fragments.append((problem, line))
         else:
             self.note(problem.record, problem.reason)
@@ -186,7 +186,7 @@ class Verification:
         self._segment = None
 
     def _is_another(self, record: Record) -> bool:
-        """Tell whether, in a collected log, `record` belongs to another journal than the one that is read."""
+        """Return whether `record`, in a collected log, belongs to a journal other than the one being read."""
         if not self._collected:
             return False
         link, side = self._chosen if self._chosen != (None, None) else self.whose
@@ -204,7 +204,7 @@ class Verification:
             start = 32 * (record.n - self._first)
             seen = self._seen[start : start + 32] if start >= 0 else b""
             if seen == bytes.fromhex(record.hash):
-                # a repeat begins the count of damaged lines anew: what was printed by half is printed again
+                # a repeat resets the count of damaged lines: what was printed incompletely is printed again
                 self._damaged = 0
                 return
             known = "it is not the one that stood there before" if any(seen) else "it was missing before"
@@ -213,13 +213,13 @@ class Verification:
         self.note(record.n, f"record {record.n} stands here, after record {self._chain.n}: moved, doubled or inserted")
 
     def _check(self, record: Record) -> None:
-        """Note what is wrong with the place of a whole record."""
+        """Note what is wrong with the position of an intact record."""
         if self._segment is not None:
             first, name = self._segment
             if record.n != first:
                 self.note(record.n, f"record {record.n} stands first in {name}, whose name says {first}")
             elif first > 1 and not isinstance(record.entry, Checkpoint):
-                self.note(record.n, f"it opens {name}, and is not a checkpoint")
+                self.note(record.n, f"it is the first record of {name} but not a checkpoint")
         place, last = self._place, record.n - 1
         if record.n != self._chain.n + 1:
             self._settle_fragments()
@@ -233,11 +233,11 @@ class Verification:
 
     @property
     def _place(self) -> int:
-        """The number that the next record should have."""
+        """The number expected of the next record."""
         return (self._chain.n or self._base) + self._damaged + 1
 
     def _settle_fragments(self) -> None:
-        """No line follows any more of which they could be the beginning."""
+        """Note the problems of all fragments: no line can follow any more that begins with one of them."""
         for problem, _ in self._fragments:
             self.note(problem.record, problem.reason)
         self._fragments.clear()
@@ -245,5 +245,5 @@ class Verification:
     def _end_segment(self) -> None:
         if self._segment is not None:
             first, name = self._segment
-            self.note(first, f"{name} holds no record")
+            self.note(first, f"{name} contains no record")
             self._segment = None

@@ -1,1 +1,1 @@
-"""What is on the wire: canonical bytes, envelopes, messages, keys (SPEC F, M1, M2, B)."""
+"""The wire format: canonical JSON, envelopes, messages and keys (SPEC F, M1, M2, B)."""

@@ -1,12 +1,13 @@
-r"""Bytes <-> values, strictly: RFC 8785 restricted to what is hashed and signed here (SPEC F4).
+r"""Encodes and decodes canonical JSON: RFC 8785 restricted to the values that the protocol signs and hashes (SPEC F4).
 
-Admitted are objects, arrays, strings, integers within 2^53 - 1 and booleans, nested at most `DEPTH_MAX` deep. Not
-admitted: null, anything with a fraction or an exponent, keys beyond ASCII, duplicate keys, strings that are not NFC or
-that hold a control character other than newline or a Unicode noncharacter.
+Admitted values are objects, arrays, strings, integers within 2^53 - 1 and booleans, nested at most `DEPTH_MAX` deep.
+Refused are null, numbers with a fraction or an exponent, non-ASCII or duplicate keys, and strings that are not in NFC
+or contain a Unicode noncharacter or a control character other than newline.
 
-msgspec writes the admitted values exactly as RFC 8785 asks: keys sorted (in ASCII, by code unit is by byte), no white
-space, only `"`, `\` and newline escaped. So its encoder does the work, and one regular expression over what it wrote
-refuses the rest. tests/protocol/wire/test_canonical.py proves both against a plain reference.
+For admitted values, msgspec's output is exactly what RFC 8785 requires: sorted keys (in ASCII, the order of code units
+is the order of bytes), no white space, and only `"`, `\` and newline escaped. Its encoder therefore writes the bytes,
+and one regular expression over its output refuses everything else. tests/protocol/wire/test_canonical.py compares both
+with a simple reference implementation.
 """
 
 from __future__ import annotations
@@ -19,18 +20,18 @@ from typing import Any
 import msgspec
 
 DEPTH_MAX = 16
-"""How deep objects and arrays may nest: twice what version 1 needs."""
+"""Maximum nesting of objects and arrays, twice what version 1 needs."""
 
 _ENCODER = msgspec.json.Encoder(order="sorted")
 _DECODER = msgspec.json.Decoder()
 
 
 class CanonicalError(ValueError):
-    """A value, or bytes, outside of what SPEC F4 admits. The text says what and where."""
+    """A value or a byte string is not admitted by SPEC F4; the text says what is wrong and where."""
 
 
 def _integer_pattern() -> bytes:
-    """Return the pattern of the integers from 0 to 2^53 - 1, as msgspec writes them."""
+    """Return a pattern that matches the integers from 0 to 2^53 - 1 as msgspec writes them."""
     limit = str(2**53 - 1)
     same_length = [
         limit[:index]
@@ -43,7 +44,7 @@ def _integer_pattern() -> bytes:
 
 
 def _document_patterns() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    """Return the patterns of an admitted document (given that it is JSON as msgspec writes it), and of its tokens."""
+    """Return two patterns: of an admitted document, provided that msgspec wrote it, and of its tokens."""
     # SPEC F4.4, in UTF-8: the C1 controls U+0080 to U+009F are C2 80 to C2 9F; the noncharacters are EF B7 90 to
     # EF B7 AF and every plane's last two, EF BF BE, EF BF BF, F0 9F BF BE, ...
     character = (
@@ -54,13 +55,13 @@ def _document_patterns() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
         rb"|[\xf0-\xf4](?![\x8f\x9f\xaf\xbf]\xbf[\xbe\xbf]))"
     )
     # SPEC F4.3, F4.5: a string followed by a colon is a key
-    # nearly all there is: ASCII strings without an escape, each with what follows it. One at a time: a group of them,
-    # repeated, would be matched faster, but Python 3.11.2 loses its place in it.
+    # The common case, an ASCII string without escapes, includes the punctuation after it. It matches one string at a
+    # time: a repeated group would be faster, but Python 3.11.2 backtracks incorrectly in it.
     plain = rb'"[ -!#-\[\]-~]*+"[:,]?+'
     string = plain + rb'|"(?>(?:[ -!#-\[\]-~]++|\\["\\n])*+"|' + character + rb'*+"(?!:))'
     # SPEC F4.2
     scalar = rb"(?>" + string + rb"|[,:]|-?(?:" + _integer_pattern() + rb")(?![0-9.eE])|true|false)"
-    # SPEC F4.5: as deep as they may nest
+    # SPEC F4.5: one level of brackets for each level of nesting
     document = scalar + rb"*+"
     for _ in range(DEPTH_MAX):
         document = rb"(?>" + scalar + rb"|[\[{]" + document + rb"[\]}])*+"
@@ -71,12 +72,11 @@ _DOCUMENT, _TOKENS = _document_patterns()
 
 
 def encode(value: Any) -> bytes:
-    """Return the canonical bytes of `value`: a Struct of the protocol, or plain values.
+    """Return the canonical bytes of `value`, a Struct of the protocol or plain values.
 
-    What msgspec writes as one of the admitted kinds (a tuple as an array, an enumeration as its value) may stand for
-    it.
+    Types that msgspec encodes as an admitted kind are accepted: a tuple as an array, an enumeration as its value.
 
-    Raises CanonicalError for what SPEC F4.1 to F4.5 do not admit.
+    Raises CanonicalError for a value that SPEC F4.1 to F4.5 do not admit.
     """
     try:
         data = _ENCODER.encode(value)
@@ -87,10 +87,10 @@ def encode(value: Any) -> bytes:
 
 
 def decode(data: bytes) -> Any:
-    """Return the value whose canonical bytes `data` is.
+    """Return the value that the canonical bytes `data` encode.
 
-    Raises CanonicalError, and nothing else, for bytes that are not JSON, hold what is not admitted, or are not
-    identical when written again (SPEC F4.6).
+    Raises CanonicalError, and no other exception, if `data` is not JSON, contains a value that is not admitted, or
+    differs from its own re-encoding (SPEC F4.6).
     """
     try:
         value = _DECODER.decode(data)
@@ -114,7 +114,7 @@ def digest(value: Any) -> str:
 
 
 def _check(data: bytes) -> None:
-    """Raise CanonicalError if `data`, written by msgspec, holds what SPEC F4 does not admit."""
+    """Raise CanonicalError if `data`, as written by msgspec, contains a value that SPEC F4 does not admit."""
     if not _DOCUMENT.fullmatch(data):
         match = _TOKENS.match(data)
         end = match.end() if match else 0
@@ -123,7 +123,7 @@ def _check(data: bytes) -> None:
         raise CanonicalError(f"not admitted at byte {end}: {data[end : end + 40]!r} ({_RULE})")
     if data.isascii():
         return
-    # SPEC F4.4; a quotation mark composes with nothing: the whole is NFC exactly if every string is
+    # SPEC F4.4; no character composes with a quotation mark: the document is NFC if and only if every string is
     if not unicodedata.is_normalized("NFC", data.decode()):
         raise CanonicalError("not admitted: a string is not in Unicode normalization form C")
 
@@ -135,7 +135,7 @@ _RULE = (
 
 
 def _first_difference(left: bytes, right: bytes) -> int:
-    """Return the index of the first byte in which two byte strings differ."""
+    """Return the index of the first byte at which two byte strings differ."""
     for index, (ours, theirs) in enumerate(zip(left, right, strict=False)):
         if ours != theirs:
             return index

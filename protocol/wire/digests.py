@@ -1,4 +1,4 @@
-"""What is hashed into what: the digests that streams, epochs and people compare (SPEC M2, E1)."""
+"""Computes the digests of policies, streams and messages (SPEC M2, E1)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from protocol.wire.policy import Terms
 
 
 def policy_digest(terms: Terms) -> Digest:
-    """Return what frames call `policy`: of link, epoch, parties, policy table, not file bytes or keys (SPEC E1.2)."""
+    """Return the digest that frames carry as `policy` (SPEC E1.2).
+
+    It covers the link, the epoch, the parties and the policy table, but not the link file's bytes or its keys.
+    """
     return canonical.digest(terms)
 
 
 def genesis(terms: Terms, sender: Identifier) -> Digest:
-    """Return `prev` of seq 1 of the stream of `sender`, which is also its `head` at upto 0 (SPEC M2.3).
+    """Return the `prev` of message 1 in the stream of `sender`; it is also the `head` of a receipt up to 0 (SPEC M2.3).
 
     Raises ValueError if `sender` is not a party of the link.
     """
@@ -31,8 +34,8 @@ def genesis(terms: Terms, sender: Identifier) -> Digest:
 
 
 def message_digest(message: Message) -> Digest:
-    """Return a message's hash: `prev` of the next one, `head` of a receipt up to it (SPEC M2.2).
+    """Return a message's hash, which is the `prev` of the next message and the `head` of a receipt (SPEC M2.2).
 
-    Raises CanonicalError if the body holds what SPEC F4 does not admit.
+    Raises CanonicalError if the body contains a value that SPEC F4 does not admit.
     """
     return canonical.digest(message)

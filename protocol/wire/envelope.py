@@ -1,8 +1,8 @@
-"""DSSE v1: the envelope around a frame's payload (SPEC F1, F2, F3).
+"""Builds and parses the DSSE v1 envelope around a frame's payload (SPEC F1, F2, F3).
 
 https://github.com/secure-systems-lab/dsse/blob/v1.0.2/protocol.md
 
-Nothing here knows keys: `protocol.wire.keyring` verifies, `endpoints.keys.signer` signs.
+This module handles no keys: `protocol.wire.keyring` verifies, `endpoints.keys.signer` signs.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from protocol.wire.messages import FRAME_MAX_BYTES, MESSAGE_TYPE, RECEIPT_TYPE
 from protocol.wire.refusals import FrameRefusal
 
 SIGNATURES_MAX = 8
-"""More signatures than any suite needs would only cost the receiver time."""
+"""Maximum number of signatures in an envelope: no suite needs more, and each costs the receiver time."""
 KEYID_MAX = 64
-"""Characters of a key's id; bounds what a frame's size can be beyond its payload."""
+"""Maximum length of a key id, in characters; it bounds a frame's size beyond its payload."""
 SUITE_ALGORITHMS: dict[str, tuple[str, ...]] = {
     "ed25519": ("ed25519",),
     "ed25519+ml-dsa-65": ("ed25519", "ml-dsa-65"),
 }
-"""The algorithms of each suite: a good signature of every one of them is required (SPEC F1.3)."""
+"""The algorithms of each suite; a frame needs a valid signature of every one of them (SPEC F1.3)."""
 
 Channel = Literal["message", "receipt"]
 PAYLOAD_TYPES: dict[str, str] = {"message": MESSAGE_TYPE, "receipt": RECEIPT_TYPE}
-"""The payload type that belongs to each channel (SPEC F2)."""
+"""The payload type of each channel (SPEC F2)."""
 
 
 class _Signature(Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,15 +49,15 @@ class _Envelope(Struct, frozen=True, rename={"payload_type": "payloadType"}, for
 
 
 class Signature(Struct, frozen=True):
-    """A signature as its frame carries it."""
+    """A signature as carried in a frame."""
 
-    # a hint only: never decides which key or algorithm verifies (SPEC F3.5)
+    # only a hint: it never decides which key or algorithm verifies (SPEC F3.5)
     keyid: str
     signature: bytes
 
 
 class Envelope(Struct, frozen=True):
-    """An opened, **unverified** envelope."""
+    """A parsed envelope whose signatures are **not verified**."""
 
     payload_type: str
     payload: bytes
@@ -65,13 +65,13 @@ class Envelope(Struct, frozen=True):
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:
-    """Return DSSE's pre-authentication encoding: the bytes that are signed. Lengths count bytes (SPEC F1.2)."""
+    """Return the bytes that are signed, DSSE's pre-authentication encoding; lengths are in bytes (SPEC F1.2)."""
     kind = payload_type.encode()
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
 def seal(payload_type: str, payload: bytes, signatures: Sequence[tuple[str, bytes]]) -> bytes:
-    """Return the frame of `payload` under (key id, signature) pairs made over `pae(payload_type, payload)`."""
+    """Return the frame of `payload` with its signatures: pairs of key id and signature over `pae(...)`."""
     return canonical.encode(
         _Envelope(
             payload_type=payload_type,
@@ -81,9 +81,9 @@ def seal(payload_type: str, payload: bytes, signatures: Sequence[tuple[str, byte
     )
 
 
-@lru_cache(maxsize=64)  # a frame is judged, then read; and one that is resent is read again
+@lru_cache(maxsize=64)  # each frame is parsed for its verdict and again for its content; a resent one more often
 def parse(frame: bytes) -> Envelope:
-    """Return the envelope that `frame` is, its signatures not verified (SPEC F3.1, F3.2).
+    """Return the envelope in `frame` without verifying its signatures (SPEC F3.1, F3.2).
 
     Raises RemoteProtocolError: `too_large`, `malformed_envelope`.
     """
@@ -103,7 +103,7 @@ def parse(frame: bytes) -> Envelope:
 
 
 def _unbase64(text: str) -> bytes:
-    """Return what standard, padded base64 writes. Raises ValueError unless it re-encodes identically."""
+    """Return the bytes that standard, padded base64 encodes. Raises ValueError unless they re-encode identically."""
     try:
         data = b64decode(text, validate=True)
     except Base64Error as error:

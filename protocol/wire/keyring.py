@@ -1,4 +1,4 @@
-"""Who may sign what for one link and epoch: enrolled public keys, and the judgement on a frame (SPEC F3, F5)."""
+"""Verifies frames against the public keys enrolled for one link and epoch (SPEC F3, F5)."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from protocol.wire.policy import EnrolledKey
 from protocol.wire.refusals import VERIFIED, FrameRefusal
 
 KEYS_MAX = 8
-"""Keys of one party (SPEC F5.2): a frame's signatures are tried against every one of them."""
+"""Maximum number of keys per party (SPEC F5.2): a frame's signatures are tried against all of them."""
 
 
 class Keyring:
-    """The enrolled keys of a link's parties, and the suite that its policy asks for.
+    """The enrolled keys of a link's parties, and the suite that its policy requires.
 
-    Raises EnrolmentError, in one line for the person who keeps the link file, for a key that may not be enrolled: of
-    another algorithm, ill-encoded, weak or of low order, present twice; and for a party that lacks a key which the
-    suite requires (SPEC F5.1 to F5.3).
+    Raises EnrolmentError, with one line for the maintainer of the link file, for a key that may not be enrolled
+    (unknown algorithm, bad encoding, low order, enrolled twice), and for a party that lacks a key which the suite
+    requires (SPEC F5.1 to F5.3).
     """
 
     def __init__(self, keys: Mapping[str, Sequence[EnrolledKey]], suite: str) -> None:
@@ -38,12 +38,12 @@ class Keyring:
             if len(enrolled) > KEYS_MAX:
                 raise EnrolmentError(f"{party} has {len(enrolled)} keys; at most {KEYS_MAX} may be enrolled")
             if len({key.id for key in enrolled}) != len(enrolled):
-                raise EnrolmentError(f"{party} has two keys of one id; give every key an id of its own")
+                raise EnrolmentError(f"{party} has two keys with the same id; give each key its own id")
             for key in enrolled:
                 name = f"key {key.id!r} of {party}"
                 # SPEC F5.2
                 if key.public in owners:
-                    raise EnrolmentError(f"{name} is the same as {owners[key.public]}; every key stands once")
+                    raise EnrolmentError(f"{name} is the same as {owners[key.public]}; enrol each key once")
                 owners[key.public] = name
             self._parties[party] = tuple(_Key(party, key) for key in enrolled)
             # SPEC F5.3
@@ -52,15 +52,15 @@ class Keyring:
                     raise EnrolmentError(f"{party} has no {algorithm} key, which the suite {suite!r} requires")
 
     def open(self, sender: str, payload_type: str, frame: bytes) -> bytes:
-        """Return the payload of `frame`: the very bytes that enrolled keys of `sender` have signed (SPEC F3).
+        """Return the payload of `frame`, exactly the bytes that enrolled keys of `sender` signed (SPEC F3).
 
         Args:
-            sender: the party whom the topic names.
-            payload_type: what the channel carries.
-            frame: as it arrived.
+            sender: the party that the topic names.
+            payload_type: the payload type of the channel.
+            frame: the bytes received.
 
-        Raises RemoteProtocolError: `too_large`, `malformed_envelope`, `wrong_payload_type`, `unknown_sender`,
-        `bad_signature`, in this order of checks.
+        Raises RemoteProtocolError, in the order of the checks: `too_large`, `malformed_envelope`,
+        `wrong_payload_type`, `unknown_sender`, `bad_signature`.
         """
         opened = envelope.parse(frame)
         # SPEC F3.3
@@ -70,7 +70,7 @@ class Keyring:
         keys = self._parties.get(sender)
         if keys is None:
             raise RemoteProtocolError(FrameRefusal.UNKNOWN_SENDER, f"{sender[:60]!r} has no enrolled keys")
-        # SPEC F1.3, F3.5: algorithms from the enrolment; distinct enrolled keys are counted, not signatures
+        # SPEC F1.3, F3.5: the enrolment decides the algorithm; distinct enrolled keys are counted, not signatures
         verified = {key.algorithm for key in _signers(keys, opened)}
         missing = [algorithm for algorithm in self._required if algorithm not in verified]
         if missing:
@@ -79,7 +79,7 @@ class Keyring:
         return opened.payload
 
     def judge(self, channel: str, sender: str, frame: bytes) -> str:
-        """Return the verdict on a frame that arrived on `channel` of `sender`: `verified`, or the reason of refusal."""
+        """Return the verdict on a frame received on `channel` of `sender`: `verified` or the reason for refusal."""
         try:
             self.open(sender, PAYLOAD_TYPES[channel], frame)
         except RemoteProtocolError as refused:
@@ -88,12 +88,12 @@ class Keyring:
 
 
 class _Key:
-    """An enrolled public key, ready to verify."""
+    """An enrolled public key that verifies signatures. Raises EnrolmentError if it may not be enrolled."""
 
     def __init__(self, party: str, enrolled: EnrolledKey) -> None:
         name = f"key {enrolled.id!r} of {party}"
         if not 0 < len(enrolled.id) <= KEYID_MAX:
-            raise EnrolmentError(f"{name}: an id has 1 to {KEYID_MAX} characters")
+            raise EnrolmentError(f"{name} has an id of {len(enrolled.id)} characters; 1 to {KEYID_MAX} are allowed")
         try:
             public = b64decode(enrolled.public, validate=True)
         except ValueError as error:
@@ -110,12 +110,14 @@ class _Key:
         elif enrolled.algorithm == "ml-dsa-65":
             self._verify = _mldsa(name, public).verify
         else:
-            raise EnrolmentError(f"{name} has the unknown algorithm {enrolled.algorithm!r}")
+            raise EnrolmentError(
+                f"{name} has the unknown algorithm {enrolled.algorithm!r}; use 'ed25519' or 'ml-dsa-65'"
+            )
 
-    def signed(self, signature: bytes, signed: bytes) -> bool:
-        """Tell whether `signature` is this key's over `signed`."""
+    def signed(self, signature: bytes, data: bytes) -> bool:
+        """Return whether `signature` is this key's valid signature over `data`."""
         try:
-            self._verify(signature, signed)
+            self._verify(signature, data)
         except InvalidSignature:
             return False
         return True
@@ -129,13 +131,13 @@ def _mldsa(name: str, public: bytes) -> MLDSA65PublicKey:
 
 
 def _signers(keys: tuple[_Key, ...], opened: Envelope) -> Iterator[_Key]:
-    """Yield the distinct keys that signed. The key that a keyid hints at is tried first; the hint decides nothing."""
-    signed = envelope.pae(opened.payload_type, opened.payload)
-    left = list(keys)
+    """Yield each key of `keys` that signed the envelope. The keyid only decides which key is tried first."""
+    data = envelope.pae(opened.payload_type, opened.payload)
+    unused = list(keys)
     for each in opened.signatures:
-        left.sort(key=lambda key: key.id != each.keyid)
-        for key in left:
-            if key.signed(each.signature, signed):
-                left.remove(key)
+        unused.sort(key=lambda key: key.id != each.keyid)
+        for key in unused:
+            if key.signed(each.signature, data):
+                unused.remove(key)
                 yield key
                 break

@@ -1,7 +1,7 @@
-"""What is said on the wire: payloads of frames, messages, and their bodies (SPEC M1, M2, R1, B1 to B6).
+"""Defines the types on the wire: frame payloads, messages and their bodies (SPEC M1, M2, R1, B1 to B6).
 
-Every type is strict: unknown fields, wrong types, over-long texts and integers beyond 2^53 are refused by msgspec
-while it decodes. Bodies stay plain canonical values in `Message` until their turn comes (SPEC M7).
+Every type is strict: while decoding, msgspec refuses unknown fields, wrong types, texts that are too long and integers
+beyond 2^53. In `Message`, the body stays a plain canonical value until the message is processed (SPEC M7).
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 MESSAGE_TYPE = "application/vnd.deconfliction.message.v1+json"
 RECEIPT_TYPE = "application/vnd.deconfliction.receipt.v1+json"
 FRAME_MAX_BYTES = 65_536
-"""A frame's size limit (SPEC F6.1)."""
+"""Maximum size of a frame (SPEC F6.1)."""
 
-# SPEC F4.8: the kinds of values
+# SPEC F4.8: the value types
 INTEGER_MAX = 2**53 - 1
 Count = Annotated[int, Meta(ge=0, le=INTEGER_MAX)]
 Seq = Annotated[int, Meta(ge=1, le=INTEGER_MAX)]
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Utc = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z\Z")]
-"""An instant in its written form; `protocol.wire.instants.parsed` refuses what the pattern cannot (month 13)."""
+"""An instant in its written form; the pattern admits month 13, `protocol.wire.instants.parsed` does not."""
 Identifier = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}\Z")]
-"""A link, a party, an officer, a channel: lower case, digits and hyphens, so that it is safe in topics and paths."""
+"""The id of a link, party, officer or channel: lower case, digits and hyphens, which are safe in topics and paths."""
 Text = Annotated[str, Meta(min_length=1, max_length=4_000)]
 Language = Annotated[str, Meta(pattern=r"^[a-z]{2}\Z")]
 Texts = Annotated[dict[Language, Text], Meta(min_length=1, max_length=4)]
@@ -54,7 +54,7 @@ RefusalReason = Literal[
 
 
 class Reference(Struct, frozen=True, forbid_unknown_fields=True):
-    """Names one message for ever: whose, in which epoch, which (SPEC B6.1). Written `eucom/1/42`."""
+    """A permanent reference to one message: its sender, epoch and number, written `eucom/1/42` (SPEC B6.1)."""
 
     sender: Identifier
     epoch: Seq
@@ -65,7 +65,7 @@ class Reference(Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """Return the reference that `text` writes. Raises ValueError with what would be right."""
+        """Return the reference that `text` denotes. Raises ValueError with the expected form."""
         sender, _, rest = text.partition("/")
         epoch, _, seq = rest.partition("/")
         if not (epoch.isascii() and epoch.isdigit() and seq.isascii() and seq.isdigit()):
@@ -77,11 +77,11 @@ class Reference(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", omit_defaults=True):
-    """What a message says: one of the kinds below, told apart by `type`."""
+    """The body of a message: one of the types below, distinguished by `type`."""
 
 
 class Heartbeat(Body, tag="heartbeat", frozen=True, kw_only=True):
-    """The line test (SPEC B1.1): of a scheduled slot, or unscheduled when `slot` is absent."""
+    """A line test (SPEC B1.1), for the scheduled `slot`, or unscheduled if `slot` is absent."""
 
     status: Status
     language: Language
@@ -91,7 +91,7 @@ class Heartbeat(Body, tag="heartbeat", frozen=True, kw_only=True):
 
 
 class HeartbeatAnswer(Body, tag="heartbeat_answer", frozen=True, kw_only=True):
-    """The answer to a line test (SPEC B2.1): by an officer when `officer` is there, else by the service."""
+    """The answer to a line test (SPEC B2.1), from `officer`, or from the service if `officer` is absent."""
 
     of: Reference
     language: Language
@@ -101,7 +101,7 @@ class HeartbeatAnswer(Body, tag="heartbeat_answer", frozen=True, kw_only=True):
 
 
 class Area(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A circle on the ground: integers of micro-degrees and metres (SPEC F4.8)."""
+    """A circle on the ground, in integer micro-degrees and metres (SPEC F4.8)."""
 
     name: Annotated[str, Meta(min_length=1, max_length=200)]
     latitude_udeg: Annotated[int, Meta(ge=-90_000_000, le=90_000_000)]
@@ -110,7 +110,7 @@ class Area(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Change(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Says that an alert changes an earlier one of the same sender (SPEC B3.3)."""
+    """Marks an alert as a change of an earlier alert of the same sender (SPEC B3.3)."""
 
     of: Reference
     kind: Literal["update", "correction", "cancellation"]
@@ -132,7 +132,7 @@ class Alert(Body, tag="alert", frozen=True, kw_only=True):
 
 
 class Acknowledgement(Body, tag="acknowledgement", frozen=True, kw_only=True):
-    """A duty officer's word that he has understood, acts, or will reply (SPEC B4.1)."""
+    """A duty officer's statement that they have understood, are acting, or will reply (SPEC B4.1)."""
 
     of: Reference
     officer: Identifier
@@ -141,7 +141,7 @@ class Acknowledgement(Body, tag="acknowledgement", frozen=True, kw_only=True):
 
 
 class Refusal(Body, tag="refusal", frozen=True, kw_only=True):
-    """A message is refused by the service or an officer, perhaps referred to another channel (SPEC B5.1)."""
+    """A refusal of a message by the service or an officer, optionally with a referral (SPEC B5.1)."""
 
     of: Reference
     by: Literal["service", "officer"]
@@ -155,7 +155,7 @@ AnyBody = Heartbeat | HeartbeatAnswer | Alert | Acknowledgement | Refusal
 
 
 class Message(Struct, frozen=True, forbid_unknown_fields=True):
-    """One link of a stream's hash chain (SPEC M2.1). `body` stays plain values until its turn (SPEC M7.1)."""
+    """One element of a stream's hash chain (SPEC M2.1). `body` is decoded when it is processed (SPEC M7.1)."""
 
     seq: Seq
     prev: Digest
@@ -164,7 +164,7 @@ class Message(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Claim(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a receipt claims: your stream is verified and on disk up to `upto`, whose hash is `head` (SPEC R1.1)."""
+    """A receipt's claim: the peer's stream is verified and on disk up to `upto`, whose hash is `head` (SPEC R1.1)."""
 
     upto: Count
     head: Digest
@@ -172,7 +172,7 @@ class Claim(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MessagePayload(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The payload of a message frame: a run of messages under one signature (SPEC M1.1)."""
+    """The payload of a message frame: consecutive messages under one signature (SPEC M1.1)."""
 
     link: Identifier
     epoch: Seq

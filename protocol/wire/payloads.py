@@ -1,4 +1,4 @@
-"""Verified bytes -> payloads, and raw bodies -> what they say (SPEC F4, M1, M7, R1)."""
+"""Decodes verified payloads and message bodies (SPEC F4, M1, M7, R1)."""
 
 from __future__ import annotations
 
@@ -17,19 +17,17 @@ from protocol.wire.refusals import FrameRefusal, MessageRefusal
 Payload = TypeVar("Payload", MessagePayload, ReceiptPayload)
 
 
-@lru_cache(maxsize=64)  # a resent frame is read again; nobody changes what is read
+@lru_cache(maxsize=64)  # a resent frame is decoded again; sharing the result is safe, since no caller modifies it
 def read_message_payload(payload: bytes) -> MessagePayload:
-    """Return the payload of a message frame whose signature is verified.
+    """Decode the payload of a message frame whose signature is verified.
 
     Raises RemoteProtocolError(not_canonical | malformed_payload).
     """
     read = _read(payload, MessagePayload)
     # SPEC M1.2
-    before = read.messages[0].seq - 1
-    for message in read.messages:
-        before += 1
-        if message.seq != before:
-            raise RemoteProtocolError(FrameRefusal.MALFORMED_PAYLOAD, f"message {message.seq} stands for {before}")
+    for expected, message in enumerate(read.messages, read.messages[0].seq):
+        if message.seq != expected:
+            raise RemoteProtocolError(FrameRefusal.MALFORMED_PAYLOAD, f"message {message.seq} stands for {expected}")
         _check_instant(message.at)
     if not isinstance(read.receipt, msgspec.UnsetType):
         _check_instant(read.receipt.at)
@@ -38,14 +36,20 @@ def read_message_payload(payload: bytes) -> MessagePayload:
 
 @lru_cache(maxsize=64)
 def read_receipt_payload(payload: bytes) -> ReceiptPayload:
-    """Return the payload of a receipt frame whose signature is verified; raises like `read_message_payload`."""
+    """Decode the payload of a receipt frame whose signature is verified.
+
+    Raises RemoteProtocolError(not_canonical | malformed_payload).
+    """
     read = _read(payload, ReceiptPayload)
     _check_instant(read.at)
     return read
 
 
 def read_body(body: dict[str, Any]) -> AnyBody:
-    """Return what a message says. Raises RemoteProtocolError(unsupported): refused, not guessed (SPEC M7.1)."""
+    """Decode the body of a message.
+
+    Raises RemoteProtocolError(unsupported): a body that cannot be decoded is refused, not guessed at (SPEC M7.1).
+    """
     try:
         read: AnyBody = msgspec.convert(body, AnyBody)
     except msgspec.ValidationError as error:

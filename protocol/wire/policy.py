@@ -1,6 +1,6 @@
-"""What both sides have agreed: the parties, the policy table, the epoch (SPEC P, E1).
+"""Defines the terms that both sides have agreed: the parties, the policy table and the epoch (SPEC P, E1).
 
-Units stand last in names.
+Names end in their unit.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from msgspec import Meta, Struct
 from protocol.wire.messages import Category, Identifier, Language, Precedence, Seq, Text, Texts
 
 Seconds = Annotated[int, Meta(ge=1, le=31 * 86_400, extra={"unit": "s"})]
-"""A duration; link files write it with its unit: `10m`."""
+"""A duration in seconds; a link file writes it with its unit, such as `10m`."""
 
 
 class EnrolledKey(Struct, frozen=True, forbid_unknown_fields=True):
-    """A public key as the link file enrols it."""
+    """A public key as enrolled in the link file."""
 
     id: str
     algorithm: Literal["ed25519", "ml-dsa-65"]
@@ -25,14 +25,14 @@ class EnrolledKey(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Channel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Another line between the two states, to which a matter can be referred."""
+    """Another line of communication between the two states, to which a matter can be referred."""
 
     id: Identifier
     name: Texts
 
 
 class Handling(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long an alert of each precedence may stay unacknowledged (STANAG 4406 practice)."""
+    """How long an alert may remain unacknowledged, by precedence (STANAG 4406 practice)."""
 
     flash: Seconds = 600
     immediate: Seconds = 1_800
@@ -41,15 +41,15 @@ class Handling(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The policy table, agreed by both sides and the same in both link files."""
+    """The policy table, which both sides have agreed and both link files contain."""
 
     status: Literal["actual", "exercise"]
     # slots: cron expressions of five fields, in an IANA time zone
     slots: Annotated[tuple[Text, ...], Meta(min_length=1, max_length=16)]
     zone: Annotated[str, Meta(min_length=1, max_length=64)]
-    # how long after its slot a line test is still in time
+    # how long after its slot a line test still counts as in time
     grace_s: Seconds = 900
-    # from the receipt (caller) or the reception (answering side) of a line test to its answer
+    # time for the answer, from the receipt of the line test (caller) or its reception (answering side)
     answer_within_s: Seconds = 600
     placed_by: Literal["service", "officer"] = "service"
     answered_by: Literal["service", "officer"] = "officer"
@@ -59,7 +59,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     test_language: Language
     test_text: Text
     answer_text: Text
-    # precedences whose alerts need a second officer's release
+    # precedences of alerts that a second officer must release
     four_eyes: tuple[Precedence, ...] = ("flash", "immediate")
     channels: Annotated[tuple[Channel, ...], Meta(max_length=16)] = ()
     skew_limit_s: Seconds = 60
@@ -67,7 +67,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One epoch of one link: who calls, who answers, under which policy (SPEC E1)."""
+    """The terms of one epoch of a link: the caller, the answering side and the policy (SPEC E1)."""
 
     link: Identifier
     epoch: Seq

@@ -1,15 +1,15 @@
-"""Why a frame (SPEC M6) or a message (SPEC M7) is refused: closed lists, the words that journals contain."""
+"""Lists the reasons for refusing a frame (SPEC M6) or a message (SPEC M7), as journals record them."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
 VERIFIED = "verified"
-"""The verdict on a frame whose signature was found good (SPEC F3)."""
+"""The verdict on a frame whose signatures are valid (SPEC F3)."""
 
 
 class FrameRefusal(StrEnum):
-    """Why a frame is refused; it consumes nothing (SPEC M6.1)."""
+    """Why a frame is refused; a refused frame changes neither stream (SPEC M6.1)."""
 
     TOO_LARGE = "too_large"
     MALFORMED_ENVELOPE = "malformed_envelope"
@@ -28,7 +28,7 @@ class FrameRefusal(StrEnum):
 
 
 class MessageRefusal(StrEnum):
-    """Why a validly signed message is refused, or an officer refuses it (SPEC B5.2)."""
+    """Why the service or an officer refuses a validly signed message (SPEC B5.2)."""
 
     OUT_OF_SCOPE = "out_of_scope"
     UNINTELLIGIBLE = "unintelligible"

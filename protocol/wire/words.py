@@ -1,8 +1,8 @@
-"""Words to say over a bad telephone line: a line test's challenge, a link file's fingerprint (SPEC B1, B2).
+"""Encodes bytes as words to read aloud: a line test's challenge, a link file's fingerprint (SPEC B1, B2).
 
-256 for each language, one for each byte: everyday nouns in their dictionary form, none with a letter that is written
-in two ways, any two of a list at least three letters apart and apart in sound (tests/protocol/wire/test_words.py).
-The lists are part of version 1: a word's place never changes.
+Each language has 256 words, one per byte value. They are everyday nouns in their dictionary form, without letters that
+have two spellings; any two words of a list differ in at least three letters and in sound, to survive a bad telephone
+line (tests/protocol/wire/test_words.py). The lists are part of version 1: the position of a word never changes.
 """
 
 from __future__ import annotations
@@ -45,24 +45,24 @@ _RUSSIAN = """
 циркуль чайник часы чемодан черника читатель шалаш шарф шахматы шиповник школа этаж якорь ящерица ящик
 """
 WORDS: dict[str, tuple[str, ...]] = {"en": tuple(_ENGLISH.split()), "ru": tuple(_RUSSIAN.split())}
-"""The word of each byte, by language."""
+"""The words of each language, indexed by byte value."""
 
 _NONCE_BYTES = 8
 _FINGERPRINT_BYTES = 16
-"""128 bits: who can search 2^64 files could make one that sounds like the agreed one."""
+"""128 bits: making two files with the same fingerprint takes about 2^64 attempts."""
 _DIGEST_BYTES = 32
 
 
 def words(data: bytes, language: str) -> tuple[str, ...]:
-    """Return one word for each byte of `data`; in English where there is no list of `language`."""
+    """Return one word for each byte of `data`, in English if `language` has no list."""
     listed = WORDS.get(language, WORDS["en"])
     return tuple(listed[byte] for byte in data)
 
 
 def challenge(nonce: str, language: str) -> tuple[str, str, str]:
-    """Return the three words of a line test (SPEC B1.3): of the first three bytes of `nonce`, 16 hexadecimal digits.
+    """Return the words for the first three bytes of `nonce`, which are a line test's challenge (SPEC B1.3).
 
-    Raises ValueError for a nonce that is not that.
+    Raises ValueError unless `nonce` is 16 lower-case hexadecimal digits.
     """
     drawn = bytes.fromhex(nonce)
     if drawn.hex() != nonce or len(drawn) != _NONCE_BYTES:
@@ -72,9 +72,9 @@ def challenge(nonce: str, language: str) -> tuple[str, str, str]:
 
 
 def fingerprint_words(digest: str, language: str) -> tuple[str, ...]:
-    """Return sixteen words to read aloud: of the first 128 bits of `digest`, a SHA-256 in hexadecimal.
+    """Return sixteen words to read aloud, for the first 128 bits of `digest`, a SHA-256.
 
-    Raises ValueError for what is not one.
+    Raises ValueError unless `digest` is 64 lower-case hexadecimal digits.
     """
     data = bytes.fromhex(digest)
     if data.hex() != digest or len(data) != _DIGEST_BYTES:

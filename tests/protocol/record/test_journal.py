@@ -24,7 +24,7 @@ def rehashed(line: bytes) -> bytes:
     return b'%b,"hash":"%b"}' % (body, sha256(body).hexdigest().encode())
 
 
-def test_a_line_reads_as_the_design_shows_it() -> None:
+def test_a_line_has_its_fields_in_order() -> None:
     line = LINES[0].removesuffix(b"\n")
     fields = json.loads(line)
     names = ["n", "link", "side", "batch", "at", "mono", "event", "software", "slots", "slots_until", "tzdata"]
@@ -35,7 +35,7 @@ def test_a_line_reads_as_the_design_shows_it() -> None:
     assert json.loads(LINES[1])["prev"] == fields["hash"]
 
 
-def test_every_record_decodes_to_what_was_encoded() -> None:
+def test_records_decode_to_what_was_encoded() -> None:
     entries = [entry for each in (batch(0), batch(1), batch(2), closed(3)) for entry in each]
     records = [decode(line.removesuffix(b"\n")) for line in LINES]
     assert [(record.entry, record.effects) for record in records] == entries
@@ -43,12 +43,12 @@ def test_every_record_decodes_to_what_was_encoded() -> None:
     assert [record.batch for record in records] == [1, 1, 1, 4, 4, 6, 6, 8]
 
 
-def test_a_good_journal_chains() -> None:
+def test_an_intact_journal_is_accepted() -> None:
     take_all(LINES)
     take_all(lines_of([checkpoint(1), batch(1)], n=500, prev="ab" * 32))
 
 
-def test_every_flipped_bit_is_found() -> None:
+def test_every_flipped_bit_is_detected() -> None:
     for number, line in enumerate(LINES, 1):
         for index in range(len(line) - 1):
             for bit in range(8):
@@ -60,7 +60,7 @@ def test_every_flipped_bit_is_found() -> None:
 
 
 @given(st.data())
-def test_a_removed_doubled_or_moved_line_is_found_at_its_place(data: st.DataObject) -> None:
+def test_a_removed_doubled_or_moved_line_is_detected(data: st.DataObject) -> None:
     lines = list(LINES)
     index = data.draw(st.integers(0, len(lines) - 1))
     line = lines.pop(index)
@@ -75,7 +75,7 @@ def test_a_removed_doubled_or_moved_line_is_found_at_its_place(data: st.DataObje
         take_all(lines)
 
 
-def test_the_number_and_the_reason_are_said() -> None:
+def test_errors_give_the_record_and_the_reason() -> None:
     with pytest.raises(JournalError, match=r"^record 3: record 3 is missing$"):
         take_all(LINES[:2] + LINES[3:])
     with pytest.raises(JournalError, match=r"^record 3: records 3 to 4 are missing$"):
@@ -114,13 +114,13 @@ def test_the_number_and_the_reason_are_said() -> None:
         (lambda line: rehashed(b"[" * 100_000 + line), "not a record"),
     ],
 )
-def test_a_line_that_is_none_is_refused(change: object, reason: str) -> None:
+def test_a_line_that_is_not_a_record_is_refused(change: object, reason: str) -> None:
     assert callable(change)
     with pytest.raises(JournalError, match=reason):
         decode(change(LINES[0].removesuffix(b"\n")), 1)
 
 
-def test_batches_end_and_do_not_mix() -> None:
+def test_batches_end_before_the_next_one_begins() -> None:
     first, other = batch(0), batch(1)
     one, prev = encode(1, LINK, SIDE, 1, first[0][0], (), ORIGIN)
     cases: list[tuple[Entry, int, str]] = [
@@ -138,7 +138,7 @@ def test_batches_end_and_do_not_mix() -> None:
         take_all([one, last, after])
 
 
-def test_what_could_not_be_read_again_is_never_written() -> None:
+def test_encode_refuses_a_record_that_could_not_be_decoded() -> None:
     entries: list[Entry] = [
         FrameReceived(at=NOON, mono=1, channel="message", sender="Not An Identifier", frame=b"", verdict="verified"),
         SpaceLow(at=NOON, mono=1, free_bytes=-1),
@@ -150,7 +150,7 @@ def test_what_could_not_be_read_again_is_never_written() -> None:
             encode(1, LINK, SIDE, 1, entry, (), ORIGIN)
 
 
-def test_a_damaged_line_may_still_say_its_hash() -> None:
+def test_claimed_hash_reads_the_hash_of_a_damaged_line() -> None:
     assert claimed_hash(LINES[0].removesuffix(b"\n").replace(b"Started", b"Stopped")) == json.loads(LINES[0])["hash"]
     assert claimed_hash(b"") is None
     assert isinstance(decode(LINES[-1].removesuffix(b"\n")).entry, Closed)

@@ -1,4 +1,4 @@
-"""What reads records and must take them as they come: agreements, audit, ledger, replay, recovery."""
+"""Readers of journals accept unusual records: terms history, audit, ledger, recovery and replay."""
 
 from __future__ import annotations
 
@@ -52,16 +52,16 @@ def the_checkpoint(**fields: object) -> Checkpoint:
     return Checkpoint(at=AT, mono=1, rules="1", core="Link", state=raw_state(**fields), signed_head="{}")
 
 
-# --- agreements and audit -----------------------------------------------------------------------------------------
+# --- terms history and audit --------------------------------------------------------------------------------------
 
 
-def test_a_checkpoint_that_is_none_agrees_on_nothing() -> None:
-    agreed = TermsHistory()
-    assert not agreed.take(record(the_checkpoint(terms=5)))
-    assert agreed.terms is None
+def test_terms_history_ignores_an_unreadable_checkpoint() -> None:
+    history = TermsHistory()
+    assert not history.take(record(the_checkpoint(terms=5)))
+    assert history.terms is None
 
 
-def test_without_keys_an_audit_has_nothing_to_verify() -> None:
+def test_an_audit_verifies_nothing_before_keys_are_enrolled() -> None:
     audit = Audit()
     for each in (*records_of(batch(1)), record(the_checkpoint(terms=5), n=4)):
         assert audit.take(each) == ""
@@ -71,7 +71,7 @@ def test_without_keys_an_audit_has_nothing_to_verify() -> None:
 # --- the ledger ---------------------------------------------------------------------------------------------------
 
 
-def test_the_ledger_passes_over_what_concerns_no_message() -> None:
+def test_the_ledger_ignores_effects_without_a_message() -> None:
     ledger = Ledger()
     connected = TransportConnected(at=AT, mono=1)
     unknown = ClearAlarm(code=AlarmCode.FORK, subject="ndmc")
@@ -79,8 +79,8 @@ def test_the_ledger_passes_over_what_concerns_no_message() -> None:
     assert ledger.alarms == []
 
 
-def test_what_was_sent_and_receipted_once_keeps_its_times() -> None:
-    """A seal or a receipt that covers a message again changes nothing."""
+def test_a_message_keeps_its_first_times_of_sending_and_receipt() -> None:
+    """A second seal or receipt that covers a message changes nothing."""
     ours = Peer("eucom")
     ledger = ledger_of([record(EpochOpened(at=AT, mono=1, terms=TERMS))])
     ledger.take(record(TransportConnected(at=AT, mono=1), Queue(message=ours.says(an_alert())), n=2))
@@ -93,12 +93,12 @@ def test_what_was_sent_and_receipted_once_keeps_its_times() -> None:
     ledger._settled = 0
     assert ledger.take(record(TransportConnected(at=AT + 4, mono=5), settle, n=6)) == []
     assert (entry.sent_at, entry.receipted_at) == entry_before
-    # an epoch that ends leaves what is receipted as it is
+    # the end of an epoch does not change a receipted message
     ledger.take(record(EpochOpened(at=AT + 5, mono=6, terms=structs.replace(TERMS, epoch=2)), n=7))
     assert not entry.undelivered
 
 
-def test_a_test_that_is_answered_with_the_wrong_words_is_not_answered() -> None:
+def test_an_answer_with_the_wrong_words_does_not_count() -> None:
     """SPEC B2.3"""
     ours, theirs = Peer("eucom"), Peer("ndmc")
     ledger = ledger_of([record(EpochOpened(at=AT, mono=1, terms=TERMS))])
@@ -112,7 +112,7 @@ def test_a_test_that_is_answered_with_the_wrong_words_is_not_answered() -> None:
 # --- lines and recovery -------------------------------------------------------------------------------------------
 
 
-def test_what_looks_like_a_hash_inside_a_line_ends_no_record() -> None:
+def test_text_that_resembles_a_hash_does_not_end_a_record() -> None:
     (line, *_) = lines_of([batch(0)])
     decoy = b',"hash":"' + b"0" * 64 + b'"}'
     assert complete_record_in(decoy + line) == 0
@@ -120,8 +120,8 @@ def test_what_looks_like_a_hash_inside_a_line_ends_no_record() -> None:
 
 
 @pytest.mark.parametrize(("link", "side"), [("other", SIDE), (LINK, "ndmc")])
-def test_a_record_of_another_journal_behind_a_hole_is_refused(link: str, side: str) -> None:
-    """Of the last batch sectors may be missing, but what is there must be of it."""
+def test_a_record_of_another_journal_after_a_hole_is_refused(link: str, side: str) -> None:
+    """Sectors of the last batch may be missing, but the sectors that are there must belong to it."""
     first, last = lines_of([batch(0)]), lines_of([batch(1)] * 3, n=4)
     strange = lines_of([batch(1)] * 3, n=4, link=link, side=side)
     whole = b"".join(first)
@@ -135,8 +135,8 @@ def test_a_record_of_another_journal_behind_a_hole_is_refused(link: str, side: s
 # --- replay -------------------------------------------------------------------------------------------------------
 
 
-def test_rules_that_change_later_pass_over_only_what_follows() -> None:
-    """What was run before them under our own rules, and differed, stays a difference."""
+def test_replay_keeps_a_difference_found_before_the_rules_change() -> None:
+    """Records after a checkpoint of other rules are not replayed; a difference found before it remains."""
     link = Link.new(LINK, SIDE)
     own = Checkpoint(at=AT, mono=1, rules=Link.RULES, core="Link", state=link.checkpoint())
     other = Checkpoint(at=AT, mono=2, rules="0", core="Link", state=raw_state())
@@ -152,7 +152,7 @@ def test_rules_that_change_later_pass_over_only_what_follows() -> None:
 @pytest.mark.parametrize(
     ("payload", "shown"), [(b"not json", "6e6f74206a736f6e"), (b"[1,2,4]", r"payload: recorded \[1,2,4\]")]
 )
-def test_a_frame_that_carries_another_payload_is_shown(payload: bytes, shown: str) -> None:
+def test_replay_shows_how_the_payload_of_a_frame_differs(payload: bytes, shown: str) -> None:
     line = Line()
     eucom = Link.restore(line.eucom.core.checkpoint())
     checkpoint = Checkpoint(at=AT, mono=1, rules=Link.RULES, core="Link", state=eucom.checkpoint())
@@ -166,8 +166,8 @@ def test_a_frame_that_carries_another_payload_is_shown(payload: bytes, shown: st
     assert re.search(shown, result.divergence.reason), result.divergence.reason
 
 
-def test_the_first_difference_is_shown_where_it_is() -> None:
-    """Also where one has a field that the other lacks, and where a list is longer."""
+def test_a_difference_is_shown_with_its_path() -> None:
+    """Also if one value lacks a field of the other, or if one list is longer."""
     assert _difference({"a": None}, {}, "x") == 'x: recorded {"a":null}, the rules give {}'
     assert _difference([1, 2], [1], "x") == "x[1] is only recorded: 2"
     assert _difference([1], [1, 3], "x") == "x[1] is only given by the rules: 3"

@@ -14,7 +14,7 @@ def recovered(data: bytes, first: int = 1) -> Recovery:
     return recover(data, first, LINK, SIDE)
 
 
-def test_a_whole_segment_is_kept_whole() -> None:
+def test_an_intact_segment_is_kept() -> None:
     assert recovered(WHOLE).keep == len(WHOLE)
     found = recovered(WHOLE + AHEAD)
     assert found.keep == len(WHOLE)
@@ -23,11 +23,11 @@ def test_a_whole_segment_is_kept_whole() -> None:
 
 
 @pytest.mark.parametrize("ahead", [b"", AHEAD])
-def test_every_truncation_keeps_exactly_the_finished_batches(ahead: bytes) -> None:
+def test_any_truncation_keeps_exactly_the_finished_batches(ahead: bytes) -> None:
     for length in range(len(WHOLE)):
         finished = max(end for end in ENDS if end <= length)
         if not finished:
-            # a segment is named after its first batch is on disk
+            # a segment is given its name only after its first batch is on disk
             with pytest.raises(JournalError):
                 recovered(WHOLE[:length] + ahead)
             continue
@@ -36,7 +36,7 @@ def test_every_truncation_keeps_exactly_the_finished_batches(ahead: bytes) -> No
         assert found.cut_bytes == length - finished
 
 
-def test_no_flipped_bit_is_ever_accepted() -> None:
+def test_a_flipped_bit_is_never_accepted() -> None:
     segment = WHOLE + AHEAD
     for index in range(len(segment)):
         for bit in range(8):
@@ -46,7 +46,7 @@ def test_no_flipped_bit_is_ever_accepted() -> None:
                 recovered(bytes(changed))
 
 
-def test_no_flipped_bit_of_finished_batches_is_accepted_before_a_torn_tail() -> None:
+def test_a_flipped_bit_before_an_unfinished_batch_is_never_accepted() -> None:
     torn = WHOLE[: ENDS[2] + 100]
     for index in range(ENDS[2]):
         for bit in range(8):
@@ -57,7 +57,7 @@ def test_no_flipped_bit_of_finished_batches_is_accepted_before_a_torn_tail() -> 
 
 
 def long_last_batch() -> tuple[bytes, int]:
-    """Return a segment whose last batch covers several sectors, and where that batch begins."""
+    """Return a segment whose last batch covers several sectors, and the offset of that batch."""
     many = [entry for number in range(3, 15) for entry in batch(number)[:-1]]
     last = lines_of([*BATCHES, [*many, batch(1)[-1]]])
     return b"".join(last), ENDS[-1]
@@ -67,7 +67,7 @@ def holed(data: bytes, start: int, end: int) -> bytes:
     return data[:start] + bytes(end - start) + data[end:]
 
 
-def test_missing_sectors_of_the_last_batch_are_a_crash() -> None:
+def test_missing_sectors_of_the_last_batch_are_cut() -> None:
     data, start = long_last_batch()
     edges = [start, *range(start - start % SECTOR_BYTES + SECTOR_BYTES, len(data), SECTOR_BYTES)]
     assert len(edges) > 6
@@ -78,7 +78,7 @@ def test_missing_sectors_of_the_last_batch_are_a_crash() -> None:
             assert found.cut_bytes == len(data) - start
     two = holed(holed(data, edges[1], edges[2]), edges[3], edges[4])
     assert recovered(two).keep == start
-    # the last sectors as well
+    # with the last sectors missing as well
     assert recovered(holed(data, edges[1], edges[2])[: edges[4]] + AHEAD).keep == start
 
 
@@ -99,7 +99,7 @@ def test_other_holes_are_damage() -> None:
         recovered(holed(data, sector, sector + SECTOR_BYTES)[: sector + SECTOR_BYTES + 100] + AHEAD)
 
 
-def test_a_hole_is_damage_when_another_batch_follows_it() -> None:
+def test_a_hole_before_another_batch_is_damage() -> None:
     data, start = long_last_batch()
     follow = lines_of([batch(1), batch(2)], n=30, prev="a" * 64)
     sector = start - start % SECTOR_BYTES + SECTOR_BYTES
@@ -114,7 +114,7 @@ def test_a_changed_line_beside_a_hole_is_damage() -> None:
     late = len(data) - 300
     with pytest.raises(JournalError):
         recovered(torn[:late] + b"?" + torn[late + 1 :] + AHEAD)
-    with pytest.raises(JournalError, match="no record holds"):
+    with pytest.raises(JournalError, match="cannot occur in a record"):
         recovered(torn[:late] + b"\x07" + torn[late + 1 :] + AHEAD)
 
 
@@ -123,15 +123,15 @@ def test_garbage_after_the_last_record_is_damage(garbage: bytes) -> None:
     with pytest.raises(JournalError, match=r"^record 8: "):
         recovered(WHOLE + garbage + AHEAD)
     to_sector = SECTOR_BYTES - len(WHOLE) % SECTOR_BYTES
-    # a newline alone in a sector can be the end of a batch of which the sector before is missing
+    # a newline alone in a sector can be the end of a batch whose previous sector is missing
     for distance in (1,) if garbage == b"\n" else (1, to_sector):
         with pytest.raises(JournalError, match=r"^record 8: "):
             recovered(WHOLE + bytes(distance) + garbage + AHEAD)
 
 
-def test_a_missing_newline_is_a_torn_end_a_changed_one_is_damage() -> None:
+def test_a_missing_newline_is_cut_but_a_changed_one_is_damage() -> None:
     assert recovered(WHOLE[:-1] + AHEAD).keep == ENDS[2]
-    with pytest.raises(JournalError, match=r"^record 7: the newline after it was changed$"):
+    with pytest.raises(JournalError, match=r"^record 7: the byte after it is not a newline$"):
         recovered(WHOLE[:-1] + b"J" + AHEAD)
 
 
@@ -141,7 +141,7 @@ def test_a_segment_without_a_finished_batch_is_damage(data: bytes) -> None:
         recovered(data)
 
 
-def test_a_segment_begins_where_its_name_says() -> None:
+def test_a_segment_must_begin_with_the_record_in_its_name() -> None:
     later = b"".join(lines_of([checkpoint(1), batch(1), closed(2)], n=500, prev="ab" * 32))
     assert recovered(later, 500).records[0].n == 500
     with pytest.raises(JournalError, match="whose name says 501"):

@@ -37,7 +37,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_ledger_tells_each_message_of_a_day(day: Path) -> None:
+def test_the_ledger_has_each_message_of_a_day(day: Path) -> None:
     caller, answering = ledgers(day)
     test, alert = Reference("eucom", 1, 1), Reference("eucom", 1, 2)
     kinds = {str(reference): entry.kind for reference, entry in caller.entries.items()}
@@ -63,7 +63,7 @@ def test_the_ledger_tells_each_message_of_a_day(day: Path) -> None:
     assert ours.receipted_at is not None
 
 
-def test_two_honest_journals_agree(day: Path) -> None:
+def test_the_journals_of_both_sides_agree(day: Path) -> None:
     found = reconciled(day)
     assert found.agree
     assert found.only_in == {"eucom": (), "ndmc": ()}
@@ -78,7 +78,7 @@ def test_two_honest_journals_agree(day: Path) -> None:
     assert reconcile(*reversed(ledgers(day))) == msgspec.structs.replace(found, only_in={"ndmc": (), "eucom": ()})
 
 
-def test_what_is_in_flight_is_outstanding_and_no_disagreement(tmp_path: Path) -> None:
+def test_a_message_in_flight_is_outstanding_but_not_a_disagreement(tmp_path: Path) -> None:
     world = World(tmp_path)
     lost = world.alert(lost=True)
     found = reconciled(tmp_path)
@@ -89,19 +89,19 @@ def test_what_is_in_flight_is_outstanding_and_no_disagreement(tmp_path: Path) ->
     world.stop()
 
 
-def test_what_only_one_journal_has_is_a_disagreement(day: Path) -> None:
+def test_a_receipted_message_missing_from_the_receiver_is_a_disagreement(day: Path) -> None:
     mine, theirs = records(day / "eucom"), records(day / "ndmc")
     # the receiver's journal ends before the first alert, for which the sender holds a receipt
     shorter = [record for record in theirs if record.entry.at < parsed(SLOT)]
     found = reconcile(ledger_of(mine), ledger_of(shorter))
     assert not found.agree
-    # its own messages, which the other side has received, are gone from it as well
+    # the receiver's own messages, which the other side has received, are missing from it as well
     everything = tuple(way.reference for way in found.messages)
     assert found.only_in == {"eucom": everything, "ndmc": ()}
     assert [str(way.reference) for way in found.messages if way.sent_at is None] == ["ndmc/1/1", "ndmc/1/2", "ndmc/1/3"]
 
 
-def test_a_message_that_only_the_receiver_has_is_a_disagreement(day: Path) -> None:
+def test_a_message_missing_from_the_sender_is_a_disagreement(day: Path) -> None:
     mine, theirs = records(day / "eucom"), records(day / "ndmc")
     shorter = [record for record in mine if record.entry.at < parsed(SLOT)]
     found = reconcile(ledger_of(shorter), ledger_of(theirs))
@@ -109,7 +109,7 @@ def test_a_message_that_only_the_receiver_has_is_a_disagreement(day: Path) -> No
     assert found.only_in["ndmc"][:2] == (Reference("eucom", 1, 1), Reference("eucom", 1, 2))
 
 
-def test_different_bytes_under_one_number_are_a_disagreement(day: Path) -> None:
+def test_different_messages_with_one_number_are_a_disagreement(day: Path) -> None:
     one, other = ledgers(day)
     reference = Reference("eucom", 1, 2)
     other.entries[reference].digest = "0" * 64
@@ -118,14 +118,14 @@ def test_different_bytes_under_one_number_are_a_disagreement(day: Path) -> None:
     assert found.differing == (reference,)
 
 
-def test_different_policies_of_one_epoch_are_a_disagreement(tmp_path: Path) -> None:
+def test_different_policies_in_one_epoch_are_a_disagreement(tmp_path: Path) -> None:
     World(tmp_path, other_grace_s=60)
     found = reconciled(tmp_path)
     assert not found.agree
     assert found.policies == (1,)
 
 
-def test_only_the_two_sides_of_one_link_can_be_laid_together(day: Path) -> None:
+def test_only_the_two_sides_of_one_link_can_be_reconciled(day: Path) -> None:
     one, other = ledgers(day)
     watch = ledger_of(records(day / "watch"))
     with pytest.raises(LocalProtocolError, match="both journals are of eucom"):
@@ -137,7 +137,7 @@ def test_only_the_two_sides_of_one_link_can_be_laid_together(day: Path) -> None:
         reconcile(one, other)
 
 
-def test_the_watch_knows_both_directions(day: Path) -> None:
+def test_the_ledger_of_the_watch_has_both_directions(day: Path) -> None:
     watch = ledger_of(records(day / "watch"))
     assert len(watch.entries) == 5
     assert watch.entries[Reference("eucom", 1, 2)].acknowledged_by == "duty-1"
@@ -154,7 +154,7 @@ def test_a_journal_that_begins_at_a_checkpoint_is_compared_from_there(tmp_path: 
         assert reconcile(ledger_of(theirs), late).agree
 
 
-def test_refusals_are_told(tmp_path: Path) -> None:
+def test_the_ledger_shows_refusals(tmp_path: Path) -> None:
     world = World(tmp_path)
     reference = world.alert()
     world.sides["ndmc"].take(
@@ -168,7 +168,7 @@ def test_refusals_are_told(tmp_path: Path) -> None:
     assert reconcile(caller, answering).messages[0].refused == "out_of_scope"
 
 
-def test_a_new_epoch_leaves_undelivered_messages(tmp_path: Path) -> None:
+def test_messages_left_at_a_new_epoch_are_undelivered(tmp_path: Path) -> None:
     world = World(tmp_path)
     lost = world.alert(lost=True)
     world.pass_time(1_000)
@@ -185,7 +185,7 @@ def test_a_new_epoch_leaves_undelivered_messages(tmp_path: Path) -> None:
     assert found.outstanding == (lost,)
 
 
-def test_alarms_are_told_as_they_stand(day: Path, tmp_path: Path) -> None:
+def test_the_ledger_shows_the_state_of_alarms(day: Path, tmp_path: Path) -> None:
     assert ledgers(day)[0].alarms == []
     world = World(tmp_path)
     world.alert(lost=True)
@@ -218,7 +218,7 @@ def test_alarms_are_told_as_they_stand(day: Path, tmp_path: Path) -> None:
     assert seen.acknowledged_at is not None
 
 
-def test_the_ledger_says_what_changed(day: Path) -> None:
+def test_the_ledger_returns_the_entries_that_changed(day: Path) -> None:
     ledger = Ledger()
     changes = [[str(entry.reference) for entry in ledger.take(record)] for record in records(day / "eucom")]
     flat = [reference for each in changes for reference in each]

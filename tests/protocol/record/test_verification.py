@@ -24,7 +24,7 @@ def problems(lines: list[bytes], *, collected: bool = False) -> list[tuple[int, 
     return [(each.record, each.reason) for each in verified(lines, collected=collected).problems]
 
 
-def test_a_whole_journal_has_no_problems() -> None:
+def test_an_intact_journal_has_no_problems() -> None:
     for collected in (False, True):
         found = verified(LINES, collected=collected)
         assert found.problems == []
@@ -33,7 +33,7 @@ def test_a_whole_journal_has_no_problems() -> None:
         assert found.head == claimed_hash(LINES[-1])
 
 
-def test_every_damaged_record_is_found_once_and_the_rest_goes_on() -> None:
+def test_each_damaged_record_is_found_once_and_the_rest_is_verified() -> None:
     for index, line in enumerate(LINES):
         changed = [*LINES]
         changed[index] = line.replace(b'"effects"', b'"effectz"')
@@ -44,7 +44,7 @@ def test_every_damaged_record_is_found_once_and_the_rest_goes_on() -> None:
             assert found.damage is not None
 
 
-def test_what_follows_a_damaged_record_must_follow_from_the_hash_that_it_still_claims() -> None:
+def test_the_record_after_a_damaged_one_must_follow_from_its_claimed_hash() -> None:
     others = [line.removesuffix(b"\n") for line in lines_of([batch(7), *BATCHES[1:]])]
     damaged = LINES[2].replace(b'"effects"', b'"effectz"')
     assert [record for record, _ in problems([*LINES[:2], damaged, *LINES[3:]])] == [3]
@@ -52,7 +52,7 @@ def test_what_follows_a_damaged_record_must_follow_from_the_hash_that_it_still_c
     assert found[1:] == [(4, "it does not follow from record 3: its prev is not that record's hash")]
 
 
-def test_a_file_that_is_one_cut_line_is_damage() -> None:
+def test_a_file_with_only_a_cut_line_is_damaged() -> None:
     found = Verification()
     found.cut(LINES[0][:-5])
     found.finish()
@@ -61,7 +61,7 @@ def test_a_file_that_is_one_cut_line_is_damage() -> None:
 
 
 @pytest.mark.parametrize("collected", [False, True])
-def test_removed_lines_are_named(collected: bool) -> None:
+def test_missing_records_are_reported(collected: bool) -> None:
     assert problems(LINES[:3] + LINES[4:], collected=collected) == [(4, "record 4 is missing")]
     assert problems(LINES[:3] + LINES[6:], collected=collected) == [(4, "records 4 to 6 are missing")]
     begun = problems(LINES[1:], collected=collected)
@@ -72,14 +72,14 @@ def test_removed_lines_are_named(collected: bool) -> None:
     assert found[1][1] == "records 5 to 6 are missing"
 
 
-def test_a_doubled_line_is_damage_in_a_file_and_legal_in_a_collected_log() -> None:
+def test_a_repeated_line_is_damage_in_a_file_but_not_in_a_collected_log() -> None:
     doubled = [*LINES[:4], LINES[3], *LINES[4:]]
     assert problems(doubled) == [(4, "record 4 stands here, after record 4: moved, doubled or inserted")]
     assert problems(doubled, collected=True) == []
     assert problems([*LINES[:6], *LINES[2:]], collected=True) == []
 
 
-def test_a_moved_line_is_found_where_it_is_missing_and_where_it_stands() -> None:
+def test_a_moved_line_is_reported_at_both_places() -> None:
     moved = [*LINES[:2], *LINES[3:6], LINES[2], *LINES[6:]]
     assert problems(moved) == [
         (3, "record 3 is missing"),
@@ -91,7 +91,7 @@ def test_a_moved_line_is_found_where_it_is_missing_and_where_it_stands() -> None
     ]
 
 
-def test_another_record_of_the_same_number_is_damage_everywhere() -> None:
+def test_a_different_record_with_the_same_number_is_damage() -> None:
     other = lines_of([batch(0), batch(2)])[3].removesuffix(b"\n")
     assert problems([*LINES[:6], other, *LINES[6:]], collected=True) == [
         (4, "record 4 stands after record 6: it is not the one that stood there before")
@@ -102,14 +102,14 @@ def test_another_record_of_the_same_number_is_damage_everywhere() -> None:
     ]
 
 
-def test_an_inserted_line_does_not_hide_what_follows() -> None:
+def test_an_inserted_line_is_reported_once() -> None:
     for rubbish in (b"", b"rubbish", b"{}", b'{"n":4}', b"\xff\x00"):
         assert [record for record, _ in problems([*LINES[:3], rubbish, *LINES[3:]])] == [4]
         broken = [*LINES[:3], rubbish, *LINES[4:]]
         assert [record for record, _ in problems(broken)] == [4]
 
 
-def test_a_half_printed_line_is_forgiven_when_the_whole_one_follows() -> None:
+def test_an_incomplete_line_is_ignored_if_the_complete_one_follows() -> None:
     for length in (7, 40, 300):
         torn = LINES[4][:length]
         assert problems([*LINES[:4], torn, *LINES[4:]], collected=True) == []
@@ -121,7 +121,7 @@ def test_a_half_printed_line_is_forgiven_when_the_whole_one_follows() -> None:
     assert [record for record, _ in other] == [5]
 
 
-def test_a_collected_log_may_begin_at_a_checkpoint_and_a_folder_may_not() -> None:
+def test_a_collected_log_may_begin_at_a_checkpoint_but_a_folder_may_not() -> None:
     start = next(index for index, line in enumerate(LINES) if b'"Checkpoint"' in line)
     assert problems(LINES[start:], collected=True) == []
     folder = Verification()
@@ -138,7 +138,7 @@ def test_a_collected_log_may_begin_at_a_checkpoint_and_a_folder_may_not() -> Non
     assert alone.problems == []
 
 
-def test_segments_begin_where_their_names_say_and_with_a_checkpoint() -> None:
+def test_segments_must_begin_with_the_checkpoint_in_their_name() -> None:
     verification = Verification()
     verification.begin_segment(1, "one")
     verification.take(LINES[0])
@@ -151,7 +151,7 @@ def test_segments_begin_where_their_names_say_and_with_a_checkpoint() -> None:
     assert verification.problems[:3] == [
         Problem(4, "record 4 stands first in five, whose name says 5"),
         Problem(5, "batch 4 has no end (normal after a crash; the next start cuts it)"),
-        Problem(6, "six holds no record"),
+        Problem(6, "six contains no record"),
     ]
     later = Verification()
     later.begin_segment(1, "one")
@@ -159,7 +159,7 @@ def test_segments_begin_where_their_names_say_and_with_a_checkpoint() -> None:
         later.take(line)
     later.begin_segment(4, "four")
     later.take(LINES[3])
-    assert later.problems == [Problem(4, "it opens four, and is not a checkpoint")]
+    assert later.problems == [Problem(4, "it is the first record of four but not a checkpoint")]
 
 
 def test_a_damaged_first_line_of_a_segment_keeps_its_number() -> None:
@@ -173,7 +173,7 @@ def test_a_damaged_first_line_of_a_segment_keeps_its_number() -> None:
     assert [each.record for each in verification.problems] == [start + 1]
 
 
-def test_an_unfinished_batch_is_a_problem_but_no_damage() -> None:
+def test_an_unfinished_batch_is_a_problem_but_not_damage() -> None:
     found = verified(LINES[:-2])
     assert found.problems == [
         Problem(len(LINES) - 1, "batch 9 has no end (normal after a crash; the next start cuts it)")
@@ -187,7 +187,7 @@ def test_an_unfinished_batch_is_a_problem_but_no_damage() -> None:
     assert live.problems == []
 
 
-def test_a_cut_last_line_is_a_problem() -> None:
+def test_a_cut_last_line_is_a_problem_but_not_damage() -> None:
     verification = Verification()
     for line in LINES[:7]:
         verification.take(line)
@@ -201,11 +201,12 @@ def test_a_cut_last_line_is_a_problem() -> None:
     strange.take(LINES[0])
     strange.cut(b"rubbish")
     strange.cut(bytes(1000))
-    assert [each.reason for each in strange.problems] == ["bytes that are no record stand after the last one"]
+    reason = "the bytes after the last record are not the beginning of a record"
+    assert [each.reason for each in strange.problems] == [reason]
     assert strange.damage is not None
 
 
-def test_journals_are_told_apart_in_a_collected_log() -> None:
+def test_journals_in_one_collected_log_are_distinguished() -> None:
     other = [line.removesuffix(b"\n") for line in lines_of(BATCHES, link="syria")]
     both = [line for pair in zip(LINES, other, strict=True) for line in pair]
     found = verified(both, collected=True)
@@ -223,18 +224,18 @@ def test_journals_are_told_apart_in_a_collected_log() -> None:
     for line in both:
         partly.take(line)
     assert partly.others == {("syria", "eucom")}
-    # in a journal's own file it is damage
+    # in a journal's own file, they are damage
     assert [reason for _, reason in problems(both)] == ["it is of link syria, not eucom-ndmc"] * len(LINES)
 
 
-def test_problems_are_counted_when_there_are_too_many() -> None:
+def test_problems_beyond_the_maximum_are_counted() -> None:
     found = verified([LINES[0]] * (PROBLEMS_MAX + 11))
     assert len(found.problems) == PROBLEMS_MAX
-    # the last of them is the batch without an end
+    # the last of these is the batch without an end
     assert found.unlisted == 11
 
 
-def test_what_resembles_a_record() -> None:
+def test_lines_that_resemble_a_record_are_recognised() -> None:
     for line in LINES:
         assert resembles_record(line)
         assert all(resembles_record(line[start:]) for start in range(0, len(line) - 200, 17))
@@ -245,7 +246,7 @@ def test_what_resembles_a_record() -> None:
 
 
 @given(st.data())
-def test_no_change_of_lines_goes_unseen(data: st.DataObject) -> None:
+def test_any_change_of_lines_is_detected(data: st.DataObject) -> None:
     lines = [*LINES]
     for _ in range(data.draw(st.integers(1, 3))):
         index = data.draw(st.integers(0, len(lines) - 1))
@@ -269,5 +270,5 @@ def test_no_change_of_lines_goes_unseen(data: st.DataObject) -> None:
         if not lines:
             break
     found = verified(lines)
-    # all that may go unseen is that whole batches are missing at the end
+    # the only change that cannot be detected is that whole batches are missing at the end
     assert found.problems or lines == LINES[: len(lines)]

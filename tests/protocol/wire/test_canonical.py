@@ -14,11 +14,11 @@ from protocol.wire.messages import Change, Reference
 Value = Any
 
 
-# --- a plain reference of SPEC F4, written without msgspec --------------------------------------------------------
+# --- a simple reference implementation of SPEC F4, without msgspec ------------------------------------------------
 
 
 def reference_encode(value: Value, depth: int = 0) -> bytes:
-    """SPEC F4.1 to F4.5, letter by letter."""
+    """Encode a value literally as SPEC F4.1 to F4.5 say; raise ValueError if they do not admit it."""
     match value:
         case bool():
             return b"true" if value else b"false"
@@ -64,7 +64,7 @@ def admitted(value: Value) -> bool:
     return True
 
 
-# --- what hypothesis draws ----------------------------------------------------------------------------------------
+# --- strategies ---------------------------------------------------------------------------------------------------
 
 awkward_characters = st.sampled_from(
     '\0\t\n\r\x1f "\\/\x7f\x80\x85\x9f\xa0\u0300\u0301\u0338<=>ée\u2028\ud7ff\ue000\ufdcf\ufdd0\ufdef\ufdf0\ufeff\ufffd'
@@ -122,7 +122,7 @@ def test_encode_agrees_with_the_reference(value: Value) -> None:
 
 
 @given(good_values)
-def test_what_is_admitted_comes_back(value: Value) -> None:
+def test_admitted_values_survive_a_round_trip(value: Value) -> None:
     """SPEC F4.1"""
     data = encode(value)
     assert decode(data) == value
@@ -130,8 +130,8 @@ def test_what_is_admitted_comes_back(value: Value) -> None:
 
 
 @given(good_values, st.data())
-def test_no_other_bytes_stand_for_a_value(value: Value, data: st.DataObject) -> None:
-    """SPEC F4.6: what decode admits is what encode writes, whatever was done to the bytes."""
+def test_decode_accepts_only_the_canonical_bytes_of_a_value(value: Value, data: st.DataObject) -> None:
+    """SPEC F4.6: after any change of the bytes, decode accepts them only if encode would write the same."""
     written = bytearray(encode(value))
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(written)))
@@ -147,7 +147,7 @@ def test_no_other_bytes_stand_for_a_value(value: Value, data: st.DataObject) -> 
 
 
 @given(st.one_of(st.binary(), st.text().map(lambda text: text.encode("utf-8", "surrogatepass"))))
-def test_decode_raises_nothing_but_its_own_error(data: bytes) -> None:
+def test_decode_raises_only_canonical_errors(data: bytes) -> None:
     """SPEC F4.6"""
     try:
         value = decode(data)
@@ -203,7 +203,7 @@ NOT_CANONICAL = {
 
 
 @pytest.mark.parametrize("data", NOT_CANONICAL.values(), ids=NOT_CANONICAL.keys())
-def test_decode_refuses(data: bytes) -> None:
+def test_decode_refuses_what_is_not_canonical(data: bytes) -> None:
     """SPEC F4.1 to F4.6"""
     with pytest.raises(CanonicalError) as refused:
         decode(data)
@@ -214,25 +214,25 @@ def test_decode_refuses(data: bytes) -> None:
 @pytest.mark.parametrize(
     "value", [None, 1.0, {"a": None}, [0.5], {1: 2}, object(), "\ud800", 2**53, {"я": 1}, {"a", 0.5}]
 )
-def test_encode_refuses(value: Value) -> None:
+def test_encode_refuses_other_values(value: Value) -> None:
     with pytest.raises(CanonicalError):
         encode(value)
 
 
-def test_a_value_that_holds_itself_is_refused() -> None:
+def test_encode_refuses_a_value_that_contains_itself() -> None:
     value: list[Value] = []
     value.append(value)
     with pytest.raises(CanonicalError):
         encode(value)
 
 
-def test_a_struct_is_written_as_its_plain_values() -> None:
+def test_a_struct_is_encoded_like_its_plain_values() -> None:
     change = Change(of=Reference("eucom", 1, 42), kind="update")
     assert encode(change) == encode(msgspec.to_builtins(change))
     assert encode(change) == b'{"kind":"update","of":{"epoch":1,"sender":"eucom","seq":42}}'
 
 
-def test_the_refusal_says_where() -> None:
+def test_a_refusal_gives_the_position() -> None:
     with pytest.raises(CanonicalError, match="byte 13"):
         decode(b'{"a":"b","c":1, "d":2}'.replace(b", ", b",").replace(b"1", b"1.5"))
     with pytest.raises(CanonicalError, match="deeper than 16"):

@@ -3,8 +3,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from protocol.wire.curve_points import weakness
 
-# the eight points of low order, and every encoding of them that is not canonical:
-# https://eprint.iacr.org/2020/1244, table 1 (C2SP's and Wycheproof's lists agree)
+# the eight points of low order, and all their non-canonical encodings, from
+# https://eprint.iacr.org/2020/1244, table 1 (the lists of C2SP and Wycheproof agree)
 LOW_ORDER = [
     "0100000000000000000000000000000000000000000000000000000000000000",
     "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
@@ -33,12 +33,12 @@ def test_points_of_low_order_are_weak(public: str) -> None:
 
 
 @pytest.mark.parametrize("public", NOT_CANONICAL)
-def test_other_encodings_are_refused(public: str) -> None:
+def test_non_canonical_encodings_are_refused(public: str) -> None:
     """SPEC F5.1"""
     assert "not canonically encoded" in str(weakness(bytes.fromhex(public)))
 
 
-def test_what_is_not_a_point_is_refused() -> None:
+def test_bytes_that_are_not_a_point_are_refused() -> None:
     """SPEC F5.1"""
     assert "not a point" in str(weakness(b"\2" + b"\0" * 31))
 
@@ -53,11 +53,11 @@ def test_a_point_with_a_component_of_low_order_is_refused() -> None:
 
 
 @pytest.mark.parametrize("public", [b"", b"\1" * 31, b"\1" * 33])
-def test_another_length_is_refused(public: bytes) -> None:
+def test_keys_of_the_wrong_length_are_refused(public: bytes) -> None:
     assert "bytes long" in str(weakness(public))
 
 
-def test_honest_keys_are_not_weak() -> None:
+def test_generated_keys_are_accepted() -> None:
     for seed in range(40):
         key = Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32)
         assert weakness(key.public_key().public_bytes_raw()) is None

@@ -38,7 +38,7 @@ def test_the_policy_digest_covers_link_epoch_parties_and_policy() -> None:
     assert policy_digest(TERMS) == hashlib.sha256(written.encode()).hexdigest()
 
 
-def test_any_other_terms_have_another_digest() -> None:
+def test_different_terms_have_different_digests() -> None:
     """SPEC E1.2"""
     others = [
         msgspec.structs.replace(TERMS, link="other"),
@@ -49,7 +49,7 @@ def test_any_other_terms_have_another_digest() -> None:
     assert len({policy_digest(terms) for terms in [TERMS, *others]}) == 5
 
 
-def test_the_first_prev_of_each_stream() -> None:
+def test_genesis_is_the_first_prev_of_each_stream() -> None:
     """SPEC M2.3"""
     policy = policy_digest(TERMS)
     for sender, recipient in (("eucom", "ndmc"), ("ndmc", "eucom")):
@@ -57,12 +57,12 @@ def test_the_first_prev_of_each_stream() -> None:
         assert genesis(TERMS, sender) == hashlib.sha256(written.encode()).hexdigest()
 
 
-def test_a_stranger_has_no_stream() -> None:
+def test_genesis_refuses_a_sender_that_is_not_a_party() -> None:
     with pytest.raises(ValueError, match="'watch' is not a party of the link 'eucom-ndmc'"):
         genesis(TERMS, "watch")
 
 
-def test_a_message_is_hashed_as_it_is_written() -> None:
+def test_message_digest_is_the_hash_of_the_canonical_bytes() -> None:
     """SPEC M2.2"""
     message = Message(seq=1, prev="a" * 64, at="2022-11-29T16:00:00.000Z", body={"type": "x", "a": "я"})
     written = f'{{"at":"2022-11-29T16:00:00.000Z","body":{{"a":"я","type":"x"}},"prev":"{"a" * 64}","seq":1}}'

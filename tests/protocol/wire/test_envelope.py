@@ -20,8 +20,8 @@ def reason(frame: bytes) -> str:
     return refused.value.reason
 
 
-def test_pae_of_the_specification() -> None:
-    """SPEC F1.2: the example of DSSE's own text."""
+def test_pae_gives_the_example_of_the_dsse_specification() -> None:
+    """SPEC F1.2"""
     assert (
         pae("http://example.com/HelloWorld", b"hello world")
         == b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
@@ -29,19 +29,19 @@ def test_pae_of_the_specification() -> None:
 
 
 def test_pae_counts_bytes() -> None:
-    """SPEC F1.2: two public implementations count characters."""
+    """SPEC F1.2: lengths are in bytes; two public implementations count characters instead."""
     assert pae("тип", "тест".encode()) == "DSSEv1 6 тип 8 тест".encode()
 
 
 @given(st.binary(max_size=200), st.lists(st.tuples(good_keyids, st.binary(max_size=70)), min_size=1, max_size=8))
-def test_what_is_sealed_is_parsed(payload: bytes, signatures: list[tuple[str, bytes]]) -> None:
+def test_a_sealed_frame_parses_to_what_was_sealed(payload: bytes, signatures: list[tuple[str, bytes]]) -> None:
     """SPEC F1.1"""
     parsed = parse(seal(MESSAGE_TYPE, payload, signatures))
     assert (parsed.payload_type, parsed.payload) == (MESSAGE_TYPE, payload)
     assert parsed.signatures == tuple(Signature(*each) for each in signatures)
 
 
-def test_the_frame_to_the_letter() -> None:
+def test_a_sealed_frame_has_exactly_these_bytes() -> None:
     """SPEC F1.1"""
     assert seal(RECEIPT_TYPE, b"{}", [("k", b"\xff\xff")]) == (
         b'{"payload":"e30=","payloadType":"application/vnd.deconfliction.receipt.v1+json",'
@@ -61,7 +61,7 @@ MALFORMED = {
     "a BOM": b"\xef\xbb\xbf" + frame(),
     "white space": frame() + b"\n",
     "keys in another order": b'{"payloadType":"t","payload":"e30=","signatures":[{"keyid":"k","sig":"//8="}]}',
-    "a key more": frame(more=',"z":1'),
+    "an extra key": frame(more=',"z":1'),
     "a key twice": frame(more=',"signatures":[]'),
     "no signature": frame(count=0),
     "too many signatures": frame(count=SIGNATURES_MAX + 1),
@@ -76,7 +76,7 @@ MALFORMED = {
     "base64 with a newline": frame("e3\\n0="),
     "base64 with white space": frame("e3 0="),
     "base64 beyond ASCII": frame("é30="),
-    "base64 that goes on after its end": frame("e30=e30="),
+    "base64 that continues after its padding": frame("e30=e30="),
     "too deep": b"[" * 60_000,
 }
 
@@ -87,7 +87,7 @@ def test_malformed_envelopes_are_refused(data: bytes) -> None:
     assert reason(data) == "malformed_envelope"
 
 
-def test_size_is_looked_at_first() -> None:
+def test_size_is_checked_first() -> None:
     """SPEC F3.1, F6.1"""
     at_the_limit = frame("A" * (FRAME_MAX_BYTES - len(frame(""))))
     assert len(at_the_limit) == FRAME_MAX_BYTES
@@ -98,7 +98,7 @@ def test_size_is_looked_at_first() -> None:
 
 
 @given(st.binary(max_size=300))
-def test_parse_raises_nothing_but_its_own_error(data: bytes) -> None:
+def test_parse_raises_only_remote_protocol_errors(data: bytes) -> None:
     """SPEC F3.2"""
     with contextlib.suppress(RemoteProtocolError):
         parse(data)

@@ -59,14 +59,14 @@ GOOD = signed(("e1", EUCOM))
 # --- opening ------------------------------------------------------------------------------------------------------
 
 
-def test_opens_what_the_enrolled_key_signed() -> None:
+def test_open_returns_what_the_enrolled_key_signed() -> None:
     """SPEC F1.3, F3.5"""
     assert PLAIN.open("eucom", MESSAGE_TYPE, GOOD) == PAYLOAD
     assert PLAIN.judge("message", "eucom", GOOD) == "verified"
 
 
 def test_the_topic_names_the_sender() -> None:
-    """SPEC F3.4: the other party's good signature is no signature of this one."""
+    """SPEC F3.4: a valid signature of the other party does not count for the party that the topic names."""
     assert reason(PLAIN, GOOD, "ndmc") == "bad_signature"
     assert reason(PLAIN, GOOD, "watch") == "unknown_sender"
     assert PLAIN.judge("message", "ndmc", GOOD) == "bad_signature"
@@ -80,13 +80,13 @@ def test_the_payload_type_belongs_to_the_channel() -> None:
 
 
 def test_the_payload_type_is_signed() -> None:
-    """SPEC F1.2: bytes signed for one type do not open as the other."""
+    """SPEC F1.2: a payload signed as one type does not open as the other."""
     receipt = seal(RECEIPT_TYPE, PAYLOAD, [("e1", EUCOM.sign(pae(MESSAGE_TYPE, PAYLOAD)))])
     assert reason(PLAIN, receipt, payload_type=RECEIPT_TYPE) == "bad_signature"
 
 
-def test_checks_stand_in_their_order() -> None:
-    """SPEC F3.1 to F3.5: of several faults the first one counts."""
+def test_checks_run_in_the_specified_order() -> None:
+    """SPEC F3.1 to F3.5: of several faults, the first check that fails gives the reason."""
     oversized = signed(("x", STRANGER), payload_type="t", payload=b"x" * FRAME_MAX_BYTES)
     assert reason(PLAIN, oversized, "nobody") == "too_large"
     assert reason(PLAIN, signed(("x", STRANGER), payload_type="t") + b" ", "nobody") == "malformed_envelope"
@@ -97,24 +97,24 @@ def test_checks_stand_in_their_order() -> None:
 
 @pytest.mark.parametrize("keyid", ["", "n1", "e1", "nobody", 'a"\\b'])
 def test_keyid_is_only_a_hint(keyid: str) -> None:
-    """SPEC F3.5: it neither helps a stranger nor harms the enrolled key."""
+    """SPEC F3.5: a keyid neither makes an unknown key valid nor an enrolled key invalid."""
     assert PLAIN.open("eucom", MESSAGE_TYPE, signed((keyid, EUCOM))) == PAYLOAD
     assert reason(PLAIN, signed((keyid, STRANGER))) == "bad_signature"
 
 
-def test_unknown_signatures_beside_a_good_one_are_passed_over() -> None:
+def test_unknown_signatures_beside_a_good_one_are_ignored() -> None:
     """SPEC F3.5"""
     assert PLAIN.open("eucom", MESSAGE_TYPE, signed(("x", STRANGER), ("y", NDMC), ("e1", EUCOM))) == PAYLOAD
 
 
 @pytest.mark.parametrize("signature", [b"", b"x", b"\0" * 63, b"\0" * 64, b"\xff" * 64, b"\0" * 65, b"\0" * 3309])
-def test_what_is_no_signature_is_refused(signature: bytes) -> None:
+def test_malformed_signatures_are_refused(signature: bytes) -> None:
     assert reason(PLAIN, seal(MESSAGE_TYPE, PAYLOAD, [("e1", signature)])) == "bad_signature"
     hybrid = keyring({"eucom": {"e1": EUCOM, "e2": mldsa(1)}}, HYBRID)
     assert reason(hybrid, seal(MESSAGE_TYPE, PAYLOAD, [("e2", signature)])) == "bad_signature"
 
 
-def test_either_of_two_enrolled_keys_will_do() -> None:
+def test_either_of_two_enrolled_keys_suffices() -> None:
     """SPEC F3.5: while a key is being replaced, both are enrolled."""
     ring = keyring({"eucom": {"old": EUCOM, "new": STRANGER}, "ndmc": {"n1": NDMC}})
     assert ring.judge("message", "eucom", signed(("old", EUCOM))) == "verified"
@@ -135,7 +135,7 @@ def test_a_flipped_bit_changes_nothing_or_is_refused(bit: int) -> None:
 
 
 @given(st.binary(max_size=200), st.sampled_from(["eucom", "ndmc", "", "/"]))
-def test_judge_is_total(frame: bytes, sender: str) -> None:
+def test_judge_gives_a_verdict_on_any_bytes(frame: bytes, sender: str) -> None:
     assert PLAIN.judge("message", sender, frame) == "malformed_envelope"
 
 
@@ -147,8 +147,8 @@ def test_both_algorithms_are_required() -> None:
     ring = keyring({"eucom": {"e1": EUCOM, "e2": mldsa(1)}, "ndmc": {"n1": NDMC, "n2": mldsa(2)}}, HYBRID)
     assert ring.open("eucom", MESSAGE_TYPE, signed(("e1", EUCOM), ("e2", mldsa(1)))) == PAYLOAD
     assert ring.open("eucom", MESSAGE_TYPE, signed(("", mldsa(1)), ("", EUCOM))) == PAYLOAD
-    for lacking in ([("e1", EUCOM)], [("e2", mldsa(1))], [("e1", EUCOM), ("n2", mldsa(2))], [("e1", EUCOM)] * 2):
-        assert reason(ring, signed(*lacking)) == "bad_signature"
+    for incomplete in ([("e1", EUCOM)], [("e2", mldsa(1))], [("e1", EUCOM), ("n2", mldsa(2))], [("e1", EUCOM)] * 2):
+        assert reason(ring, signed(*incomplete)) == "bad_signature"
 
 
 def test_two_keys_of_one_algorithm_are_not_two_algorithms() -> None:
@@ -157,7 +157,7 @@ def test_two_keys_of_one_algorithm_are_not_two_algorithms() -> None:
     assert reason(ring, signed(("e1", EUCOM), ("e3", STRANGER))) == "bad_signature"
 
 
-def test_a_spare_key_of_another_algorithm_is_not_asked_for() -> None:
+def test_a_spare_key_of_another_algorithm_is_not_required() -> None:
     ring = keyring({"eucom": {"e1": EUCOM, "e2": mldsa(1)}})
     assert ring.judge("message", "eucom", signed(("e1", EUCOM))) == "verified"
     assert ring.judge("message", "eucom", signed(("e2", mldsa(1)))) == "bad_signature"
@@ -182,8 +182,8 @@ def test_weak_keys_are_refused_by_name() -> None:
     assert text == "key 'e1' of eucom is a point of low order; enrol a key made by `deconflict enrol`"
 
 
-def test_the_identity_point_would_verify_anything() -> None:
-    """SPEC F5.1: what is at stake: one made-up signature, good for every message."""
+def test_the_identity_point_verifies_one_signature_for_any_message() -> None:
+    """SPEC F5.1: under this key, one forged signature is valid for every message."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     weak = Ed25519PublicKey.from_public_bytes(b"\1" + b"\0" * 31)
@@ -200,16 +200,16 @@ def test_ill_encoded_keys_are_refused(public: str) -> None:
     assert "key 'e1' of eucom" in refusal(EnrolledKey("e1", "ml-dsa-65", public))
 
 
-def test_one_key_stands_once() -> None:
-    """SPEC F5.2: not twice for a party, not for both."""
+def test_a_key_may_be_enrolled_only_once() -> None:
+    """SPEC F5.2: neither twice for one party nor for both parties."""
     assert "is the same as key 'e1' of eucom" in refusal(enrolled("e1", EUCOM), enrolled("e2", EUCOM))
     with pytest.raises(EnrolmentError, match="key 'n1' of ndmc is the same as key 'e1' of eucom"):
         keyring({"eucom": {"e1": EUCOM}, "ndmc": {"n1": EUCOM}})
 
 
-def test_one_id_stands_once_for_a_party() -> None:
+def test_key_ids_are_unique_within_a_party() -> None:
     """SPEC F5.2"""
-    assert "two keys of one id" in refusal(enrolled("e1", EUCOM), enrolled("e1", STRANGER))
+    assert "two keys with the same id" in refusal(enrolled("e1", EUCOM), enrolled("e1", STRANGER))
     assert keyring({"eucom": {"1": EUCOM}, "ndmc": {"1": NDMC}}).judge("message", "eucom", GOOD) == "verified"
 
 
@@ -220,13 +220,13 @@ def test_a_party_without_the_keys_of_its_suite_is_refused() -> None:
     assert "no ed25519 key" in refusal(enrolled("e2", mldsa(1)), suite=HYBRID)
 
 
-def test_bounds_of_enrolment() -> None:
+def test_enrolment_bounds_the_number_of_keys_and_the_length_of_ids() -> None:
     """SPEC F5.2"""
     too_many = tuple(enrolled(f"e{seed}", ed25519(seed)) for seed in range(KEYS_MAX + 1))
     assert "at most 8" in refusal(*too_many)
     assert Keyring({"eucom": too_many[:-1]}, "ed25519").judge("message", "eucom", GOOD) == "verified"
-    assert "1 to 64 characters" in refusal(enrolled("", EUCOM))
-    assert "1 to 64 characters" in refusal(enrolled("k" * 65, EUCOM))
+    assert "an id of 0 characters; 1 to 64 are allowed" in refusal(enrolled("", EUCOM))
+    assert "an id of 65 characters; 1 to 64 are allowed" in refusal(enrolled("k" * 65, EUCOM))
     assert "rsa" in refusal(enrolled("e1", EUCOM), suite="rsa")
 
 

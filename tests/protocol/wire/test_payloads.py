@@ -35,8 +35,8 @@ def reason(channel: str, payload: object) -> str:
     return refused.value.reason
 
 
-def test_a_run_of_messages() -> None:
-    """SPEC M1.1: a body of an unknown kind is no reason to refuse the frame."""
+def test_a_message_payload_decodes_with_bodies_of_unknown_types() -> None:
+    """SPEC M1.1: a body of an unknown type does not make the frame invalid."""
     decoded = read_message_payload(encode(PAYLOAD | {"receipt": CLAIM}))
     assert [message.seq for message in decoded.messages] == [4, 5]
     assert decoded.messages[0] == Message(seq=4, prev="2" * 64, at=AT, body=MESSAGE["body"])  # type: ignore[arg-type]
@@ -44,13 +44,13 @@ def test_a_run_of_messages() -> None:
     assert not read_message_payload(encode(PAYLOAD)).receipt
 
 
-def test_a_receipt() -> None:
+def test_a_receipt_payload_decodes() -> None:
     """SPEC R1.1"""
     assert read_receipt_payload(encode(RECEIPT)).upto == 2
 
 
 @pytest.mark.parametrize("payload", [b"", b"x", b"{}" + b" ", encode(PAYLOAD)[:-1], b"\xff", b'{"b":1,"a":2}'])
-def test_what_is_not_canonical_is_refused_first(payload: bytes) -> None:
+def test_payloads_that_are_not_canonical_are_refused_first(payload: bytes) -> None:
     """SPEC F3.6"""
     assert reason("message", payload) == "not_canonical"
     assert reason("receipt", payload) == "not_canonical"
@@ -85,8 +85,8 @@ MALFORMED: dict[str, object] = {
     "a leap second": PAYLOAD | {"messages": [MESSAGE | {"at": "2016-12-31T23:59:60.000Z"}]},
     "digits of another script": PAYLOAD | {"messages": [MESSAGE | {"at": "٢022-11-29T16:00:00.000Z"}]},
     "a body that is text": PAYLOAD | {"messages": [MESSAGE | {"body": "alert"}]},
-    "a message with a field more": PAYLOAD | {"messages": [MESSAGE | {"extra": 1}]},
-    "a claim with a field more": PAYLOAD | {"receipt": CLAIM | {"link": "eucom-ndmc"}},
+    "a message with an extra field": PAYLOAD | {"messages": [MESSAGE | {"extra": 1}]},
+    "a claim with an extra field": PAYLOAD | {"receipt": CLAIM | {"link": "eucom-ndmc"}},
 }
 
 
@@ -106,7 +106,7 @@ def test_malformed_receipts_are_refused(payload: object) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_only_refusals_come_out(data: bytes) -> None:
+def test_reading_any_bytes_raises_only_refusals(data: bytes) -> None:
     """SPEC F3.6"""
     assert reason("message", data) in {"not_canonical", "malformed_payload"}
     assert reason("receipt", data) in {"not_canonical", "malformed_payload"}

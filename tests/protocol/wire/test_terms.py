@@ -1,4 +1,4 @@
-"""Terms that a service hands in: what cannot be hashed cannot be agreed upon (SPEC E1.2)."""
+"""A core refuses terms that cannot be hashed (SPEC E1.2)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from protocol.errors import LocalProtocolError
 from tests.support.world import START, TERMS, terms
 
 
-def test_terms_without_a_digest_open_no_epoch() -> None:
-    """A letter in two characters: the link file's reader says so too, but a core takes nobody's word."""
+def test_a_core_refuses_terms_that_have_no_digest() -> None:
+    """A text that is not in NFC is refused by the link file's reader too, but a core does not rely on it."""
     link = Link.new(TERMS.link, "eucom")
     with pytest.raises(LocalProtocolError, match=r"terms without a digest: .* normalization form C") as refused:
         link.handle(EpochOpened(at=START, mono=1, terms=terms(test_text="Cafe\u0301")))

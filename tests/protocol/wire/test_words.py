@@ -9,7 +9,7 @@ from protocol.wire.words import WORDS, challenge, fingerprint_words
 
 
 def distance(left: str, right: str) -> int:
-    """Levenshtein's."""
+    """Return the Levenshtein distance of two words, or 6 if their lengths differ by more than 5."""
     if abs(len(left) - len(right)) > 5:
         return 6
     row = list(range(len(right) + 1))
@@ -21,7 +21,10 @@ def distance(left: str, right: str) -> int:
 
 
 def sound(language: str, word: str) -> str:
-    """Merge what a bad line merges: voiced and voiceless, unstressed vowels, spellings of one sound."""
+    """Return a word with the sounds merged that a bad line merges.
+
+    These are voiced and voiceless consonants, unstressed vowels, and spellings of the same sound.
+    """
     if language == "ru":
         return re.sub("[ьъ]", "", word.translate(str.maketrans("бвгджзоеэыйяющ", "пфктшсаииииауш")))
     for spelling, heard in (("ph", "f"), ("ck", "k"), ("ee", "i"), ("ea", "i"), ("oo", "u"), ("ou", "u"), ("qu", "k")):
@@ -30,7 +33,7 @@ def sound(language: str, word: str) -> str:
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
-def test_lists_are_complete_and_plain(language: str) -> None:
+def test_each_list_has_256_plain_words(language: str) -> None:
     words = WORDS[language]
     assert len(set(words)) == len(words) == 256
     alphabet = "[a-z]" if language == "en" else "[абвгджзеийклмнопрстуфхцчшщъыьэюя]"
@@ -40,27 +43,27 @@ def test_lists_are_complete_and_plain(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
-def test_no_two_words_can_be_mistaken_for_each_other(language: str) -> None:
+def test_any_two_words_differ_in_spelling_and_sound(language: str) -> None:
     close = []
     for left, right in combinations(WORDS[language], 2):
         apart = distance(left, right)
-        # merging sounds can bring words closer by a few letters only
+        # merging sounds brings words closer by only a few letters
         if apart < 3 or (apart < 6 and distance(sound(language, left), sound(language, right)) < 2):
             close.append((left, right))
     assert not close
 
 
-def test_challenge_takes_the_first_three_bytes() -> None:
+def test_challenge_encodes_the_first_three_bytes() -> None:
     """SPEC B1"""
     assert challenge("0001ff0000000000", "en") == (WORDS["en"][0], WORDS["en"][1], WORDS["en"][255])
     assert challenge("0001ff0000000000", "ru") == (WORDS["ru"][0], WORDS["ru"][1], WORDS["ru"][255])
 
 
-def test_an_unlisted_language_speaks_english() -> None:
+def test_a_language_without_a_list_uses_english() -> None:
     assert challenge("0102030405060708", "xx") == challenge("0102030405060708", "en")
 
 
-def test_fingerprint_is_the_first_128_bits() -> None:
+def test_fingerprint_encodes_the_first_128_bits() -> None:
     digest = "00ff" * 8 + "ab" * 16
     assert fingerprint_words(digest, "en") == (WORDS["en"][0], WORDS["en"][255]) * 8
 
