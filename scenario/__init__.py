@@ -1,1 +1,1 @@
-"""Plays a scenario: through real processes (a day) or through the simulated world (a month)."""
+"""Plays scenario files, either through real processes (a day) or in the simulated world (a month)."""

@@ -1,4 +1,4 @@
-"""What the journals show when a scenario is over, laid beside what its `expect` says they must."""
+"""Compares what the journals show at the end of a scenario with the scenario's `expect`."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from protocol.wire.instants import Millis, written
 from scenario.files import Expect
 
 SlotState = Literal["answered_in_time", "late", "unanswered", "missed"]
-"""`late`: missed first, made good afterwards; `unanswered`: the call came and the right answer did not; `missed`: the
-call never came."""
+"""`late`: the line test came after the grace period; `unanswered`: it came, but no correct answer in time; `missed`:
+it never came."""
 
 
 class Raised(Struct, frozen=True):
-    """An alert that joined a stream."""
+    """An alert that was queued in a stream: its sender, and when."""
 
     sender: str
     at: Millis
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """What the journals of both sides show."""
+    """The outcome of a scenario, according to the journals of both sides."""
 
     slots: dict[Millis, SlotState]
     alerts: tuple[Raised, ...]
-    # codes of all alarms that either side raised
+    # codes of the alarms that either side raised
     alarms: frozenset[str]
     lost: int
     applied_twice: int
@@ -34,9 +34,9 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 
 class Comparison(Struct, frozen=True):
-    """One line of the closing table: what was expected and what was found.
+    """One expectation and what was found; a line of the closing table.
 
-    `what` is the key of `expect`; `about` says which side, interval or alarm, where there are several.
+    `what` is the key in `expect`; `about` names the side, interval or alarm if the key has several.
     """
 
     what: str
@@ -46,12 +46,12 @@ class Comparison(Struct, frozen=True):
 
     @property
     def met(self) -> bool:
-        """The journals show what the scenario expects."""
+        """Whether the journals show what the scenario expects."""
         return bool(self.expected == self.found)
 
 
 def judge(expect: Expect, outcome: Outcome) -> tuple[Comparison, ...]:
-    """Compare, point by point, in the order of the scenario file."""
+    """Return each expectation with what was found, in the order of the scenario file."""
     findings = [
         Comparison("slots", expect.slots, len(outcome.slots)),
         Comparison("answered_in_time", expect.answered_in_time, len(_slots(outcome, "answered_in_time"))),

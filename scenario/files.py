@@ -1,7 +1,8 @@
-"""Scenario files: what happened on a link, step by step, and what its journals must show in the end.
+"""Reads scenario files: the steps of a scenario on a link, and what its journals must show at the end.
 
-A file is JSON, typed and strict. Every error is one line: which file, where in it, what would be right. Two files
-come with the project: `one-day` (short enough for real processes) and `november-2022` (the month it belongs to).
+A file is JSON, and unknown fields and wrong types are refused. Each error is one line with the file, the place in it
+and what would be right. Two files come with the project: `one-day`, short enough for real processes, and
+`november-2022`, the month to which that day belongs.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ from protocol.wire.messages import (
 from protocol.wire.policy import Channel, Policy, Terms
 
 SIZE_MAX_BYTES = 1 << 20
-"""A scenario of a year of steps stays far below; more is not a scenario."""
+"""Maximum size of a scenario file; a year of steps is far smaller."""
 
 Duration = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,6}[smhd]$")]
-"""`40s`, `15m`, `6h`, `2d`."""
+"""A duration with its unit: `40s`, `15m`, `6h`, `2d`."""
 SlotCount = Annotated[int, Meta(ge=0)]
 _CATEGORIES: tuple[Category, ...] = (
     "critical_infrastructure",
@@ -44,14 +45,12 @@ _CATEGORIES: tuple[Category, ...] = (
     "evacuation_of_nationals",
     "unintended_clash",
 )
-
-
 PACKAGED = ("one-day", "november-2022")
 """The scenarios that come with the project, by name."""
 
 
 class _Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Unknown fields are refused: a misspelt one would silently change the story."""
+    """A base class that refuses unknown fields: a misspelt field would silently change the scenario."""
 
 
 class ScenarioParty(_Strict, frozen=True, kw_only=True):
@@ -65,7 +64,7 @@ class ScenarioParty(_Strict, frozen=True, kw_only=True):
 
 
 class Schedule(_Strict, frozen=True, kw_only=True):
-    """When the line is tested."""
+    """The schedule of line tests."""
 
     cron: Text
     zone: Text
@@ -74,7 +73,7 @@ class Schedule(_Strict, frozen=True, kw_only=True):
 
 
 class LinkPlan(_Strict, frozen=True, kw_only=True):
-    """The link that the scenario happens on."""
+    """The link on which the scenario takes place."""
 
     id: Identifier
     caller: ScenarioParty
@@ -85,7 +84,7 @@ class LinkPlan(_Strict, frozen=True, kw_only=True):
 
 
 class LineTest(_Strict, frozen=True, kw_only=True):
-    """How line tests are worded and how soon the duty officer answers one after its reception."""
+    """The wording of line tests and answers, and how long after reception the duty officer answers."""
 
     text: Texts
     answer: Texts
@@ -94,7 +93,7 @@ class LineTest(_Strict, frozen=True, kw_only=True):
 
 
 class _Step(_Strict, frozen=True, kw_only=True, tag_field="do"):
-    """One step, at its instant. `assumed` says that its hour or wording is ours, not public record."""
+    """A step at an instant. If `assumed`, its time or wording is our assumption, not public record."""
 
     at: Utc
     side: Identifier
@@ -103,12 +102,12 @@ class _Step(_Strict, frozen=True, kw_only=True, tag_field="do"):
 
     @property
     def instant(self) -> Millis:
-        """`at` in milliseconds."""
+        """The instant `at`, in milliseconds."""
         return parsed(self.at)
 
 
 class AlertStep(_Step, frozen=True, kw_only=True, tag="alert"):
-    """An officer raises an alert; a second one releases it where the policy asks for four eyes."""
+    """An officer raises an alert; a second officer releases it if the policy requires four eyes."""
 
     category: Category
     precedence: Precedence
@@ -119,7 +118,7 @@ class AlertStep(_Step, frozen=True, kw_only=True, tag="alert"):
 
 
 class Acknowledge(_Step, frozen=True, kw_only=True, tag="acknowledge"):
-    """The duty officer acknowledges the alert of an earlier step."""
+    """The duty officer acknowledges the alert of an earlier step, which `of` names as `step N`, counted from 0."""
 
     of: str
     officer: Identifier
@@ -128,7 +127,7 @@ class Acknowledge(_Step, frozen=True, kw_only=True, tag="acknowledge"):
 
 
 class Refuse(_Step, frozen=True, kw_only=True, tag="refuse"):
-    """The duty officer refuses the alert of an earlier step, perhaps with a referral."""
+    """The duty officer refuses the alert of an earlier step, optionally with a referral."""
 
     of: str
     officer: Identifier
@@ -144,7 +143,7 @@ class LeaveUnanswered(_Step, frozen=True, kw_only=True, tag="leave_unanswered"):
 
 
 class Nothing(_Step, frozen=True, kw_only=True, tag="nothing"):
-    """Something happens in the world and the line is open and not used."""
+    """Something happens in the world, but the open line is not used."""
 
     what: Text
 
@@ -154,7 +153,7 @@ class Crash(_Step, frozen=True, kw_only=True, tag="crash"):
 
 
 class Restart(_Step, frozen=True, kw_only=True, tag="restart"):
-    """The endpoint of this side comes up again."""
+    """The endpoint of this side is started again."""
 
 
 class Stop(_Step, frozen=True, kw_only=True, tag="stop"):
@@ -162,26 +161,26 @@ class Stop(_Step, frozen=True, kw_only=True, tag="stop"):
 
 
 class Start(_Step, frozen=True, kw_only=True, tag="start"):
-    """The broker comes up again."""
+    """The broker is started again."""
 
 
 Step = AlertStep | Acknowledge | Refuse | LeaveUnanswered | Nothing | Crash | Restart | Stop | Start
 
 
 class Expect(_Strict, frozen=True, kw_only=True):
-    """What the journals must show when the scenario is over."""
+    """What the journals must show at the end of the scenario."""
 
     slots: SlotCount
     answered_in_time: SlotCount
-    # missed first (alarm), made good later
+    # slots whose line test was missed at first (alarm) and came later
     late: tuple[Utc, ...] = ()
-    # the call came, the right answer did not
+    # slots whose line test came, but not the correct answer
     unanswered: tuple[Utc, ...] = ()
     alerts_from: dict[Identifier, SlotCount] = {}
-    # from, to, how many alerts were raised in between by either side
+    # from, to, and the number of alerts that both sides raised in between
     alerts_between: tuple[tuple[Utc, Utc, SlotCount], ...] = ()
     alarms_at_least: tuple[str, ...] = ()
-    # messages that one journal shows as sent and the other never as received
+    # messages that one journal records as sent and the other never as received
     lost: int = 0
     applied_twice: int = 0
     journals_agree: bool = True
@@ -212,25 +211,25 @@ class Scenario(_Strict, frozen=True, kw_only=True):
         return next(party for party in self.parties if party.id == side)
 
     def officers(self, side: str) -> tuple[str, ...]:
-        """Return the officers of a side: all whom the steps name, at least two, since four eyes need two."""
+        """Return the officers of a side: those named in steps, filled up to two, as four eyes require."""
         named = [name for step in self.steps if step.side == side for name in _officers_of(step)]
         return tuple(dict.fromkeys([*named, "duty-1", "duty-2"]))[: max(2, len(dict.fromkeys(named)))]
 
     def duty_officer(self, side: str) -> str:
-        """Return the officer of a side who answers its line tests."""
+        """Return the officer who answers line tests at a side."""
         officers = self.officers(side)
         return "duty-1" if "duty-1" in officers else officers[0]
 
     def alert_of(self, step: Acknowledge | Refuse) -> int:
-        """Return the index of the alert step that `step` speaks of."""
+        """Return the index of the alert step that `step` refers to."""
         return int(step.of.removeprefix("step "))
 
     def left_unanswered(self) -> frozenset[str]:
-        """Return the slots whose test nobody answers."""
+        """Return the slots whose line test nobody answers."""
         return frozenset(step.slot for step in self.steps if isinstance(step, LeaveUnanswered))
 
     def terms(self, epoch: int = 1) -> Terms:
-        """Return the terms that both sides have agreed for the scenario."""
+        """Return the terms of the scenario's link in `epoch`."""
         link, test = self.link, self.line_test
         languages = (link.test_language, *(code for code in ("en", "ru") if code != link.test_language))
         return Terms(
@@ -270,23 +269,23 @@ def packaged(name: str) -> Path:
 
 
 def load(path: Path) -> Scenario:
-    """Read a scenario file. Raises UserError in one line for anything that is wrong with it."""
+    """Return the scenario in a file. Raises UserError if the file cannot be read or is not a valid scenario."""
     try:
         with path.open("rb") as file:
             text = file.read(SIZE_MAX_BYTES + 1)
     except OSError as error:
         raise UserError(f"{path}: cannot read the scenario: {error.strerror}") from error
     if len(text) > SIZE_MAX_BYTES:
-        raise UserError(f"{path}: more than {SIZE_MAX_BYTES} bytes: not a scenario file")
+        raise UserError(f"{path}: the file is larger than {SIZE_MAX_BYTES} bytes, the most a scenario may have")
     return decode(text, str(path))
 
 
 def decode(text: bytes, name: str) -> Scenario:
-    """Return the scenario that `text` writes; `name` is what errors call it. Raises UserError."""
+    """Return the scenario in the JSON `text`; errors refer to it as `name`. Raises UserError if it is not valid."""
     try:
         scenario = msgspec.json.decode(text, type=Scenario)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{name}: not a scenario: {error}") from error
+        raise UserError(f"{name}: not a valid scenario: {error}") from error
     problem = _problem(scenario)
     if problem:
         raise UserError(f"{name}: {problem}")
@@ -294,7 +293,7 @@ def decode(text: bytes, name: str) -> Scenario:
 
 
 def _problem(scenario: Scenario) -> str | None:
-    """Say what is wrong with a well-formed scenario: where, and what would be right."""
+    """Return what is wrong in a well-formed scenario, where, and what would be right; None if it is valid."""
     return _bad_instant(scenario) or _bad_link(scenario) or _bad_steps(scenario)
 
 
@@ -314,7 +313,7 @@ def _bad_instant(scenario: Scenario) -> str | None:
         try:
             parsed(text)
         except ValueError as error:
-            return f"{where}: {error}; {text!r} stands there"
+            return f"{where}: {text!r} is not a valid instant: {error}"
     if scenario.starts >= scenario.ends:
         return f"ends: {scenario.ends} is not after starts, {scenario.starts}"
     return None
@@ -323,15 +322,15 @@ def _bad_instant(scenario: Scenario) -> str | None:
 def _bad_link(scenario: Scenario) -> str | None:
     link, test = scenario.link, scenario.line_test
     if link.caller.id == link.answering.id:
-        return f"link.answering.id: {link.answering.id!r} is the caller too; the two sides have different ids"
+        return f"link.answering.id: {link.answering.id!r} is also the caller's id; the two sides need different ids"
     if taken := {link.caller.id, link.answering.id} & {Scenario.BROKER, Scenario.WORLD, "watch"}:
-        return f"link: {taken.pop()!r} cannot be a party's id; it means something else in a scenario"
+        return f"link: {taken.pop()!r} is reserved and cannot be a party's id; choose another"
     for where, texts in (("text", test.text), ("answer", test.answer)):
         if link.test_language not in texts:
-            return f"line_test.{where}: no text in the link's test_language {link.test_language!r}"
+            return f"line_test.{where}: add a text in the link's test_language {link.test_language!r}"
     for side in scenario.expect.alerts_from:
         if side not in {link.caller.id, link.answering.id}:
-            return f"expect.alerts_from: {side!r} is not a party; it is {link.caller.id} or {link.answering.id}"
+            return f"expect.alerts_from: {side!r} is not a party; use {link.caller.id} or {link.answering.id}"
     return None
 
 
@@ -341,38 +340,37 @@ def _bad_steps(scenario: Scenario) -> str | None:
     for index, step in enumerate(scenario.steps):
         where = f"steps[{index}]"
         if not previous <= step.at < scenario.ends:
-            return f"{where}.at: {step.at} is out of order; from {previous} to {scenario.ends} would be right"
+            return f"{where}.at: {step.at} is out of order; it must be from {previous} on and before {scenario.ends}"
         previous = step.at
         problem = _bad_side(scenario, step, down) or _bad_arguments(scenario, index, step)
         if problem:
             return f"{where}.{problem}"
     if down:
-        return f"steps: {', '.join(sorted(down))} must be up again in the end, or the journals cannot agree"
+        return f"steps: {', '.join(sorted(down))} must be started again before the end, or the journals cannot agree"
     return None
 
 
 def _bad_side(scenario: Scenario, step: Step, down: set[str]) -> str | None:
-    """Check whose step it may be and that only what is up acts; `down` follows what is not."""
-    parties = {party.id for party in scenario.parties}
+    """Return what is wrong if a step does not fit its side or if the side is down; keep `down` up to date."""
     match step:
         case Nothing():
-            right = {Scenario.WORLD}
+            allowed = {Scenario.WORLD}
         case Stop() | Start():
-            right = {Scenario.BROKER}
+            allowed = {Scenario.BROKER}
         case LeaveUnanswered():
-            right = {scenario.link.answering.id}
+            allowed = {scenario.link.answering.id}
         case _:
-            right = parties
-    if step.side not in right:
-        return f"side: {step.side!r} cannot do this; {' or '.join(sorted(right))} can"
+            allowed = {party.id for party in scenario.parties}
+    if step.side not in allowed:
+        return f"side: {step.side!r} cannot do this; {' or '.join(sorted(allowed))} can"
     match step:
         case Restart() | Start():
             if step.side not in down:
-                return f"do: {step.side} is up already"
+                return f"do: {step.side} is already up"
             down.remove(step.side)
         case Crash() | Stop():
             if step.side in down:
-                return f"do: {step.side} is down already"
+                return f"do: {step.side} is already down"
             down.add(step.side)
         case AlertStep() | Acknowledge() | Refuse() if step.side in down:
             return f"side: {step.side} is down at {step.at}"
@@ -387,7 +385,8 @@ def _bad_arguments(scenario: Scenario, index: int, step: Step) -> str | None:
             needed = 2 if step.precedence in scenario.terms().policy.four_eyes else 1
             if len(set(step.officers)) != needed:
                 return (
-                    f"officers: precedence {step.precedence} takes {needed} different ones, not {list(step.officers)}"
+                    f"officers: precedence {step.precedence} needs {needed} different officers, not"
+                    f" {list(step.officers)}"
                 )
         case Acknowledge() | Refuse():
             alerts = {
@@ -397,10 +396,11 @@ def _bad_arguments(scenario: Scenario, index: int, step: Step) -> str | None:
             }
             if step.of not in alerts:
                 known = ", ".join(map(repr, alerts)) or "none so far"
-                return f"of: {step.of!r} is no earlier alert of the other side; there is {known}"
+                return f"of: {step.of!r} is not an earlier alert of the other side; its alerts: {known}"
             channels = [channel.id for channel in scenario.link.channels]
             if isinstance(step, Refuse) and step.referral is not UNSET and step.referral not in channels:
-                return f"referral: no channel {step.referral!r}; there is {', '.join(channels) or 'none'}"
+                known = ", ".join(channels) or "none"
+                return f"referral: {step.referral!r} is not a channel of the link; its channels: {known}"
         case _:
             pass
     return None

@@ -1,4 +1,4 @@
-"""When a scenario is over: every journal verified and replayed, both sides reconciled, `expect` checked."""
+"""Audits a finished scenario: verifies and replays every journal, reconciles both sides and checks `expect`."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ from scenario.outcome import Account, outcome
 
 
 class JournalCheck(Struct, frozen=True, kw_only=True):
-    """How one journal stands: a folder, or the output that was collected from a process."""
+    """The result of checking one journal, read from its folder or from a process's collected output."""
 
     journal: str
     records: int
     signatures: int
-    # what is wrong with its chain or signatures
+    # problems of its hash chain and signatures
     problems: tuple[str, ...]
-    # where the replay differs from what was recorded
+    # where the replay differs from the journal, and how
     divergence: str | None
 
     @property
     def sound(self) -> bool:
-        """Intact and replayed identically."""
+        """Whether the journal is intact and its replay identical."""
         return not self.problems and self.divergence is None
 
 
 class FinalAudit(Struct, frozen=True, kw_only=True):
-    """The end of a scenario."""
+    """The result of auditing a finished scenario."""
 
     scenario: str
     journals: tuple[JournalCheck, ...]
-    # messages that both sides' journals tell of, and whether they tell the same
+    # number of messages in the two sides' journals, and whether the journals agree about them
     messages: int
     agree: bool
     findings: tuple[Comparison, ...]
 
     @property
     def passed(self) -> bool:
-        """Everything is as it must be."""
+        """Whether every journal is sound, the sides agree and every expectation is met."""
         return (
             self.agree
             and all(journal.sound for journal in self.journals)
@@ -57,7 +57,7 @@ class FinalAudit(Struct, frozen=True, kw_only=True):
         )
 
     def document(self) -> dict[str, Any]:
-        """Return it for programs."""
+        """Return the result as JSON values, for `--json`."""
         return {
             "scenario": self.scenario,
             "passed": self.passed,
@@ -95,14 +95,14 @@ def close(
     folders: Mapping[str, Path],
     collected: Mapping[str, Path],
 ) -> FinalAudit:
-    """Read every journal and say how the scenario ended.
+    """Audit every journal and compare the outcome with what the scenario expects.
 
     Args:
-        scenario: what was played.
+        scenario: the scenario that was played.
         slots: the link's slots within it.
-        file: the link file, whose keys the signatures are verified with.
-        folders: each process's journal.
-        collected: each process's standard output, where there is any.
+        file: the link file, with whose keys the signatures are verified.
+        folders: the journal folder of each process.
+        collected: the collected standard output of each process, if there is any.
     """
     checks: list[JournalCheck] = []
     accounts: dict[str, Account] = {}
@@ -126,7 +126,7 @@ def close(
 
 
 def examine(name: str, reader: JournalReader, file: LinkFile) -> tuple[JournalCheck, Account]:
-    """Verify one journal's chain and signatures, run it again, and take its account."""
+    """Verify one journal's chain and signatures, replay it, and return the result with the journal's account."""
     replay, audit, account = Replay(), Audit(file.keys), Account()
     problems: list[str] = []
     try:

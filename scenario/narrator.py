@@ -1,4 +1,4 @@
-"""Tells the story of a scenario as it happens, and how it ended: in two languages, in colour on a terminal."""
+"""Prints the events and the result of a scenario, in English or Russian, in colour on a terminal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _WORLD_COLOUR = "yellow"
 
 
 class Narrator:
-    """Prints a scenario's story: each line with the wall clocks of both sites, who, and what."""
+    """Prints a scenario's events: on each line, the local time of both sites, the side and what happened."""
 
     def __init__(self, scenario: Scenario, console: Console, t: Translator) -> None:
         self._scenario = scenario
@@ -42,7 +42,7 @@ class Narrator:
         )
 
     def title(self) -> None:
-        """Say what is played, and whose clocks stand before each line."""
+        """Print the scenario's name and the sites whose local times precede each line."""
         t, scenario = self._t, self._scenario
         names = " - ".join(party.name.get(t.language) or next(iter(party.name.values())) for party in scenario.parties)
         self._console.print(Text(f"{scenario.name}: {names}", style="bold"))
@@ -50,7 +50,7 @@ class Narrator:
         self._console.print(Text(t("local times: {sites}", sites=sites), style="dim"))
 
     def record(self, record: Record) -> None:
-        """Tell what a record is worth. What both endpoints tell, the watch need not repeat."""
+        """Print the events of a record. Of the watch, only alarms are printed: the endpoints report the rest."""
         if isinstance(record.entry, BatchClosed):
             return
         for told in story(record, self._t):
@@ -58,7 +58,7 @@ class Narrator:
                 self._line(told.at, record.side, told.who, told.what, _COLOURS[told.tone])
 
     def step(self, step: Step) -> None:
-        """Tell of a step that no journal tells of by itself."""
+        """Print a step, if no journal records it."""
         t = self._t
         match step:
             case LeaveUnanswered():
@@ -91,7 +91,7 @@ class Narrator:
     # --- the end --------------------------------------------------------------------------------------------------
 
     def closing(self, closing: FinalAudit, seconds: float) -> None:
-        """Print how the scenario ended."""
+        """Print the result of the final audit."""
         t = self._t
         self._console.print()
         journals = Table(t("journal"), t("records"), t("signatures"), "", box=None, pad_edge=False, header_style="dim")

@@ -1,4 +1,4 @@
-"""From the journals of both sides to what became of a scenario: slots, alerts, alarms, messages lost or doubled."""
+"""Derives the outcome of a scenario from both sides' journals: slots, alerts, alarms, lost and doubled messages."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from scenario.expect import Outcome, Raised, SlotState
 
 
 class Account:
-    """One side's journal, read once, record by record.
+    """Collects what the outcome needs from one side's journal, record by record.
 
     Attributes:
-        ledger: its messages and alarms.
-        applied: how often each message of the peer was applied, by epoch and seq: once, or something is very wrong.
+        ledger: the side's messages and alarms.
+        applied: how often each message of the peer was applied, by epoch and seq; more than once is an error.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Account:
         self._epoch = 0
 
     def take(self, record: Record) -> None:
-        """Go on to `record`."""
+        """Take the next record."""
         self.ledger.take(record)
         if isinstance(record.entry, EpochOpened):
             self._epoch = record.entry.terms.epoch
@@ -49,7 +49,7 @@ class Account:
 def outcome(
     policy: Policy, slots: Sequence[Millis], caller: Account, answering: Account, reconciled: Reconciliation
 ) -> Outcome:
-    """Return what the journals of both sides show. `slots` are those of the scenario."""
+    """Return the outcome that the journals of both sides show. `slots` are the slots within the scenario."""
     accounts = (caller, answering)
     alerts = [
         Raised(entry.reference.sender, parsed(entry.at))
@@ -69,7 +69,10 @@ def outcome(
 
 
 def _slot(policy: Policy, slot: Millis, caller: Ledger, answering: Ledger) -> SlotState:
-    """Say what became of a slot: the call by the answering side's journal, the answer by the caller's."""
+    """Return the state of a slot.
+
+    The answering side's journal shows when the line test came, the caller's journal when its answer came.
+    """
     found: SlotState = "missed"
     for sent in caller.entries.values():
         if not (sent.own and sent.kind == "heartbeat" and _names(sent, slot)):

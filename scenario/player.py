@@ -1,8 +1,8 @@
 """Plays a scenario through real processes, over a real Mosquitto, on an exercise clock.
 
-Steps happen at their exercise instants, through the same control socket that `deconflict` uses. The clock's table is
-planned ahead (`timetable`), up to the next point where time may run faster: that waits until the stage has settled, so
-a slow machine plays the same story, only longer.
+Steps are performed at their exercise instants, through the control socket that `deconflict` uses. The rates of the
+clock are planned by `timetable`. A higher rate takes effect only when all processes have settled, so a slow machine
+plays the same scenario, only more slowly.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ from scenario.process_stage import ProcessStage
 from scenario.timetable import Pace
 
 UP_WITHIN_S = 60.0
-"""From the start of the processes to their all being connected, on a machine that has a lot else to do."""
+"""Time for all processes to start and connect, on a busy machine."""
 SETTLE_WITHIN_S = 60.0
-"""How long faster time waits for the stage; the longest way back to a broker takes half of it."""
+"""Maximum wait for the processes to settle; the slowest reconnection to the broker takes half of it."""
 SETTLED_FOR_S = 0.5
 ACT_WITHIN_S = 30.0
-"""How long an officer tries: until the message that he speaks of is there, or his endpoint is up again."""
+"""How long an officer retries, while a message they refer to is still on its way or their endpoint is down."""
 _LOOK_AGAIN_S = 0.05
 RELEASED_AFTER: Millis = 20_000
-"""The second officer reads what he releases (exercise time)."""
+"""Time for the second officer to read the draft before releasing it (exercise time)."""
 _TOO_EARLY = {"unknown_reference", "busy", "stopping"}
-"""Refusals that pass by themselves: what he speaks of has not arrived yet."""
+"""Refusals that are temporary, for instance because the message referred to has not arrived yet."""
 
 
 class Player:
-    """One play of a scenario. `play` is all there is to call."""
+    """Plays one scenario in `folder`; `play` runs it from beginning to end."""
 
     def __init__(self, scenario: Scenario, paces: Sequence[Pace], folder: Path, narrator: Narrator) -> None:
         self._scenario = scenario
@@ -68,16 +68,16 @@ class Player:
         self._table = ExerciseTable.begin(self._real.real_ms(), parsed(scenario.starts), 0)
         self._table.write(self._table_path)
         self._clock = ExerciseClock(self._table_path)
-        # of the alerts that steps raise, by the step's index
+        # the references of alerts, by the index of the step that raises them
         self._references: dict[int, asyncio.Future[str]] = {}
-        # line tests that were heard, answered or not
+        # the references of line tests that have been received
         self._tests: set[str] = set()
         self._acting: set[asyncio.Task[None]] = set()
         self._officers = asyncio.TaskGroup()
         self.stage = ProcessStage(folder, scenario, self._table_path, self._hear)
 
     async def play(self) -> None:
-        """Play it from beginning to end; every process has stopped in the end. Raises UserError."""
+        """Play the scenario from beginning to end, then stop every process. Raises UserError if it cannot be played."""
         try:
             await self._up()
             async with self._officers:
@@ -88,7 +88,7 @@ class Player:
                 await pacing
                 await self._settled()
         except ExceptionGroup as group:
-            # one task's failure ends the play, and the others are cancelled
+            # the failure of one task ends the play and cancels the others
             raise group.exceptions[0] from None
         finally:
             await self.stage.stop()
@@ -96,7 +96,7 @@ class Player:
     # --- time -----------------------------------------------------------------------------------------------------
 
     async def _up(self) -> None:
-        """Start everything, with the clock standing still."""
+        """Start all processes while the exercise clock stands still."""
         self.stage.broker.start()
         for name in self.stage.names:
             await self.stage.start(name)
@@ -111,7 +111,7 @@ class Player:
             await self._clock.wait_until(at, None)
 
     async def _pace(self) -> None:
-        """Write the timetable: what slows down is announced ahead, what speeds up waits until the stage has settled."""
+        """Set the planned rates: lower ones are written in advance, higher ones only when the stage has settled."""
         ends = parsed(self._scenario.ends)
         place = 0
         while place < len(self._paces):
@@ -130,7 +130,7 @@ class Player:
         await self._until(ends)
 
     def _run(self, rate: int, at: Millis | None = None) -> None:
-        """Let time run at `rate` from now, or from the exercise instant `at` on."""
+        """Set the rate of the exercise clock from now on, or from the exercise instant `at` on."""
         real = self._real.real_ms() if at is None else self._table.real_at(at)
         assert real is not None, "time stands still only before the first pace"
         self._table = self._table.then(real, rate)
@@ -204,7 +204,7 @@ class Player:
     # --- officers -------------------------------------------------------------------------------------------------
 
     def _hear(self, record: Record) -> None:
-        """Tell what a process has journaled, and let the answering side's officer hear line tests."""
+        """Print a record of a process, and pass line tests to the duty officer of the answering side."""
         self._narrator.record(record)
         if record.side != self._scenario.link.answering.id:
             return
@@ -215,7 +215,7 @@ class Player:
                     self._hear_test(str(effect.reference), body, record.entry.at)
 
     def _hear_test(self, reference: str, test: Heartbeat, at: Millis) -> None:
-        """A test has come: once, though a restarted endpoint tells of it again."""
+        """Schedule the answer to a line test; ignore repetitions, which a restarted endpoint causes."""
         if reference in self._tests or test.slot in self._scenario.left_unanswered():
             return
         self._tests.add(reference)
@@ -233,7 +233,10 @@ class Player:
         task.add_done_callback(self._acting.discard)
 
     async def _act(self, side: str, officer: str, action: str, ask: dict[str, Any]) -> str:
-        """Let an officer act, again and again under the same id until his endpoint is there and can do it."""
+        """Send an officer's request, repeating it under one id until their endpoint is reachable and accepts it.
+
+        Raises UserError if it is refused for good, or not accepted within `ACT_WITHIN_S`.
+        """
         request = secrets.token_hex(8)
         deadline = self._real.real_ms() + ACT_WITHIN_S * 1_000
         while True:

@@ -1,7 +1,7 @@
-"""The processes that a scenario is played with: broker, both endpoints, the watch; none is left behind.
+"""Runs the processes of a scenario: the broker, both endpoints and the watch.
 
-Everything lies in one folder, provisioned as `deconflict init` does. What each process prints is collected in `output/`
-and read as it comes: it is the journal, so the player learns from it what happens.
+All files are in one folder, provisioned as `deconflict init` does it. The standard output of each process is collected
+in `output/` and read as it arrives. It is the journal, and the player follows events through it.
 """
 
 from __future__ import annotations
@@ -32,21 +32,24 @@ from protocol.record.journal import Record, decode
 from scenario.files import Scenario
 
 STOP_WITHIN_S = 15.0
-"""From SIGTERM to the end of an endpoint: it says goodbye and closes its journal."""
+"""Time for a process to end after SIGTERM: an endpoint disconnects and closes its journal."""
 _LINE_MAX_BYTES = 1 << 26
-"""A checkpoint is one line."""
+"""Maximum length of an output line; the longest is a checkpoint."""
 _LAUNCH = Path(broker.__file__).with_name("launch.py")
 
 Hear = Callable[[Record], None]
 
 
 class ProcessStage:
-    """One scenario's installation in `folder`. `hear` gets every record that a process prints, once, in its order.
+    """Runs one scenario's installation in `folder`.
+
+    `hear` is called with each record that a process prints, once, in order. `stop` or `abandon` leaves no process
+    behind.
 
     Attributes:
-        file: the link file's content.
+        file: the content of the link file.
         connected: the processes that are connected to the broker.
-        expected: the processes that should run.
+        expected: the processes that should be running.
     """
 
     def __init__(self, folder: Path, scenario: Scenario, table: Path, hear: Hear) -> None:
@@ -73,22 +76,22 @@ class ProcessStage:
         self._broker_log = (folder / "output" / "broker.log").open("ab")
         self.broker = LocalBroker(folder / "link" / "broker", self._broker_log)
 
-    # --- where things are -----------------------------------------------------------------------------------------
+    # --- files ----------------------------------------------------------------------------------------------------
 
     def config(self, name: str) -> Path:
-        """Return the settings of a process."""
+        """Return the path of a process's settings."""
         return self.folder / "link" / name / ("watch.toml" if name == WATCH_IDENTITY else "endpoint.toml")
 
     def journal(self, name: str) -> Path:
-        """Return the journal's folder of a process."""
+        """Return the journal folder of a process."""
         return self.folder / "link" / name / "journal" / self.link
 
     def output(self, name: str) -> Path:
-        """Return where the standard output of a process is collected."""
+        """Return the path at which a process's standard output is collected."""
         return self.folder / "output" / f"{name}.jsonl"
 
     def act(self, side: str, officer: str, action: str, ask: dict[str, object]) -> str:
-        """Let an officer act over the control socket; return the reference. Blocks. Raises UserError."""
+        """Send an officer's request over the control socket and return the reference. Blocks. Raises UserError."""
         credential = read_credential(self.folder / "link" / side / "keys" / "officers" / f"{officer}.credential")
         client = ControlClient(load_endpoint(self.config(side)).control, self.link)
         return client.act(action, {"officer": officer, "credential": credential, **ask})
@@ -101,7 +104,7 @@ class ProcessStage:
         command = [sys.executable, "-m", "endpoints.cli.main", "watch" if name == WATCH_IDENTITY else "run"]
         with errors:
             process = await asyncio.create_subprocess_exec(
-                # it ends with this process, however that one ends
+                # the launcher ends the process when this one ends, however it ends
                 *(sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid())),
                 *command,
                 str(self.config(name)),
@@ -109,7 +112,7 @@ class ProcessStage:
                 stdout=PIPE,
                 stderr=errors,
                 limit=_LINE_MAX_BYTES,
-                # Ctrl-C is for the player, who then stops everything in order
+                # Ctrl-C goes only to the player, which then stops everything in order
                 start_new_session=True,
             )
         self._processes[name] = process
@@ -117,7 +120,7 @@ class ProcessStage:
         self._readers[name] = asyncio.create_task(self._read(name, process))
 
     async def kill(self, name: str) -> None:
-        """Kill a process as a crash would (kill -9)."""
+        """Kill a process with SIGKILL, as a crash would."""
         self.expected.discard(name)
         process = self._processes.pop(name)
         process.kill()
@@ -126,7 +129,7 @@ class ProcessStage:
         self.connected.discard(name)
 
     async def stop(self) -> None:
-        """Stop every process in order, the broker last; whoever does not stop in time is killed."""
+        """Stop all processes, the broker last; kill those that do not end within `STOP_WITHIN_S`."""
         try:
             for name, process in self._processes.items():
                 self.expected.discard(name)
@@ -143,7 +146,7 @@ class ProcessStage:
             self.abandon()
 
     def abandon(self) -> None:
-        """Leave no process behind, whatever state they are in."""
+        """Kill all processes that are still running, and stop the broker."""
         for process in self._processes.values():
             if process.returncode is None:
                 process.kill()
@@ -152,7 +155,7 @@ class ProcessStage:
         self._broker_log.close()
 
     def check(self) -> None:
-        """Raise UserError if a process that should run has ended."""
+        """Raise UserError if a process that should be running has ended."""
         for name in sorted(self.expected):
             process = self._processes[name]
             if process.returncode is not None:
@@ -161,7 +164,7 @@ class ProcessStage:
                 raise UserError(f"{name} ended with {process.returncode}: {why}", exit_code=1)
 
     async def _read(self, name: str, process: Process) -> None:
-        """Collect what a process prints, and hear its records."""
+        """Collect the output of a process and pass on its records."""
         assert process.stdout is not None
         with self.output(name).open("ab") as collected:
             async for line in process.stdout:
@@ -176,7 +179,7 @@ class ProcessStage:
         try:
             record = decode(line.rstrip(b"\n"))
         except JournalError:
-            # the half line that a killed process leaves
+            # an incomplete line of a killed process
             return
         if record.n <= self._heard[name]:
             return

@@ -1,7 +1,7 @@
-"""The exercise clock's timetable: how fast a scenario's time runs, planned ahead.
+"""Plans the rates of the exercise clock over a scenario.
 
-At most `WATCHED_RATE` from a minute before a step or a slot until it has settled: until the officers and processes,
-who live in real time, have had their real seconds. `IDLE_RATE` between. Pure: a scenario and its slots in, paces out.
+Time runs at `WATCHED_RATE` or slower from a minute before a step or a slot until it has settled, since officers and
+processes take real seconds to act. Between these periods, it runs at `IDLE_RATE`.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from scenario.files import Acknowledge, AlertStep, Crash, Refuse, Restart, Scena
 
 IDLE_RATE = 2_000
 WATCHED_RATE = 100
-"""A command line or a signature across two processes takes tens of milliseconds: seconds of exercise time."""
+"""A command or a signed exchange between two processes takes tens of milliseconds: seconds of exercise time."""
 STARTING_RATE = 25
-"""A process that comes up takes a second or two, the way back to a broker about as long: under a minute or two."""
+"""A process takes a second or two to start, and as long to reconnect to a broker: one or two exercise minutes."""
 
 _SECOND: Millis = 1_000
 _BEFORE = 60 * _SECOND
 _DELIVERED = 240 * _SECOND
 _NOTICED = 60 * _SECOND
 _UP = 120 * _SECOND
-"""At the least: the player waits until the stage has settled before time runs faster again."""
+"""Minimum durations; the player also waits until the stage has settled before time runs faster again."""
 
 
 class Pace(Struct, frozen=True):
@@ -43,7 +43,7 @@ class _Window(Struct, frozen=True):
 
 
 def plan(scenario: Scenario, slots: Sequence[Millis], rate_max: int = IDLE_RATE) -> tuple[Pace, ...]:
-    """Return the paces of a scenario, from its start on; none is faster than `rate_max`, the end is real time.
+    """Return the paces of a scenario from its start on, none faster than `rate_max`; at its end, the rate is 1.
 
     `slots` are the link's slots within the scenario.
     """
@@ -59,7 +59,7 @@ def plan(scenario: Scenario, slots: Sequence[Millis], rate_max: int = IDLE_RATE)
 
 
 def real_ms(paces: Sequence[Pace], until: Millis) -> Millis:
-    """Return how many real milliseconds pass from the first pace's start until exercise instant `until`."""
+    """Return the real milliseconds from the start of the first pace until the exercise instant `until`."""
     total = 0.0
     for index, pace in enumerate(paces):
         end = min(paces[index + 1].start if index + 1 < len(paces) else until, until)
@@ -75,7 +75,7 @@ def _step_windows(scenario: Scenario) -> Iterator[_Window]:
             case Restart() | Start():
                 yield _watched(at, _BEFORE)
                 yield _Window(at, at + _UP, STARTING_RATE)
-                # a test or an alert that waited is delivered now, and wants its answer
+                # a line test or an alert that waited is delivered now and is then answered
                 yield _watched(at + _UP, _UP + parse_s(scenario.line_test.answer_after) * _SECOND)
             case AlertStep():
                 yield _watched(at, _DELIVERED)
@@ -103,7 +103,7 @@ def _watched(at: Millis, settled: Millis) -> _Window:
 
 
 def _handling_deadlines(policy: Policy, alert: AlertStep, index: int, steps: Sequence[Step]) -> Iterator[Millis]:
-    """Yield the instants at which an alert that nobody has closed by then becomes an alarm."""
+    """Yield the instants at which an alert raises an alarm because nobody has closed it."""
     handling = getattr(policy.handling, alert.precedence) * _SECOND
     deadline = alert.instant + handling
     for step in steps[index + 1 :]:
@@ -117,7 +117,7 @@ def _handling_deadlines(policy: Policy, alert: AlertStep, index: int, steps: Seq
 
 
 def _outages(scenario: Scenario) -> Iterable[tuple[Millis, Millis]]:
-    """Return the intervals in which an endpoint or the broker is down."""
+    """Yield the intervals in which an endpoint or the broker is down."""
     down: dict[str, Millis] = {}
     for step in scenario.steps:
         match step:

@@ -24,11 +24,11 @@ def unmet(outcome: Outcome) -> list[str]:
     return [finding.what for finding in judge(EXPECT, outcome) if not finding.met]
 
 
-def test_a_day_as_expected_has_no_finding_unmet() -> None:
+def test_a_day_as_expected_meets_every_expectation() -> None:
     assert unmet(OUTCOME) == []
 
 
-def test_each_difference_is_a_finding_of_its_own() -> None:
+def test_each_difference_fails_its_own_expectation() -> None:
     slot = parsed("2022-11-29T16:00:00.000Z")
     assert unmet(structs.replace(OUTCOME, slots=OUTCOME.slots | {slot: "unanswered"})) == ["late", "unanswered"]
     assert unmet(structs.replace(OUTCOME, slots={slot: "late"})) == ["slots", "answered_in_time"]
@@ -39,7 +39,7 @@ def test_each_difference_is_a_finding_of_its_own() -> None:
     assert unmet(structs.replace(OUTCOME, journals_agree=False)) == ["journals_agree"]
 
 
-def test_a_quiet_day_is_counted_too() -> None:
+def test_alerts_on_a_quiet_day_are_counted() -> None:
     month = load(packaged("november-2022")).expect
     missile = Raised("eucom", parsed("2022-11-15T14:41:00.000Z"))
     findings = judge(month, structs.replace(OUTCOME, alerts=(missile,)))
