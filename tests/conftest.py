@@ -1,4 +1,4 @@
-"""What a run of the tests had to leave out, and why: the last thing that it prints."""
+"""Prints at the end of a test run which tests were left out, and why."""
 
 import signal
 from collections import Counter
@@ -7,7 +7,7 @@ import pytest
 
 
 class LeftOut:
-    """Counts skipped tests by reason, and says so where a run deselects the stack's tests."""
+    """Counts skipped tests by reason and prints them, with a line if the stack's tests are deselected."""
 
     def __init__(self, *, without_stack: bool) -> None:
         self._without_stack = without_stack
@@ -37,7 +37,7 @@ class LeftOut:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # A shell's background ignores SIGINT and hands that down: the processes under test must be there to be interrupted.
+    # A background job of a shell inherits SIGINT as ignored. The processes under test must not inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # the workers of a parallel run report to this process, and only this one has a terminal
+    # the workers of a parallel run report to this process; only this one has a terminal reporter
     config.pluginmanager.register(LeftOut(without_stack=config.option.markexpr == "not stack"))

@@ -1,4 +1,4 @@
-"""docs/journal.md: what it tells an investigator to type does what it says, on a real journal."""
+"""The commands in docs/journal.md work as described there, on a real journal."""
 
 import re
 import shutil
@@ -14,10 +14,10 @@ BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 
 def typed(block: str, journal: Path, folder: Path) -> list[str]:
-    """Return what a block of the page prints, typed in `folder`."""
+    """Return the output lines of a block of commands on the page, run in `folder`."""
     missing = [program for program in ("bash", "jq", "openssl", "sha256sum") if shutil.which(program) is None]
     if missing:
-        pytest.skip(f"the page is for people who have {', '.join(missing)}")
+        pytest.skip(f"the commands on the page need {', '.join(missing)}")
     done = subprocess.run(
         ["bash", "-c", block],
         cwd=folder,
@@ -30,7 +30,7 @@ def typed(block: str, journal: Path, folder: Path) -> list[str]:
     return (done.stdout + done.stderr).splitlines()
 
 
-def test_the_page_does_what_it_says(tmp_path: Path) -> None:
+def test_the_commands_print_what_the_page_says(tmp_path: Path) -> None:
     record(tmp_path / "made", hours=2)
     folder = tmp_path / "read"
     folder.mkdir()
@@ -43,7 +43,7 @@ def test_the_page_does_what_it_says(tmp_path: Path) -> None:
     assert '"type":"acknowledgement"' in signature[1]
 
 
-def test_the_page_shows_what_was_changed_and_what_is_missing(tmp_path: Path) -> None:
+def test_the_commands_show_changed_and_missing_records(tmp_path: Path) -> None:
     record(tmp_path / "made", hours=1)
     journal = tmp_path / "made" / "eucom"
     first = min(journal.glob("*.jsonl"))

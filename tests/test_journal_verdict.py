@@ -1,4 +1,4 @@
-"""The judge of crash points and soak: it finds what it is there to find."""
+"""The verdict that crash-point tests and the soak rely on detects lost, doubled and damaged messages."""
 
 import shutil
 from pathlib import Path
@@ -21,7 +21,7 @@ def verdict(folder: Path) -> Verdict:
     return Verdict.of(folder / "eucom", folder / "ndmc")
 
 
-def test_a_day_without_fault_is_without_fault(day: Path) -> None:
+def test_a_day_without_faults_passes(day: Path) -> None:
     found = verdict(day)
 
     assert found.broken == []
@@ -29,15 +29,17 @@ def test_a_day_without_fault_is_without_fault(day: Path) -> None:
     assert {each.side: len(each.queued) for each in found.sides} == {"eucom": 2, "ndmc": 3}
 
 
-def test_an_answered_request_without_its_way_is_not_kept(day: Path) -> None:
+def test_an_answered_request_whose_message_is_incomplete_is_reported(day: Path) -> None:
     found = verdict(day)
 
-    assert [*found.kept("eucom/1/9", SAID)] == ["eucom/1/9: answered, and in neither journal"]
+    assert [*found.kept("eucom/1/9", SAID)] == [
+        "eucom/1/9: the request was answered, but the alert is in neither journal"
+    ]
     assert [*found.kept("ndmc/1/3", SAID)] == ["ndmc/1/3: not acknowledged"]
-    assert "asked for was 'another'" in " ".join(found.kept("eucom/1/2", "another"))
+    assert "but 'another' was requested" in " ".join(found.kept("eucom/1/2", "another"))
 
 
-def test_a_side_that_forgot_has_lost(tmp_path: Path) -> None:
+def test_a_side_with_an_older_journal_has_lost_a_message(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.alert()
     shutil.copytree(tmp_path / "ndmc", tmp_path / "copy")
@@ -50,10 +52,10 @@ def test_a_side_that_forgot_has_lost(tmp_path: Path) -> None:
 
     assert found.lost == [str(reference)]
     assert f"lost: {reference}" in found.broken
-    assert "what ndmc queued is not what eucom applied" in found.broken
+    assert "eucom did not apply exactly what ndmc queued" in found.broken
 
 
-def test_one_wish_that_became_two_alerts_is_doubled(tmp_path: Path) -> None:
+def test_two_alerts_with_one_text_are_reported_as_doubled(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.alert()
     world.alert()
@@ -62,7 +64,7 @@ def test_one_wish_that_became_two_alerts_is_doubled(tmp_path: Path) -> None:
     assert verdict(tmp_path).doubled == [f"alert of eucom: {SAID}"]
 
 
-def test_a_message_that_was_applied_twice_or_late_is_found(day: Path) -> None:
+def test_a_message_applied_twice_or_out_of_order_is_reported(day: Path) -> None:
     found = verdict(day)
     side = found.sides[1]
     side.applied[1:] = [side.applied[0]]
@@ -73,7 +75,7 @@ def test_a_message_that_was_applied_twice_or_late_is_found(day: Path) -> None:
     assert twice.out_of_order == ["ndmc applied 1 as number 2"]
 
 
-def test_damage_is_found(day: Path) -> None:
+def test_damage_is_reported(day: Path) -> None:
     path = next((day / "ndmc").glob("*.jsonl"))
     data = path.read_bytes()
     path.write_bytes(data.replace("Ракета над морем".encode(), "Ракета над горой".encode(), 1))

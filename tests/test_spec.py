@@ -1,4 +1,4 @@
-"""SPEC.md and the code are one: clauses and citations, words, tables of fields, diagrams."""
+"""SPEC.md and the code agree: clauses and citations, words, tables of fields and diagrams."""
 
 import json
 import re
@@ -25,14 +25,14 @@ CLAUSES = re.findall(rf"^\*\*({CLAUSE})\.\*\*", TEXT, re.MULTILINE)
 
 
 def cited(text: str) -> Iterator[str]:
-    """Yield the clauses that a text cites: `SPEC M1.1, R1.2 and F3.1 to F3.5`."""
+    """Yield the clauses that a text cites, as in `SPEC M1.1, R1.2 and F3.1 to F3.5`."""
     for citation in CITATION.findall(text):
         for part in re.split(r", | and ", citation):
             first, _, last = part.partition(" to ")
             if not last:
                 yield first
                 continue
-            # of the last number of both: F3.1 to F3.5, B1 to B6
+            # a range is over the last number: F3.1 to F3.5, B1 to B6
             stem, start, end = first.rstrip("0123456789"), *(re.findall("[0-9]+$", each)[0] for each in (first, last))
             yield from (f"{stem}{number}" for number in range(int(start), int(end) + 1))
 
@@ -71,13 +71,13 @@ def test_every_clause_is_cited_by_a_test(clause: str) -> None:
     assert clause in TESTS, f"no test cites SPEC {clause}"
 
 
-def test_no_citation_leads_nowhere() -> None:
+def test_every_cited_clause_exists() -> None:
     known = {*CLAUSES, *(clause.partition(".")[0] for clause in CLAUSES)}
     astray = {clause: files for clause, files in (CODE | TESTS).items() if clause not in known}
     assert not astray
 
 
-def test_diagrams_are_drawn_from_the_tables() -> None:
+def test_diagrams_are_generated_from_the_tables() -> None:
     assert renewed(TEXT) == TEXT, "SPEC.md's diagrams are stale: python -m tests.support.spec_diagrams"
     assert re.findall(r"<!-- diagram: (\w+) -->", TEXT) == list(DIAGRAMS)
 
@@ -90,18 +90,18 @@ def test_a_diagram_shows_every_transition() -> None:
 
 
 @pytest.mark.parametrize("words", [FrameRefusal, MessageRefusal])
-def test_every_reason_has_its_row(words: type[StrEnum]) -> None:
+def test_every_reason_has_a_row(words: type[StrEnum]) -> None:
     assert [word for word in words if f"\n| `{word}` | " not in TEXT] == []
 
 
-def test_every_alarm_has_its_row() -> None:
+def test_every_alarm_has_a_row() -> None:
     """SPEC W3"""
     rows = re.findall(r"^\| `(\w+)` \| (critical|major|warning) \| \S", TEXT, re.MULTILINE)
     assert dict(rows) == {str(code): severity for code, severity in SEVERITY.items()}
 
 
 @pytest.mark.parametrize("word", [*get_args(messages.Category), *PAYLOAD_TYPES.values()])
-def test_every_word_of_the_wire_is_there(word: str) -> None:
+def test_every_word_on_the_wire_is_listed(word: str) -> None:
     assert f"`{word}`" in TEXT
 
 
@@ -109,7 +109,7 @@ TABLES_OF_FIELDS = dict(re.findall(r"<!-- fields: (\w+) -->\n\| field .*\n\| ---
 
 
 @pytest.mark.parametrize("name", TABLES_OF_FIELDS)
-def test_tables_of_fields_are_those_of_the_types(name: str) -> None:
+def test_tables_of_fields_match_the_types(name: str) -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \|", TABLES_OF_FIELDS[name], re.MULTILINE)
     kind: type[msgspec.Struct] = getattr(messages, name, None) or getattr(policy, name)
     tag = [("type", f"`{kind.__struct_config__.tag}`")] if kind.__struct_config__.tag else []
@@ -120,7 +120,7 @@ def test_tables_of_fields_are_those_of_the_types(name: str) -> None:
     assert {row[0] for row in rows if row[1].endswith(", optional")} == optional
 
 
-def test_no_type_of_the_wire_lacks_its_table() -> None:
+def test_every_type_on_the_wire_has_a_table() -> None:
     of_the_wire = {
         name
         for module in (messages, policy)
@@ -131,12 +131,12 @@ def test_no_type_of_the_wire_lacks_its_table() -> None:
     assert of_the_wire - {"Body", "EnrolledKey"} == set(TABLES_OF_FIELDS)
 
 
-def test_the_files_of_the_vectors_are_listed() -> None:
+def test_the_vector_files_are_listed() -> None:
     names = {path.name for path in Path(__file__).parent.joinpath("vectors").glob("*.json")}
     assert set(re.findall(r"^\| `(\w+\.json)` \|", TEXT, re.MULTILINE)) == names
 
 
-def test_examples_are_what_is_written() -> None:
+def test_examples_match_the_code() -> None:
     """SPEC F1.1, M2.3"""
     frame, beginning = re.findall(r'^    (\{"payload":.*|\{"epoch":1,.*)$', TEXT, re.MULTILINE)
     vectors = json.loads((SPEC.parent.parent / "tests" / "vectors" / "hashes.json").read_text())

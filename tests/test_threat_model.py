@@ -1,4 +1,4 @@
-"""Every test that docs/threat-model.md names exists, and every attack names one."""
+"""Every attack in docs/threat-model.md names a test, and every test named there exists."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NAMED = re.compile(r"`(tests/[\w/]+\.py)?(?:::(\w+))?`")
 
 
 def named() -> list[tuple[str, str]]:
-    """Return file and test of each name; `::test` stands for another test of the file before it."""
+    """Return the file and test of each citation; `::test` alone refers to the file cited before it."""
     found, file = [], ""
     for match in _NAMED.finditer(DOCUMENT.read_text()):
         file = match[1] or file
@@ -32,7 +32,7 @@ def test_every_test_that_is_named_exists() -> None:
     assert len(named()) > 50
 
 
-def test_every_attack_says_which_test_shows_what_becomes_of_it() -> None:
+def test_every_attack_names_a_test() -> None:
     rows = [line for line in DOCUMENT.read_text().splitlines() if line.startswith("| ") and "| --- |" not in line]
     attacks = [row for row in rows if not row.startswith("| attack |")]
     assert len(attacks) > 30

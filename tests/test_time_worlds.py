@@ -1,7 +1,7 @@
-"""Clocks that step, machines that sleep, nights in which summer time begins or ends: the service's own loop and rooms.
+"""Simulated worlds with clock steps, sleeping machines, changes of summer time and leap seconds.
 
-Each world runs to its end under the simulation's own judgement: no slot is missed in silence, no met slot raises an
-alarm, no alarm is raised twice. What is asserted here is how much of it there was: one record for each absence.
+The worlds run the service's own loop and link runners. The simulation itself checks that a missed slot raises exactly
+one alarm and a met slot none. The tests here check the number of records: one `watch_blind` for each absence.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from scenario.simulation.world import World
 
 YEAR: Millis = 365 * DAY
 STARTS = "2022-11-07T00:00:00.000Z"
-"""A Monday in winter: Berlin's 09:00 and 17:00 are 08:00 and 16:00 UTC."""
+"""A Monday in winter: 09:00 and 17:00 in Berlin are 08:00 and 16:00 UTC."""
 NOON: Millis = DAY + 12 * HOUR
-"""Between two slots of the second day."""
+"""An instant between the two slots of the second day."""
 SLOT: Millis = DAY + 8 * HOUR
 SLOT_AT = "2022-11-08T08:00:00.000Z"
 SIDES = ("eucom", "ndmc")
 
 
 class Diligent(Habits):
-    """Officers who answer every test within a minute and acknowledge no alarm."""
+    """Officers who answer every line test within a minute and never acknowledge an alarm."""
 
     def answers_after(self, slot: str) -> Millis | None:
         del slot
@@ -46,7 +46,7 @@ class Diligent(Habits):
 
 
 def a_world(*faults: Fault, starts: str = STARTS, days: int = 4, **schedule: str) -> World:
-    """Return a world in which nothing goes wrong but `faults`."""
+    """Return a world with no faults other than `faults`."""
     scenario = load(packaged("november-2022"))
     link = scenario.link
     scenario = structs.replace(scenario, link=structs.replace(link, slots=structs.replace(link.slots, **schedule)))
@@ -55,7 +55,7 @@ def a_world(*faults: Fault, starts: str = STARTS, days: int = 4, **schedule: str
 
 
 def raised(world: World, process: str) -> dict[str, int]:
-    """Return how often each alarm was raised at a site, by `code/subject`; of the clock's only the code."""
+    """Return how often each alarm was raised at a site, by `code/subject`, or by code for alarms about clocks."""
     counts: dict[str, int] = {}
     for (code, subject), count in world.invariants.ledgers[process].raised.items():
         key = code if code in {"watch_blind", "clock_step"} else f"{code}/{subject}"
@@ -64,7 +64,7 @@ def raised(world: World, process: str) -> dict[str, int]:
 
 
 def blind_records(world: World, process: str) -> list[str]:
-    """Return what each `watch_blind` of a site names."""
+    """Return the detail of each `watch_blind` of a site."""
     return [alarm.detail for alarm in world.invariants.ledgers[process].blind]
 
 
@@ -75,7 +75,7 @@ def slot_states(world: World, process: str) -> dict[str, str]:
 
 
 def assert_honest(world: World, process: str) -> None:
-    """Every slot that is over is met if its test was there in time, else missed with one alarm: never falsely fine."""
+    """Fail unless each past slot is met if its line test came in time, and otherwise raised exactly one alarm."""
     ledger = world.invariants.ledgers[process]
     states, grace = slot_states(world, process), 15 * MINUTE
     for slot in world.slots:
@@ -87,7 +87,7 @@ def assert_honest(world: World, process: str) -> None:
 
 
 def had_a_test(world: World, process: str, slot: str) -> bool:
-    """Tell whether a site had a test of the slot in time, by its clock as it is set now."""
+    """Return whether a site had a line test for the slot in time, according to its present clock."""
     ledger, caller = world.invariants.ledgers[process], world.invariants.ledgers["eucom"]
     places = [place for place, message in caller.queued.items() if message.body.get("slot") == slot]
     readings = [
@@ -107,10 +107,10 @@ def had_a_test(world: World, process: str, slot: str) -> bool:
     [(NOON, 30 * HOUR), (SLOT - 10 * MINUTE, 30 * HOUR), (SLOT + 5 * MINUTE, 32 * HOUR + 15 * MINUTE)],
     ids=["between", "before", "in_grace"],
 )
-def test_a_step_is_told_and_what_it_skips_is_one_record(
+def test_a_step_is_reported_and_skipped_slots_are_one_record(
     where: str, step: Millis, moment: Millis, lasts: Millis
 ) -> None:
-    """SPEC W5.2, there and back again: the others notice nothing but what they are not told any more."""
+    """SPEC W5.2: the clock steps there and back; the other sites notice only the messages that do not come."""
     world = a_world()
     world.invariants.explained |= {"clock_step", "clock_skew"}
     process = world.processes[where]
@@ -120,13 +120,13 @@ def test_a_step_is_told_and_what_it_skips_is_one_record(
     world.agenda.run_until(world.starts + moment + lasts + HOUR)
 
     there, back = skipped(moment, moment + step), skipped(moment + lasts + step, moment + lasts)
-    # what was met before the clock went back is met again
+    # slots met before the clock went back are met again
     back = [slot for slot in back if not parsed(STARTS) < parsed(slot) < parsed(STARTS) + moment]
     records = blind_records(world, where)
     assert len(records) == bool(there) + bool(back)
     for record, slots_in_it in zip(records, filter(None, (there, back)), strict=True):
         assert record.startswith(f"unknown: slot {slots_in_it[0]}")
-        # a record names 64 at most, and says how many more there were
+        # a record names at most 64 slots and the number of further ones
         named = record.count("slot ") + sum(map(int, re.findall(r"and (\d+) more", record)))
         assert named == len(slots_in_it)
     assert raised(world, where)["clock_step"] == 2
@@ -136,13 +136,13 @@ def test_a_step_is_told_and_what_it_skips_is_one_record(
 
 
 def skipped(after: Millis, until: Millis) -> list[str]:
-    """Return the slots that begin and whose grace ends while a clock is moved."""
+    """Return the slots whose grace period lies within the time that a clock skips."""
     start = parsed(STARTS)
     return list(slots.plan(TWICE_A_DAY, "Europe/Berlin", start + after, start + until - 15 * MINUTE))
 
 
 @pytest.mark.parametrize("where", SIDES)
-def test_after_a_year_of_error_the_next_slots_are_met_again(where: str) -> None:
+def test_slots_are_met_again_after_the_clock_was_a_year_off(where: str) -> None:
     world = a_world(days=5)
     world.invariants.explained |= {"clock_step", "clock_skew"}
     process = world.processes[where]
@@ -165,17 +165,17 @@ def test_after_a_year_of_error_the_next_slots_are_met_again(where: str) -> None:
     ("begins", "ends", "unknown"),
     [
         ("08T07:50:00", "08T09:30:00", ["08T08:00"]),
-        # over the whole day: all of it in one record
+        # over a whole day: all slots in one record
         ("08T07:50:00", "09T10:00:00", ["08T08:00", "08T16:00", "09T08:00"]),
-        # it begins within the grace, before the peer's test could come
+        # the sleep begins just before the slot and lasts until its grace period ends
         ("08T07:59:59", "08T08:15:00", ["08T08:00"]),
-        # what waits at the broker makes the slot good: it is still in its grace
+        # the line test that waits at the broker is still within the grace period
         ("08T07:59:00", "08T08:14:00", []),
         ("08T08:20:00", "08T15:40:00", []),
     ],
 )
 def test_a_sleep_over_slots_is_one_record(begins: str, ends: str, unknown: list[str]) -> None:
-    """SPEC W5.2. A stopped process (SIGSTOP) looks the same: its clocks go on, and it does not."""
+    """SPEC W5.2. A stopped process (SIGSTOP) looks the same: the clocks continue while it does not run."""
     first, last = (parsed(f"2022-11-{each}.000Z") for each in (begins, ends))
     world = a_world(Fault(at=first - parsed(STARTS), kind="sleep", where="ndmc", lasts=last - first), days=5)
 
@@ -187,12 +187,12 @@ def test_a_sleep_over_slots_is_one_record(begins: str, ends: str, unknown: list[
     )
     assert not any(key.startswith("heartbeat_missed") for key in raised(world, "ndmc"))
     states = slot_states(world, "ndmc")
-    # the test waited at the broker: late for a slot that nobody watched
+    # the line test waited at the broker: late for a slot that was not watched
     assert {states[f"2022-11-{slot}:00.000Z"] for slot in unknown} <= {"late", "unknown"}
     assert_honest(world, "eucom")
 
 
-def test_a_caller_that_sleeps_over_its_slot_is_missed_by_the_others_and_unknown_to_itself() -> None:
+def test_a_slot_over_which_the_caller_sleeps_is_missed_elsewhere_and_unknown_there() -> None:
     world = a_world(Fault(at=SLOT - 10 * MINUTE, kind="sleep", where="eucom", lasts=HOUR))
 
     world.run()
@@ -204,8 +204,8 @@ def test_a_caller_that_sleeps_over_its_slot_is_missed_by_the_others_and_unknown_
 
 
 @pytest.mark.parametrize("step", [HOUR, -HOUR, -12 * HOUR], ids=["ahead", "behind", "before_the_sleep"])
-def test_a_sleep_from_which_the_machine_wakes_with_a_wrong_clock_is_one_record(step: Millis) -> None:
-    """Its real-time clock runs wrong: both irregularities show in the same reading."""
+def test_a_sleep_that_ends_with_a_wrong_clock_is_one_record(step: Millis) -> None:
+    """The machine's real-time clock is wrong, so the sleep and the step show in the same reading."""
     world = a_world()
     world.invariants.explained |= {"clock_step", "clock_skew"}
     process = world.processes["ndmc"]
@@ -228,20 +228,20 @@ TWICE_A_DAY = ("0 9,17 * * *",)
 @pytest.mark.parametrize(
     ("starts", "cron", "begin", "end"),
     [
-        # the clocks go forward in the night to 27 March: 02:30 does not exist
+        # clocks go forward in the night to 27 March: 02:30 does not exist
         ("2022-03-25", "0 9,17 * * *", "08:00", "07:00"),
         ("2022-03-25", "30 2,14 * * *", "01:30", "00:30"),
-        # and back in the night to 30 October: 02:30 comes twice
+        # clocks go back in the night to 30 October: 02:30 occurs twice
         ("2022-10-28", "0 9,17 * * *", "07:00", "08:00"),
         ("2022-10-28", "30 2,14 * * *", "00:30", "01:30"),
         ("2022-10-28", "0,30 2 * * *", "00:00", "01:00"),
     ],
 )
 @pytest.mark.parametrize("crash", [False, True])
-def test_slots_of_a_night_in_which_summer_time_changes_are_met_once(
+def test_slots_are_met_once_in_a_night_in_which_summer_time_changes(
     starts: str, cron: str, begin: str, end: str, crash: bool
 ) -> None:
-    """SPEC W1: computed on the caller's wall clock, compared in UTC; a restart in that night changes nothing."""
+    """SPEC W1: slots are computed in the policy's time zone and compared in UTC; a restart that night has no effect."""
     sunday = parsed(f"{starts}T00:00:00.000Z") + 2 * DAY
     faults = [Fault(at=2 * DAY + 70 * MINUTE, kind="crash", where=side, lasts=5 * SECOND) for side in SIDES]
     world = a_world(*(faults if crash else ()), starts=f"{starts}T00:00:00.000Z", days=5, cron=cron)
@@ -265,8 +265,8 @@ def test_slots_of_a_night_in_which_summer_time_changes_are_met_once(
 
 
 @pytest.mark.parametrize("early", [0, 1, 400, SECOND, 2 * SECOND])
-def test_a_leap_second_at_a_slot_lets_nobody_place_or_miss_it_twice(early: Millis) -> None:
-    """The wall clock says 23:59:59 twice, just when a slot begins."""
+def test_a_slot_at_a_leap_second_is_met_once(early: Millis) -> None:
+    """The wall clock shows 23:59:59 twice, just when a slot begins."""
     midnight = parsed("2022-11-09T00:00:00.000Z")
     world = a_world(cron="0 0 * * *", zone="UTC")
     world.invariants.explained |= {"clock_step", "clock_skew"}
@@ -282,8 +282,8 @@ def test_a_leap_second_at_a_slot_lets_nobody_place_or_miss_it_twice(early: Milli
         assert raised(world, name) == {"clock_step": 1}
 
 
-def test_a_leap_second_smeared_over_a_day_is_two_small_steps_at_most() -> None:
-    """Of a clock that nobody disciplines alike; a smear of both clocks together shows nowhere."""
+def test_a_leap_second_smeared_over_a_day_is_one_small_step() -> None:
+    """Only the wall clock is smeared here; if both clocks are smeared together, no step is seen."""
     watch = ClockWatch(parsed(STARTS), 0, 0)
     steps = []
     for second in range(1, 86_401):
@@ -295,12 +295,12 @@ def test_a_leap_second_smeared_over_a_day_is_two_small_steps_at_most() -> None:
     assert steps == [-501]
 
 
-def test_drift_adds_up_until_it_is_told() -> None:
-    """An hour in a day, a little every second: what is told is what happened, but for the tolerance."""
-    watch, told, off = ClockWatch(parsed(STARTS), 0, 0), 0, 0
+def test_drift_is_reported_as_steps() -> None:
+    """With a drift of an hour per day, the steps reported add up to the drift, up to the tolerance."""
+    watch, reported, off = ClockWatch(parsed(STARTS), 0, 0), 0, 0
     for second in range(1, 86_401):
         mono = second * SECOND
         off = HOUR * second // 86_400
         found = watch.observe(parsed(STARTS) + mono + off, mono, mono)
-        told += found.step_ms if found else 0
-    assert off - STEP_TOLERANCE_MS <= told <= off
+        reported += found.step_ms if found else 0
+    assert off - STEP_TOLERANCE_MS <= reported <= off

@@ -1,4 +1,4 @@
-"""The committed test vectors: made anew they are the same, and what is built here agrees with every one of them."""
+"""The committed test vectors are what the script generates, and the code agrees with each of them."""
 
 import json
 from base64 import b64decode
@@ -54,7 +54,7 @@ def bytes_of(vector: Vector) -> bytes:
     return data + vector["then"]["text"].encode() * vector["then"]["times"] if "then" in vector else data
 
 
-def test_the_vectors_are_what_the_script_makes() -> None:
+def test_the_vectors_are_what_the_script_generates() -> None:
     made = vectors()
     assert sorted(made) == sorted(path.name for path in FOLDER.glob("*.json"))
     for name, text in made.items():
@@ -65,7 +65,7 @@ def test_the_vectors_are_what_the_script_makes() -> None:
 
 
 @each(KEYS["enrolled"])
-def test_keys_follow_from_their_seeds(vector: Vector) -> None:
+def test_keys_derive_from_their_seeds(vector: Vector) -> None:
     """SPEC F1.3"""
     seed = bytes.fromhex(vector["seed_hex"])
     kind = (
@@ -82,11 +82,11 @@ def test_weak_keys_are_refused(vector: Vector) -> None:
         Keyring({"eucom": (key,)}, "ed25519")
 
 
-# --- canonical bytes and what is made of them ---------------------------------------------------------------------
+# --- canonical bytes and digests ----------------------------------------------------------------------------------
 
 
 @each(CANONICAL["valid"])
-def test_canonical_values(vector: Vector) -> None:
+def test_canonical_values_encode_and_decode(vector: Vector) -> None:
     """SPEC F4.1"""
     data = vector["bytes"].encode()
     assert canonical.encode(vector["value"]) == data
@@ -95,13 +95,13 @@ def test_canonical_values(vector: Vector) -> None:
 
 
 @each(CANONICAL["invalid"])
-def test_bytes_that_are_not_canonical(vector: Vector) -> None:
+def test_bytes_that_are_not_canonical_are_refused(vector: Vector) -> None:
     """SPEC F4.6"""
     with pytest.raises(canonical.CanonicalError):
         canonical.decode(bytes_of(vector))
 
 
-def test_digests_of_the_terms() -> None:
+def test_digests_of_terms_match() -> None:
     """SPEC E1.2, M2.3"""
     terms = msgspec.convert(HASHES["terms"], Terms)
     assert terms == EPOCH_1
@@ -111,20 +111,20 @@ def test_digests_of_the_terms() -> None:
 
 
 @each(HASHES["messages"])
-def test_digests_of_messages(vector: Vector) -> None:
+def test_digests_of_messages_match(vector: Vector) -> None:
     """SPEC M2.2"""
     message = msgspec.convert(vector["message"], Message)
     assert sha256(vector["bytes"].encode()).hexdigest() == vector["sha256"] == message_digest(message)
 
 
 @each(HASHES["pae"])
-def test_what_is_signed(vector: Vector) -> None:
+def test_the_signed_bytes_match(vector: Vector) -> None:
     """SPEC F1.2"""
     assert envelope.pae(vector["payload_type"], vector["payload"].encode()) == vector["bytes"].encode()
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
-def test_words(language: str) -> None:
+def test_words_match(language: str) -> None:
     """SPEC B1.3"""
     vector = HASHES["words"][language]
     assert list(challenge(vector["nonce"], language)) == vector["challenge"]
@@ -140,14 +140,14 @@ SUITES = {
 
 
 def end_of(side: str) -> Link:
-    """Return a fresh end of the vectors' link."""
+    """Return a new core for one side of the vectors' link."""
     link = Link.new("eucom-ndmc", side)
     link.handle(EpochOpened(at=NOON, mono=0, terms=EPOCH_1))
     return link
 
 
 def arrival(link: Link, channel: Any, sender: str, frame: bytes, suite: str = "ed25519") -> tuple[Effect, ...]:
-    """Let a frame arrive as the service does: judged first."""
+    """Give a core a frame with the verdict on its signatures, as the service does; return the effects."""
     verdict = SUITES[suite].judge(channel, sender, frame)
     return link.handle(
         FrameReceived(at=NOON, mono=0, channel=channel, sender=sender, frame=frame, verdict=verdict),
@@ -159,7 +159,7 @@ def refusals(effects: tuple[Effect, ...]) -> list[str]:
 
 
 @each(FRAMES["valid"])
-def test_frames_that_open(vector: Vector) -> None:
+def test_valid_frames_are_accepted(vector: Vector) -> None:
     """SPEC F3.5"""
     suite = vector.get("suite", "ed25519")
     assert SUITES[suite].judge(vector["channel"], vector["sender"], bytes_of(vector)) == VERIFIED
@@ -172,7 +172,7 @@ def test_frames_that_open(vector: Vector) -> None:
 
 
 @each(FRAMES["refused"])
-def test_frames_that_are_refused(vector: Vector) -> None:
+def test_invalid_frames_are_refused(vector: Vector) -> None:
     """SPEC F3.1, F3.2, F3.3, F3.4, F3.5, F3.6, F3.7, M6.1"""
     other = end_of("eucom" if vector["sender"] == "ndmc" else "ndmc")
     before = fields_of(other)
@@ -183,7 +183,7 @@ def test_frames_that_are_refused(vector: Vector) -> None:
     assert (after["inbox"], after["outbox"]) == (before["inbox"], before["outbox"])
 
 
-def test_every_reason_of_a_frames_refusal_has_a_vector() -> None:
+def test_every_reason_for_refusing_a_frame_has_a_vector() -> None:
     """SPEC M6.1"""
     shown = {vector["refused"] for vector in FRAMES["refused"]}
     shown |= {step["refused"] for vector in STREAMS["messages"] for step in vector["steps"] if "refused" in step}
@@ -194,7 +194,7 @@ def test_every_reason_of_a_frames_refusal_has_a_vector() -> None:
 
 
 @each(BODIES["valid"])
-def test_bodies_that_are_admitted(vector: Vector) -> None:
+def test_valid_bodies_are_admitted(vector: Vector) -> None:
     """SPEC B1.1, B2.1, B3.1, B4.1, B5.1"""
     body = read_body(vector["body"])
     check_body(body, vector["sender"], EPOCH_1)
@@ -202,7 +202,7 @@ def test_bodies_that_are_admitted(vector: Vector) -> None:
 
 
 @each(BODIES["refused"])
-def test_bodies_that_are_refused(vector: Vector) -> None:
+def test_invalid_bodies_are_refused(vector: Vector) -> None:
     """SPEC M7.1"""
     with pytest.raises(RemoteProtocolError) as refused:
         check_body(read_body(vector["body"]), vector["sender"], EPOCH_1)
@@ -210,7 +210,7 @@ def test_bodies_that_are_refused(vector: Vector) -> None:
 
 
 @each(STREAMS["messages"])
-def test_streams_as_they_arrive(vector: Vector) -> None:
+def test_streams_are_applied_as_the_vectors_say(vector: Vector) -> None:
     """SPEC M3.1, M3.2, M5.1, R3.3"""
     link = end_of("ndmc")
     for step in vector["steps"]:
@@ -222,10 +222,10 @@ def test_streams_as_they_arrive(vector: Vector) -> None:
 
 
 @each(STREAMS["receipts"])
-def test_receipts_as_they_arrive(vector: Vector) -> None:
+def test_receipts_have_the_outcome_in_the_vectors(vector: Vector) -> None:
     """SPEC R1.2, R3.1, R3.2"""
     link = end_of("eucom")
-    # the vectors' stream, put into this side's outbox as its checkpoint would hold it
+    # the vectors' stream, in this side's outbox as in a checkpoint
     state = fields_of(link)
     digests = [message_digest(msgspec.convert(message, Message)) for message in STREAM[:2]]
     state["outbox"] |= {

@@ -1,4 +1,4 @@
-"""Workflows and the pre-commit configuration call what exists: make targets and the programs of `make lint`."""
+"""Workflows and the pre-commit configuration call existing make targets and the programs of `make lint`."""
 
 import re
 from pathlib import Path
@@ -12,20 +12,20 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_a_workflow_calls_make_targets_that_exist(path: Path) -> None:
+def test_workflows_call_existing_make_targets(path: Path) -> None:
     called = set(re.findall(r"(?:run: make|- target:) ([a-z][\w-]*)", path.read_text()))
     assert called
     assert called <= TARGETS
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_every_action_is_pinned_to_a_commit_with_its_version_beside_it(path: Path) -> None:
+def test_actions_are_pinned_to_a_commit_with_the_version_in_a_comment(path: Path) -> None:
     used = re.findall(r"uses: (.+)", path.read_text())
     assert used
     assert not [action for action in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)]
 
 
-def test_the_python_versions_tested_begin_with_the_oldest_supported() -> None:
+def test_the_oldest_python_tested_is_the_oldest_supported() -> None:
     (tested,) = re.findall(r"python: \[(.+)\]", (ROOT / ".github" / "workflows" / "ci.yml").read_text())
     (oldest,) = re.findall(r'requires-python = ">=(.+)"', (ROOT / "pyproject.toml").read_text())
     assert tested.split(", ")[0] == f'"{oldest}"'

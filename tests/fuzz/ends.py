@@ -1,4 +1,4 @@
-"""One end of a link in the midst of an exchange, restored for every input, and what must hold of it afterwards."""
+"""Restores one side of a link from a saved state for each fuzz input, and checks invariants afterwards."""
 
 from functools import cache
 from pathlib import Path
@@ -21,9 +21,9 @@ from protocol.wire.refusals import VERIFIED
 SIDE = "eucom"
 PEER = "ndmc"
 FIRST = 20
-"""The first record's number in the corpus of last segments."""
+"""The number of the first record in the corpus of last segments."""
 STATE = Path(__file__).parent / "state.json"
-"""A checkpoint: both sides have sent alerts and line tests, some open, a draft is held."""
+"""A checkpoint in which both sides have sent alerts and line tests, some are open, and a draft is held."""
 SIGNATURES = [("eucom-1", bytes(64))]
 
 
@@ -33,7 +33,7 @@ def _state() -> bytes:
 
 
 class End:
-    """A core, and every event since it was restored with its effects."""
+    """A restored core, with the events it has handled since and their effects."""
 
     def __init__(self, link: Link) -> None:
         self.link = link
@@ -43,18 +43,18 @@ class End:
 
     @classmethod
     def resumed(cls) -> Self:
-        """Return the end as the state says."""
+        """Return an end restored from the saved state."""
         return cls(Link.restore(_state()))
 
     def receive(self, channel: Any, frame: bytes) -> None:
-        """Take a frame of the peer's, of whose signature there is no doubt."""
+        """Give the core a frame of the peer with the verdict `verified`."""
         self._take(
             FrameReceived(at=self.at, mono=self.mono, channel=channel, sender=PEER, frame=frame, verdict=VERIFIED)
         )
         self._close()
 
     def request(self, event: Request) -> None:
-        """Take a request. Raises LocalProtocolError, and then nothing has changed."""
+        """Give the core a request. If it raises LocalProtocolError, check that the state is unchanged."""
         before = self.link.checkpoint()
         try:
             self._take(event)  # type: ignore[arg-type] # a request of the closed list
@@ -75,12 +75,12 @@ class End:
         self._close()
 
     def check(self) -> None:
-        """Fail unless all that happened can be journaled, read again, told to people, and the state restored."""
+        """Fail unless each event and effect can be journaled, decoded and displayed, and the state restored."""
         prev = ORIGIN
         t = translator("en")
         for n, (event, effects) in enumerate(self._taken, 1):
             line, prev = encode(n, "eucom-ndmc", SIDE, n, event, effects, prev)
-            # refuses what it would not write again in the same way
+            # raises JournalError unless it encodes to the same line
             decode(line)
             for effect in effects:
                 if isinstance(effect, Apply):

@@ -1,4 +1,4 @@
-"""One target under atheris: `python -m tests.fuzz.guided TARGET CORPUS... [-libfuzzer-option=value ...]`."""
+"""Runs one target under atheris: `python -m tests.fuzz.guided TARGET CORPUS... [-libfuzzer-option=value ...]`."""
 
 import sys
 
@@ -8,7 +8,7 @@ INSTRUMENTED = ["protocol", "endpoints", "scenario", "tests.fuzz", "tomllib", "c
 
 
 def main() -> None:
-    """Fuzz until libFuzzer's options say that it is over."""
+    """Fuzz until a limit in libFuzzer's options is reached."""
     with atheris.instrument_imports(include=INSTRUMENTED):
         from tests.fuzz.targets import TARGETS
     name = sys.argv.pop(1)

@@ -1,6 +1,6 @@
-"""Inputs that keep the outer shell right, so that a fuzzer reaches what lies inside.
+"""Wraps fuzz inputs in valid envelopes, hash chains and journal records, so that a fuzzer reaches the code behind them.
 
-Whoever holds a signing key, or rewrites a whole journal, gets every hash right. A fuzzer would never guess them.
+A holder of a signing key, or somebody who rewrites a whole journal, produces valid hashes. A fuzzer cannot guess them.
 """
 
 import json
@@ -25,9 +25,9 @@ ENDS_BATCH = {"BatchClosed", "Checkpoint", "Closed"}
 
 
 def frames(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield the frames that a peer makes of each line: what a payload lacks of the right fields is put in.
+    """Yield the channel and frame for each line, whose JSON object is the payload; add the fields that it lacks.
 
-    A message without `prev` gets that of the one before it, in the line or in the end's own view of the peer's stream.
+    A message without `prev` gets the hash of the message before it, in the line or in the end's view of the stream.
     """
     snapshot = End.resumed().link.snapshot()
     theirs = snapshot.theirs[PEER]
@@ -63,7 +63,7 @@ def frames(data: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def journal(data: bytes) -> bytes:
-    """Return the journal whose records these lines are, with the right numbers, batches and hashes."""
+    """Return a journal with these lines as its records and with valid numbers, batches and hashes."""
     lines: list[bytes] = []
     prev, batch = ORIGIN, 0
     for line in data.split(b"\n")[:LINES_MAX]:
@@ -92,13 +92,13 @@ def journal(data: bytes) -> bytes:
 
 
 def hashed(line: bytes) -> bytes:
-    """Return `line` with the hash of what stands before its hash."""
+    """Return `line` with the valid hash of the bytes before its hash."""
     body, _, _ = line.partition(b',"hash":"')
     return b'%b,"hash":"%b"}' % (body, sha256(body).hexdigest().encode())
 
 
 def told(record: Record) -> None:
-    """Tell a record as `log show` does, for people and for programs."""
+    """Render a record as `log show` does, for people and for programs."""
     msgspec.json.encode(decoded(record))
     for line in story(record, translator("ru")):
         line.what.encode()

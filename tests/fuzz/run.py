@@ -1,8 +1,7 @@
-"""`make fuzz MINUTES=N`: every target under the coverage-guided fuzzer, N minutes in all, at low priority.
+"""Runs every target under the coverage-guided fuzzer: `make fuzz MINUTES=N`, N minutes in total, at low priority.
 
-Ends with a table: executions, time, and what the fuzzer has covered of each target. What breaks a target is written
-into the corpus, and so becomes a test. With `--keep`, the smallest inputs that reach what no other does are kept as
-well.
+It prints a table of the time, executions and coverage of each target. An input that breaks a target is written to the
+corpus and so becomes a test. With `--keep`, the smallest inputs that reach new code are kept as well.
 """
 
 import os
@@ -22,11 +21,11 @@ KEPT_MAX = 8
 INPUT_MAX_BYTES = 16_384
 MEMORY = Path("/dev/shm")
 WEIGHTS = {"peer": 4, "control": 3, "rewritten_journal": 3, "topic": 0.2, "presence": 0.2}
-"""Relative shares of the time; 1 if not named."""
+"""Relative shares of the time; 1 for a target that is not listed."""
 
 
 class Outcome(NamedTuple):
-    """What one target's run has come to."""
+    """The result of fuzzing one target."""
 
     target: str
     seconds: int
@@ -37,7 +36,7 @@ class Outcome(NamedTuple):
 
 
 def fuzz(target: str, seconds: int, *, keep: bool) -> Outcome:
-    """Fuzz one target. An input that breaks it is written to its corpus, and shown."""
+    """Fuzz one target; write an input that breaks it to the corpus and show the output."""
     with tempfile.TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as folder:
         found = Path(folder) / "found"
         found.mkdir()
@@ -56,7 +55,7 @@ def fuzz(target: str, seconds: int, *, keep: bool) -> Outcome:
             errors="replace",
             check=False,
             cwd=CORPUS.parents[2],
-            # a fuzzer ends without tidying up
+            # a fuzzer ends without removing its temporary files
             env=os.environ | {"TMPDIR": folder},
         )
         outcome = Outcome(
@@ -75,7 +74,7 @@ def fuzz(target: str, seconds: int, *, keep: bool) -> Outcome:
 
 
 def _keep(target: str, found: Path) -> None:
-    """Add the smallest inputs that the fuzzer found to the corpus: it writes only what reached something new."""
+    """Add the smallest inputs found to the corpus; the fuzzer writes only inputs that reached new code."""
     small = sorted(found.iterdir(), key=lambda path: path.stat().st_size)
     for path in small[:KEPT_MAX]:
         if 0 < path.stat().st_size <= KEPT_MAX_BYTES:
@@ -88,7 +87,7 @@ def _last(pattern: str, text: str) -> str:
 
 
 def main() -> int:
-    """Fuzz all targets, or those that are named."""
+    """Fuzz all targets, or the targets named as arguments; return the exit code."""
     words = [word for word in sys.argv[1:] if word != "--keep"]
     minutes, names = float(words[0]), words[1:] or list(TARGETS)
     os.nice(15)

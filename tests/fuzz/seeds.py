@@ -1,6 +1,6 @@
-"""Makes the corpus's seeds and the state that targets begin with: `python -m tests.fuzz.seeds`.
+"""Generates the seeds of the corpus and the state that targets start from: `python -m tests.fuzz.seeds`.
 
-What a fuzzer or a crash has added stands beside them and is kept.
+Inputs that a fuzzer added to the corpus are kept.
 """
 
 import json
@@ -73,7 +73,7 @@ ASKED: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    """Write everything anew."""
+    """Regenerate the state and all seeds."""
     folder = Path(tempfile.mkdtemp())
     _state(folder / "state")
     record(folder / "journals", hours=1, segment_bytes=4_000)
@@ -93,7 +93,7 @@ def _seed(target: str, name: str, data: bytes) -> None:
 
 
 def _state(folder: Path) -> None:
-    """An end with open alerts of both sides, a held draft, tests of both, and messages the peer has not receipted."""
+    """Write the state of an end with alerts and line tests of both sides, a held draft and unreceipted messages."""
     exchange = Exchange(folder, 1 << 20)
     exchange.alert("eucom")
     exchange.alert("ndmc")

@@ -1,8 +1,8 @@
-"""Everything that reads foreign bytes, each as a function that must take any bytes at all.
+"""Fuzz targets: one function for each parser of untrusted bytes; each must accept any bytes.
 
-A target returns for bytes that were refused in the promised way, and for bytes that were read and kept the promises
-about what was read. Whatever else it raises is a bug. `test_fuzz.py` runs them over the corpus and over mutations of
-it, `run.py` under a coverage-guided fuzzer.
+A target returns if the bytes are refused with the documented error, or if they are read and the result satisfies its
+invariants. Any other exception is a bug. `test_fuzz.py` runs the targets on the corpus and on mutations of it, `run.py`
+under a coverage-guided fuzzer.
 """
 
 import atexit
@@ -52,7 +52,7 @@ REFUSALS = {str(reason) for reason in FrameRefusal} | {VERIFIED}
 
 
 def frame(data: bytes) -> None:
-    """What the broker delivers: an envelope, judged by its signatures."""
+    """A frame from the broker: an envelope and the verdict on its signatures."""
     for channel in ("message", "receipt"):
         verdict = KEYRING.judge(channel, "ndmc", data)
         assert verdict in REFUSALS
@@ -68,7 +68,7 @@ def frame(data: bytes) -> None:
 
 
 def payload(data: bytes) -> None:
-    """What a verified frame carries; the bodies of its messages too."""
+    """The payload of a verified frame, and the bodies of its messages."""
     for read in (payloads.read_message_payload, payloads.read_receipt_payload):
         try:
             value = read(data)
@@ -93,7 +93,7 @@ def canonical_bytes(data: bytes) -> None:
 
 
 def peer(data: bytes) -> None:
-    """A peer who signs whatever it likes: the core takes it, its records can be read again, its state restored."""
+    """Validly signed frames of a malicious peer, handled by a core."""
     end = End.resumed()
     for signed in rewritten.frames(data):
         end.receive(*signed)
@@ -112,19 +112,19 @@ def topic(data: bytes) -> None:
 
 
 def presence(data: bytes) -> None:
-    """Payloads of the presence topic, a line each."""
-    told: list[PresenceChanged] = []
-    watched = Presence([("eucom-ndmc", "ndmc")], 30, told.append)
+    """Payloads of the presence topic, one per line."""
+    reported: list[PresenceChanged] = []
+    watched = Presence([("eucom-ndmc", "ndmc")], 30, reported.append)
     for second, word in enumerate(data.split(b"\n")):
         watched.hear("eucom-ndmc", "ndmc", word, float(second))
-        assert told[-1].present == (word == PRESENT)
+        assert reported[-1].present == (word == PRESENT)
 
 
 # --- the journal --------------------------------------------------------------------------------------------------
 
 
 def journal_line(data: bytes) -> None:
-    """One line of a journal, as it stands and with the hash that it should have."""
+    """One line of a journal, unchanged and with a valid hash."""
     for line in (data, rewritten.hashed(data)):
         try:
             record = decode(line)
@@ -135,7 +135,7 @@ def journal_line(data: bytes) -> None:
 
 
 def journal_segment(data: bytes) -> None:
-    """A last segment at start-up."""
+    """The last segment of a journal, recovered at start-up."""
     try:
         found = recover(data, FIRST, "eucom-ndmc", SIDE)
     except JournalError:
@@ -161,7 +161,7 @@ def collected_log(data: bytes) -> None:
 
 
 def rewritten_journal(data: bytes) -> None:
-    """A journal of somebody who has computed all hashes anew: it verifies, so everything that reads one must cope."""
+    """A forged journal with valid hashes; audit, replay and display must cope with it."""
     reader = JournalReader("-", stdin=BytesIO(rewritten.journal(data)))
     replay, audit = Replay(), Audit()
     try:
@@ -179,7 +179,7 @@ def rewritten_journal(data: bytes) -> None:
 
 @cache
 def _folder() -> Path:
-    """A folder for this process, with the files that configurations name."""
+    """Return a folder for this process, with the files that configurations refer to."""
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     atexit.register(shutil.rmtree, folder)
     corpus = Path(__file__).parent / "corpus" / "link_file"
@@ -198,12 +198,12 @@ def _file(data: bytes) -> Path:
 
 
 def _one_line(error: UserError) -> None:
-    """Errors are for people: they can be printed, whatever they quote."""
+    """Fail unless an error can be printed, whatever it quotes."""
     printable(str(error)).encode()
 
 
 def link(data: bytes) -> None:
-    """A link file: its keys are enrolled, its slots planned."""
+    """A link file, whose keys are enrolled and whose slots are planned."""
     try:
         content = link_file.load(_file(data))
     except UserError as error:
@@ -220,7 +220,7 @@ def link(data: bytes) -> None:
 
 
 def side(data: bytes) -> None:
-    """The file that one side hands to the other."""
+    """The side file that one side sends to the other."""
     try:
         name, party = side_file.load(_file(data))
     except UserError as error:
@@ -249,7 +249,7 @@ def scenario(data: bytes) -> None:
 
 
 def exercise_table(data: bytes) -> None:
-    """An exercise's clock."""
+    """The table of an exercise clock."""
     try:
         table = ExerciseTable.read(_file(data))
     except UserError as error:
@@ -265,7 +265,7 @@ def exercise_table(data: bytes) -> None:
 
 
 def control(data: bytes) -> None:
-    """A request: its action in the first line, its body behind; then the core takes the event that it becomes."""
+    """A request at the control socket, its action on the first line and its body after it, handled by a core."""
     name, _, body = data.partition(b"\n")
     kind = ACTIONS.get(name.decode("utf-8", "replace"))
     if kind is None:
@@ -276,7 +276,7 @@ def control(data: bytes) -> None:
         event = ask.event(Now(end.at, end.mono, 0), "exercise")
         end.request(event)
     except LocalProtocolError as error:
-        # what the socket answers
+        # the text that the socket answers with
         error.detail.encode()
         return
     end.check()

@@ -1,4 +1,4 @@
-"""Every parser of foreign bytes over its corpus, over what once broke it, and over mutations of both."""
+"""Every parser of untrusted bytes accepts its corpus, mutations of it, and any bytes."""
 
 import random
 from pathlib import Path
@@ -18,7 +18,7 @@ def corpus(name: str) -> list[bytes]:
 
 
 def mutated(data: bytes, other: bytes, seed: int) -> bytes:
-    """Change a few places of `data`: bits, cuts, repeats, pieces of `other`, and bytes that parsers trip over."""
+    """Return `data` with a few changes: flipped bits, cuts, repeats, pieces of `other`, bytes that break parsers."""
     chance = random.Random(seed)
     altered = bytearray(data)
     for _ in range(chance.randint(1, 4)):
@@ -51,7 +51,7 @@ def mutated(data: bytes, other: bytes, seed: int) -> bytes:
 
 
 @pytest.mark.parametrize("name", list(TARGETS))
-def test_the_corpus(name: str) -> None:
+def test_targets_accept_their_corpus(name: str) -> None:
     for data in corpus(name):
         TARGETS[name](data)
 
@@ -65,7 +65,7 @@ def test_the_corpus(name: str) -> None:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(data=st.data())
-def test_mutations_of_the_corpus(name: str, data: st.DataObject) -> None:
+def test_targets_accept_mutations_of_their_corpus(name: str, data: st.DataObject) -> None:
     seeds = st.sampled_from(corpus(name))
     TARGETS[name](mutated(data.draw(seeds), data.draw(seeds), data.draw(st.integers(0, 2**32))))
 
@@ -73,5 +73,5 @@ def test_mutations_of_the_corpus(name: str, data: st.DataObject) -> None:
 @pytest.mark.parametrize("name", list(TARGETS))
 @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)
 @given(data=st.binary(max_size=200))
-def test_any_bytes(name: str, data: bytes) -> None:
+def test_targets_accept_any_bytes(name: str, data: bytes) -> None:
     TARGETS[name](data)

@@ -1,4 +1,4 @@
-"""A real Mosquitto with the project's own configuration, on a port of its own."""
+"""Fixtures: a real Mosquitto with the project's configuration, on its own port."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.support.broker_site import BrokerSite
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[BrokerSite]:
-    """A broker with its files, not started."""
+    """Yield a broker with its files; it is not started."""
     try:
         find()
     except BrokerError as error:
@@ -24,6 +24,6 @@ def site(tmp_path: Path) -> Iterator[BrokerSite]:
 
 @pytest.fixture
 def running(site: BrokerSite) -> BrokerSite:
-    """A broker that listens."""
+    """Return a broker that is running."""
     site.broker.start()
     return site

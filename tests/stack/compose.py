@@ -1,4 +1,4 @@
-"""One compose project of its own: commands in it, and what they print."""
+"""Runs commands in a compose project of its own."""
 
 import json
 import os
@@ -14,15 +14,15 @@ COMMAND_WITHIN_S = 60
 
 
 class Compose:
-    """The project's stack under the name `project`, so that it disturbs no other one on the same engine."""
+    """The repository's stack under the project name `project`, separate from other stacks on the same engine."""
 
     def __init__(self, project: str) -> None:
         self._command = ["docker", "compose", "--project-directory", str(ROOT), "--project-name", project]
-        # what the stack is must not depend on who tests it
+        # the stack must not depend on the user's environment
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")}
 
     def __call__(self, *arguments: str, within_s: int = COMMAND_WITHIN_S) -> str:
-        """Run `docker compose ARGUMENTS`; return its standard output. Fails, with both outputs, if it does."""
+        """Run `docker compose ARGUMENTS` and return its standard output; if it fails, fail with both outputs."""
         done = subprocess.run(
             [*self._command, *arguments],
             env=self._environment,
@@ -37,7 +37,7 @@ class Compose:
         return out
 
     def begin(self, service: str, *command: str) -> subprocess.Popen[str]:
-        """Start a command in a service's container: a context manager, in which its standard output is read."""
+        """Start a command in a service's container; use it as a context manager and read its standard output."""
         return subprocess.Popen(
             [*self._command, "exec", "-T", service, *command],
             env=self._environment,
@@ -56,20 +56,20 @@ class Compose:
         return self("exec", "-T", service, "deconflict", *arguments)
 
     def status(self, side: str) -> dict[str, Any]:
-        """Return what a side's endpoint says of the link. Its exit code says the same, so it is no failure."""
+        """Return the status of the link at a side. The command's exit code is also the status, not a failure."""
         script = f"deconflict status {side}/endpoint.toml --json || [ $? -le 11 ]"
         found: dict[str, Any] = json.loads(self.shell(side, script))
         return found
 
     def containers(self) -> dict[str, dict[str, Any]]:
-        """Return what the engine knows of each service's container, by service."""
+        """Return the `docker inspect` output of each container, by service."""
         ids = self("ps", "--all", "--quiet").split()
         found = json.loads(subprocess.run(["docker", "inspect", *ids], capture_output=True, check=True).stdout)
         return {each["Config"]["Labels"]["com.docker.compose.service"]: each for each in found}
 
 
 def eventually(condition: Callable[[], bool], what: str, within_s: float = 60.0) -> None:
-    """Return once `condition` holds; each look takes a command's time. Fails after `within_s`."""
+    """Wait until `condition`, which runs a command, holds; fail after `within_s`."""
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, f"not within {within_s:.0f} s: {what}"

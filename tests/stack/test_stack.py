@@ -1,4 +1,4 @@
-"""The compose stack on a real Docker Engine, from a clean start: what docker-compose.yml promises, and some trouble."""
+"""The compose stack on a real Docker Engine, from a clean start, with restarts and kills."""
 
 import json
 import os
@@ -19,7 +19,7 @@ OURS = (*SIDES, "watch")
 
 
 def missing_engine() -> str | None:
-    """Return what stands against running the stack here, if anything does."""
+    """Return why the stack cannot run here, or None if it can."""
     for command in (["docker", "info"], ["docker", "compose", "version"]):
         try:
             answer = subprocess.run(command, capture_output=True, timeout=60, check=False)
@@ -32,7 +32,7 @@ def missing_engine() -> str | None:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Compose]:
-    """The stack, brought up from nothing, and taken away with all that it has made."""
+    """Yield a new stack; remove it afterwards, with its volumes."""
     reason = missing_engine()
     if reason:
         if os.environ.get("CI"):
@@ -83,12 +83,12 @@ def connected(stack: Compose, side: str) -> bool:
 
 
 def by_deconflict(*arguments: str, collected: bytes) -> "subprocess.CompletedProcess[bytes]":
-    """Run the command on this machine, as one who only has the collected log."""
+    """Run `deconflict` on this machine with the collected log as its input."""
     command = Path(sys.executable).with_name("deconflict")
     return subprocess.run([command, *arguments], input=collected, capture_output=True, timeout=60, check=False)
 
 
-def test_everything_is_healthy_and_nothing_is_published(stack: Compose) -> None:
+def test_all_services_are_healthy_and_publish_no_ports(stack: Compose) -> None:
     containers = stack.containers()
     assert set(containers) == {"provision", "broker", *OURS}
     provision = containers.pop("provision")["State"]
@@ -100,7 +100,7 @@ def test_everything_is_healthy_and_nothing_is_published(stack: Compose) -> None:
         assert container["Config"]["User"] in {"10001:10001", "1883:1883"}, service
 
 
-def test_each_side_sees_only_its_own_keys(stack: Compose) -> None:
+def test_each_service_sees_only_its_own_keys(stack: Compose) -> None:
     private = {
         service: set(stack.shell(service, "find /link -name '*.key' -o -name '*.pem' -o -name '*.credential'").split())
         for service in ("broker", *OURS)
@@ -108,26 +108,26 @@ def test_each_side_sees_only_its_own_keys(stack: Compose) -> None:
     for service, paths in private.items():
         assert paths, service
         assert all(path.startswith(f"/link/{service}/") for path in paths), service
-    # neither do two services hold one key under different names
+    # and no two services hold the same key under different names
     digests = [
         line.split()[0]
         for service, paths in private.items()
         for line in stack.shell(service, f"sha256sum {' '.join(sorted(paths))}").splitlines()
     ]
     assert len(digests) == len(set(digests)) == sum(map(len, private.values()))
-    # the watch signs nothing, and nobody holds the authority that vouches for all
+    # the watch has no signing key, and no service has the key of the certificate authority
     assert private["watch"] == {"/link/watch/tls/client.key"}
     assert private["broker"] == {"/link/broker/tls/server.key"}
     assert not any("ca.key" in path for paths in private.values() for path in paths)
 
 
-def test_a_second_start_changes_no_keys(stack: Compose) -> None:
+def test_a_second_start_keeps_the_keys(stack: Compose) -> None:
     before = stack.shell("eucom", "cat link.toml")
     stack.up()
     assert stack.shell("eucom", "cat link.toml") == before
 
 
-def test_an_alert_goes_across_and_is_acknowledged(stack: Compose) -> None:
+def test_an_alert_is_delivered_and_acknowledged(stack: Compose) -> None:
     with raise_alert(stack, "--wait", "acknowledged", "--timeout", "60s", "--json") as alert:
         reference = reference_of(alert)
         acknowledge_when_there(stack, reference)
@@ -148,9 +148,9 @@ def test_a_killed_broker_loses_nothing(stack: Compose) -> None:
     eventually(lambda: all(connected(stack, side) for side in SIDES), "both sides are back at the broker")
 
 
-def test_an_endpoint_stopped_and_one_killed_come_back(stack: Compose) -> None:
+def test_a_stopped_and_a_killed_endpoint_recover(stack: Compose) -> None:
     stack("stop", "eucom")
-    assert stack.containers()["eucom"]["State"]["ExitCode"] == 0, "a stop in order, in time"
+    assert stack.containers()["eucom"]["State"]["ExitCode"] == 0, "not a clean stop"
     stack("kill", "--signal", "KILL", "ndmc")
     stack.up()
     with raise_alert(stack, "--wait", "received", "--timeout", "60s", "--json") as alert:
@@ -170,7 +170,7 @@ def test_the_collected_log_is_a_journal(stack: Compose, tmp_path: Path, side: st
         verdict = json.loads(done.stdout)
         assert verdict["records"] > 0
         assert verdict.get("identical", verdict.get("intact")) is True
-    # a record that still reads well, but is not the one that was written
+    # a record that still decodes, but was changed after it was written
     changed = collected.replace(b'"tzdata":"2', b'"tzdata":"1', 1)
     assert changed != collected
     assert by_deconflict("log", "verify", "-", collected=changed).returncode == 4

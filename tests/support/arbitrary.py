@@ -1,4 +1,4 @@
-"""Hypothesis strategies for values of msgspec types, from what the types themselves say."""
+"""Derives Hypothesis strategies from msgspec types."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LARGE = 2**63 - 1
 
 
 def values(kind: Any) -> st.SearchStrategy[Any]:
-    """Return a strategy of all values that msgspec would take for a type."""
+    """Return a strategy for the values that msgspec accepts for a type."""
     return _of(inspect.type_info(kind))
 
 
@@ -52,7 +52,7 @@ def _of(info: inspect.Type) -> st.SearchStrategy[Any]:
 
 
 def events(kind: type[msgspec.Struct], **given: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Return a strategy of events of one kind, some fields of which are `given`."""
+    """Return a strategy for events of one kind; `given` are the strategies of some of its fields."""
     info = inspect.type_info(kind)
     assert isinstance(info, inspect.StructType)
     fields = {field.name: given[field.name] if field.name in given else _of(field.type) for field in info.fields}

@@ -1,4 +1,4 @@
-"""A broker for one test: its folder, its authority, a free port, and the certificates of those who use it."""
+"""Sets up a broker for one test: its folder, its authority, a free port and the certificates of its clients."""
 
 import socket
 import time
@@ -24,7 +24,7 @@ def free_port() -> int:
 
 
 class BrokerSite:
-    """`broker` is not started yet. Everything lies in `folder`."""
+    """A broker with all its files in `folder`; it is not started."""
 
     def __init__(self, folder: Path, links: configuration.Links = LINKS) -> None:
         self.folder = folder
@@ -38,7 +38,7 @@ class BrokerSite:
         self.broker = LocalBroker(files, self._log)
 
     def settings(self, identity: str, *, port: int | None = None, authority: Authority | None = None) -> BrokerSettings:
-        """What `identity` needs to connect, its certificate made at the first call."""
+        """Return the settings with which `identity` connects; the first call issues its certificate."""
         folder = self.folder / identity
         if not folder.exists():
             folder.mkdir()

@@ -1,4 +1,4 @@
-"""Who acts in transcripts: officers with their requests, and a peer who says whatever the script wants."""
+"""Cues for transcripts: requests of officers, and frames of a peer that sends whatever the test gives it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.playbook import Cue, event
 from tests.support.world import DAY, NONCE, START, TERMS, Frame, arrival
 
 WORDS = challenge(NONCE, "ru")
-"""The words of every line test in these worlds."""
+"""The challenge of every line test in the transcripts."""
 _numbers = count(1)
 
 
@@ -39,7 +39,7 @@ def _request() -> str:
 
 
 def alert(precedence: str = "routine", officer: str = "watch-1", **fields: Any) -> Cue:
-    """Let an officer raise an alert."""
+    """Raise an alert as an officer."""
     usual = {
         "request": _request(),
         "status": "exercise",
@@ -52,37 +52,37 @@ def alert(precedence: str = "routine", officer: str = "watch-1", **fields: Any) 
 
 
 def release(draft: int, officer: str = "watch-2") -> Cue:
-    """Let an officer release a draft."""
+    """Release a draft as an officer."""
     return event(OfficerReleased, request=_request(), officer=officer, draft=draft)
 
 
 def cancel(of: str = "", officer: str = "watch-1", **fields: Any) -> Cue:
-    """Let an officer cancel an alert, or a draft."""
+    """Cancel an alert or a draft as an officer."""
     if of:
         fields["of"] = Reference.parse(of)
     return event(OfficerCancelled, request=_request(), officer=officer, **fields)
 
 
 def acknowledge(of: str, decision: str = "understood", officer: str = "duty-1", **fields: Any) -> Cue:
-    """Let an officer acknowledge an alert."""
+    """Acknowledge an alert as an officer."""
     named = {"of": Reference.parse(of), "decision": decision}
     return event(OfficerAcknowledged, request=_request(), officer=officer, **named, **fields)
 
 
 def refuse(of: str, reason: str = "out_of_scope", officer: str = "duty-1", **fields: Any) -> Cue:
-    """Let an officer refuse an alert."""
+    """Refuse an alert as an officer."""
     named = {"of": Reference.parse(of), "reason": reason}
     return event(OfficerRefused, request=_request(), officer=officer, **named, **fields)
 
 
 def answer(of: str, read_back: tuple[str, ...] = WORDS, officer: str = "duty-1", **fields: Any) -> Cue:
-    """Let an officer answer a line test."""
+    """Answer a line test as an officer."""
     named = {"of": Reference.parse(of), "read_back": read_back}
     return event(OfficerAnswered, request=_request(), officer=officer, **named, **fields)
 
 
 def test_line(**fields: Any) -> Cue:
-    """Let a line test be placed."""
+    """Place an unscheduled line test."""
     return event(LineTestRequested, **({"request": _request(), "nonce": NONCE} | fields))
 
 
@@ -90,7 +90,7 @@ test_line.__test__ = False  # type: ignore[attr-defined]
 
 
 def see(code: str, subject: str, officer: str = "duty-1") -> Cue:
-    """Let an officer acknowledge an alarm."""
+    """Acknowledge an alarm as an officer."""
     return event(AlarmAcknowledged, request=_request(), officer=officer, code=code, subject=subject)
 
 
@@ -98,7 +98,7 @@ def see(code: str, subject: str, officer: str = "duty-1") -> Cue:
 
 
 def ref(seq: int, sender: str = "eucom", epoch: int = 1) -> dict[str, Any]:
-    """Return a reference as it is written."""
+    """Return a reference in its JSON form."""
     return {"sender": sender, "epoch": epoch, "seq": seq}
 
 
@@ -143,7 +143,7 @@ def a_refusal(of: dict[str, Any], reason: str = "out_of_scope", **fields: Any) -
 
 
 class Peer:
-    """One party's stream, said by the script: honest by itself, and whatever the script makes of it."""
+    """Generates one party's stream; it is valid unless the test replaces fields."""
 
     def __init__(self, side: str = "ndmc", opened: Terms = TERMS) -> None:
         self.side = side
@@ -152,7 +152,7 @@ class Peer:
         self.seq = 0
 
     def says(self, body: dict[str, Any], at: Millis = START, **fields: Any) -> Message:
-        """Return the next message of the stream; `fields` falsify it."""
+        """Return the next message of the stream; `fields` replace its own."""
         self.seq += 1
         said: dict[str, Any] = {"seq": self.seq, "prev": self.head, "at": written(at), "body": body}
         message = Message(**(said | fields))
@@ -160,15 +160,15 @@ class Peer:
         return message
 
     def sends(self, *messages: Message, **fields: Any) -> Frame:
-        """Return the frame of a run; `fields` falsify its payload."""
+        """Return a frame with these messages; `fields` replace those of its payload."""
         return self.frame("message", **({"floor": 0, "messages": list(messages)} | fields))
 
     def receipts(self, upto: int, head: str, at: Millis = START, **fields: Any) -> Frame:
-        """Return the frame of a receipt."""
+        """Return a receipt frame; `fields` replace those of its payload."""
         return self.frame("receipt", **({"upto": upto, "head": head, "at": written(at)} | fields))
 
     def frame(self, channel: Channel, **fields: Any) -> Frame:
-        """Return a frame of the peer with this payload."""
+        """Return a frame of the peer whose payload has these fields."""
         payload = {
             "link": self.terms.link,
             "epoch": self.terms.epoch,
@@ -180,11 +180,11 @@ class Peer:
 
 
 def sealed(sender: str, channel: Channel, payload: bytes) -> Frame:
-    """Return a frame of any payload."""
+    """Return a frame with any payload and a dummy signature."""
     return Frame(sender, channel, envelope.seal(PAYLOAD_TYPES[channel], payload, [("test", bytes(64))]))
 
 
 def arrives(frame: Frame, verdict: str = VERIFIED) -> Cue:
-    """Let a frame of the scripted peer arrive."""
+    """Deliver a frame of the scripted peer."""
     kind, fields = arrival(frame, verdict)
     return event(kind, **fields)._replace(text=f"a {frame.channel} of {frame.sender} arrives")

@@ -1,4 +1,4 @@
-"""Effects in words: the lines of a transcript."""
+"""Renders effects as the lines of a transcript."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from protocol.core.effects import (
 
 
 def shown(effect: Effect) -> str:
-    """Return an effect as a transcript's line."""
+    """Return the line of a transcript for an effect."""
     match effect:
         case Queue(message=message):
             return f"Queue {message.seq} {message.body['type']}"
@@ -52,7 +52,7 @@ def shown(effect: Effect) -> str:
 
 
 def told(effects: Iterable[Effect]) -> list[Effect]:
-    """Return the effects without the `Notify` that must follow each `RaiseAlarm`."""
+    """Return the effects without the `Notify` after each `RaiseAlarm`; fail if one is missing."""
     kept: list[Effect] = []
     awaited = None
     for effect in effects:
@@ -64,5 +64,5 @@ def told(effects: Iterable[Effect]) -> list[Effect]:
         if isinstance(effect, RaiseAlarm):
             awaited = effect.alarm
         kept.append(effect)
-    assert awaited is None, "nobody is told of an alarm"
+    assert awaited is None, "no Notify follows the last RaiseAlarm"
     return kept

@@ -1,4 +1,4 @@
-"""One who has a party's certificate and signing keys, and says what he likes, while the real endpoint is stopped."""
+"""Simulates an attacker with a party's certificate and signing keys, while its endpoint is stopped."""
 
 import asyncio
 import ssl
@@ -24,7 +24,7 @@ Frames = Sequence[tuple[Channel, bytes]]
 
 
 class Impostor:
-    """Continues the stream of `side` from where its endpoint left it."""
+    """Continues the stream of `side` after message `last`, whose hash is `head`."""
 
     def __init__(self, station: Station, side: str = "eucom", last: int = 0, head: str = "") -> None:
         self._station = station
@@ -43,7 +43,7 @@ class Impostor:
         self.head = head
 
     def message(self, body: dict[str, Any], *, ahead_s: int = 0) -> Message:
-        """The next message of the stream."""
+        """Return the next message of the stream."""
         message = Message(self.last + 1, self.head, written(self._station.now + ahead_s * 1_000), body)
         self.last, self.head = message.seq, message_digest(message)
         return message
@@ -57,14 +57,14 @@ class Impostor:
         return self._signer.seal(PAYLOAD_TYPES["receipt"], canonical.encode(payload))
 
     def say(self, frames: Frames = (), qos: int = 1) -> None:
-        """Connect with the party's certificate, publish, and leave."""
+        """Connect with the party's certificate, publish the frames and disconnect."""
         asyncio.run(self._say(frames, qos))
 
     async def _say(self, frames: Frames, qos: int) -> None:
         broker = self._settings.broker
         context = ssl.create_default_context(cafile=str(broker.authority))
         context.load_cert_chain(broker.certificate, broker.key)
-        # as the endpoint's own: else the session would end with this connection
+        # like the endpoint's own connection: otherwise, the session would end with this one
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = 86_400
         async with aiomqtt.Client(

@@ -1,4 +1,4 @@
-"""Small journals for tests: lines of real records with a little of everything."""
+"""Builds small journals for tests, with records of many kinds."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ Batch = list[tuple[Entry, tuple[AnyEffect, ...]]]
 
 
 def batch(number: int) -> Batch:
-    """Return the events of a batch; which ones goes by the number."""
+    """Return the events of a batch; the number selects which ones."""
     at = NOON + number * 1_000
     closed = BatchClosed(at=at, mono=number, frames=(b"{sealed}",) if number % 2 else ())
     choices: list[list[Entry]] = [
@@ -40,32 +40,32 @@ def batch(number: int) -> Batch:
 
 
 def raw_state(**fields: object) -> Raw:
-    """Return a checkpoint's state of these fields."""
+    """Return a checkpoint's state with these fields."""
     return Raw(msgspec.json.encode(fields))
 
 
 def fields_of(core: Core) -> dict[str, Any]:
-    """Return the fields of a core's state, as a checkpoint holds them."""
+    """Return the fields of a core's state, as in a checkpoint."""
     fields: dict[str, Any] = msgspec.json.decode(core.checkpoint())
     return fields
 
 
 def checkpoint(number: int) -> Batch:
-    """Return a checkpoint, as the batch that it is."""
+    """Return a batch with a checkpoint."""
     state = raw_state(last=number, hash="0" * 64)
     entry = Checkpoint(at=NOON + number, mono=number, rules="1", core="Link", state=state)
     return [(entry, ())]
 
 
 def closed(number: int) -> Batch:
-    """Return a clean stop, as the batch that it is."""
+    """Return a batch with a clean stop."""
     return [(Closed(at=NOON + number, mono=number), ())]
 
 
 def lines_of(
     batches: list[Batch], *, n: int = 1, prev: str = ORIGIN, link: str = LINK, side: str = SIDE
 ) -> list[bytes]:
-    """Return the lines, with their newlines, of these batches as one journal from record `n` on."""
+    """Return the lines, with their newlines, of a journal that contains these batches from record `n` on."""
     lines = []
     for entries in batches:
         first = n

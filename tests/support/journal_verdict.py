@@ -1,7 +1,7 @@
-"""What the two sides' journals say when everything is over: intact, replayed identically, reconciled, nothing doubled.
+"""Checks the journals of both sides after a test: intact, replayed identically, reconciled, no message doubled.
 
-The tools of the link are asked (verification, audit, replay, reconciliation), and beside them the plainest check that
-there is: what one side queued is what the other applied, every message once and in its order.
+It uses the link's own tools (verification, audit, replay, reconciliation) and one independent check: each side must
+have applied exactly what the other side queued, each message once and in order.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ SHOWN_MAX = 10
 
 
 class SideVerdict:
-    """One side's journal, read once from end to end; `broken` says what is wrong with it by itself."""
+    """Reads one side's journal; `broken` lists what is wrong with that journal alone."""
 
     def __init__(self, folder: Path) -> None:
         self.ledger = Ledger()
@@ -31,16 +31,17 @@ class SideVerdict:
         self.broken: list[str] = []
         self.events: dict[str, int] = {}
         self.queued: list[tuple[int, str]] = []
-        """Seq and digest of every message that this side queued, in order."""
+        """Seq and digest of each message that this side queued, in order."""
         self.applied: list[tuple[int, str]] = []
-        """... and of every message of the peer that it applied."""
+        """Seq and digest of each message of the peer that this side applied, in order."""
         self.texts: list[tuple[str, str]] = []
-        """Reference and English text of every alert of this side."""
+        """Reference and English text of each alert of this side."""
         self.acknowledged: list[str] = []
-        """The alert of each acknowledgement of this side."""
+        """The alert that each acknowledgement of this side refers to."""
         self.told: set[str] = set()
-        """Notifications that were delivered, by id."""
+        """Ids of the notifications that were delivered."""
         self.to_tell: set[str] = set()
+        """Ids of all notifications."""
         reader, audit = JournalReader(str(folder)), Audit()
         for record in reader.records():
             self._take(record)
@@ -76,7 +77,7 @@ class SideVerdict:
 
 
 class Verdict:
-    """Both sides together. `broken` is empty if every promise was kept; else each line is one that was not."""
+    """Checks both sides together; `broken` has one line for each guarantee that was violated."""
 
     def __init__(self, one: SideVerdict, other: SideVerdict) -> None:
         self.sides = first, second = [one, other]
@@ -94,18 +95,18 @@ class Verdict:
         self.broken += _shown("out of order", self.out_of_order)
         for sender, receiver in ((first, second), (second, first)):
             if sender.queued != receiver.applied:
-                self.broken.append(f"what {sender.side} queued is not what {receiver.side} applied")
+                self.broken.append(f"{receiver.side} did not apply exactly what {sender.side} queued")
 
     @classmethod
     def of(cls, *folders: Path) -> Self:
-        """Return the verdict over the journals of both sides."""
+        """Return the verdict on the journals of both sides."""
         return cls(*(SideVerdict(folder) for folder in folders))
 
     def kept(self, reference: str, text: str) -> Iterator[str]:
-        """Yield what was not kept of an answered request: an alert under `reference` that says `text`."""
+        """Yield each way in which an accepted alert, with this reference and text, did not complete its path."""
         way = self.ways.get(reference)
         if way is None:
-            yield f"{reference}: answered, and in neither journal"
+            yield f"{reference}: the request was answered, but the alert is in neither journal"
             return
         for step in ("sent_at", "received_at", "receipted_at", "acknowledged_at"):
             if getattr(way, step) is None:
@@ -115,11 +116,14 @@ class Verdict:
         sender = next(each for each in self.sides if each.side == way.reference.sender)
         said = sender.ledger.entries[way.reference].body["text"]["en"]
         if said != text:
-            yield f"{reference}: says {said!r}, asked for was {text!r}"
+            yield f"{reference}: its text is {said!r}, but {text!r} was requested"
 
 
 def _doubled(sender: SideVerdict, receiver: SideVerdict) -> Iterator[str]:
-    """Yield messages applied twice, and requests that became two: each text, each acknowledgement is asked for once."""
+    """Yield messages applied twice, and requests that led to two messages.
+
+    Tests request each alert text and each acknowledgement once.
+    """
     for what, items in (
         (f"applied by {receiver.side}", [seq for seq, _ in receiver.applied]),
         (f"queued by {sender.side}", [seq for seq, _ in sender.queued]),

@@ -1,4 +1,4 @@
-"""Transcripts: what happens to a core, `>> cue`, and what the core does, `<< effect`, compared as a diff.
+"""Runs transcripts: `>> cue` acts on a core, `<< effect` is what it must do; a difference is shown as a diff.
 
     assert (
         Playbook(Line())
@@ -11,8 +11,8 @@
         << "ndmc: Seal receipt, receipt 1"
     )
 
-An alarm's `Notify` is not written: it must follow each `RaiseAlarm` at once. `refused: CODE` stands for an error to the
-caller.
+The `Notify` of an alarm is left out: it must follow each `RaiseAlarm` immediately. `refused: CODE` is a
+LocalProtocolError with that code.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Stage = End | Line
 
 
 class Cue(NamedTuple):
-    """Something that a playbook lets happen; `happenings` if that is events and nothing else."""
+    """An action of a playbook; `happenings` are its events, if it consists only of events."""
 
     text: str
     act: Callable[[Stage], object]
@@ -37,7 +37,7 @@ class Cue(NamedTuple):
 
 
 class Playbook:
-    """A transcript as it should be. As a truth value it plays: a difference is an AssertionError with the diff."""
+    """An expected transcript. Its truth value runs it and raises AssertionError with a diff if it differs."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
@@ -53,7 +53,7 @@ class Playbook:
 
     def __bool__(self) -> bool:
         script, self._script = self._script, []
-        wanted = [f">> {line.text}" if isinstance(line, Cue) else f"<< {line}" for line in script]
+        expected = [f">> {line.text}" if isinstance(line, Cue) else f"<< {line}" for line in script]
         played = []
         for line in script:
             if isinstance(line, Cue):
@@ -61,18 +61,18 @@ class Playbook:
                 self._stage.transcript.clear()
                 line.act(self._stage)
                 played += [f"<< {each}" for each in self._stage.transcript]
-        if played != wanted:
-            raise AssertionError("\n".join(["as written (-), as played (+)", *difflib.ndiff(wanted, played)]))
+        if played != expected:
+            raise AssertionError("\n".join(["expected (-), played (+)", *difflib.ndiff(expected, played)]))
         return True
 
 
 def event(kind: type[Event], **fields: object) -> Cue:
-    """Let an event happen now."""
+    """Give the core an event now."""
     return _events(kind.__name__, (kind, fields))
 
 
 def batch(*cues: Cue) -> Cue:
-    """Let the events of several cues happen in one batch."""
+    """Give the core the events of several cues in one batch."""
     return _events(", ".join(cue.text for cue in cues), *(each for cue in cues for each in cue.happenings))
 
 
@@ -81,7 +81,7 @@ def _events(text: str, *happenings: Happening) -> Cue:
 
 
 def on(name: str, cue: Cue) -> Cue:
-    """Let something happen at one end of a line."""
+    """Perform a cue at one end of a line."""
     return Cue(f"{name}: {cue.text}", lambda stage: cue.act(stage.end(name)), cue.happenings)
 
 
@@ -91,22 +91,22 @@ def wait(duration: Millis) -> Cue:
 
 
 def do(text: str, act: Callable[[], object]) -> Cue:
-    """Let a test do what it likes."""
+    """Call a function of the test."""
     return Cue(text, lambda _stage: act())
 
 
 def crash() -> Cue:
-    """Let an end's process die."""
+    """Crash the process of an end."""
     return Cue("crash", lambda stage: stage.end().crash())
 
 
 def start(**options: object) -> Cue:
-    """Let an end's service come up; see `End.start`."""
+    """Start the service of an end; see `End.start`."""
     return Cue("start", lambda stage: stage.end().start(**options))  # type: ignore[arg-type]
 
 
 def deliver(sender: str, count: int | None = None) -> Cue:
-    """Let the first `count` frames of `sender` arrive, or all that are on the wire."""
+    """Deliver the first `count` frames of `sender`, or all that are on the wire."""
 
     def act(stage: Stage) -> None:
         assert isinstance(stage, Line)
@@ -120,7 +120,7 @@ def deliver(sender: str, count: int | None = None) -> Cue:
 
 
 def lose(sender: str, count: int | None = None) -> Cue:
-    """Let the first `count` frames of `sender` be lost, or all that are on the wire."""
+    """Lose the first `count` frames of `sender`, or all that are on the wire."""
 
     def act(stage: Stage) -> None:
         del stage.end(sender).outgoing[:count]
@@ -129,7 +129,7 @@ def lose(sender: str, count: int | None = None) -> Cue:
 
 
 def repeat(sender: str) -> Cue:
-    """Let everything that `sender` has on the wire be there twice."""
+    """Duplicate all frames of `sender` that are on the wire."""
 
     def act(stage: Stage) -> None:
         wire = stage.end(sender).outgoing
@@ -139,12 +139,12 @@ def repeat(sender: str) -> Cue:
 
 
 def reverse(sender: str) -> Cue:
-    """Let what `sender` has on the wire arrive in the wrong order."""
+    """Reverse the order of the frames of `sender` that are on the wire."""
     return Cue(f"reverse what {sender} sent", lambda stage: stage.end(sender).outgoing.reverse())
 
 
 def settle() -> Cue:
-    """Let everything arrive, until nothing is on the wire."""
+    """Deliver frames until nothing is on the wire."""
 
     def act(stage: Stage) -> None:
         assert isinstance(stage, Line)

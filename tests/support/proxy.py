@@ -1,6 +1,6 @@
-"""A TCP proxy between a client and the broker that fails as networks do: cut, stalled one way, half-open.
+"""A TCP proxy that simulates network failures between a client and the broker: cut, stalled and half-open connections.
 
-A tool of the tests and of the soak. Bytes are passed on as they are: TLS goes through it from end to end.
+The tests and the soak use it. Bytes are forwarded unchanged, so TLS works end to end.
 """
 
 import asyncio
@@ -10,13 +10,13 @@ import struct
 from typing import Literal, Self
 
 Direction = Literal["up", "down"]
-"""`up` is from the client to the broker."""
+"""`up` is from the client to the broker, `down` the other way."""
 
 _CHUNK_BYTES = 65_536
 
 
 class _Pair:
-    """One client's connection and its continuation to the broker."""
+    """A client's connection and the connection to the broker that belongs to it."""
 
     def __init__(self, client: socket.socket, target: socket.socket) -> None:
         self.client = client
@@ -31,7 +31,7 @@ class _Pair:
 
 
 class TcpProxy:
-    """Listens on a free port of 127.0.0.1 and passes on to `port` there. An async context manager."""
+    """Listens on a free port of 127.0.0.1 and forwards to `port` there. An async context manager."""
 
     def __init__(self, port: int) -> None:
         self._target = ("127.0.0.1", port)
@@ -43,7 +43,7 @@ class TcpProxy:
         self._listener.setblocking(False)
         self.port: int = self._listener.getsockname()[1]
         self.accepted = 0
-        """How many connections came so far."""
+        """Number of connections accepted so far."""
 
     async def __aenter__(self) -> Self:
         self.resume()
@@ -56,7 +56,7 @@ class TcpProxy:
             await self._accepting
         self.cut()
         self._listener.close()
-        # the cancelled pumps have to take note
+        # let the cancelled pumps end
         await asyncio.sleep(0)
 
     @property
@@ -64,11 +64,11 @@ class TcpProxy:
         return len(self._pairs)
 
     def refuse(self) -> None:
-        """Close new connections at once, until `admit`."""
+        """Close each new connection at once, until `admit`."""
         self._refusing = True
 
     def admit(self) -> None:
-        """Take new connections again."""
+        """Accept new connections again."""
         self._refusing = False
 
     def cut(self) -> None:
@@ -83,17 +83,17 @@ class TcpProxy:
         self._half_open.clear()
 
     def stall(self, *directions: Direction) -> None:
-        """Pass nothing on in these directions; nothing is lost, and connections stay open."""
+        """Stop forwarding in these directions; nothing is lost, and connections stay open."""
         for direction in directions:
             self._flows[direction].clear()
 
     def resume(self) -> None:
-        """Pass everything on again."""
+        """Forward again in both directions."""
         for flow in self._flows.values():
             flow.set()
 
     def half_open(self) -> None:
-        """Let the broker's ends vanish while the clients' stay open and mute: a host that lost its power."""
+        """Close the connections to the broker but leave the clients' open and silent, as if a host lost power."""
         for pair in list(self._pairs):
             for pump in pair.pumps:
                 pump.cancel()
@@ -134,7 +134,7 @@ class TcpProxy:
             while True:
                 await flow.wait()
                 data = await loop.sock_recv(source, _CHUNK_BYTES)
-                # what was read before the stall waits too
+                # data read before a stall waits too
                 await flow.wait()
                 if not data:
                     break

@@ -1,6 +1,6 @@
-"""Makes the officers of an installation quick to prove themselves: the cheapest scrypt that the settings admit.
+"""Reduces the cost of checking officers' credentials to the cheapest scrypt that the settings admit.
 
-A credential's check takes 50 ms of a core on purpose; what is tested here is the link under load, not that.
+Checking a credential takes 50 ms of processor time on purpose. Tests of the link under load do not need that.
 """
 
 import base64
@@ -16,7 +16,7 @@ _OFFICER = re.compile(r'(\[officers\.([a-z0-9-]+)\][^\[]*?credential = ")[^"]*("
 
 
 def quicken(configuration: Path) -> None:
-    """Rewrite the hashes in an `endpoint.toml`; the credentials stay what they are."""
+    """Rewrite the hashes in an `endpoint.toml`; the credentials themselves do not change."""
     officers = configuration.parent / "keys" / "officers"
 
     def quick(match: re.Match[str]) -> str:

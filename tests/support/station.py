@@ -1,6 +1,6 @@
-"""The whole link as real processes: broker, both endpoints, the watch, on one exercise clock.
+"""Runs the whole link as real processes: the broker, both endpoints and the watch, on one exercise clock.
 
-A condition is waited for with a deadline, never slept for; what failed is shown with everybody's last lines.
+Tests wait for conditions with a deadline and never sleep instead. A failed wait shows the last output of each process.
 """
 
 import functools
@@ -36,7 +36,7 @@ LINK = default_terms.LINK
 SIDES = ("eucom", "ndmc")
 ALL = (*SIDES, "watch")
 STARTS = parsed("2022-11-29T12:00:00.000Z")
-"""Between the day's two slots."""
+"""An instant between the day's two slots."""
 TEXT = {"ru": "Проверка связи.", "en": "Checking."}
 
 Alarms = dict[str, dict[str, Any]]
@@ -48,7 +48,7 @@ def boot_ms() -> int:
 
 
 class Station:
-    """Everything lies in `folder`; nothing runs before `start`."""
+    """A broker, endpoints and a watch, installed in `folder`; nothing runs before `start`."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Station:
 
     @classmethod
     def of(cls, factory: pytest.TempPathFactory, **arguments: Any) -> Self:
-        """Return a station in a folder of its own; skip the test where there is no Mosquitto."""
+        """Return a station in its own folder; skip the test if Mosquitto is not installed."""
         try:
             find()
         except BrokerError as error:
@@ -103,7 +103,7 @@ class Station:
         return self.folder / "d" / name / "journal" / link
 
     def start(self, *names: str, **environment: str) -> None:
-        """Start the broker and the processes `names`; return when they are connected."""
+        """Start the broker and the processes `names`; return when all are connected."""
         self.broker.start()
         for name in names:
             self.launch(name, **environment)
@@ -119,7 +119,7 @@ class Station:
         self.each(names, lambda name: self.answers(name) and self.status(name)["broker"] == "connected")
 
     def answers(self, name: str) -> bool:
-        """The process serves its control socket; fails at once if it has ended."""
+        """Return whether a process serves its control socket; fail if it has ended."""
         process = self.processes[name]
         assert process.alive, f"{name} ended with {process.popen.returncode}: {process.errors()}"
         with socket.socket(socket.AF_UNIX) as probe:
@@ -144,10 +144,10 @@ class Station:
         self.broker.stop()
         self._log.close()
 
-    # --- the exercise's time --------------------------------------------------------------------------------------
+    # --- exercise time --------------------------------------------------------------------------------------------
 
     def forward(self, seconds: float, rate: int = 100) -> None:
-        """Let `seconds` of the exercise pass at `rate`, then go on at the real rate."""
+        """Let `seconds` of exercise time pass at `rate`, then continue in real time."""
         begins = boot_ms() + 50
         ends = begins + int(seconds * 1_000 / rate)
         self.table = self.table.then(begins, rate).then(ends, 1)
@@ -155,7 +155,7 @@ class Station:
         time.sleep(max(0, ends - boot_ms()) / 1_000)
 
     def forward_to(self, instant: str, rate: int = 100) -> None:
-        """Let the exercise reach `instant`."""
+        """Let exercise time pass until `instant`."""
         self.forward((parsed(instant) - self.now) / 1_000, rate)
 
     @property
@@ -165,7 +165,7 @@ class Station:
     def utc(self) -> str:
         return written(self.now)
 
-    # --- asking and acting ----------------------------------------------------------------------------------------
+    # --- queries and requests -------------------------------------------------------------------------------------
 
     def client(self, name: str, link: str = LINK) -> ControlClient:
         return ControlClient(self.config(name).parent / "control.sock", link)
@@ -183,7 +183,7 @@ class Station:
         return {f"{each['code']}/{each['subject']}": each for each in self.status(name, link)["alarms"]}
 
     def alarm(self, name: str, key: str, link: str = LINK, within_s: float = 60) -> dict[str, Any]:
-        """Wait for an alarm that stands; `key` is `code/subject`, or the code alone. Return it."""
+        """Wait for an active alarm and return it; `key` is `code/subject`, or only the code."""
         found: list[dict[str, Any]] = []
 
         def raised() -> bool:
@@ -198,7 +198,7 @@ class Station:
         return found[0]
 
     def cleared(self, name: str, key: str, link: str = LINK, within_s: float = 60) -> None:
-        """Wait until no alarm of this key is active."""
+        """Wait until no alarm with this key is active."""
         self.until(
             lambda: (
                 not any(
@@ -221,7 +221,7 @@ class Station:
         return self.client(side, link).act(action, {"officer": officer, **ask})
 
     def alert(self, side: str = "eucom", link: str = LINK, **ask: Any) -> str:
-        """An alert that needs no second officer, unless `precedence` says otherwise."""
+        """Raise an alert, by default a routine one, which needs no second officer; return its reference."""
         officer = default_terms.officers(side)[0]
         body = {"category": "air_pursuit", "precedence": "routine", "text": TEXT, "expires_in_s": 86_400} | ask
         return self.act(side, officer, "alert", link, **body)
@@ -232,7 +232,7 @@ class Station:
         )
 
     def until(self, wanted: Callable[[], bool], within_s: float = 60) -> None:
-        """Wait for a condition; fail after `within_s` with everybody's last lines."""
+        """Wait for a condition; after `within_s`, fail and show the last output of each process."""
         deadline = time.monotonic() + within_s
         while not wanted():
             if time.monotonic() > deadline:
@@ -241,14 +241,14 @@ class Station:
             time.sleep(0.03)
 
     def each(self, items: Iterable[T], wanted: Callable[[T], bool], within_s: float = 60) -> None:
-        """Wait for the condition of every item, one after the other."""
+        """Wait until the condition holds for each item in turn, each within `within_s`."""
         for item in items:
             self.until(functools.partial(wanted, item), within_s)
 
     # --- the record -----------------------------------------------------------------------------------------------
 
     def records(self, name: str, event: str = "", link: str = LINK) -> list[dict[str, Any]]:
-        """What stands in a journal; of one kind of event, if it is named."""
+        """Return the records of a journal, or only those of the kind `event`."""
         lines = b"".join(path.read_bytes().rstrip(b"\0") for path in segments(self.journal(name, link))).splitlines()
         decoded: list[dict[str, Any]] = [msgspec.json.decode(line) for line in lines if line and b"\0" not in line]
         return [record for record in decoded if event in {"", record["event"]}]
@@ -259,15 +259,15 @@ class Station:
         ]
 
     def applied(self, name: str, link: str = LINK) -> list[tuple[str, int]]:
-        """Sender and seq of every message that was applied, in order."""
+        """Return the sender and seq of each applied message, in order."""
         return [(each["sender"], each["message"]["seq"]) for each in self.effects(name, "Apply", link)]
 
     def settled(self, within_s: float = 60) -> None:
-        """Wait until nothing is outstanding on either side."""
+        """Wait until the outboxes of both sides are empty."""
         self.each(SIDES, lambda side: self.status(side)["outbox"] == {"waiting": 0, "in_flight": 0}, within_s)
 
     def deconflict(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of the command line to its end."""
+        """Run a `deconflict` command to completion."""
         return subprocess.run(
             [sys.executable, "-m", "endpoints.cli.main", *arguments],
             capture_output=True,
@@ -280,7 +280,7 @@ class Station:
 
 
 class Running:
-    """One process; its standard output is read all the time, as a log system would."""
+    """A running process; threads read its output continuously, as a log system would."""
 
     def __init__(self, arguments: Sequence[str], environment: dict[str, str]) -> None:
         self.popen = subprocess.Popen(

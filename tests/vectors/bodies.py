@@ -1,4 +1,4 @@
-"""What messages may say and what not: bodies for the test vectors, each with the reason of its refusal."""
+"""Lists message bodies for the test vectors: valid ones, and refused ones with the reason."""
 
 from typing import Any
 
@@ -57,7 +57,7 @@ FUTURE: Body = {"type": "position_report", "track": [1, 2, 3], "friendly": True}
 
 
 def without(body: Body, *fields: str) -> Body:
-    """Return `body` less some fields."""
+    """Return `body` without some fields."""
     return {field: body[field] for field in body if field not in fields}
 
 
@@ -122,4 +122,4 @@ REFUSED: list[tuple[str, str, Body, str]] = [
     ("line test in another language", "eucom", HEARTBEAT | {"language": "de"}, "unintelligible"),
     ("referral to an unknown channel", "ndmc", REFUSAL | {"referral": "nobody"}, "unknown_reference"),
 ]
-"""Name, sender, body, the reason of the service's refusal."""
+"""Name, sender, body, and the reason for which the service refuses it."""

@@ -1,4 +1,4 @@
-"""Frames that open, and frames that are refused, each with its reason."""
+"""Generates the vectors of frames: valid ones, and refused ones with the reason."""
 
 import json
 from base64 import b64decode, b64encode
@@ -19,7 +19,7 @@ PAYLOAD = address("eucom") | {"floor": 0, "messages": STREAM[:1]}
 
 
 def frames(committed: Mapping[str, bytes]) -> Vector:
-    """Frames that open, and frames that are refused, each with its reason."""
+    """Return the content of `frames.json`; `committed` are the committed frames by name."""
     return {
         "suites": {suite: json.loads(encode(party_keys(suite))) for suite in ("ed25519", HYBRID)},
         "valid": [*plain_frames(), *hybrid_frames(committed)],
@@ -28,7 +28,7 @@ def frames(committed: Mapping[str, bytes]) -> Vector:
 
 
 def plain_frames() -> list[Vector]:
-    """Frames of the suite `ed25519`."""
+    """Return valid frames of the suite `ed25519`."""
     receipt = {key: RECEIPT[key] for key in ("upto", "head", "at")}
     unhinted = seal(MESSAGE_TYPE, encode(PAYLOAD), [("", signature("eucom", MESSAGE_TYPE, encode(PAYLOAD)))])
     three = signed(MESSAGE_TYPE, encode(PAYLOAD), "stranger", "ndmc", "eucom")
@@ -49,7 +49,7 @@ def plain_frames() -> list[Vector]:
 
 
 def hybrid_frames(committed: Mapping[str, bytes]) -> list[Vector]:
-    """Frames of the suite of two algorithms."""
+    """Return valid frames of the suite of two algorithms; keep the committed frame while it is valid."""
     name, payload = "two algorithms", encode(PAYLOAD)
     data = committed.get(name, b"")
     try:
@@ -62,7 +62,7 @@ def hybrid_frames(committed: Mapping[str, bytes]) -> list[Vector]:
 
 
 def ill_frames() -> list[Vector]:
-    """Frames that are refused before any signature is looked at."""
+    """Return frames that are refused before any signature is verified."""
     good = message_frame("eucom", STREAM[:1])
     envelope: dict[str, Any] = json.loads(good)
     sig = envelope["signatures"][0]
@@ -96,7 +96,7 @@ def ill_frames() -> list[Vector]:
 
 
 def ill_signed_frames() -> list[Vector]:
-    """Frames without a good signature."""
+    """Return frames without a valid signature."""
     payload = encode(PAYLOAD)
     good = signature("eucom", MESSAGE_TYPE, payload)
     flipped = bytes([good[0] ^ 1]) + good[1:]
@@ -124,7 +124,7 @@ def ill_signed_frames() -> list[Vector]:
 
 
 def ill_payloads() -> list[Vector]:
-    """Well signed frames whose payload is not canonical, or not what its type says."""
+    """Return validly signed frames whose payload is not canonical or does not have its type's form."""
     good = encode(PAYLOAD)
     not_canonical = [
         ("payload with white space", good + b" "),
@@ -171,7 +171,7 @@ def ill_payloads() -> list[Vector]:
 
 
 def ill_addressed() -> list[Vector]:
-    """Well signed, well formed frames that are not for this link, epoch, parties or policy."""
+    """Return validly signed, well-formed frames for another link, epoch, party or policy."""
     wrong: list[tuple[str, Vector, str]] = [
         ("another link", {"link": "other"}, "wrong_link"),
         ("another sender than the topic's", {"sender": "ndmc", "recipient": "eucom"}, "wrong_sender"),
@@ -207,12 +207,12 @@ def ill_addressed() -> list[Vector]:
 
 
 def signature(name: str, payload_type: str, payload: bytes) -> bytes:
-    """Return the signature that a key makes over a payload."""
+    """Return a key's signature over a payload."""
     return KEYS[name][1].sign(pae(payload_type, payload))
 
 
 def frame(name: str, channel: str, sender: str, data: bytes, refused: str = "", *, opens: bool = False) -> Vector:
-    """Return the vector of a frame, as text where it is text."""
+    """Return the vector of a frame, as text if it is UTF-8, otherwise as base64."""
     vector: Vector = {"name": name, "channel": channel, "sender": sender}
     try:
         vector["text"] = data.decode()

@@ -1,6 +1,6 @@
-"""Make the test vectors anew: `python -m tests.vectors.make`. Everything comes from fixed seeds.
+"""Regenerates the test vectors from fixed seeds: `python -m tests.vectors.make`.
 
-Only ML-DSA signatures are drawn by chance: where the committed frame is still good, it stays.
+Only ML-DSA signatures are random: a committed frame with one is kept while it is valid.
 """
 
 import json
@@ -24,7 +24,7 @@ FOLDER = Path(__file__).parent
 
 
 def keys() -> Vector:
-    """Keys from their seeds, and public keys that must not be enrolled."""
+    """Return keys with their seeds, and public keys that must not be enrolled."""
     ed25519_point = "ed25519"
     refused = [
         ("the identity", "0100000000000000000000000000000000000000000000000000000000000000", "low order"),
@@ -53,7 +53,7 @@ def keys() -> Vector:
 
 
 def canonical_bytes() -> Vector:
-    """Values with their bytes, and bytes that are not canonical."""
+    """Return values with their canonical bytes, and bytes that are not canonical."""
     values: list[tuple[str, Any]] = [
         ("empty object", {}),
         ("empty array", []),
@@ -112,11 +112,11 @@ def canonical_bytes() -> Vector:
     }
 
 
-# --- what is hashed and signed ------------------------------------------------------------------------------------
+# --- digests and signed bytes -------------------------------------------------------------------------------------
 
 
 def hashes() -> Vector:
-    """The digests of SPEC M2 and E1, the encoding that is signed, and words."""
+    """Return the digests of SPEC M2 and E1, the pre-authentication encoding, and words."""
     signed_bytes = [("http://example.com/HelloWorld", b"hello world"), ("тип", "тест".encode()), (MESSAGE_TYPE, b"")]
     nonce, fingerprint = "0001feff10203040", digest({"an": "example"})
     return {
@@ -151,7 +151,7 @@ def hashes() -> Vector:
 
 
 def body_vectors() -> Vector:
-    """Bodies that are admitted, and bodies that the service refuses."""
+    """Return bodies that are admitted, and bodies that the service refuses."""
     return {
         "valid": [{"name": name, "sender": sender, "body": body} for name, sender, body in bodies.VALID],
         "refused": [
@@ -169,7 +169,7 @@ def committed_frames() -> dict[str, bytes]:
 
 
 def vectors() -> dict[str, str]:
-    """Return the text of each file, by its name."""
+    """Return the text of each vector file, by name."""
     files = {
         "keys.json": keys(),
         "canonical.json": canonical_bytes(),

@@ -1,4 +1,4 @@
-"""Streams as they arrive, and receipts for them: what becomes of each frame."""
+"""Generates the vectors of streams and receipts: frames in their order of arrival, with the outcome of each."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ ANSWERS = stream("ndmc", bodies.ANSWER, bodies.ACKNOWLEDGEMENT)
 
 
 def streams() -> list[Vector]:
-    """Frames that reach `ndmc` one after another: what is applied, what its receipt claims, why it refuses."""
+    """Return sequences of frames that arrive at `ndmc`, with the messages applied, the receipt and any refusal."""
     another = [STREAM[0], STREAM[1] | {"at": "2022-11-29T09:00:00.000Z"}]
     broken = [STREAM[0], STREAM[1] | {"prev": "0" * 64}]
     return [
@@ -66,18 +66,18 @@ def streams() -> list[Vector]:
 
 
 def conversation(name: str, *steps: Vector) -> Vector:
-    """Return the vector of frames that arrive one after another."""
+    """Return the vector of a sequence of frames."""
     return {"name": name, "steps": list(steps)}
 
 
 def step(messages: list[dict[str, Any]], *, upto: int, floor: int = 0, **outcome: Any) -> Vector:
-    """Return one arrival, what comes of it, and what a receipt claims after it."""
+    """Return the arrival of one frame, its outcome, and what a receipt then claims."""
     head = digest(STREAM[upto - 1]) if upto else genesis(EPOCH_1, "eucom")
     return {"frame": text(message_frame("eucom", messages, floor=floor))} | outcome | {"upto": upto, "head": head}
 
 
 def receipts() -> list[Vector]:
-    """Receipts that reach `eucom` after it has sent its first two messages."""
+    """Return receipts that arrive at `eucom` after it has sent two messages."""
     heads = [genesis(EPOCH_1, "eucom"), digest(STREAM[0]), digest(STREAM[1])]
     claims = [
         ("the whole stream", 2, heads[2], "settles"),

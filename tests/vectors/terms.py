@@ -1,4 +1,4 @@
-"""The link of the test vectors: its terms, its keys from fixed seeds, and how its frames are made."""
+"""Defines the link of the test vectors: its terms, its keys from fixed seeds, and functions that make its frames."""
 
 from base64 import b64encode
 from typing import Any
@@ -46,11 +46,11 @@ KEYS: dict[str, tuple[str, Private, str]] = {
         ("ndmc ml-dsa-65", "ndmc", "ndmc-2", MLDSA65PrivateKey.from_seed_bytes(bytes([5]) * 32)),
     )
 }
-"""Every key's party (none for the stranger's), private key, and id, by name."""
+"""The party (empty for the stranger), private key and id of each key, by name."""
 
 
 def enrolled(name: str) -> EnrolledKey:
-    """Return the public half of a key."""
+    """Return a key's public part, as the link file enrols it."""
     _, key, key_id = KEYS[name]
     return EnrolledKey(
         id=key_id,
@@ -60,7 +60,7 @@ def enrolled(name: str) -> EnrolledKey:
 
 
 def party_keys(suite: str) -> dict[str, tuple[EnrolledKey, ...]]:
-    """Return what the link file enrols for a suite."""
+    """Return the keys that the link file enrols for a suite, by party."""
     algorithms = suite.split("+")
     return {
         party: tuple(
@@ -77,7 +77,7 @@ def signed(payload_type: str, payload: bytes, *names: str) -> bytes:
 
 
 def address(sender: str, terms: Terms = EPOCH_1) -> dict[str, Any]:
-    """Return what every payload of `sender` begins with."""
+    """Return the fields that every payload of `sender` contains."""
     return {
         "link": terms.link,
         "epoch": terms.epoch,
@@ -88,7 +88,7 @@ def address(sender: str, terms: Terms = EPOCH_1) -> dict[str, Any]:
 
 
 def stream(sender: str, *bodies: dict[str, Any], terms: Terms = EPOCH_1) -> list[dict[str, Any]]:
-    """Return the messages of a stream that says `bodies`, a minute apart."""
+    """Return the messages of a stream with these bodies, a minute apart."""
     messages: list[dict[str, Any]] = []
     prev = genesis(terms, sender)
     for index, body in enumerate(bodies):
@@ -99,17 +99,17 @@ def stream(sender: str, *bodies: dict[str, Any], terms: Terms = EPOCH_1) -> list
 
 
 def message_frame(sender: str, messages: list[dict[str, Any]], *, floor: int = 0, **more: Any) -> bytes:
-    """Return the frame of a run of messages; `more` replaces or adds fields of the payload."""
+    """Return a frame of consecutive messages; `more` replaces or adds fields of the payload."""
     payload = address(sender) | {"floor": floor, "messages": messages} | more
     return signed(MESSAGE_TYPE, encode(payload), sender)
 
 
 def receipt_frame(sender: str, upto: int, head: str, **more: Any) -> bytes:
-    """Return the frame of a receipt alone."""
+    """Return a receipt frame; `more` replaces or adds fields of the payload."""
     payload = address(sender) | {"upto": upto, "head": head, "at": "2022-11-29T08:30:00.000Z"} | more
     return signed(RECEIPT_TYPE, encode(payload), sender)
 
 
 def text(data: bytes) -> str:
-    """Return bytes that are text."""
+    """Return UTF-8 bytes as text."""
     return data.decode()
