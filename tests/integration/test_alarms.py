@@ -1,4 +1,4 @@
-"""Silence is noticed: every deadline's alarm, raised on whoever should raise it, and cleared when it is over."""
+"""Every missed deadline raises its alarm in the right processes; the alarm is cleared when its cause is over."""
 
 from collections.abc import Iterator
 
@@ -7,17 +7,17 @@ import pytest
 from endpoints.clocks.exercise_table import ExerciseTable
 from protocol.wire.instants import parsed, written
 from protocol.wire.policy import Handling
-from tests.support.station import ALL, Station, boot_ms
+from tests.support.station import ALL, SIDES, Station, boot_ms
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 FAST = 400
-"""Exercise seconds in a second: 50 ms of a busy machine are 20 s of grace."""
+"""Exercise seconds per real second: a delay of 50 ms on a busy machine is 20 s of grace."""
 
 
 @pytest.fixture(scope="module")
 def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
-    """An hour of one link through all of these tests, in their order; a slot every hour."""
+    """Yield one link, with a slot every hour; the tests run on it in order, over some hours."""
     with Station.of(
         tmp_path_factory,
         starts=parsed("2022-11-29T15:58:00.000Z"),
@@ -36,13 +36,13 @@ def last_test(station: Station, name: str) -> dict[str, str]:
 
 
 def answer(station: Station) -> None:
-    """Let ndmc's officer answer the last line test."""
+    """Answer the last line test as an officer of ndmc."""
     test = station.snapshot("ndmc")["tests"][-1]
     station.act("ndmc", "duty-1", "answer", of=test["reference"], words=test["heartbeat"]["challenge"])
     station.each(ALL, lambda name: last_test(station, name).get("state") in {"answered", "answered_late"})
 
 
-def test_the_slot_s_test_is_placed_by_itself_and_answered(station: Station) -> None:
+def test_the_line_test_of_a_slot_is_placed_automatically_and_answered(station: Station) -> None:
     assert station.status("eucom")["next_slot"] == "2022-11-29T16:00:00.000Z"
 
     station.forward_to("2022-11-29T16:00:01.000Z", rate=FAST)
@@ -54,7 +54,7 @@ def test_the_slot_s_test_is_placed_by_itself_and_answered(station: Station) -> N
     assert station.status("ndmc")["next_slot"] == "2022-11-29T17:00:00.000Z"
 
 
-def test_a_test_that_nobody_answers(station: Station) -> None:
+def test_a_line_test_that_nobody_answers_raises_an_alarm(station: Station) -> None:
     reference = station.client("eucom").act("test", {})
     station.until(lambda: last_test(station, "ndmc").get("reference") == reference)
 
@@ -67,7 +67,7 @@ def test_a_test_that_nobody_answers(station: Station) -> None:
         station.cleared(name, "heartbeat_unanswered")
 
 
-def test_a_test_that_nobody_receives(station: Station) -> None:
+def test_a_line_test_that_nobody_receives_raises_an_alarm(station: Station) -> None:
     station.stop("ndmc")
     reference = station.client("eucom").act("test", {})
 
@@ -81,7 +81,7 @@ def test_a_test_that_nobody_receives(station: Station) -> None:
     answer(station)
 
 
-def test_an_alert_that_nobody_acknowledges(station: Station) -> None:
+def test_an_alert_that_nobody_acknowledges_raises_an_alarm(station: Station) -> None:
     reference = station.alert()
     station.each(ALL, lambda name: station.alert_state(name, reference) is not None)
 
@@ -89,7 +89,7 @@ def test_an_alert_that_nobody_acknowledges(station: Station) -> None:
 
     for name in ALL:
         station.alarm(name, f"alert_unacknowledged/{reference}")
-    # a promise to reply lets the deadline run once more
+    # a promise to reply starts the deadline again
     station.act("ndmc", "duty-1", "acknowledge", of=reference, decision="will_reply")
     for name in ALL:
         station.cleared(name, "alert_unacknowledged")
@@ -101,7 +101,7 @@ def test_an_alert_that_nobody_acknowledges(station: Station) -> None:
         station.cleared(name, "alert_unacknowledged")
 
 
-def test_a_broker_that_is_away_for_longer_than_a_reconnect_takes(station: Station) -> None:
+def test_a_broker_outage_longer_than_a_reconnect_raises_an_alarm(station: Station) -> None:
     station.broker.stop()
 
     station.forward(60, rate=40)
@@ -113,8 +113,8 @@ def test_a_broker_that_is_away_for_longer_than_a_reconnect_takes(station: Statio
         station.cleared(name, "broker_unreachable")
 
 
-def test_a_peer_that_goes_away_is_a_hint_and_no_alarm(station: Station) -> None:
-    for name in ALL:
+def test_a_disconnected_peer_is_only_a_warning(station: Station) -> None:
+    for name in SIDES:
         for code in ("heartbeat_unanswered", "heartbeat_unreceipted", "alert_unacknowledged", "broker_unreachable"):
             see(station, name, code)
     station.stop("ndmc")
@@ -130,20 +130,14 @@ def test_a_peer_that_goes_away_is_a_hint_and_no_alarm(station: Station) -> None:
 
 
 def see(station: Station, name: str, code: str) -> None:
-    """Let an officer acknowledge whatever alarms of this code there are."""
-    if name != "watch":
-        for alarm in station.alarms(name).values():
-            if alarm["code"] == code and "acknowledged_at" not in alarm:
-                station.act(
-                    name,
-                    "watch-1" if name == "eucom" else "duty-1",
-                    "acknowledge-alarm",
-                    code=code,
-                    subject=alarm["subject"],
-                )
+    """Acknowledge all alarms with this code at a side."""
+    officer = "watch-1" if name == "eucom" else "duty-1"
+    for alarm in station.alarms(name).values():
+        if alarm["code"] == code and "acknowledged_at" not in alarm:
+            station.act(name, officer, "acknowledge-alarm", code=code, subject=alarm["subject"])
 
 
-def test_an_endpoint_that_is_down_over_a_slot(station: Station) -> None:
+def test_a_slot_is_missed_elsewhere_while_an_endpoint_is_down(station: Station) -> None:
     station.stop("eucom")
     slot = "2022-11-29T17:00:00.000Z"
 
@@ -158,14 +152,14 @@ def test_an_endpoint_that_is_down_over_a_slot(station: Station) -> None:
     assert len(blind) == 1
     assert slot in blind[0]["detail"]
     assert not any(alarm["code"] == "heartbeat_missed" for alarm in station.alarms("eucom").values())
-    # one alarm each, however long it lasts
+    # one alarm each, however long the endpoint is down
     station.forward(600, rate=FAST)
     for name in ("ndmc", "watch"):
         missed = [each for each in station.effects(name, "RaiseAlarm") if each["alarm"]["code"] == "heartbeat_missed"]
         assert len(missed) == 1
 
 
-def test_an_endpoint_that_comes_back_within_the_grace_places_the_test_late(station: Station) -> None:
+def test_an_endpoint_restarted_within_the_grace_places_the_line_test(station: Station) -> None:
     station.forward_to("2022-11-29T17:58:00.000Z", rate=FAST)
     station.stop("eucom")
     station.forward_to("2022-11-29T18:02:00.000Z", rate=FAST)
@@ -179,7 +173,7 @@ def test_an_endpoint_that_comes_back_within_the_grace_places_the_test_late(stati
     ) == 0
 
 
-def test_a_clock_that_is_behind(station: Station) -> None:
+def test_a_clock_that_is_behind_raises_skew_alarms_on_both_sides(station: Station) -> None:
     station.stop("ndmc")
     behind = station.folder / "behind.json"
     ExerciseTable.begin(boot_ms(), station.now - 300_000, 1).write(behind)
@@ -199,7 +193,7 @@ def test_a_clock_that_is_behind(station: Station) -> None:
     station.cleared("eucom", "clock_skew")
 
 
-def test_alarms_survive_a_restart_and_leave_when_they_are_over_and_seen(station: Station) -> None:
+def test_alarms_survive_a_restart_until_they_are_over_and_acknowledged(station: Station) -> None:
     before = station.alarms("ndmc")
     assert any(key.startswith("heartbeat_missed/") for key in before)
     station.kill("ndmc")

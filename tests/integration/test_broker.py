@@ -36,7 +36,7 @@ CONNACK = 0x20
 
 
 def answer(port: int, context: ssl.SSLContext | None) -> bytes:
-    """What the broker answers to a CONNECT; nothing if it hangs up instead, or tells TLS so."""
+    """Return the broker's answer to a CONNECT; empty if it closes the connection or TLS fails."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
         try:
             if context is None:
@@ -50,13 +50,13 @@ def answer(port: int, context: ssl.SSLContext | None) -> bytes:
 
 
 def trusting(site: BrokerSite) -> ssl.SSLContext:
-    """A client's context that trusts the broker, and shows nothing of its own."""
+    """Return a client's TLS context that trusts the broker but has no certificate of its own."""
     return ssl.create_default_context(cafile=str(site.folder / "broker" / "ca" / "ca.crt"))
 
 
 @asynccontextmanager
 async def hostile(site: BrokerSite, identity: str = "eucom") -> AsyncIterator[aiomqtt.Client]:
-    """A client with a valid certificate and no manners."""
+    """Connect a hostile client that has a valid certificate."""
     client = aiomqtt.Client(
         "localhost",
         site.port,
@@ -69,7 +69,7 @@ async def hostile(site: BrokerSite, identity: str = "eucom") -> AsyncIterator[ai
 
 
 async def provoke(client: aiomqtt.Client, **publish: Any) -> None:
-    """Publish what the broker must not take; return when it has hung up. aiomqtt's publish would wait in vain."""
+    """Publish what the broker must not accept; return when it closes the connection (`publish` itself would hang)."""
     sending = asyncio.create_task(client.publish(OWN, **publish))
     try:
         async with asyncio.timeout(10):
@@ -91,7 +91,7 @@ async def witnesses(site: BrokerSite) -> AsyncIterator[tuple[Endpoint, Watcher]]
 
 
 async def saw_only_the_honest_frame(site: BrokerSite, ndmc: Endpoint, watch: Watcher) -> None:
-    """Whatever was published before, both witnesses get what an honest endpoint publishes now, and nothing else."""
+    """Publish a frame as the real endpoint, and fail unless both witnesses received this frame and nothing else."""
     async with Endpoint(site.settings("eucom")) as eucom:
         await eucom.next(Connected)
         eucom.publish(b"honest")
@@ -106,12 +106,12 @@ def test_an_enrolled_certificate_is_admitted(running: BrokerSite) -> None:
     assert (reply[0], reply[3]) == (CONNACK, 0)
 
 
-def test_no_certificate(running: BrokerSite) -> None:
+def test_a_client_without_a_certificate_is_refused(running: BrokerSite) -> None:
     """SPEC Q3.1"""
     assert answer(running.port, trusting(running)) == b""
 
 
-def test_a_certificate_of_another_authority(running: BrokerSite) -> None:
+def test_a_certificate_of_another_authority_is_refused(running: BrokerSite) -> None:
     """SPEC Q3.1"""
     foreign = trustme.CA()
     context = trusting(running)
@@ -119,14 +119,14 @@ def test_a_certificate_of_another_authority(running: BrokerSite) -> None:
     assert answer(running.port, context) == b""
 
 
-def test_the_brokers_own_certificate_is_no_clients(running: BrokerSite) -> None:
+def test_the_brokers_own_certificate_is_refused_for_clients(running: BrokerSite) -> None:
     context = trusting(running)
     tls = running.folder / "broker" / "tls"
     context.load_cert_chain(tls / "server.crt", tls / "server.key")
     assert answer(running.port, context) == b""
 
 
-def test_a_plaintext_connection(running: BrokerSite) -> None:
+def test_a_plaintext_connection_is_refused(running: BrokerSite) -> None:
     assert answer(running.port, None) == b""
 
 
@@ -142,7 +142,7 @@ def test_tls_1_2_is_refused(running: BrokerSite) -> None:
         context.wrap_socket(plain, server_hostname="localhost")
 
 
-async def test_a_certificate_without_an_entry_in_the_acl_may_do_nothing(running: BrokerSite) -> None:
+async def test_a_certificate_without_an_acl_entry_can_do_nothing(running: BrokerSite) -> None:
     async with witnesses(running) as (ndmc, watch), hostile(running, "stranger") as stranger:
         await stranger.subscribe(f"deconfliction/v1/{LINK}/#", qos=1)
         await stranger.publish(OWN, b"strange", qos=1)
@@ -162,15 +162,15 @@ async def test_publishing_under_the_peers_name_is_acknowledged_and_reaches_nobod
 @pytest.mark.parametrize(
     "topic", ["#", "$SYS/#", f"deconfliction/v1/{LINK}/#", f"deconfliction/v1/{LINK}/+/receipt", OWN]
 )
-async def test_reading_what_is_not_yours_is_granted_and_brings_nothing(running: BrokerSite, topic: str) -> None:
+async def test_a_subscription_beyond_the_acl_is_granted_but_delivers_nothing(running: BrokerSite, topic: str) -> None:
     """SPEC Q2.3"""
     async with hostile(running) as reader, Endpoint(running.settings("ndmc")) as ndmc:
         await ndmc.next(Connected)
         await reader.subscribe(topic, qos=1)
-        # one's own frames come back to nobody
+        # no client receives its own frames
         await reader.publish(OWN, b"own", qos=1)
         await ndmc.next(Arrived)
-        # then one that may be read, to know that everything before it would have been here
+        # then receive a frame that may be read: any earlier frame would have arrived before it
         await reader.subscribe(str(Topic(LINK, "ndmc", "message")), qos=1)
         ndmc.publish(b"readable")
         async with asyncio.timeout(10):
@@ -178,7 +178,7 @@ async def test_reading_what_is_not_yours_is_granted_and_brings_nothing(running: 
         assert message.payload == b"readable"
 
 
-async def test_the_watch_writes_nothing(running: BrokerSite) -> None:
+async def test_the_watch_cannot_publish(running: BrokerSite) -> None:
     """SPEC Q2.3"""
     async with Endpoint(running.settings("ndmc")) as ndmc, hostile(running, "watch") as client:
         await ndmc.next(Connected)
@@ -201,7 +201,7 @@ async def test_a_will_under_the_peers_name_is_not_published(running: BrokerSite)
             will=aiomqtt.Will(PEERS, b"forged", qos=1),
         )
         async with client:
-            # an error ends the connection: that is when the will is due
+            # a protocol error ends the connection, after which the broker would publish the will
             await provoke(client, payload=b"x", qos=2)
         await saw_only_the_honest_frame(running, ndmc, watch)
 
@@ -232,7 +232,7 @@ async def test_a_topic_alias_ends_the_connection(running: BrokerSite) -> None:
         await saw_only_the_honest_frame(running, ndmc, watch)
 
 
-async def test_another_client_id_than_the_certificates_name_is_replaced_by_it(running: BrokerSite) -> None:
+async def test_the_client_id_is_replaced_by_the_certificates_name(running: BrokerSite) -> None:
     """SPEC Q3.1"""
     settings = running.settings("eucom")
     async with aiomqtt.Client(
@@ -249,8 +249,8 @@ async def test_another_client_id_than_the_certificates_name_is_replaced_by_it(ru
 # --- the child process --------------------------------------------------------------------------------------------
 
 
-def test_start_and_stop_save_the_sessions(running: BrokerSite) -> None:
-    running.broker.start()  # once is enough
+def test_a_stop_saves_the_sessions(running: BrokerSite) -> None:
+    running.broker.start()  # has no effect while it runs
     pid = running.broker.pid
     assert pid is not None
     running.broker.stop()
@@ -262,19 +262,19 @@ def test_start_and_stop_save_the_sessions(running: BrokerSite) -> None:
     assert not list((running.folder / "broker" / "data").iterdir())
 
 
-def test_a_port_in_use_is_an_error_of_one_line(running: BrokerSite) -> None:
+def test_a_port_in_use_gives_a_one_line_error(running: BrokerSite) -> None:
     with pytest.raises(BrokerError, match=rf"127\.0\.0\.1:{running.port}: something listens there already"):
         LocalBroker(running.folder / "broker").start()
 
 
-def test_a_broker_that_cannot_start_says_so(site: BrokerSite) -> None:
+def test_a_broker_that_cannot_start_raises_an_error(site: BrokerSite) -> None:
     (site.folder / "broker" / "tls" / "server.key").unlink()
     with pytest.raises(BrokerError, match="before it served"):
         site.broker.start()
     assert not site.broker.alive
 
 
-def test_no_configuration_is_an_error_of_one_line(tmp_path: Path) -> None:
+def test_a_missing_configuration_gives_a_one_line_error(tmp_path: Path) -> None:
     with pytest.raises(BrokerError, match=r"mosquitto\.conf: cannot be read: No such file or directory"):
         LocalBroker(tmp_path)
     (tmp_path / "mosquitto.conf").write_text("listener\n")
@@ -282,7 +282,7 @@ def test_no_configuration_is_an_error_of_one_line(tmp_path: Path) -> None:
         LocalBroker(tmp_path)
 
 
-def test_a_missing_mosquitto_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_mosquitto_error_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda *_args, **_kwargs: None)
     with pytest.raises(BrokerError, match="apt-get install mosquitto"):
         local.find()
@@ -301,7 +301,7 @@ def read_until(process: subprocess.Popen[str], word: str) -> str:
     for line in process.stdout:
         if word in line:
             return line
-    raise AssertionError(f"ended without saying {word!r}")
+    raise AssertionError(f"the output ended without {word!r}")
 
 
 def supervised(site: BrokerSite) -> subprocess.Popen[str]:
@@ -320,13 +320,13 @@ def gone(pid: int, within_s: float = 10) -> bool:
             state = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0]
         except OSError:
             return True
-        if state == "Z":  # ended; its new parent has not looked yet
+        if state == "Z":  # ended, but its new parent has not waited for it yet
             return True
         time.sleep(0.02)
     return False
 
 
-def test_the_supervisor_starts_a_killed_broker_again_and_leaves_none_behind(site: BrokerSite) -> None:
+def test_the_supervisor_restarts_a_killed_broker_and_leaves_none_behind(site: BrokerSite) -> None:
     with supervised(site) as process:
         first = int(read_until(process, "listening").rpartition(" ")[2])
         os.kill(first, signal.SIGKILL)

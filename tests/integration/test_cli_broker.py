@@ -27,7 +27,7 @@ def deconflict(*words: str | Path) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_the_broker_runs_in_the_foreground_until_it_is_told_to_stop(tmp_path: Path, ending: signal.Signals) -> None:
+def test_the_broker_runs_in_the_foreground_until_a_signal(tmp_path: Path, ending: signal.Signals) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -62,7 +62,7 @@ def test_the_broker_runs_in_the_foreground_until_it_is_told_to_stop(tmp_path: Pa
         socket.create_connection(("127.0.0.1", port), timeout=5)
 
 
-def test_a_folder_without_a_broker_is_one_line(tmp_path: Path) -> None:
+def test_a_folder_without_a_broker_gives_a_one_line_error(tmp_path: Path) -> None:
     out, err = deconflict("broker", tmp_path).communicate(timeout=20)
 
     assert out == ""

@@ -1,4 +1,4 @@
-"""Every named failpoint, in real processes: ended there and started again; nothing lost or doubled, officers told."""
+"""A real process killed at any failpoint and restarted loses and doubles no message, and officers are notified."""
 
 import signal
 import time
@@ -24,20 +24,20 @@ PEER = {CALLER: ANSWERING, ANSWERING: CALLER}
 ENDS_WITHIN_S = 40
 LANGUAGES = ("en", "ru", "de", "fr")
 LARGE = dict.fromkeys(LANGUAGES, "Щ" * 3_900)
-"""Nearly as long as texts may be, in as many languages: 140 such alerts fill a segment of either journal."""
+"""A text near the maximum length and number of languages: 140 such alerts fill a segment of either journal."""
 ASKED_AGAIN = 10
-"""Of each side's requests, the last ones are asked once more after the crash, answered or not."""
+"""How many of each side's last requests are repeated after the crash, whether they were answered or not."""
 
 
 class Business:
-    """What the officers of both sides want, each wish under one request id, repeated until it is answered."""
+    """The requests of both sides' officers, each with one request id and repeated until it is answered."""
 
     def __init__(self, station: Station, tag: str, *, large: bool = False) -> None:
         self.station = station
         self.tag = tag
         self.asked = dict.fromkeys(SIDES, 0)
         self.references: dict[str, str] = {}
-        """Of each request that was answered, by its id."""
+        """The reference of each answered request, by request id."""
         self._text = LARGE if large else dict.fromkeys(LANGUAGES, "")
         self._acknowledged: set[str] = set()
 
@@ -45,7 +45,7 @@ class Business:
         return f"{self.tag}.{side}.{number}"
 
     def go_on(self, side: str) -> bool:
-        """Raise one more alert, or the last one again if nobody answered; tell whether it was answered."""
+        """Raise another alert, or repeat the last one if it was not answered; return whether it was answered."""
         if self.request(side, self.asked[side]) in self.references or not self.asked[side]:
             self.asked[side] += 1
         return self.alert(side, self.asked[side])
@@ -63,7 +63,7 @@ class Business:
         return {language: request + text for language, text in self._text.items()}
 
     def acknowledge(self) -> bool:
-        """Let the other side's officer acknowledge what has arrived; tell whether that was everything."""
+        """Acknowledge each alert as an officer of the other side; return whether all are acknowledged."""
         for request, reference in self.references.items():
             side = PEER[reference.split("/")[0]]
             officer = default_terms.officers(side)[0]
@@ -77,7 +77,7 @@ class Business:
         return True
 
     def finish(self) -> None:
-        """Ask again whatever was asked, answered or not, and see that every alert is acknowledged."""
+        """Repeat the last requests, answered or not, and wait until every alert is acknowledged."""
         for side in SIDES:
             for number in range(max(1, self.asked[side] - ASKED_AGAIN), self.asked[side] + 1):
                 assert self.alert(side, number)
@@ -89,7 +89,7 @@ class Business:
 
 
 def in_traffic(station: Station, side: str, process: Running, business: Business) -> None:
-    """Alerts both ways, acknowledged, until the armed process ends."""
+    """Raise and acknowledge alerts on both sides until the process with the failpoint ends."""
     del station
     while process.alive and business.asked[side] < 1_000:
         if business.go_on(side):
@@ -100,7 +100,7 @@ def in_traffic(station: Station, side: str, process: Running, business: Business
 
 
 def one_way(station: Station, side: str, process: Running, business: Business) -> None:
-    """Alerts of the armed process alone, until it ends."""
+    """Raise alerts only at the process with the failpoint, until it ends."""
     del station
     while process.alive and business.asked[side] < 1_000:
         if not business.go_on(side):
@@ -108,13 +108,13 @@ def one_way(station: Station, side: str, process: Running, business: Business) -
 
 
 def at_start(station: Station, side: str, process: Running, business: Business) -> None:
-    """It ends by itself; meanwhile the other side has something to say."""
+    """Raise an alert on the other side while the process ends at its start."""
     del station, process
     business.go_on(PEER[side])
 
 
 def at_stop(station: Station, side: str, process: Running, business: Business) -> None:
-    """It is stopped in order, right after an alert."""
+    """Stop the process with SIGTERM right after an alert."""
     station.connected(side)
     business.go_on(PEER[side])
     assert business.go_on(side)
@@ -122,7 +122,7 @@ def at_stop(station: Station, side: str, process: Running, business: Business) -
 
 
 def without_broker(station: Station, side: str, process: Running, business: Business) -> None:
-    """The broker is killed under it."""
+    """Kill the broker while the process is connected."""
     station.connected(side)
     assert business.go_on(side)
     station.broker.kill()
@@ -131,7 +131,7 @@ def without_broker(station: Station, side: str, process: Running, business: Busi
 
 
 def without_peer(station: Station, side: str, process: Running, business: Business) -> None:
-    """The peer stands still and receipts nothing: what was sent has to be sent again."""
+    """Stop the peer with SIGSTOP, so that it sends no receipt and messages have to be resent."""
     peer = station.processes[PEER[side]].popen
     peer.send_signal(signal.SIGSTOP)
     while process.alive and not business.go_on(side):
@@ -177,7 +177,7 @@ CASES: dict[str, Case] = {
     "after_connected": Case(CALLER, 1, at_start),
     "after_lost": Case(ANSWERING, 1, without_broker),
     "after_accepted": Case(CALLER, 3),
-    # ended before the new segment has its name, it is due again at once
+    # a process killed before the new segment has its name rotates again at once
     "before_rotate, before_named, after_named": Case(CALLER, 1, one_way, large=True),
     "after_rotate": Case(ANSWERING, 1, one_way, large=True),
 }
@@ -191,7 +191,7 @@ def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
     with Station.of(tmp_path_factory, languages=LANGUAGES) as station:
         for side in SIDES:
             configuration = station.config(side)
-            # every notification as a line of its own
+            # write each notification as one line
             command = f'command = ["/bin/sh", "-c", "cat >> {told_to(station, side)}"]'
             text = configuration.read_text().replace("[notifications]", f"[notifications]\n{command}")
             configuration.write_text(text)
@@ -205,17 +205,17 @@ def told_to(station: Station, side: str) -> Path:
 
 
 def was_told(station: Station, side: str, notice: str) -> bool:
-    """The notification of this id reached somebody."""
+    """Return whether the notification with this id was delivered."""
     path = told_to(station, side)
     return path.exists() and msgspec.json.encode(notice) in path.read_bytes()
 
 
-def test_every_place_has_a_case() -> None:
+def test_every_failpoint_has_a_case() -> None:
     assert sorted(", ".join(CASES).split(", ")) == sorted(PLACES)
 
 
 @pytest.mark.parametrize("places", CASES)
-def test_a_process_ended_there_loses_nothing_and_doubles_nothing(station: Station, places: str) -> None:
+def test_a_process_killed_at_a_failpoint_loses_and_doubles_nothing(station: Station, places: str) -> None:
     case = CASES[places]
     first, *others = places.split(", ")
     business = Business(station, first, large=case.large)

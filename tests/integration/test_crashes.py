@@ -1,4 +1,4 @@
-"""Killed in the middle of it: nothing lost, nothing doubled, the officer told."""
+"""Processes killed during an exchange lose and double no message, and officers are notified."""
 
 import signal
 from collections import Counter
@@ -19,7 +19,7 @@ def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
     with Station.of(tmp_path_factory) as station:
         told = station.folder / "told"
         for side in ("eucom", "ndmc"):
-            # every notification as a line of its own
+            # write each notification as one line
             configuration = station.config(side)
             text = configuration.read_text()
             command = f'command = ["/bin/sh", "-c", "cat >> {told}-{side}"]'
@@ -29,13 +29,13 @@ def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
 
 
 def told(station: Station, side: str) -> list[str]:
-    """The ids of the notifications that reached somebody, in order."""
+    """Return the ids of the notifications that were delivered, in order."""
     path = Path(f"{station.folder}/told-{side}")
     return [msgspec.json.decode(line)["id"] for line in path.read_bytes().splitlines()] if path.exists() else []
 
 
 def back(station: Station, *names: str) -> None:
-    """Start again whoever is down; wait until all is settled, and find that nothing was lost or doubled."""
+    """Restart the processes that are down, wait until all is settled, and check that nothing is lost or doubled."""
     for name in ALL:
         if name in names or name not in station.processes:
             station.launch(name)
@@ -49,7 +49,7 @@ def back(station: Station, *names: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["eucom", "ndmc"])
-def test_killed_without_warning_under_a_stream_of_alerts(station: Station, name: str) -> None:
+def test_an_endpoint_killed_under_a_stream_of_alerts_loses_nothing(station: Station, name: str) -> None:
     sender = "ndmc" if name == "eucom" else "eucom"
     before = [station.alert(sender) for _ in range(5)]
     station.kill(name)
@@ -62,7 +62,7 @@ def test_killed_without_warning_under_a_stream_of_alerts(station: Station, name:
     station.each(before + after, lambda reference: station.alert_state("watch", reference) is not None)
 
 
-def test_the_watch_killed_hears_what_was_said_without_it(station: Station) -> None:
+def test_a_killed_watch_receives_what_was_sent_meanwhile(station: Station) -> None:
     known = station.alert()
     station.until(lambda: station.alert_state("watch", known) is not None)
     station.kill("watch")
@@ -73,13 +73,13 @@ def test_the_watch_killed_hears_what_was_said_without_it(station: Station) -> No
     station.each(references, lambda reference: station.alert_state("watch", reference) is not None)
 
 
-def test_what_a_crash_takes_from_the_watch_is_noted_as_blindness(station: Station) -> None:
+def test_a_frame_lost_in_a_crash_of_the_watch_is_recorded_as_blind(station: Station) -> None:
     station.settled()
     station.stop("watch")
     watch = station.launch("watch", **{VARIABLE: "after_frame"})
     station.connected("watch")
     lost = station.alert()
-    # aiomqtt acknowledged the frame before its record could be on disk
+    # aiomqtt acknowledged the frame before its record was on disk
     assert watch.wait() == EXIT_CODE
 
     back(station, "watch")
@@ -90,7 +90,7 @@ def test_what_a_crash_takes_from_the_watch_is_noted_as_blindness(station: Statio
     assert any(alarm["code"] == "watch_blind" for alarm in station.alarms("watch").values())
 
 
-def test_the_broker_killed_under_a_stream_of_alerts(station: Station) -> None:
+def test_a_broker_killed_under_a_stream_of_alerts_loses_nothing(station: Station) -> None:
     references = [station.alert() for _ in range(3)]
     station.broker.kill()
     references += [station.alert() for _ in range(3)]
@@ -102,7 +102,7 @@ def test_the_broker_killed_under_a_stream_of_alerts(station: Station) -> None:
     assert all(station.alert_state("ndmc", reference) for reference in references)
 
 
-def test_the_broker_s_files_wiped(station: Station) -> None:
+def test_a_broker_whose_files_are_wiped_loses_nothing(station: Station) -> None:
     station.stop("ndmc")
     references = [station.alert() for _ in range(3)]
     station.until(lambda: station.status("eucom")["outbox"]["in_flight"] > 0)
@@ -115,7 +115,7 @@ def test_the_broker_s_files_wiped(station: Station) -> None:
     assert all(station.alert_state("ndmc", reference) for reference in references)
 
 
-def test_a_broker_that_stands_still_is_left_and_found_again(station: Station) -> None:
+def test_the_link_recovers_from_a_frozen_broker(station: Station) -> None:
     station.broker.freeze()
     reference = station.alert()
     station.broker.thaw()
@@ -142,7 +142,7 @@ def test_notifications_are_repeated_after_a_crash_under_the_same_id(station: Sta
     assert Counter(told(station, "ndmc"))[notice] == 2
 
 
-def test_a_clean_stop_leaves_a_signed_head_and_takes_its_socket_away(station: Station) -> None:
+def test_a_clean_stop_closes_the_journal_and_removes_the_socket(station: Station) -> None:
     assert station.stop("eucom") == 0
     assert station.records("eucom")[-1]["event"] == "Closed"
     assert station.records("eucom")[-2]["event"] == "BatchClosed"
@@ -152,7 +152,7 @@ def test_a_clean_stop_leaves_a_signed_head_and_takes_its_socket_away(station: St
     back(station)
 
 
-def test_ctrl_c_is_a_clean_stop_too(station: Station) -> None:
+def test_ctrl_c_is_a_clean_stop(station: Station) -> None:
     assert station.processes.pop("watch").end(signal.SIGINT) == 0
     assert station.records("watch")[-1]["event"] == "Closed"
     assert "signed_head" not in station.records("watch")[-1]

@@ -1,4 +1,4 @@
-"""The main job, once, as its users run it: a day of November 2022 through real processes; and its end by Ctrl-C."""
+"""`deconflict demo` plays the day through real processes and the month in simulation, and ends cleanly on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def wait_until_gone(folder: Path) -> None:
         time.sleep(0.1)
 
 
-def test_a_day_ends_as_it_must(tmp_path: Path) -> None:
+def test_the_day_ends_as_expected(tmp_path: Path) -> None:
     folder = tmp_path / "day"
     done = subprocess.run(
         [*DEMO, "--keep", folder, "--json", "--lang", "en"], capture_output=True, text=True, check=False
@@ -60,13 +60,13 @@ def test_a_day_ends_as_it_must(tmp_path: Path) -> None:
     assert all(each["intact"] and each["identical"] and each["records"] for each in result["journals"])
     assert {each["what"] for each in result["expect"]} >= {"slots", "late", "lost", "applied_twice", "journals_agree"}
     assert not still_running(folder)
-    story = done.stderr
-    assert "Говорит Висбаден" in story
-    assert "the endpoint is killed (kill -9)" in story
-    assert "The scenario ended as it must." in story
-    # both wall clocks stand before each line: 08:00 UTC
-    assert "09:00:00 | 11:00:00  eucom" in story
-    # what it leaves behind is an installation like any other
+    narration = done.stderr
+    assert "Говорит Висбаден" in narration
+    assert "the endpoint is killed (kill -9)" in narration
+    assert "The scenario ended as it must." in narration
+    # both local times precede each line: 08:00 UTC
+    assert "09:00:00 | 11:00:00  eucom" in narration
+    # the folder that is kept is an ordinary installation
     verify = [sys.executable, "-m", "endpoints.cli.main", "log", "verify"]
     journal = folder / "link" / "eucom" / "journal" / "eucom-ndmc"
     assert subprocess.run([*verify, journal], capture_output=True, check=False).returncode == 0
@@ -75,10 +75,11 @@ def test_a_day_ends_as_it_must(tmp_path: Path) -> None:
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_process_is_left_behind(tmp_path: Path, end: signal.Signals) -> None:
     folder = tmp_path / "day"
-    with (tmp_path / "story").open("wb") as story:
-        player = subprocess.Popen([*DEMO, "--keep", folder, "--lang", "en"], stdout=story, stderr=story)
+    output = tmp_path / "output"
+    with output.open("wb") as file:
+        player = subprocess.Popen([*DEMO, "--keep", folder, "--lang", "en"], stdout=file, stderr=file)
     deadline = time.monotonic() + 60
-    while "connected to the broker" not in (tmp_path / "story").read_text():
+    while "connected to the broker" not in output.read_text():
         assert player.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -90,7 +91,7 @@ def test_no_process_is_left_behind(tmp_path: Path, end: signal.Signals) -> None:
     wait_until_gone(folder)
 
 
-def test_the_month_ends_as_it_must_in_seconds() -> None:
+def test_the_simulated_month_ends_as_expected() -> None:
     done = subprocess.run(
         [*DEMO, "--scenario", "november-2022", "--speed", "max", "--json"], capture_output=True, text=True, check=False
     )
@@ -106,7 +107,7 @@ def test_the_month_ends_as_it_must_in_seconds() -> None:
     assert found["alerts_between", "2022-11-15"] == 0
 
 
-def test_what_does_not_end_as_it_must_is_said(tmp_path: Path) -> None:
+def test_an_unexpected_end_is_reported(tmp_path: Path) -> None:
     day = json.loads(packaged("one-day").read_bytes())
     day["expect"]["answered_in_time"] = 2
     wrong = tmp_path / "wrong.json"
@@ -127,7 +128,7 @@ def test_what_does_not_end_as_it_must_is_said(tmp_path: Path) -> None:
         (["--keep", "."], "--keep: . is not empty; name a new folder"),
     ],
 )
-def test_a_wrong_argument_is_one_line(arguments: list[str], words: str) -> None:
+def test_a_wrong_argument_gives_a_one_line_error(arguments: list[str], words: str) -> None:
     done = subprocess.run([*DEMO, *arguments], capture_output=True, text=True, check=False)
 
     assert done.returncode == 2

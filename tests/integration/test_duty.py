@@ -1,4 +1,4 @@
-"""A duty officer at a terminal: the commands, their output, their exit codes."""
+"""The commands that a duty officer runs at a terminal: their output and exit codes."""
 
 import signal
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def officer(station: Station, side: str, name: str) -> tuple[str, ...]:
     return "--officer", name, "--credential-file", str(station.credential_file(side, name))
 
 
-def test_the_ladder_is_shown_while_it_is_climbed(station: Station) -> None:
+def test_each_step_of_delivery_is_shown_when_it_is_reached(station: Station) -> None:
     configuration = str(station.config("eucom"))
     waiting = Running(
         [
@@ -71,7 +71,7 @@ def test_the_ladder_is_shown_while_it_is_climbed(station: Station) -> None:
     }
 
 
-def test_four_eyes_and_a_refusal_with_a_referral(station: Station) -> None:
+def test_a_flash_alert_is_released_and_refused_with_a_referral(station: Station) -> None:
     eucom, ndmc = str(station.config("eucom")), str(station.config("ndmc"))
     held = station.deconflict(
         *("alert", eucom, *ALERT[:2], "--precedence", "flash", *ALERT[4:], *officer(station, "eucom", "watch-1"))
@@ -104,7 +104,7 @@ def test_four_eyes_and_a_refusal_with_a_referral(station: Station) -> None:
     assert last["reply"]["referral"] == "ministers"
 
 
-def test_an_officer_who_does_not_wait_long_enough(station: Station) -> None:
+def test_a_wait_that_times_out_does_not_cancel_the_alert(station: Station) -> None:
     waited = station.deconflict(
         *("alert", str(station.config("eucom")), *ALERT, *officer(station, "eucom", "watch-1")),
         *("--wait", "acknowledged", "--timeout", "1s", "--lang", "ru"),
@@ -117,7 +117,7 @@ def test_an_officer_who_does_not_wait_long_enough(station: Station) -> None:
     ).stdout.startswith("eucom/1/")
 
 
-def test_a_line_test_and_its_answer(station: Station) -> None:
+def test_a_line_test_is_placed_and_answered(station: Station) -> None:
     placed = station.deconflict("test", str(station.config("eucom")))
     reference = placed.stdout.strip()
     station.until(lambda: any(test["reference"] == reference for test in station.snapshot("ndmc")["tests"]))
@@ -134,7 +134,7 @@ def test_a_line_test_and_its_answer(station: Station) -> None:
     station.until(lambda: bool(station.status("eucom")["last_test"]["state"] == "answered"))
 
 
-def test_status_for_programs_and_for_people(station: Station) -> None:
+def test_status_prints_json_or_text(station: Station) -> None:
     shown = station.deconflict("status", str(station.config("watch")), "--json")
     document = msgspec.json.decode(shown.stdout)
     assert list(document) == ["link", "side", "state", "broker", "peer", "last_test", "next_slot", "outbox", "alarms"]
@@ -163,7 +163,7 @@ def test_status_is_followed_until_the_process_stops(station: Station) -> None:
     station.start("ndmc")
 
 
-def test_ctrl_c_ends_a_wait_and_not_the_message(station: Station) -> None:
+def test_ctrl_c_ends_the_wait_but_not_the_alert(station: Station) -> None:
     waiting = Running(
         [
             *("alert", str(station.config("eucom")), *ALERT, *officer(station, "eucom", "watch-1")),
@@ -177,7 +177,7 @@ def test_ctrl_c_ends_a_wait_and_not_the_message(station: Station) -> None:
     assert station.alert_state("ndmc", waiting.output().decode().strip()) == "received"
 
 
-def test_whoever_may_open_the_watch_s_socket_acknowledges_its_alarms_and_does_nothing_else(station: Station) -> None:
+def test_the_watch_s_socket_accepts_only_acknowledgements_of_alarms(station: Station) -> None:
     station.stop("ndmc")
     station.alarm("watch", "peer_disconnected/ndmc")
     acknowledging = ("alarms", "acknowledge", str(station.config("watch")), "peer_disconnected/ndmc")

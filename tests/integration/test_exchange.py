@@ -1,4 +1,4 @@
-"""What officers do, across two real endpoints, a real broker and the watch."""
+"""Officers' requests across two real endpoints, a real broker and the watch."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -24,7 +24,7 @@ def received(station: Station, reference: str) -> None:
     station.until(lambda: station.alert_state("ndmc", reference) is not None)
 
 
-def test_an_alert_goes_across_and_is_acknowledged(station: Station) -> None:
+def test_an_alert_is_delivered_and_acknowledged(station: Station) -> None:
     reference = station.alert()
     received(station, reference)
     assert station.status("eucom")["state"] == "fine"
@@ -37,7 +37,7 @@ def test_an_alert_goes_across_and_is_acknowledged(station: Station) -> None:
     assert alert["alert"]["released_by"] == ["watch-1"]
 
 
-def test_a_held_alert_needs_another_officer_with_his_own_credential(station: Station) -> None:
+def test_a_held_alert_needs_another_officer_with_their_own_credential(station: Station) -> None:
     draft = station.alert(precedence="flash")
     number = int(draft.removeprefix("draft/"))
 
@@ -69,7 +69,7 @@ def test_a_repeated_request_returns_the_same_reference_and_sends_nothing_again(s
     assert station.snapshot("eucom")["ours"]["last"] == before
 
 
-def test_a_refusal_refers_to_another_channel(station: Station) -> None:
+def test_a_refusal_may_refer_to_another_channel(station: Station) -> None:
     reference = station.alert("ndmc")
     station.until(lambda: station.alert_state("eucom", reference) is not None)
 
@@ -82,7 +82,7 @@ def test_a_refusal_refers_to_another_channel(station: Station) -> None:
     assert (reply["by"], reply["reason"], reply["referral"]) == ("officer", "out_of_scope", "ministers")
 
 
-def test_a_cancellation_is_prepared_with_the_alert_and_a_draft_can_be_discarded(station: Station) -> None:
+def test_an_alert_and_a_draft_can_be_cancelled(station: Station) -> None:
     reference = station.alert(cancellation={"en": "Take it back.", "ru": "Отзываем."})
     received(station, reference)
 
@@ -97,7 +97,7 @@ def test_a_cancellation_is_prepared_with_the_alert_and_a_draft_can_be_discarded(
     assert station.snapshot("eucom")["drafts"] == []
 
 
-def test_a_line_test_is_answered_with_its_words_and_not_with_others(station: Station) -> None:
+def test_a_line_test_is_answered_only_with_its_words(station: Station) -> None:
     reference = station.client("eucom").act("test", {})
     station.until(lambda: station.status("ndmc")["last_test"] is not None)
     test = next(each for each in station.snapshot("ndmc")["tests"] if each["reference"] == reference)
@@ -132,9 +132,7 @@ def test_a_line_test_is_answered_with_its_words_and_not_with_others(station: Sta
         ({"request": "x"}, "bad_request"),
     ],
 )
-def test_what_may_not_be_said_is_refused_before_anything_changes(
-    station: Station, ask: dict[str, Any], code: str
-) -> None:
+def test_an_inadmissible_alert_is_refused_and_changes_nothing(station: Station, ask: dict[str, Any], code: str) -> None:
     before = station.snapshot("eucom")["ours"]["last"]
 
     with pytest.raises(RequestRefused) as refused:
@@ -144,7 +142,7 @@ def test_what_may_not_be_said_is_refused_before_anything_changes(
     assert station.snapshot("eucom")["ours"]["last"] == before
 
 
-def test_the_ladder_is_climbed_in_its_order(station: Station) -> None:
+def test_delivery_steps_are_reported_in_order(station: Station) -> None:
     reference = station.alert()
     with closing(station.client("eucom").follow(f"progress/{reference}", 20)) as ladders:
         seen = [next(ladders)["steps"]]
@@ -159,13 +157,13 @@ def test_the_ladder_is_climbed_in_its_order(station: Station) -> None:
 
 
 @pytest.mark.parametrize("reference", ["eucom/1/999", "ndmc/1/1", "eucom/2/1", "draft/99", "draft/x", "nonsense"])
-def test_a_ladder_of_nothing_is_refused(station: Station, reference: str) -> None:
+def test_progress_of_an_unknown_reference_is_refused(station: Station, reference: str) -> None:
     with pytest.raises(RequestRefused) as refused:
         list(station.client("eucom").follow(f"progress/{reference}", 5))
     assert refused.value.code == "unknown_reference"
 
 
-def test_a_draft_s_ladder_goes_on_with_the_message_that_it_becomes(station: Station) -> None:
+def test_progress_of_a_draft_continues_with_the_released_alert(station: Station) -> None:
     draft = station.alert(precedence="flash")
     with closing(station.client("eucom").follow(f"progress/{draft}", 20)) as ladders:
         assert next(ladders) == {"reference": draft, "steps": ["held"]}
@@ -175,7 +173,7 @@ def test_a_draft_s_ladder_goes_on_with_the_message_that_it_becomes(station: Stat
     assert later["reference"] == reference
 
 
-def test_everything_said_is_the_same_in_all_three_journals(station: Station) -> None:
+def test_all_three_journals_have_the_same_messages(station: Station) -> None:
     station.settled()
     ours = [message["message"] for message in station.effects("eucom", "Queue")]
     applied = [each["message"] for each in station.effects("ndmc", "Apply")]
@@ -188,7 +186,7 @@ def test_everything_said_is_the_same_in_all_three_journals(station: Station) -> 
     assert [message["seq"] for message in ours] == list(range(1, len(ours) + 1))
 
 
-def test_what_is_printed_is_the_journal(station: Station) -> None:
+def test_standard_output_is_the_journal(station: Station) -> None:
     station.settled()
     station.each(ALL, lambda name: len(printed(station, name)) >= len(station.records(name)))
     for name in ALL:

@@ -1,4 +1,4 @@
-"""Several links over one connection: what befalls one journal stops that link only."""
+"""Several links over one connection: a failure of one journal stops only its link."""
 
 import resource
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def test_each_link_has_its_own_stream_and_its_own_journal(station: Station) -> N
     assert {record["link"] for record in station.records("eucom", link=SECOND)} == {SECOND}
 
 
-def test_a_command_asks_which_link_is_meant(station: Station) -> None:
+def test_a_command_requires_a_choice_between_links(station: Station) -> None:
     unclear = station.deconflict("status", str(station.config("eucom")))
     assert unclear.returncode == 2
     assert "choose one with --link: eucom-ndmc, eucom-ndmc-air" in unclear.stderr
@@ -47,8 +47,8 @@ def test_a_command_asks_which_link_is_meant(station: Station) -> None:
     assert unknown.value.code == "unknown_link"
 
 
-def test_a_journal_that_cannot_be_written_stops_its_link_alone(station: Station) -> None:
-    # the first journal grows far beyond the second; then files may not grow beyond what lies between
+def test_a_journal_that_cannot_be_written_stops_only_its_link(station: Station) -> None:
+    # make the first journal much larger than the second, then limit file sizes to a value between the two
     while len(station.records("eucom", link=FIRST)) < 3 * len(station.records("eucom", link=SECOND)):
         station.alert(link=FIRST, text={"en": "x" * 3_000})
     size = {link: written(station, link) for link in (FIRST, SECOND)}
@@ -68,7 +68,7 @@ def test_a_journal_that_cannot_be_written_stops_its_link_alone(station: Station)
     told = [msgspec.json.decode(line) for line in station.output("eucom").splitlines() if b'"notification"' in line]
     assert any(each.get("alarm", {}).get("code") == "journal_failure" for each in told)
     station.until(lambda: bool(station.status("ndmc", FIRST)["peer"] == "gone"))
-    # the other one goes on, in both directions, also while the stopped link's peer talks
+    # the other link works in both directions, also while the peer sends on the stopped link
     station.alert("ndmc", FIRST)
     for side in SIDES:
         reference = station.alert(side, SECOND)
@@ -77,7 +77,7 @@ def test_a_journal_that_cannot_be_written_stops_its_link_alone(station: Station)
     assert station.status("eucom", SECOND)["broker"] == "connected"
 
 
-def test_the_stopped_link_goes_on_by_itself_where_its_journal_ends(station: Station) -> None:
+def test_a_stopped_link_resumes_automatically_from_its_journal(station: Station) -> None:
     process = station.processes["eucom"].popen.pid
     resource.prlimit(process, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
@@ -92,7 +92,7 @@ def test_the_stopped_link_goes_on_by_itself_where_its_journal_ends(station: Stat
 
 @contextmanager
 def unreadable(station: Station, name: str) -> Iterator[Path]:
-    """The first link's journal is not where it was; something else is."""
+    """Put a file in place of the first link's journal folder."""
     folder = station.journal(name, FIRST)
     kept = folder.rename(folder.with_name("kept"))
     folder.write_text("not a folder")
@@ -101,7 +101,7 @@ def unreadable(station: Station, name: str) -> Iterator[Path]:
     kept.rename(folder)
 
 
-def test_a_link_whose_journal_cannot_be_opened_waits_for_it_while_the_others_run(station: Station) -> None:
+def test_a_link_waits_for_its_journal_while_the_others_run(station: Station) -> None:
     for name in ("eucom", "watch"):
         assert station.stop(name) == 0
     with unreadable(station, "eucom") as folder, unreadable(station, "watch"):
@@ -133,7 +133,7 @@ def test_a_link_whose_journal_cannot_be_opened_waits_for_it_while_the_others_run
     station.until(lambda: station.alert_state("watch", reference, FIRST) == "received")
 
 
-def test_a_damaged_journal_stops_its_link_alone_and_is_left_to_people(station: Station) -> None:
+def test_a_damaged_journal_stops_only_its_link_and_is_not_changed(station: Station) -> None:
     assert station.stop("eucom") == 0
     segment = segments(station.journal("eucom", FIRST))[-1]
     before = segment.read_bytes()
@@ -159,7 +159,7 @@ def test_a_damaged_journal_stops_its_link_alone_and_is_left_to_people(station: S
     other.write_bytes(kept)
 
 
-def test_a_mistake_in_one_link_s_file_keeps_the_whole_process_from_starting(station: Station) -> None:
+def test_an_error_in_one_link_file_prevents_the_start(station: Station) -> None:
     path = station.link_file(SECOND)
     before = path.read_bytes()
     content = link_file.load(path)
@@ -175,5 +175,5 @@ def test_a_mistake_in_one_link_s_file_keeps_the_whole_process_from_starting(stat
 
 
 def written(station: Station, link: str) -> int:
-    """Bytes of the records in eucom's journal."""
+    """Return the size of the records in eucom's journal, in bytes."""
     return sum(len(path.read_bytes().rstrip(b"\0")) for path in station.journal("eucom", link).glob("*.jsonl"))

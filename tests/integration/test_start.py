@@ -1,4 +1,4 @@
-"""What must not start does not: one line that says what, where, and what would be right."""
+"""A wrongly installed service refuses to start with a one-line error; the control socket rejects bad requests."""
 
 import contextlib
 import json
@@ -28,7 +28,7 @@ def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
 
 
 def refused(station: Station, code: int = 2, failpoint: str = "") -> str:
-    """Start eucom; return the one line that it ends with."""
+    """Start eucom, wait until it exits with `code`, and return its one-line error."""
     running = station.launch("eucom", **{VARIABLE: failpoint})
     assert running.wait() == code
     station.processes.pop("eucom")
@@ -38,7 +38,7 @@ def refused(station: Station, code: int = 2, failpoint: str = "") -> str:
     return errors
 
 
-def test_a_second_service_on_one_journal_or_one_socket(station: Station) -> None:
+def test_a_second_service_on_a_journal_or_socket_is_refused(station: Station) -> None:
     station.start("eucom")
     again = station.deconflict("run", str(station.config("eucom")))
     assert again.returncode == 2
@@ -115,7 +115,7 @@ def actual_link(station: Station) -> Callable[[], object]:
         (actual_link, "only an exercise may run on another time than the real one"),
     ],
 )
-def test_what_is_wrong_with_the_files_is_said_in_one_line(
+def test_wrong_files_give_a_one_line_error(
     station: Station, spoil: Callable[[Station], Callable[[], object]], said: str
 ) -> None:
     records = station.records("eucom")
@@ -127,7 +127,7 @@ def test_what_is_wrong_with_the_files_is_said_in_one_line(
         mend()
 
 
-def test_a_damaged_journal_is_refused_and_left_as_it_is(station: Station) -> None:
+def test_a_damaged_journal_is_refused_and_not_changed(station: Station) -> None:
     (segment,) = station.journal("eucom").glob("*.jsonl")
     before = segment.read_bytes()
     segment.write_bytes(before.replace(b'"Started"', b'"Stareed"', 1))
@@ -137,11 +137,11 @@ def test_a_damaged_journal_is_refused_and_left_as_it_is(station: Station) -> Non
     segment.write_bytes(before)
 
 
-def test_an_unknown_failpoint(station: Station) -> None:
+def test_an_unknown_failpoint_is_refused(station: Station) -> None:
     assert f"{VARIABLE}: no such place: 'after_lunch'" in refused(station, failpoint="after_lunch")
 
 
-def test_a_dead_process_s_socket_is_replaced(station: Station) -> None:
+def test_the_socket_of_a_dead_process_is_replaced(station: Station) -> None:
     station.start("eucom")
     station.kill("eucom")
     assert (station.config("eucom").parent / "control.sock").is_socket()
@@ -151,11 +151,11 @@ def test_a_dead_process_s_socket_is_replaced(station: Station) -> None:
     assert station.status("eucom")["broker"] == "connected"
 
 
-# --- the control socket, by hand ------------------------------------------------------------------------------------
+# --- the control socket, with raw bytes -----------------------------------------------------------------------------
 
 
 def raw(station: Station, sent: bytes) -> bytes:
-    """Send bytes to the control socket; return whatever comes until it closes or says no more."""
+    """Send bytes to the control socket; return what is received until it closes, or nothing if it resets."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(5)
         connection.connect(str(station.config("eucom").parent / "control.sock"))
@@ -189,10 +189,10 @@ def posted(body: bytes, action: str = "alert", headers: str = "") -> bytes:
         (b"x" * 3_000_000, 413, "too_large"),
     ],
 )
-def test_a_body_that_is_none(station: Station, body: bytes, status: int, code: str) -> None:
+def test_an_invalid_body_is_refused(station: Station, body: bytes, status: int, code: str) -> None:
     answer = raw(station, posted(body))
 
-    if answer:  # a body that is far too large may break off before its answer is read
+    if answer:  # the connection may be reset during a far too large body, before the answer is read
         head, _, document = answer.partition(b"\r\n\r\n")
         assert head.startswith(f"HTTP/1.1 {status}".encode())
         assert json.loads(document)["code"] == code
@@ -212,14 +212,14 @@ def test_a_body_that_is_none(station: Station, body: bytes, status: int, code: s
         (posted(b"{}", "../../status"), 404),
     ],
 )
-def test_a_request_that_is_none(station: Station, sent: bytes, status: int) -> None:
+def test_an_invalid_request_is_refused(station: Station, sent: bytes, status: int) -> None:
     answer = raw(station, sent)
 
     assert answer.startswith(f"HTTP/1.1 {status}".encode()), answer[:200]
     assert station.status("eucom")["state"] == "fine"
 
 
-def test_more_connections_than_there_are_places_are_turned_away_until_they_are_gone(station: Station) -> None:
+def test_connections_beyond_the_limit_are_refused(station: Station) -> None:
     silent = [socket.socket(socket.AF_UNIX) for _ in range(CONNECTIONS_MAX + 10)]
     try:
         for connection in silent:

@@ -1,4 +1,4 @@
-"""A process that stands still over a slot, as under SIGSTOP or in a machine that sleeps: one record, no flood."""
+"""A process stopped over a slot, by SIGSTOP or a sleeping machine, reports one blind interval and no missed slot."""
 
 import signal
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.integration
 SLOT = "2022-11-29T16:00:00.000Z"
 FAST = 200
 STALL_S = 6
-"""Real seconds: what stands still for five has been blind."""
+"""Real seconds; a process that was stopped for five seconds counts as blind."""
 
 
 @pytest.fixture
@@ -29,13 +29,13 @@ def raised(station: Station, name: str, code: str) -> list[dict[str, str]]:
     return [each["alarm"] for each in station.effects(name, "RaiseAlarm") if each["alarm"]["code"] == code]
 
 
-def test_a_process_stopped_over_a_slot_says_that_it_was_blind_and_the_others_that_nobody_was_there(
+def test_a_process_stopped_over_a_slot_reports_blindness_and_the_caller_a_missing_receipt(
     station: Station,
 ) -> None:
     """SPEC W2.2, W5.2"""
     process = station.processes["ndmc"].popen
     process.send_signal(signal.SIGSTOP)
-    # the slot and its grace pass within seconds
+    # the slot and its grace pass within real seconds
     station.forward(STALL_S * FAST, rate=FAST)
     process.send_signal(signal.SIGCONT)
 
@@ -46,7 +46,7 @@ def test_a_process_stopped_over_a_slot_says_that_it_was_blind_and_the_others_tha
     assert not raised(station, "ndmc", "heartbeat_missed")
     (unreceipted,) = raised(station, "eucom", "heartbeat_unreceipted")
     assert unreceipted["raised_at"] == "2022-11-29T16:05:00.000Z"
-    # the test had waited at the broker: the slot is late, and its alarm at the caller is over
+    # the line test waited at the broker: the slot is late, and the caller's alarm is cleared
     states = {each["slot"]: each["state"] for each in station.snapshot("ndmc")["slots"]}
     assert states[SLOT] == "late"
     station.cleared("eucom", "heartbeat_unreceipted")

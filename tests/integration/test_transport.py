@@ -42,7 +42,7 @@ def acknowledges(endpoint: Endpoint) -> None:
     endpoint.react = react
 
 
-async def test_a_frame_goes_across_and_the_watch_sees_it(running: BrokerSite) -> None:
+async def test_a_frame_reaches_the_peer_and_the_watch(running: BrokerSite) -> None:
     """SPEC Q1.1, W6"""
     async with (
         Endpoint(running.settings("ndmc")) as ndmc,
@@ -77,14 +77,14 @@ async def test_acknowledgements_leave_in_order_of_arrival(running: BrokerSite) -
         assert first is not None
         assert second is not None
         assert third is not None
-        # the last one is done with first, the first never: PUBACK for none may leave
+        # the last is acknowledged first, the first never: no PUBACK may be sent
         ndmc.transport.acknowledge(third)
         ndmc.transport.acknowledge(second)
     async with Endpoint(running.settings("ndmc")) as ndmc:
         assert (await ndmc.next(Connected)).session_present
         await ndmc.next(Arrived, 3)
         assert ndmc.payloads == [b"0", b"1", b"2"]
-        # a delivery of the earlier connection is none of this one
+        # a delivery of the earlier connection does not count for this one
         ndmc.transport.acknowledge(first)
     async with Endpoint(running.settings("ndmc")) as ndmc:
         await ndmc.next(Arrived, 3)
@@ -96,7 +96,7 @@ async def test_acknowledgements_leave_in_order_of_arrival(running: BrokerSite) -
         assert ndmc.payloads == [b"new"]
 
 
-async def test_what_was_not_acknowledged_before_a_crash_comes_again(running: BrokerSite, proxy: TcpProxy) -> None:
+async def test_unacknowledged_frames_are_redelivered_after_a_crash(running: BrokerSite, proxy: TcpProxy) -> None:
     """SPEC Q1.1, Q1.2"""
     async with (
         Endpoint(running.settings("eucom")) as eucom,
@@ -110,7 +110,7 @@ async def test_what_was_not_acknowledged_before_a_crash_comes_again(running: Bro
         for arrived in ndmc.of(Arrived)[:5]:
             assert arrived.delivery is not None
             ndmc.transport.acknowledge(arrived.delivery)
-        # the acknowledgements are on their way before anything that is published after them
+        # the acknowledgements are sent before anything that is published after them
         ndmc.publish(b"behind the acknowledgements")
         await eucom.next(Arrived)
         proxy.cut()
@@ -119,7 +119,7 @@ async def test_what_was_not_acknowledged_before_a_crash_comes_again(running: Bro
         assert ndmc.payloads[20:] == [b"%d" % index for index in range(5, 20)]
 
 
-async def test_a_broker_killed_after_its_autosave_delivers_what_it_had_queued(running: BrokerSite) -> None:
+async def test_a_broker_killed_after_saving_delivers_its_queue(running: BrokerSite) -> None:
     ndmc_settings = running.settings("ndmc")
     async with Endpoint(ndmc_settings) as ndmc:
         await ndmc.next(Connected)
@@ -137,7 +137,7 @@ async def test_a_broker_killed_after_its_autosave_delivers_what_it_had_queued(ru
         assert (await ndmc.next(Connected)).session_present
         await ndmc.next(Arrived, 100)
         assert ndmc.payloads == [b"%d" % index for index in range(100)]
-        # all of them late, in one go
+        # acknowledge all of them late, at once
         ndmc.acknowledge_all()
     async with Endpoint(running.settings("eucom")) as eucom, Endpoint(ndmc_settings) as ndmc:
         await eucom.next(Connected)
@@ -147,7 +147,7 @@ async def test_a_broker_killed_after_its_autosave_delivers_what_it_had_queued(ru
 
 
 async def saved(site: BrokerSite) -> None:
-    """Have the broker save now, and wait until the file is whole: it is renamed into its place."""
+    """Have the broker save its state, and wait until the file is complete: it is renamed into place."""
     file = site.folder / "broker" / "data" / "mosquitto.db"
     before = file.stat().st_ino if file.exists() else None
     site.broker.save()
@@ -156,7 +156,7 @@ async def saved(site: BrokerSite) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_broker_whose_files_are_wiped_is_a_new_broker(running: BrokerSite) -> None:
+async def test_a_broker_whose_files_are_wiped_has_no_sessions(running: BrokerSite) -> None:
     async with Endpoint(running.settings("eucom")) as eucom, Endpoint(running.settings("ndmc")) as ndmc:
         acknowledges(ndmc)
         await eucom.next(Connected)
@@ -174,11 +174,11 @@ async def test_a_broker_whose_files_are_wiped_is_a_new_broker(running: BrokerSit
         eucom.publish(b"after")
         await ndmc.next(Arrived)
         assert ndmc.payloads == [b"after"]
-        # told once for an outage, however many attempts failed
+        # an outage is reported once, however many attempts fail
         assert len(eucom.of(Lost)) == 1
 
 
-async def test_a_frozen_broker_is_noticed_and_found_again(running: BrokerSite) -> None:
+async def test_a_frozen_broker_is_detected_and_reconnected(running: BrokerSite) -> None:
     async with Endpoint(running.settings("eucom"), QUICK) as eucom, Watcher(running.settings("watch"), QUICK) as watch:
         await eucom.next(Connected)
         await watch.next(Connected)
@@ -193,7 +193,7 @@ async def test_a_frozen_broker_is_noticed_and_found_again(running: BrokerSite) -
         await watch.next(Connected, 2)
 
 
-async def test_a_half_open_connection_is_noticed(running: BrokerSite, proxy: TcpProxy) -> None:
+async def test_a_half_open_connection_is_detected(running: BrokerSite, proxy: TcpProxy) -> None:
     async with Endpoint(running.settings("eucom", port=proxy.port), QUICK) as eucom:
         await eucom.next(Connected)
         proxy.half_open()
@@ -202,7 +202,7 @@ async def test_a_half_open_connection_is_noticed(running: BrokerSite, proxy: Tcp
 
 
 @pytest.mark.parametrize("direction", ["up", "down"])
-async def test_a_connection_stalled_in_one_direction_is_noticed(
+async def test_a_connection_stalled_in_one_direction_is_detected(
     running: BrokerSite, proxy: TcpProxy, direction: str
 ) -> None:
     async with Endpoint(running.settings("eucom", port=proxy.port), QUICK) as eucom:
@@ -213,7 +213,7 @@ async def test_a_connection_stalled_in_one_direction_is_noticed(
         await eucom.next(Connected, 2)
 
 
-async def test_a_broker_that_is_mute_in_the_handshake_blocks_neither_the_loop_nor_the_stop(running: BrokerSite) -> None:
+async def test_a_silent_broker_in_the_handshake_blocks_neither_the_loop_nor_the_stop(running: BrokerSite) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         settings = running.settings("eucom", port=mute.getsockname()[1])
         async with Endpoint(settings):
@@ -227,7 +227,7 @@ async def test_a_broker_that_is_mute_in_the_handshake_blocks_neither_the_loop_no
         assert time.monotonic() - began < 1
 
 
-async def test_no_broker_is_told_once_with_the_reason(site: BrokerSite) -> None:
+async def test_a_missing_broker_is_reported_once_with_the_reason(site: BrokerSite) -> None:
     async with Endpoint(site.settings("eucom")) as eucom:
         assert await eucom.next(Lost) == Lost("Connection refused")
         site.broker.start()
@@ -241,7 +241,7 @@ async def test_a_broker_of_another_authority_is_refused(running: BrokerSite) -> 
         assert (await eucom.next(Lost)).reason.startswith("the broker's certificate is not valid here: ")
 
 
-async def test_a_key_open_to_others_or_of_another_certificate_is_a_users_error(site: BrokerSite) -> None:
+async def test_unusable_credential_files_raise_a_user_error(site: BrokerSite) -> None:
     settings = site.settings("eucom")
     settings.key.chmod(0o644)
     with pytest.raises(UserError, match="chmod 600"):
@@ -275,12 +275,12 @@ async def test_publishing_under_the_peers_name_is_refused_and_reaches_nobody(run
         assert ndmc.payloads == watch.payloads == [b"own"]
 
 
-async def test_a_packet_as_large_as_the_broker_takes_arrives_and_a_larger_one_never_leaves(running: BrokerSite) -> None:
+async def test_the_largest_packet_is_delivered_and_a_larger_one_is_refused(running: BrokerSite) -> None:
     """SPEC F6.1, F6.3"""
     async with Endpoint(running.settings("eucom")) as eucom, Endpoint(running.settings("ndmc")) as ndmc:
         await eucom.next(Connected)
         await ndmc.next(Connected)
-        # fixed header of 4 bytes here, 2 for the topic's length, 2 for the packet id, 1 for no properties
+        # 4 bytes of fixed header at this size, 2 for the topic's length, 2 for the packet id, 1 for no properties
         largest = 131_072 - len(str(Topic(LINK, "eucom", "message"))) - 10
         assert eucom.publish(bytes(largest))
         assert len((await ndmc.next(Arrived)).payload) == largest
@@ -293,7 +293,7 @@ async def test_a_packet_as_large_as_the_broker_takes_arrives_and_a_larger_one_ne
         assert not eucom.of(Lost)
 
 
-async def test_publishes_beyond_the_bound_are_refused_and_those_below_it_arrive_in_order(running: BrokerSite) -> None:
+async def test_publishes_beyond_the_maximum_in_flight_are_refused(running: BrokerSite) -> None:
     async with Endpoint(running.settings("eucom")) as eucom, Endpoint(running.settings("ndmc")) as ndmc:
         acknowledges(ndmc)
         await eucom.next(Connected)
@@ -306,7 +306,7 @@ async def test_publishes_beyond_the_bound_are_refused_and_those_below_it_arrive_
         assert ndmc.payloads == frames[:-1]
 
 
-async def test_two_holders_of_one_identity_are_told(running: BrokerSite) -> None:
+async def test_two_holders_of_one_identity_are_reported(running: BrokerSite) -> None:
     """SPEC Q3.3"""
     settings = running.settings("eucom")
     async with Endpoint(settings) as one:
@@ -316,7 +316,7 @@ async def test_two_holders_of_one_identity_are_told(running: BrokerSite) -> None
             assert max(event.times for event in one.of(TakenOver) + other.of(TakenOver)) >= 3
 
 
-async def test_a_broker_that_is_killed_again_and_again_is_no_takeover(running: BrokerSite) -> None:
+async def test_repeated_kills_of_the_broker_are_not_a_takeover(running: BrokerSite) -> None:
     async with Endpoint(running.settings("eucom")) as eucom:
         for times in range(1, 6):
             await eucom.next(Connected, times)
@@ -327,7 +327,7 @@ async def test_a_broker_that_is_killed_again_and_again_is_no_takeover(running: B
         assert not eucom.of(TakenOver)
 
 
-async def test_presence_is_told_at_once_at_a_clean_stop_and_by_the_will_after_a_crash(
+async def test_absence_is_reported_at_a_clean_stop_and_by_the_will_after_a_crash(
     running: BrokerSite, proxy: TcpProxy
 ) -> None:
     """SPEC Q2.2"""
@@ -338,7 +338,7 @@ async def test_presence_is_told_at_once_at_a_clean_stop_and_by_the_will_after_a_
         await watch.next(Connected)
         async with Endpoint(running.settings("ndmc")) as ndmc:
             await eucom.next(PresenceChanged)
-            # the answer to ours: no beat falls into this test
+            # ndmc reports the presence of eucom, which answers its own; no periodic beat falls within this test
             await ndmc.next(PresenceChanged)
         await eucom.next(PresenceChanged, 2)
         async with Endpoint(running.settings("ndmc", port=proxy.port), QUICK):
@@ -351,7 +351,7 @@ async def test_presence_is_told_at_once_at_a_clean_stop_and_by_the_will_after_a_
         assert [event for event in watch.of(PresenceChanged) if event.party == "ndmc"] == [present, gone, present, gone]
 
 
-async def test_a_short_interruption_is_no_absence(running: BrokerSite, proxy: TcpProxy) -> None:
+async def test_a_short_interruption_is_not_an_absence(running: BrokerSite, proxy: TcpProxy) -> None:
     async with Endpoint(running.settings("eucom")) as eucom:
         await eucom.next(Connected)
         timing = PATIENT
@@ -364,12 +364,12 @@ async def test_a_short_interruption_is_no_absence(running: BrokerSite, proxy: Tc
             assert len(eucom.of(PresenceChanged)) == 1
 
 
-async def test_a_peer_that_says_nothing_counts_as_gone(running: BrokerSite) -> None:
+async def test_a_silent_peer_counts_as_gone(running: BrokerSite) -> None:
     async with Endpoint(running.settings("eucom"), QUICK) as eucom:
         assert await eucom.next(PresenceChanged) == PresenceChanged(LINK, "ndmc", present=False)
 
 
-async def test_a_link_that_is_left_does_not_stall_the_others(site: BrokerSite) -> None:
+async def test_leaving_a_link_does_not_stall_the_others(site: BrokerSite) -> None:
     """SPEC Q3.2"""
     two = BrokerSite(site.folder / "two", {"a": ("eucom", "ndmc"), "b": ("eucom", "ndmc")})
     try:
@@ -381,7 +381,7 @@ async def test_a_link_that_is_left_does_not_stall_the_others(site: BrokerSite) -
         ):
             await eucom.next(Connected)
             await ndmc.next(Connected)
-            # more than may be in flight, all waiting behind the first of them
+            # more than may be in flight, all waiting for the first one to be acknowledged
             for index in range(200):
                 ndmc.publish(b"%d" % index, link="a" if index % 2 else "b")
             await eucom.next(Arrived, 128)
@@ -401,7 +401,7 @@ async def test_a_link_that_is_left_does_not_stall_the_others(site: BrokerSite) -
             await ndmc.until(lambda: PresenceChanged("a", "eucom", present=False) in ndmc.events)
             assert not eucom.publish(b"of a link that was left", link="a")
 
-            # over the same connection, as if nothing had been known of the peer
+            # over the same connection, starting again without knowledge of the peer
             eucom.transport.rejoin("a")
             assert await eucom.next(Joined) == Joined("a")
             await ndmc.next(PresenceChanged, 4)
@@ -412,10 +412,10 @@ async def test_a_link_that_is_left_does_not_stall_the_others(site: BrokerSite) -
             assert eucom.publish(b"again", link="a")
             await ndmc.next(Arrived)
             assert len(eucom.of(Connected)) == 1
-        # and the next connection does not ask for one that was left, but for one that came back while it was made
+        # a new connection does not subscribe to a link that was left, unless it was rejoined in the meantime
         async with Endpoint(two.settings("eucom"), links=links) as eucom:
             eucom.transport.leave("a")
-            while eucom.transport._connection is None:  # noqa: ASYNC110 - nobody tells of it
+            while eucom.transport._connection is None:  # noqa: ASYNC110 - no event reports it
                 await asyncio.sleep(0)
             eucom.transport.rejoin("a")
             assert not eucom.of(Connected)
@@ -425,7 +425,7 @@ async def test_a_link_that_is_left_does_not_stall_the_others(site: BrokerSite) -
         two.close()
 
 
-async def test_a_link_that_left_the_settings_is_forgotten_by_the_broker(site: BrokerSite) -> None:
+async def test_the_broker_forgets_a_link_removed_from_the_settings(site: BrokerSite) -> None:
     two = BrokerSite(site.folder / "two", {"a": ("eucom", "ndmc"), "b": ("eucom", "ndmc")})
     try:
         two.broker.start()
@@ -445,7 +445,7 @@ async def test_a_link_that_left_the_settings_is_forgotten_by_the_broker(site: Br
         two.close()
 
 
-async def test_an_error_of_the_service_comes_out_of_run(running: BrokerSite) -> None:
+async def test_run_raises_errors_of_the_service(running: BrokerSite) -> None:
     class BugError(Exception):
         pass
 
@@ -465,7 +465,7 @@ async def test_an_error_of_the_service_comes_out_of_run(running: BrokerSite) -> 
             await watch.transport.run()
 
 
-async def test_the_watch_says_why_it_is_not_connected(site: BrokerSite) -> None:
+async def test_the_watch_reports_why_it_is_not_connected(site: BrokerSite) -> None:
     settings = site.settings("watch", port=free_port())
     async with Watcher(settings) as watch:
         assert "refused" in (await watch.next(Lost)).reason

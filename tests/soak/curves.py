@@ -1,4 +1,4 @@
-"""Draws the samples as one SVG: a panel for memory, one for file descriptors, one for disk. A picture needs no more."""
+"""Draws a soak's samples as one SVG with three panels: memory, file descriptors and disk."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ _POINTS_MAX = 700
 class _Panel(Struct, frozen=True):
     title: str
     field: str
-    # so many of the field's units are one of the title's
+    # how many of the field's units make one of the title's units
     unit: float
 
 
@@ -29,7 +29,7 @@ _PANELS = (
 
 
 def draw(samples: Sequence[Sample], calm_s: float, title: str, path: Path) -> None:
-    """Write the picture; the calm begins at `calm_s`."""
+    """Write the picture to `path`; the calm, which starts at `calm_s`, is shaded."""
     names = list(dict.fromkeys(each.name for each in samples))
     end_s = max((each.at_s for each in samples), default=1.0) or 1.0
     height = _TOP + len(_PANELS) * (_PANEL + _GAP)

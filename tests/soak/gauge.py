@@ -1,4 +1,4 @@
-"""Memory, file descriptors and disk of each process over time: sampled, kept as CSV, judged over the calm."""
+"""Samples the memory, file descriptors and disk usage of each process, and checks them for growth during the calm."""
 
 import asyncio
 import csv
@@ -12,16 +12,16 @@ from tests.soak.installation import Installation
 
 EVERY_S = 2.0
 CALM_ENOUGH_S = 90.0
-"""A shorter calm says nothing about growth."""
+"""The shortest calm over which growth is checked."""
 GROWTH_MAX = 1.15
-"""How much more memory or descriptors a process may have in the last third of the calm than in its second third: the
-state of a link is bounded, and full after a thousand messages."""
+"""Maximum ratio of a process's memory in the last third of the calm to that in the second third. The state of a link
+is bounded, and it is full after a thousand messages."""
 DESCRIPTORS_SLACK = 8
-"""Control connections come and go."""
+"""Permitted increase of descriptors: control connections open and close."""
 
 
 class Sample(Struct, frozen=True):
-    """One process at one time, in seconds since the beginning; memory is the resident set."""
+    """A sample of one process, at `at_s` seconds since the start; `rss_kib` is the resident memory."""
 
     at_s: float
     name: str
@@ -33,7 +33,7 @@ class Sample(Struct, frozen=True):
 
 
 class Gauge:
-    """Samples until cancelled."""
+    """Samples all processes every `EVERY_S` until cancelled."""
 
     def __init__(self, installation: Installation, messages: Callable[[], int]) -> None:
         self.samples: list[Sample] = []
@@ -55,7 +55,7 @@ class Gauge:
             descriptors = len([*Path(f"/proc/{pid}/fd").iterdir()])
         except OSError:
             return None
-        # a process that has ended and was not waited for has none
+        # a zombie process has no resident memory
         rss = next((line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")), None)
         if rss is None:
             return None
@@ -69,7 +69,7 @@ class Gauge:
             writer.writerows([getattr(each, field) for field in Sample.__struct_fields__] for each in self.samples)
 
     def growth(self, since_s: float, until_s: float) -> tuple[list[str], list[str]]:
-        """Return lines about each process between two times, and what has grown that should not."""
+        """Return a summary line for each process between two times, and a line for each growth beyond the limits."""
         lines, broken = [], []
         third_s = (until_s - since_s) / 3
         for name in self._installation.pids:

@@ -1,6 +1,6 @@
-"""What is soaked: a broker and both endpoints as real processes, each endpoint behind a proxy of its own.
+"""Runs the installation under soak: a broker and both endpoints as real processes, each endpoint behind its own proxy.
 
-Only processes that were started here are ever signalled, and they end with this one, however it ends.
+Only processes started here are ever signalled. They end with this process, however it ends.
 """
 
 import os
@@ -28,7 +28,7 @@ _LAUNCH = ROOT / "broker" / "launch.py"
 
 
 class Endpoint:
-    """One side's process, started again and again; its output is collected in one file, as a log system would."""
+    """One side's endpoint, which is started repeatedly; all its output is collected in one file."""
 
     def __init__(self, side: str, folder: Path, proxy: TcpProxy) -> None:
         self.side = side
@@ -52,12 +52,12 @@ class Endpoint:
 
     @property
     def code(self) -> int | None:
-        """How it ended, if it ended by itself."""
+        """The exit code, if the process has ended by itself."""
         return None if self._process is None else self._process.poll()
 
     @property
     def serves(self) -> bool:
-        """Somebody listens at the control socket."""
+        """Whether a process listens at the control socket."""
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(str(self.control)) == 0
 
@@ -93,19 +93,19 @@ class Endpoint:
             self._process.send_signal(signal.SIGCONT)
 
     def terminate(self) -> None:
-        """Ask it to stop in order."""
+        """Send SIGTERM to the process."""
         if self._process is not None:
             self._process.terminate()
 
     def ended(self) -> int | None:
-        """Return the exit code once it has ended, and forget it."""
+        """Return the exit code if the process has ended, and discard the process."""
         code = self.code
         if code is not None:
             self._process = None
         return code
 
     def stop(self) -> int:
-        """Stop it in order; return its exit code, that of KILL if it took too long."""
+        """Stop the process with SIGTERM and return its exit code, or that of SIGKILL if it took too long."""
         if self._process is None:
             return 0
         self.thaw()
@@ -127,7 +127,7 @@ class Endpoint:
 
 
 class Installation:
-    """Everything in one folder. An async context manager; nothing runs before `start`."""
+    """A broker and both endpoints in one folder. An async context manager; nothing runs before `start`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -155,7 +155,7 @@ class Installation:
 
     @property
     def disks(self) -> dict[str, Path]:
-        """What each process writes, by its name."""
+        """The folder that each process writes to, by its name."""
         return {side: each.journal for side, each in self.endpoints.items()} | {"broker": self.broker.folder / "data"}
 
     def start(self) -> None:
@@ -164,11 +164,11 @@ class Installation:
             endpoint.start()
 
     def heal(self) -> None:
-        """Let everything run, and everybody reach everybody."""
+        """End all faults: resume or start every process, and restore the network."""
         for endpoint in self.endpoints.values():
             endpoint.proxy.admit()
             endpoint.proxy.resume()
-            # what is half open or stalled would wait for its keepalive
+            # otherwise, half-open and stalled connections would last until their keepalive
             endpoint.proxy.cut()
             endpoint.thaw()
         self.broker.thaw()

@@ -1,10 +1,11 @@
-"""The soak: broker and both endpoints killed again and again under a stream of alerts, then everything is laid open.
+"""Runs the soak: kills broker and endpoints repeatedly under a stream of alerts, then verifies every journal.
 
     python -m tests.soak.run MINUTES [--seed N] [--alerts-per-s N] [--report FOLDER] [--folder FOLDER]
 
-Trouble goes on for four fifths of MINUTES; the stream alone goes on in the last fifth, the calm, in which memory and
-descriptors of processes that live must stand still. Then the stream ends, what is under way has to arrive, everything
-is stopped, and both journals and both collected logs are verified, replayed and reconciled. Exit 1: a broken promise.
+Faults occur during the first four fifths of MINUTES. In the last fifth, the calm, only the stream continues, and the
+memory and descriptors of the processes must not grow. Then the stream ends, messages in flight must arrive, and all
+processes are stopped. Both journals and both collected logs are verified, replayed and reconciled. The exit code is 1
+if any guarantee was violated.
 """
 
 import argparse
@@ -29,13 +30,14 @@ from tests.support.journal_verdict import Verdict
 
 CALM_SHARE = 0.2
 CONVERGED_WITHIN_S = 240.0
-"""After everything is healed: a reconnect's longest pause is 30 s, a resend's 60 s, and 3,000 alerts may wait."""
+"""Time for all messages to arrive after the faults: reconnecting pauses up to 30 s, resending up to 60 s, and 3,000
+alerts may be waiting."""
 SAY_EVERY_S = 30.0
 BROKEN_SHOWN = 40
 
 
 class Soak:
-    """One run, from its beginning to its verdict."""
+    """One run of the soak and its verdict."""
 
     def __init__(self, folder: Path, minutes: float, seed: int, alerts_per_s: float) -> None:
         rng = random.Random(seed)
@@ -51,7 +53,7 @@ class Soak:
         self.end_s = 0.0
 
     async def run(self) -> None:
-        """Do everything with running processes; leave what was not kept in `broken`."""
+        """Run the processes, the stream and the faults; add violated guarantees to `broken`."""
         clock = asyncio.get_running_loop()
         async with self.installation:
             self.installation.start()
@@ -86,7 +88,7 @@ class Soak:
         self.broken += [*self.trouble.broken, *self.traffic.broken]
 
     async def _settled(self) -> None:
-        """Wait until nothing is outstanding on either side."""
+        """Wait until the outboxes of both sides are empty."""
         for endpoint in self.installation.endpoints.values():
             client = ControlClient(endpoint.control, LINK)
             while True:
@@ -110,15 +112,15 @@ class Soak:
             )
 
     def judge(self) -> str:
-        """Lay journals and collected logs open; add to `broken`; return the line of totals."""
+        """Verify journals and collected logs, add violated guarantees to `broken`, and return the line of totals."""
         endpoints = self.installation.endpoints
         began_s = time.monotonic()
         verdict = Verdict.of(*(endpoints[side].journal for side in SIDES))
         self.broken += verdict.broken
         lost = len(verdict.lost)
         for side in SIDES:
-            for wish in self.traffic.answered[side]:
-                failures = [*verdict.kept(wish.reference, wish.text)]
+            for alert in self.traffic.answered[side]:
+                failures = [*verdict.kept(alert.reference, alert.text)]
                 lost += bool(failures)
                 self.broken += failures
         for each in verdict.sides:
@@ -150,7 +152,7 @@ class Soak:
         )
 
     def _collected(self, side: str, records: int) -> list[str]:
-        """Standard output over all of a side's lives holds its whole journal."""
+        """Return what is wrong with a side's collected output, which must contain its whole journal."""
         with self.installation.endpoints[side].collected.open("rb") as stream:
             reader = JournalReader("-", stdin=stream)
             for _ in reader.records():
@@ -158,7 +160,7 @@ class Soak:
         found = reader.verification
         broken = [f"{side}'s collected log: record {each.record}: {each.reason}" for each in found.problems[:5]]
         if found.records != records:
-            broken.append(f"{side}'s collected log holds {found.records} records, the journal {records}")
+            broken.append(f"{side}'s collected log has {found.records} records, but the journal has {records}")
         return broken
 
     def _count(self, what: str) -> int:
@@ -170,12 +172,12 @@ def say(line: str) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="soak", description="Kill everything again and again; lose nothing.")
+    parser = argparse.ArgumentParser(prog="soak", description="Kill processes repeatedly; check that nothing is lost.")
     parser.add_argument("minutes", type=float)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
-    parser.add_argument("--alerts-per-s", type=float, default=16.0, help="of both sides together")
-    parser.add_argument("--report", type=Path, help="a folder for soak.csv and soak.svg")
-    parser.add_argument("--folder", type=Path, help="an empty folder to work in, which is kept")
+    parser.add_argument("--alerts-per-s", type=float, default=16.0, help="alerts per second of both sides together")
+    parser.add_argument("--report", type=Path, help="write soak.csv and soak.svg to this folder")
+    parser.add_argument("--folder", type=Path, help="work in this empty folder and keep it")
     given = parser.parse_args()
     folder = given.folder or Path(tempfile.mkdtemp(prefix="soak-"))
     say(f"soak: {given.minutes:g} min, seed {given.seed}, {given.alerts_per_s:g} alerts a second, in {folder}")

@@ -1,7 +1,7 @@
-"""The stream: officers of both sides raise alerts and acknowledge the other side's, over the control sockets.
+"""Generates the soak's stream of alerts and acknowledgements on both sides, over the control sockets.
 
-Every wish has one request id and is repeated until it is answered, whoever dies meanwhile; some are repeated although
-they were answered: the reference must be the same one.
+Each request has an id and is repeated until it is answered, whichever process is killed meanwhile. Some requests are
+repeated after they were answered; the reference must be the same.
 """
 
 import asyncio
@@ -16,22 +16,22 @@ from msgspec import Struct
 from tests.soak.installation import LINK, Endpoint
 
 OUTSTANDING_MAX = 1_500
-"""Alerts of one side that are not acknowledged: the stream waits then. The core would keep 10,000 open."""
+"""Maximum number of one side's unacknowledged alerts, at which the stream pauses. The core keeps up to 10,000 open."""
 AT_ONCE = 12
-"""Requests to one side at the same time."""
+"""Number of concurrent requests to one side."""
 TIMEOUT_S = 15.0
-"""A request that is repeated after so long is still among the 1,024 that the core remembers."""
+"""Timeout of a request. One repeated after this time is still among the 1,024 requests that the core remembers."""
 PAUSE_S = 0.5
 REMEMBERED = 64
 REPEATED_EVERY = 50
-"""One answered request in so many is asked once more."""
+"""One in this many answered requests is repeated."""
 BROKEN_MAX = 50
 _LATER = {"stopping", "busy", "outbox_full"}
 _NOT_HERE_YET = "unknown_reference"
 
 
-class Wish(Struct):
-    """One alert on its way."""
+class AlertRequest(Struct):
+    """An alert that an officer requests, with the references it gets."""
 
     number: int
     side: str
@@ -45,11 +45,11 @@ class Wish(Struct):
 
 
 class Traffic:
-    """Both directions of the stream. `broken` holds what was promised and not kept."""
+    """The stream in both directions; `broken` lists violated guarantees."""
 
     def __init__(self, endpoints: dict[str, Endpoint], rng: random.Random, alerts_per_s: float) -> None:
         self.broken: list[str] = []
-        self.answered: dict[str, list[Wish]] = {side: [] for side in endpoints}
+        self.answered: dict[str, list[AlertRequest]] = {side: [] for side in endpoints}
         self.acknowledged = 0
         self.repeated = 0
         self.retried = 0
@@ -59,10 +59,12 @@ class Traffic:
         self._numbers = itertools.count(1)
         self._begun = dict.fromkeys(endpoints, 0)
         self._done = dict.fromkeys(endpoints, 0)
-        self._wanted: dict[str, asyncio.Queue[Wish]] = {side: asyncio.Queue(OUTSTANDING_MAX) for side in endpoints}
+        self._pending: dict[str, asyncio.Queue[AlertRequest]] = {
+            side: asyncio.Queue(OUTSTANDING_MAX) for side in endpoints
+        }
         # alerts of the peer that this side has to acknowledge; bounded by OUTSTANDING_MAX
-        self._arriving: dict[str, deque[Wish]] = {side: deque(maxlen=2 * OUTSTANDING_MAX) for side in endpoints}
-        self._recent: dict[str, deque[Wish]] = {side: deque(maxlen=REMEMBERED) for side in endpoints}
+        self._arriving: dict[str, deque[AlertRequest]] = {side: deque(maxlen=2 * OUTSTANDING_MAX) for side in endpoints}
+        self._recent: dict[str, deque[AlertRequest]] = {side: deque(maxlen=REMEMBERED) for side in endpoints}
         self._clients = {side: _client(endpoint) for side, endpoint in endpoints.items()}
         self._going = True
 
@@ -71,10 +73,10 @@ class Traffic:
         return sum(self._begun.values()) - sum(self._done.values())
 
     async def run(self) -> None:
-        """Run until everything that was wished for is done after `finish`."""
+        """Run until `finish` is called and every requested alert is acknowledged."""
         async with asyncio.TaskGroup() as group:
             for side in self._endpoints:
-                group.create_task(self._wish(side))
+                group.create_task(self._generate(side))
                 group.create_task(self._acknowledge(side))
                 for _ in range(AT_ONCE):
                     group.create_task(self._raise(side))
@@ -82,20 +84,20 @@ class Traffic:
             await client.aclose()
 
     def finish(self) -> None:
-        """Wish for nothing new."""
+        """Stop generating new alerts."""
         self._going = False
 
     async def repeat_last(self, side: str, count: int = 5) -> None:
-        """Ask once more for what was answered last, as a client does that doubts the answer."""
+        """Repeat the requests that were answered last, as a client does that did not get the answer."""
         recent = [*self._recent[side]][-count:]
-        for wish in recent:
-            await self._ask_alert(wish)
+        for alert in recent:
+            await self._ask_alert(alert)
 
     @property
     def _over(self) -> bool:
         return not self._going and self.outstanding == 0
 
-    async def _wish(self, side: str) -> None:
+    async def _generate(self, side: str) -> None:
         clock, rng = asyncio.get_running_loop(), self._rngs[side]
         due_s = clock.time()
         while self._going:
@@ -103,9 +105,9 @@ class Traffic:
                 self._begun[side] += 1
                 number = next(self._numbers)
                 words = " ".join(rng.choice(_WORDS) for _ in range(rng.randint(1, 30)))
-                await self._wanted[side].put(Wish(number, side, f"{number}: {words}"))
+                await self._pending[side].put(AlertRequest(number, side, f"{number}: {words}"))
             due_s += self._each_s
-            # what could not be wished for in time is not made up for: the stream is one of officers
+            # alerts missed during a long pause are not made up for: officers would not do so either
             due_s = max(due_s, clock.time() - 5)
             await asyncio.sleep(max(0.0, due_s - clock.time()))
 
@@ -113,64 +115,64 @@ class Traffic:
         while not self._over:
             try:
                 async with asyncio.timeout(1):
-                    wish = await self._wanted[side].get()
+                    alert = await self._pending[side].get()
             except TimeoutError:
                 continue
-            reference = await self._insist(wish)
-            if not wish.reference:
-                wish.reference = reference
-                self.answered[side].append(wish)
-                self._recent[side].append(wish)
-                self._arriving[self._peer(side)].append(wish)
-            if wish.number % REPEATED_EVERY == 0:
-                await self._ask_alert(wish)
+            reference = await self._ask_until_answered(alert)
+            if not alert.reference:
+                alert.reference = reference
+                self.answered[side].append(alert)
+                self._recent[side].append(alert)
+                self._arriving[self._peer(side)].append(alert)
+            if alert.number % REPEATED_EVERY == 0:
+                await self._ask_alert(alert)
 
-    async def _insist(self, wish: Wish) -> str:
+    async def _ask_until_answered(self, alert: AlertRequest) -> str:
         while True:
-            if reference := await self._ask_alert(wish):
+            if reference := await self._ask_alert(alert):
                 return reference
             await asyncio.sleep(PAUSE_S)
 
     async def _acknowledge(self, side: str) -> None:
-        """The oldest first: as they arrive."""
+        """Acknowledge the alerts of the other side as they arrive, the oldest first."""
         arriving = self._arriving[side]
         while not self._over:
             if not arriving or not await self._ask_acknowledgement(side, arriving[0]):
                 await asyncio.sleep(PAUSE_S)
                 continue
             arriving.popleft()
-            # where the oldest has arrived, more may have
+            # if the oldest has arrived, others may have too
             batch = [arriving.popleft() for _ in range(min(AT_ONCE, len(arriving)))]
-            done = await asyncio.gather(*(self._ask_acknowledgement(side, wish) for wish in batch))
-            left = [wish for wish, well in zip(batch, done, strict=True) if not well]
+            done = await asyncio.gather(*(self._ask_acknowledgement(side, alert) for alert in batch))
+            left = [alert for alert, acknowledged in zip(batch, done, strict=True) if not acknowledged]
             arriving.extendleft(reversed(left))
 
-    async def _ask_alert(self, wish: Wish) -> str:
+    async def _ask_alert(self, alert: AlertRequest) -> str:
         ask = {
             "category": "airspace_transit",
             "precedence": "routine",
-            "text": {"en": wish.text, "ru": "Учение."},
+            "text": {"en": alert.text, "ru": "Учение."},
             "expires_in_s": 86_400,
         }
-        reference = await self._ask(wish.side, "alert", wish.request, ask)
-        if reference and wish.reference:
+        reference = await self._ask(alert.side, "alert", alert.request, ask)
+        if reference and alert.reference:
             self.repeated += 1
-            if reference != wish.reference:
-                self._break(f"{wish.request}: answered {wish.reference}, repeated: {reference}")
+            if reference != alert.reference:
+                self._break(f"{alert.request}: answered {alert.reference}, repeated: {reference}")
         return reference
 
-    async def _ask_acknowledgement(self, side: str, wish: Wish) -> bool:
-        ask = {"of": wish.reference, "decision": "understood"}
-        reference = await self._ask(side, "acknowledge", f"{wish.request}.ack", ask)
+    async def _ask_acknowledgement(self, side: str, alert: AlertRequest) -> bool:
+        ask = {"of": alert.reference, "decision": "understood"}
+        reference = await self._ask(side, "acknowledge", f"{alert.request}.ack", ask)
         if not reference:
             return False
-        wish.acknowledgement = reference
-        self._done[wish.side] += 1
+        alert.acknowledgement = reference
+        self._done[alert.side] += 1
         self.acknowledged += 1
         return True
 
     async def _ask(self, side: str, action: str, request: str, ask: Mapping[str, object]) -> str:
-        """Return the reference, or an empty string if it has to be asked again."""
+        """Return the reference, or an empty string if the request has to be repeated."""
         endpoint = self._endpoints[side]
         proof = {"request": request, "officer": endpoint.officer, "credential": endpoint.credential}
         try:

@@ -1,4 +1,4 @@
-"""What is done to the processes and to their network, and when: drawn from one seed, whatever the timing."""
+"""Injects faults into the processes and their network, at times and in an order drawn from one seed."""
 
 import asyncio
 import random
@@ -13,19 +13,19 @@ from tests.soak.traffic import Traffic
 from tests.support.proxy import Direction
 
 GAP_MEAN_S = 1.1
-"""Between the beginnings of two troubles; they overlap."""
+"""Mean time between the beginnings of two faults; faults overlap."""
 KILLS = ("endpoint killed", "broker killed", "broker wiped")
 KILLED_AGAIN_SHARE = 0.2
-"""Of the endpoints that were killed, so many may be killed again while they start."""
+"""The share of killed endpoints that may be killed again while they start."""
 SERVES_WITHIN_S = 60.0
 _CLEAN_WITHIN_S = 30.0
 
 Doing = Callable[[random.Random], Awaitable[None]]
-"""A trouble, with chance of its own: what it draws does not depend on what goes on beside it."""
+"""A fault with its own random generator, so that its draws do not depend on concurrent faults."""
 
 
 class Trouble:
-    """Makes trouble until cancelled. `counts` says what was done, by kind and target; `broken` what it brought out."""
+    """Injects faults. `counts` has their number by kind and target, `broken` the violated guarantees."""
 
     def __init__(self, installation: Installation, traffic: Traffic, rng: random.Random) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
@@ -33,7 +33,7 @@ class Trouble:
         self._installation = installation
         self._traffic = traffic
         self._rng = rng
-        # whom something happens to already: a process, or the network of one
+        # targets of current faults: a process, or the network of one
         self._busy: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -42,7 +42,7 @@ class Trouble:
         return sum(count for (what, _), count in self.counts.items() if what in KILLS)
 
     async def run(self, seconds: float) -> None:
-        """Make trouble for so long, then let every trouble end."""
+        """Begin faults for `seconds`, then wait until the last one has ended."""
         clock = asyncio.get_running_loop()
         end_s = clock.time() + seconds
         while clock.time() < end_s:
@@ -92,7 +92,7 @@ class Trouble:
         await _pause(rng, 0.0, 1.0)
         endpoint.start()
         if rng.random() < KILLED_AGAIN_SHARE:
-            # free for the next trouble while it starts
+            # the next fault may hit it while it starts
             await _pause(rng, 0.1, 1.0)
             return
         await self._serves(endpoint)
@@ -113,7 +113,7 @@ class Trouble:
                 code = 0
                 break
             await asyncio.sleep(0.05)
-        # TERM may come before the process takes signals: then it is a kill like another
+        # SIGTERM may arrive before the process handles signals; then it is killed by it
         if code not in {0, -signal.SIGTERM}:
             self.broken.append(f"{endpoint.side}: a stop ended with {code}: {endpoint.last_errors()}")
         endpoint.start()
@@ -124,7 +124,7 @@ class Trouble:
         endpoint.freeze()
         await _pause(rng, 0.5, 5.0)
         if rng.random() < 0.3:
-            # dead while it stood still
+            # killed while frozen
             self._count("endpoint killed", endpoint.side)
             endpoint.kill()
             endpoint.start()
@@ -134,7 +134,7 @@ class Trouble:
             endpoint.thaw()
 
     async def _serves(self, endpoint: Endpoint) -> None:
-        """Wait until officers can act again; give up when it has ended, which the next trouble finds."""
+        """Wait until the control socket is served; give up if the process has ended, which the next fault reports."""
         clock = asyncio.get_running_loop()
         end_s = clock.time() + SERVES_WITHIN_S
         while not endpoint.serves and endpoint.code is None:
@@ -150,7 +150,7 @@ class Trouble:
         self._start_broker()
 
     async def _save_broker(self, rng: random.Random) -> None:
-        """What it saved is old when it is killed later: it then delivers again what was settled long ago."""
+        """Have the broker save its state: if killed later, it redelivers messages that were settled long before."""
         self._count("broker saved", "broker")
         self._installation.broker.save()
         await _pause(rng, 0.0, 1.0)
@@ -163,7 +163,7 @@ class Trouble:
 
     async def _wipe_broker(self, rng: random.Random) -> None:
         self._count("broker wiped", "broker")
-        # without anything saved there would be nothing to wipe
+        # save first, or there would be nothing to wipe
         self._installation.broker.save()
         await _pause(rng, 0.2, 0.5)
         self._installation.broker.kill()
@@ -184,7 +184,7 @@ class Trouble:
             self.broken.append(f"broker: {error}")
 
     def _check(self, endpoint: Endpoint) -> bool:
-        """No endpoint ends by itself."""
+        """Return whether an endpoint is running; if it has ended by itself, report that and start it again."""
         code = endpoint.ended()
         if code is None:
             return True
@@ -202,7 +202,7 @@ class Trouble:
     async def _half_open(self, endpoint: Endpoint, rng: random.Random) -> None:
         self._count("half open", endpoint.side)
         endpoint.proxy.half_open()
-        # until its keepalive, or a restart, ends it
+        # the connection stays half open until its keepalive or a restart ends it
         await _pause(rng, 1.0, 8.0)
 
     async def _stall(self, endpoint: Endpoint, rng: random.Random) -> None:
