@@ -394,8 +394,8 @@ CORE_BUGS: tuple[Bug, ...] = (
     Bug(
         "a run with a gap inside is read",
         "read_message_payload",
-        "message.seq != before",
-        "message.seq < before",
+        "message.seq != expected",
+        "message.seq < expected",
         "test_payloads",
     ),
 )
