@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from endpoints.clocks.clock import SystemClock
 from endpoints.config import default_terms, provision
 from endpoints.config.settings import load
 from endpoints.doctor import Examination
+from tests.support.broker_site import free_port, now
 
 pytestmark = pytest.mark.integration
 
@@ -28,10 +28,7 @@ def deconflict(*words: str | Path) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_the_broker_runs_in_the_foreground_until_a_signal(tmp_path: Path, ending: signal.Signals) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    at, _ = SystemClock().now()
+    port, at = free_port(), now()
     terms = default_terms.terms()
     provision.provision(
         tmp_path / "site",
