@@ -39,7 +39,7 @@ def test_text_typed_in_decomposed_form_is_composed(*, escaped: bool) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"\xff", b"[" * 100_000, b"null", b"[]", b'{"request": 1}'])
 def test_what_is_no_request_is_said_to_be_none(body: bytes) -> None:
-    with pytest.raises(LocalProtocolError, match="not a request of this action"):
+    with pytest.raises(LocalProtocolError, match="not a valid request for this action"):
         _decode(body, AskAlert)
 
 
