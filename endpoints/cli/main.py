@@ -132,7 +132,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         Command(
             "cancel",
             "endpoints.cli.officer:cancel",
-            "Cancel an own alert, or discard a draft.",
+            "Cancel one of this side's alerts, or discard a draft.",
             "cancel try/eucom/endpoint.toml eucom/1/42 --officer watch-1",
             "The cancellation has the text that was prepared with the alert, else a standard text.",
         ),

@@ -35,8 +35,8 @@ EventAt = Annotated[
     str | None, Parameter(help="When the event happens or happened, such as 2022-11-29T16:00:00.000Z; by default now.")
 ]
 AlertStatus = Annotated[Status | None, Parameter(name="--status", help="The link's own status (the default), or test.")]
-Update = Annotated[str | None, Parameter(help="The own alert that this one updates.")]
-Correct = Annotated[str | None, Parameter(help="The own alert that this one corrects.")]
+Update = Annotated[str | None, Parameter(help="The earlier alert that this one updates.")]
+Correct = Annotated[str | None, Parameter(help="The earlier alert that this one corrects.")]
 References = Annotated[
     list[str] | None, Parameter(name="--reference", negative="", help="An earlier message that the alert refers to.")
 ]
@@ -45,6 +45,10 @@ Words = Annotated[
     Parameter(
         consume_multiple=True, negative="", help="The test's three words. Without them, the command asks for them."
     ),
+]
+Cancellation = Annotated[
+    list[str] | None,
+    Parameter(negative="", allow_leading_hyphen=True, help="The text of a later cancellation, given like --text."),
 ]
 AnswerText = Annotated[
     str | None, Parameter(name="--text", help="The answer, in the test's language; by default the policy's.")
@@ -82,7 +86,7 @@ def alert(
     update: Update = None,
     correct: Correct = None,
     reference: References = None,
-    cancellation: options.Texts = None,
+    cancellation: Cancellation = None,
     credential_file: options.CredentialFile = None,
     wait: Wait = None,
     timeout: Timeout = "30s",
@@ -221,7 +225,7 @@ def cancel(
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> int:
-    """Cancel an own alert, with the text prepared for it; or discard a draft."""
+    """Cancel one of this side's alerts, with the text prepared for it; or discard a draft."""
     from endpoints.texts.i18n import translator
 
     within_s = seconds("timeout", timeout)

@@ -25,9 +25,7 @@ Wait = Annotated[
     Rung | None,
     Parameter(help="Wait until the other side's machine has received the message, or its officer acknowledged it."),
 ]
-Timeout = Annotated[
-    str, Parameter(help="How long to wait. Afterwards the exit code is 10; the message is still delivered.")
-]
+Timeout = Annotated[str, Parameter(help="How long to wait; after that, the exit code is 10 and delivery continues.")]
 Ref = Annotated[str, Parameter(help="A message such as eucom/1/42, or a draft such as draft/3.", negative="")]
 
 _FINAL = {"refused", "changed", "undelivered"}

@@ -238,9 +238,9 @@ def _reconciliation(found: Reconciliation) -> dict[str, Any]:
     }
 
 
-def _times(path: MessagePath) -> list[str]:
-    """Return a message's times in UTC; the first one, and each one on another day, begins with its date."""
-    day, times = "", []
+def _times(path: MessagePath, day: str) -> tuple[list[str], str]:
+    """Return a message's times in UTC, each with its date unless that is `day` or the last one; and the last date."""
+    times = []
     for at in (path.sent_at, path.received_at, path.receipted_at, path.acknowledged_at):
         if at is None:
             times.append("-")
@@ -248,7 +248,7 @@ def _times(path: MessagePath) -> list[str]:
         date, time_of_day = at.removesuffix("Z").split("T")
         times.append(time_of_day if date == day else f"{date} {time_of_day}")
         day = date
-    return times
+    return times, day
 
 
 def _show_reconciliation(found: Reconciliation, t: Translator) -> None:
@@ -267,11 +267,15 @@ def _show_reconciliation(found: Reconciliation, t: Translator) -> None:
     for side, references in found.only_in.items():
         for reference in references:
             marks[reference] = t("ONLY IN {side}", side=side), "bold red"
+    out, day = console(), ""
     for path in found.messages:
         mark, style = marks.get(path.reference, (t.term("reason", path.refused) if path.refused else "", ""))
         kind = t.term("kind", path.kind)
-        table.add_row(str(path.reference), *_times(path), Text.assemble(kind, ": " if mark else "", (mark, style)))
-    out = console()
+        times, last_day = _times(path, day)
+        if out.is_terminal:
+            # elsewhere each line has its date, so that it can be searched for
+            day = last_day
+        table.add_row(str(path.reference), *times, Text.assemble(kind, ": " if mark else "", (mark, style)))
     out.print(table)
     for epoch in found.policies:
         out.print(Text(t("epoch {epoch} was opened under different policies", epoch=epoch), style="bold red"))

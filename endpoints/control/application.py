@@ -4,7 +4,7 @@
     GET  /v1/links/LINK/status[?follow=true]     the link's status; followed: one line for each change
     GET  /v1/links/LINK/snapshot                 the whole `Snapshot`
     GET  /v1/links/LINK/alarms
-    GET  /v1/links/LINK/progress/REF[?within=S]  the delivery ladder of an own message or draft: one line for each step
+    GET  /v1/links/LINK/progress/REF[?within=S]  the delivery ladder of a message sent here or a draft: a line per step
     POST /v1/links/LINK/ACTION                   an officer's action (`requests.ACTIONS`): {"reference": ...}
 
 Errors are JSON: {"code", "detail"}. 400 malformed, 403 not authenticated, 404 unknown, 409 not allowed in this state,

@@ -99,9 +99,7 @@ class ControlClient:
             connection.sock.settimeout(patience_s)
             yield connection.getresponse()
         except TimeoutError as error:
-            raise Unreachable(
-                f"{self._socket}: no answer in time; the process or its disk hangs"
-            ) from error
+            raise Unreachable(f"{self._socket}: no answer in time; the process or its disk hangs") from error
         except (ConnectionError, http.client.HTTPException) as error:
             raise _BrokenOff(self._socket) from error
         finally:

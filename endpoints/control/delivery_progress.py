@@ -1,4 +1,4 @@
-"""The delivery ladder of an own message: which steps it has reached, as `--wait` shows them.
+"""The delivery ladder: the steps that a message sent from here has reached, as `--wait` shows them.
 
 The steps are: journaled, accepted by the broker, received (receipted by the peer's machine), acknowledged or refused
 (by an officer of the peer). What the broker has accepted is not journaled, since it proves nothing about the peer; a
@@ -44,7 +44,7 @@ class Ladder(Struct, frozen=True, kw_only=True, omit_defaults=True):
 def climb(view: Snapshot, gauges: Gauges, written: str) -> tuple[Ladder, bool]:
     """Return the ladder of `eucom/1/42` or `draft/3`, and whether no further step can follow.
 
-    Raises LocalProtocolError `unknown_reference` if it names neither an own message of this epoch nor a waiting draft.
+    Raises LocalProtocolError `unknown_reference` if it names neither a message sent in this epoch nor a waiting draft.
     """
     if view.ours is None:
         raise LocalProtocolError("unknown_reference", "the watch sends no messages")

@@ -169,7 +169,7 @@ class AskRefuse(Ask, frozen=True, kw_only=True):
 
 
 class AskCancel(Ask, frozen=True, kw_only=True):
-    """Cancel an own alert, or discard a draft."""
+    """Cancel one of this side's alerts, or discard a draft."""
 
     of: Written | UnsetType = UNSET
     draft: Seq | UnsetType = UNSET

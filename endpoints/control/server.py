@@ -34,7 +34,7 @@ def listen(path: Path) -> socket.socket:
         mode = stat.S_IMODE(path.parent.stat().st_mode)
         if mode & _OTHERS:
             raise UserError(
-                f"{path.parent}: the control socket's folder is open to other users (mode {mode:04o}); "
+                f"{path.parent}: the control socket's folder is open to others (mode {mode:04o}); "
                 f"make it private: chmod 700 {path.parent}"
             )
         _clear(path)

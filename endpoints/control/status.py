@@ -26,7 +26,7 @@ class LastTest(Struct, frozen=True, kw_only=True):
 
 
 class Outbox(Struct, frozen=True, kw_only=True):
-    """Own messages that the peer has not receipted."""
+    """Messages of this side that the peer has not receipted."""
 
     # not sealed yet
     waiting: int

@@ -27,7 +27,7 @@ class Gauges(Struct, frozen=True, kw_only=True):
     flushed_at: Millis | None
     # of the journal's file system when it was last checked, None before the first check
     free_bytes: int | None
-    # own messages that the broker has accepted and the peer has not receipted
+    # our messages that the broker has accepted and the peer has not receipted
     broker_has: frozenset[int] = frozenset()
     # drafts released since the process started: the draft's number to the message's reference
     released: Mapping[int, str] = {}

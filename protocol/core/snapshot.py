@@ -103,7 +103,7 @@ class DraftView(Struct, frozen=True, kw_only=True):
     event_at: Utc
     area: Area | None
     references: tuple[Reference, ...]
-    # the own alert that it updates or corrects
+    # the earlier alert that it updates or corrects
     changes: Reference | None
     change_kind: Literal["update", "correction"] | None
     # the text prepared for its cancellation; None for the standing text

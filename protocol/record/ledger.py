@@ -1,8 +1,8 @@
 """The read model of the past: the messages, drafts, alarms and refused frames of a journal, folded from its records.
 
-Each step of a message carries the time at which this side recorded it: queued and sent (own messages), received (the
-peer's), receipted (own: the peer's receipt arrived; the peer's: our receipt left), acknowledged or answered by an
-officer.
+Each step of a message carries the time at which this side recorded it: queued and sent (our messages),
+received (the peer's), receipted (ours: the peer's receipt arrived; the peer's: our receipt left), acknowledged or
+answered by an officer.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class Ledger:
         self.last_at: Utc | None = None
         self._terms = TermsHistory()
         self._standing: dict[tuple[str, str], int] = {}
-        # in this epoch: the last own message that the peer has receipted, the last of the peer's that we have
+        # in this epoch: the last message of ours that the peer has receipted, the last of the peer's that we have
         self._settled = 0
         self._claimed = 0
 
@@ -212,7 +212,7 @@ class Ledger:
         return about
 
     def _sealed(self, seal: Seal, now: Utc) -> list[LedgerEntry]:
-        """Record the departure of own messages, and of our receipt for the peer's."""
+        """Record the departure of our messages, and of our receipt for the peer's."""
         changed = []
         if seal.first and seal.last:
             for seq in range(seal.first, seal.last + 1):

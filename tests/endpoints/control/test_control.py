@@ -28,7 +28,7 @@ ALERT = {
 
 @pytest.mark.parametrize("escaped", [False, True], ids=["UTF-8", "escaped"])
 def test_text_typed_in_decomposed_form_is_composed(*, escaped: bool) -> None:
-    """SPEC F4.4: a keyboard that writes й as two characters must not cost an officer his alert."""
+    """SPEC F4.4: a keyboard that writes й as two characters must not cost an officer their alert."""
     body = msgspec.json.encode({**ALERT, "text": {"ru": "Чужо\u0438\u0306 снаряд"}})
     if escaped:
         body = body.decode().replace("\u0306", "\\u0306").encode()
