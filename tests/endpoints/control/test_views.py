@@ -102,7 +102,9 @@ def test_the_document_of_a_link_with_a_test_and_an_alert(line: Line) -> None:
     }
     assert document["outbox"] == {"waiting": 0, "in_flight": 2}
     assert document["state"] == "late"
-    assert eucom(line).ours is not None
+    view = eucom(line)
+    assert view.ours is not None
+    assert (view.ours.in_flight, view.ours.oldest_at) == (2, written(START))
     line.settle()
     view = eucom(line)
     assert view.ours is not None

@@ -85,7 +85,8 @@ def test_the_ledger_passes_over_what_concerns_no_message() -> None:
     connected = TransportConnected(at=AT, mono=1)
     unknown = ClearAlarm(code=AlarmCode.FORK, subject="ndmc")
     assert ledger.take(record(connected, RejectFrame(reason="bad_signature"), Resend(first=1), unknown)) == []
-    assert ledger.alarms == []
+    assert ledger.take(record(connected, HoldDraft(draft=1), n=2)) == []
+    assert (ledger.alarms, ledger.drafts) == ([], {})
 
 
 def test_the_ledger_counts_refused_frames_by_reason() -> None:
