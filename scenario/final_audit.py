@@ -12,12 +12,13 @@ from endpoints.config.link_file import LinkFile
 from endpoints.journal.reader import STANDARD_INPUT, JournalReader
 from protocol.errors import LinkError
 from protocol.record.audit import Audit
+from protocol.record.ledger import Ledger
 from protocol.record.reconcile import reconcile
 from protocol.record.replay import Replay
 from protocol.wire.instants import Millis
 from scenario.expect import Comparison, judge
 from scenario.files import Scenario
-from scenario.outcome import Account, outcome
+from scenario.outcome import outcome
 
 
 class JournalCheck(Struct, frozen=True, kw_only=True):
@@ -105,16 +106,16 @@ def close(
         collected: the collected standard output of each process, if there is any.
     """
     checks: list[JournalCheck] = []
-    accounts: dict[str, Account] = {}
+    ledgers: dict[str, Ledger] = {}
     for name, folder in folders.items():
-        check, accounts[name] = examine(name, JournalReader(str(folder)), file)
+        check, ledgers[name] = examine(name, JournalReader(str(folder)), file)
         checks.append(check)
     for name, path in collected.items():
         with path.open("rb") as stream:
             check, _ = examine(f"{name}, standard output", JournalReader(STANDARD_INPUT, stdin=stream), file)
         checks.append(check)
-    caller, answering = (accounts[party.id] for party in scenario.parties)
-    reconciled = reconcile(caller.ledger, answering.ledger)
+    caller, answering = (ledgers[party.id] for party in scenario.parties)
+    reconciled = reconcile(caller, answering)
     found = outcome(file.terms.policy, slots, caller, answering, reconciled)
     return FinalAudit(
         scenario=scenario.name,
@@ -125,16 +126,16 @@ def close(
     )
 
 
-def examine(name: str, reader: JournalReader, file: LinkFile) -> tuple[JournalCheck, Account]:
-    """Verify one journal's chain and signatures, replay it, and return the result with the journal's account."""
-    replay, audit, account = Replay(), Audit(file.keys), Account()
+def examine(name: str, reader: JournalReader, file: LinkFile) -> tuple[JournalCheck, Ledger]:
+    """Verify one journal's chain and signatures, run it again; return the findings and its ledger."""
+    replay, audit, ledger = Replay(), Audit(file.keys), Ledger()
     problems: list[str] = []
     try:
         for record in reader.records():
             if wrong := audit.take(record):
                 problems.append(f"record {record.n}: {wrong}")
             replay.take(record)
-            account.take(record)
+            ledger.take(record)
     except LinkError as error:
         problems.append(str(error))
     problems += [f"record {each.record}: {each.reason}" for each in reader.verification.problems]
@@ -148,4 +149,4 @@ def examine(name: str, reader: JournalReader, file: LinkFile) -> tuple[JournalCh
         problems=tuple(problems),
         divergence=None if divergence is None else f"record {divergence.record}: {divergence.reason}",
     )
-    return check, account
+    return check, ledger

@@ -1,13 +1,9 @@
-"""Derives the outcome of a scenario from both sides' journals: slots, alerts, alarms, lost and doubled messages."""
+"""Derives the outcome of a scenario from both ledgers: slots, alerts, alarms, messages lost or applied twice."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from protocol.core.effects import Apply
-from protocol.core.events import EpochOpened
-from protocol.record.journal import Record
 from protocol.record.ledger import Ledger, LedgerEntry
 from protocol.record.reconcile import Reconciliation
 from protocol.wire.instants import Millis, parsed
@@ -15,64 +11,27 @@ from protocol.wire.policy import Policy
 from scenario.expect import Outcome, Raised, SlotState
 
 
-class Account:
-    """Collects what the outcome needs from one side's journal, record by record.
-
-    Attributes:
-        ledger: the side's messages and alarms.
-        applied: how often each message of the peer was applied, by epoch and seq; more than once is an error.
-    """
-
-    def __init__(self) -> None:
-        self.ledger = Ledger()
-        self.applied: Counter[tuple[int, int]] = Counter()
-        self._epoch = 0
-
-    def take(self, record: Record) -> None:
-        """Take the next record."""
-        self.ledger.take(record)
-        if isinstance(record.entry, EpochOpened):
-            self._epoch = record.entry.terms.epoch
-        for effect in record.effects:
-            if isinstance(effect, Apply):
-                self.applied[self._epoch, effect.message.seq] += 1
-
-    @classmethod
-    def of(cls, records: Iterable[Record]) -> Account:
-        """Return the account of a whole journal."""
-        account = cls()
-        for record in records:
-            account.take(record)
-        return account
-
-
 def outcome(
-    policy: Policy, slots: Sequence[Millis], caller: Account, answering: Account, reconciled: Reconciliation
+    policy: Policy, slots: Sequence[Millis], caller: Ledger, answering: Ledger, reconciled: Reconciliation
 ) -> Outcome:
-    """Return the outcome that the journals of both sides show. `slots` are the slots within the scenario."""
-    accounts = (caller, answering)
+    """Return what the ledgers of both sides show. `slots` are those of the scenario."""
+    entries = [*caller.entries.values(), *answering.entries.values()]
     alerts = [
-        Raised(entry.reference.sender, parsed(entry.at))
-        for account in accounts
-        for entry in account.ledger.entries.values()
-        if entry.own and entry.kind == "alert"
+        Raised(entry.reference.sender, parsed(entry.at)) for entry in entries if entry.own and entry.kind == "alert"
     ]
     lost = len(reconciled.outstanding) + sum(map(len, reconciled.only_in.values()))
     return Outcome(
-        slots={slot: _slot(policy, slot, caller.ledger, answering.ledger) for slot in slots},
+        slots={slot: _slot(policy, slot, caller, answering) for slot in slots},
         alerts=tuple(sorted(alerts, key=lambda alert: alert.at)),
-        alarms=frozenset(str(alarm.code) for account in accounts for alarm in account.ledger.alarms),
+        alarms=frozenset(str(alarm.code) for alarm in (*caller.alarms, *answering.alarms)),
         lost=lost,
-        applied_twice=sum(times - 1 for account in accounts for times in account.applied.values()),
+        applied_twice=sum(max(0, entry.applied - 1) for entry in entries),
         journals_agree=reconciled.agree,
     )
 
 
 def _slot(policy: Policy, slot: Millis, caller: Ledger, answering: Ledger) -> SlotState:
-    """Return the state of a slot.
-
-    The answering side's journal shows when the line test came, the caller's journal when its answer came.
-    """
+    """Return the state of a slot: the call's by the answering side's ledger, the answer's by the caller's."""
     found: SlotState = "missed"
     for sent in caller.entries.values():
         if not (sent.own and sent.kind == "heartbeat" and _names(sent, slot)):

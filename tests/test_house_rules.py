@@ -1,12 +1,16 @@
 """House rules that neither ruff nor import-linter can check: foreign packages, clocks, cores, bounds, privates."""
 
 import ast
+import importlib
+import inspect
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+
+from endpoints.cli.main import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("protocol", "broker", "endpoints", "scenario", "load")
@@ -270,6 +274,28 @@ def test_nothing_is_put_off() -> None:
         if put_off.search(line)
     ]
     assert not faults, "\n".join(faults)
+
+
+def target_faults(targets: Mapping[str, str]) -> list[str]:
+    """Return which lazy commands, by their words, name a `module:function` that does not exist."""
+    faults = []
+    for words, target in targets.items():
+        module, _, name = target.partition(":")
+        try:
+            found = getattr(importlib.import_module(module), name, None)
+        except ImportError:
+            found = None
+        if not inspect.isfunction(found):
+            faults.append(f"deconflict {words}: {target} is not a function")
+    return faults
+
+
+def test_every_command_resolves_to_a_function() -> None:
+    """import-linter does not see what is imported by a string."""
+    targets = {command.words: command.target for commands in COMMANDS.values() for command in commands}
+    assert not target_faults(targets)
+    wrong = {"a": "endpoints.cli.nowhere:run", "b": "endpoints.cli.run:nothing", "c": "endpoints.cli.run:TYPE_CHECKING"}
+    assert len(target_faults(wrong)) == len(wrong)
 
 
 # --- the rules themselves -----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""`deconflict alarms`: what stands against the line, and who has seen it."""
+"""`deconflict alarms`: lists and acknowledges the alarms of a link."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from endpoints.texts.i18n import Translator
 
-AlarmName = Annotated[str, Parameter(help="The alarm as `alarms list` shows it: CODE/SUBJECT.", negative="")]
+AlarmName = Annotated[str, Parameter(help="CODE/SUBJECT, as `alarms list` shows it.", negative="")]
 
 
 def alarms_list(
@@ -26,7 +26,7 @@ def alarms_list(
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """The alarms that are not both over and acknowledged."""
+    """List the alarms that are not both cleared and acknowledged."""
     from endpoints.config import settings
     from endpoints.control.client import ControlClient
     from endpoints.texts.i18n import translator
@@ -57,16 +57,16 @@ def alarms_acknowledge(
     link: options.LinkId = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Say that an officer has seen an alarm. It stays until it is over too. The watch asks for no credential."""
+    """Acknowledge an alarm. It is listed until it is cleared as well. The watch asks for no credential."""
     from endpoints.cli.credential import obtain
     from endpoints.config import settings
     from endpoints.control.client import ControlClient
 
     code, separator, subject = alarm.partition("/")
     if not separator:
-        raise UserError(f"CODE/SUBJECT is wanted, as `alarms list` shows it: {alarm[:60]!r}")
+        raise UserError(f"expected CODE/SUBJECT, as `alarms list` shows it, found {alarm[:60]!r}")
     found = settings.load(config)
-    # the watch has no officers: whoever may open its socket may acknowledge there
+    # the watch has no officers: any user who may open its socket may acknowledge there
     proven = isinstance(found, settings.EndpointSettings)
     proof = {"credential": obtain(officer, credential_file)} if proven else {}
     client = ControlClient(found.control, found.link(link).id)
@@ -78,7 +78,7 @@ def alarms_acknowledge(
 
 
 def alarm_lines(alarms: list[dict[str, Any]], t: Translator, zone: str) -> list[Text]:
-    """Return two lines for each alarm: its name and what is known of it, the wall clock being that of `zone`."""
+    """Return two lines for each alarm: its name, and its details with times on the wall clock of `zone`."""
     from rich.text import Text
 
     from protocol.wire.instants import parsed
@@ -91,7 +91,9 @@ def alarm_lines(alarms: list[dict[str, Any]], t: Translator, zone: str) -> list[
         lines.append(Text.assemble("  ", (f"{alarm['code']}/{alarm['subject']}", colour), f"  {what}"))
         known = [t("since {when}", when=t.instant(parsed(alarm["raised_at"]), zone))]
         if over:
-            known.append(t("over since {when}", when=t.instant(parsed(over), zone)))
-        known.append(t("seen by {officer}", officer=alarm["acknowledged_by"]) if seen else t("not acknowledged"))
+            known.append(t("cleared {when}", when=t.instant(parsed(over), zone)))
+        known.append(
+            t("acknowledged by {officer}", officer=alarm["acknowledged_by"]) if seen else t("not acknowledged")
+        )
         lines.append(Text("    " + "; ".join([alarm["detail"], *known] if alarm.get("detail") else known)))
     return lines

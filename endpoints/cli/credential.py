@@ -1,4 +1,4 @@
-"""The officer's credential at the command line: from a file or a prompt, never an argument that `ps` would show."""
+"""Reads an officer's credential from a file or a prompt, never from an argument that `ps` would show."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from endpoints.keys.credentials import read_credential
 
 
 def obtain(officer: str, file: Path | None) -> str:
-    """Return the credential of `officer`: what `file` holds, or what is typed at the terminal. Raises UserError."""
+    """Return the credential of `officer` from `file`, or else from a prompt at the terminal. Raises UserError."""
     if file is not None:
         return read_credential(file)
     if not sys.stdin.isatty():
         raise UserError(
-            f"officer {officer}: no terminal to ask for the credential at; "
+            f"officer {officer}: there is no terminal to ask for the credential; "
             "name a file with --credential-file or DECONFLICT_CREDENTIAL_FILE"
         )
     try:
@@ -24,5 +24,5 @@ def obtain(officer: str, file: Path | None) -> str:
     except EOFError:
         credential = ""
     if not credential:
-        raise UserError(f"officer {officer}: no credential given")
+        raise UserError(f"officer {officer}: the credential that was entered is empty")
     return credential

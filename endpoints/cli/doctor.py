@@ -1,4 +1,4 @@
-"""`deconflict doctor`: everything that will not work, before it does not."""
+"""`deconflict doctor`: checks an installation and reports problems before start-up."""
 
 from __future__ import annotations
 
@@ -7,11 +7,7 @@ from endpoints.cli.output import print_json, say
 
 
 def doctor(config: options.Config, /, *, lang: options.Lang = None, as_json: options.AsJson = False) -> int:
-    """Find everything that will not work, before it does not: one line each; exit 0 if there is nothing, else 1.
-
-    Looks at files, permissions, keys, certificates, broker, journals, clock, disk, officers and the control socket, and
-    changes nothing. It can be run beside the running service.
-    """
+    """Check an installation and print one line for each problem; return 0 if there is none, else 1."""
     from endpoints.clocks.clock import SystemClock
     from endpoints.config import settings
     from endpoints.doctor import Examination

@@ -1,4 +1,4 @@
-"""`deconflict log`: whether a journal is whole, and what stands in it."""
+"""`deconflict log`: verifies a journal and shows its records."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _SHOWN_MAX = 20
 Journal = Annotated[
     str,
     Parameter(
-        help="A journal's folder, one of its files, or - for a collected log on standard input.",
+        help="A journal's folder or file, or - for a collected log on standard input.",
         allow_leading_hyphen=True,
         negative="",
     ),
 ]
 LinkFileOption = Annotated[
     Path | None,
-    Parameter(name="--link-file", help="A link file from elsewhere: only signatures under its keys count as sealed."),
+    Parameter(name="--link-file", help="A trusted link file: only signatures by its keys count."),
 ]
 SideOption = Annotated[
-    str | None, Parameter(name="--side", help="Which side's journal, where a collected log holds several.")
+    str | None, Parameter(name="--side", help="The side, if a collected log holds several journals.")
 ]
 
 
@@ -44,21 +44,21 @@ def log_verify(
     *journals: Journal,
     link_file: LinkFileOption = None,
     expect_head: Annotated[
-        str | None, Parameter(help="The hash of a record that the journal must hold, such as one read out by phone.")
+        str | None, Parameter(help="A record's hash, noted elsewhere, that the journal must contain.")
     ] = None,
     link: options.LinkId = None,
     side: SideOption = None,
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> int:
-    """Check a journal's chain and signatures: exit 0 intact, 4 damaged: which record, and what is wrong."""
+    """Verify the chain and signatures of journals; return 0 if all are intact, 4 if one is damaged."""
     from endpoints.journal.reader import JournalReader
     from endpoints.texts.i18n import translator
 
     if not journals:
-        raise UserError("which journal? give a folder, a file, or - for a collected log")
+        raise UserError("no journal given; name a folder or a file, or - for a collected log on standard input")
     if expect_head is not None and (len(expect_head) != _HASH_LENGTH or expect_head.strip("0123456789abcdef")):
-        raise UserError(f"--expect-head: a hash has {_HASH_LENGTH} digits 0-9 a-f: {expect_head[:80]!r}")
+        raise UserError(f"--expect-head: expected a hash of {_HASH_LENGTH} digits 0-9 a-f, found {expect_head[:80]!r}")
     keys = trusted_keys(link_file)
     t = translator(lang)
     findings = []
@@ -82,7 +82,7 @@ def log_show(
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> int:
-    """Show a journal's records, frames decoded: a line of JSON for each, or a story for people. Exit 4 if damaged."""
+    """Show a journal's records with their frames decoded, as JSON lines or text; return 4 if it is damaged, else 0."""
     from endpoints.journal.reader import JournalReader
     from endpoints.journal.record_view import decoded
     from endpoints.texts.i18n import translator
@@ -104,11 +104,11 @@ def log_show(
 def verify(
     reader: JournalReader, keys: Mapping[str, Sequence[EnrolledKey]] | None, expect_head: str | None = None
 ) -> Audit:
-    """Read a journal to its end; leave all that is wrong with it in `reader.verification.problems`.
+    """Read a journal to its end; collect its problems in `reader.verification.problems`.
 
     Args:
         reader: the journal.
-        keys: of a link file; without them, the keys that the journal itself enrols.
+        keys: of a trusted link file; None for the keys that the journal itself enrols.
         expect_head: a hash that one of its records must have.
 
     Raises UserError as `JournalReader.records` does.
@@ -127,7 +127,9 @@ def verify(
     if (wrong_keys := audit.finish()) is not None:
         verification.note(*wrong_keys)
     if not expected:
-        verification.note(last + 1, f"no record has the expected hash {expect_head}: it was cut, or written anew")
+        verification.note(
+            last + 1, f"no record has the expected hash {expect_head}: the journal was truncated or rewritten"
+        )
     verification.problems.sort(key=lambda problem: problem.record)
     return audit
 
@@ -170,7 +172,7 @@ def _show(reader: JournalReader, audit: Audit, t: Translator) -> None:
         t("sealed up to record {record}", record=audit.sealed_upto) if audit.sealed_upto else t("no signed head"),
     ]
     if reader.live:
-        lines.append(t("a service is writing it now"))
+        lines.append(t("a running service is writing it"))
     out.print(Text(f"  {', '.join(lines)}"))
     if verification.records:
         out.print(Text(f"  {t('head')}: {verification.head}"))
@@ -207,7 +209,7 @@ def _show_record(record: Record, t: Translator) -> None:
 
 
 def _frame_line(opened: dict[str, Any]) -> str:
-    """Return in a few words what a decoded frame carries."""
+    """Return a summary of a decoded frame."""
     payload = opened.get("payload")
     if not isinstance(payload, dict):
         return str(opened.get("unreadable", ""))

@@ -1,4 +1,4 @@
-"""The command `deconflict`: every command of the link, imported when it is needed."""
+"""The entry point of `deconflict`: the table of its commands, each imported when it is run, and its exit codes."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ EXIT_BROKEN_PIPE = 141
 
 
 class Command(NamedTuple):
-    """One command: its words, `module:function`, one line on what it is for, and an example."""
+    """One command: its words, `module:function`, its purpose in one line, an example, and details for its `--help`."""
 
     words: str
     target: str
     purpose: str
     example: str
+    details: str = ""
 
 
 SETTING_UP, RUNNING, DUTY, RECORD = "Setting up", "Running", "On duty", "The record"
@@ -34,53 +35,60 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         Command(
             "demo",
             "endpoints.cli.demo:demo",
-            "Play a day of November 2022 through the real processes.",
+            "Play one day of November 2022 through real processes.",
             "demo --keep day",
+            "Exit code: 0 if the scenario ended as expected, 1 if not.",
         ),
         Command(
-            "init", "endpoints.cli.init:init", "Make both sides, the watch and the broker on one machine.", "init try"
+            "init", "endpoints.cli.init:init", "Create both sides, the watch and the broker on one machine.", "init try"
         ),
-        Command("enrol", "endpoints.cli.init:enrol", "Make one side's keys and officers.", "enrol hq --side eucom"),
+        Command("enrol", "endpoints.cli.init:enrol", "Create one side's keys and officers.", "enrol hq --side eucom"),
         Command(
             "link make",
             "endpoints.cli.link:link_make",
-            "Join two sides' files into the public link file.",
+            "Combine both sides' files into the public link file.",
             "link make link.toml eucom.side.toml ndmc.side.toml",
         ),
         Command("link show", "endpoints.cli.link:link_show", "Show a link file.", "link show try/link.toml"),
         Command(
             "link fingerprint",
             "endpoints.cli.link:link_fingerprint",
-            "A link file's fingerprint as words to read aloud to the other side.",
+            "Print a link file's fingerprint as words to read aloud to the other side.",
             "link fingerprint try/link.toml",
         ),
         Command(
             "epoch",
             "endpoints.cli.link:epoch",
-            "Open the next epoch in a link file, once people on both sides have agreed.",
+            "Open the next epoch in a link file, once both sides have agreed to it.",
             "epoch try/link.toml",
         ),
         Command(
             "doctor",
             "endpoints.cli.doctor:doctor",
-            "Find everything that will not work, before it does not.",
+            "Check an installation and report problems before start-up.",
             "doctor try/eucom/endpoint.toml",
+            "Checks files, permissions, keys, certificates, broker, journals, clock, disk, officers and the control "
+            "socket, and changes nothing. It can run beside the service. Exit code: 0 without findings, else 1.",
         ),
     ),
     RUNNING: (
-        Command("broker", "endpoints.cli.broker:broker", "Run Mosquitto on the files of `init`.", "broker try"),
+        Command(
+            "broker", "endpoints.cli.broker:broker", "Run Mosquitto with the files that `init` created.", "broker try"
+        ),
         Command("run", "endpoints.cli.run:run", "Run one side's endpoint.", "run try/eucom/endpoint.toml"),
         Command("watch", "endpoints.cli.run:watch", "Run the independent watch.", "watch try/watch/watch.toml"),
         Command(
             "status",
             "endpoints.cli.status:status",
-            "How the link stands: exit 0 fine, 10 late, 11 alarm, 12 unknown.",
+            "Show the status of a link.",
             "status try/eucom/endpoint.toml --follow",
+            "Exit code: 0 fine; 10 late: a line test or its answer is awaited; 11 alarm; 12 unknown: the process does "
+            "not run or does not answer.",
         ),
         Command(
             "schedule",
             "endpoints.cli.schedule:schedule",
-            "The next line tests: UTC and both sites' local time.",
+            "List the next line tests in UTC and both sites' local time.",
             "schedule try/eucom/endpoint.toml -n 4",
         ),
     ),
@@ -89,20 +97,24 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         Command(
             "alert",
             "endpoints.cli.officer:alert",
-            "Write an alert; prints its reference.",
+            "Send an alert and print its reference.",
             "alert try/eucom/endpoint.toml --category air_pursuit --precedence routine --text ru=... --text en=... "
             "--officer watch-1 --wait received",
+            "If a second officer must release the alert, the reference is a draft's, such as draft/3. "
+            "With --wait, the steps of its delivery are printed on standard error: journaled, the broker has it, "
+            "received, acknowledged. Exit code: 0 reached, 10 not reached in time, 11 cannot be reached any more.",
         ),
         Command(
             "release",
             "endpoints.cli.officer:release",
-            "Release another officer's alert.",
+            "Release an alert that another officer wrote.",
             "release try/eucom/endpoint.toml draft/3 --officer watch-2",
+            "Prints the alert's reference.",
         ),
         Command(
             "answer",
             "endpoints.cli.officer:answer",
-            "Answer a line test, retyping its three words.",
+            "Answer a line test by retyping its three words.",
             "answer try/ndmc/endpoint.toml eucom/1/7 --officer duty-1 --words 'лодка окно ручей'",
         ),
         Command(
@@ -114,77 +126,92 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         Command(
             "refuse",
             "endpoints.cli.officer:refuse",
-            "Refuse an alert, perhaps with a referral to another channel.",
+            "Refuse an alert, optionally with a referral to another channel.",
             "refuse try/eucom/endpoint.toml ndmc/1/3 --officer watch-1 --reason out_of_scope --referral ministers",
         ),
         Command(
             "cancel",
             "endpoints.cli.officer:cancel",
-            "Cancel an alert of one's own, or discard a draft.",
+            "Cancel one of this side's alerts, or discard a draft.",
             "cancel try/eucom/endpoint.toml eucom/1/42 --officer watch-1",
+            "The cancellation has the text that was prepared with the alert, else a standard text.",
         ),
         Command(
             "messages",
             "endpoints.cli.messages:messages",
-            "The messages of both directions.",
+            "List the messages of both directions and their state.",
             "messages try/eucom/endpoint.toml --follow",
+            "Reads the journal, whether or not the endpoint is running.",
         ),
         Command(
             "alarms list",
             "endpoints.cli.alarms:alarms_list",
-            "The alarms that are not both over and acknowledged.",
+            "List the alarms that are not both cleared and acknowledged.",
             "alarms list try/eucom/endpoint.toml",
         ),
         Command(
             "alarms acknowledge",
             "endpoints.cli.alarms:alarms_acknowledge",
-            "Say that an officer has seen an alarm.",
+            "Acknowledge an alarm.",
             "alarms acknowledge try/eucom/endpoint.toml broker_unreachable/broker --officer watch-1",
+            "The alarm is listed until it is cleared as well. The watch asks for no credential.",
         ),
     ),
     RECORD: (
         Command(
             "log verify",
             "endpoints.cli.log:log_verify",
-            "Check a journal's chain and signatures: exit 0 intact, 4 damaged.",
+            "Verify a journal's chain and signatures.",
             "log verify try/eucom/journal/eucom-ndmc --link-file try/link.toml",
+            "Exit code: 0 intact, 4 damaged.",
         ),
         Command(
             "log show",
             "endpoints.cli.log:log_show",
-            "Show a journal's records.",
+            "Show a journal's records with their frames decoded.",
             "log show try/eucom/journal/eucom-ndmc",
+            "Exit code: 0 intact, 4 damaged.",
         ),
         Command(
             "replay",
             "endpoints.cli.replay:replay",
-            "Fold a journal through the core again: exit 0 identical, 5 diverged.",
+            "Run a journal's events again and compare the effects.",
             "replay try/eucom/journal/eucom-ndmc --until 2022-11-29T12:00:00.000Z",
+            "Exit code: 0 identical, 4 damaged, 5 diverged.",
         ),
         Command(
             "reconcile",
             "endpoints.cli.replay:reconcile",
-            "Lay the two sides' journals together: exit 0 agree, 6 disagree.",
+            "Compare the journals of both sides, message by message.",
             "reconcile try/eucom/journal/eucom-ndmc try/ndmc/journal/eucom-ndmc",
+            "Exit code: 0 both agree, 4 one is damaged, 6 they disagree.",
         ),
     ),
 }
 GROUPS = {
-    "link": ("The public link file, the same on both sides.", "link fingerprint try/link.toml", SETTING_UP),
-    "alarms": ("The alarms of a running endpoint.", "alarms list try/eucom/endpoint.toml", DUTY),
-    "log": ("The journal: what happened, and whether it is whole.", "log verify try/eucom/journal/eucom-ndmc", RECORD),
+    "link": (
+        "Create and inspect the public link file, which both sides share.",
+        "link fingerprint try/link.toml",
+        SETTING_UP,
+    ),
+    "alarms": (
+        "List and acknowledge the alarms of a running endpoint or watch.",
+        "alarms list try/eucom/endpoint.toml",
+        DUTY,
+    ),
+    "log": ("Verify a journal and show its records.", "log verify try/eucom/journal/eucom-ndmc", RECORD),
 }
-"""Words that have commands below them."""
+"""Commands that have subcommands."""
 
 
 def build() -> App:
     """Return the command line's application."""
     app = App(
         name="deconflict",
-        help=_help("A signed, journaled link between two military headquarters that knows when it is dead.", "demo"),
+        help=_help("A signed, journaled deconfliction link between two military headquarters.", "demo"),
         version=lambda: version("deconfliction-link"),
         help_format="plaintext",
-        # main() below says what went wrong, and with which code
+        # main() prints errors and chooses the exit code
         print_error=False,
         exit_on_error=False,
         result_action="return_value",
@@ -198,17 +225,17 @@ def build() -> App:
             parent.command(
                 command.target,
                 name=word,
-                help=_help(command.purpose, command.example),
+                help=_help(command.purpose, command.example, command.details),
                 group=None if above else group,
             )
     return app
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; exit with the command's code.
+    """Run the command line and exit with the command's code.
 
-    A person's mistake is one line on standard error; an interrupt and a reader that went away are no mistakes; only a
-    bug of ours shows a traceback.
+    A user's mistake prints one line on standard error. An interrupt or a closed pipe prints nothing. Only a bug prints
+    a traceback.
     """
     from protocol.errors import LinkError
 
@@ -238,7 +265,7 @@ def _complain(what: str, code: int) -> int:
 
 
 def _path(words: Sequence[str]) -> str:
-    """Return the command that `words` begin with, and a space."""
+    """Return the command that `words` begin with, followed by a space; empty if there is none."""
     known = [command.words for commands in COMMANDS.values() for command in commands] + list(GROUPS)
     for length in (2, 1):
         if (path := " ".join(words[:length])) in known:
@@ -247,7 +274,10 @@ def _path(words: Sequence[str]) -> str:
 
 
 def _unknown(words: Sequence[str]) -> str:
-    """Say which command there is instead. cyclopts' own words would import every command, for a second."""
+    """Return the error text for an unknown command, with the closest known one.
+
+    The error text of cyclopts would import every command, which takes a second.
+    """
     path = _path(words).strip()
     typed = " ".join(words[: len(path.split()) + 1])
     known = [command.words for commands in COMMANDS.values() for command in commands]
@@ -257,8 +287,8 @@ def _unknown(words: Sequence[str]) -> str:
     return f"no command {typed[:60]!r}; {right}"
 
 
-def _help(purpose: str, example: str) -> str:
-    return f"{purpose}\n\nExample: deconflict {example}"
+def _help(purpose: str, example: str, details: str = "") -> str:
+    return "\n\n".join(each for each in (purpose, details, f"Example: deconflict {example}") if each)
 
 
 def _folded(text: str) -> str:

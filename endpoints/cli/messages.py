@@ -1,4 +1,4 @@
-"""`deconflict messages`: what both sides have said, and how far each message has come."""
+"""`deconflict messages`: lists the messages of both directions and their state."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COLOURS = {
     "refused": "red",
     "undelivered": "bold red",
 }
-Follow = Annotated[bool, Parameter(negative="", help="Stay, and show every message that comes or changes.")]
+Follow = Annotated[bool, Parameter(negative="", help="Keep running, and show every message that arrives or changes.")]
 
 
 def messages(
@@ -35,7 +35,7 @@ def messages(
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """The messages of both directions, read from the journal: whether the endpoint runs or not."""
+    """List the messages of both directions from the journal, whether or not the endpoint is running."""
     from endpoints.config import settings
     from endpoints.journal.reader import JournalReader
     from endpoints.texts.i18n import translator
@@ -60,7 +60,7 @@ def messages(
 
 
 def _follow(folder: Path, t: Translator, zone: str, *, as_json: bool) -> None:
-    """Show all messages, then each one anew when it has come or changed."""
+    """Show all messages, then each one again when it arrives or changes."""
     from endpoints.journal.follower import follow
     from protocol.record.ledger import Ledger
 
@@ -100,6 +100,7 @@ def _row(entry: LedgerEntry) -> dict[str, Any]:
 
 
 def _show(entry: LedgerEntry, t: Translator, zone: str) -> None:
+    from rich.padding import Padding
     from rich.text import Text
 
     from endpoints.texts.wording import wording
@@ -108,12 +109,12 @@ def _show(entry: LedgerEntry, t: Translator, zone: str) -> None:
     when = t.instant(parsed(entry.at), zone)
     who = entry.refused_by or entry.acknowledged_by
     state = t.term("way", entry.state) + (f", {who}" if who else "")
-    console().print(
-        Text.assemble(
-            (when, "bright_black"),
-            "  ",
-            (str(entry.reference), "bold"),
-            f"  {wording(entry.body, t, zone)}  ",
-            (state, _COLOURS[entry.state]),
-        )
-    )
+    head = Text.assemble((when, "bright_black"), "  ", (str(entry.reference), "bold"))
+    said = Text(wording(entry.body, t, zone))
+    standing = Text(state, _COLOURS[entry.state])
+    out = console()
+    if out.is_terminal:
+        out.print(Text("  ").join([head, standing]))
+        out.print(Padding(said, (0, 0, 0, 4)))
+    else:
+        out.print(Text("  ").join([head, said, standing]))

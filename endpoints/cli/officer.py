@@ -1,4 +1,4 @@
-"""What a duty officer does from a terminal: test, alert, release, answer, acknowledge, refuse, cancel."""
+"""The commands of a duty officer: test, alert, release, answer, acknowledge, refuse, cancel."""
 
 from __future__ import annotations
 
@@ -27,29 +27,38 @@ _AREA = re.compile(
 WORDS = 3
 
 Area = Annotated[
-    str | None, Parameter(help="A circle: name, degrees of latitude and longitude, radius: 'Dam,46.78,33.37,10km'.")
+    str | None,
+    Parameter(help="A circle: name, latitude and longitude in degrees, radius, such as 'Dam,46.78,33.37,10km'."),
 ]
-Expires = Annotated[str, Parameter(help="How long the alert is valid: 30m, 2h, 1d.")]
-EventAt = Annotated[str | None, Parameter(help="When it happens or happened, UTC: 2022-11-29T16:00:00.000Z. Else now.")]
-AlertStatus = Annotated[
-    Status | None, Parameter(name="--status", help="As the link's, or test. By default the link's.")
+Expires = Annotated[str, Parameter(help="How long the alert is valid, such as 30m, 2h or 1d.")]
+EventAt = Annotated[
+    str | None, Parameter(help="When the event happens or happened, such as 2022-11-29T16:00:00.000Z; by default now.")
 ]
-Update = Annotated[str | None, Parameter(help="The alert of one's own that this one brings up to date.")]
-Correct = Annotated[str | None, Parameter(help="The alert of one's own that this one corrects.")]
-References = Annotated[list[str] | None, Parameter(name="--reference", negative="", help="An earlier message.")]
+AlertStatus = Annotated[Status | None, Parameter(name="--status", help="The link's own status (the default), or test.")]
+Update = Annotated[str | None, Parameter(help="The earlier alert that this one updates.")]
+Correct = Annotated[str | None, Parameter(help="The earlier alert that this one corrects.")]
+References = Annotated[
+    list[str] | None, Parameter(name="--reference", negative="", help="An earlier message that the alert refers to.")
+]
 Words = Annotated[
     list[str] | None,
-    Parameter(consume_multiple=True, negative="", help="The test's three words; without them, they are asked for."),
+    Parameter(
+        consume_multiple=True, negative="", help="The test's three words. Without them, the command asks for them."
+    ),
+]
+Cancellation = Annotated[
+    list[str] | None,
+    Parameter(negative="", allow_leading_hyphen=True, help="The text of a later cancellation, given like --text."),
 ]
 AnswerText = Annotated[
-    str | None, Parameter(name="--text", help="What is said, in the test's language. Else as agreed.")
+    str | None, Parameter(name="--text", help="The answer, in the test's language; by default the policy's.")
 ]
-Referral = Annotated[str | None, Parameter(help="The channel of the policy to use instead.")]
-MaybeOfficer = Annotated[str | None, Parameter(name="--officer", help="Who places it; a test needs no officer.")]
+Referral = Annotated[str | None, Parameter(help="The channel to use instead, one of the policy's.")]
+MaybeOfficer = Annotated[str | None, Parameter(name="--officer", help="The officer who places the test; optional.")]
 
 
 def line_test(
-    config: options.Config,
+    config: options.EndpointConfig,
     /,
     *,
     officer: MaybeOfficer = None,
@@ -57,13 +66,13 @@ def line_test(
     link: options.LinkId = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Place a line test: of the open slot where officers place them, else an unscheduled one."""
-    desk = OfficerSession.at(config, link, officer, credential_file)
-    _print(desk.act("test", {}), as_json=as_json)
+    """Place a line test: for the open slot if officers place the tests, else an unscheduled one."""
+    session = OfficerSession.at(config, link, officer, credential_file)
+    _print(session.act("test", {}), as_json=as_json)
 
 
 def alert(
-    config: options.Config,
+    config: options.EndpointConfig,
     /,
     *,
     category: Category,
@@ -77,7 +86,7 @@ def alert(
     update: Update = None,
     correct: Correct = None,
     reference: References = None,
-    cancellation: options.Texts = None,
+    cancellation: Cancellation = None,
     credential_file: options.CredentialFile = None,
     wait: Wait = None,
     timeout: Timeout = "30s",
@@ -85,19 +94,19 @@ def alert(
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> int:
-    """Write an alert; prints its reference: eucom/1/42, or draft/3 where a second officer has to release it.
+    """Send an alert and print its reference, or that of the draft if a second officer must release it.
 
-    `--cancellation` prepares the text of its cancellation. While waiting, the ladder is on standard error: journaled,
-    the broker has it, received, acknowledged. Exit 0 reached, 10 not in time, 11 refused.
+    With `wait`, print the delivery ladder on standard error. Return 0 if that step was reached, 10 if it was not in
+    time, 11 if it can't be reached any more.
     """
     from endpoints.texts.i18n import translator
 
     within_s = seconds("timeout", timeout)
     texts = options.texts("text", text)
     if not texts:
-        raise UserError("--text: an alert needs a text, in at least one of the link's languages: --text en=...")
+        raise UserError("--text: an alert needs a text in at least one of the link's languages, such as --text en=...")
     if update is not None and correct is not None:
-        raise UserError("--update, --correct: an alert changes another in one way only")
+        raise UserError("--update, --correct: an alert either updates or corrects another; give one of them")
     ask: dict[str, Any] = {
         "category": category,
         "precedence": precedence,
@@ -111,12 +120,12 @@ def alert(
         **({} if not reference else {"references": reference}),
         **({} if not cancellation else {"cancellation": options.texts("cancellation", cancellation)}),
     }
-    desk = OfficerSession.at(config, link, officer, credential_file)
-    return desk.finish(desk.act("alert", ask), translator(lang), wait=wait, within_s=within_s, as_json=as_json)
+    session = OfficerSession.at(config, link, officer, credential_file)
+    return session.finish(session.act("alert", ask), translator(lang), wait=wait, within_s=within_s, as_json=as_json)
 
 
 def release(
-    config: options.Config,
+    config: options.EndpointConfig,
     ref: Ref,
     /,
     *,
@@ -128,20 +137,20 @@ def release(
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> int:
-    """Release another officer's alert; prints its reference."""
+    """Release an alert that another officer wrote, and print its reference."""
     from endpoints.texts.i18n import translator
 
     within_s = seconds("timeout", timeout)
     draft = parse_draft(ref)
     if draft is None:
-        raise UserError(f"a draft is released, such as draft/3, not {ref[:60]!r}")
-    desk = OfficerSession.at(config, link, officer, credential_file)
-    reference = desk.act("release", {"draft": draft})
-    return desk.finish(reference, translator(lang), wait=wait, within_s=within_s, as_json=as_json)
+        raise UserError(f"expected a draft such as draft/3, found {ref[:60]!r}")
+    session = OfficerSession.at(config, link, officer, credential_file)
+    reference = session.act("release", {"draft": draft})
+    return session.finish(reference, translator(lang), wait=wait, within_s=within_s, as_json=as_json)
 
 
 def answer(
-    config: options.Config,
+    config: options.EndpointConfig,
     ref: Ref,
     /,
     *,
@@ -153,19 +162,19 @@ def answer(
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Answer a line test, retyping its three words."""
+    """Answer a line test by retyping its three words."""
     from endpoints.texts.i18n import translator
 
-    desk = OfficerSession.at(config, link, officer, credential_file)
-    given = " ".join(words).split() if words else _ask_words(desk, ref, translator(lang))
+    session = OfficerSession.at(config, link, officer, credential_file)
+    given = " ".join(words).split() if words else _ask_words(session, ref, translator(lang))
     if len(given) != WORDS:
-        raise UserError(f"--words: a test has {WORDS} words, here are {len(given)}")
+        raise UserError(f"--words: expected the {WORDS} words of the test, found {len(given)}")
     said = {} if text is None else {"text": text}
-    _print(desk.act("answer", {"of": ref, "words": given, **said}), as_json=as_json)
+    _print(session.act("answer", {"of": ref, "words": given, **said}), as_json=as_json)
 
 
 def acknowledge(
-    config: options.Config,
+    config: options.EndpointConfig,
     ref: Ref,
     /,
     *,
@@ -176,14 +185,14 @@ def acknowledge(
     link: options.LinkId = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Acknowledge an alert: an officer here has understood it, acts, or will reply."""
-    desk = OfficerSession.at(config, link, officer, credential_file)
+    """Acknowledge an alert: understood, acting, or a reply will follow."""
+    session = OfficerSession.at(config, link, officer, credential_file)
     said = {} if not text else {"text": options.texts("text", text)}
-    _print(desk.act("acknowledge", {"of": ref, "decision": decision, **said}), as_json=as_json)
+    _print(session.act("acknowledge", {"of": ref, "decision": decision, **said}), as_json=as_json)
 
 
 def refuse(
-    config: options.Config,
+    config: options.EndpointConfig,
     ref: Ref,
     /,
     *,
@@ -195,16 +204,16 @@ def refuse(
     link: options.LinkId = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Refuse an alert, perhaps with a referral to another channel."""
+    """Refuse an alert, optionally with a referral to another channel."""
     said: dict[str, Any] = {} if not text else {"text": options.texts("text", text)}
     if referral is not None:
         said["referral"] = referral
-    desk = OfficerSession.at(config, link, officer, credential_file)
-    _print(desk.act("refuse", {"of": ref, "reason": reason, **said}), as_json=as_json)
+    session = OfficerSession.at(config, link, officer, credential_file)
+    _print(session.act("refuse", {"of": ref, "reason": reason, **said}), as_json=as_json)
 
 
 def cancel(
-    config: options.Config,
+    config: options.EndpointConfig,
     ref: Ref,
     /,
     *,
@@ -216,37 +225,39 @@ def cancel(
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> int:
-    """Cancel an alert of one's own, with the text prepared for it; or discard a draft."""
+    """Cancel one of this side's alerts, with the text prepared for it; or discard a draft."""
     from endpoints.texts.i18n import translator
 
     within_s = seconds("timeout", timeout)
     draft = parse_draft(ref)
-    desk = OfficerSession.at(config, link, officer, credential_file)
-    reference = desk.act("cancel", {"of": ref} if draft is None else {"draft": draft})
+    session = OfficerSession.at(config, link, officer, credential_file)
+    reference = session.act("cancel", {"of": ref} if draft is None else {"draft": draft})
     if draft is not None:
         _print(reference, as_json=as_json)
         return 0
-    return desk.finish(reference, translator(lang), wait=wait, within_s=within_s, as_json=as_json)
+    return session.finish(reference, translator(lang), wait=wait, within_s=within_s, as_json=as_json)
 
 
 # --- arguments ----------------------------------------------------------------------------------------------------
 
 
 def parse_draft(ref: str) -> int | None:
-    """Return 3 for `draft/3`, None for what is no draft. Raises UserError for `draft/x`."""
+    """Return 3 for `draft/3`, None for any other reference. Raises UserError for `draft/x`."""
     kind, _, number = ref.partition("/")
     if kind != "draft":
         return None
     if not (number.isascii() and number.isdecimal() and int(number[:9])):
-        raise UserError(f"not a draft such as draft/3: {ref[:60]!r}")
+        raise UserError(f"expected a draft such as draft/3, found {ref[:60]!r}")
     return int(number[:9])
 
 
 def parse_area(text: str) -> dict[str, Any]:
-    """Return the circle that `Nova Kakhovka dam,46.7758,33.3706,10km` writes. Raises UserError."""
+    """Return the circle of `Nova Kakhovka dam,46.7758,33.3706,10km`. Raises UserError."""
     match = _AREA.fullmatch(text)
     if match is None:
-        raise UserError(f"--area: name,latitude,longitude,radius, such as 'Dam,46.7758,33.3706,10km': {text[:80]!r}")
+        raise UserError(
+            f"--area: expected NAME,LATITUDE,LONGITUDE,RADIUS, such as 'Dam,46.7758,33.3706,10km', found {text[:80]!r}"
+        )
     return {
         "name": match["name"].strip(),
         "latitude_udeg": round(Decimal(match["latitude"]) * _UDEG),
@@ -255,15 +266,15 @@ def parse_area(text: str) -> dict[str, Any]:
     }
 
 
-def _ask_words(desk: OfficerSession, ref: str, t: Translator) -> list[str]:
-    """Show the test and have its three words typed again. Raises UserError without a terminal."""
+def _ask_words(session: OfficerSession, ref: str, t: Translator) -> list[str]:
+    """Show the test and read its three words from the terminal. Raises UserError without a terminal."""
     import sys
 
     from rich.text import Text
 
     if not sys.stdin.isatty():
-        raise UserError("--words: no terminal to ask for the three words at")
-    for test in desk.client.get("snapshot")["tests"]:
+        raise UserError("--words: there is no terminal to ask for the three words; give them with --words")
+    for test in session.client.get("snapshot")["tests"]:
         if test["reference"] == ref:
             heartbeat = test["heartbeat"]
             out = console(stderr=True)

@@ -1,4 +1,4 @@
-"""What all commands of an officer do: find the endpoint, ask for the credential, act, and wait if wanted."""
+"""Runs an officer's command: finds the endpoint, obtains the credential, acts, and waits for delivery."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ EXIT_REFUSED = 11
 Rung = Literal["received", "acknowledged"]
 Wait = Annotated[
     Rung | None,
-    Parameter(help="Wait until the other side's machine has received it, or an officer there has acknowledged it."),
+    Parameter(help="Wait until the other side's machine has received the message, or its officer acknowledged it."),
 ]
-Timeout = Annotated[str, Parameter(help="How long to wait. After it: exit 10, and the message stands.")]
-Ref = Annotated[str, Parameter(help="A message such as eucom/1/42, or draft/3.", negative="")]
+Timeout = Annotated[str, Parameter(help="How long to wait; after that, the exit code is 10 and delivery continues.")]
+Ref = Annotated[str, Parameter(help="A message such as eucom/1/42, or a draft such as draft/3.", negative="")]
 
 _FINAL = {"refused", "changed", "undelivered"}
 
 
 class OfficerSession:
-    """One officer at one link of a running endpoint."""
+    """One officer's session at one link of a running endpoint."""
 
     def __init__(self, client: ControlClient, officer: str | None, credential: str | None) -> None:
         self.client = client
@@ -40,21 +40,23 @@ class OfficerSession:
 
     @classmethod
     def at(cls, config: Path, link: str | None, officer: str | None, credential_file: Path | None) -> OfficerSession:
-        """Return the desk at a link of the endpoint of `config`. Raises UserError for wrong files."""
-        from endpoints.config.settings import load_endpoint
+        """Return a session at a link of the endpoint of `config`. Raises UserError for wrong files or the watch's."""
+        from endpoints.config import settings
         from endpoints.control.client import ControlClient
 
-        settings = load_endpoint(config)
-        chosen = settings.link(link)
+        found = settings.load(config)
+        if not isinstance(found, settings.EndpointSettings):
+            raise UserError(f"{config}: the watch accepts no officer commands; run this against an endpoint")
+        chosen = found.link(link)
         credential = None if officer is None else obtain(officer, credential_file)
-        return cls(ControlClient(settings.control, chosen.id), officer, credential)
+        return cls(ControlClient(found.control, chosen.id), officer, credential)
 
     def act(self, action: str, ask: dict[str, Any]) -> str:
-        """Do it; return its reference."""
+        """Perform an action of the control socket; return its reference."""
         return self.client.act(action, {**self._proof, **ask})
 
     def finish(self, reference: str, t: Translator, *, wait: Rung | None, within_s: int, as_json: bool) -> int:
-        """Print the reference, then the ladder as it is climbed. Return the exit code."""
+        """Print the reference, then each step of the delivery ladder as it is reached. Return the exit code."""
         if as_json:
             print_json({"reference": reference})
         else:
@@ -75,12 +77,14 @@ class OfficerSession:
                     return 0
                 if _FINAL & set(shown):
                     return EXIT_REFUSED
-        say(t("not yet {wait} after {time}; the message stands", wait=t.term("step", wait), time=write_s(within_s)))
+        say(
+            t("not yet {wait} after {time}; the message is not lost", wait=t.term("step", wait), time=write_s(within_s))
+        )
         return EXIT_NOT_YET
 
 
 def rung(ladder: dict[str, Any], step: str, t: Translator) -> str:
-    """Return one step of a ladder in words."""
+    """Return the words for one step of a ladder."""
     words = f"{ladder['reference']}: {t.term('step', step)}"
     reply = ladder.get("reply") or {}
     if step not in ("acknowledged", "refused", "answered"):
@@ -95,7 +99,7 @@ def rung(ladder: dict[str, Any], step: str, t: Translator) -> str:
 
 
 def seconds(option: str, text: str) -> int:
-    """Return the seconds that the option writes. Raises UserError."""
+    """Return the value of the option `--option` in seconds. Raises UserError."""
     try:
         return parse_s(text)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""What commands print: data on standard output, everything else on standard error; JSON where a program reads."""
+"""Prints the output of commands: data on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ _PIPE_COLUMNS = 4_096
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document on a line of standard output, at once: followed output is read line by line."""
+    """Print one JSON document as a line of standard output, and flush it for readers that follow the output."""
     sys.stdout.write(msgspec.json.encode(value, enc_hook=str).decode() + "\n")
     sys.stdout.flush()
 
 
 def say(line: str) -> None:
-    """Print a line for a person on standard error: progress, remarks, nothing that a program should read."""
+    """Print a line on standard error: progress and remarks for people, nothing that a program should read."""
     sys.stderr.write(printable(line) + "\n")
     sys.stderr.flush()
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return rich's console: colour and tables where there is a terminal, plain lines where there is none.
+    """Return a rich console: with colour and wrapping on a terminal, with whole plain lines elsewhere.
 
-    Text of others (messages, names) is to be printed with `markup=False` or through `rich.text.Text`.
+    Print foreign text (messages, names) with `markup=False` or as `rich.text.Text`.
     """
     from rich.console import Console
 
     from endpoints.cli.rendering import Harmless
 
     plain = not (sys.stderr if stderr else sys.stdout).isatty()
-    # a file or a pipe takes whole lines: nobody greps what was folded at column 80
+    # in a file or a pipe, one line stays one line, so that it can be searched with grep
     width = _PIPE_COLUMNS if plain else None
     made = Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=plain, width=width)
     made.push_render_hook(Harmless())
@@ -46,7 +46,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def silence_stdout() -> None:
-    """Point standard output to nowhere: after its reader has gone, Python's flush at exit must not complain."""
+    """Redirect standard output to /dev/null, so that the flush at exit does not fail when its reader has gone."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

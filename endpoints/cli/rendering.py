@@ -1,4 +1,4 @@
-"""The last step before a terminal: whatever is printed through rich has passed `printable`."""
+"""Passes everything that rich prints through `printable`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from endpoints.texts.printable import printable
 
 
 class Harmless(RenderHook):
-    """Cleans text after it has been laid out and before it is coloured."""
+    """Escapes text after its layout and before its colouring."""
 
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
-        """Return them wrapped."""
+        """Return the renderables, each wrapped so that its text is escaped."""
         return [_Cleaned(each) for each in renderables]
 
 
@@ -28,5 +28,5 @@ class _Cleaned:
 
 def _clean(segments: Iterable[Segment]) -> Iterable[Segment]:
     for segment in segments:
-        # rich's own control codes are none of the text
+        # control segments are rich's own codes, not text
         yield segment if segment.control else Segment(printable(segment.text), segment.style)

@@ -1,4 +1,4 @@
-"""`deconflict replay` and `reconcile`: what a journal says happened, run again; and both sides' journals together."""
+"""`deconflict replay` and `reconcile`: run a journal's events again, and compare both sides' journals."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def replay(
     journal: Journal,
     /,
     *,
-    until: Annotated[str | None, Parameter(help="Stop before the first record later than this instant.")] = None,
+    until: Annotated[str | None, Parameter(help="Stop before the first record after this instant.")] = None,
     speed: Annotated[
-        str | None, Parameter(help="Tell the story on the way: N times as fast as it happened, or max.")
+        str | None, Parameter(help="Print the story while replaying: N times as fast as it happened, or max.")
     ] = None,
     link: options.LinkId = None,
     side: SideOption = None,
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> int:
-    """Fold a journal through the core again: exit 0 identical, 4 damaged, 5 diverged: the first difference."""
+    """Run a journal's events again and compare the effects; return 0 if identical, 4 if damaged, 5 if diverged."""
     from endpoints.journal.reader import JournalReader
     from endpoints.texts.i18n import translator
     from protocol.record.audit import Audit
@@ -81,18 +81,18 @@ def reconcile(
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> int:
-    """Lay the two sides' journals together: exit 0 agree, 4 one is damaged, 6 disagree: message by message."""
+    """Compare the journals of both sides; return 0 if they agree, 4 if one is damaged, 6 if they disagree."""
     from endpoints.journal.reader import STANDARD_INPUT
     from endpoints.texts.i18n import translator
     from protocol.errors import LocalProtocolError
-    from protocol.record.reconcile import reconcile as lay_together
+    from protocol.record.reconcile import reconcile as compare
 
     if journal_a == journal_b == STANDARD_INPUT:
-        raise UserError("only one of the two journals can come on standard input")
+        raise UserError("both journals are -; only one of them can be read from standard input")
     keys = trusted_keys(link_file)
     one, other = (_ledger(name, link, keys) for name in (journal_a, journal_b))
     try:
-        found = lay_together(one, other)
+        found = compare(one, other)
     except LocalProtocolError as error:
         raise UserError(str(error)) from error
     if as_json:
@@ -106,24 +106,24 @@ def reconcile(
 
 
 def _instant(text: str) -> Millis:
-    """Return the instant that `text` writes, of any precision, in any zone that it names. Raises UserError."""
+    """Return the instant in `text`, of any precision and with any UTC offset. Raises UserError."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
         at = None
     if at is None or at.tzinfo is None:
-        raise UserError(f"--until: an instant like 2022-11-29T12:00:00Z is wanted: {text[:60]!r}")
+        raise UserError(f"--until: expected an instant such as 2022-11-29T12:00:00Z, found {text[:60]!r}")
     return (at - datetime.fromisoformat("1970-01-01T00:00:00Z")) // timedelta(milliseconds=1)
 
 
 def _speed(text: str) -> float:
-    """Return how many times faster than it happened; infinite for `max`. Raises UserError."""
+    """Return the speed as a factor; infinite for `max`. Raises UserError."""
     try:
         speed = math.inf if text == _MAX_SPEED else float(text)
     except ValueError:
         speed = 0.0
     if not speed > 0:
-        raise UserError(f"--speed: a number above 0, or max: {text[:40]!r}")
+        raise UserError(f"--speed: expected a number above 0, or max, found {text[:40]!r}")
     return speed
 
 
@@ -135,7 +135,7 @@ def _until(records: Iterator[Record], until: Millis | None) -> Iterator[Record]:
 
 
 def _paced(records: Iterator[Record], speed: float | None) -> Iterator[Record]:
-    """Yield records `speed` times as fast as they happened."""
+    """Yield the records `speed` times as fast as they were written."""
     before: Millis | None = None
     for record in records:
         at = record.entry.at
@@ -186,9 +186,8 @@ def _show(reader: JournalReader, result: Replay, audit: Audit, last: int, t: Tra
         record, rules = result.other_rules
         text = t("up to record {record} under rules {rules}: only chain and signatures", record=record, rules=rules)
         out.print(Text(f"  {text}", style="yellow"))
-    left_out = [problem for problem in reader.verification.problems if problem.record > last]
-    for problem in left_out:
-        text = t("left out, from record {record} on: {reason}", record=problem.record, reason=problem.reason)
+    for problem in (each for each in reader.verification.problems if each.record > last):
+        text = t("not replayed, from record {record} on: {reason}", record=problem.record, reason=problem.reason)
         out.print(Text(f"  {text}", style="yellow"))
 
 
@@ -196,7 +195,7 @@ def _show(reader: JournalReader, result: Replay, audit: Audit, last: int, t: Tra
 
 
 def _ledger(name: str, link: str | None, keys: Mapping[str, Sequence[EnrolledKey]] | None) -> Ledger:
-    """Return one side's ledger; with `keys`, of a journal whose every signature was verified as well.
+    """Return the ledger of one side's journal, after verifying its signatures if `keys` are given.
 
     Raises DamagedJournal, and UserError as `JournalReader.records` does.
     """
@@ -221,16 +220,16 @@ def _reconciliation(found: Reconciliation) -> dict[str, Any]:
         "agree": found.agree,
         "messages": [
             {
-                "sender": way.reference.sender,
-                "epoch": way.reference.epoch,
-                "seq": way.reference.seq,
-                "kind": way.kind,
-                "sent_at": way.sent_at,
-                "received_at": way.received_at,
-                "receipted_at": way.receipted_at,
-                "acknowledged_at": way.acknowledged_at,
+                "sender": path.reference.sender,
+                "epoch": path.reference.epoch,
+                "seq": path.reference.seq,
+                "kind": path.kind,
+                "sent_at": path.sent_at,
+                "received_at": path.received_at,
+                "receipted_at": path.receipted_at,
+                "acknowledged_at": path.acknowledged_at,
             }
-            for way in found.messages
+            for path in found.messages
         ],
         "only_in": {side: [str(each) for each in references] for side, references in found.only_in.items()},
         "outstanding": [str(each) for each in found.outstanding],
@@ -239,26 +238,27 @@ def _reconciliation(found: Reconciliation) -> dict[str, Any]:
     }
 
 
-def _times(way: MessagePath) -> list[str]:
-    """Return a message's times (UTC) for a table: the day stands at the first, and where it changes."""
-    day, times = "", []
-    for at in (way.sent_at, way.received_at, way.receipted_at, way.acknowledged_at):
+def _times(path: MessagePath, day: str) -> tuple[list[str], str]:
+    """Return a message's times in UTC, each with its date unless that is `day` or the last one; and the last date."""
+    times = []
+    for at in (path.sent_at, path.received_at, path.receipted_at, path.acknowledged_at):
         if at is None:
             times.append("-")
             continue
         date, time_of_day = at.removesuffix("Z").split("T")
         times.append(time_of_day if date == day else f"{date} {time_of_day}")
         day = date
-    return times
+    return times, day
 
 
 def _show_reconciliation(found: Reconciliation, t: Translator) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False)
-    for title in (t("message"), t("kind"), t("sent"), t("received"), t("receipted"), t("acknowledged"), ""):
-        table.add_column(Text(title), overflow="fold")
+    # fits into 80 columns: only dates and remarks are folded, onto a line above the times
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for title in (t("message"), t("sent"), t("received"), t("receipted"), t("acknowledged"), t("kind")):
+        table.add_column(Text(title), overflow="fold", vertical="bottom")
     marks: dict[Any, tuple[str, str]] = {}
     for reference in found.outstanding:
         marks[reference] = t("outstanding"), "yellow"
@@ -267,15 +267,15 @@ def _show_reconciliation(found: Reconciliation, t: Translator) -> None:
     for side, references in found.only_in.items():
         for reference in references:
             marks[reference] = t("ONLY IN {side}", side=side), "bold red"
-    for way in found.messages:
-        mark, style = marks.get(way.reference, ("", ""))
-        table.add_row(
-            str(way.reference),
-            Text(t.term("kind", way.kind)),
-            *_times(way),
-            Text(mark or (t.term("reason", way.refused) if way.refused else ""), style=style),
-        )
-    out = console()
+    out, day = console(), ""
+    for path in found.messages:
+        mark, style = marks.get(path.reference, (t.term("reason", path.refused) if path.refused else "", ""))
+        kind = t.term("kind", path.kind)
+        times, last_day = _times(path, day)
+        if out.is_terminal:
+            # elsewhere each line has its date, so that it can be searched for
+            day = last_day
+        table.add_row(str(path.reference), *times, Text.assemble(kind, ": " if mark else "", (mark, style)))
     out.print(table)
     for epoch in found.policies:
         out.print(Text(t("epoch {epoch} was opened under different policies", epoch=epoch), style="bold red"))

@@ -1,4 +1,4 @@
-"""`deconflict run` and `deconflict watch`: an endpoint, and the independent watch, in the foreground."""
+"""`deconflict run` and `deconflict watch`: run an endpoint or the independent watch in the foreground."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def run(config: options.Config, /) -> None:
-    """Run one side's endpoint until SIGTERM or Ctrl-C. Its structured log is on standard output."""
+    """Run one side's endpoint until SIGTERM or Ctrl-C. Its structured log goes to standard output."""
     from endpoints.config.settings import load_endpoint
     from endpoints.service import Service
 
@@ -20,7 +20,7 @@ def run(config: options.Config, /) -> None:
 
 
 def watch(config: options.Config, /) -> None:
-    """Run the independent watch until SIGTERM or Ctrl-C. Its structured log is on standard output."""
+    """Run the independent watch until SIGTERM or Ctrl-C. Its structured log goes to standard output."""
     from endpoints.config.settings import load_watch
     from endpoints.watchdog import Watchdog
 

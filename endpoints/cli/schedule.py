@@ -1,4 +1,4 @@
-"""`deconflict schedule`: the next line tests, in UTC and on both sites' wall clocks."""
+"""`deconflict schedule`: lists the next line tests, in UTC and in both sites' local time."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 _COUNT_MAX = 1_000
 _DAY_MS = 86_400_000
 _HORIZON_DAYS = 3_660
-"""Ten years: whatever does not come until then is not shown."""
+"""Ten years; later slots are not listed."""
 
 
 def schedule(
     config: options.Config,
     /,
     *,
-    count: Annotated[int, Parameter(name=("--count", "-n"), help="How many.")] = 6,
+    count: Annotated[int, Parameter(name=("--count", "-n"), help="The number of line tests to list.")] = 6,
     link: options.LinkId = None,
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """The next line tests: UTC and both sites' local time."""
+    """List the next line tests in UTC and both sites' local time."""
     from endpoints.clocks import slots
     from endpoints.clocks.clock import clock
     from endpoints.config import settings
@@ -36,7 +36,7 @@ def schedule(
     from protocol.wire.instants import parsed
 
     if not 1 <= count <= _COUNT_MAX:
-        raise UserError(f"--count: from 1 to {_COUNT_MAX}, not {count}")
+        raise UserError(f"--count: expected 1 to {_COUNT_MAX}, found {count}")
     found = settings.load(config)
     content = found.link(link).content
     terms = content.terms
@@ -56,7 +56,8 @@ def schedule(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False)
+    # three Russian dates fit into 80 columns with one space between them
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for title in ("UTC", *(f"{side}, {party.site}" for side, party in sites)):
         table.add_column(Text(title))
     for slot in coming:

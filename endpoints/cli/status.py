@@ -1,4 +1,4 @@
-"""`deconflict status`: how a link stands, for a person, a program, or an exit code."""
+"""`deconflict status`: shows the status of a link, and returns it as the exit code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 EXIT_OF = {"fine": 0, "late": 10, "alarm": 11, "unknown": 12}
 
-Follow = Annotated[bool, Parameter(negative="", help="Stay, and show every change.")]
+Follow = Annotated[bool, Parameter(negative="", help="Keep running, and show every change.")]
 
 
 def status(
@@ -27,7 +27,7 @@ def status(
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> int:
-    """How the link stands: exit 0 fine, 10 late, 11 alarm, 12 unknown (not running, not reachable)."""
+    """Show the status of a link; return 0 if fine, 10 if late, 11 for an alarm, 12 if the process does not answer."""
     from endpoints.config import settings
     from endpoints.control.client import ControlClient, Unreachable
     from endpoints.texts.i18n import translator

@@ -1,4 +1,4 @@
-"""How the lines of a journal's story look on a terminal."""
+"""Prints the lines of a journal's story on a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WHO_WIDTH = 8
 
 
 def print_told(told: Told, *, indent: str = "", with_time: bool = True, stderr: bool = False) -> None:
-    """Print a line of a story: when (UTC), who, what."""
+    """Print a line of a story: when (UTC), who and what."""
     from rich.text import Text
 
     when = f"{written(told.at)}  " if with_time else ""

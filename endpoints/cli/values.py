@@ -1,4 +1,4 @@
-"""Values of arguments that cyclopts cannot check: one line that says what would be right."""
+"""Checks argument values that cyclopts cannot check."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def identifier(value: str, *, option: str) -> str:
         return msgspec.convert(value, Identifier)
     except msgspec.ValidationError:
         raise UserError(
-            f"--{option}: an id has at most 32 lower-case letters, digits and hyphens: {value[:60]!r}"
+            f"--{option}: expected an id of at most 32 lower-case letters, digits and hyphens, found {value[:60]!r}"
         ) from None

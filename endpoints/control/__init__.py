@@ -1,1 +1,1 @@
-"""The control socket: its application, its server and client, and what it reports."""
+"""The control socket: its application, server and client, and the views that it returns."""

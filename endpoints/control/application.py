@@ -1,14 +1,14 @@
-"""The control socket: HTTP for the officers of this machine, in the process's own event loop.
+"""The HTTP application of the control socket, for the officers of this machine.
 
-    GET  /v1/links                               what runs here
-    GET  /v1/links/LINK/status[?follow=true]     how the link stands; followed: a line for each change
-    GET  /v1/links/LINK/snapshot                 the whole state
+    GET  /v1/links                               the links of this process
+    GET  /v1/links/LINK/status[?follow=true]     the link's status; followed: one line for each change
+    GET  /v1/links/LINK/snapshot                 the whole `Snapshot`
     GET  /v1/links/LINK/alarms
-    GET  /v1/links/LINK/progress/REF[?within=S]  the ladder of a message of ours or of draft/N: a line for each step
-    POST /v1/links/LINK/ACTION                   an officer's action (`control_requests.ACTIONS`): {"reference": ...}
+    GET  /v1/links/LINK/progress/REF[?within=S]  the delivery ladder of a message sent here or a draft: a line per step
+    POST /v1/links/LINK/ACTION                   an officer's action (`requests.ACTIONS`): {"reference": ...}
 
-Errors are JSON: {"code", "detail"}. 400 not understood, 403 not proven, 404 unknown, 409 the state does not allow it,
-413 too large, 503 stopped or overloaded.
+Errors are JSON: {"code", "detail"}. 400 malformed, 403 not authenticated, 404 unknown, 409 not allowed in this state,
+413 too large, 503 link stopped or process overloaded. It runs in the process's event loop.
 """
 
 from __future__ import annotations
@@ -29,19 +29,17 @@ from starlette.routing import Route
 
 from endpoints.control.delivery_progress import Ladder, climb
 from endpoints.control.requests import ACTIONS, Ask, AskAlarm, AskTest
-from endpoints.control.status import status
+from endpoints.control.status import Status, status
 from endpoints.keys.credentials import OfficerCredentials
-from endpoints.runtime.endpoint_link import EndpointLink
 from endpoints.runtime.loop import Loop
 from endpoints.runtime.work_items import AnyLink, RequestItem
 from protocol.errors import LocalProtocolError
-from protocol.wire.policy import Terms
 
 BODY_MAX_BYTES = 65_536
-"""An alert's texts in four languages fit three times; nothing else comes near."""
+"""Three times an alert with texts in four languages, which is the largest request."""
 SECONDS_MAX_DIGITS = 7
 LOOK_AGAIN_S = 1.0
-"""`late` comes by time alone: a followed status is looked at this often, changes or not."""
+"""Interval at which a followed status is computed again: it becomes `late` without any event."""
 _STATUS_OF = {
     "not_authorised": HTTPStatus.FORBIDDEN,
     "unknown_reference": HTTPStatus.NOT_FOUND,
@@ -56,14 +54,14 @@ _STATUS_OF = {
 
 
 Look = Callable[[AnyLink], tuple[Any, bool]]
-"""Returns what a stream shows of a room now, None for nothing, and whether it is the end of it."""
+"""Returns what a stream shows of a link now, None for no change, and whether the stream ends with it."""
 
 
 class Control:
-    """The application, over the rooms of one process.
+    """The application, over the links of one process.
 
-    Without officers it is the watch's: it says nothing to anybody, so the one thing to be done there is to acknowledge
-    its alarms, and whoever may open its socket may do that, in the name that he gives.
+    Without officers it is the watch's. The watch sends no messages, so its only action is to acknowledge its alarms.
+    Any client that may open the socket may do that, under the officer's name that it gives.
     """
 
     def __init__(self, loop: Loop, runners: Mapping[str, AnyLink], officers: OfficerCredentials | None) -> None:
@@ -85,13 +83,13 @@ class Control:
                 LocalProtocolError: self._local_error,
                 HTTPException: self._http_error,
                 ClientDisconnect: self._gone,
-                # logged with its traceback by whoever serves this application
+                # the server logs it with its traceback
                 Exception: self._bug,
             },
         )
 
     def close(self) -> None:
-        """Take no more actions, and let every stream end."""
+        """Refuse further actions and end every stream."""
         self._closing = True
         for runner in self._runners.values():
             runner.changed.beat()
@@ -104,14 +102,18 @@ class Control:
     async def _status(self, request: Request) -> Response:
         runner = self._runner(request)
         if request.query_params.get("follow") == "true":
-            return self._stream(runner.link, lambda runner: (status(runner, self._loop.now()), False))
-        return _json(status(runner, self._loop.now()))
+            return self._stream(runner.link, lambda runner: (self._status_of(runner), False))
+        return _json(self._status_of(runner))
 
     async def _snapshot(self, request: Request) -> Response:
         return _json(self._known(request).core.snapshot())
 
     async def _alarms(self, request: Request) -> Response:
-        return _json({"alarms": status(self._runner(request), self._loop.now()).alarms})
+        return _json({"alarms": self._status_of(self._runner(request)).alarms})
+
+    def _status_of(self, runner: AnyLink) -> Status:
+        unopened = runner.failure is not None and runner.core.terms is None
+        return status(None if unopened else runner.core.snapshot(), runner.gauges(), self._loop.now().at)
 
     async def _progress(self, request: Request) -> Response:
         runner = self._known(request)
@@ -119,19 +121,17 @@ class Control:
 
         def look(runner: AnyLink) -> tuple[Ladder | None, bool]:
             if runner.failure is not None:
-                # the room that follows it knows what is on disk
+                # only the runner that replaces it knows what is on disk
                 return None, False
-            if not isinstance(runner, EndpointLink):
-                raise LocalProtocolError("unknown_reference", "the watch sends no messages")
-            return climb(runner, reference)
+            return climb(runner.core.snapshot(), runner.gauges(), reference)
 
-        look(runner)  # a wrong reference is an answer of its own, not a stream
+        look(runner)  # a wrong reference is an error response, not a stream
         return self._stream(runner.link, look, _seconds(request.query_params.get("within")))
 
     def _stream(self, link: str, look: Look, within_s: float | None = None) -> Response:
-        """Answer with a line of JSON now and at each change, until `look` says that it was the last.
+        """Return a stream of JSON lines, one now and one at each change, until `look` reports the last.
 
-        The link's room may become another one meanwhile; what that one does not know any more ends the stream.
+        The link's runner may be replaced meanwhile; if the new one does not know the reference, the stream ends.
         """
 
         async def lines() -> AsyncIterator[bytes]:
@@ -169,20 +169,24 @@ class Control:
         ask = _decode(await _body(request), kind)
         await self._authenticate(ask)
         if self._closing:
-            raise LocalProtocolError("stopping", "the endpoint is stopping; ask again when it is back")
-        item = RequestItem(runner, lambda now: ask.event(now, _terms(runner).policy.status))
+            raise LocalProtocolError("stopping", "the endpoint is stopping; repeat the command once it runs again")
+        item = RequestItem(runner, ask.event)
         if not self._loop.queue.put(item):
-            raise LocalProtocolError("busy", "more has arrived than can be handled; ask again in a moment")
+            raise LocalProtocolError(
+                "busy", "the endpoint has more to do than it can queue; repeat the command in a moment"
+            )
         return _json({"reference": await item.answer})
 
     async def _authenticate(self, ask: Ask) -> None:
         if self._officers is None:
             if not isinstance(ask, AskAlarm):
-                raise LocalProtocolError("not_authorised", "the watch says nothing to anybody: act at an endpoint")
+                raise LocalProtocolError(
+                    "not_authorised", "the watch accepts no officer commands; run this against an endpoint"
+                )
         elif ask.officer and ask.credential:
             await self._officers.authenticate(ask.officer, ask.credential)
         elif ask.officer or ask.credential or not isinstance(ask, AskTest):
-            raise LocalProtocolError("not_authorised", "an officer and his credential belong together")
+            raise LocalProtocolError("not_authorised", "this action needs both an officer and their credential")
 
     # --- errors -------------------------------------------------------------------------------------------------
 
@@ -190,11 +194,13 @@ class Control:
         link: str = request.path_params["link"]
         runner = self._runners.get(link)
         if runner is None:
-            raise LocalProtocolError("unknown_link", f"no link {link[:40]!r} here; links: {', '.join(self._runners)}")
+            raise LocalProtocolError(
+                "unknown_link", f"this process has no link {link[:40]!r}; its links: {', '.join(self._runners)}"
+            )
         return runner
 
     def _known(self, request: Request) -> AnyLink:
-        """Return the room that is asked for, unless it has stopped: what it knows may not be on disk."""
+        """Return the requested link. Raises LocalProtocolError if it has stopped: its state may not be on disk."""
         runner = self._runner(request)
         if runner.failure is not None:
             raise LocalProtocolError("link_stopped", f"this link has stopped: {runner.failure.detail}")
@@ -207,13 +213,21 @@ class Control:
     async def _http_error(self, _request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         status_code = HTTPStatus(error.status_code)
-        return _error(status_code, status_code.name.lower(), f"{status_code.phrase}: see the list of actions")
+        return _error(
+            status_code,
+            status_code.name.lower(),
+            f"{status_code.phrase}: no such resource, method or action of the control socket",
+        )
 
     async def _bug(self, _request: Request, _bug: Exception) -> Response:
-        return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "a bug of ours; the log says more")
+        return _error(
+            HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "a bug in this process; its log has the details"
+        )
 
     async def _gone(self, _request: Request, _disconnect: Exception) -> Response:
-        return _error(HTTPStatus.BAD_REQUEST, "bad_request", "the request broke off")
+        return _error(
+            HTTPStatus.BAD_REQUEST, "bad_request", "the client closed the connection before the request was complete"
+        )
 
 
 async def _body(request: Request) -> bytes:
@@ -222,34 +236,28 @@ async def _body(request: Request) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > BODY_MAX_BYTES:
-            raise LocalProtocolError("too_large", f"a request has at most {BODY_MAX_BYTES} bytes")
+            raise LocalProtocolError("too_large", f"the request is larger than {BODY_MAX_BYTES} bytes")
     return body
 
 
 def _decode(body: bytes, kind: type[Ask]) -> Ask:
-    """Return the action that `body` writes. Raises LocalProtocolError saying what is wrong and where.
+    """Return the action in `body`. Raises LocalProtocolError that names the wrong field.
 
-    Some systems type an accented letter as two characters; the protocol knows only the composed form (SPEC F4.4), and
-    its author must not be refused for his keyboard.
+    Some keyboards write an accented letter as two characters. The protocol accepts only the composed form (SPEC F4.4),
+    so the text is composed here instead of refusing the officer.
     """
     try:
         plain = msgspec.json.encode(msgspec.json.decode(body)).decode()
         return msgspec.json.decode(unicodedata.normalize("NFC", plain), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise LocalProtocolError("bad_request", f"not a request of this action: {error}") from error
-
-
-def _terms(runner: AnyLink) -> Terms:
-    terms: Terms | None = runner.core.terms
-    assert terms is not None, "a room has started before it takes anything"
-    return terms
+        raise LocalProtocolError("bad_request", f"not a valid request for this action: {error}") from error
 
 
 def _seconds(text: str | None) -> float | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdecimal() and len(text) <= SECONDS_MAX_DIGITS):
-        raise LocalProtocolError("bad_request", f"within: whole seconds are wanted: {text[:20]!r}")
+        raise LocalProtocolError("bad_request", f"within: expected whole seconds, found {text[:20]!r}")
     return float(text)
 
 

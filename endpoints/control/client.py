@@ -1,6 +1,6 @@
-"""The command line's side of the control socket: one request, or a stream of lines; errors in one line.
+"""The client of the control socket, for the command line: single requests, and streams of JSON lines.
 
-By hand over the standard library's HTTP: a client library takes a third of a second to import, at every command.
+It uses the standard library's HTTP client, because importing a client library takes a third of a second per command.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import msgspec
 from endpoints.errors import UserError
 
 EXIT_UNREACHABLE = 12
-"""Nothing is known: the process does not run, or does not answer."""
+"""The status is unknown: the process does not run or does not answer."""
 EXIT_REFUSED = 2
 ANSWER_WITHIN_S = 30.0
-"""Longer than the slowest disk that is still a disk; a credential's check takes a second."""
+"""Longer than a flush of the slowest disk; the check of a credential takes one second."""
 
 
-class Unreachable(UserError):  # noqa: N818 - what it is, not what went wrong
-    """The process does not run, or does not answer."""
+class Unreachable(UserError):  # noqa: N818 - names a state
+    """The process does not run or does not answer."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, exit_code=EXIT_UNREACHABLE)
@@ -36,7 +36,7 @@ class RequestRefused(UserError):  # noqa: N818 - as above
     """The running process refused the request.
 
     Attributes:
-        code: the short word of its answer, such as `unknown_reference`.
+        code: the error code of its response, such as `unknown_reference`.
     """
 
     def __init__(self, code: str, detail: str) -> None:
@@ -45,9 +45,9 @@ class RequestRefused(UserError):  # noqa: N818 - as above
 
 
 class ControlClient:
-    """Talks to one link of the process that listens on `socket`, one connection for each request.
+    """Client for one link of the process that listens on `socket`; each request opens its own connection.
 
-    Every method raises Unreachable or Refused.
+    Every method raises Unreachable or RequestRefused.
     """
 
     def __init__(self, socket: Path, link: str) -> None:
@@ -55,14 +55,14 @@ class ControlClient:
         self._base = f"/v1/links/{link}"
 
     def get(self, what: str) -> dict[str, Any]:
-        """Return the JSON document `what`: `status`, `alarms`, `snapshot`."""
+        """Return the JSON document `what`: `status`, `alarms` or `snapshot`."""
         with self._request("GET", what) as response:
             return _answer(response)
 
     def act(self, action: str, ask: dict[str, Any]) -> str:
         """Post an officer's action; return its reference.
 
-        Where the connection broke off it is asked once more, under the same request id: nothing happens twice.
+        If the connection is lost, the request is repeated once under the same request id, so it takes effect only once.
         """
         body = msgspec.json.encode({"request": secrets.token_hex(8), **ask})
         try:
@@ -76,9 +76,9 @@ class ControlClient:
             return reference
 
     def follow(self, what: str, within_s: int | None = None) -> Generator[dict[str, Any], None, None]:
-        """Yield the lines of the stream `what` until it ends: by itself, after `within_s`, or with the process.
+        """Yield the lines of the stream `what` until the process ends it, at the latest after `within_s`.
 
-        Close it (`contextlib.closing`) if you leave before that.
+        The caller must close the generator (`contextlib.closing`) to stop earlier.
         """
         query = "follow=true" if within_s is None else f"within={within_s}"
         patience_s = None if within_s is None else within_s + ANSWER_WITHIN_S
@@ -99,7 +99,7 @@ class ControlClient:
             connection.sock.settimeout(patience_s)
             yield connection.getresponse()
         except TimeoutError as error:
-            raise Unreachable(f"{self._socket}: no answer in time: the process hangs, or its disk does") from error
+            raise Unreachable(f"{self._socket}: no answer in time; the process or its disk hangs") from error
         except (ConnectionError, http.client.HTTPException) as error:
             raise _BrokenOff(self._socket) from error
         finally:
@@ -120,19 +120,19 @@ class _Connection(http.client.HTTPConnection):
         except OSError as error:
             connecting.close()
             raise Unreachable(
-                f"{self._path}: nobody answers on this control socket ({error.strerror or error}): "
-                f"start the process that owns it (deconflict run, deconflict watch)"
+                f"{self._path}: nobody answers on this control socket ({error.strerror or error}); "
+                f"start its process with deconflict run or deconflict watch"
             ) from error
         self.sock = connecting
 
 
 class _BrokenOff(Unreachable):
     def __init__(self, path: Path) -> None:
-        super().__init__(f"{path}: the connection broke off: the process stopped or crashed")
+        super().__init__(f"{path}: the connection was lost; the process has stopped or crashed")
 
 
 def _answer(response: http.client.HTTPResponse) -> dict[str, Any]:
-    """Return the JSON document in `response`. Raises Refused if it is an error."""
+    """Return the JSON document in `response`. Raises RequestRefused if it is an error."""
     content = response.read()
     try:
         document = msgspec.json.decode(content, type=dict[str, Any])

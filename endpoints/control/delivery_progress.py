@@ -1,84 +1,90 @@
-"""How far a message of ours has come: the ladder that `--wait` shows.
+"""The delivery ladder: the steps that a message sent from here has reached, as `--wait` shows them.
 
-Journaled, the broker has it, received (the peer's machine, by its receipt), acknowledged or refused (the peer's
-officer). What the broker has is not journaled: it says nothing about the peer, and a restart forgets it.
+The steps are: journaled, accepted by the broker, received (receipted by the peer's machine), acknowledged or refused
+(by an officer of the peer). What the broker has accepted is not journaled, since it proves nothing about the peer; a
+restart forgets it.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct
 
-from endpoints.runtime.endpoint_link import EndpointLink
+from endpoints.runtime.gauges import Gauges
 from protocol.core.alerts import AlertState
+from protocol.core.snapshot import Snapshot, StreamView
 from protocol.errors import LocalProtocolError
-from protocol.wire.messages import Reference
+from protocol.wire.messages import Acknowledgement, HeartbeatAnswer, Reference, Refusal
 
 Step = Literal[
     "held", "journaled", "broker", "received", "acknowledged", "answered", "refused", "changed", "undelivered"
 ]
-_ACKNOWLEDGED = (AlertState.UNDERSTOOD, AlertState.ACTING, AlertState.WILL_REPLY)
-_CHANGED = (AlertState.CHANGED, AlertState.CANCELLED)
+_STEP_OF: dict[AlertState, Step] = {
+    AlertState.UNDERSTOOD: "acknowledged",
+    AlertState.ACTING: "acknowledged",
+    AlertState.WILL_REPLY: "acknowledged",
+    AlertState.REFUSED: "refused",
+    AlertState.CHANGED: "changed",
+    AlertState.CANCELLED: "changed",
+    AlertState.UNDELIVERED: "undelivered",
+}
 
 
 class Ladder(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A message and the steps that it has climbed, in their order."""
+    """A message and the steps that it has reached, in order."""
 
     # of the message, or of the draft while it is held
     reference: str
     steps: tuple[Step, ...]
-    # the body of the peer's acknowledgement, refusal or answer
-    reply: dict[str, Any] | None = None
+    # the peer's acknowledgement, refusal or answer
+    reply: Acknowledgement | Refusal | HeartbeatAnswer | None = None
 
 
-def climb(runner: EndpointLink, written: str) -> tuple[Ladder, bool]:
-    """Return where `eucom/1/42` or `draft/3` stands, and whether it can come no further.
+def climb(view: Snapshot, gauges: Gauges, written: str) -> tuple[Ladder, bool]:
+    """Return the ladder of `eucom/1/42` or `draft/3`, and whether no further step can follow.
 
-    Raises LocalProtocolError `unknown_reference` for what is no message or draft of ours in this epoch.
+    Raises LocalProtocolError `unknown_reference` if it names neither a message sent in this epoch nor a waiting draft.
     """
+    if view.ours is None:
+        raise LocalProtocolError("unknown_reference", "the watch sends no messages")
     if written.startswith("draft/"):
-        number = written.removeprefix("draft/")
-        released = runner.released.get(int(number)) if number.isascii() and number.isdecimal() else None
-        if released is not None:
-            return climb(runner, released)
-        if number in map(str, runner.core.state.desk.drafts):
+        if any(draft.draft == written for draft in view.drafts):
             return Ladder(reference=written, steps=("held",)), False
-        raise LocalProtocolError("unknown_reference", f"{written[:60]} is no draft that waits here")
+        released = next((became for draft, became in gauges.released.items() if written == f"draft/{draft}"), None)
+        if released is None:
+            raise LocalProtocolError("unknown_reference", f"{written[:60]} is not a draft that waits for its release")
+        written = released
     try:
         reference = Reference.parse(written)
     except ValueError as error:
         raise LocalProtocolError("unknown_reference", str(error)) from error
-    state, terms = runner.core.state, runner.core.terms
-    epoch = terms.epoch if terms is not None else 0
-    if (reference.sender, reference.epoch) != (runner.side, epoch) or reference.seq > state.outbox.last:
-        raise LocalProtocolError("unknown_reference", f"{reference} is no message of {runner.side} in epoch {epoch}")
-    return _of_message(runner, reference)
+    if (reference.sender, reference.epoch) != (view.side, view.epoch) or reference.seq > view.ours.last:
+        raise LocalProtocolError(
+            "unknown_reference", f"{reference} is not a message of {view.side} in epoch {view.epoch}"
+        )
+    return _of_message(view, view.ours, gauges, reference)
 
 
-def _of_message(runner: EndpointLink, reference: Reference) -> tuple[Ladder, bool]:
-    state = runner.core.state
+def _of_message(view: Snapshot, ours: StreamView, gauges: Gauges, reference: Reference) -> tuple[Ladder, bool]:
     steps: list[Step] = ["journaled"]
-    received = reference.seq <= state.outbox.receipted
-    if received or reference.seq in runner.broker_has:
+    received = reference.seq <= ours.receipted
+    if received or reference.seq in gauges.broker_has:
         steps.append("broker")
     if received:
         steps.append("received")
-    reply: Any = None
-    alert, test = state.alerts.get(str(reference)), state.watch.tests.get(str(reference))
+    written = str(reference)
+    alert = next((each for each in view.alerts if each.reference == written), None)
+    test = next((each for each in view.tests if each.reference == written), None)
+    last = received and alert is None and test is None
+    reply: Acknowledgement | Refusal | HeartbeatAnswer | None = None
     if alert is not None:
         reply = alert.reply
-        if alert.state in _ACKNOWLEDGED:
-            steps.append("acknowledged")
-        elif alert.state is AlertState.REFUSED:
-            steps.append("refused")
-        elif alert.state in _CHANGED:
-            steps.append("changed")
-        elif alert.state is AlertState.UNDELIVERED:
-            steps.append("undelivered")
+        if alert.state in _STEP_OF:
+            steps.append(_STEP_OF[alert.state])
+            last = True
     elif test is not None and test.answer is not None:
         reply = test.answer
         steps.append("answered")
-    last = steps[-1] not in ("journaled", "broker", "received") or (received and alert is None and test is None)
-    ladder = Ladder(reference=str(reference), steps=tuple(steps), reply=None if reply is None else to_builtins(reply))
-    return ladder, last
+        last = True
+    return Ladder(reference=written, steps=tuple(steps), reply=reply), last

@@ -1,7 +1,7 @@
-"""What officers ask for over the control socket: one strict JSON body for each action, and the event that it becomes.
+"""The requests of the control socket: one strict JSON body for each action, and the event that it becomes.
 
-Each carries a `request` id of the client's choosing: repeating a request returns the same reference, so a client whose
-answer was lost asks again. The credential proves the officer; it goes no further than the service's check.
+Each carries a `request` id that the client chooses. Repeating a request returns the same reference, so a client that
+lost the answer asks again. The credential authenticates the officer; it enters neither the core nor the journal.
 """
 
 from __future__ import annotations
@@ -49,19 +49,19 @@ Written = Annotated[str, Meta(max_length=100)]
 
 
 class Ask(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every action carries."""
+    """The fields of every action."""
 
     request: RequestId
     officer: Identifier
     credential: Credential
 
-    def event(self, now: Now, status: Status) -> Request:
-        """Return the event that this is at `now`, on a link of `status`. Raises LocalProtocolError."""
+    def event(self, now: Now) -> Request:
+        """Return the event that this request is at `now`. Raises LocalProtocolError for a malformed reference."""
         raise NotImplementedError
 
 
 class AskAlert(Ask, frozen=True, kw_only=True):
-    """Raise an alert. Without `event_at` it is about now; without `status` it is what the link is."""
+    """Raise an alert. `event_at` is now by default, `status` the link's."""
 
     category: Category
     precedence: Precedence
@@ -75,14 +75,14 @@ class AskAlert(Ask, frozen=True, kw_only=True):
     change_kind: Literal["update", "correction"] | UnsetType = UNSET
     cancellation: Texts | UnsetType = UNSET
 
-    def event(self, now: Now, status: Status) -> Request:
+    def event(self, now: Now) -> Request:
         """Return the event."""
         return OfficerRaisedAlert(
             at=now.at,
             mono=now.mono,
             request=self.request,
             officer=self.officer,
-            status=self.status or status,
+            status=self.status,
             category=self.category,
             precedence=self.precedence,
             event_at=self.event_at or written(now.at),
@@ -101,22 +101,20 @@ class AskRelease(Ask, frozen=True, kw_only=True):
 
     draft: Seq
 
-    def event(self, now: Now, status: Status) -> Request:
+    def event(self, now: Now) -> Request:
         """Return the event."""
-        del status
         return OfficerReleased(at=now.at, mono=now.mono, request=self.request, officer=self.officer, draft=self.draft)
 
 
 class AskAnswer(Ask, frozen=True, kw_only=True):
-    """Answer a line test with its three words."""
+    """Answer a line test, reading back its three words."""
 
     of: Written
     words: tuple[Word, Word, Word]
     text: Text | UnsetType = UNSET
 
-    def event(self, now: Now, status: Status) -> Request:
+    def event(self, now: Now) -> Request:
         """Return the event."""
-        del status
         return OfficerAnswered(
             at=now.at,
             mono=now.mono,
@@ -135,9 +133,8 @@ class AskAcknowledge(Ask, frozen=True, kw_only=True):
     decision: Decision
     text: Texts | UnsetType = UNSET
 
-    def event(self, now: Now, status: Status) -> Request:
+    def event(self, now: Now) -> Request:
         """Return the event."""
-        del status
         return OfficerAcknowledged(
             at=now.at,
             mono=now.mono,
@@ -150,16 +147,15 @@ class AskAcknowledge(Ask, frozen=True, kw_only=True):
 
 
 class AskRefuse(Ask, frozen=True, kw_only=True):
-    """Refuse an alert of the peer, perhaps with a referral to another channel."""
+    """Refuse an alert of the peer, optionally with a referral to another channel."""
 
     of: Written
     reason: RefusalReason
     referral: Identifier | UnsetType = UNSET
     text: Texts | UnsetType = UNSET
 
-    def event(self, now: Now, status: Status) -> Request:
+    def event(self, now: Now) -> Request:
         """Return the event."""
-        del status
         return OfficerRefused(
             at=now.at,
             mono=now.mono,
@@ -173,14 +169,13 @@ class AskRefuse(Ask, frozen=True, kw_only=True):
 
 
 class AskCancel(Ask, frozen=True, kw_only=True):
-    """Cancel an alert of our own, or discard a draft."""
+    """Cancel one of this side's alerts, or discard a draft."""
 
     of: Written | UnsetType = UNSET
     draft: Seq | UnsetType = UNSET
 
-    def event(self, now: Now, status: Status) -> Request:
+    def event(self, now: Now) -> Request:
         """Return the event."""
-        del status
         return OfficerCancelled(
             at=now.at,
             mono=now.mono,
@@ -192,14 +187,13 @@ class AskCancel(Ask, frozen=True, kw_only=True):
 
 
 class AskTest(Ask, frozen=True, kw_only=True):
-    """Place a line test: of the open slot where officers place them, else unscheduled. Needs no officer."""
+    """Place a line test: for the open slot if officers place the tests, else unscheduled. An officer is optional."""
 
-    officer: Identifier | UnsetType = UNSET  # type: ignore[assignment] # the one action that a machine may ask for
+    officer: Identifier | UnsetType = UNSET  # type: ignore[assignment] # the one action open to machines
     credential: Credential | UnsetType = UNSET  # type: ignore[assignment] # as above
 
-    def event(self, now: Now, status: Status) -> Request:
-        """Return the event, with drawn words."""
-        del status
+    def event(self, now: Now) -> Request:
+        """Return the event, with a random nonce for its words."""
         return LineTestRequested(
             at=now.at,
             mono=now.mono,
@@ -210,15 +204,14 @@ class AskTest(Ask, frozen=True, kw_only=True):
 
 
 class AskAlarm(Ask, frozen=True, kw_only=True):
-    """Acknowledge an alarm of our own console. At the watch, which has no officers, without a credential."""
+    """Acknowledge an alarm raised here. The watch, which has no officers, asks for no credential."""
 
-    credential: Credential | UnsetType = UNSET  # type: ignore[assignment] # the control application asks for it
+    credential: Credential | UnsetType = UNSET  # type: ignore[assignment] # the application requires it at an endpoint
     code: Annotated[str, Meta(max_length=40)]
     subject: Annotated[str, Meta(max_length=200)]
 
-    def event(self, now: Now, status: Status) -> Request:
+    def event(self, now: Now) -> Request:
         """Return the event."""
-        del status
         return AlarmAcknowledged(
             at=now.at,
             mono=now.mono,
@@ -239,7 +232,7 @@ ACTIONS: dict[str, type[Ask]] = {
     "test": AskTest,
     "acknowledge-alarm": AskAlarm,
 }
-"""What may be posted to `/v1/links/LINK/ACTION`."""
+"""The actions of `POST /v1/links/LINK/ACTION`."""
 
 
 def _reference(text: str) -> Reference:

@@ -1,4 +1,4 @@
-"""The Unix socket on which `control` is served: for this user alone, and for one process."""
+"""Serves the control application on a Unix socket, which only this user may open and one process may own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from endpoints.errors import UserError
 from endpoints.keys.private_files import FILE_MODE, FOLDER_MODE
 
 CONNECTIONS_MAX = 64
-"""Consoles and commands at once; more are answered 503."""
+"""Simultaneous clients; further ones receive 503."""
 HEADERS_MAX_BYTES = 16_384
 BACKLOG = 16
 STREAMS_END_WITHIN_S = 2
@@ -25,9 +25,9 @@ _OTHERS = 0o077
 
 
 def listen(path: Path) -> socket.socket:
-    """Return a socket listening at `path`, mode 0600. A dead process's socket file is replaced.
+    """Return a socket that listens at `path` with mode 0600; the socket file of a dead process is replaced.
 
-    Raises UserError if a live process listens there, something else stands there, or others can get at the folder.
+    Raises UserError if another process listens there, `path` is not a socket, or the folder is open to other users.
     """
     try:
         path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def listen(path: Path) -> socket.socket:
         _clear(path)
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            # 0600 from its first moment
+            # the mode is set before the file exists
             os.fchmod(listening.fileno(), FILE_MODE)
             listening.bind(str(path))
             path.chmod(FILE_MODE)
@@ -49,16 +49,18 @@ def listen(path: Path) -> socket.socket:
             listening.close()
             raise
     except OSError as error:
-        raise UserError(f"{path}: cannot be listened at: {error.strerror or error}") from None
+        raise UserError(f"{path}: cannot listen on this control socket: {error.strerror or error}") from None
     listening.setblocking(False)
     return listening
 
 
 def _clear(path: Path) -> None:
-    """Remove a dead process's socket file. Raises UserError if what stands there is not one."""
+    """Remove the socket file of a dead process. Raises UserError for a live process or another kind of file."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise UserError(f"{path}: not a socket; the control socket is to stand here: name another, or remove it")
+            raise UserError(
+                f"{path}: not a socket, and the control socket belongs here; remove the file, or configure another path"
+            )
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
@@ -68,7 +70,7 @@ def _clear(path: Path) -> None:
         except (ConnectionRefusedError, FileNotFoundError):
             path.unlink(missing_ok=True)
             return
-    raise UserError(f"{path}: already running: a live process answers on this control socket")
+    raise UserError(f"{path}: already running: another process answers on this control socket")
 
 
 class ControlServer:
@@ -94,7 +96,7 @@ class ControlServer:
         )
 
     async def run(self) -> None:
-        """Serve."""
+        """Serve until `stop` is called, then remove the socket file."""
         try:
             await self._server.serve([self._listening])
         finally:
@@ -102,13 +104,13 @@ class ControlServer:
             self._path.unlink(missing_ok=True)
 
     async def stop(self, running: asyncio.Task[None]) -> None:
-        """Let `run` come to its end; its streams are to have ended by themselves."""
+        """Stop accepting requests and wait for `run` to end. The application must have ended its streams before."""
         self._server.should_exit = True
         await running
 
 
 class _Quiet(uvicorn.Server):
-    """uvicorn without signal handlers: the process's signals are its service's business."""
+    """uvicorn without its signal handlers: the process handles signals itself."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, structs
 
 from endpoints.config.link_file import LinkFile
 from endpoints.failpoints import failpoint
@@ -12,6 +12,7 @@ from endpoints.journal.writer import JournalWriter, Sign
 from endpoints.keys.signer import Signer
 from endpoints.mqtt.topics import Topic
 from endpoints.notify import Notifier
+from endpoints.runtime.gauges import Gauges
 from endpoints.runtime.link_runner import LinkRunner, Now
 from protocol.core.effects import AnyEffect, Resend, Seal, Settle
 from protocol.core.events import AnyEvent, BatchClosed, OfficerReleased, Request
@@ -59,10 +60,9 @@ class EndpointLink(LinkRunner[Link]):
         outlet: Outlet,
     ) -> None:
         super().__init__(core, journal, file, notifier)
-        self.broker_has: set[int] = set()
-        """Own messages that the broker has and the peer has not receipted: bounded by the outbox."""
-        self.released: dict[int, str] = {}
-        """References that drafts became in this process's life."""
+        # see Gauges; bounded by the outbox
+        self._broker_has: set[int] = set()
+        self._released: dict[int, str] = {}
         self._signer = signer
         self._outlet = outlet
         # the last message of each frame that is not receipted, by its first
@@ -72,15 +72,19 @@ class EndpointLink(LinkRunner[Link]):
         """Take an officer's request; remember what a draft became."""
         reference = super().request(request)
         if isinstance(request, OfficerReleased):
-            self.released[request.draft] = reference
-            if len(self.released) > RELEASES_REMEMBERED:
-                del self.released[next(iter(self.released))]
+            self._released[request.draft] = reference
+            if len(self._released) > RELEASES_REMEMBERED:
+                del self._released[next(iter(self._released))]
         return reference
+
+    def gauges(self) -> Gauges:
+        """Return what this process alone knows about the link."""
+        return structs.replace(super().gauges(), broker_has=frozenset(self._broker_has), released=dict(self._released))
 
     def accepted(self, token: Token) -> None:
         """Note that the broker has a frame. Not journaled: it says nothing about the peer."""
         if token.channel == "message":
-            self.broker_has.update(range(token.first, token.last + 1))
+            self._broker_has.update(range(token.first, token.last + 1))
             self.changed.beat()
 
     def _seal(self, at: Millis) -> tuple[bytes, ...]:
@@ -108,7 +112,7 @@ class EndpointLink(LinkRunner[Link]):
                 self._send(frame, Token(self.link, "message", effect.first, last))
                 failpoint("after_resend")
         elif isinstance(effect, Settle):
-            self.broker_has = {seq for seq in self.broker_has if seq > effect.upto}
+            self._broker_has = {seq for seq in self._broker_has if seq > effect.upto}
             self._last_of = {first: last for first, last in self._last_of.items() if last > effect.upto}
 
     def _send(self, frame: bytes, token: Token) -> None:

@@ -23,6 +23,7 @@ from endpoints.journal.space_watch import SpaceWatch
 from endpoints.journal.writer import JournalFailure, JournalWriter, Sign
 from endpoints.mqtt.topics import Topic
 from endpoints.notify import Notifier
+from endpoints.runtime.gauges import Gauges
 from endpoints.runtime.rate_limits import PresenceCap, RefusalCap, RepeatCap
 from protocol.core.alarms import SEVERITY, Alarm, AlarmCode
 from protocol.core.core import Core
@@ -41,6 +42,8 @@ from protocol.core.events import (
     SlotsPlanned,
     Started,
     Stopped,
+    TransportConnected,
+    TransportLost,
 )
 from protocol.errors import LinkError
 from protocol.wire.digests import policy_digest
@@ -57,6 +60,7 @@ PLAN_AGAIN_MS = 7 * DAY_MS
 PLANNED_BACK_MS = 400 * DAY_MS
 """No further back: whoever comes from a clock that showed 1970 has not missed the slots of half a century."""
 SPACE_EVERY_S = 5
+NOT_CONNECTED = "not connected yet"
 SOFTWARE = f"deconfliction-link {version('deconfliction-link')}"
 
 _log = structlog.get_logger()
@@ -116,6 +120,9 @@ class LinkRunner(Generic[CoreT]):
         self._closed: list[tuple[AnyEvent, tuple[AnyEffect, ...]]] = []
         self._refusals = RefusalCap()
         self._repeats = RepeatCap()
+        self._trouble = NOT_CONNECTED
+        self._flushed_at: Millis | None = None
+        self._free_bytes: int | None = None
         self._space_s = 0
         alarm = core.state.alarms.get(f"{AlarmCode.SPACE_LOW}/journal")
         self._space = SpaceWatch(low=alarm is not None and alarm.active)
@@ -127,7 +134,22 @@ class LinkRunner(Generic[CoreT]):
         # what a core emits is always one of the closed list
         effects = cast("tuple[AnyEffect, ...]", self.core.handle(event))
         self._batch.append((event, effects))
+        if isinstance(event, TransportConnected):
+            self._trouble = ""
+        elif isinstance(event, TransportLost):
+            self._trouble = event.reason
         return effects
+
+    def gauges(self) -> Gauges:
+        """Return what this process alone knows about the link."""
+        return Gauges(
+            link=self.link,
+            side=self.side,
+            failure=self.failure,
+            connection_trouble=self._trouble,
+            flushed_at=self._flushed_at,
+            free_bytes=self._free_bytes,
+        )
 
     def start(self, now: Now) -> None:
         """Take what opens a process's life: new terms, new keys, `Started` with the slots from the last record on.
@@ -241,10 +263,11 @@ class LinkRunner(Generic[CoreT]):
 
     def _tick_space(self, now: Now) -> None:
         try:
-            event = self._space.judge(self._journal.free_bytes(), now.at, now.mono)
+            self._free_bytes = self._journal.free_bytes()
         except JournalFailure as error:
             self.fail(now, error)
             return
+        event = self._space.judge(self._free_bytes, now.at, now.mono)
         if event is not None:
             self.take(event)
 
@@ -264,6 +287,7 @@ class LinkRunner(Generic[CoreT]):
             self.fail(now, error)
             return
         failpoint("after_append")
+        self._flushed_at = now.at
         self._batch, self._closed = [], self._batch
 
     def _seal(self, at: Millis) -> tuple[bytes, ...]:

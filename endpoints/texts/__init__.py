@@ -1,1 +1,1 @@
-"""What people read: translations, a journal's story, one line for each message."""
+"""Texts for people: translations, and the wording of messages and journal records."""

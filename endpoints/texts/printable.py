@@ -1,6 +1,6 @@
-r"""What others wrote, made fit for a terminal: nothing in it moves the cursor, changes colours, or turns text around.
+r"""Escapes foreign text for a terminal, so that it cannot move the cursor, change colours or reverse the text.
 
-A refused frame, a link file from elsewhere, a broker's reason: their text is shown to people, and may hold anything.
+The text of a refused frame, a foreign link file or a broker's reason may contain any character.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ _LINE_ENDS = {"Zl", "Zp"}
 
 
 def printable(text: str) -> str:
-    r"""Return `text` with control, format (such as right-to-left overrides) and unassigned characters as `\x1b`.
+    r"""Return `text` with control, format and unassigned characters escaped, such as `\x1b`; newlines are kept.
 
-    Newlines stay.
+    Format characters include right-to-left overrides.
     """
     if text.isprintable():
         return text

@@ -1,4 +1,4 @@
-"""A journal as a story: of each record, what a person wants to know of it."""
+"""Describes journal records for people, in a line for each event and effect that matters to an officer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Tone = Literal["plain", "said", "heard", "quiet", "bad", "good"]
 
 
 class Told(NamedTuple):
-    """One line: when, who, what; `tone` is for its colour."""
+    """One line of a story: when, who, what. `tone` selects its colour."""
 
     at: Millis
     who: str
@@ -24,7 +24,7 @@ class Told(NamedTuple):
 
 
 def story(record: Record, t: Translator) -> list[Told]:
-    """Return the lines that `record` is worth, in their order: none for most batches' ends and deadlines."""
+    """Return the lines that describe `record`, in order; none for most ends of batches and deadlines."""
     told = [(record.side, what, tone) for what, tone in _event(record, t)]
     for effect in record.effects:
         line = _effect(record.side, effect, t)
@@ -42,11 +42,11 @@ def _event(record: Record, t: Translator) -> list[tuple[str, Tone]]:
         case events.Stopped():
             return [(t("stopped"), "quiet")]
         case events.Resumed(since=since):
-            return [(t("stood still since {when}", when=t.time(parsed(since), "UTC")), "bad")]
+            return [(t("suspended since {when}", when=t.time(parsed(since), "UTC")), "bad")]
         case events.TransportConnected():
             return [(t("connected to the broker"), "quiet")]
         case events.TransportLost(reason=reason):
-            return [(t("lost the broker: {reason}", reason=reason), "bad")]
+            return [(t("lost the connection to the broker: {reason}", reason=reason), "bad")]
         case events.PeerPresenceChanged(party=party, present=present):
             return [(f"{party}: {t.term('presence', 'present' if present else 'gone')}", "quiet")]
         case events.FramesSuppressed(reason=reason, count=count):
@@ -59,7 +59,7 @@ def _event(record: Record, t: Translator) -> list[tuple[str, Tone]]:
             return [(t("{officer} discarded draft/{draft}", officer=officer, draft=draft), "plain")]
         case events.AlarmAcknowledged(officer=officer, code=code, subject=subject):
             alarm = f"{t.term('alarm', code)} ({subject})"
-            return [(t("{officer} has seen the alarm: {alarm}", officer=officer, alarm=alarm), "plain")]
+            return [(t("{officer} acknowledged the alarm: {alarm}", officer=officer, alarm=alarm), "plain")]
         case Checkpoint():
             return [(t("checkpoint"), "quiet")]
         case Closed():
@@ -79,12 +79,12 @@ def _effect(side: str, effect: AnyEffect, t: Translator) -> tuple[str, str, Tone
         case HoldDraft(draft=draft):
             return side, t("draft/{draft} waits for a second officer", draft=draft), "plain"
         case Settle(upto=upto):
-            return side, t("receipt came for messages up to {seq}", seq=upto), "quiet"
+            return side, t("received the receipt for messages up to {seq}", seq=upto), "quiet"
         case RejectFrame(reason=reason, detail=detail):
             return side, t("a frame was refused: {reason}", reason=f"{reason} {detail}".strip()), "bad"
         case RaiseAlarm(alarm=alarm):
             detail = f": {alarm.detail}" if alarm.detail else ""
             return side, f"{t.term('alarm', alarm.code)} ({alarm.subject}){detail}", "bad"
         case ClearAlarm(code=code, subject=subject):
-            return side, t("over: {alarm}", alarm=f"{t.term('alarm', code)} ({subject})"), "good"
+            return side, t("cleared: {alarm}", alarm=f"{t.term('alarm', code)} ({subject})"), "good"
     return None

@@ -1,4 +1,4 @@
-"""What a message says, in one line for a person."""
+"""Describes the body of a message in one line for people."""
 
 from __future__ import annotations
 
@@ -9,20 +9,24 @@ import msgspec
 from endpoints.texts.i18n import Translator
 from protocol.errors import RemoteProtocolError
 from protocol.wire.instants import parsed
-from protocol.wire.messages import Acknowledgement, Alert, Heartbeat, HeartbeatAnswer, Refusal, Texts
+from protocol.wire.messages import Acknowledgement, Alert, Heartbeat, HeartbeatAnswer, Reference, Refusal, Texts
 from protocol.wire.payloads import read_body
 
 _UNKNOWN_MAX = 200
 
 
 def wording(body: dict[str, Any], t: Translator, zone: str = "UTC") -> str:
-    """Return what `body` says, times on the wall clock of `zone`; what nobody understands as the JSON that it is."""
+    """Return `body` in words, times on the wall clock of `zone`; a body of an unknown kind as JSON."""
     try:
         said = read_body(body)
     except RemoteProtocolError:
         text = msgspec.json.encode(body).decode()
         return text if len(text) <= _UNKNOWN_MAX else f"{text[:_UNKNOWN_MAX]}..."
     kind = t.term("kind", str(body["type"]))
+
+    def about(what: str, reference: Reference) -> str:
+        return t("{what} of {reference}", what=what, reference=reference)
+
     match said:
         case Heartbeat():
             slot = t.instant(parsed(said.slot), zone) if said.slot else t("unscheduled")
@@ -33,19 +37,19 @@ def wording(body: dict[str, Any], t: Translator, zone: str = "UTC") -> str:
         case Alert():
             head = [kind, t.term("precedence", said.precedence), t.term("status", said.status)]
             if said.change:
-                head.append(f"{t.term('change', said.change.kind)} {said.change.of}")
+                head.append(about(t.term("change", said.change.kind), said.change.of))
             where = f" ({said.area.name})" if said.area else ""
             return f"{', '.join(head)}: {t.term('category', said.category)}{where}: {_text(said.text, t)}"
         case Acknowledgement():
             text = f": {_text(said.text, t)}" if said.text else ""
-            return f"{kind} {said.of}, {said.officer}: {t.term('decision', said.decision)}{text}"
+            return f"{about(kind, said.of)}, {said.officer}: {t.term('decision', said.decision)}{text}"
         case Refusal():
             who = said.officer or t("the service")
             referral = f", {t('referred to {channel}', channel=said.referral)}" if said.referral else ""
             text = f": {_text(said.text, t)}" if said.text else ""
-            return f"{kind} {said.of}, {who}: {t.term('reason', said.reason)}{referral}{text}"
+            return f"{about(kind, said.of)}, {who}: {t.term('reason', said.reason)}{referral}{text}"
 
 
 def _text(texts: Texts, t: Translator) -> str:
-    """Return the text in the reader's language, or the first one that there is."""
+    """Return the text in the reader's language, else the first text."""
     return texts.get(t.language) or next(iter(texts.values()))

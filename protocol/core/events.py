@@ -192,7 +192,8 @@ class OfficerRaisedAlert(Request, frozen=True, kw_only=True):
     """An officer wrote an alert. Under four eyes it waits as a draft (SPEC P1)."""
 
     officer: Identifier
-    status: Status
+    # the policy's if absent
+    status: Status | UnsetType = UNSET
     category: Category
     precedence: Precedence
     event_at: Utc

@@ -139,7 +139,7 @@ class Link(Core):
         return self._view(
             ours=outbox_view(self.state.outbox),
             theirs={self.peer: inbox_view(self.state.inbox)},
-            drafts=draft_views(self.state.desk),
+            drafts=draft_views(self.state.desk, self._terms.policy.status),
             undelivered=tuple(self.state.undelivered),
         )
 

@@ -112,7 +112,8 @@ class OfficerRequests:
         if len(self._state.drafts) >= DRAFTS_MAX:
             raise LocalProtocolError("too_many_drafts", f"{DRAFTS_MAX} drafts wait already: release or cancel some")
         self._state.last_draft += 1
-        self._state.drafts[self._state.last_draft] = event
+        # a later epoch may have another status: the draft keeps the one that was checked
+        self._state.drafts[self._state.last_draft] = structs.replace(event, status=alert.status)
         return self._state.last_draft
 
     def release(self, turn: Turn, event: OfficerReleased) -> Reference:
@@ -144,7 +145,7 @@ class OfficerRequests:
             self._own_alert(event.changes)
             change = Change(of=event.changes, kind=event.change_kind)
         return Alert(
-            status=event.status,
+            status=event.status or self._terms.policy.status,
             category=event.category,
             precedence=event.precedence,
             event_at=event.event_at,

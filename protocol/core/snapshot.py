@@ -1,4 +1,7 @@
-"""An immutable view of a core, for consoles, `status` and tests."""
+"""The read model of the present: an immutable view of a core, for `status`, the delivery ladder, consoles, metrics.
+
+The read model of the past is `protocol.record.ledger`, folded from the records of a journal.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,20 @@ from protocol.core.officer_requests import OfficerRequestsState
 from protocol.core.stream import InboxState, OutboxState
 from protocol.core.undelivered import Undelivered
 from protocol.core.watch import SlotState, TestState, WatchState
-from protocol.wire.instants import Millis, parsed
+from protocol.wire.instants import Millis, parsed, written
 from protocol.wire.messages import (
     Acknowledgement,
     Alert,
+    Area,
+    Category,
     Digest,
     Heartbeat,
     HeartbeatAnswer,
     Identifier,
     Precedence,
+    Reference,
     Refusal,
+    Status,
     Texts,
     Utc,
 )
@@ -32,7 +39,7 @@ LinkCondition = Literal["fine", "late", "alarm"]
 
 
 class StreamView(Struct, frozen=True, kw_only=True):
-    """One direction: how far it is, and why it stopped, if it did."""
+    """One direction: its progress, and why it stopped, if it did."""
 
     last: int
     # ours: receipted by the peer; theirs: the same as `last`
@@ -40,6 +47,8 @@ class StreamView(Struct, frozen=True, kw_only=True):
     # ours: not sealed yet, sealed but not receipted; theirs: buffered beyond a gap
     waiting: int
     in_flight: int
+    # ours: when the oldest message that is not receipted was queued or sealed; None if there is none
+    oldest_at: Utc | None = None
     head: Digest
     stopped: str
 
@@ -80,14 +89,25 @@ class AlertView(Struct, frozen=True, kw_only=True):
 
 
 class DraftView(Struct, frozen=True, kw_only=True):
-    """An alert that waits for a second officer."""
+    """An alert that waits for a second officer: all that this officer must read before they release it."""
 
     draft: str
     officer: Identifier
-    category: str
+    category: Category
     precedence: Precedence
     expires_at: Utc
     text: Texts
+    # when it was written
+    at: Utc
+    status: Status
+    event_at: Utc
+    area: Area | None
+    references: tuple[Reference, ...]
+    # the earlier alert that it updates or corrects
+    changes: Reference | None
+    change_kind: Literal["update", "correction"] | None
+    # the text prepared for its cancellation; None for the standing text
+    cancellation: Texts | None
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -97,8 +117,13 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     side: Identifier
     epoch: int
     policy: Digest
+    caller: Identifier
+    answering: Identifier
+    # what the link is for: exercise or actual
+    status: Status
     at: Utc
-    # fine: nothing stands against the line; late: a slot is in its grace, or a test awaits its answer
+    # alarm: an alarm above a warning is active or not acknowledged;
+    # late: a slot is in its grace, or a test awaits its answer
     condition: LinkCondition
     connected: bool
     # by party, as far as known: a hint
@@ -119,7 +144,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
 def condition_of(
     alarms: Iterable[Alarm], slots: Iterable[SlotView], tests: Iterable[TestView], at: Millis
 ) -> LinkCondition:
-    """Return how the line stands. A warning is a hint and no alarm."""
+    """Return a link's condition at `at`. A warning does not make it `alarm`."""
     if any(alarm.severity != "warning" for alarm in alarms):
         return "alarm"
     in_grace = any(slot.state is SlotState.AWAITED and parsed(slot.slot) <= at for slot in slots)
@@ -166,9 +191,11 @@ def alert_views(alerts: Mapping[str, OpenAlert], armed: Mapping[str, Armed]) -> 
 
 def outbox_view(outbox: OutboxState) -> StreamView:
     """Return the view of our own stream."""
+    queued = [*(run.sealed_at for run in outbox.sealed[:1]), *(message.at for message in outbox.waiting[:1])]
     return StreamView(
         last=outbox.last,
         receipted=outbox.receipted,
+        oldest_at=queued[0] if queued else None,
         waiting=len(outbox.waiting),
         in_flight=outbox.last - outbox.receipted - len(outbox.waiting),
         head=outbox.head,
@@ -184,8 +211,8 @@ def inbox_view(inbox: InboxState) -> StreamView:
     )
 
 
-def draft_views(desk: OfficerRequestsState) -> tuple[DraftView, ...]:
-    """Return the views of the alerts that wait for a second officer."""
+def draft_views(desk: OfficerRequestsState, status: Status) -> tuple[DraftView, ...]:
+    """Return the views of the drafts, oldest first."""
     return tuple(
         DraftView(
             draft=f"draft/{number}",
@@ -194,6 +221,14 @@ def draft_views(desk: OfficerRequestsState) -> tuple[DraftView, ...]:
             precedence=draft.precedence,
             expires_at=draft.expires_at,
             text=draft.text,
+            at=written(draft.at),
+            status=draft.status or status,
+            event_at=draft.event_at,
+            area=draft.area or None,
+            references=draft.references,
+            changes=draft.changes or None,
+            change_kind=draft.change_kind or None,
+            cancellation=draft.cancellation or None,
         )
         for number, draft in desk.drafts.items()
     )

@@ -1,54 +1,65 @@
-"""What was said and what was wrong, as one side's journal tells it: a ledger of messages and of alarms.
+"""The read model of the past: the messages, drafts, alarms and refused frames of a journal, folded from its records.
 
-A message's way has steps, each with the time at which this side saw it: queued and sent (ours), received (the peer's),
-receipted (ours: the peer's receipt came; the peer's: our receipt left), acknowledged or answered by an officer.
+Each step of a message carries the time at which this side recorded it: queued and sent (our messages),
+received (the peer's), receipted (ours: the peer's receipt arrived; the peer's: our receipt left), acknowledged or
+answered by an officer.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from protocol.core.alarms import Alarm
-from protocol.core.effects import Apply, ClearAlarm, Queue, RaiseAlarm, Seal, Settle
-from protocol.core.events import AlarmAcknowledged, EpochOpened
+from protocol.core.effects import Apply, ClearAlarm, HoldDraft, Queue, RaiseAlarm, RejectFrame, Seal, Settle
+from protocol.core.events import (
+    AlarmAcknowledged,
+    EpochOpened,
+    FramesSuppressed,
+    OfficerCancelled,
+    OfficerRaisedAlert,
+    OfficerReleased,
+)
 from protocol.record.journal import Checkpoint, Record
 from protocol.record.terms_history import TermsHistory
 from protocol.wire.digests import message_digest, policy_digest
 from protocol.wire.instants import written
-from protocol.wire.messages import Message, Reference, Utc
+from protocol.wire.messages import Identifier, Message, Reference, Utc
 
 State = Literal["queued", "sent", "received", "receipted", "acknowledged", "refused", "undelivered"]
 SERVICE = "service"
-"""Who acted, where no officer did."""
+"""Stands for an officer where the service itself acted."""
 
 
 class LedgerEntry(Struct, kw_only=True):
-    """One message. Times are in their written form, None for a step that this journal does not know."""
+    """One message. A time is None if this journal does not record the step."""
 
     reference: Reference
-    # this side sent it; else it was received
+    # sent by this side, not received
     own: bool
-    # `alert`, `heartbeat`, ...; `unknown` for a body that names none
+    # `alert`, `heartbeat`, ...; `unknown` for a body without a type
     kind: str
     body: dict[str, Any]
-    # its place in the sender's hash chain
+    # the message's link in the sender's hash chain
     digest: str
     # by the sender's clock
     at: Utc
+    # how often this side applied a received message; anything but 1 breaks SPEC M3.1
+    applied: int = 0
     queued_at: Utc | None = None
     sent_at: Utc | None = None
     received_at: Utc | None = None
     receipted_at: Utc | None = None
-    # an alert's acknowledgement, or the right answer to a line test
+    # an alert's first acknowledgement, or the correct answer to a line test
     acknowledged_at: Utc | None = None
     acknowledged_by: str | None = None
-    # understood, acting or will_reply; the last one given
+    # the latest of understood, acting and will_reply
     decision: str | None = None
-    # why it was refused, and by whom: `service` or an officer
+    # the reason of its refusal, and who refused it: `service` or an officer
     refused: str | None = None
     refused_by: str | None = None
     # its epoch ended before the peer receipted it
@@ -56,7 +67,7 @@ class LedgerEntry(Struct, kw_only=True):
 
     @property
     def state(self) -> State:
-        """How far it has come."""
+        """The last step that it has reached."""
         if self.refused:
             return "refused"
         if self.acknowledged_at:
@@ -70,15 +81,31 @@ class LedgerEntry(Struct, kw_only=True):
         return "sent" if self.sent_at else "queued"
 
 
+class LedgerDraft(Struct, kw_only=True):
+    """An alert that was held for a second officer."""
+
+    draft: int
+    # who wrote it, and what
+    raised: OfficerRaisedAlert
+    held_at: Utc
+    # who released or discarded it, and when; None while it waits
+    decided_by: Identifier | None = None
+    decided_at: Utc | None = None
+    # of the alert that was sent; None for a draft that waits or was discarded
+    released_as: Reference | None = None
+
+
 class Ledger:
-    """The messages and alarms of one journal, record by record.
+    """The history of one journal, folded record by record.
 
     Attributes:
-        link, side: whose journal it is, empty before its first record.
-        partial: it begins at a checkpoint: earlier messages are unknown to it.
-        entries: every message by its reference, in the order in which this side came to know of them.
-        alarms: every alarm as it stands, by code and subject; one that was raised anew stands anew.
-        policies: the digest of what was agreed, by epoch.
+        link, side: of the journal; empty before its first record.
+        partial: the journal begins at a checkpoint, so that earlier messages are missing.
+        entries: every message by its reference, in the order in which this side recorded them.
+        drafts: every alert that was held for a second officer, by the draft's number.
+        alarms: every alarm in its last state, in the order raised; an alarm raised again is listed again.
+        frames_refused: the number of refused frames by reason, those that the journal only counts included.
+        policies: the digest of the terms, by epoch.
         last_at: the time of the last record.
     """
 
@@ -87,17 +114,19 @@ class Ledger:
         self.side = ""
         self.partial = False
         self.entries: dict[Reference, LedgerEntry] = {}
+        self.drafts: dict[int, LedgerDraft] = {}
+        self.frames_refused: Counter[str] = Counter()
         self.alarms: list[Alarm] = []
         self.policies: dict[int, str] = {}
         self.last_at: Utc | None = None
         self._terms = TermsHistory()
         self._standing: dict[tuple[str, str], int] = {}
-        # in this epoch: own messages receipted up to here, the peer's up to there
+        # in this epoch: the last message of ours that the peer has receipted, the last of the peer's that we have
         self._settled = 0
         self._claimed = 0
 
     def take(self, record: Record) -> list[LedgerEntry]:
-        """Go on to `record`; return the messages that it added or changed."""
+        """Fold `record`; return the messages that it added or changed."""
         if not self.link:
             self.link, self.side = record.link, record.side
             self.partial = isinstance(record.entry, Checkpoint)
@@ -109,6 +138,10 @@ class Ledger:
             self.policies[terms.epoch] = policy_digest(terms)
         if isinstance(entry, AlarmAcknowledged):
             self._change_alarm(entry.code, entry.subject, acknowledged_by=entry.officer, acknowledged_at=now)
+        elif isinstance(entry, FramesSuppressed):
+            self.frames_refused[entry.reason] += entry.count
+        elif isinstance(entry, OfficerReleased | OfficerCancelled):
+            self._decide_draft(record, entry, now)
         changed: list[LedgerEntry] = []
         for effect in record.effects:
             match effect:
@@ -126,37 +159,44 @@ class Ledger:
                     self.alarms.append(effect.alarm)
                 case ClearAlarm():
                     self._change_alarm(effect.code, effect.subject, cleared_at=now)
+                case RejectFrame():
+                    self.frames_refused[effect.reason] += 1
+                case HoldDraft() if isinstance(entry, OfficerRaisedAlert):
+                    self.drafts[effect.draft] = LedgerDraft(draft=effect.draft, raised=entry, held_at=now)
                 case _:
                     pass
         return changed
 
     @property
     def epoch(self) -> int:
-        """The present epoch, 0 as long as nothing says it."""
+        """The epoch of the last record, 0 before the first `EpochOpened`."""
         return self._terms.terms.epoch if self._terms.terms else 0
 
     def _add(self, sender: str, message: Message, now: Utc, *, refused: str | None = None) -> list[LedgerEntry]:
-        """Add a message, and note what it says of another one."""
+        """Add a message; record on an earlier message that this one acknowledges, answers or refuses it."""
         kind = message.body.get("type")
         own = sender == self.side
+        reference = Reference(sender, self.epoch, message.seq)
+        before = self.entries.get(reference)
         entry = LedgerEntry(
-            reference=Reference(sender, self.epoch, message.seq),
+            reference=reference,
             own=own,
             kind=kind if isinstance(kind, str) else "unknown",
             body=message.body,
             digest=message_digest(message),
             at=message.at,
+            applied=0 if own else 1 + (before.applied if before else 0),
             queued_at=now if own else None,
             received_at=None if own else now,
             refused=refused,
             refused_by=SERVICE if refused else None,
         )
-        self.entries[entry.reference] = entry
-        about = None if refused else self._said_of(entry, now)
+        self.entries[reference] = entry
+        about = None if refused else self._settle_about(entry, now)
         return [entry] if about is None else [about, entry]
 
-    def _said_of(self, entry: LedgerEntry, now: Utc) -> LedgerEntry | None:
-        """Note an acknowledgement, an answer or a refusal on the message that it is of; return that message."""
+    def _settle_about(self, entry: LedgerEntry, now: Utc) -> LedgerEntry | None:
+        """Record an acknowledgement, an answer or a refusal on the message that it refers to; return that message."""
         if entry.kind not in {"acknowledgement", "heartbeat_answer", "refusal"}:
             return None
         body = entry.body
@@ -172,7 +212,7 @@ class Ledger:
         return about
 
     def _sealed(self, seal: Seal, now: Utc) -> list[LedgerEntry]:
-        """Note that own messages left, and with them or alone our receipt for the peer's."""
+        """Record the departure of our messages, and of our receipt for the peer's."""
         changed = []
         if seal.first and seal.last:
             for seq in range(seal.first, seal.last + 1):
@@ -197,11 +237,21 @@ class Ledger:
         return changed
 
     def _end_epoch(self) -> None:
-        """What was not receipted in an epoch that ends is not sent again (SPEC E2)."""
+        """Mark as undelivered what the peer has not receipted: it is not sent again (SPEC E2)."""
         for entry in self.entries.values():
             if entry.own and entry.receipted_at is None:
                 entry.undelivered = True
         self._settled = self._claimed = 0
+
+    def _decide_draft(self, record: Record, event: OfficerReleased | OfficerCancelled, now: Utc) -> None:
+        """Record the release or the discarding of a draft, unless it was held before this journal begins."""
+        draft = None if event.draft is UNSET else self.drafts.get(event.draft)
+        if draft is None:
+            return
+        draft.decided_by, draft.decided_at = event.officer, now
+        for effect in record.effects:
+            if isinstance(effect, Queue):
+                draft.released_as = Reference(self.side, self.epoch, effect.message.seq)
 
     def _change_alarm(self, code: str, subject: str, **changes: Any) -> None:
         place = self._standing.get((code, subject))
@@ -210,7 +260,7 @@ class Ledger:
 
 
 def ledger_of(records: Iterable[Record]) -> Ledger:
-    """Return the ledger of a whole journal."""
+    """Return the ledger of the records of a whole journal."""
     ledger = Ledger()
     for record in records:
         ledger.take(record)

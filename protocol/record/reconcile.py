@@ -1,18 +1,18 @@
-"""Lays the journals of both sides together, message by message.
+"""Compares the ledgers of both sides, message by message.
 
-A side writes a message into its journal before it leaves, and a receipt only after the received message is on disk. So
-whatever the receiver has, the sender must have, and whatever the sender holds a receipt for, the receiver must have.
-What counts as disagreement:
+A side journals a message before sending it, and receipts a message only after journaling it. Every message that the
+receiver has must therefore be in the sender's journal, and every message that the sender holds a receipt for must be in
+the receiver's. The sides disagree about:
 
-- a message that both have and whose hashes differ: somebody said two things under one number, or changed one;
-- a message that only the receiver has: the sender's journal has lost it, or ended earlier (stop both sides, or copy
+- a message whose digests differ: its sender signed two messages under one number, or a journal was changed;
+- a message that only the receiver has: the sender's journal has lost it, or ends earlier (stop both sides, or copy
   the sender's journal last);
-- a message that only the sender has, although it holds the peer's receipt for it: the receiver's journal has lost it;
+- a message that only the sender has, although it holds the peer's receipt: the receiver's journal has lost it;
 - an epoch that the two sides opened under different terms.
 
-A message that only the sender has and that is not receipted is no disagreement: it is **outstanding**, in flight when
-the journals ended or left over from an epoch that ended, and is listed as such. Where a journal begins at a checkpoint,
-messages before it are not compared.
+A message that only the sender has and that was not receipted is **outstanding**, not a disagreement: it was in flight
+when the journals ended, or its epoch ended first. If a journal begins at a checkpoint, earlier messages are not
+compared.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ from protocol.wire.messages import Reference, Utc
 
 
 class MessagePath(Struct, frozen=True, kw_only=True):
-    """One message's way: times in their written form, each by the clock of the side where it happened."""
+    """The path of one message: each time by the clock of the side that recorded it."""
 
     reference: Reference
     kind: str
-    # the sender's: when it first left
+    # when it first left the sender
     sent_at: Utc | None
-    # the receiver's: when it was applied
+    # when the receiver applied it
     received_at: Utc | None
-    # the sender's: when the receipt for it came
+    # when the sender recorded the receipt
     receipted_at: Utc | None
-    # of the side whose officer acknowledged or answered, else when the sender learned of it
+    # when it was acknowledged or answered: by the receiver's journal, else by the sender's
     acknowledged_at: Utc | None
     refused: str | None
 
 
 class Reconciliation(Struct, frozen=True, kw_only=True):
-    """Both journals, laid together.
+    """The comparison of both journals.
 
     Attributes:
-        agree: nothing counts as a disagreement.
-        messages: every message that either side knows, in order of sender, epoch and seq.
-        only_in: by side, the messages that this side's journal has and the other's lacks, and should not lack.
-        outstanding: messages that only their sender knows, not receipted.
-        differing: messages of which the two journals hold different bytes.
+        agree: there is no disagreement.
+        messages: every message that either journal has, in order of sender, epoch and seq.
+        only_in: by side, the messages that its journal has and that the other's should have and lacks.
+        outstanding: messages that only their sender's journal has, not receipted.
+        differing: messages whose digests differ.
         policies: epochs that were opened under different terms.
     """
 
@@ -61,29 +61,31 @@ class Reconciliation(Struct, frozen=True, kw_only=True):
 
 
 def reconcile(one: Ledger, other: Ledger) -> Reconciliation:
-    """Lay two sides' journals of one link together.
-
-    Raises LocalProtocolError if they are not the two sides of one link.
-    """
+    """Compare the ledgers of the two sides of one link. Raises LocalProtocolError if they are of anything else."""
     if one.link != other.link:
-        raise LocalProtocolError("wrong_link", f"journals of two links: {one.link} and {other.link}")
+        raise LocalProtocolError(
+            "wrong_link",
+            f"the journals are of two links, {one.link} and {other.link}; give both sides' journals of one link",
+        )
     if one.side == other.side:
-        raise LocalProtocolError("wrong_side", f"both journals are of {one.side}; the other side's is needed")
+        raise LocalProtocolError("wrong_side", f"both journals are of {one.side}; give one of each side")
     sides = {one.side: one, other.side: other}
     strangers = {reference.sender for ledger in sides.values() for reference in ledger.entries} - set(sides)
     if strangers:
         raise LocalProtocolError(
-            "wrong_side", f"journals of {one.side} and {other.side}, but messages of {', '.join(sorted(strangers))}"
+            "wrong_side",
+            f"the journals of {one.side} and {other.side} hold messages of {', '.join(sorted(strangers))}; "
+            "give the journals of the link's two sides",
         )
     only_in: dict[str, list[Reference]] = {one.side: [], other.side: []}
     outstanding: list[Reference] = []
     differing: list[Reference] = []
-    ways: list[MessagePath] = []
+    paths: list[MessagePath] = []
     for reference in sorted(one.entries.keys() | other.entries.keys(), key=_order):
         sender = sides[reference.sender]
         receiver = other if sender is one else one
         sent, received = sender.entries.get(reference), receiver.entries.get(reference)
-        ways.append(_way(reference, sent, received))
+        paths.append(_path(reference, sent, received))
         if sent is None:
             if not _begins_after(sender, reference):
                 only_in[receiver.side].append(reference)
@@ -100,7 +102,7 @@ def reconcile(one: Ledger, other: Ledger) -> Reconciliation:
     policies = tuple(sorted(epoch for epoch in common if one.policies[epoch] != other.policies[epoch]))
     return Reconciliation(
         agree=not (any(only_in.values()) or differing or policies),
-        messages=tuple(ways),
+        messages=tuple(paths),
         only_in={side: tuple(references) for side, references in only_in.items()},
         outstanding=tuple(outstanding),
         differing=tuple(differing),
@@ -113,13 +115,13 @@ def _order(reference: Reference) -> tuple[str, int, int]:
 
 
 def _begins_after(ledger: Ledger, reference: Reference) -> bool:
-    """Tell whether `ledger` begins at a checkpoint behind this message."""
+    """Return whether `ledger` begins at a checkpoint after this message."""
     if not ledger.partial:
         return False
     return all(_order(reference) < _order(known) for known in ledger.entries if known.sender == reference.sender)
 
 
-def _way(reference: Reference, sent: LedgerEntry | None, received: LedgerEntry | None) -> MessagePath:
+def _path(reference: Reference, sent: LedgerEntry | None, received: LedgerEntry | None) -> MessagePath:
     known = sent or received
     assert known is not None
     times = [entry.acknowledged_at for entry in (received, sent) if entry and entry.acknowledged_at]

@@ -273,7 +273,7 @@ def control(data: bytes) -> None:
     end = End.resumed()
     try:
         ask = _decode(body, kind)
-        event = ask.event(Now(end.at, end.mono, 0), "exercise")
+        event = ask.event(Now(end.at, end.mono, 0))
         end.request(event)
     except LocalProtocolError as error:
         # the text that the socket answers with

@@ -111,7 +111,7 @@ def test_a_wait_that_times_out_does_not_cancel_the_alert(station: Station) -> No
     )
 
     assert waited.returncode == 10
-    assert waited.stderr.splitlines()[-1] == "ещё не «подтверждено дежурным» за 1s; сообщение остаётся в силе"
+    assert waited.stderr.splitlines()[-1] == "за 1s ещё не «подтверждено дежурным»; сообщение не потеряно"
     assert station.deconflict(
         *("cancel", str(station.config("eucom")), waited.stdout.strip(), *officer(station, "eucom", "watch-2"))
     ).stdout.startswith("eucom/1/")
@@ -126,9 +126,9 @@ def test_a_line_test_is_placed_and_answered(station: Station) -> None:
     assert station.deconflict("status", str(station.config("ndmc"))).returncode == 10
 
     few = station.deconflict(*answering, "--words", "one", "two")
-    assert (few.returncode, few.stderr) == (2, "deconflict: --words: a test has 3 words, here are 2\n")
+    assert (few.returncode, few.stderr) == (2, "deconflict: --words: expected the 3 words of the test, found 2\n")
     unasked = station.deconflict(*answering)
-    assert "no terminal to ask for the three words at" in unasked.stderr
+    assert "there is no terminal to ask for the three words" in unasked.stderr
     assert station.deconflict(*answering, "--words", words).returncode == 0
 
     station.until(lambda: bool(station.status("eucom")["last_test"]["state"] == "answered"))

@@ -110,7 +110,7 @@ def actual_link(station: Station) -> Callable[[], object]:
         (open_key, "is open to others (mode 0640); make it private: chmod 600"),
         (foreign_key, "is not among those that"),
         (open_folder, "the control socket's folder is open to others (mode 0750); make it private: chmod 700"),
-        (no_socket, "not a socket; the control socket is to stand here"),
+        (no_socket, "not a socket, and the control socket belongs here"),
         (changed_policy, "a changed policy needs the next epoch: epoch = 2 on both sides"),
         (actual_link, "only an exercise may run on another time than the real one"),
     ],

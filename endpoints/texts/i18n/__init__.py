@@ -1,13 +1,13 @@
-"""What people read, in English and Russian.
+"""Translates phrases, terms, plurals and dates into English and Russian.
 
 ```python
-t = translator("ru")            # by that name: the test that finds untranslated phrases looks for calls of `t`
+t = translator("ru")            # always named `t`: the test of the catalogues looks for calls of `t`
 t("line {link}: next test {when}", link="eucom-ndmc", when=t.instant(at, "Europe/Moscow"))
 t.term("alarm", "heartbeat_missed")
 t.plural("{count} alarm", "{count} alarms", count)
 ```
 
-The catalogues stand beside this file. They are read as they are: nothing to compile, nothing to go stale.
+The catalogues (`en.po`, `ru.po`) are read directly, without a compiled copy that could be outdated.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from protocol.wire.instants import Millis
 
 LANGUAGES = ("en", "ru")
 _LOCALES = {"en": "en_GB", "ru": "ru"}
-"""British English: days before months, and 24 hours."""
+"""British English, for the day before the month and the 24-hour clock."""
 
 
 class Translator:
-    """One language's words. Get one with `translator`."""
+    """Translates into one language. `translator` returns one."""
 
     def __init__(self, language: str) -> None:
         self.language = language
@@ -43,18 +43,18 @@ class Translator:
         self._catalogue = _catalogue(language)
 
     def __call__(self, phrase: str, **values: Any) -> str:
-        """Return `phrase` (its English text is its name), with `values` in its braces."""
+        """Return the translation of the English `phrase`, with `values` in its braces."""
         return str(self._catalogue.gettext(phrase)).format(**values)
 
     def term(self, kind: str, word: str) -> str:
-        """Return a word of the protocol for people: `term("category", "air_pursuit")`.
+        """Return the translation of a term of the protocol: `term("category", "air_pursuit")`.
 
-        A word that this version does not know, such as a newer peer's, is returned as it is.
+        An unknown term, such as a newer peer's, is returned unchanged.
         """
         return str(self._catalogue.pgettext(kind, word))
 
     def plural(self, one: str, many: str, count: int, **values: Any) -> str:
-        """Return the form that goes with `count`, which stands in its braces as `count`."""
+        """Return the plural form for `count`, with `count` and `values` in its braces."""
         return str(self._catalogue.ngettext(one, many, count)).format(count=count, **values)
 
     def instant(self, at: Millis, zone: str) -> str:
@@ -71,14 +71,14 @@ class Translator:
 
 
 def translator(language: str | None = None, environment: Mapping[str, str] = os.environ) -> Translator:
-    """Return the translator of `language`, by default DECONFLICT_LANG's or the locale's, else English.
+    """Return the translator of `language`; by default of DECONFLICT_LANG, else of the locale, else English.
 
-    Raises UserError for a language that there is not.
+    Raises UserError for a language without a catalogue.
     """
     wanted = language or environment.get("DECONFLICT_LANG")
     if wanted:
         if wanted not in LANGUAGES:
-            raise UserError(f"no texts in the language {wanted[:20]!r}; there are: {', '.join(LANGUAGES)}")
+            raise UserError(f"language {wanted[:20]!r} is not supported; supported: {', '.join(LANGUAGES)}")
         return _translator(wanted)
     named = next((value for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := environment.get(name))), "")
     return _translator(named[:2] if named[:2] in LANGUAGES else LANGUAGES[0])

@@ -43,8 +43,11 @@ def test_init_a_second_time_is_refused_in_one_line(site: Path, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["--link", "Eucom/Ndmc"], "--link: an id has at most 32 lower-case letters, digits and hyphens: 'Eucom/Ndmc'"),
-        (["--caller", ""], "--caller: an id has"),
+        (
+            ["--link", "Eucom/Ndmc"],
+            "--link: expected an id of at most 32 lower-case letters, digits and hyphens, found 'Eucom/Ndmc'",
+        ),
+        (["--caller", ""], "--caller: expected an id"),
         (["--answering", "eucom"], "eucom: the same party calls and answers; a link has two"),
         (["--port", "0"], "0: a port is a number from 1 to 65535"),
         (["--port", "many"], 'Invalid value for --port: unable to convert "many" into int; see:'),
@@ -89,7 +92,7 @@ def test_the_schedule_shows_utc_and_both_sites(site: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["-n", "0"], "--count: from 1 to 1000, not 0"),
+        (["-n", "0"], "--count: expected 1 to 1000, found 0"),
         (["--link", "syria"], "no link 'syria' here; links: eucom-ndmc"),
         (["--lang", "fr"], 'Invalid value "fr" for --lang'),
     ],
@@ -181,9 +184,9 @@ def test_enrol_takes_another_party_and_adds_officers_later(tmp_path: Path, capsy
     ("words", "complaint"),
     [
         (["--zone", "Seoul"], "--zone: not a time zone"),
-        (["--name", "Joint Security Area"], "--name: a text is written with its language"),
+        (["--name", "Joint Security Area"], "--name: expected a language and its text"),
         (["--officer", "kim", "--officer", "kim"], "--officer: the same officer twice"),
-        (["--officer", "../kim"], "--officer: an id has"),
+        (["--officer", "../kim"], "--officer: expected an id"),
     ],
 )
 def test_a_wrong_argument_of_enrol_is_one_line_and_nothing_is_made(

@@ -121,7 +121,7 @@ def test_an_expected_head(day: Path, run: Any) -> None:
     assert "no record has the expected hash" in out
     code, _, err = run("log", "verify", day / "eucom", "--expect-head", "abc")
     assert code == 2
-    assert "--expect-head: a hash has 64 digits" in err
+    assert "--expect-head: expected a hash of 64 digits" in err
 
 
 def test_a_collected_log_on_standard_input(day: Path, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,12 +168,12 @@ def test_bad_arguments_are_one_line(day: Path, run: Any, tmp_path: Path) -> None
         assert err.count("\n") == 1
 
 
-def test_replay_tells_the_state_and_the_story(day: Path, run: Any) -> None:
+def test_replay_prints_the_state_and_the_story(day: Path, run: Any) -> None:
     code, out, _ = run("replay", day / "ndmc", "--speed", "max", "--lang", "en")
     assert code == 0
     lines = out.splitlines()
     assert "2022-11-29T08:00:00.025Z  eucom     1: line test (29 Nov 2022, 08:00:00)" in out
-    assert "2: acknowledgement eucom/1/2, duty-1: understood" in out
+    assert "2: acknowledgement of eucom/1/2, duty-1: understood" in out
     assert lines[-2].endswith(": IDENTICAL")
     code, out, err = run("replay", day / "ndmc", "--speed", "1000000", "--json", "--until", "2022-11-29T08:00:30Z")
     assert code == 0
@@ -195,7 +195,7 @@ def test_replay_says_the_first_divergence(day: Path, run: Any, tmp_path: Path) -
         line, prev = encode(record.n, record.link, record.side, record.batch, entry, record.effects, prev)
         lines.append(line + b"\n")
     path.write_bytes(b"".join(lines))
-    # without the signed head, nothing in the chain tells
+    # without the signed head, the chain alone does not show the change
     code, out, _ = run("replay", path, "--json")
     result = json.loads(out)
     assert code == 5
@@ -208,7 +208,7 @@ def test_replay_says_the_first_divergence(day: Path, run: Any, tmp_path: Path) -
     assert "record 14: effects of OfficerRaisedAlert" in out
 
 
-def test_log_show_lays_frames_open(day: Path, run: Any) -> None:
+def test_log_show_decodes_frames(day: Path, run: Any) -> None:
     code, out, _ = run("log", "show", day / "eucom", "--lang", "en")
     assert code == 0
     assert "message sealed: eucom -> ndmc, epoch 1, message 1, signed by eucom-2022" in out
@@ -257,7 +257,7 @@ def test_reconcile_says_what_only_one_side_has(run: Any, tmp_path: Path) -> None
 def test_both_languages(day: Path, run: Any) -> None:
     assert "ЦЕЛ" in run("log", "verify", day / "eucom", "--lang", "ru")[1]
     assert "СОВПАДАЕТ" in run("replay", day / "eucom", "--lang", "ru")[1]
-    assert "ЖУРНАЛЫ СОГЛАСНЫ" in run("reconcile", day / "eucom", day / "ndmc", "--lang", "ru")[1]
+    assert "ЖУРНАЛЫ СОВПАДАЮТ" in run("reconcile", day / "eucom", day / "ndmc", "--lang", "ru")[1]
     assert "Обстрел станции" in run("log", "show", day / "eucom", "--lang", "ru")[1]
 
 

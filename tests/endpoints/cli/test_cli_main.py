@@ -154,5 +154,5 @@ def test_the_credential_comes_from_a_file_or_a_terminal_only(tmp_path: Path, mon
 
     with open(os.devnull, encoding="utf-8") as nothing:  # noqa: PTH123 - standard input's stand-in
         monkeypatch.setattr(sys, "stdin", nothing)
-        with pytest.raises(UserError, match="officer watch-1: no terminal to ask for the credential at"):
+        with pytest.raises(UserError, match="officer watch-1: there is no terminal to ask for the credential"):
             obtain("watch-1", None)

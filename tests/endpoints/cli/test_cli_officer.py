@@ -48,17 +48,17 @@ def officer(configuration: Path) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"area": ["Dam,46.7,33.3"]}, "--area: name,latitude,longitude,radius"),
-        ({"area": ["Dam,north,33.3,10km"]}, "--area: name,latitude,longitude,radius"),
-        ({"text": ["Dam"]}, "--text: a text is written with its language"),
-        ({"text": ["en=Dam", "en=Dam"]}, "--text: two texts in the language en"),
+        ({"area": ["Dam,46.7,33.3"]}, "--area: expected NAME,LATITUDE,LONGITUDE,RADIUS"),
+        ({"area": ["Dam,north,33.3,10km"]}, "--area: expected NAME,LATITUDE,LONGITUDE,RADIUS"),
+        ({"text": ["Dam"]}, "--text: expected a language and its text"),
+        ({"text": ["en=Dam", "en=Dam"]}, "--text: the language en has two texts"),
         ({"text": []}, "--text"),
         ({"expires": ["soon"]}, "--expires: not a duration such as 30s, 10m, 2h"),
         ({"timeout": ["1"], "wait": ["received"]}, "--timeout: not a duration"),
-        ({"update": ["eucom/1/1"], "correct": ["eucom/1/1"]}, "an alert changes another in one way only"),
+        ({"update": ["eucom/1/1"], "correct": ["eucom/1/1"]}, "an alert either updates or corrects another"),
         ({"category": ["complaint"]}, "complaint"),
         ({"precedence": ["soon"]}, "soon"),
-        ({"wait": ["for ever"]}, "for ever"),
+        ({"wait": ["forever"]}, "forever"),
     ],
 )
 def test_a_wrong_argument_is_one_line_before_anybody_is_asked(
@@ -99,6 +99,17 @@ def test_an_endpoint_that_does_not_run_is_one_line_and_exit_12(
 
     assert exited.value.code == 12
     assert "nobody answers on this control socket" in capsys.readouterr().err
+
+
+def test_an_officers_command_at_the_watch_names_the_endpoint(
+    configuration: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watch = configuration.parents[1] / "watch" / "watch.toml"
+
+    assert run(capsys, "release", str(watch), "draft/1", *officer(configuration)) == (
+        2,
+        f"deconflict: {watch}: the watch accepts no officer commands; run this against an endpoint\n",
+    )
 
 
 @pytest.mark.parametrize("ref", ["eucom/1/1", "draft/0", "draft/x", "nonsense"])

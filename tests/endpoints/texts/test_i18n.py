@@ -45,7 +45,7 @@ def catalogue(language: str) -> Catalog:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("kind", list(TERMS))
-def test_every_word_of_the_protocol_is_in_every_language(language: str, kind: str) -> None:
+def test_every_term_of_the_protocol_is_in_every_catalogue(language: str, kind: str) -> None:
     listed = catalogue(language)
 
     for word in TERMS[kind]:
@@ -54,7 +54,7 @@ def test_every_word_of_the_protocol_is_in_every_language(language: str, kind: st
         assert entry.string
 
 
-def test_no_two_words_of_one_kind_read_alike() -> None:
+def test_no_two_terms_of_one_kind_have_the_same_translation() -> None:
     for language in LANGUAGES:
         t = translator(language)
         for kind, words in TERMS.items():
@@ -90,7 +90,7 @@ def test_every_phrase_of_the_sources_is_in_the_russian_catalogue_and_no_other() 
                 found.add(phrase)
 
     stale = {entry.id for entry in listed if entry.id and entry.context is None} - found
-    assert not stale, f"in ru.po, and nobody says it: {stale}"
+    assert not stale, f"in ru.po, and no source uses it: {stale}"
 
 
 def test_the_braces_of_a_phrase_are_those_of_its_translation() -> None:
@@ -115,7 +115,7 @@ def test_russian_has_three_plurals() -> None:
     assert translator("en").plural("{count} finding", "{count} findings", 2) == "2 findings"
 
 
-def test_instants_and_durations_read_as_people_write_them() -> None:
+def test_instants_and_durations_are_formatted_for_people() -> None:
     at = parsed("2022-11-29T16:00:00.000Z")
 
     assert translator("en").instant(at, "Europe/Berlin") == "29 Nov 2022, 17:00:00"
@@ -136,14 +136,14 @@ def test_instants_and_durations_read_as_people_write_them() -> None:
         ({"DECONFLICT_LANG": "ru"}, "ru"),
     ],
 )
-def test_the_language_is_the_locale_s_unless_somebody_says_otherwise(
+def test_the_language_is_the_locales_unless_an_option_or_variable_names_another(
     environment: dict[str, str], language: str
 ) -> None:
     assert translator(None, environment).language == language
     assert translator("ru", environment).language == "ru"
 
 
-def test_a_language_that_there_is_not_is_refused_and_an_unknown_word_is_shown_as_it_is() -> None:
-    with pytest.raises(UserError, match="no texts in the language 'fr'; there are: en, ru"):
+def test_a_language_without_a_catalogue_is_refused_and_an_unknown_term_is_kept() -> None:
+    with pytest.raises(UserError, match="language 'fr' is not supported; supported: en, ru"):
         translator("fr")
     assert translator("ru").term("category", "space_debris") == "space_debris"

@@ -67,11 +67,11 @@ def told(entry: Entry, *effects: AnyEffect) -> list[str]:
                 "change": {"of": OF, "kind": "cancellation"},
                 "area": {"name": "Kherson", "latitude_udeg": 1, "longitude_udeg": 2, "radius_m": 3},
             },
-            f"alert, FLASH, EXERCISE, cancellation eucom/1/7: {PURSUIT} (Kherson): Погоня",
+            f"alert, FLASH, EXERCISE, cancellation of eucom/1/7: {PURSUIT} (Kherson): Погоня",
         ),
         (
             {"type": "acknowledgement", "of": OF, "officer": "duty-1", "decision": "acting", "text": {"en": "Wait"}},
-            f"acknowledgement eucom/1/7, duty-1: {T.term('decision', 'acting')}: Wait",
+            f"acknowledgement of eucom/1/7, duty-1: {T.term('decision', 'acting')}: Wait",
         ),
         (
             {
@@ -82,7 +82,7 @@ def told(entry: Entry, *effects: AnyEffect) -> list[str]:
                 "referral": "ministers",
                 "text": {"en": "No"},
             },
-            f"refusal eucom/1/7, the service: {T.term('reason', 'out_of_scope')}, referred to ministers: No",
+            f"refusal of eucom/1/7, the service: {T.term('reason', 'out_of_scope')}, referred to ministers: No",
         ),
         ({"type": "song", "of": 1}, '{"type":"song","of":1}'),
         ({"type": "x" * 300}, '{"type":"' + "x" * 191 + "..."),
@@ -95,8 +95,8 @@ def test_what_a_message_says(body: dict[str, Any], said: str) -> None:
 @pytest.mark.parametrize(
     ("entry", "line"),
     [
-        (events.Resumed(**AT, since=WHEN), "stood still since 08:00:00"),
-        (events.TransportLost(**AT, reason="timeout"), "lost the broker: timeout"),
+        (events.Resumed(**AT, since=WHEN), "suspended since 08:00:00"),
+        (events.TransportLost(**AT, reason="timeout"), "lost the connection to the broker: timeout"),
         (events.PeerPresenceChanged(**AT, party="ndmc", present=False), "ndmc: gone"),
         (events.FramesSuppressed(**AT, reason="bad_signature", count=3), "3 more frames refused: bad_signature"),
         (
@@ -128,13 +128,13 @@ def test_what_effects_are_worth() -> None:
         "eucom: draft/2 waits for a second officer",
         f"eucom: 7: {wording(ALERT, T)}",
         f'ndmc: 7: {{"type":"song"}} ({T.term("step", "refused")}: {T.term("reason", "unsupported")})',
-        "eucom: receipt came for messages up to 4",
+        "eucom: received the receipt for messages up to 4",
         "eucom: a frame was refused: bad_signature no good one",
         f"eucom: {T.term('alarm', 'fork')} (ndmc): why",
-        f"eucom: over: {T.term('alarm', 'fork')} (ndmc)",
+        f"eucom: cleared: {T.term('alarm', 'fork')} (ndmc)",
     ]
     seen = events.AlarmAcknowledged(**REQUEST, code="fork", subject="ndmc")
-    assert told(seen) == [f"eucom: watch-1 has seen the alarm: {T.term('alarm', 'fork')} (ndmc)"]
+    assert told(seen) == [f"eucom: watch-1 acknowledged the alarm: {T.term('alarm', 'fork')} (ndmc)"]
 
 
 def test_frames_are_laid_open_as_far_as_they_can_be_read() -> None:

@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
-from msgspec import convert
+from msgspec import UNSET, convert
 
 from protocol.core.alerts import CLOSED_KEPT, OPEN_MAX
 from protocol.core.deadlines import Turn
 from protocol.core.effects import Queue
-from protocol.core.events import SpaceLow, SpaceOk, TransportConnected, TransportLost
+from protocol.core.events import EpochOpened, SpaceLow, SpaceOk, TransportConnected, TransportLost
 from protocol.core.link import Link
 from protocol.core.officer_requests import CANCELLATIONS_KEPT, DRAFTS_MAX, STANDING_CANCELLATION
 from protocol.core.stream import OUTBOX_MAX_MESSAGES
@@ -358,6 +358,30 @@ def test_a_draft_can_be_discarded_and_its_number_is_not_used_again() -> None:
         >> alert("flash")
         << "HoldDraft 2"
     )
+
+
+@pytest.mark.parametrize("precedence", ["routine", "flash"])
+def test_an_alert_without_a_status_has_the_links(precedence: str) -> None:
+    """SPEC B3.2: sent at once or held as a draft."""
+    given, default = caller(), caller()
+    for end, status in ((given, "exercise"), (default, UNSET)):
+        raised = alert(precedence, request="request-1", status=status, cancellation={"en": "Disregard it."})
+        end.happens(*raised.happenings)
+    assert given.state_bytes == default.state_bytes
+    if precedence == "flash":
+        (draft,) = default.core.snapshot().drafts
+        assert (draft.status, draft.cancellation) == ("exercise", {"en": "Disregard it."})
+    else:
+        (opened,) = default.core.snapshot().alerts
+        assert opened.alert.status == "exercise"
+
+
+def test_a_draft_keeps_the_status_under_which_it_was_written() -> None:
+    """SPEC B3.2: no exercise alert becomes an actual one because the next epoch is one."""
+    end = caller()
+    play(end, alert("flash", status=UNSET), "HoldDraft 1")
+    end.happens((EpochOpened, {"terms": terms(2, status="actual")}))
+    play(end, release(1), "refused: not_permitted")
 
 
 def test_drafts_survive_a_restart() -> None:

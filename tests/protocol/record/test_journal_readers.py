@@ -9,8 +9,17 @@ import pytest
 from msgspec import structs
 
 from protocol.core.alarms import AlarmCode
-from protocol.core.effects import AnyEffect, Apply, ClearAlarm, Queue, RejectFrame, Resend, Seal, Settle
-from protocol.core.events import BatchClosed, EpochOpened, OfficerRaisedAlert, TransportConnected
+from protocol.core.effects import AnyEffect, Apply, ClearAlarm, HoldDraft, Queue, RejectFrame, Resend, Seal, Settle
+from protocol.core.events import (
+    AnyEvent,
+    BatchClosed,
+    EpochOpened,
+    FramesSuppressed,
+    OfficerCancelled,
+    OfficerRaisedAlert,
+    OfficerReleased,
+    TransportConnected,
+)
 from protocol.core.link import Link
 from protocol.errors import JournalError
 from protocol.record.audit import Audit
@@ -19,7 +28,7 @@ from protocol.record.ledger import Ledger, ledger_of
 from protocol.record.recovery import SECTOR_BYTES, recover
 from protocol.record.replay import Replay, _difference, replay
 from protocol.record.terms_history import TermsHistory
-from protocol.wire.instants import parsed
+from protocol.wire.instants import parsed, written
 from protocol.wire.messages import Reference
 from tests.support.cast import WORDS, Peer, a_heartbeat, an_alert, an_answer, ref, sealed
 from tests.support.journal_samples import LINK, SIDE, Batch, batch, lines_of, raw_state
@@ -76,7 +85,57 @@ def test_the_ledger_ignores_effects_without_a_message() -> None:
     connected = TransportConnected(at=AT, mono=1)
     unknown = ClearAlarm(code=AlarmCode.FORK, subject="ndmc")
     assert ledger.take(record(connected, RejectFrame(reason="bad_signature"), Resend(first=1), unknown)) == []
-    assert ledger.alarms == []
+    assert ledger.take(record(connected, HoldDraft(draft=1), n=2)) == []
+    assert (ledger.alarms, ledger.drafts) == ([], {})
+
+
+def test_the_ledger_counts_refused_frames_by_reason() -> None:
+    """SPEC M6.2"""
+    connected = TransportConnected(at=AT, mono=1)
+    more = FramesSuppressed(at=AT, mono=2, reason="bad_signature", count=40)
+    refused = [RejectFrame(reason="bad_signature"), RejectFrame(reason="wrong_link")]
+    ledger = ledger_of([record(connected, *refused), record(more, n=2)])
+    assert ledger.frames_refused == {"bad_signature": 41, "wrong_link": 1}
+
+
+def test_the_ledger_counts_how_often_a_message_was_applied() -> None:
+    """SPEC M3.1"""
+    ours, theirs = Peer("eucom").says(an_alert()), Apply(sender="ndmc", message=Peer("ndmc").says(an_alert()))
+    connected = TransportConnected(at=AT, mono=1)
+    ledger = ledger_of([record(EpochOpened(at=AT, mono=1, terms=TERMS)), record(connected, Queue(message=ours), n=2)])
+    for n in (3, 4):
+        ledger.take(record(connected, theirs, n=n))
+    assert {str(entry.reference): entry.applied for entry in ledger.entries.values()} == {"eucom/1/1": 0, "ndmc/1/1": 2}
+
+
+def test_the_ledger_keeps_who_wrote_and_who_decided_each_draft() -> None:
+    """SPEC P1.1"""
+    ours = Peer("eucom")
+    raised = OfficerRaisedAlert(at=AT, mono=1, **(ALERT | {"precedence": "flash"}))
+    released = OfficerReleased(at=AT + 1, mono=2, request="request-2", officer="watch-2", draft=1)
+    discarded = OfficerCancelled(at=AT + 1, mono=2, request="request-3", officer="watch-3", draft=2)
+    cancelled = OfficerCancelled(at=AT + 1, mono=2, request="request-4", officer="watch-3", of=Reference("eucom", 1, 1))
+    happened: list[tuple[AnyEvent, list[AnyEffect]]] = [
+        (EpochOpened(at=AT, mono=1, terms=TERMS), []),
+        (raised, [HoldDraft(draft=1)]),
+        (raised, [HoldDraft(draft=2)]),
+        (raised, [HoldDraft(draft=3)]),
+        (released, [RejectFrame(reason="bad_signature"), Queue(message=ours.says(an_alert()))]),
+        (discarded, []),
+        (cancelled, [Queue(message=ours.says(an_alert()))]),
+        # a draft that was held before the journal begins
+        (structs.replace(discarded, draft=9), []),
+    ]
+    ledger = ledger_of(record(entry, *effects, n=n) for n, (entry, effects) in enumerate(happened, 1))
+    decided = {
+        number: (draft.raised.officer, draft.decided_by, draft.released_as) for number, draft in ledger.drafts.items()
+    }
+    assert decided == {
+        1: ("watch-1", "watch-2", Reference("eucom", 1, 1)),
+        2: ("watch-1", "watch-3", None),
+        3: ("watch-1", None, None),
+    }
+    assert ledger.drafts[1].decided_at == written(AT + 1)
 
 
 def test_a_message_keeps_its_first_times_of_sending_and_receipt() -> None:

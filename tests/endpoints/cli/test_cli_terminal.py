@@ -1,0 +1,86 @@
+"""Commands on a terminal of 80 columns: what is folded, and what must not be."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from endpoints.config import default_terms
+from endpoints.config.provision import provision
+from protocol.wire.instants import parsed
+from tests.support.two_sides import a_day
+
+COLUMNS = 80
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_TIME = re.compile(r"\b\d\d:\d\d:\d\d\.\d\d\d\b")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An installation with the journals of a day."""
+    folder = tmp_path_factory.mktemp("terminal") / "try"
+    sides = ("eucom", "ndmc")
+    provision(
+        folder,
+        [default_terms.terms()],
+        {side: default_terms.party(side) for side in sides},
+        at=parsed("2022-11-29T12:00:00.000Z"),
+        officers={side: default_terms.officers(side) for side in sides},
+    )
+    a_day(folder / "day")
+    for side in sides:
+        shutil.copytree(folder / "day" / side, folder / side / "journal" / "eucom-ndmc", dirs_exist_ok=True)
+    return folder
+
+
+def shown(*words: object) -> list[str]:
+    """Return the lines that a command prints on the terminal, without colours."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "endpoints.cli.main", *map(str, words)],
+        stdout=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": str(COLUMNS)},
+    )
+    os.close(theirs)
+    output = b""
+    try:
+        while piece := os.read(ours, 65_536):
+            output += piece
+    except OSError:
+        # Linux reports the end of a terminal's output as EIO
+        pass
+    finally:
+        os.close(ours)
+    assert process.wait() == 0
+    return [_COLOUR.sub("", line).rstrip() for line in output.decode().splitlines()]
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_reconcile_keeps_each_time_of_a_message_whole(folder: Path, language: str) -> None:
+    lines = shown(
+        "reconcile", *(folder / side / "journal" / "eucom-ndmc" for side in ("eucom", "ndmc")), "--lang", language
+    )
+    assert max(map(len, lines)) <= COLUMNS
+    rows = [line for line in lines if re.match(r"(eucom|ndmc)/1/", line)]
+    assert [len(_TIME.findall(row)) for row in rows] == [4, 4, 3, 3, 3]
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_schedule_shows_a_line_test_on_one_line(folder: Path, language: str) -> None:
+    heading, *rows = shown("schedule", folder / "eucom" / "endpoint.toml", "-n", "4", "--lang", language)
+    assert heading.startswith("UTC")
+    assert [len(re.findall(r"\b\d\d:00:00\b", row)) for row in rows] == [3] * 4
+    assert max(map(len, rows)) <= COLUMNS
+
+
+def test_messages_are_headed_by_their_state_and_indented(folder: Path) -> None:
+    first, second, *_ = shown("messages", folder / "eucom" / "endpoint.toml", "--lang", "en")
+    assert first == "29 Nov 2022, 09:00:00  eucom/1/1  acknowledged, duty-1"
+    assert second.startswith("    line test (29 Nov 2022, 09:00:00): ")

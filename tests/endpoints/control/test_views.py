@@ -1,0 +1,173 @@
+"""`status` and the delivery ladder as pure functions of the read models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from endpoints.control.delivery_progress import climb
+from endpoints.control.status import status
+from endpoints.runtime.gauges import Gauges
+from protocol.core.alarms import SEVERITY, Alarm, AlarmCode
+from protocol.core.snapshot import Snapshot
+from protocol.errors import LocalProtocolError
+from protocol.wire.instants import written
+from tests.support.cast import acknowledge, alert, cancel, refuse, release, test_line
+from tests.support.playbook import Cue
+from tests.support.world import START, Line, terms
+
+FAILURE = Alarm(
+    code=AlarmCode.JOURNAL_FAILURE,
+    severity=SEVERITY[AlarmCode.JOURNAL_FAILURE],
+    subject="eucom-ndmc",
+    raised_at=written(START),
+    detected_at=written(START),
+    detail="no space left on device",
+)
+
+
+@pytest.fixture
+def line() -> Line:
+    return Line(terms(), quiet=True)
+
+
+def gauges(failure: Alarm | None = None, **changes: Any) -> Gauges:
+    known: dict[str, Any] = {
+        "link": "eucom-ndmc",
+        "side": "eucom",
+        "connection_trouble": "",
+        "flushed_at": START,
+        "free_bytes": 1,
+    }
+    return Gauges(failure=failure, **(known | changes))
+
+
+def eucom(line: Line) -> Snapshot:
+    return line.eucom.core.snapshot()
+
+
+def happens(line: Line, side: str, cue: Cue) -> None:
+    line.ends[side].happens(*cue.happenings)
+
+
+def steps(line: Line, written: str, **known: Any) -> tuple[tuple[str, ...], bool]:
+    ladder, last = climb(eucom(line), gauges(**known), written)
+    return ladder.steps, last
+
+
+def unknown(view: Snapshot, written: str) -> str:
+    with pytest.raises(LocalProtocolError) as error:
+        climb(view, gauges(), written)
+    assert error.value.code == "unknown_reference"
+    return error.value.detail
+
+
+# --- status -------------------------------------------------------------------------------------------------------
+
+
+def test_a_failure_that_only_the_process_knows_is_an_alarm(line: Line) -> None:
+    view = eucom(line)
+    fine, failed = status(view, gauges(), START), status(view, gauges(FAILURE), START)
+    assert (fine.state, fine.broker, fine.alarms) == ("fine", "connected", ())
+    assert (failed.state, failed.broker, failed.alarms) == ("alarm", "disconnected", (FAILURE,))
+
+
+def test_of_a_link_whose_journal_could_not_be_opened_the_failure_alone_is_known() -> None:
+    document = msgspec.json.decode(msgspec.json.encode(status(None, gauges(FAILURE), START)))
+    assert document.pop("alarms")[0]["detail"] == "no space left on device"
+    assert document == {
+        "link": "eucom-ndmc",
+        "side": "eucom",
+        "state": "alarm",
+        "broker": "disconnected",
+        "peer": "unknown",
+        "last_test": None,
+        "next_slot": None,
+        "outbox": None,
+    }
+
+
+def test_the_document_of_a_link_with_a_test_and_an_alert(line: Line) -> None:
+    happens(line, "eucom", test_line())
+    happens(line, "eucom", alert())
+    document = msgspec.json.decode(msgspec.json.encode(status(eucom(line), gauges(), START)))
+    assert document["last_test"] == {
+        "reference": "eucom/1/1",
+        "at": written(START),
+        "slot": None,
+        "state": "placed",
+        "answered_at": None,
+    }
+    assert document["outbox"] == {"waiting": 0, "in_flight": 2}
+    assert document["state"] == "late"
+    view = eucom(line)
+    assert view.ours is not None
+    assert (view.ours.in_flight, view.ours.oldest_at) == (2, written(START))
+    line.settle()
+    view = eucom(line)
+    assert view.ours is not None
+    assert (view.ours.in_flight, view.ours.oldest_at) == (0, None)
+
+
+# --- the delivery ladder ------------------------------------------------------------------------------------------
+
+
+def test_the_ladder_of_an_alert_that_is_acknowledged(line: Line) -> None:
+    happens(line, "eucom", alert())
+    assert steps(line, "eucom/1/1") == (("journaled",), False)
+    assert steps(line, "eucom/1/1", broker_has=frozenset({1})) == (("journaled", "broker"), False)
+    line.settle()
+    received = ("journaled", "broker", "received")
+    assert steps(line, "eucom/1/1") == (received, False)
+    happens(line, "ndmc", acknowledge("eucom/1/1"))
+    line.settle()
+    assert steps(line, "eucom/1/1") == ((*received, "acknowledged"), True)
+    ladder, _ = climb(eucom(line), gauges(), "eucom/1/1")
+    reply = msgspec.json.decode(msgspec.json.encode(ladder))["reply"]
+    assert (reply["type"], reply["officer"], reply["decision"]) == ("acknowledgement", "duty-1", "understood")
+
+
+def test_the_ladder_ends_with_a_refusal_and_with_a_cancellation(line: Line) -> None:
+    for _ in range(2):
+        happens(line, "eucom", alert())
+    line.settle()
+    happens(line, "ndmc", refuse("eucom/1/1"))
+    happens(line, "eucom", cancel("eucom/1/2"))
+    line.settle()
+    received = ("journaled", "broker", "received")
+    assert steps(line, "eucom/1/1") == ((*received, "refused"), True)
+    assert steps(line, "eucom/1/2") == ((*received, "changed"), True)
+
+
+def test_the_ladder_of_a_line_test_ends_with_its_answer(line: Line) -> None:
+    happens(line, "eucom", test_line())
+    assert steps(line, "eucom/1/1") == (("journaled",), False)
+    line.settle()
+    reached, last = steps(line, "eucom/1/1")
+    assert reached[:3] == ("journaled", "broker", "received")
+    assert last == (reached[3:] == ("answered",))
+
+
+def test_the_ladder_of_a_message_that_nobody_answers_ends_with_its_receipt(line: Line) -> None:
+    happens(line, "ndmc", alert())
+    line.settle()
+    happens(line, "eucom", acknowledge("ndmc/1/1"))
+    assert steps(line, "eucom/1/1") == (("journaled",), False)
+    line.settle()
+    assert steps(line, "eucom/1/1") == (("journaled", "broker", "received"), True)
+
+
+def test_a_draft_is_held_until_it_is_released_and_then_has_its_messages_ladder(line: Line) -> None:
+    happens(line, "eucom", alert("flash"))
+    assert steps(line, "draft/1") == (("held",), False)
+    happens(line, "eucom", release(1))
+    ladder, last = climb(eucom(line), gauges(released={1: "eucom/1/1"}), "draft/1")
+    assert (ladder.reference, ladder.steps, last) == ("eucom/1/1", ("journaled",), False)
+    assert unknown(eucom(line), "draft/1") == "draft/1 is not a draft that waits for its release"
+
+
+@pytest.mark.parametrize("written", ["eucom/1/1", "ndmc/1/1", "eucom/2/1", "draft/x", "draft/" + "9" * 5_000, "eucom"])
+def test_what_is_neither_an_own_message_nor_a_draft_is_unknown(line: Line, written: str) -> None:
+    assert unknown(eucom(line), written)
