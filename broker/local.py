@@ -1,4 +1,4 @@
-"""Mosquitto as a child process: found, started, waited for, restarted, and never left behind."""
+"""Runs Mosquitto as a child process: starts it, waits until it is ready, restarts it, and always stops it."""
 
 from __future__ import annotations
 
@@ -20,21 +20,24 @@ from typing import IO, Self
 from broker.errors import BrokerError
 
 START_WITHIN_S = 10.0
-"""From the start of the process to its being ready: a large queue has to be read from disk."""
+"""From the start of the process until it is ready: it may have to read a large queue from disk."""
 STOP_WITHIN_S = 10.0
-"""From TERM to the end: a large queue has to be saved. KILL comes after."""
+"""From SIGTERM to the end: it may have to save a large queue. SIGKILL follows."""
 _POLL_S = 0.02
 _TERM_EVERY_S = 0.2
 _SETTLED_S = 1.0
 _BACK_OFF_S = (0.5, 30.0)
-"""Pause before a restart: doubled each time, back to the first after a minute of life."""
+"""Pause before a restart: doubled each time, and reset after `_STABLE_S`."""
 _STABLE_S = 60.0
 _STDERR = 2
 _LAUNCH = Path(__file__).with_name("launch.py")
 
+ClockMs = Callable[[], int]
+"""Reads a monotonic clock, in milliseconds."""
+
 
 def find() -> str:
-    """Return Mosquitto's path. Raises BrokerError, saying what to install, if it is not on this machine."""
+    """Return Mosquitto's path. Raises BrokerError, which says what to install, if Mosquitto is missing."""
     # Debian installs it into /usr/sbin, which is not on an ordinary user's PATH
     found = shutil.which(
         "mosquitto", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
@@ -47,43 +50,52 @@ def find() -> str:
 class LocalBroker:
     """Mosquitto on the files of `broker.configuration`, as a child of this process.
 
-    It is killed when the thread that started it ends, however that ends (Linux: PR_SET_PDEATHSIG): start it from the
-    main thread. A context manager: started on entry, stopped on exit. `start` and `stop` block, for milliseconds where
-    all is well.
+    The kernel kills it when the thread that started it ends (Linux: PR_SET_PDEATHSIG), so start it from the main
+    thread. As a context manager it starts on entry and stops on exit. `start` and `stop` block, normally for
+    milliseconds.
     """
 
-    def __init__(self, folder: Path, log: IO[bytes] | int | None = None) -> None:
-        """Prepare Mosquitto on `folder`'s files. Its log goes to `log`, or to this process's standard error."""
+    def __init__(self, folder: Path, clock_ms: ClockMs, log: IO[bytes] | int | None = None) -> None:
+        """Prepare Mosquitto on the files in `folder`.
+
+        Args:
+            folder: the broker's folder with `mosquitto.conf`.
+            clock_ms: measures how long it takes to start and stop.
+            log: takes Mosquitto's log; standard error if None.
+
+        Raises BrokerError if `mosquitto.conf` is missing or has no listener.
+        """
         self.folder = folder
+        self._clock_ms = clock_ms
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self.address, self.port = _listener(folder / "mosquitto.conf")
 
     @property
     def pid(self) -> int | None:
-        """The process, or None if there is none."""
+        """The process id, or None if it does not run."""
         return None if self._process is None else self._process.pid
 
     @property
     def alive(self) -> bool:
-        """The process is there."""
+        """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
         """Start Mosquitto and return when it is ready.
 
-        Raises BrokerError if it ends before, or does not within START_WITHIN_S; then nothing is left running.
+        Raises BrokerError if it ends first or is not ready within START_WITHIN_S; no process is left running.
         """
         if self.alive:
             return
         if _taken(self.address, self.port):
             raise BrokerError(
-                f"{self.address}:{self.port}: something listens there already; stop it or change the port"
+                f"{self.address}:{self.port}: another program listens there already; stop it or change the port"
             )
         mosquitto = [find(), "-c", str(self.folder.resolve() / "mosquitto.conf")]
         log = _STDERR if self._log is None else self._log
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
-            # a name that the kernel chooses, in no file system
+            # the kernel chooses an abstract name, outside the file system
             notices.bind("")
             name: bytes = notices.getsockname()
             self._process = subprocess.Popen(  # noqa: S603 - our own files
@@ -92,7 +104,7 @@ class LocalBroker:
                 stdout=log,
                 stderr=log,
                 env={**os.environ, "NOTIFY_SOCKET": "@" + name[1:].decode("ascii")},
-                # Ctrl-C is for us, who then stop it in order
+                # Ctrl-C must reach this process only, which then stops Mosquitto cleanly
                 start_new_session=True,
             )
             try:
@@ -102,13 +114,13 @@ class LocalBroker:
                 raise
 
     def _wait_until_ready(self, notices: socket.socket) -> None:
-        """Wait for `READY=1` (sd_notify). A build without systemd counts as ready when it has listened for a while.
+        """Wait for `READY=1` (sd_notify). A build without systemd counts as ready once it has listened for a second.
 
-        To listen is not enough: Mosquitto 2.0 listens first and reads its certificates then.
+        Listening alone is not enough: Mosquitto 2.0 listens before it reads its certificates.
         """
         assert self._process is not None
-        began = time.monotonic()
-        listens_since: float | None = None
+        began_ms = self._clock_ms()
+        listens_since_ms: int | None = None
         notices.settimeout(_POLL_S)
         while True:
             try:
@@ -119,44 +131,44 @@ class LocalBroker:
             code = self._process.poll()
             if code is not None:
                 raise BrokerError(
-                    f"mosquitto: ended with {code} before it served at {self.address}:{self.port}; its log says why"
+                    f"mosquitto: ended with code {code} before it was ready at {self.address}:{self.port}; see its log"
                 )
-            now = time.monotonic()
-            if listens_since is None and _taken(self.address, self.port):
-                listens_since = now
-            if listens_since is not None and now - listens_since > _SETTLED_S:
+            now_ms = self._clock_ms()
+            if listens_since_ms is None and _taken(self.address, self.port):
+                listens_since_ms = now_ms
+            if listens_since_ms is not None and now_ms - listens_since_ms > _SETTLED_S * 1_000:
                 return
-            if now - began > START_WITHIN_S:
+            if now_ms - began_ms > START_WITHIN_S * 1_000:
                 raise BrokerError(
-                    f"mosquitto: does not serve at {self.address}:{self.port} after {START_WITHIN_S:.0f} s"
+                    f"mosquitto: not ready at {self.address}:{self.port} after {START_WITHIN_S:.0f} s; see its log"
                 )
 
     def stop(self) -> None:
-        """Stop it in order: its sessions and queues are saved. KILL if it takes longer than STOP_WITHIN_S."""
+        """Stop it cleanly, so that it saves sessions and queues. Kills it if it takes longer than STOP_WITHIN_S."""
         if self._process is None:
             return
-        deadline = time.monotonic() + STOP_WITHIN_S
+        deadline_ms = self._clock_ms() + STOP_WITHIN_S * 1_000
         while self._process.poll() is None:
-            if time.monotonic() > deadline:
+            if self._clock_ms() > deadline_ms:
                 self._process.kill()
             else:
-                # again and again: Mosquitto forgets a TERM that comes right after its READY
+                # repeated: Mosquitto loses a SIGTERM that arrives right after its READY
                 self._process.terminate()
-                # a stopped process (SIGSTOP) takes it only when it goes on
+                # a process stopped by SIGSTOP receives it only after SIGCONT
                 self._process.send_signal(signal.SIGCONT)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_TERM_EVERY_S)
         self._process = None
 
     def kill(self) -> None:
-        """Kill it: what it had not saved is lost."""
+        """Kill it; whatever it had not saved is lost."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def wait(self) -> int:
-        """Wait until the process ends by itself; return its exit code."""
+        """Wait until the process ends by itself; return its exit code. Raises BrokerError if it does not run."""
         if self._process is None:
             raise BrokerError("mosquitto: not running")
         code = self._process.wait()
@@ -164,24 +176,24 @@ class LocalBroker:
         return code
 
     def freeze(self) -> None:
-        """Let it stand still (SIGSTOP): connections stay open and nothing moves."""
+        """Suspend it (SIGSTOP): connections stay open but carry nothing."""
         if self._process is not None:
             self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on (SIGCONT)."""
+        """Resume it (SIGCONT)."""
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
 
     def save(self) -> None:
-        """Make it save sessions and queues now (SIGUSR1), as its autosave would; it says nothing when it is done."""
+        """Have it save sessions and queues now (SIGUSR1), as its autosave would; it does not report completion."""
         if self._process is not None:
             self._process.send_signal(signal.SIGUSR1)
 
     def wipe(self) -> None:
-        """Remove what it has saved. Raises BrokerError while it runs."""
+        """Delete the saved sessions and queues. Raises BrokerError while it runs."""
         if self.alive:
-            raise BrokerError("mosquitto: its files cannot be wiped while it runs")
+            raise BrokerError("mosquitto: its data cannot be wiped while it runs; stop it first")
         for path in (self.folder / "data").iterdir():
             path.unlink()
 
@@ -193,26 +205,28 @@ class LocalBroker:
         self.stop()
 
 
-def run(folder: Path, say: Callable[[str], None]) -> None:
-    """Keep Mosquitto running on `folder` in the foreground until SIGINT or SIGTERM: restarted when it dies.
+def run(folder: Path, clock_ms: ClockMs, say: Callable[[str], None]) -> None:
+    """Run Mosquitto in the foreground until SIGINT or SIGTERM, and restart it when it dies. Call it in the main thread.
 
     Args:
         folder: the broker's folder with `mosquitto.conf`.
-        say: takes one line for a person: started, ended, restarting.
+        clock_ms: measures how long Mosquitto lives between restarts.
+        say: takes one line for the user: started, ended, restarting.
 
-    Raises BrokerError if it does not start the first time. To be called in the main thread.
+    Raises BrokerError if the first start fails.
     """
-    broker = LocalBroker(folder)
+    broker = LocalBroker(folder, clock_ms)
     with _stoppable():
         try:
             broker.start()
             pause = _BACK_OFF_S[0]
             while True:
                 say(f"broker: listening at {broker.address}:{broker.port}, process {broker.pid}")
-                started = time.monotonic()
+                started_ms = clock_ms()
                 code = broker.wait()
-                pause = _BACK_OFF_S[0] if time.monotonic() - started >= _STABLE_S else min(pause * 2, _BACK_OFF_S[1])
-                say(f"broker: Mosquitto ended with {code}; started again in {pause:.1f} s")
+                lived_ms = clock_ms() - started_ms
+                pause = _BACK_OFF_S[0] if lived_ms >= _STABLE_S * 1_000 else min(pause * 2, _BACK_OFF_S[1])
+                say(f"broker: Mosquitto ended with {code}; restarting in {pause:.1f} s")
                 while True:
                     time.sleep(pause)
                     try:
@@ -220,7 +234,7 @@ def run(folder: Path, say: Callable[[str], None]) -> None:
                         break
                     except BrokerError as error:
                         pause = min(pause * 2, _BACK_OFF_S[1])
-                        say(f"broker: {error}; tried again in {pause:.1f} s")
+                        say(f"broker: {error}; trying again in {pause:.1f} s")
         except KeyboardInterrupt:
             say("broker: stopping")
         finally:
@@ -229,7 +243,7 @@ def run(folder: Path, say: Callable[[str], None]) -> None:
 
 @contextlib.contextmanager
 def _stoppable() -> Iterator[None]:
-    """Make SIGTERM a KeyboardInterrupt, as SIGINT is."""
+    """Have SIGTERM raise KeyboardInterrupt, as SIGINT does."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -246,15 +260,15 @@ def _listener(path: Path) -> tuple[str, int]:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise BrokerError(f"{path}: cannot be read: {reason}; `deconflict init` makes it") from None
+        raise BrokerError(f"{path}: cannot be read: {reason}; `deconflict init` writes it") from None
     match = re.search(r"^listener (\d+) (\S+)$", text, re.MULTILINE)
     if match is None:
-        raise BrokerError(f"{path}: no line `listener PORT ADDRESS`; `deconflict init` makes this file")
+        raise BrokerError(f"{path}: no line `listener PORT ADDRESS`; `deconflict init` writes this file")
     return match[2], int(match[1])
 
 
 def _taken(address: str, port: int) -> bool:
-    """Somebody listens there. Asked by binding: a connection would leave TLS errors in the broker's log."""
+    """Return whether a program listens there. It tries to bind: a connection would leave TLS errors in the log."""
     family, kind, protocol, _, where = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -263,5 +277,5 @@ def _taken(address: str, port: int) -> bool:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 return True
-            raise BrokerError(f"{address}:{port}: cannot be listened at: {error.strerror}") from None
+            raise BrokerError(f"{address}:{port}: this machine cannot listen there: {error.strerror}") from None
     return False

@@ -108,7 +108,7 @@ class Process:
         server: ControlServer | None = None
         try:
             self._open()
-            control = Control(self._loop, self._runners, self._officers())
+            control = Control(self._loop, self._runners, self._officers(), self._clock.real_ms)
             server = ControlServer(control.application, listening, self._settings.control)
             await self._serve(control, server)
         finally:

@@ -10,7 +10,7 @@ from endpoints.errors import UserError
 from endpoints.journal.writer import JournalWriter
 from endpoints.keys.credentials import OfficerCredentials
 from endpoints.keys.signer import Signer
-from endpoints.mqtt.endpoint_transport import Transport
+from endpoints.mqtt.endpoint_transport import EndpointTransport
 from endpoints.mqtt.events import Accepted, Delivery, PublishDenied
 from endpoints.process import Process, Work
 from endpoints.runtime.endpoint_link import EndpointLink, Token
@@ -26,10 +26,11 @@ class Service(Process):
     def __init__(self, settings: EndpointSettings) -> None:
         super().__init__(settings, settings.side)
         self._endpoint = settings
-        self._transport = Transport(
+        self._transport = EndpointTransport(
             settings.broker,
             [(link.id, link.content.peer_of(settings.side)) for link in settings.links],
             self._happened,
+            self._clock.real_ms,
         )
 
     def _empty(self, link: LinkSettings) -> Core:

@@ -33,6 +33,7 @@ class Watchdog(Process):
             settings.broker,
             [(link.id, (link.content.terms.caller, link.content.terms.answering)) for link in settings.links],
             self._happened,
+            self._clock.real_ms,
         )
 
     def _empty(self, link: LinkSettings) -> Core:

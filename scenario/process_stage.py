@@ -74,7 +74,7 @@ class ProcessStage:
         )
         make_private_folder(folder / "output")
         self._broker_log = (folder / "output" / "broker.log").open("ab")
-        self.broker = LocalBroker(folder / "link" / "broker", self._broker_log)
+        self.broker = LocalBroker(folder / "link" / "broker", SystemClock().real_ms, self._broker_log)
 
     # --- files ----------------------------------------------------------------------------------------------------
 

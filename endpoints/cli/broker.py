@@ -1,4 +1,4 @@
-"""`deconflict broker`: Mosquitto in the foreground, on the files that `init` made."""
+"""`deconflict broker`: runs Mosquitto in the foreground on the files that `init` wrote."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from cyclopts import Parameter
 from endpoints.cli.output import say
 from endpoints.errors import UserError
 
-Folder = Annotated[Path, Parameter(help="The folder that `deconflict init` made.", negative="")]
+InstallationFolder = Annotated[Path, Parameter(help="The folder that `deconflict init` made.", negative="")]
 
 
-def broker(folder: Folder, /) -> None:
-    """Run Mosquitto on the files of `init` until SIGTERM or Ctrl-C; it is started again when it dies."""
+def broker(folder: InstallationFolder, /) -> None:
+    """Run Mosquitto on the files of `init` until SIGTERM or Ctrl-C, and restart it when it dies."""
     from broker import local
     from broker.errors import BrokerError
+    from endpoints.clocks.clock import SystemClock
 
     try:
-        local.run(folder / "broker", say)
+        local.run(folder / "broker", SystemClock().real_ms, say)
     except BrokerError as error:
         raise UserError(str(error)) from None

@@ -34,6 +34,7 @@ from endpoints.keys.credentials import OfficerCredentials
 from endpoints.runtime.loop import Loop
 from endpoints.runtime.work_items import AnyLink, RequestItem
 from protocol.errors import LocalProtocolError
+from protocol.wire.instants import Millis
 
 BODY_MAX_BYTES = 65_536
 """Three times an alert with texts in four languages, which is the largest request."""
@@ -64,10 +65,17 @@ class Control:
     Any client that may open the socket may do that, under the officer's name that it gives.
     """
 
-    def __init__(self, loop: Loop, runners: Mapping[str, AnyLink], officers: OfficerCredentials | None) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        runners: Mapping[str, AnyLink],
+        officers: OfficerCredentials | None,
+        real_ms: Callable[[], Millis],
+    ) -> None:
         self._loop = loop
         self._runners = runners
         self._officers = officers
+        self._real_ms = real_ms
         self._closing = False
         link = "/v1/links/{link}"
         self.application = Starlette(
@@ -135,8 +143,7 @@ class Control:
         """
 
         async def lines() -> AsyncIterator[bytes]:
-            clock = asyncio.get_running_loop()
-            end_s = None if within_s is None else clock.time() + within_s
+            end_ms = None if within_s is None else self._real_ms() + within_s * 1_000
             before = b""
             while not self._closing:
                 runner = self._runners[link]
@@ -151,7 +158,7 @@ class Control:
                 if last:
                     return
                 before = line
-                left_s = LOOK_AGAIN_S if end_s is None else end_s - clock.time()
+                left_s = LOOK_AGAIN_S if end_ms is None else (end_ms - self._real_ms()) / 1_000
                 if left_s <= 0:
                     return
                 with contextlib.suppress(TimeoutError):

@@ -1,1 +1,1 @@
-"""MQTT: the transports of the endpoint and of the watch."""
+"""The MQTT transports of the endpoint and of the watch."""

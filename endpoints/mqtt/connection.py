@@ -1,7 +1,7 @@
 """One MQTT 5 connection: a paho client driven by the running asyncio loop, used once and never reconnected.
 
-paho resends by itself what was in flight when a client object reconnects; resending is the core's business (SPEC M4),
-so every connection has a client object of its own.
+paho resends in-flight publishes when a client object reconnects. Resending is up to the core (SPEC M4), so every
+connection uses a new client object.
 """
 
 from __future__ import annotations
@@ -17,69 +17,36 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from msgspec import Struct
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from endpoints.config.settings import BrokerSettings
 from endpoints.errors import UserError
+from endpoints.mqtt import session
+from endpoints.mqtt.session import ConnectionClosed, Opened, Will
 from endpoints.mqtt.tls import client_context
 
-SESSION_EXPIRY_S = 30 * 86_400
-"""How long the broker keeps our session without us (SPEC Q1.1 asks for a week at least)."""
-RECEIVE_MAX = 128
-"""Unacknowledged deliveries at most: 8 MiB of frames of the largest size, and a batch is rarely larger."""
 IN_FLIGHT_MAX = 1_024
-"""Publishes without the broker's answer at most: 64 MiB of the largest frames, and far more than the core sends."""
-PACKET_MAX_BYTES = 131_072
-"""What we let the broker send us in one packet: what it admits itself (SPEC F6.1)."""
+"""Publishes that wait for the broker's answer at most: 64 MiB of the largest frames, far more than the core sends."""
 CONNECT_WITHIN_S = 5.0
 """For the TCP connection, and again for the TLS handshake."""
-ANSWER_WITHIN_S = 10.0
-"""From CONNECT to the broker's CONNACK and SUBACK."""
 
 _MISC_EVERY_S = 0.5
-"""How often paho looks at its keepalive."""
+"""How often paho checks its keepalive."""
 _READS_AT_ONCE = 64
-"""Then other callbacks of the loop have their turn."""
+"""Packets read before other callbacks of the loop run."""
 _UNSPECIFIED = 0x80
 _TECHNICAL = re.compile(r"^.* on socket: (\[[^]]*\] )?| \(_ssl\.c:\d+\)$")
-"""What surrounds the words for people in an error of paho and OpenSSL."""
+"""The technical parts of an error text of paho and OpenSSL, which are removed."""
 _NOT_OURS = object()
-"""In place of a token: QoS 0 publishes are answered by paho itself."""
+"""Stands for the missing token of a QoS 0 publish, whose callback paho calls too."""
 
 
-class Will(Struct, frozen=True):
-    """What the broker publishes for us, QoS 0, when we are gone for `delay_s` without a word."""
-
-    topic: str
-    payload: bytes
-    delay_s: int
-
-
-class Opened(Struct, frozen=True):
-    """What the broker said in CONNACK."""
-
-    session_present: bool
-    packet_max_bytes: int | None
-
-
-class ConnectionClosed(Struct, frozen=True):
-    """Why a connection ended, or was not made."""
-
-    reason: str
-    # the reason code of the broker's DISCONNECT or refusing CONNACK, if it sent one
-    code: int | None = None
-    # the broker ended TLS properly, without a DISCONNECT: as Mosquitto 2.0 does when a session is taken over
-    orderly: bool = False
-
-
-class _Trouble(logging.Logger):
-    """Takes paho's errors: the only place where it gives the reason for a lost connection."""
+class _ErrorLog(logging.Logger):
+    """Receives paho's log of errors, the only place where paho gives the reason for a lost connection."""
 
     def __init__(self, note: Callable[[str], None]) -> None:
         super().__init__("paho", logging.ERROR)
@@ -90,9 +57,9 @@ class _Trouble(logging.Logger):
 
 
 class Connection:
-    """One connection. `run` returns when it has ended; the callbacks are called from the loop, synchronously.
+    """One connection. `run` returns when it has ended; callbacks are called synchronously from the loop.
 
-    An exception of a callback ends the connection and comes out of `run`.
+    An exception in a callback ends the connection, and `run` raises it.
     """
 
     def __init__(
@@ -106,16 +73,16 @@ class Connection:
         on_message: Callable[[MQTTMessage], None],
         on_published: Callable[[object, int, str], None],
     ) -> None:
-        """Prepare a connection; nothing happens before `run`.
+        """Prepare a connection; `run` opens it.
 
         Args:
-            settings: where the broker is, how it is trusted, and who we are to it.
+            settings: the broker's address and authority, and our identity and certificate.
             subscriptions: topics with the QoS that must be granted.
-            will: published by the broker when we vanish.
-            keepalive_s: a silent broker is noticed after twice as long.
-            on_open: CONNACK and SUBACK are here.
-            on_message: something arrived, possibly before `on_open` (for a kept session).
-            on_published: the broker answered the publish with this token: reason code and its name.
+            will: published by the broker if the connection breaks.
+            keepalive_s: a silent broker is noticed after twice this time.
+            on_open: called after CONNACK and SUBACK.
+            on_message: called for each message, possibly before `on_open` if the broker kept the session.
+            on_published: called when the broker answers a publish: its token, the reason code and the code's name.
         """
         self._settings = settings
         self._keepalive_s = keepalive_s
@@ -126,10 +93,11 @@ class Connection:
         self._ended: asyncio.Future[ConnectionClosed] = self._loop.create_future()
         self._opened: Opened | None = None
         self._trouble = ""
-        # QoS 1 publishes: on their way, and waiting for room in the broker's Receive Maximum
+        # QoS 1 publishes by packet id: sent, and not yet answered
         self._tokens: dict[int, object] = {}
-        # subscriptions that the broker has not answered, and what is to follow
+        # subscriptions that the broker has not answered, and what to call then
         self._asked: dict[int | None, tuple[Sequence[tuple[str, int]], Callable[[], None]]] = {}
+        # publishes beyond the broker's Receive Maximum
         # bounded: the transport keeps `in_flight` below IN_FLIGHT_MAX
         self._waiting: deque[tuple[str, bytes, object]] = deque()
         self._window = 0
@@ -144,7 +112,7 @@ class Connection:
             manual_ack=True,
         )
         client.connect_timeout = CONNECT_WITHIN_S
-        # the window is ours to keep: paho takes none after CONNACK, which is when the broker names it
+        # we keep the send window: paho cannot change its own after CONNACK, which names the broker's limit
         client.max_inflight_messages_set(IN_FLIGHT_MAX)
         if will is not None:
             properties = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
@@ -155,28 +123,28 @@ class Connection:
         client.on_disconnect = self._disconnected
         client.on_publish = self._published
         client.on_message = lambda _client, _userdata, message: on_message(message)
-        # not on_log: it would have every packet written out in words
-        client.enable_logger(_Trouble(self._note_trouble))
+        # not on_log, which would format every packet as text
+        client.enable_logger(_ErrorLog(self._note_trouble))
         self._client = client
 
     async def run(self) -> ConnectionClosed:
-        """Connect, subscribe, and serve until the connection ends. The caller then calls `close`, whatever happened."""
+        """Connect, subscribe, and serve until the connection ends. The caller must call `close` afterwards."""
         try:
             await self._connect_in_thread()
         except UserError as error:
             return ConnectionClosed(str(error))
         except (OSError, ValueError) as error:
-            return ConnectionClosed(_said(error))
+            return ConnectionClosed(_reason(error))
         self._attach()
         try:
-            async with asyncio.timeout(ANSWER_WITHIN_S) as deadline:
+            async with asyncio.timeout(session.ANSWER_WITHIN_S) as deadline:
                 self._deadline = deadline
                 return await asyncio.shield(self._ended)
         except TimeoutError:
-            return ConnectionClosed(f"the broker does not answer within {ANSWER_WITHIN_S:.0f} s")
+            return ConnectionClosed(f"the broker does not answer within {session.ANSWER_WITHIN_S:.0f} s")
 
     def close(self) -> None:
-        """End the connection in order, as far as what is unsent goes out at once."""
+        """Disconnect cleanly; bytes that the socket does not take at once are discarded."""
         if self._client.socket() is not None:
             self._client.disconnect()
             self._client.loop_write()
@@ -189,26 +157,26 @@ class Connection:
             self._ended.cancel()
 
     def fail(self, error: Exception) -> None:
-        """End the connection because a callback failed: `error` comes out of `run`."""
+        """End the connection because a callback failed; `run` raises `error`."""
         if not self._ended.done():
             self._ended.set_exception(error)
 
     def end(self, reason: str) -> None:
-        """End the connection because the broker does what it must not."""
+        """End the connection because the broker violates the protocol."""
         self._end(ConnectionClosed(reason))
 
     @property
     def in_flight(self) -> int:
-        """How many publishes wait for the broker's answer; the caller keeps them below IN_FLIGHT_MAX."""
+        """The number of publishes that wait for the broker's answer; the caller keeps it below IN_FLIGHT_MAX."""
         return len(self._tokens) + len(self._waiting)
 
     def publish(self, topic: str, payload: bytes, token: object) -> None:
-        """Publish at QoS 1, in order; `on_published` follows with `token` if the connection lasts."""
+        """Publish at QoS 1, in order; `on_published` is called with `token` if the connection lasts."""
         self._waiting.append((topic, payload, token))
         self._fill_window()
 
-    def say(self, topic: str, payload: bytes) -> None:
-        """Publish at QoS 0: it arrives or not."""
+    def publish_once(self, topic: str, payload: bytes) -> None:
+        """Publish at QoS 0, without retries."""
         self._client.publish(topic, payload, qos=0)
 
     def acknowledge(self, packet_id: int) -> None:
@@ -216,21 +184,17 @@ class Connection:
         self._client.ack(packet_id, 1)
 
     def subscribe(self, subscriptions: Sequence[tuple[str, int]], granted: Callable[[], None]) -> None:
-        """Ask for topics with the QoS that must be granted; the connection ends if one is not."""
-        options = [
-            (topic, SubscribeOptions(qos=qos, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND))
-            for topic, qos in subscriptions
-        ]
-        self._asked[self._client.subscribe(options)[1]] = (subscriptions, granted)
+        """Subscribe to topics; the connection ends if the broker does not grant each its QoS."""
+        self._asked[self._client.subscribe(session.without_retained(subscriptions))[1]] = (subscriptions, granted)
 
     def unsubscribe(self, topics: list[str]) -> None:
-        """Ask for no more of `topics`."""
+        """Unsubscribe from `topics`."""
         self._client.unsubscribe(topics)
 
     # --- connecting -----------------------------------------------------------------------------------------------
 
     async def _connect_in_thread(self) -> None:
-        """Name look-up, TCP and TLS may each hang: not on the loop, and in a thread that nobody has to wait for."""
+        """Connect in a daemon thread: name look-up, TCP and TLS may hang, and must not delay the end of the process."""
         done: asyncio.Future[None] = self._loop.create_future()
 
         def arrived(error: Exception | None) -> None:
@@ -245,31 +209,27 @@ class Connection:
             outcome: Exception | None = None
             try:
                 self._connect()
-            except Exception as error:  # noqa: BLE001 - handed over to the loop
+            except Exception as error:  # noqa: BLE001 - passed to the loop
                 outcome = error
             try:
                 self._loop.call_soon_threadsafe(arrived, outcome)
-            except RuntimeError:  # the loop has ended meanwhile
+            except RuntimeError:  # the loop has ended in the meantime
                 self._abandon()
 
         threading.Thread(target=work, name="broker-connect", daemon=True).start()
         await done
 
     def _connect(self) -> None:
-        # read anew each time: a renewed certificate serves from the next connection on
+        # read for each connection: a renewed certificate takes effect at the next one
         context = client_context(self._settings)
         self._client.tls_set_context(context)
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = SESSION_EXPIRY_S
-        properties.ReceiveMaximum = RECEIVE_MAX
-        properties.MaximumPacketSize = PACKET_MAX_BYTES
         try:
             self._client.connect(
                 self._settings.host,
                 self._settings.port,
                 self._keepalive_s,
                 clean_start=False,
-                properties=properties,
+                properties=session.connect_properties(),
             )
         except BaseException:
             context.abandon()
@@ -311,16 +271,16 @@ class Connection:
                     return
                 if not sock.pending():
                     if hasattr(socket, "TCP_QUICKACK"):
-                        # not kept by the kernel: to be said after every read
+                        # the kernel clears it: set it after every read
                         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
                     return
-            # what OpenSSL holds already, the selector does not see
+            # the selector does not see what OpenSSL has already decrypted
             self._loop.call_soon(self._read)
-        except Exception as error:  # noqa: BLE001 - comes out of run()
+        except Exception as error:  # noqa: BLE001 - raised by run()
             self.fail(error)
 
     def _wants_write(self, _client: Client, _userdata: Any, _sock: Any) -> None:
-        # not at once: what this turn of the loop still adds leaves with it
+        # not at once: packets that this turn of the loop still adds are sent together
         self._loop.call_soon(self._write)
 
     def _write(self) -> None:
@@ -328,10 +288,10 @@ class Connection:
             return
         try:
             self._client.loop_write()
-        except Exception as error:  # noqa: BLE001 - comes out of run()
+        except Exception as error:  # noqa: BLE001 - raised by run()
             self.fail(error)
             return
-        # the writer is registered only while the kernel's buffer is full: two system calls less for each packet
+        # the writer is registered only while the kernel's buffer is full: it saves two system calls per packet
         if self._descriptor >= 0 and self._client.want_write() != self._writing:
             self._writing = not self._writing
             if self._writing:
@@ -413,8 +373,8 @@ class Connection:
             self._ended.set_result(closed)
 
 
-def _said(error: OSError | ValueError) -> str:
-    """What a failed connection attempt says to a person, in one line."""
+def _reason(error: OSError | ValueError) -> str:
+    """Return the reason for a failed attempt in one line."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the broker's certificate is not valid here: {error.verify_message}"
     if isinstance(error, TimeoutError):

@@ -1,7 +1,7 @@
-"""MQTT for an endpoint: one connection to the broker, shared by all its links, made again whenever it is lost.
+"""The endpoint's MQTT transport: one connection for all its links, re-established whenever it is lost (SPEC Q).
 
-The thin shell of SPEC Q: frames out and in, presence, and acknowledgements to the broker once the service says so. It
-remembers nothing over a lost connection: what was on its way is resent by the core, or redelivered by the broker.
+It carries frames and presence, and acknowledges deliveries when the service asks it to. It keeps no state across
+connections: the core resends frames that were in flight, and the broker redelivers what was not acknowledged.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable
 from paho.mqtt.client import MQTTMessage
 
 from endpoints.config.settings import BrokerSettings
-from endpoints.mqtt.connection import IN_FLIGHT_MAX, RECEIVE_MAX, Connection, ConnectionClosed, Opened, Will
+from endpoints.mqtt import session
+from endpoints.mqtt.connection import IN_FLIGHT_MAX, Connection
 from endpoints.mqtt.events import (
     Accepted,
     Arrived,
@@ -26,27 +27,29 @@ from endpoints.mqtt.events import (
     TakenOver,
     TransportEvent,
 )
-from endpoints.mqtt.intervals import Timing
+from endpoints.mqtt.intervals import Intervals
 from endpoints.mqtt.presence import Presence
-from endpoints.mqtt.takeovers import Takeovers
+from endpoints.mqtt.session import ConnectionClosed, Opened, Will
+from endpoints.mqtt.takeovers import TakeoverCounter
 from endpoints.mqtt.tls import client_context
-from endpoints.mqtt.topics import GONE, PRESENT, Channel, Topic
+from endpoints.mqtt.topics import GONE, PRESENT, Topic, subscriptions
+from protocol.wire.instants import Millis
 
 PACKET_TOO_LARGE = 0x95
 QUOTA_EXCEEDED = 0x97
-"""MQTT 5 reason codes that we give ourselves, before the broker has to."""
+"""MQTT 5 reason codes with which the transport refuses a publish itself, before the broker would."""
 
 _FAILURE = 0x80
 _numbers = itertools.count(1)
-"""Of this process's connections: a delivery is never mistaken for another connection's."""
+"""Numbers this process's connections, so that no delivery is attributed to another connection."""
 _HEADER_MAX_BYTES = 10
-"""Of a PUBLISH: fixed header 5, length of the topic 2, packet id 2, length of no properties 1."""
+"""Size of a PUBLISH beyond topic and payload: fixed header 5, topic length 2, packet id 2, property length 1."""
 
 
-class Transport:
-    """The endpoint's connection to its broker. One event loop owns it; nothing here blocks.
+class EndpointTransport:
+    """The endpoint's connection to its broker. It belongs to one event loop and never blocks.
 
-    `on_event` is called synchronously, from the loop, also from within `publish`; it must not await or block.
+    `on_event` is called synchronously from the loop, and from within `publish`; it must not await or block.
     """
 
     def __init__(
@@ -54,15 +57,17 @@ class Transport:
         settings: BrokerSettings,
         links: Iterable[tuple[str, str]],
         on_event: Callable[[TransportEvent], None],
-        timing: Timing | None = None,
+        real_ms: Callable[[], Millis],
+        intervals: Intervals | None = None,
     ) -> None:
-        """Prepare the transport; nothing happens before `run`.
+        """Prepare the transport; `run` connects it.
 
         Args:
-            settings: where the broker is, how it is trusted, and who we are: in client id, certificate and topics.
+            settings: the broker's address and authority, and our identity (client id, certificate, topics).
             links: each link's id and its peer.
-            on_event: takes everything that happens.
-            timing: real-time intervals.
+            on_event: takes every event.
+            real_ms: reads the machine's monotonic clock, in milliseconds.
+            intervals: keepalive, back-off and presence; only tests change them.
 
         Raises UserError if a certificate or key cannot be used.
         """
@@ -71,21 +76,22 @@ class Transport:
         self._identity = settings.identity
         self._peers = dict(links)
         self._on_event = on_event
-        self._timing = timing or Timing()
+        self._real_ms = real_ms
+        self._intervals = intervals or Intervals()
         self._left: set[str] = set()
-        # those whose subscriptions this connection has asked for
-        self._asked_for: set[str] = set()
+        # links that this connection has subscribed to
+        self._subscribed: set[str] = set()
         self._connection: Connection | None = None
         self._number = 0
         self._up = False
-        self._opened_at = 0.0
+        self._opened_at_s = 0.0
         self._packet_max_bytes: int | None = None
-        # deliveries in order of arrival: their link, and whether the service is done with them
+        # deliveries in order of arrival: their link, and whether the service has finished with them
         self._owed: OrderedDict[int, tuple[str, bool]] = OrderedDict()
         self._early: list[MQTTMessage] = []
-        self._presence = Presence(self._peers.items(), self._timing.presence_s, on_event)
+        self._presence = Presence(self._peers.items(), self._intervals.presence_s, on_event)
         self._beat: asyncio.TimerHandle | None = None
-        self._takeovers = Takeovers()
+        self._takeovers = TakeoverCounter()
         self._trouble: str | None = "not connected yet"
 
     @property
@@ -94,37 +100,37 @@ class Transport:
         return self._trouble
 
     async def run(self) -> None:
-        """Keep connected until cancelled; then say "gone" for every link and disconnect in order.
+        """Stay connected until cancelled; then publish "gone" for every link and disconnect cleanly.
 
-        An exception of `on_event` ends it and comes out here.
+        Raises what `on_event` raises.
         """
         failures = 0
-        told = False
+        reported = False
         while True:
             closed = await self._connect_once()
-            now_s = asyncio.get_running_loop().time()
-            lived_s = now_s - self._opened_at if self._up else 0.0
+            now_s = self._now_s()
+            lived_s = now_s - self._opened_at_s if self._up else 0.0
             taken_over = None
             if self._up:
                 taken_over = self._takeovers.lost(now_s, lived_s, closed.code, orderly=closed.orderly)
             else:
                 self._takeovers.not_opened()
             self._trouble = closed.reason
-            if self._up or not told:
-                told = True
+            if self._up or not reported:
+                reported = True
                 self._up = False
                 self._on_event(Lost(closed.reason))
             if taken_over is not None:
                 self._on_event(TakenOver(taken_over))
-            failures = 0 if lived_s >= self._timing.stable_s else failures
-            await asyncio.sleep(self._timing.pause_s(failures))
+            failures = 0 if lived_s >= self._intervals.stable_s else failures
+            await asyncio.sleep(self._intervals.pause_s(failures))
             failures += 1
 
     def publish(self, topic: Topic, payload: bytes, token: object) -> bool:
-        """Publish a frame at QoS 1; `Accepted` or `Refused` with `token` follows if the connection lasts.
+        """Publish a frame at QoS 1; `Accepted` or `PublishDenied` with `token` follows if the connection lasts.
 
-        Returns False if it is not on its way: there is no connection, the link has been left, or it was refused here,
-        which `Refused` told. In any case the core resends in its time.
+        Returns False if the frame was not sent: there is no connection, the link has been left, or the transport
+        refused it and reported `PublishDenied`. The core resends the frame later in each case.
         """
         connection = self._connection
         if connection is None or not self._up or topic.link in self._left:
@@ -133,63 +139,65 @@ class Transport:
         size_bytes = len(payload) + len(name) + _HEADER_MAX_BYTES
         # SPEC F6.3
         if self._packet_max_bytes is not None and size_bytes > self._packet_max_bytes:
-            reason = f"{size_bytes} bytes; the broker takes packets of {self._packet_max_bytes} at most"
+            reason = f"a packet of {size_bytes} bytes; the broker accepts {self._packet_max_bytes} at most"
             self._on_event(PublishDenied(token, PACKET_TOO_LARGE, reason))
             return False
         if connection.in_flight >= IN_FLIGHT_MAX:
-            reason = f"{IN_FLIGHT_MAX} publishes wait for the broker's answer already"
+            reason = f"{IN_FLIGHT_MAX} publishes already wait for the broker's answer"
             self._on_event(PublishDenied(token, QUOTA_EXCEEDED, reason))
             return False
         connection.publish(name, payload, token)
         return True
 
     def acknowledge(self, delivery: Delivery) -> None:
-        """Let the broker forget a delivery: its record is on disk. PUBACKs leave in order of arrival (SPEC Q1.2).
+        """Acknowledge a delivery whose record is on disk. PUBACKs are sent in order of arrival (SPEC Q1.2).
 
-        A delivery of an earlier connection is ignored: the broker delivers it again.
+        Ignores a delivery of an earlier connection, which the broker delivers again.
         """
         if delivery.connection == self._number:
             self._settle(delivery.packet_id)
 
     def leave(self, link: str) -> None:
-        """Have nothing more to do with `link`, whose journal failed, so that it does not stall the others (SPEC Q3.2).
+        """Drop `link`, whose journal failed, so that it does not stall the other links (SPEC Q3.2).
 
-        Its peer sees "gone". What waits for acknowledgement is acknowledged without a record: no receipt left for it,
-        so its author keeps it and sends it again.
+        Its peer sees "gone". Deliveries that wait are acknowledged without a record: no receipt was sent for them, so
+        their author keeps the messages and sends them again.
         """
         if link in self._left:
             return
         self._left.add(link)
-        self._asked_for.discard(link)
+        self._subscribed.discard(link)
         if self._connection is None:
             return
         self._connection.unsubscribe([topic for topic, _ in self._topics(link)])
-        self._say(link, GONE)
+        self._publish_presence(link, GONE)
         for packet_id in [key for key, (owner, _) in self._owed.items() if owner == link]:
             self._settle(packet_id)
 
     def rejoin(self, link: str) -> None:
-        """Take part again in a link that was left; `Joined` or `Connected` follows once the broker has accepted it."""
+        """Take part again in a link that was left; `Joined` or `Connected` follows when the broker has accepted it."""
         self._left.discard(link)
-        # its room is another one now, and has been told nothing, whether there is a connection or not
-        self._presence.forget(link, asyncio.get_running_loop().time())
+        # the new link runner knows no presence yet, even if there is no connection at this moment
+        self._presence.forget(link, self._now_s())
         if self._up:
-            self._ask_for(link)
+            self._subscribe(link)
 
     # --- the connection's life ------------------------------------------------------------------------------------
 
     async def _connect_once(self) -> ConnectionClosed:
         links = self._links()
-        self._asked_for = set(links)
-        # MQTT has one will for a connection: the first link's. The peers of the others notice our silence.
+        self._subscribed = set(links)
+        # MQTT has one will per connection: the first link's. The peers of other links notice our silence.
         will = (
-            Will(str(Topic(links[0], self._identity, "presence")), GONE, self._timing.gone_after_s) if links else None
+            Will(str(Topic(links[0], self._identity, "presence")), GONE, self._intervals.gone_after_s)
+            if links
+            else None
         )
         connection = Connection(
             self._settings,
             subscriptions=[topic for link in links for topic in self._topics(link)],
             will=will,
-            keepalive_s=self._timing.keepalive_s,
+            keepalive_s=self._intervals.keepalive_s,
             on_open=self._opened,
             on_message=self._message,
             on_published=self._published,
@@ -201,7 +209,7 @@ class Transport:
         except asyncio.CancelledError:
             if self._up:
                 for link in self._links():
-                    self._say(link, GONE)
+                    self._publish_presence(link, GONE)
             raise
         finally:
             if self._beat is not None:
@@ -213,9 +221,9 @@ class Transport:
             self._early.clear()
 
     def _opened(self, opened: Opened) -> None:
-        now_s = asyncio.get_running_loop().time()
+        now_s = self._now_s()
         self._up = True
-        self._opened_at = now_s
+        self._opened_at_s = now_s
         self._packet_max_bytes = opened.packet_max_bytes
         self._presence.listen(now_s)
         self._trouble = None
@@ -223,25 +231,25 @@ class Transport:
         taken_over = self._takeovers.opened(now_s)
         if taken_over is not None:
             self._on_event(TakenOver(taken_over))
-        for link in set(self._links()) - self._asked_for:
-            # it was rejoined in the meantime
-            self._ask_for(link)
+        for link in set(self._links()) - self._subscribed:
+            # rejoined while the connection was being opened
+            self._subscribe(link)
         self._keep_present()
         early, self._early = self._early, []
         for message in early:
             self._message(message)
 
-    def _ask_for(self, link: str) -> None:
-        """Subscribe to one more link over the connection that there is."""
-        assert self._connection is not None, "a connection that is up is there"
-        self._asked_for.add(link)
+    def _subscribe(self, link: str) -> None:
+        """Subscribe to one more link over the open connection."""
+        assert self._connection is not None, "called only while the connection is up"
+        self._subscribed.add(link)
         self._connection.subscribe(self._topics(link), lambda: self._granted(link))
 
     def _granted(self, link: str) -> None:
         if link in self._left:
             return
-        self._presence.forget(link, asyncio.get_running_loop().time())
-        self._say(link, PRESENT)
+        self._presence.forget(link, self._now_s())
+        self._publish_presence(link, PRESENT)
         self._on_event(Joined(link))
 
     def _links(self) -> list[str]:
@@ -250,12 +258,11 @@ class Transport:
     # --- frames ---------------------------------------------------------------------------------------------------
 
     def _topics(self, link: str) -> list[tuple[str, int]]:
-        channels: tuple[tuple[Channel, int], ...] = (("message", 1), ("receipt", 1), ("presence", 0))
-        return [(str(Topic(link, self._peers[link], channel)), qos) for channel, qos in channels]
+        return subscriptions(link, self._peers[link])
 
     def _message(self, message: MQTTMessage) -> None:
         if not self._up:
-            # what the broker kept for us comes before SUBACK; presence would be old news
+            # what the broker kept for us arrives before SUBACK; presence from then is out of date
             if message.qos:
                 self._early.append(message)
                 self._check_receive_max(len(self._early))
@@ -267,23 +274,24 @@ class Transport:
         ours = topic is not None and self._peers.get(topic.link) == topic.sender and topic.link not in self._left
         if topic is not None and topic.channel == "presence":
             if ours:
-                now_s = asyncio.get_running_loop().time()
+                now_s = self._now_s()
                 if self._presence.hear(topic.link, topic.sender, bytes(message.payload), now_s):
-                    self._say(topic.link, PRESENT)
+                    self._publish_presence(topic.link, PRESENT)
         elif topic is not None and ours and message.qos:
             self._owed[message.mid] = (topic.link, False)
             self._check_receive_max(len(self._owed))
             self._on_event(Arrived(topic, bytes(message.payload), Delivery(self._number, message.mid)))
         elif message.qos and self._connection is not None:
-            # of a link that is no longer in the settings: the session still subscribes to it
+            # a link that was removed from the settings: the broker's session still has its subscriptions
             self._owed[message.mid] = ("", False)
             if topic is not None:
                 self._connection.unsubscribe([str(topic)])
             self._settle(message.mid)
 
     def _check_receive_max(self, waiting: int) -> None:
-        if waiting > RECEIVE_MAX and self._connection is not None:
-            self._connection.end(f"the broker delivers more than {RECEIVE_MAX} messages without acknowledgement")
+        if waiting > session.RECEIVE_MAX and self._connection is not None:
+            reason = f"the broker sent more than {session.RECEIVE_MAX} messages without waiting for acknowledgements"
+            self._connection.end(reason)
 
     def _settle(self, packet_id: int) -> None:
         if packet_id not in self._owed or self._connection is None:
@@ -302,18 +310,20 @@ class Transport:
     # --- presence -------------------------------------------------------------------------------------------------
 
     def _keep_present(self) -> None:
-        loop = asyncio.get_running_loop()
         connection = self._connection
         if connection is None:
             return
         try:
             for link in self._links():
-                self._say(link, PRESENT)
-            self._presence.check(loop.time())
-        except Exception as error:  # noqa: BLE001 - comes out of run()
+                self._publish_presence(link, PRESENT)
+            self._presence.check(self._now_s())
+        except Exception as error:  # noqa: BLE001 - raised by run()
             connection.fail(error)
-        self._beat = loop.call_later(self._timing.presence_s, self._keep_present)
+        self._beat = asyncio.get_running_loop().call_later(self._intervals.presence_s, self._keep_present)
 
-    def _say(self, link: str, word: bytes) -> None:
+    def _publish_presence(self, link: str, payload: bytes) -> None:
         if self._connection is not None:
-            self._connection.say(str(Topic(link, self._identity, "presence")), word)
+            self._connection.publish_once(str(Topic(link, self._identity, "presence")), payload)
+
+    def _now_s(self) -> float:
+        return self._real_ms() / 1_000

@@ -1,7 +1,4 @@
-"""What a transport tells: past-tense nouns, each a frozen value.
-
-The same for the endpoint's transport and for the watch's.
-"""
+"""Events that a transport reports: frozen values, the same for the endpoint's transport and the watch's."""
 
 from __future__ import annotations
 
@@ -11,45 +8,45 @@ from endpoints.mqtt.topics import Topic
 
 
 class Connected(Struct, frozen=True, kw_only=True):
-    """The broker has accepted the session and every subscription."""
+    """The broker accepted the session and every subscription."""
 
-    # it knew us: what it held for us follows (None: aiomqtt does not say)
+    # the broker had kept our session: what it held for us follows (None: aiomqtt does not report it)
     session_present: bool | None = None
-    # CONNACK's Maximum Packet Size, if it has one and we are told
+    # CONNACK's Maximum Packet Size, if the broker named one and the client library reports it
     packet_max_bytes: int | None = None
 
 
 class Joined(Struct, frozen=True):
-    """The connection carries this link again, which had been left: its subscriptions are accepted."""
+    """The connection carries a link again that had been left: the broker accepted its subscriptions."""
 
     link: str
 
 
 class Lost(Struct, frozen=True):
-    """The connection is gone, or could not be made the first time. Told once; attempts go on."""
+    """The connection was lost, or the first attempt failed. Reported once; attempts continue."""
 
     reason: str
 
 
 class Delivery(Struct, frozen=True, eq=False):
-    """One delivery of the broker that waits for its acknowledgement. Give it back to `Transport.acknowledge`."""
+    """One delivery that waits for its acknowledgement. Pass it to `EndpointTransport.acknowledge`."""
 
-    # which connection it came over: the next one knows nothing of it
+    # the number of the connection that it came over: packet ids mean nothing to the next one
     connection: int
     packet_id: int
 
 
 class Arrived(Struct, frozen=True):
-    """A frame of the peer arrived: to be acknowledged once its record is on disk, refused or not (SPEC M6.3, Q1.2)."""
+    """A frame of the peer arrived; accepted or refused, acknowledge it once its record is on disk (SPEC M6.3, Q1.2)."""
 
     topic: Topic
     payload: bytes
-    # None where no acknowledgement is owed (the watch's transport)
+    # None if no acknowledgement is due (the watch's transport)
     delivery: Delivery | None
 
 
 class PresenceChanged(Struct, frozen=True):
-    """A party's presence changed, by its own word, by its will, or by its silence: a hint, never evidence (SPEC W3)."""
+    """A party's presence changed, by its own message, its will or its silence: a hint, never evidence (SPEC W3)."""
 
     link: str
     party: str
@@ -57,13 +54,13 @@ class PresenceChanged(Struct, frozen=True):
 
 
 class Accepted(Struct, frozen=True):
-    """The broker acknowledged the publish with this token: it says nothing about the peer."""
+    """The broker acknowledged the publish with this token. It does not mean that the peer has it."""
 
     token: object
 
 
 class PublishDenied(Struct, frozen=True):
-    """The publish with this token was refused: by the broker, or by us because it could not be sent."""
+    """The publish with this token was refused, by the broker or by the transport itself."""
 
     token: object
     # MQTT 5 reason code
@@ -72,7 +69,7 @@ class PublishDenied(Struct, frozen=True):
 
 
 class TakenOver(Struct, frozen=True):
-    """Somebody else keeps connecting with our certificate; `times` in the last minutes (SPEC Q3.3)."""
+    """Another client keeps connecting with our certificate: `times` in the last minutes (SPEC Q3.3)."""
 
     times: int
 

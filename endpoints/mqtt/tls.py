@@ -1,4 +1,4 @@
-"""How the broker and we are proven to each other: mutual TLS 1.3 under the broker's own authority (SPEC Q3.1)."""
+"""TLS contexts for the broker connection: mutual TLS 1.3 under the broker's own authority (SPEC Q3.1)."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _PEM_MAX_BYTES = 65_536
 
 
 class ClientContext(ssl.SSLContext):
-    """A context for one connection, whose socket tells an orderly end of TLS from a connection that broke off."""
+    """A TLS context for one connection, whose socket distinguishes a proper close of TLS from a broken connection."""
 
     _socket: ssl.SSLSocket | None = None
 
     def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
-        """Wrap a socket, and remember it."""
+        """Wrap a socket, and keep it for `abandon`."""
         self._socket = super().wrap_socket(*args, **{**kwargs, "suppress_ragged_eofs": False})
         return self._socket
 
     def abandon(self) -> None:
-        """Close the socket of a connection that failed: paho leaves it open if the handshake fails."""
+        """Close the socket of a failed connection: paho leaves it open if the handshake fails."""
         if self._socket is not None:
             self._socket.close()
 
@@ -31,7 +31,7 @@ class ClientContext(ssl.SSLContext):
 def client_context(settings: BrokerSettings) -> ClientContext:
     """Return a context for one connection: TLS 1.3 only, the broker's certificate and host name verified.
 
-    Raises UserError, naming the file, if one is missing, is something else, or is a key that others may read.
+    Raises UserError, naming the file, if one is missing or malformed, or if other users may read the key.
     """
     require_private(settings.key, what="private key")
     authority = read_bytes(settings.authority, what="certificate", max_bytes=_PEM_MAX_BYTES)
@@ -44,7 +44,7 @@ def client_context(settings: BrokerSettings) -> ClientContext:
     except (ssl.SSLError, ValueError):
         raise UserError(f"{settings.authority}: not a certificate in PEM form") from None
     try:
-        # an encrypted key must not ask on the terminal: no password fits
+        # an encrypted key fails here instead of prompting on the terminal
         context.load_cert_chain(settings.certificate, settings.key, password="")
     except (ssl.SSLError, ValueError):
         raise UserError(

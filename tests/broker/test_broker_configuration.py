@@ -6,7 +6,7 @@ import pytest
 
 from broker import configuration
 from broker.errors import BrokerError
-from endpoints.mqtt.topics import Channel, Topic
+from endpoints.mqtt.topics import Topic, TopicChannel
 
 LINKS = {"eucom-ndmc": ("eucom", "ndmc"), "syria": ("centcom", "ndmc")}
 
@@ -30,7 +30,7 @@ def test_each_endpoint_writes_its_own_topics_and_reads_its_peers_and_the_watch_r
     """SPEC Q2.3"""
 
     def topics(access: str, link: str, party: str) -> set[tuple[str, str]]:
-        return {(access, str(Topic(link, party, channel))) for channel in get_args(Channel)}
+        return {(access, str(Topic(link, party, channel))) for channel in get_args(TopicChannel)}
 
     assert rules(configuration.access_list(LINKS, "watch")) == {
         "eucom": topics("write", "eucom-ndmc", "eucom") | topics("read", "eucom-ndmc", "ndmc"),

@@ -256,7 +256,7 @@ def test_a_running_broker_is_reached_and_another_s_certificate_is_told(made: Pat
         find()
     except BrokerError as error:
         pytest.skip(str(error))
-    with LocalBroker(made / "broker"):
+    with LocalBroker(made / "broker", SystemClock().real_ms):
         assert broker_finding(site) == []
 
         stranger = Authority.make(site / "other", NOW)

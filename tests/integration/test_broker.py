@@ -20,6 +20,7 @@ from paho.mqtt.properties import Properties
 from broker import local
 from broker.errors import BrokerError
 from broker.local import LocalBroker
+from endpoints.clocks.clock import SystemClock
 from endpoints.mqtt.events import Arrived, Connected, Lost
 from endpoints.mqtt.tls import client_context
 from endpoints.mqtt.topics import Topic
@@ -263,23 +264,23 @@ def test_a_stop_saves_the_sessions(running: BrokerSite) -> None:
 
 
 def test_a_port_in_use_gives_a_one_line_error(running: BrokerSite) -> None:
-    with pytest.raises(BrokerError, match=rf"127\.0\.0\.1:{running.port}: something listens there already"):
-        LocalBroker(running.folder / "broker").start()
+    with pytest.raises(BrokerError, match=rf"127\.0\.0\.1:{running.port}: another program listens there already"):
+        LocalBroker(running.folder / "broker", SystemClock().real_ms).start()
 
 
 def test_a_broker_that_cannot_start_raises_an_error(site: BrokerSite) -> None:
     (site.folder / "broker" / "tls" / "server.key").unlink()
-    with pytest.raises(BrokerError, match="before it served"):
+    with pytest.raises(BrokerError, match="before it was ready"):
         site.broker.start()
     assert not site.broker.alive
 
 
 def test_a_missing_configuration_gives_a_one_line_error(tmp_path: Path) -> None:
     with pytest.raises(BrokerError, match=r"mosquitto\.conf: cannot be read: No such file or directory"):
-        LocalBroker(tmp_path)
+        LocalBroker(tmp_path, SystemClock().real_ms)
     (tmp_path / "mosquitto.conf").write_text("listener\n")
     with pytest.raises(BrokerError, match="no line `listener PORT ADDRESS`"):
-        LocalBroker(tmp_path)
+        LocalBroker(tmp_path, SystemClock().real_ms)
 
 
 def test_a_missing_mosquitto_error_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,7 +293,8 @@ RUN = """
 import sys
 from pathlib import Path
 from broker import local
-local.run(Path(sys.argv[1]), lambda line: print(line, flush=True))
+from endpoints.clocks.clock import SystemClock
+local.run(Path(sys.argv[1]), SystemClock().real_ms, lambda line: print(line, flush=True))
 """
 
 

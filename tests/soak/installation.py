@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from broker.local import LocalBroker
+from endpoints.clocks.clock import SystemClock
 from endpoints.config import default_terms
 from endpoints.config.provision import BrokerPlan, provision
 from endpoints.keys.credentials import read_credential
@@ -141,7 +142,7 @@ class Installation:
             broker=BrokerPlan(port=port),
         )
         self._log = (folder / "mosquitto.log").open("ab")
-        self.broker = LocalBroker(folder / "d" / "broker", self._log)
+        self.broker = LocalBroker(folder / "d" / "broker", SystemClock().real_ms, self._log)
         self.endpoints: dict[str, Endpoint] = {}
         for side in SIDES:
             endpoint = Endpoint(side, folder, TcpProxy(port))

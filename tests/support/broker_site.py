@@ -7,6 +7,7 @@ from pathlib import Path
 from broker import configuration
 from broker.local import LocalBroker
 from broker.pki import Authority
+from endpoints.clocks.clock import SystemClock
 from endpoints.config.settings import BrokerSettings
 
 LINKS = {"eucom-ndmc": ("eucom", "ndmc")}
@@ -35,7 +36,7 @@ class BrokerSite:
         self.authority.issue_server(files / "tls", now())
         configuration.write(files, links, port=self.port)
         self._log = (folder / "mosquitto.log").open("ab")
-        self.broker = LocalBroker(files, self._log)
+        self.broker = LocalBroker(files, SystemClock().real_ms, self._log)
 
     def settings(self, identity: str, *, port: int | None = None, authority: Authority | None = None) -> BrokerSettings:
         """Return the settings with which `identity` connects; the first call issues its certificate."""

@@ -12,7 +12,7 @@ from paho.mqtt.properties import Properties
 
 from endpoints.config.settings import load_endpoint
 from endpoints.keys.signer import Signer
-from endpoints.mqtt.topics import Channel, Topic
+from endpoints.mqtt.topics import Topic, TopicChannel
 from protocol.wire import canonical
 from protocol.wire.digests import message_digest, policy_digest
 from protocol.wire.envelope import PAYLOAD_TYPES
@@ -20,7 +20,7 @@ from protocol.wire.instants import written
 from protocol.wire.messages import Claim, Message, MessagePayload, ReceiptPayload
 from tests.support.station import LINK, Station
 
-Frames = Sequence[tuple[Channel, bytes]]
+Frames = Sequence[tuple[TopicChannel, bytes]]
 
 
 class Impostor:

@@ -20,6 +20,7 @@ import pytest
 
 from broker.errors import BrokerError
 from broker.local import LocalBroker, find
+from endpoints.clocks.clock import SystemClock
 from endpoints.clocks.exercise_table import ExerciseTable
 from endpoints.config import default_terms
 from endpoints.config.link_file import LinkFile
@@ -73,7 +74,7 @@ class Station:
             exercise_clock=self.table_path,
         )
         self._log = (folder / "mosquitto.log").open("ab")
-        self.broker = LocalBroker(folder / "d" / "broker", self._log)
+        self.broker = LocalBroker(folder / "d" / "broker", SystemClock().real_ms, self._log)
         self.processes: dict[str, Running] = {}
 
     @classmethod

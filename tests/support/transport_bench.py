@@ -5,17 +5,18 @@ import contextlib
 from collections.abc import Callable
 from typing import Self, TypeVar
 
+from endpoints.clocks.clock import SystemClock
 from endpoints.config.settings import BrokerSettings
-from endpoints.mqtt.endpoint_transport import Transport
+from endpoints.mqtt.endpoint_transport import EndpointTransport
 from endpoints.mqtt.events import Arrived, TransportEvent
-from endpoints.mqtt.intervals import Timing
+from endpoints.mqtt.intervals import Intervals
 from endpoints.mqtt.observer_transport import ObserverTransport
-from endpoints.mqtt.topics import Channel, Topic
+from endpoints.mqtt.topics import Topic, TopicChannel
 
 LINK = "eucom-ndmc"
 PEERS = {"eucom": "ndmc", "ndmc": "eucom"}
-QUICK = Timing(keepalive_s=1, back_off_min_s=0.02, back_off_max_s=0.1, presence_s=0.2, gone_after_s=1)
-PATIENT = Timing(keepalive_s=60, back_off_min_s=0.02, back_off_max_s=0.1)
+QUICK = Intervals(keepalive_s=1, back_off_min_s=0.02, back_off_max_s=0.1, presence_s=0.2, gone_after_s=1)
+PATIENT = Intervals(keepalive_s=60, back_off_min_s=0.02, back_off_max_s=0.1)
 """Nothing but what the test does: no keepalive, no beat in its time."""
 
 EventT = TypeVar("EventT", bound=TransportEvent)
@@ -24,7 +25,7 @@ EventT = TypeVar("EventT", bound=TransportEvent)
 class Bench:
     """What every transport under test shares. An async context manager: it runs inside, and is cancelled at the end."""
 
-    transport: Transport | ObserverTransport
+    transport: EndpointTransport | ObserverTransport
 
     def __init__(self) -> None:
         self.events: list[TransportEvent] = []
@@ -75,17 +76,19 @@ class Bench:
 
 
 class Endpoint(Bench):
-    """A real `Transport` of one side of the link."""
+    """A real `EndpointTransport` of one side of the link."""
 
     def __init__(
-        self, settings: BrokerSettings, timing: Timing = PATIENT, links: list[tuple[str, str]] | None = None
+        self, settings: BrokerSettings, intervals: Intervals = PATIENT, links: list[tuple[str, str]] | None = None
     ) -> None:
         super().__init__()
         self.side = settings.identity
         links = links or [(LINK, PEERS[self.side])]
-        self.transport: Transport = Transport(settings, links, self.take, timing)
+        self.transport: EndpointTransport = EndpointTransport(
+            settings, links, self.take, SystemClock().real_ms, intervals
+        )
 
-    def publish(self, payload: bytes, channel: Channel = "message", link: str = LINK) -> bool:
+    def publish(self, payload: bytes, channel: TopicChannel = "message", link: str = LINK) -> bool:
         return self.transport.publish(Topic(link, self.side, channel), payload, payload)
 
     def acknowledge_all(self) -> None:
@@ -97,6 +100,8 @@ class Endpoint(Bench):
 class Watcher(Bench):
     """A real `ObserverTransport`."""
 
-    def __init__(self, settings: BrokerSettings, timing: Timing = PATIENT) -> None:
+    def __init__(self, settings: BrokerSettings, intervals: Intervals = PATIENT) -> None:
         super().__init__()
-        self.transport = ObserverTransport(settings, [(LINK, ("eucom", "ndmc"))], self.take, timing)
+        self.transport = ObserverTransport(
+            settings, [(LINK, ("eucom", "ndmc"))], self.take, SystemClock().real_ms, intervals
+        )

@@ -9,6 +9,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
+from endpoints.clocks.clock import SystemClock
 from endpoints.control.application import Control, _decode
 from endpoints.control.requests import AskAlert
 from endpoints.runtime.work_items import AnyLink
@@ -51,7 +52,7 @@ async def test_nothing_of_a_stopped_link_is_said_to_be_journaled(tmp_path: Path)
     """SPEC R2: what its core holds beyond the last flush may not be on disk."""
     eucom = Machine(tmp_path, "eucom")
     runners: dict[str, AnyLink] = {LINK: eucom.runner}
-    control = Control(eucom.loop, runners, None)
+    control = Control(eucom.loop, runners, None, SystemClock().real_ms)
     eucom.asks()
     eucom.turn()
     shown: Any = await control._progress(asked(reference="eucom/1/1"))

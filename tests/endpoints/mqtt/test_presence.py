@@ -1,7 +1,7 @@
 import pytest
 
 from endpoints.mqtt.events import PresenceChanged
-from endpoints.mqtt.intervals import Timing
+from endpoints.mqtt.intervals import Intervals
 from endpoints.mqtt.presence import Presence
 from endpoints.mqtt.topics import GONE, PRESENT
 
@@ -60,10 +60,10 @@ def test_strangers_are_not_heard(presence: Presence, told: list[PresenceChanged]
 
 
 def test_the_back_off_doubles_to_its_limit_with_jitter() -> None:
-    timing = Timing()
+    intervals = Intervals()
     for failures in range(100):
         longest_s = min(2**failures, 30)
-        pauses = [timing.pause_s(failures) for _ in range(20)]
+        pauses = [intervals.pause_s(failures) for _ in range(20)]
         assert longest_s / 2 <= min(pauses) <= max(pauses) <= longest_s
         assert len(set(pauses)) > 1
 

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from paho.mqtt.client import MQTTMessage
 
+from endpoints.clocks.clock import SystemClock
 from endpoints.config.settings import BrokerSettings
 from endpoints.mqtt import endpoint_transport
-from endpoints.mqtt.connection import ConnectionClosed, Opened
-from endpoints.mqtt.endpoint_transport import Transport
+from endpoints.mqtt.endpoint_transport import EndpointTransport
 from endpoints.mqtt.events import Lost, PresenceChanged, TransportEvent
-from endpoints.mqtt.intervals import Timing
+from endpoints.mqtt.intervals import Intervals
+from endpoints.mqtt.session import ConnectionClosed, Opened
 from endpoints.mqtt.topics import PRESENT
 
 LINK = "eucom-ndmc"
@@ -38,7 +39,7 @@ class HandConnection:
     def close(self) -> None:
         """Nothing to let go of."""
 
-    def say(self, topic: str, word: bytes) -> None:
+    def publish_once(self, topic: str, payload: bytes) -> None:
         """Nobody listens."""
 
     def unsubscribe(self, topics: list[str]) -> None:
@@ -68,7 +69,8 @@ async def test_presence_is_told_to_a_room_that_came_while_there_was_no_connectio
         elif isinstance(event, Lost):
             eucom.rejoin(LINK)
 
-    eucom = Transport(settings, [(LINK, "ndmc")], happened, Timing(back_off_min_s=0.001, back_off_max_s=0.001))
+    at_once = Intervals(back_off_min_s=0.001, back_off_max_s=0.001)
+    eucom = EndpointTransport(settings, [(LINK, "ndmc")], happened, SystemClock().real_ms, at_once)
     running = asyncio.create_task(eucom.run())
     first = await asyncio.wait_for(HandConnection.made.get(), 10)
     first.open(Opened(session_present=False, packet_max_bytes=None))

@@ -1,13 +1,13 @@
-from endpoints.mqtt.takeovers import QUIET_S, TAKEN_OVER, Takeovers
+from endpoints.mqtt.takeovers import QUIET_S, TAKEN_OVER, TakeoverCounter
 
 KEEPALIVE_TIMEOUT = 0x8D
 
 
-def taken_over(takeovers: Takeovers, at_s: float) -> int | None:
+def taken_over(takeovers: TakeoverCounter, at_s: float) -> int | None:
     return takeovers.lost(at_s, 5, TAKEN_OVER, orderly=False)
 
 
-def mutely(takeovers: Takeovers, at_s: float, *, lived_s: float = 5) -> int | None:
+def mutely(takeovers: TakeoverCounter, at_s: float, *, lived_s: float = 5) -> int | None:
     """As Mosquitto 2.0 does it: TLS ended in order, nothing said, and welcome again."""
     assert takeovers.lost(at_s, lived_s, None, orderly=True) is None
     return takeovers.opened(at_s + 1)
@@ -15,26 +15,26 @@ def mutely(takeovers: Takeovers, at_s: float, *, lived_s: float = 5) -> int | No
 
 def test_told_at_the_third_and_then_at_every_doubling() -> None:
     """SPEC Q3.3"""
-    takeovers = Takeovers()
+    takeovers = TakeoverCounter()
     told = {times: taken_over(takeovers, times) for times in range(1, 25)}
     assert {times for times, tell in told.items() if tell} == {3, 6, 12, 24}
     assert told[24] == 24
 
 
 def test_a_quiet_time_begins_the_count_anew() -> None:
-    takeovers = Takeovers()
+    takeovers = TakeoverCounter()
     assert [taken_over(takeovers, at_s) for at_s in (0, 1)] == [None, None]
     later = 2 + QUIET_S
     assert [taken_over(takeovers, at_s) for at_s in (later, later + 1, later + 2)] == [None, None, 3]
 
 
 def test_a_mute_takeover_counts_when_the_very_next_attempt_is_accepted() -> None:
-    takeovers = Takeovers()
+    takeovers = TakeoverCounter()
     assert [mutely(takeovers, at_s) for at_s in (0, 10, 20)] == [None, None, 3]
 
 
 def test_what_is_no_takeover() -> None:
-    takeovers = Takeovers()
+    takeovers = TakeoverCounter()
     for at_s in range(0, 100, 10):
         # a connection that had lasted
         assert mutely(takeovers, at_s, lived_s=100) is None

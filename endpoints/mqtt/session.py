@@ -1,0 +1,61 @@
+"""The MQTT session: what both transports request of the broker, and how a connection opens and ends (SPEC Q1.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+SESSION_EXPIRY_S = 30 * 86_400
+"""How long the broker keeps a session without its client. SPEC Q1.1 requires at least a week."""
+RECEIVE_MAX = 128
+"""Unacknowledged deliveries at most: 8 MiB of frames of the largest size; a batch is rarely larger."""
+PACKET_MAX_BYTES = 131_072
+"""The largest packet that the broker may send: the same limit that the broker applies itself (SPEC F6.1)."""
+ANSWER_WITHIN_S = 10.0
+"""From CONNECT to the broker's CONNACK and SUBACK."""
+
+
+class Will(Struct, frozen=True):
+    """What the broker publishes for us at QoS 0 if the connection breaks and stays down for `delay_s`."""
+
+    topic: str
+    payload: bytes
+    delay_s: int
+
+
+class Opened(Struct, frozen=True):
+    """What the broker granted in CONNACK."""
+
+    session_present: bool
+    packet_max_bytes: int | None
+
+
+class ConnectionClosed(Struct, frozen=True):
+    """Why a connection ended or could not be opened."""
+
+    reason: str
+    # the reason code of the broker's DISCONNECT or refusing CONNACK, if it sent one
+    code: int | None = None
+    # the broker closed TLS properly without a DISCONNECT, as Mosquitto 2.0 does when a session is taken over
+    orderly: bool = False
+
+
+def connect_properties() -> Properties:
+    """Return the properties of a CONNECT packet."""
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.SessionExpiryInterval = SESSION_EXPIRY_S
+    properties.ReceiveMaximum = RECEIVE_MAX
+    properties.MaximumPacketSize = PACKET_MAX_BYTES
+    return properties
+
+
+def without_retained(subscriptions: Iterable[tuple[str, int]]) -> list[tuple[str, SubscribeOptions]]:
+    """Return topics and their QoS as paho subscribes to them: no retained message is delivered."""
+    return [
+        (topic, SubscribeOptions(qos=qos, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND))
+        for topic, qos in subscriptions
+    ]
