@@ -1,4 +1,4 @@
-"""Everything that will not work, found before it does not: files, keys, certificates, broker, journals, time, room."""
+"""Checks an installation before start-up: files, keys, certificates, broker, journals, clock and disk space."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ from protocol.wire.instants import Millis, written
 from protocol.wire.keyring import Keyring
 
 EXPIRES_SOON_DAYS = 30
-"""So long before its end a certificate is a finding: two sites have to agree on a day."""
+"""A certificate that expires within this time is a finding: two sites have to agree on a day to replace it."""
 CONNECT_WITHIN_S = 5.0
 _REFUSAL_WITHIN_S = 1.0
-"""In TLS 1.3 the server's refusal of our certificate comes after the handshake, if it comes."""
+"""In TLS 1.3 the server refuses our certificate, if at all, only after the handshake."""
 _PEM_MAX_BYTES = 65_536
 _DAY_MS = 86_400_000
 _OTHERS = 0o077
 
 
-class Problem(Struct, frozen=True):
-    """One thing that will not work.
+class Finding(Struct, frozen=True):
+    """One thing that will prevent the process from working.
 
     Attributes:
-        where: the file, key, or part that it is about.
+        where: the file, address or folder concerned.
         what: what is wrong, and what would be right.
     """
 
@@ -54,17 +54,17 @@ class Problem(Struct, frozen=True):
 
 
 class Examination:
-    """Examines what `settings` name, at the instant `at` of the machine's wall clock. Nothing is changed."""
+    """Checks what `settings` name, without changing anything. `at` is the machine's wall clock (ms since 1970)."""
 
     def __init__(self, settings: EndpointSettings | WatchSettings, at: Millis) -> None:
         self._settings = settings
         self._at = at
-        self.findings: list[Problem] = []
+        self.findings: list[Finding] = []
         self.checks = 0
-        """How many things were looked at, found or not."""
+        """How many checks have run."""
 
-    def run(self) -> tuple[Problem, ...]:
-        """Return all findings, in the order of what has to work first."""
+    def run(self) -> tuple[Finding, ...]:
+        """Run every check; return the findings, in the order in which start-up needs the parts."""
         settings = self._settings
         checks: list[Callable[[], None]] = [self._folders, self._clock]
         if isinstance(settings, EndpointSettings):
@@ -87,9 +87,9 @@ class Examination:
             private.add(settings.keys)
         for folder in sorted(private):
             if not folder.is_dir():
-                # a journal's folder is made by the first start
+                # the first start creates the journal's folder
                 if folder not in {link.journal for link in settings.links}:
-                    self._find(folder, "no such folder")
+                    self._find(folder, "no such folder; `deconflict init` or `enrol` makes it")
             elif (mode := folder.stat().st_mode & 0o7777) & _OTHERS:
                 self._find(folder, f"open to others (mode {mode:04o}); make it private: chmod 700 {folder}")
 
@@ -109,8 +109,8 @@ class Examination:
                     if key not in enrolled:
                         self._find(
                             link.file,
-                            f"parties.{settings.side}.keys: {key.id} of {settings.keys} is not enrolled there; "
-                            "the other side will refuse every frame",
+                            f"parties.{settings.side}.keys: {key.id} of {settings.keys} is not enrolled there, so the "
+                            "other side will refuse every frame; enrol the key, or use the enrolled one",
                         )
 
     def _officers(self) -> None:
@@ -120,23 +120,26 @@ class Examination:
         if strict and len(settings.officers) < 2:  # noqa: PLR2004 - four eyes
             self._find(
                 settings.path,
-                f"officers: one alone cannot release his own alert, and link {strict[0]} has the four-eyes rule; "
-                "add one: deconflict enrol DIR --side ID --officer ID",
+                f"officers: link {strict[0]} has the four-eyes rule, and one officer cannot release their own alert; "
+                "add another: deconflict enrol DIR --side ID --officer ID",
             )
 
     def _control(self) -> None:
         control, folder = self._settings.control, self._settings.control.parent
         if not folder.is_dir():
-            self._find(folder, "no such folder; the control socket belongs there")
+            self._find(folder, "no such folder; the control socket needs it")
         elif not os.access(folder, os.W_OK | os.X_OK):
-            self._find(folder, "may not be written by this user; the control socket belongs there")
+            self._find(folder, "this user may not write here; the control socket needs it")
         elif any(locked(link.journal) for link in self._settings.links) and not control.is_socket():
-            self._find(control, "no such socket, though the service runs; start it again")
+            self._find(control, "no such socket, although the service runs; restart the service")
 
     def _notifications(self) -> None:
         command = self._settings.notifications.command
         if command and shutil.which(command[0]) is None:
-            self._find(self._settings.path, f"notifications.command: no such program: {command[0]}")
+            self._find(
+                self._settings.path,
+                f"notifications.command: no such program: {command[0]}; install it or correct the path",
+            )
 
     # --- the link and its journal ---------------------------------------------------------------------------------
 
@@ -145,17 +148,17 @@ class Examination:
         with self._finding(link.file):
             Keyring(link.content.keys, policy.suite)
         if not slots.plan(policy.slots, policy.zone, self._at, self._at + 366 * _DAY_MS):
-            self._find(link.file, "policy.slots: no line test within a year")
+            self._find(link.file, "policy.slots: no line test within a year; correct the cron expressions")
 
     def _journal(self, link: LinkSettings) -> None:
         folder = link.journal
         existing = next(each for each in (folder, *folder.parents) if each.exists())
         if not os.access(existing, os.W_OK | os.X_OK):
-            self._find(existing, "may not be written by this user; the journal belongs there")
+            self._find(existing, "this user may not write here; the journal needs it")
             return
         free = shutil.disk_usage(existing).free
         if free < SPACE_LOW_BYTES:
-            self._find(folder, f"{free >> 20} MiB are free; below {SPACE_LOW_BYTES >> 20} new alerts are refused")
+            self._find(folder, f"{free >> 20} MiB free; below {SPACE_LOW_BYTES >> 20} MiB new alerts are refused")
         paths = segments(folder) if folder.is_dir() else []
         if not paths:
             return
@@ -166,7 +169,9 @@ class Examination:
             records = recover(paths[-1].read_bytes(), first, link.id, side).records
             last = max((record.entry.at for record in records), default=0)
             if self._settings.exercise_clock is None and last > self._at:
-                self._find(folder, f"its last record is of {written(last)}, later than now: was the clock set back?")
+                self._find(
+                    folder, f"its last record is from {written(last)}, later than now; check the machine's clock"
+                )
 
     # --- the broker -----------------------------------------------------------------------------------------------
 
@@ -177,20 +182,23 @@ class Examination:
         certificate = _certificate(broker.certificate)
         try:
             certificate.verify_directly_issued_by(authority)
-        except Exception:  # noqa: BLE001 - cryptography raises by what differs: names, algorithm, signature
-            self._find(broker.certificate, f"not issued by the authority in {broker.authority}")
+        except Exception:  # noqa: BLE001 - cryptography raises a different error for each cause
+            self._find(
+                broker.certificate,
+                f"not issued by the authority in {broker.authority}; use the certificate that it issued",
+            )
         names = [str(name.value) for name in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
         if names != [broker.identity]:
-            self._find(broker.certificate, f"issued to {', '.join(names) or 'nobody'}, not to {broker.identity}")
+            self._find(broker.certificate, f"issued to {', '.join(names) or 'no name'}, not to {broker.identity}")
         for path, each in ((broker.authority, authority), (broker.certificate, certificate)):
             ends = int(each.not_valid_after_utc.timestamp() * 1_000)
             begins = int(each.not_valid_before_utc.timestamp() * 1_000)
             if self._at < begins:
-                self._find(path, f"valid from {written(begins)} only: is the clock right?")
+                self._find(path, f"not valid before {written(begins)}; check the machine's clock")
             elif self._at >= ends:
-                self._find(path, f"expired on {written(ends)}")
+                self._find(path, f"expired on {written(ends)}; renew it")
             elif self._at >= ends - EXPIRES_SOON_DAYS * _DAY_MS:
-                self._find(path, f"expires on {written(ends)}")
+                self._find(path, f"expires on {written(ends)}; renew it before")
 
     def _broker(self) -> None:
         broker = self._settings.broker
@@ -198,22 +206,22 @@ class Examination:
         try:
             context = client_context(broker)
         except UserError:
-            # told by the check of the certificates
+            # reported by the check of the certificates
             return
         problem = _handshake(broker, context)
         if problem:
             self._find(where, problem)
 
-    # --- telling --------------------------------------------------------------------------------------------------
+    # --- findings -------------------------------------------------------------------------------------------------
 
     def _find(self, where: Path | str, what: str) -> None:
-        finding = Problem(str(where), what)
+        finding = Finding(str(where), what)
         if finding not in self.findings:
             self.findings.append(finding)
 
     @contextmanager
     def _finding(self, where: Path | str | None = None) -> Iterator[None]:
-        """Take what is raised as a finding."""
+        """Record an error as a finding."""
         try:
             yield
         except LinkError as error:
@@ -232,7 +240,7 @@ def _certificate(path: Path) -> x509.Certificate:
 
 
 def _handshake(broker: BrokerSettings, context: ssl.SSLContext) -> str:
-    """Return what stands in the way of a TLS connection; nothing is said in MQTT, which would end the service's own."""
+    """Return why no TLS connection is possible. It sends no MQTT, which would end the running service's session."""
     try:
         with (
             socket.create_connection((broker.host, broker.port), timeout=CONNECT_WITHIN_S) as plain,
@@ -241,18 +249,18 @@ def _handshake(broker: BrokerSettings, context: ssl.SSLContext) -> str:
             secured.settimeout(_REFUSAL_WITHIN_S)
             try:
                 if not secured.recv(1):
-                    return "the broker closes the connection at once; its log says why"
+                    return "the broker closes the connection at once; see its log"
             except TimeoutError:
                 return ""
-            return "not an MQTT broker: it speaks first"
+            return "not an MQTT broker: the server sends data first"
     except ssl.SSLCertVerificationError as error:
-        return f"the broker's certificate is not the right one: {error.verify_message}"
+        return f"the broker's certificate is not trusted: {error.verify_message}"
     except ssl.SSLError as error:
         reason = (error.reason or str(error)).lower().replace("_", " ")
-        return f"no TLS 1.3 with our certificate: {reason}"
+        return f"no TLS 1.3 connection with our certificate: {reason}"
     except socket.gaierror:
-        return "no such host"
+        return "no such host; check broker.host"
     except TimeoutError:
-        return f"no answer within {CONNECT_WITHIN_S:.0f} s"
+        return f"no answer within {CONNECT_WITHIN_S:.0f} s; check the address and the network"
     except OSError as error:
         return f"the broker cannot be reached: {error.strerror or error}"

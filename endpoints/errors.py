@@ -1,18 +1,18 @@
-"""What a person did or gave that cannot work: said in one line, without a traceback, with an exit code."""
+"""Errors of the user: shown in one line without a traceback, each with an exit code."""
 
 from __future__ import annotations
 
 from protocol.errors import LinkError
 
 EXIT_USAGE = 2
-"""A wrong argument, file or key (the convention of shells and of every command here)."""
+"""A wrong argument, file or key: the convention of shells, and of every command here."""
 
 
 class UserError(LinkError):
-    """A wrong argument, file, key or environment: one line that says what, where, and what would be right.
+    """A wrong argument, file, key or environment. The message is one line: what is wrong, where, what would be right.
 
     Attributes:
-        exit_code: what the command line exits with.
+        exit_code: the exit code of the command line.
     """
 
     exit_code: int = EXIT_USAGE

@@ -1,7 +1,7 @@
-"""Named places where a test may end the process, as a crash or a power cut would.
+"""Failpoints: named places where a test can end the process as a crash or a power cut would.
 
-Armed only by the environment: `DECONFLICT_FAILPOINT=after_append` ends the process the first time that it comes by,
-`after_append:3` the third time. Unarmed, a failpoint costs one comparison.
+Only the environment arms them: `DECONFLICT_FAILPOINT=after_append` ends the process the first time that it reaches the
+place, `after_append:3` the third time. An unarmed failpoint costs one comparison.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from endpoints.errors import UserError
 
 VARIABLE = "DECONFLICT_FAILPOINT"
 EXIT_CODE = 86
-"""What an armed failpoint exits with: no other part of the link does."""
+"""The exit code of an armed failpoint; no other part of the link uses it."""
 
 Place = Literal[
     # start and stop
@@ -58,29 +58,35 @@ PLACES: tuple[str, ...] = get_args(Place)
 
 
 class _Armed:
+    """The place where the process ends, and after how many visits."""
+
     def __init__(self, text: str) -> None:
         place, _, count = text.partition(":")
         if text and place not in PLACES:
-            raise UserError(f"{VARIABLE}: no such place: {place[:60]!r}; one of {', '.join(PLACES)}")
+            raise UserError(f"{VARIABLE}: no failpoint {place[:60]!r}; name one of {', '.join(PLACES)}")
         if not (count.isdecimal() or not count):
-            raise UserError(f"{VARIABLE}: after the colon stands a number: {text[:60]!r}")
-        self.place = place
-        self.left = int(count or 1)
+            raise UserError(f"{VARIABLE}: not a number after the colon, as in after_append:3: {text[:60]!r}")
+        self._place = place
+        self._left = int(count or 1)
+
+    def reach(self, place: Place) -> None:
+        """End the process if `place` is the armed one and was reached often enough."""
+        if self._place != place:
+            return
+        self._left -= 1
+        if self._left <= 0:
+            os._exit(EXIT_CODE)
 
 
 _armed = _Armed("")
 
 
 def arm(text: str) -> None:
-    """Arm the place that `text` names, or none if it is empty. Raises UserError if there is no such place."""
+    """Arm the place that `text` names, or none if it is empty. Raises UserError if it does not exist."""
     global _armed  # noqa: PLW0603 - one process, one armed place
     _armed = _Armed(text)
 
 
 def failpoint(place: Place) -> None:
-    """End the process here, without any clean-up, if this place is the armed one."""
-    if _armed.place != place:
-        return
-    _armed.left -= 1
-    if _armed.left <= 0:
-        os._exit(EXIT_CODE)
+    """End the process here without any clean-up, if this place is armed."""
+    _armed.reach(place)

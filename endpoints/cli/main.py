@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from importlib.metadata import version
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cyclopts import App, CycloptsError, UnknownCommandError
 
@@ -16,6 +16,9 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
+
+Application = Callable[[list[str]], Any]
+"""Runs the command that the words name; returns its exit code, or None for 0."""
 
 
 class Command(NamedTuple):
@@ -231,7 +234,7 @@ def build() -> App:
     return app
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None, application: Callable[[], Application] = build) -> None:
     """Run the command line and exit with the command's code.
 
     A user's mistake prints one line on standard error. An interrupt or a closed pipe prints nothing. Only a bug prints
@@ -241,7 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = build()(words)
+        code = application()(words)
         sys.stdout.flush()
     except UnknownCommandError:
         code = _complain(_unknown(words), EXIT_USAGE)

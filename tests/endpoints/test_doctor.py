@@ -88,7 +88,7 @@ def another_key(site: Path) -> str:
     ours, theirs = (next((site / side / "keys").glob("*.pem")) for side in ("eucom", "ndmc"))
     ours.unlink()
     shutil.copy(theirs, ours.parent)
-    return "is not enrolled there; the other side will refuse every frame"
+    return "is not enrolled there, so the other side will refuse every frame"
 
 
 def no_peer_key(site: Path) -> str:
@@ -115,7 +115,7 @@ def key_of_another_certificate(site: Path) -> str:
     return "not a certificate and its unencrypted private key"
 
 
-def certificate_that_is_none(site: Path) -> str:
+def malformed_certificate(site: Path) -> str:
     (site / "eucom" / "tls" / "ca.crt").write_bytes(b"\xff\x00")
     return "ca.crt: not a certificate in PEM form"
 
@@ -131,7 +131,7 @@ def damaged_journal(site: Path) -> str:
 def only_one_officer(site: Path) -> str:
     path = site / "eucom" / "endpoint.toml"
     path.write_text(path.read_text("utf-8").partition("[officers.watch-2]")[0], "utf-8")
-    return "officers: one alone cannot release his own alert"
+    return "one officer cannot release their own alert"
 
 
 def no_pager(site: Path) -> str:
@@ -149,11 +149,11 @@ def no_exercise_clock(site: Path) -> str:
 def no_folder_for_the_socket(site: Path) -> str:
     path = site / "eucom" / "endpoint.toml"
     path.write_text('control = "run/control.sock"\n' + path.read_text("utf-8"), "utf-8")
-    return "eucom/run: no such folder; the control socket belongs there"
+    return "eucom/run: no such folder; the control socket needs it"
 
 
 @pytest.mark.parametrize(
-    "ailment",
+    "fault",
     [
         open_to_others,
         key_open_to_others,
@@ -163,7 +163,7 @@ def no_folder_for_the_socket(site: Path) -> str:
         another_certificate,
         another_authority,
         key_of_another_certificate,
-        certificate_that_is_none,
+        malformed_certificate,
         damaged_journal,
         only_one_officer,
         no_pager,
@@ -171,8 +171,8 @@ def no_folder_for_the_socket(site: Path) -> str:
         no_folder_for_the_socket,
     ],
 )
-def test_each_ailment_is_found_and_told_in_one_line(site: Path, ailment: Callable[[Path], str]) -> None:
-    expected = ailment(site)
+def test_each_fault_is_reported_in_one_line(site: Path, fault: Callable[[Path], str]) -> None:
+    expected = fault(site)
 
     found = findings(site)
 
@@ -186,15 +186,15 @@ def with_record(site: Path, at: int = NOW) -> None:
     with_journal.close(at, MONO, None)
 
 
-def test_a_sound_journal_is_no_finding_and_one_from_the_future_is(site: Path) -> None:
+def test_only_a_journal_from_the_future_is_a_finding(site: Path) -> None:
     with_record(site)
     assert findings(site) == []
 
     (late,) = findings(site, NOW - 60_000)
-    assert "later than now: was the clock set back?" in late
+    assert "later than now; check the machine's clock" in late
 
 
-def test_an_exercise_s_journal_may_be_of_any_time(site: Path) -> None:
+def test_the_journal_of_an_exercise_may_be_from_any_time(site: Path) -> None:
     with_record(site)
     path = site / "eucom" / "endpoint.toml"
     path.write_text('exercise_clock = "e.clock"\n' + path.read_text("utf-8"), "utf-8")
@@ -205,15 +205,15 @@ def test_an_exercise_s_journal_may_be_of_any_time(site: Path) -> None:
 
 @pytest.mark.parametrize(
     ("days", "expected"),
-    [(-3, "valid from"), (100, ""), (800, "client.crt: expires on"), (900, "client.crt: expired on")],
+    [(-3, "not valid before"), (100, ""), (800, "client.crt: expires on"), (900, "client.crt: expired on")],
 )
-def test_a_certificate_s_end_is_told_a_month_ahead(site: Path, days: int, expected: str) -> None:
+def test_a_certificate_that_expires_within_a_month_is_reported(site: Path, days: int, expected: str) -> None:
     found = findings(site, NOW + days * DAY_MS)
 
     assert any(expected in line for line in found) if expected else found == []
 
 
-# --- a broker, and what is none -----------------------------------------------------------------------------------
+# --- the broker, and other listeners ------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ def broker_finding(site: Path) -> list[str]:
     return [each.what for each in Examination(settings.load(site / "eucom" / "endpoint.toml", {}), NOW).run()]
 
 
-def test_a_listener_that_speaks_no_tls_is_no_broker(site: Path, listener: socket.socket) -> None:
+def test_a_listener_without_tls_is_reported(site: Path, listener: socket.socket) -> None:
     def greet() -> None:
         connection, _ = listener.accept()
         with connection:
@@ -239,19 +239,19 @@ def test_a_listener_that_speaks_no_tls_is_no_broker(site: Path, listener: socket
     (found,) = broker_finding(site)
     server.join()
 
-    assert found.startswith("no TLS 1.3 with our certificate: ")
+    assert found.startswith("no TLS 1.3 connection with our certificate: ")
 
 
-def test_a_host_that_there_is_not_is_told(site: Path) -> None:
+def test_an_unknown_host_is_reported(site: Path) -> None:
     found = Examination(
         settings.load(site / "eucom" / "endpoint.toml", {"DECONFLICT_BROKER_HOST": "no-such-host.invalid"}), NOW
     ).run()
 
-    assert [each.what for each in found] == ["no such host"]
+    assert [each.what for each in found] == ["no such host; check broker.host"]
 
 
 @pytest.mark.integration
-def test_a_running_broker_is_reached_and_another_s_certificate_is_told(made: Path, site: Path) -> None:
+def test_a_running_broker_is_reached_and_a_foreign_certificate_is_reported(made: Path, site: Path) -> None:
     try:
         find()
     except BrokerError as error:
@@ -262,9 +262,11 @@ def test_a_running_broker_is_reached_and_another_s_certificate_is_told(made: Pat
         stranger = Authority.make(site / "other", NOW)
         stranger.issue_client("eucom", site / "eucom" / "tls", NOW)
         (found,) = broker_finding(site)
-        assert found.startswith("the broker's certificate is not the right one: ")
+        assert found.startswith("the broker's certificate is not trusted: ")
 
         shutil.copy(made / "eucom" / "tls" / "ca.crt", site / "eucom" / "tls" / "ca.crt")
         mismatch, refused = broker_finding(site)
         assert mismatch.startswith("not issued by the authority in")
-        assert refused.startswith(("no TLS 1.3 with our certificate: ", "the broker closes the connection at once"))
+        assert refused.startswith(
+            ("no TLS 1.3 connection with our certificate: ", "the broker closes the connection at once")
+        )

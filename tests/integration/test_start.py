@@ -138,7 +138,7 @@ def test_a_damaged_journal_is_refused_and_not_changed(station: Station) -> None:
 
 
 def test_an_unknown_failpoint_is_refused(station: Station) -> None:
-    assert f"{VARIABLE}: no such place: 'after_lunch'" in refused(station, failpoint="after_lunch")
+    assert f"{VARIABLE}: no failpoint 'after_lunch'" in refused(station, failpoint="after_lunch")
 
 
 def test_the_socket_of_a_dead_process_is_replaced(station: Station) -> None:

@@ -29,9 +29,9 @@ def deconflict(*arguments: str, **environment: str) -> subprocess.CompletedProce
     )
 
 
-def run_here(*arguments: str) -> int:
+def run_here(*arguments: str, application: cli.Application | None = None) -> int:
     with pytest.raises(SystemExit) as exited:
-        cli.main(arguments)
+        cli.main(arguments, (lambda: application) if application else cli.build)
     assert isinstance(exited.value.code, int)
     return exited.value.code
 
@@ -97,13 +97,11 @@ def test_a_wrong_word_is_answered_in_one_line(
     assert err.count("\n") == 1
 
 
-def test_an_interrupt_is_no_mistake(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def interrupted() -> None:
+def test_an_interrupt_is_no_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(_words: list[str]) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(cli, "build", lambda: lambda _words: interrupted())
-
-    assert run_here() == 130
+    assert run_here(application=interrupted) == 130
     assert capsys.readouterr() == ("", "")
 
 
@@ -128,21 +126,15 @@ def test_a_reader_that_goes_away_is_no_mistake() -> None:
 
 
 @pytest.mark.parametrize(("code", "expected"), [(0, 0), (None, 0), (4, 4), (11, 11)])
-def test_a_command_s_number_is_the_exit_code(monkeypatch: pytest.MonkeyPatch, code: int | None, expected: int) -> None:
-    monkeypatch.setattr(cli, "build", lambda: lambda _words: code)
-
-    assert run_here() == expected
+def test_a_command_s_number_is_the_exit_code(code: int | None, expected: int) -> None:
+    assert run_here(application=lambda _words: code) == expected
 
 
-def test_a_mistake_that_a_command_finds_is_one_line_with_its_code(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_mistake_that_a_command_finds_is_one_line_with_its_code(capsys: pytest.CaptureFixture[str]) -> None:
     def wrong(_words: list[str]) -> None:
         raise UserError("link.toml: epoch: missing\nreally", exit_code=4)
 
-    monkeypatch.setattr(cli, "build", lambda: wrong)
-
-    assert run_here() == 4
+    assert run_here(application=wrong) == 4
     assert capsys.readouterr().err == "deconflict: link.toml: epoch: missing really\n"
 
 

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from broker import configuration
 from endpoints.config import default_terms, link_file, provision, settings, side_file
 from endpoints.config.link_file import LinkFile
 from endpoints.errors import UserError
@@ -26,8 +26,7 @@ def make(folder: Path, *links: Terms, **more: object) -> tuple[LinkFile, ...]:
         links,
         {side: default_terms.party(side) for side in sides},
         at=AT,
-        officers={side: default_terms.officers(side) for side in sides},
-        **more,  # type: ignore[arg-type]
+        **({"officers": {side: default_terms.officers(side) for side in sides}} | more),  # type: ignore[arg-type]
     )
 
 
@@ -155,13 +154,14 @@ def test_after_a_failure_nothing_is_left(tmp_path: Path, terms: Terms, complaint
     assert list(tmp_path.iterdir()) == []
 
 
-def test_after_an_interrupt_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object, **__: object) -> None:
+def test_an_interrupt_leaves_no_files(tmp_path: Path) -> None:
+    def interrupted() -> Iterator[str]:
+        yield "watch-1"
+        assert any(path.name == "mosquitto.conf" for path in tmp_path.rglob("*"))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(configuration, "write", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        make(tmp_path / "site")
+        make(tmp_path / "site", officers={"eucom": interrupted(), "ndmc": ()})
 
     assert list(tmp_path.iterdir()) == []
 
