@@ -4,7 +4,7 @@ WORKDIR /app
 COPY tools/uv.txt tools/
 RUN python3 -m venv /uv && /uv/bin/pip install --no-cache-dir --quiet --requirement tools/uv.txt
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_NO_CACHE=1 UV_NO_DEV=1 UV_PYTHON=python3 UV_PYTHON_DOWNLOADS=never
-# What others wrote changes with the lock file only, and is a layer of its own.
+# Dependencies change only with the lock file, so they have their own layer.
 COPY pyproject.toml uv.lock ./
 RUN /uv/bin/uv sync --locked --no-install-project
 COPY README.md ./
@@ -17,6 +17,6 @@ RUN /uv/bin/uv sync --locked --no-editable
 FROM python:3.13-slim
 COPY --from=build /app/.venv /app/.venv
 ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1
-# A number of its own, so that file ownership in volumes does not depend on the base image.
+# A fixed id, so that file ownership in volumes does not depend on the base image.
 USER 10001:10001
 ENTRYPOINT ["deconflict"]

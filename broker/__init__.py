@@ -1,1 +1,1 @@
-"""The broker between the two sides: Mosquitto, its configuration and its certificates."""
+"""The broker between the two sides: Mosquitto as a process, its configuration and its certificates."""

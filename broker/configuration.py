@@ -1,7 +1,7 @@
-"""Mosquitto's configuration and access list, rendered from the templates beside this file.
+"""Writes Mosquitto's configuration and access list, from the templates in this folder.
 
-`DIR/broker/mosquitto.conf`, `DIR/broker/acl`, `DIR/broker/data/`; `DIR/broker/tls/` is filled by `broker.pki`. The
-templates give the reason for every setting.
+The files are `DIR/broker/mosquitto.conf` and `DIR/broker/acl`, beside `DIR/broker/data/`; `broker.pki` fills
+`DIR/broker/tls/`. The templates give the reason for every setting.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _QUEUE_BYTES = 64 * _MIB
 _BROKER_ITSELF_BYTES = 64 * _MIB
 
 Links = Mapping[str, tuple[str, str]]
-"""Each link's two endpoints, by the link's id."""
+"""The two endpoints of each link, by the link's id."""
 
 
 def write(
@@ -37,23 +37,25 @@ def write(
     port: int = PORT,
     files: Path | None = None,
 ) -> None:
-    """Write `mosquitto.conf` and `acl` into `folder`, over older ones, and make `folder/data`.
+    """Write `mosquitto.conf` and `acl` into `folder`, replacing older ones, and make `folder/data`.
 
     Args:
-        folder: the broker's folder; it must be there.
-        links: each link's two endpoints.
-        watch: the identity that reads every link and writes nothing.
-        address: where the broker listens: an address of this machine, or 0.0.0.0 for all of them.
-        port: the port there.
-        files: where the broker will find this folder, if not here (where a container mounts it).
+        folder: the broker's folder, which must exist.
+        links: the two endpoints of each link.
+        watch: the identity that reads every link and publishes nothing.
+        address: the address that the broker listens at; 0.0.0.0 for all of this machine.
+        port: the port that it listens at.
+        files: the folder's path as the broker sees it, if it differs (a container's mount).
 
-    Raises BrokerError if an identity, the address, the port or a path is none that can stand in these files.
+    Raises BrokerError if an identity, the address, the port or the path is not valid in these files.
     """
     files = files or folder.resolve()
     if any(character in str(files) for character in "\r\n"):
-        raise BrokerError(f"{str(files)!r}: a line break in a folder's name cannot stand in Mosquitto's configuration")
+        raise BrokerError(
+            f"{str(files)!r}: Mosquitto's configuration cannot hold a path with a line break; rename the folder"
+        )
     if not 1 <= port <= _PORT_MAX:
-        raise BrokerError(f"{port}: a port is a number from 1 to 65535")
+        raise BrokerError(f"{port}: not a port from 1 to 65535")
     if not address or any(character.isspace() for character in address):
         raise BrokerError(f"{address!r}: not an address to listen at, such as 127.0.0.1 or 0.0.0.0")
     access = access_list(links, watch)
@@ -69,19 +71,21 @@ def write(
     for name, text in (("mosquitto.conf", configuration), ("acl", access)):
         path = folder / name
         path.write_text(text, "utf-8")
-        # Mosquitto 2.1 warns about, and will refuse, an access list that others may read
+        # Mosquitto 2.1 warns about an access list that other users may read, and later versions will refuse it
         path.chmod(0o600)
 
 
 def access_list(links: Links, watch: str) -> str:
-    """Return the access list's text. Raises BrokerError for an identity that could be read as something else."""
+    """Return the access list. Raises BrokerError for an identity that it could not hold unambiguously."""
     lines: dict[str, list[str]] = defaultdict(list)
     for link, endpoints in links.items():
         for name in (link, watch, *endpoints):
             if not IDENTITY.fullmatch(name):
-                raise BrokerError(f"{name[:80]!r}: an identity is 1 to 32 lower-case letters, digits and hyphens")
+                raise BrokerError(
+                    f"{name[:80]!r}: not an identity, which has 1 to 32 lower-case letters, digits and hyphens"
+                )
         if len({watch, *endpoints}) != len(endpoints) + 1:
-            raise BrokerError(f"{link}: its two endpoints and the watch must have three different names")
+            raise BrokerError(f"{link}: give its two endpoints and the watch three different names")
         for own, peer in (endpoints, endpoints[::-1]):
             lines[own] += [f"topic write deconfliction/v1/{link}/{own}/{channel}" for channel in _CHANNELS]
             lines[own] += [f"topic read deconfliction/v1/{link}/{peer}/{channel}" for channel in _CHANNELS]

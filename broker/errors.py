@@ -1,7 +1,7 @@
-"""What is wrong with the broker's files or with the machine it shall run on."""
+"""Errors in the broker's files, or of the machine that it runs on."""
 
 from __future__ import annotations
 
 
 class BrokerError(Exception):
-    """One line for a person: what is wrong, where, and what would be right."""
+    """The broker cannot be configured or run. The message is one line: what is wrong, where, what would be right."""

@@ -1,7 +1,7 @@
-"""Become a program that ends when the process that started it does: `launch.py PARENT PROGRAM [ARGUMENT ...]`.
+"""Runs a program that the kernel kills when its parent process ends: `launch.py PARENT PROGRAM [ARGUMENT ...]`.
 
-Run as a script by `broker.local`, in the child, so that nothing has to happen between a fork and an exec in a process
-that may have threads.
+`broker.local` starts this script as the child process. So no Python code runs between fork and exec in a process that
+may have threads.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ _PR_SET_PDEATHSIG = 1
 
 if __name__ == "__main__":
     parent, *command = sys.argv[1:]
-    # KILL: one TERM can be lost, and nobody is left to repeat it
+    # SIGKILL: a SIGTERM can be lost, and the parent that would repeat it is gone
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != int(parent):  # it ended before the kernel knew
+    if os.getppid() != int(parent):  # the parent ended before prctl
         sys.exit(1)
-    os.execv(command[0], command)  # noqa: S606 - no shell is wanted
+    os.execv(command[0], command)  # noqa: S606 - no shell is needed

@@ -1,10 +1,10 @@
-"""Keys and certificates of one broker: an authority of its own, and one certificate for each identity.
+"""Issues keys and certificates for one broker: its own authority, and one certificate per identity.
 
-A certificate's common name is the identity: Mosquitto takes it for the MQTT user and the client id (SPEC Q3.1). The
-authority's private key never leaves its folder; who holds it can speak on the broker as anybody, though not sign for
-anybody: frames are signed with other keys (SPEC F1).
+A certificate's common name is the identity, which Mosquitto uses as MQTT user and client id (SPEC Q3.1). The
+authority's private key never leaves its folder. Its holder can connect to the broker under any identity, but cannot
+sign for any: frames are signed with other keys (SPEC F1).
 
-ECDSA P-256: what every OpenSSL that speaks TLS 1.3 accepts, also where the system's policy forbids Ed25519 in X.509.
+Keys are ECDSA P-256, which every OpenSSL with TLS 1.3 accepts, even if the system's policy forbids Ed25519 in X.509.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from broker.errors import BrokerError
 
 IDENTITY = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
-"""What may be a common name, an MQTT user, a level of a topic: nothing that an ACL file or a topic would misread."""
+"""An identity is a common name, an MQTT user and a topic level: no character is special in an ACL file or topic."""
 
 SERVER_NAMES = ("localhost", "127.0.0.1", "::1", "broker")
-"""Where clients look for the broker: this machine, and the service of that name in the compose stack."""
+"""The broker's host names: this machine, and the service `broker` of the compose stack."""
 
 LEAF_DAYS = 825
-"""Life of a certificate: the longest that common TLS stacks accept."""
+"""Validity of a certificate: the longest that common TLS implementations accept."""
 AUTHORITY_DAYS = 3_650
-"""Life of an authority: ten years, so that it outlives every certificate that it signs now."""
+"""Validity of an authority: ten years, longer than every certificate that it signs now."""
 
 _BACKDATED = timedelta(days=1)
-"""The clocks of two sites may differ: a certificate made here must be valid there at once."""
+"""The sites' clocks may differ, and a certificate must be valid at once on both."""
 
 
 @dataclass(frozen=True)
 class Authority:
-    """A certificate authority that signs for one broker and its clients. Get one with `make` or `load`."""
+    """A certificate authority for one broker and its clients, from `make` or `load`."""
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
@@ -57,15 +57,15 @@ class Authority:
         """Make an authority in the new, private folder `folder`: `ca.crt` and `ca.key`.
 
         Args:
-            folder: made with mode 0700; its parent must be there.
-            at: now, in milliseconds since 1970 (UTC): the certificate is valid from a day before.
+            folder: created with mode 0700; its parent must exist.
+            at: now (ms since 1970); the certificate is valid from a day before.
 
-        Raises BrokerError if the folder is there already: an authority is made once.
+        Raises BrokerError if the folder exists: an authority is made once.
         """
         try:
             folder.mkdir(mode=0o700)
         except FileExistsError:
-            raise BrokerError(f"{folder}: there is an authority already; it is made once") from None
+            raise BrokerError(f"{folder}: already exists; use its authority, or name a new folder") from None
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "deconfliction broker authority")])
         certificate = (
@@ -80,7 +80,7 @@ class Authority:
 
     @classmethod
     def load(cls, folder: Path) -> Authority:
-        """Load what `make` made. Raises BrokerError, naming the file, if it is missing or is something else."""
+        """Return the authority in `folder`. Raises BrokerError, naming the file, if one is missing or malformed."""
         try:
             path = folder / "ca.crt"
             certificate = x509.load_pem_x509_certificate(path.read_bytes())
@@ -88,19 +88,19 @@ class Authority:
             key = load_pem_private_key(path.read_bytes(), password=None)
         except OSError as error:
             raise BrokerError(
-                f"{path}: cannot be read: {error.strerror}; the broker's authority belongs here"
+                f"{path}: cannot be read: {error.strerror}; the broker's authority was expected here"
             ) from None
         except (ValueError, TypeError):
-            raise BrokerError(f"{path}: not a PEM file as the authority makes it") from None
+            raise BrokerError(f"{path}: not an unencrypted PEM file of an authority") from None
         if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
-            raise BrokerError(f"{path}: not the private key of ca.crt beside it")
+            raise BrokerError(f"{path}: not the private key of ca.crt in the same folder")
         return cls(certificate, key)
 
     def issue_client(self, identity: str, folder: Path, at: int) -> None:
         """Write `ca.crt`, `client.crt`, `client.key` for one endpoint or watch into the existing folder `folder`.
 
-        An older certificate there is replaced, key included. `at` is now, in milliseconds since 1970 (UTC).
-        Raises BrokerError if `identity` is none.
+        Replaces an older certificate and its key. `at` is now (ms since 1970). Raises BrokerError if `identity` is not
+        valid.
         """
         self._issue(identity, folder, "client", at, ExtendedKeyUsageOID.CLIENT_AUTH, ())
 
@@ -118,7 +118,9 @@ class Authority:
         names: Sequence[str],
     ) -> None:
         if not IDENTITY.fullmatch(identity):
-            raise BrokerError(f"{identity[:80]!r}: an identity is 1 to 32 lower-case letters, digits and hyphens")
+            raise BrokerError(
+                f"{identity[:80]!r}: not an identity, which has 1 to 32 lower-case letters, digits and hyphens"
+            )
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, identity)])
         builder = (
@@ -179,7 +181,7 @@ def _general_name(name: str) -> x509.GeneralName:
 
 
 def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    # a new file, private from its first moment; renamed over an older one
+    # a new file, private from the start, that replaces an older one atomically
     fresh = path.with_suffix(".key.new")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -1,4 +1,4 @@
-"""`deconflict demo`: plays a scenario and says how it ended."""
+"""`deconflict demo`: plays a scenario and reports whether it ended as expected."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from endpoints.cli import options
 from endpoints.cli.output import console, print_json, say
 from endpoints.clocks import slots
 from endpoints.clocks.clock import SystemClock
+from endpoints.clocks.exercise_table import RATE_MAX
 from endpoints.errors import UserError
 from endpoints.texts.i18n import translator
 from protocol.wire.instants import Millis, parsed
@@ -27,24 +28,21 @@ from scenario.rehearsal import Rehearsal
 from scenario.timetable import plan
 
 EXIT_NOT_AS_EXPECTED = 1
-RATE_MAX = 2_000
 
 
 def demo(
     *,
     scenario: Annotated[
-        Path | None, Parameter(help="A scenario file, or `november-2022` (a month). By default `one-day`.")
+        Path | None, Parameter(help="A scenario file, or `november-2022` (a month); `one-day` by default.")
     ] = None,
     speed: Annotated[
-        str, Parameter(help="How many times as fast as real time, at most; `max`: in the simulation, in seconds.")
+        str, Parameter(help="The highest speed, relative to real time; `max` simulates it in seconds.")
     ] = str(RATE_MAX),
-    keep: Annotated[
-        Path | None, Parameter(help="A new folder for keys, journals and output, to look at later.")
-    ] = None,
+    keep: Annotated[Path | None, Parameter(help="A new folder in which keys, journals and output are kept.")] = None,
     as_json: options.AsJson = False,
     lang: options.Lang = None,
 ) -> int:
-    """Play a scenario through real processes: broker, both endpoints, the watch. Exit 0 if it ended as it must."""
+    """Play a scenario through real processes: broker, both endpoints, the watch. Exit 0 if it ended as expected."""
     rate = _rate(speed)
     story = load(_path(scenario))
     narrator = Narrator(story, console(stderr=as_json), translator(lang))
@@ -62,13 +60,13 @@ def demo(
 
 
 def _played(story: Scenario, folder: Path, narrator: Narrator, rate: int) -> FinalAudit:
-    """Play it through real processes."""
+    """Play the scenario through real processes; return its audit."""
     planned = _slots(story)
     player = Player(story, plan(story, planned, rate), folder, narrator)
 
     async def play() -> None:
         for end in (signal.SIGTERM, signal.SIGHUP):
-            # as Ctrl-C: everything is stopped in order
+            # like Ctrl-C: everything is stopped cleanly
             asyncio.get_running_loop().add_signal_handler(end, signal.raise_signal, signal.SIGINT)
         await player.play()
 
@@ -79,14 +77,14 @@ def _played(story: Scenario, folder: Path, narrator: Narrator, rate: int) -> Fin
 
 
 def _simulated(story: Scenario, folder: Path, narrator: Narrator) -> FinalAudit:
-    """Play it through the simulated world."""
+    """Play the scenario through the simulated world; return its audit."""
     rehearsal = Rehearsal(story, narrator)
     rehearsal.run()
     return close(story, _slots(story), rehearsal.file, rehearsal.write(folder), {})
 
 
 def _slots(story: Scenario) -> tuple[Millis, ...]:
-
+    """Return the scenario's slots (ms since 1970). Raises UserError."""
     policy = story.terms().policy
     try:
         planned = slots.plan(policy.slots, policy.zone, parsed(story.starts), parsed(story.ends))
@@ -96,16 +94,16 @@ def _slots(story: Scenario) -> tuple[Millis, ...]:
 
 
 def _rate(speed: str) -> int | None:
-    """Return the highest rate, None for the simulation. Raises UserError."""
+    """Return the highest rate, or None for the simulation. Raises UserError."""
     if speed == "max":
         return None
     if not (speed.isascii() and speed.isdigit()) or not 1 <= int(speed) <= RATE_MAX:
-        raise UserError(f"--speed: a whole number from 1 to {RATE_MAX}, or max: {speed[:40]!r}")
+        raise UserError(f"--speed: not a whole number from 1 to {RATE_MAX}, nor max: {speed[:40]!r}")
     return int(speed)
 
 
 def _path(given: Path | None) -> Path:
-    """Return the scenario's file: by default the day, by name one that comes with the link."""
+    """Return the scenario's file: a packaged one by its name, `one-day` by default, or the given path."""
     if given is None:
         return packaged(PACKAGED[0])
     return packaged(str(given)) if str(given) in PACKAGED else given
@@ -113,9 +111,9 @@ def _path(given: Path | None) -> Path:
 
 @contextmanager
 def _folder(keep: Path | None) -> Iterator[Path]:
-    """Yield the folder to play in: one to be kept, or one that is gone afterwards. Raises UserError."""
+    """Yield the folder to play in: `keep`, or a temporary one. Raises UserError."""
     if keep is None:
-        # control sockets have short names only
+        # a short path: control sockets need one
         with tempfile.TemporaryDirectory(prefix="deconflict-") as folder:
             yield Path(folder)
         return

@@ -1,4 +1,4 @@
-"""`deconflict init` and `deconflict enrol`: make the files that everything else works on."""
+"""`deconflict init` and `deconflict enrol`: make keys, certificates, settings and the link file."""
 
 from __future__ import annotations
 
@@ -14,48 +14,50 @@ from endpoints.cli.values import identifier
 from endpoints.config import default_terms
 from endpoints.errors import UserError
 
-Folder = Annotated[Path, Parameter(help="A new folder, or an empty one.", negative="")]
-LinkId = Annotated[str, Parameter(name="--link", help="The link's id.")]
-Caller = Annotated[str, Parameter(name="--caller", help="The side that places the line tests.")]
+NewFolder = Annotated[Path, Parameter(help="A new or empty folder.", negative="")]
+Caller = Annotated[str, Parameter(name="--caller", help="The side that makes the line tests.")]
 Answering = Annotated[str, Parameter(name="--answering", help="The side that answers them.")]
-BrokerHost = Annotated[str, Parameter(name="--broker-host", help="Where the broker is found.")]
-Port = Annotated[int, Parameter(name="--port", help="The broker's port.")]
-Listen = Annotated[str, Parameter(help="The address that the broker listens at; 0.0.0.0 is every one.")]
+BrokerHost = Annotated[str, Parameter(name="--broker-host", help="The host where clients reach the broker.")]
+BrokerPort = Annotated[int, Parameter(name="--port", help="The broker's port.")]
+Listen = Annotated[str, Parameter(help="The address that the broker listens at; 0.0.0.0 for all.")]
 
 SideId = Annotated[str, Parameter(name="--side", help="The side's id.")]
 OfficerIds = Annotated[
     list[str] | None,
-    Parameter(name="--officer", negative="", help="An officer, who gets a fresh credential; once for each."),
+    Parameter(name="--officer", negative="", help="An officer, who gets a new credential; repeat it for several."),
 ]
-Site = Annotated[str | None, Parameter(help="Where the headquarters is.")]
-Zone = Annotated[str | None, Parameter(help="Time zone of its wall clocks (IANA).")]
+Site = Annotated[str | None, Parameter(help="The place of the headquarters.")]
+Zone = Annotated[str | None, Parameter(help="The headquarters' time zone (IANA name).")]
 Suite = Annotated[
     Literal["ed25519", "ed25519+ml-dsa-65"],
-    Parameter(help="The signature suite: one key is made for each of its algorithms."),
+    Parameter(help="The signature suite; a key is made for each of its algorithms."),
 ]
 LinkIds = Annotated[
-    list[str] | None, Parameter(name="--link", negative="", help="A link that this side shall run; once for each.")
+    list[str] | None,
+    Parameter(name="--link", negative="", help="A link that this side will run; repeat it for several."),
 ]
 AuthorityFolder = Annotated[
     Path | None,
-    Parameter(name="--authority", help="The broker's authority, where it is at hand: it issues the certificate."),
+    Parameter(
+        name="--authority", help="The folder of the broker's authority, if it is here; it issues the certificate."
+    ),
 ]
 
 
 def init(
-    folder: Folder,
+    folder: NewFolder,
     /,
     *,
-    link: LinkId = default_terms.LINK,
+    link: options.NewLinkId = default_terms.LINK,
     caller: Caller = default_terms.CALLER,
     answering: Answering = default_terms.ANSWERING,
     status: options.LinkStatus = "exercise",
     broker_host: BrokerHost = "127.0.0.1",
-    port: Port = 8883,
+    port: BrokerPort = 8883,
     listen: Listen = "127.0.0.1",
     as_json: options.AsJson = False,
 ) -> None:
-    """Make both sides, the watch and the broker on one machine: for trying and for tests."""
+    """Make both sides, the watch and the broker on one machine, for trials and tests."""
     from endpoints.clocks.clock import SystemClock
     from endpoints.config.provision import BrokerPlan, provision
 
@@ -79,7 +81,7 @@ def init(
     for side in sides:
         names = ", ".join(default_terms.officers(side))
         say(f"  officers of {side}: {names}; their credentials: {folder}/{side}/keys/officers/")
-    say("Each in a terminal of its own:")
+    say("Run each in its own terminal:")
     say(f"  deconflict broker {folder}")
     for side in sides:
         say(f"  deconflict run {folder}/{side}/endpoint.toml")
@@ -87,7 +89,7 @@ def init(
 
 
 def enrol(
-    folder: Folder,
+    folder: NewFolder,
     /,
     *,
     side: SideId,
@@ -98,13 +100,13 @@ def enrol(
     suite: Suite = "ed25519",
     link: LinkIds = None,
     broker_host: BrokerHost = "127.0.0.1",
-    port: Port = 8883,
+    port: BrokerPort = 8883,
     authority: AuthorityFolder = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Make one side's keys and officers; print what the other side needs.
+    """Make one side's keys and officers; print the side file for the other side.
 
-    On a side that is enrolled already, it adds the officers that are named.
+    If the side is enrolled already, add the officers that are named.
     """
     from endpoints.clocks.clock import SystemClock
     from endpoints.config import provision, side_file
@@ -116,7 +118,7 @@ def enrol(
     for each in link or ():
         identifier(each, option="link")
     if len(set(officer or ())) < len(officer or ()):
-        raise UserError("--officer: the same officer twice")
+        raise UserError("--officer: the same officer twice; name each once")
     own = folder / side
     if (own / "endpoint.toml").exists():
         _add(own, side, officer)
@@ -138,10 +140,10 @@ def enrol(
         authority=authority,
         at=at,
     )
-    say(f"{own}: made; its private keys stay there. Officers' credentials: {own}/keys/officers/")
+    say(f"{own}: made. The private keys never leave it. Officers' credentials: {own}/keys/officers/")
     if authority is None:
-        say(f"The broker's people issue its certificate: ca.crt, client.crt and client.key belong into {own}/tls/")
-    say("The other side needs this, as a file, for: deconflict link make")
+        say(f"The broker's operators issue its certificate: put ca.crt, client.crt and client.key into {own}/tls/")
+    say("Send this to the other side as a file; it is needed for: deconflict link make")
     if as_json:
         print_json({"side": side, **msgspec.to_builtins(party)})
     else:
@@ -152,7 +154,7 @@ def _add(own: Path, side: str, officer: list[str] | None) -> None:
     from endpoints.config.provision import add_officers
 
     if not officer:
-        raise UserError(f"{own}: {side} is enrolled already; --officer ID adds an officer, and there is nothing else")
+        raise UserError(f"{own}: {side} is enrolled already; name an officer to add: --officer ID")
     add_officers(own, officer)
     say(f"{own}/endpoint.toml: {', '.join(officer)} added; credentials in {own}/keys/officers/")
-    say("A running endpoint knows them after its next start.")
+    say("Restart a running endpoint so that it accepts them.")

@@ -1,4 +1,4 @@
-"""`deconflict link` and `deconflict epoch`: the public link file, and its fingerprint for reading aloud."""
+"""`deconflict link` and `deconflict epoch`: make and show the link file, and its fingerprint to read aloud."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from endpoints.config.link_file import LinkFile
 
 File = Annotated[Path, Parameter(help="The link file.", negative="")]
-CallerFile = Annotated[Path, Parameter(help="What `deconflict enrol` printed at the side that calls.")]
-AnsweringFile = Annotated[Path, Parameter(help="What it printed at the side that answers.")]
-NewLinkId = Annotated[str, Parameter(name="--link", help="The link's id.")]
+CallerFile = Annotated[Path, Parameter(help="The side file that `deconflict enrol` printed at the calling side.")]
+AnsweringFile = Annotated[Path, Parameter(help="The side file of the answering side.")]
 
 
 def link_make(
@@ -29,24 +28,24 @@ def link_make(
     answering_file: AnsweringFile,
     /,
     *,
-    link: NewLinkId = default_terms.LINK,
+    link: options.NewLinkId = default_terms.LINK,
     status: options.LinkStatus = "actual",
     as_json: options.AsJson = False,
 ) -> None:
-    """Join two sides' files into the public link file: the caller's first, then the answering side's.
+    """Make the public link file from two side files: first the caller's, then the answering side's.
 
-    The schedule and the policy are the real line's; people change the file before they agree on it.
+    It gets the default schedule and policy; change the file before both sides agree on it.
     """
     from endpoints.config import link_file, side_file
     from endpoints.config.link_file import LinkFile
 
     identifier(link, option="link")
     if file.exists():
-        raise UserError(f"{file}: is there already; a link file that people have agreed on is not overwritten")
+        raise UserError(f"{file}: already exists; a link file may be in use and is not overwritten: name a new file")
     caller, calling_party = side_file.load(caller_file)
     answering, answering_party = side_file.load(answering_file)
     if caller == answering:
-        raise UserError(f"{answering_file}: the same side as {caller_file} ({caller}); a link has two")
+        raise UserError(f"{answering_file}: the same side as {caller_file} ({caller}); name the other side's file")
     terms = default_terms.terms(link, caller, answering, status)
     policy = msgspec.structs.replace(terms.policy, zone=calling_party.zone)
     content = LinkFile(
@@ -55,12 +54,12 @@ def link_make(
     )
     link_file.check(content)
     link_file.save(content, file)
-    say(f"{file}: made. Both sides hold the same file, and compare its fingerprint by voice before they use it.")
+    say(f"{file}: made. Give both sides this file, and compare its fingerprint by voice before use.")
     _print_fingerprint(content, as_json=as_json)
 
 
 def link_show(file: File, /, *, lang: options.Lang = None, as_json: options.AsJson = False) -> None:
-    """Show what a link file says."""
+    """Show the content of a link file."""
     from rich.table import Table
     from rich.text import Text
 
@@ -96,17 +95,18 @@ def link_show(file: File, /, *, lang: options.Lang = None, as_json: options.AsJs
 
 
 def link_fingerprint(file: File, /, *, as_json: options.AsJson = False) -> None:
-    """A link file's fingerprint as words to read aloud to the other side: equal words, equal files."""
+    """Show a link file's fingerprint as words to read aloud to the other side: equal words mean equal files."""
     from endpoints.config import link_file
 
     _print_fingerprint(link_file.load(file), as_json=as_json)
 
 
 def epoch(file: File, /, *, as_json: options.AsJson = False) -> None:
-    """Open the next epoch in a link file, once people on both sides have agreed.
+    """Open the next epoch in a link file, after both sides have agreed to it.
 
-    It ends a stopped direction, a lost journal, an old policy. Both sides do it, compare the fingerprint by voice, and
-    start their endpoints again. Messages of the old epoch that have no receipt become visible as undelivered.
+    A new epoch follows a stopped direction, a lost journal or a changed policy. Both sides run this command, compare
+    the fingerprint by voice, and restart their endpoints. Messages of the old epoch without a receipt are shown as
+    undelivered.
     """
     from endpoints.config import link_file
 
@@ -114,7 +114,7 @@ def epoch(file: File, /, *, as_json: options.AsJson = False) -> None:
     terms = msgspec.structs.replace(content.terms, epoch=content.terms.epoch + 1)
     content = msgspec.structs.replace(content, terms=terms)
     link_file.save(content, file)
-    say(f"{file}: epoch {terms.epoch}. The other side does the same; then compare the fingerprint by voice:")
+    say(f"{file}: epoch {terms.epoch}. Have the other side do the same; then compare the fingerprint by voice:")
     _print_fingerprint(content, as_json=as_json)
 
 

@@ -19,6 +19,7 @@ LinkStatus = Annotated[
     ),
 ]
 LinkId = Annotated[str | None, Parameter(name="--link", help="The link, if there are several.")]
+NewLinkId = Annotated[str, Parameter(name="--link", help="The link's id.")]
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead of text.")]
 Lang = Annotated[
     Literal["en", "ru"] | None,

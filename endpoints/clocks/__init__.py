@@ -1,1 +1,1 @@
-"""Clocks, an exercise's timetable, and the slots of the schedule."""
+"""Clocks, the time of an exercise, and the slots of the schedule."""

@@ -1,7 +1,7 @@
-"""The only reader of time: the machine's clocks, or an exercise's.
+"""Reads the clocks: the machine's, or an exercise's. No other module does.
 
-`at` is the wall clock (ms since 1970, UTC); `mono` never steps and counts through the machine's sleep (ms). Both run
-together, with the exercise when there is one; `real_ms` is the machine's own, whatever is exercised.
+`at` is the wall clock (ms since 1970, UTC). `mono` is monotonic and counts through the machine's sleep (ms). During an
+exercise both run on the exercise's time; `real_ms` always reads the machine's own monotonic clock.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from endpoints.clocks.exercise_table import ExerciseTable
 from protocol.wire.instants import Millis, written
 
 TICK_S = 1.0
-"""No wait is longer (real time): so a step of the wall clock, or the machine's sleep, is noticed within a second."""
+"""The longest wait, in real time: a step of the wall clock, or the machine's sleep, is noticed within a second."""
 REREAD_S = 0.2
-"""A wait on an exercise's clock looks at the player's table at least that often (real time)."""
+"""How often a wait on an exercise's clock reads the player's table again, in real time."""
 STEP_TOLERANCE_MS = 500
-"""Wall and monotonic clock are disciplined alike; they part by more than this only when somebody set the wall clock."""
+"""NTP disciplines both clocks alike; they differ by more than this only after the wall clock was set."""
 STALL_MS = 5_000
-"""A service that ticks every second and was not there for this long has been blind."""
+"""A service that did not tick for this long, although it should every second, was blind."""
 
 
 class Clock(Protocol):
-    """What the shells know of time."""
+    """The time, as everything outside the core reads it."""
 
     def now(self) -> tuple[Millis, Millis]:
         """Return `(at, mono)`."""
         ...
 
     def real_ms(self) -> Millis:
-        """Return the machine's own `mono`, which runs at its own pace during an exercise too."""
+        """Return the machine's own monotonic time (ms), during an exercise too."""
         ...
 
     async def wait_until(self, at: Millis | None, mono: Millis | None) -> None:
-        """Return when either instant is reached, and after a second of real time at the latest: look again."""
+        """Wait until either instant is reached, `TICK_S` of real time at most; the caller checks the clock again."""
         ...
 
 
@@ -50,19 +50,19 @@ class SystemClock:
         return time.time_ns() // 1_000_000, self.real_ms()
 
     def real_ms(self) -> Millis:
-        """Return `mono`."""
+        """Return the machine's monotonic time (ms)."""
         return _boot_ms()
 
     async def wait_until(self, at: Millis | None, mono: Millis | None) -> None:
-        """Return when either instant is reached, and after `TICK_S` at the latest."""
+        """Wait until either instant is reached, `TICK_S` at most."""
         now_at, now_mono = self.now()
         await asyncio.sleep(_wait_s(at, mono, now_at, now_mono, rate=1.0))
 
 
 class ExerciseClock:
-    """The time that an exercise's player writes into a table: `mono` runs with the exercise, from its beginning.
+    """The time of an exercise, which its player writes into a table. `mono` counts from the exercise's beginning.
 
-    It never runs backwards, whatever the table says. Raises UserError if there is no such table.
+    It never runs backwards, whatever the table contains. Raises UserError if the table does not exist.
     """
 
     def __init__(self, table: Path) -> None:
@@ -78,11 +78,11 @@ class ExerciseClock:
         return self._last, self._last - self._table.starts_at
 
     def real_ms(self) -> Millis:
-        """Return the machine's own monotonic time."""
+        """Return the machine's monotonic time (ms)."""
         return _boot_ms()
 
     async def wait_until(self, at: Millis | None, mono: Millis | None) -> None:
-        """Return when either instant of the exercise is reached, and after `TICK_S` of real time at the latest."""
+        """Wait until either instant of the exercise is reached, `TICK_S` of real time at most."""
         end = _boot_ms() + int(TICK_S * 1_000)
         targets = [each for each in (at, None if mono is None else mono + self._table.starts_at) if each is not None]
         target = min(targets, default=None)
@@ -95,7 +95,7 @@ class ExerciseClock:
             await asyncio.sleep(min(REREAD_S, max(wait_ms, 1) / 1_000))
 
     def _reread(self) -> None:
-        # the player replaces the file in one step; once it is gone, the last table stands
+        # the player replaces the file atomically; after it is deleted, the last table remains valid
         stamp = ExerciseTable.stamp_of(self._path)
         if stamp is not None and stamp != self._stamp:
             self._table = ExerciseTable.read(self._path)
@@ -103,16 +103,16 @@ class ExerciseClock:
 
 
 def clock(exercise: Path | None) -> Clock:
-    """Return the exercise's clock where the settings name one, else the machine's. Raises UserError."""
+    """Return the clock of the exercise table `exercise`, or the machine's if it is None. Raises UserError."""
     return SystemClock() if exercise is None else ExerciseClock(exercise)
 
 
 class Irregularity(Struct, frozen=True):
-    """What `ClockWatch` noticed between two readings.
+    """A step of the wall clock, or a pause, between two readings.
 
     Attributes:
-        step_ms: how far the wall clock moved against the monotonic one (forward positive); 0 if it did not.
-        blind_since: the instant of the reading before a sleep or stall, in its written form; empty if there was none.
+        step_ms: how far the wall clock moved against the monotonic clock (forward is positive); 0 if it did not.
+        blind_since: the instant of the reading before a sleep or stall, as RFC 3339; empty if there was none.
     """
 
     step_ms: int
@@ -120,7 +120,7 @@ class Irregularity(Struct, frozen=True):
 
 
 class ClockWatch:
-    """Compares successive readings of the clocks; a pure value machine, for the service and for tests."""
+    """Compares successive readings of the clocks, which it takes as arguments."""
 
     def __init__(self, at: Millis, mono: Millis, real_ms: Millis) -> None:
         self._at = at
@@ -128,10 +128,10 @@ class ClockWatch:
         self._offset = at - mono
 
     def observe(self, at: Millis, mono: Millis, real_ms: Millis) -> Irregularity | None:
-        """Take a reading; return what is irregular about it, if anything is.
+        """Compare a reading with the one before; return what is irregular about it, or None.
 
-        A change of an exercise's rate is no step: wall and monotonic clock change together. A stall is measured in real
-        time, so an hour of an exercise that passes in two seconds is none. Small steps add up.
+        A changed rate of an exercise is not a step, since both clocks change together. A stall is measured in real
+        time, so an hour of an exercise that passes in two seconds is not one. Small steps add up.
         """
         step_ms = at - mono - self._offset
         stalled = real_ms - self._real_ms >= STALL_MS

@@ -1,8 +1,8 @@
-"""An exercise's time: a small table of (real, exercise, rate) that the player writes and every process reads.
+"""The exercise table, which maps real time to exercise time: the player writes it, every process reads it.
 
-From each entry's `real` on (CLOCK_BOOTTIME, ms) the exercise stands at `exercise` (ms since 1970) and runs `rate` times
-as fast. Entries are only ever appended, also ahead of time, and continue where the entry before has led to: the map is
-continuous and never falls. Before its first entry the exercise stands still.
+At an entry's `real` (CLOCK_BOOTTIME, ms) the exercise is at `exercise` (ms since 1970), and from then on it runs `rate`
+times as fast as real time. Entries are only appended, possibly ahead of time, and each continues where the one before
+leads: the map is continuous and never decreases. Before the first entry the exercise stands still.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from protocol.wire.instants import Millis
 
 WHAT = "exercise clock"
 RATE_MAX = 2_000
-"""The fastest that an exercise may run; the slack in its deadlines is real milliseconds."""
+"""The highest rate: at more, milliseconds of real delay would exceed the tolerance of deadlines."""
 _FILE_MAX_BYTES = 1_048_576
 
 Rate = Annotated[int, Meta(ge=0, le=RATE_MAX)]
 
 
 class TableEntry(Struct, frozen=True, array_like=True):
-    """From `real` on, the exercise runs from `exercise` at `rate`; 0 stands still."""
+    """From `real` on, the exercise runs from `exercise` at `rate`; at rate 0 it stands still."""
 
     real: Annotated[int, Meta(ge=0)]
     exercise: int
@@ -37,11 +37,11 @@ class TableEntry(Struct, frozen=True, array_like=True):
 
 
 class ExerciseTable:
-    """The map from real time to the exercise's. Raises ValueError for entries that do not continue each other."""
+    """The map from real to exercise time. Raises ValueError for entries that do not continue each other."""
 
     def __init__(self, entries: tuple[TableEntry, ...], *, stamp: tuple[int, int, int] | None = None) -> None:
         if not entries:
-            raise ValueError("without an entry")
+            raise ValueError("no entry")
         for earlier, later in pairwise(entries):
             if later.real < earlier.real or later.exercise != _run(earlier, later.real):
                 raise ValueError(f"the entry at {later.real} does not continue the entry at {earlier.real}")
@@ -59,16 +59,16 @@ class ExerciseTable:
         return self.entries[0].exercise
 
     def then(self, real: Millis, rate: int) -> ExerciseTable:
-        """Return the table with one entry more: from `real` on at `rate`. `real` may lie ahead."""
+        """Return the table with another entry: `rate` from `real` on, which may be in the future."""
         return ExerciseTable((*self.entries, TableEntry(real, self.exercise_at(real), rate)))
 
     def exercise_at(self, real: Millis) -> Millis:
-        """Return the exercise's time at the real instant `real`."""
+        """Return the exercise time at the real instant `real`."""
         index = bisect_right(self.entries, real, key=lambda entry: entry.real) - 1
         return self.starts_at if index < 0 else _run(self.entries[index], real)
 
     def real_at(self, exercise: Millis) -> Millis | None:
-        """Return the first real instant of the exercise's instant `exercise`; None if it stands still before."""
+        """Return the first real instant of the exercise instant `exercise`; None if the exercise stops before it."""
         for entry, following in pairwise((*self.entries, None)):
             assert entry is not None
             if exercise <= entry.exercise:
@@ -79,7 +79,7 @@ class ExerciseTable:
 
     @classmethod
     def read(cls, path: Path) -> ExerciseTable:
-        """Return the table in the file `path`. Raises UserError naming the file."""
+        """Return the table in the file `path`. Raises UserError, which names the file."""
         stamp = cls.stamp_of(path)
         data = read_bytes(path, what=WHAT, max_bytes=_FILE_MAX_BYTES)
         try:
@@ -88,16 +88,16 @@ class ExerciseTable:
             raise UserError(f"{path}: not an {WHAT} of entries [real ms, exercise ms, rate]: {error}") from None
 
     def write(self, path: Path) -> None:
-        """Replace the file `path` in one step. Raises OSError."""
+        """Replace the file `path` atomically. Raises OSError."""
         fresh = path.with_name(f".{path.name}.new")
         fresh.write_bytes(msgspec.json.encode(self.entries))
         fresh.replace(path)
 
     @staticmethod
     def stamp_of(path: Path) -> tuple[int, int, int] | None:
-        """Return what changes whenever the file is replaced; None if it is not there."""
+        """Return a value that changes whenever the file is replaced; None if it does not exist."""
         try:
-            status = os.stat(path)  # noqa: PTH116 - called for every reading of the clock, and twice as fast
+            status = os.stat(path)  # noqa: PTH116 - called at every reading of the clock, and twice as fast as pathlib
         except OSError:
             return None
         return status.st_ino, status.st_mtime_ns, status.st_size

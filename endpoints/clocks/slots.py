@@ -1,6 +1,6 @@
-"""Slots: cron expressions in a site's time zone to instants in UTC, right across summer time (SPEC W1, W5).
+"""Computes slots: cron expressions in a site's time zone to UTC instants, across summer time (SPEC W1, W5).
 
-The time zone data are the `tzdata` package's, never the system's: both sides, and a replay years later, must agree.
+Time zone data come from the `tzdata` package, never from the system: both sides, and a replay years later, must agree.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ _FIELDS = 5
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _EARLIER = timedelta(days=2)
-"""cronsim is started that much before a week, and runs as much beyond it, and what lies outside is dropped: so neither
-its rounding nor the hour that summer time repeats or skips can lose a slot or yield one from before."""
+"""cronsim starts this long before a week and ends as long after it; slots outside the week are dropped. So neither its
+rounding nor the hour that summer time repeats or skips loses a slot or adds an earlier one."""
 _WEEK = timedelta(days=7)
 _WEEK_MS: Millis = _WEEK // _MILLISECOND
 
 
 def tzdata_version() -> str:
-    """Return the version of the time zone database that slots are computed with, such as `2026f`."""
+    """Return the version of the time zone database, such as `2026f`."""
     return tzdata.IANA_VERSION
 
 
 @cache
 def zone(name: str) -> ZoneInfo:
-    """Return the time zone `name` from the tzdata package. Raises ValueError if there is none."""
+    """Return the time zone `name` from the tzdata package. Raises ValueError if it does not exist."""
     if name not in _names():
         raise ValueError(f"not a time zone such as Europe/Berlin (IANA names, tzdata {tzdata_version()}): {name!r}")
     with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
@@ -41,13 +41,13 @@ def zone(name: str) -> ZoneInfo:
 
 
 def check(expression: str) -> None:
-    """Raise ValueError if `expression` is no cron expression of five fields (30 February is none)."""
+    """Raise ValueError unless `expression` is a cron expression of five fields with possible dates."""
     fields = expression.split()
     if len(fields) != _FIELDS:
-        # cronsim would take a sixth field as seconds
+        # cronsim would read a sixth field as seconds
         raise ValueError(
-            f'five fields are needed (minute hour day month weekday), such as "0 9,17 * * *"; '
-            f"here are {len(fields)}: {expression[:60]!r}"
+            f'not five fields (minute hour day month weekday), such as "0 9,17 * * *", '
+            f"but {len(fields)}: {expression[:60]!r}"
         )
     try:
         CronSim(expression, _EPOCH)
@@ -56,19 +56,19 @@ def check(expression: str) -> None:
 
 
 def plan(expressions: Iterable[str], zone_name: str, after_ms: Millis, until_ms: Millis) -> tuple[str, ...]:
-    """Return the slots later than `after_ms` and not later than `until_ms`, in their written form, sorted.
+    """Return the slots after `after_ms` and up to `until_ms` as RFC 3339, sorted.
 
-    A slot in the hour that summer time skips comes right after that hour; one in the hour that it repeats comes once.
-    Raises ValueError for a wrong expression or zone.
+    A slot in the hour that summer time skips falls right after that hour; one in the repeated hour occurs once.
+    Raises ValueError for an invalid expression or an unknown zone.
     """
     weeks = range(after_ms // _WEEK_MS, until_ms // _WEEK_MS + 1)
     instants = {at for expression in expressions for week in weeks for at in _of_week(expression, zone_name, week)}
     return tuple(written(at) for at in sorted(instants) if after_ms < at <= until_ms)
 
 
-@lru_cache(maxsize=256)  # every link has the same schedule, and every start plans the same weeks again
+@lru_cache(maxsize=256)  # links share a schedule, and every start plans the same weeks again
 def _of_week(expression: str, zone_name: str, week: int) -> tuple[Millis, ...]:
-    """Return the slots of the week that is `week` weeks after 1 January 1970."""
+    """Return the slots of the week that begins `week` weeks after 1 January 1970."""
     check(expression)
     begins, ends = week * _WEEK_MS, (week + 1) * _WEEK_MS
     enough = _EPOCH + (week + 1) * _WEEK + _EARLIER
@@ -83,7 +83,7 @@ def _of_week(expression: str, zone_name: str, week: int) -> tuple[Millis, ...]:
 
 
 def local(at: Millis, zone_name: str) -> datetime:
-    """Return the instant `at` on the wall clock of `zone_name`. Raises ValueError for an unknown zone."""
+    """Return the instant `at` as local time in `zone_name`. Raises ValueError for an unknown zone."""
     return (_EPOCH + at * _MILLISECOND).astimezone(zone(zone_name))
 
 

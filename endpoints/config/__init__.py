@@ -1,1 +1,1 @@
-"""Configuration: TOML files to typed values and back, and the files that `init` and `enrol` make."""
+"""Configuration: reads TOML files as typed values, and writes the files of `init` and `enrol`."""

@@ -1,6 +1,6 @@
-"""The line of March 2022 between Wiesbaden and Moscow: what `init` and `enrol` make unless they are told otherwise.
+"""Default terms, parties and officers of `init` and `enrol`: the line of March 2022 between Wiesbaden and Moscow.
 
-Public are the parties, the two tests a day, their language, and the other channels; hours and wording are ours.
+The parties, the two tests a day, their language and the other channels are public; hours and wording are ours.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ LINK, CALLER, ANSWERING = "eucom-ndmc", "eucom", "ndmc"
 
 OFFICERS: dict[str, tuple[str, ...]] = {CALLER: ("watch-1", "watch-2"), ANSWERING: ("duty-1", "duty-2")}
 OTHER_OFFICERS = ("officer-1", "officer-2")
-"""Of a party that is none of the two: four eyes need two."""
+"""The officers of any other party: the four-eyes rule needs two."""
 
 _PARTIES = {
     CALLER: Party(
@@ -31,12 +31,12 @@ _PARTIES = {
 
 
 def party(name: str) -> Party:
-    """Return the party `name` without keys; one that is none of the two gets its id for a name, and UTC."""
+    """Return the party `name` without keys. A party without defaults is named after its id and uses UTC."""
     return _PARTIES.get(name) or Party(name={"en": name}, site=name, zone="UTC")
 
 
 def officers(name: str) -> tuple[str, ...]:
-    """Return the officers of the party `name`."""
+    """Return the ids of the officers of the party `name`."""
     return OFFICERS.get(name, OTHER_OFFICERS)
 
 
@@ -46,7 +46,7 @@ def terms(
     answering: str = ANSWERING,
     status: Literal["actual", "exercise"] = "exercise",
 ) -> Terms:
-    """Return the first epoch of a link as the real one is, with this status."""
+    """Return the terms of a link's first epoch, with this status."""
     return Terms(
         link=link,
         epoch=1,

@@ -1,4 +1,4 @@
-"""Durations as people write them: `30s`, `10m`, `2h`, `7d`."""
+"""Reads and writes durations such as `30s`, `10m`, `2h`, `7d`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _WRITTEN = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
 
 
 def parse_s(text: str) -> int:
-    """Return the seconds that `text` writes. Raises ValueError with what would be right."""
+    """Return the duration `text` in seconds. Raises ValueError, which shows the right form."""
     match = _WRITTEN.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"not a duration such as 30s, 10m, 2h or 7d: {text[:40]!r}")

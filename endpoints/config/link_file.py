@@ -1,4 +1,4 @@
-"""The link file: what both sides have agreed, public, the same file on both sides (SPEC E1).
+"""Reads and writes the link file: the public terms and keys that both sides hold alike (SPEC E1).
 
 ```toml
 link = "eucom-ndmc"
@@ -42,14 +42,14 @@ from protocol.wire.policy import EnrolledKey, Policy, Terms
 
 WHAT = "link file"
 _HEADER = """\
-# The link file: parties, keys, schedule, policy. Public; both sides hold the same file.
+# The link file: parties, keys, schedule, policy. It is public, and both sides hold the same file.
 # Compare it by voice: deconflict link fingerprint FILE
 # A change of the policy takes effect with the next epoch: deconflict epoch FILE
 """
 
 
 class Party(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One of the two headquarters: its names by language, where it sits, and its enrolled public keys."""
+    """One of the two headquarters: its names by language, its site and time zone, its enrolled public keys."""
 
     name: Texts
     site: Annotated[str, Meta(min_length=1, max_length=80)]
@@ -59,7 +59,7 @@ class Party(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class _Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The file's own shape."""
+    """The structure of the file."""
 
     link: Identifier
     epoch: Seq
@@ -70,10 +70,11 @@ class _Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class LinkFile(Struct, frozen=True, kw_only=True):
-    """A link file's content.
+    """The content of a link file.
 
     Attributes:
-        terms: link, epoch, who calls and who answers, the policy table: what `policy` digests on the wire cover.
+        terms: the link, its epoch, the calling and the answering party, the policy; policy digests on the wire cover
+            them.
         parties: exactly the two parties of `terms`.
     """
 
@@ -86,15 +87,17 @@ class LinkFile(Struct, frozen=True, kw_only=True):
         return {party: each.keys for party, each in self.parties.items()}
 
     def peer_of(self, side: str) -> str:
-        """Return the other party. Raises UserError if `side` is no party of the link."""
+        """Return the other party. Raises UserError if `side` is not a party of the link."""
         terms = self.terms
         if side not in self.parties:
-            raise UserError(f"{side} is no party of link {terms.link}: these are {terms.caller} and {terms.answering}")
+            raise UserError(
+                f"{side} is not a party of link {terms.link}; its parties are {terms.caller} and {terms.answering}"
+            )
         return terms.answering if side == terms.caller else terms.caller
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the content, in hexadecimal: of values, not of the file's bytes, spaces or comments."""
+        """SHA-256 of the content in hexadecimal; spaces and comments of the file do not change it."""
         ordered = msgspec.json.encode(_document(self), order="deterministic")
         return hashlib.sha256(ordered).hexdigest()
 
@@ -118,13 +121,13 @@ def load(path: Path) -> LinkFile:
 
 
 def dump(content: LinkFile) -> bytes:
-    """Return the bytes of a link file with this content, such that loading them gives `content` again."""
+    """Return a link file with this content; loading it returns `content` again."""
     table = toml_reader.plain(_document(content))
     return (_HEADER + "\n" + tomli_w.dumps(table, multiline_strings=False)).encode()
 
 
 def save(content: LinkFile, path: Path) -> None:
-    """Write the link file `path` in one step: a reader sees the old file or the new one."""
+    """Replace the link file `path` atomically. Raises UserError if it cannot be written."""
     fresh = path.with_name(f".{path.name}.new")
     try:
         with fresh.open("wb") as file:
@@ -137,14 +140,14 @@ def save(content: LinkFile, path: Path) -> None:
 
 
 def check(content: LinkFile) -> None:
-    """Refuse what the types admit and the link cannot work with. Raises UserError naming the key."""
+    """Check what the types cannot express. Raises UserError, which names the key."""
     terms, policy = content.terms, content.terms.policy
     if terms.caller == terms.answering:
-        raise UserError(f"answering: the same party as caller ({terms.caller}); a link has two")
+        raise UserError(f"answering: the same party as caller ({terms.caller}); name the other party")
     if set(content.parties) != {terms.caller, terms.answering}:
         raise UserError(
-            f"parties: these are {', '.join(sorted(content.parties)) or 'none'}; "
-            f"exactly caller ({terms.caller}) and answering ({terms.answering}) belong here"
+            f"parties: found {', '.join(sorted(content.parties)) or 'none'}; "
+            f"name exactly caller ({terms.caller}) and answering ({terms.answering})"
         )
     for name, party in content.parties.items():
         zone(party.zone, at=f"parties.{name}.zone")
@@ -163,12 +166,12 @@ def check(content: LinkFile) -> None:
     _distinct([channel.id for channel in policy.channels], at="policy.channels", what="channel id")
     if policy.test_language not in policy.languages:
         raise UserError(
-            f"policy.test_language: {policy.test_language} is not among policy.languages: {', '.join(policy.languages)}"
+            f"policy.test_language: {policy.test_language} is not in policy.languages ({', '.join(policy.languages)})"
         )
 
 
 def _require_canonical(value: Any, at: str) -> None:
-    """Refuse a text of the policy that has no canonical form, and so no digest (SPEC E1, F4)."""
+    """Refuse a text of the policy that has no canonical form, and therefore no digest (SPEC E1, F4)."""
     if isinstance(value, dict):
         for key, item in value.items():
             _require_canonical(item, toml_reader.join(at, key))
@@ -183,7 +186,7 @@ def _require_canonical(value: Any, at: str) -> None:
 
 
 def zone(name: str, *, at: str) -> ZoneInfo:
-    """Return the time zone `name` of the tzdata package. Raises UserError naming the key `at`."""
+    """Return the time zone `name` of the tzdata package. Raises UserError, which names the key `at`."""
     try:
         return slots.zone(name)
     except ValueError as error:
@@ -206,5 +209,5 @@ def _distinct(values: Any, *, at: str, what: str) -> None:
     seen = set()
     for value in values:
         if value in seen:
-            raise UserError(f"{at}: the {what} {value} stands there twice")
+            raise UserError(f"{at}: the {what} {value} occurs twice")
         seen.add(value)

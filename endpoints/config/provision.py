@@ -1,4 +1,4 @@
-"""Makes the files of both sides, the watch and the broker; of one side alone; and adds officers.
+"""Makes the files of an installation: both sides with watch and broker, or one side alone; adds officers.
 
 ```
 DIR/link.toml            public; with several links: DIR/<link>.toml
@@ -32,19 +32,19 @@ from protocol.wire.policy import EnrolledKey, Terms
 
 WATCH = settings.WATCH_IDENTITY
 _RESERVED = (WATCH, "broker")
-"""Folders beside the two sides', and identities at the broker."""
+"""Names that a party or link cannot have: folders beside the sides', and identities at the broker."""
 
 
 class BrokerPlan(Struct, frozen=True, kw_only=True):
-    """Where the broker is, for its clients and for itself.
+    """The broker's address, for its clients and for itself.
 
     Attributes:
-        host: where the clients find it; its certificate is valid for it.
-        port: there.
+        host: where clients connect; the broker's certificate is valid for it.
+        port: the port that clients connect to, and that it listens at.
         listen: the address that it listens at.
     """
 
-    # not localhost, which is ::1 too, where this broker does not listen
+    # not localhost, which may resolve to ::1, where this broker does not listen
     host: str = "127.0.0.1"
     port: int = configuration.PORT
     listen: str = "127.0.0.1"
@@ -60,35 +60,37 @@ def provision(
     broker: BrokerPlan = BrokerPlan(),  # noqa: B008 - frozen
     exercise_clock: Path | None = None,
 ) -> tuple[LinkFile, ...]:
-    """Make the whole tree for links between two parties on one machine, or nothing; return the link files' content.
+    """Make an installation for links between two parties on one machine, or nothing; return the link files.
 
     Args:
-        folder: a new folder, or one in which there is no file yet.
+        folder: a new folder, or one without files.
         links: the terms of each link; all between the same two parties.
         parties: both, by id; their `keys` are made here.
-        at: now, for the certificates' validity.
+        at: now (ms since 1970), from which the certificates are valid.
         officers: ids of each side's officers; each gets a credential in `keys/officers/<id>.credential`.
-        broker: where the broker is.
-        exercise_clock: the exercise's table that all processes shall read, if there is one.
+        broker: the broker's address.
+        exercise_clock: the exercise's table, which all processes read; None outside exercises.
 
-    Raises UserError: the folder has files, or is too deep for a control socket; the terms do not hold together.
+    Raises UserError if the folder has files, its path is too long for a control socket, or the terms are inconsistent.
     """
     if not links:
-        raise UserError("at least one link is needed")
+        raise UserError("no link was given; name at least one")
     sides = (links[0].caller, links[0].answering)
     if sides[0] == sides[1]:
-        raise UserError(f"{sides[0]}: the same party calls and answers; a link has two")
+        raise UserError(f"{sides[0]}: the same party calls and answers; name two parties")
     for terms in links:
         if {terms.caller, terms.answering} != set(sides):
-            raise UserError(f"link {terms.link}: all links of one installation are between {' and '.join(sides)}")
+            raise UserError(
+                f"link {terms.link}: its parties differ; all links here must be between {' and '.join(sides)}"
+            )
     for side in (*sides, *(terms.link for terms in links)):
         if side in _RESERVED:
-            raise UserError(f"{side}: this name is taken: choose another id")
+            raise UserError(f"{side}: this name is reserved; choose another id")
     home = folder.absolute()
     for side in (*sides, WATCH):
         _check_socket(home / side)
-    names = {terms.link: "link.toml" if len(links) == 1 else f"{terms.link}.toml" for terms in links}
-    with _all_or_nothing(home) as staging, _plainly():
+    names = _link_files([terms.link for terms in links])
+    with _all_or_nothing(home) as staging, _as_user_errors():
         enrolled = {}
         for side in sides:
             make_private_folder(staging / side)
@@ -101,17 +103,13 @@ def provision(
         make_private_folder(staging / WATCH)
         for side in (*sides, WATCH):
             own = staging / side
-            make_private_folder(own / "tls")
+            _make_folders(own, names)
             authority.issue_client(side, own / "tls", at)
             table = _common(names, broker, exercise_clock)
-            make_private_folder(own / "journal")
-            for link in names:
-                make_private_folder(own / "journal" / link)
             if side == WATCH:
                 write_private(own / "watch.toml", _render(_WATCH_HEADER, {"identity": WATCH, **table}))
             else:
-                table["officers"] = _make_officers(own, officers[side])
-                write_private(own / "endpoint.toml", _render(_ENDPOINT_HEADER, {"side": side, **table}))
+                _make_endpoint(own, side, table, officers[side])
     return contents
 
 
@@ -127,46 +125,43 @@ def enrol(
     authority: Path | None,
     at: Millis,
 ) -> Party:
-    """Make `folder/side` for one side alone, or nothing; return what the other side needs: the party with its keys.
+    """Make `folder/side` for one side alone, or nothing; return the party with its keys, for the other side.
 
-    `authority` is the folder of the broker's authority, where it is at hand: it issues the certificate. Elsewhere the
-    broker's people issue it, and `ca.crt`, `client.crt`, `client.key` belong into `folder/side/tls`.
+    `authority` is the folder of the broker's authority, if it is on this machine: it issues the certificate. Otherwise
+    the broker's operators issue it, and `ca.crt`, `client.crt`, `client.key` belong into `folder/side/tls`.
 
-    Raises UserError: `folder/side` has files, or is too deep for a control socket; the authority is none.
+    Raises UserError if `folder/side` has files, its path is too long for a control socket, or `authority` cannot be
+    used.
     """
     if side in _RESERVED:
-        raise UserError(f"{side}: this name is taken: choose another id")
+        raise UserError(f"{side}: this name is reserved; choose another id")
     home = folder.absolute() / side
     _check_socket(home)
-    with _all_or_nothing(home) as own, _plainly():
+    names = _link_files(links)
+    with _all_or_nothing(home) as own, _as_user_errors():
         keys = _make_keys(own, suite)
-        make_private_folder(own / "tls")
+        _make_folders(own, names)
         if authority is not None:
             Authority.load(authority).issue_client(side, own / "tls", at)
-        make_private_folder(own / "journal")
-        for link in links:
-            make_private_folder(own / "journal" / link)
-        names = {link: "link.toml" if len(links) == 1 else f"{link}.toml" for link in links}
-        table = {"side": side, **_common(names, broker, None), "officers": _make_officers(own, officers)}
-        write_private(own / "endpoint.toml", _render(_ENDPOINT_HEADER, table))
+        _make_endpoint(own, side, _common(names, broker, None), officers)
     return structs.replace(party, keys=keys)
 
 
 def add_officers(own: Path, names: Sequence[str]) -> None:
-    """Add officers to the endpoint in the folder `own`, each with a fresh credential, or none. Raises UserError."""
+    """Add all these officers to the endpoint in `own`, each with a new credential, or none. Raises UserError."""
     path = own / "endpoint.toml"
     table = settings.read_endpoint(path)
     for name in names:
         if name in table.get("officers", {}):
-            raise UserError(f"{path}: officers.{name}: stands there already")
+            raise UserError(f"{path}: officers.{name}: already enrolled; choose another id")
         if (credential := own / "keys" / "officers" / f"{name}.credential").exists():
-            raise UserError(f"{credential}: is there already; an officer has one credential")
+            raise UserError(f"{credential}: already exists; remove it first if it is no longer used")
     before = path.read_bytes()
     made = [own / "keys" / "officers" / f"{name}.credential" for name in names]
     try:
-        with _plainly():
+        with _as_user_errors():
             added = {"officers": _make_officers(own, names, fresh=False)}
-        # appended, not rewritten: remarks that people wrote into the file stay there
+        # appended, not rewritten: comments in the file are kept
         with path.open("ab") as file:
             file.write(b"\n" + tomli_w.dumps(added).encode())
         settings.read_endpoint(path)
@@ -184,9 +179,28 @@ _ENDPOINT_HEADER = """\
 # Check it: deconflict doctor FILE
 """
 _WATCH_HEADER = """\
-# The independent watch: reads both directions, writes nothing, holds no signing key. Paths are relative to this folder.
-# To be called for help when it is dead, add: [dead_man] url = "https://..." every = "1m"
+# The independent watch: reads both directions, publishes nothing, has no signing key.
+# Paths are relative to this folder.
+# To be alerted when the watch itself is down, add: [dead_man] url = "https://..." every = "1m"
 """
+
+
+def _link_files(links: Sequence[str]) -> dict[str, str]:
+    """Return the name of each link's file."""
+    return {link: "link.toml" if len(links) == 1 else f"{link}.toml" for link in links}
+
+
+def _make_folders(own: Path, links: Iterable[str]) -> None:
+    """Make the folders of one process: its certificate's, and a journal's for each link."""
+    make_private_folder(own / "tls")
+    make_private_folder(own / "journal")
+    for link in links:
+        make_private_folder(own / "journal" / link)
+
+
+def _make_endpoint(own: Path, side: str, table: dict[str, Any], officers: Iterable[str]) -> None:
+    table = {"side": side, **table, "officers": _make_officers(own, officers)}
+    write_private(own / "endpoint.toml", _render(_ENDPOINT_HEADER, table))
 
 
 def _make_keys(own: Path, suite: str) -> tuple[EnrolledKey, ...]:
@@ -223,7 +237,7 @@ def _make_broker(own: Path, home: Path, links: Sequence[Terms], plan: BrokerPlan
 
 
 def _common(names: Mapping[str, str], broker: BrokerPlan, exercise_clock: Path | None) -> dict[str, Any]:
-    """Return what the settings of an endpoint and of the watch share."""
+    """Return the settings that an endpoint and the watch have in common."""
     clock = {} if exercise_clock is None else {"exercise_clock": str(exercise_clock.absolute())}
     return {
         **clock,
@@ -244,13 +258,13 @@ def _render(header: str, table: dict[str, Any]) -> bytes:
 
 
 def _check_socket(own: Path) -> None:
-    """Refuse a folder in which the control socket would have too long a name: before anything is made."""
+    """Refuse a folder whose control socket would have too long a path."""
     settings.check_socket(own / settings.CONTROL, at=str(own))
 
 
 @contextmanager
-def _plainly() -> Iterator[None]:
-    """Say in one line what the file system or the broker's files have against it."""
+def _as_user_errors() -> Iterator[None]:
+    """Turn errors of the file system and of the broker's files into UserError."""
     try:
         yield
     except BrokerError as error:
@@ -261,15 +275,15 @@ def _plainly() -> Iterator[None]:
 
 @contextmanager
 def _all_or_nothing(home: Path) -> Iterator[Path]:
-    """Yield a folder to build in; its content becomes `home`'s in the end, or nothing is left of it.
+    """Yield a folder to build in; at the end its content moves to `home`, or after an error nothing is left.
 
-    `home` may be there with empty folders in it: volumes of containers are mounted so.
+    `home` may exist with empty folders in it, as mounted volumes of containers do.
     """
     if home.is_symlink() or (home.exists() and not home.is_dir()):
-        raise UserError(f"{home}: is there and is not a folder")
-    with _plainly():
+        raise UserError(f"{home}: exists and is not a folder; name a new folder")
+    with _as_user_errors():
         for path in _files(home) if home.exists() else ():
-            raise UserError(f"{home}: not empty ({path.relative_to(home)} is there); name a new folder")
+            raise UserError(f"{home}: not empty (it contains {path.relative_to(home)}); name a new folder")
         made = [each for each in (home, *home.parents) if not each.exists()]
         home.mkdir(parents=True, exist_ok=True)
         staging = home / ".making"
@@ -277,7 +291,7 @@ def _all_or_nothing(home: Path) -> Iterator[Path]:
     moved: list[Path] = []
     try:
         yield staging
-        with _plainly():
+        with _as_user_errors():
             _settle(staging, home, moved)
     except BaseException:
         for path in reversed(moved):
@@ -298,7 +312,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _settle(source: Path, target: Path, moved: list[Path]) -> None:
-    """Move all that is in `source` into `target`; what is a folder on both sides is joined."""
+    """Move the content of `source` into `target`; folders that exist on both sides are merged."""
     for path in sorted(source.iterdir()):
         final = target / path.name
         if path.is_dir() and final.is_dir():

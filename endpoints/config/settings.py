@@ -1,8 +1,10 @@
-"""Settings: `endpoint.toml` and `watch.toml` to frozen values. Paths inside are relative to the file's folder.
+"""Reads the settings of an endpoint (`endpoint.toml`) and of the watch (`watch.toml`).
+
+Paths in these files are relative to the file's folder.
 
 ```toml
-side = "eucom"                      # who we are: a party of every link below
-control = "control.sock"            # socket of the running endpoint, for this user alone
+side = "eucom"                      # the party that this endpoint is, in every link below
+control = "control.sock"            # socket of the running endpoint, for this user only
 
 [[links]]
 file = "../link.toml"
@@ -25,8 +27,8 @@ name = "Watch officer 1"
 credential = "scrypt$n=16384,r=8,p=1$...$..."
 ```
 
-Environment variables take precedence where one file serves several machines: `DECONFLICT_BROKER_HOST`,
-`DECONFLICT_BROKER_PORT`, `DECONFLICT_EXERCISE_CLOCK`, `DECONFLICT_LANG`; and, so that secrets can stay out of the file,
+Environment variables take precedence, so that one file can serve several machines: `DECONFLICT_BROKER_HOST`,
+`DECONFLICT_BROKER_PORT`, `DECONFLICT_EXERCISE_CLOCK`, `DECONFLICT_LANG`. Secrets can stay out of the file:
 `DECONFLICT_WEBHOOK` or `DECONFLICT_WEBHOOK_FILE`, `DECONFLICT_PING` or `DECONFLICT_PING_FILE`.
 """
 
@@ -51,11 +53,11 @@ from protocol.wire.policy import Seconds
 ENDPOINT = "endpoint configuration (endpoint.toml)"
 WATCH = "watch configuration (watch.toml)"
 WATCH_IDENTITY = "watch"
-"""The watch's side in its journals, and its identity at the broker unless the settings name another."""
+"""The watch's side in its journals and its identity at the broker, unless the settings name another."""
 SOCKET_PATH_MAX_BYTES = 107
-"""The kernel's `sun_path` holds 108 bytes with the closing NUL."""
+"""The kernel's `sun_path` holds 108 bytes including the closing NUL."""
 CONTROL = "control.sock"
-"""The control socket's name, unless the settings say another."""
+"""The control socket's name, unless the settings name another."""
 LINKS_MAX = 64
 _SECRET_MAX_BYTES = 4_096
 
@@ -77,32 +79,35 @@ class _Broker(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Notifications(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where alarms and messages are announced: any of the log, a command, a webhook."""
+    """Where alarms and messages are announced: the log, a command, a webhook, or several of these."""
 
     log: bool = True
-    # program and arguments; the notification comes as JSON on its standard input
+    # program and arguments; it reads the notification as JSON from standard input
     command: Annotated[tuple[str, ...], Meta(max_length=64)] = ()
-    # a URL that takes the notification as JSON by POST
+    # a URL that accepts the notification as JSON by POST
     webhook: str = ""
 
 
 class Officer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One who may act for this endpoint."""
+    """An officer who may act for this endpoint."""
 
     name: Annotated[str, Meta(max_length=80)] = ""
     # what `endpoints.keys.credentials.hash_credential` returned
     credential: str
 
 
-class _Endpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    side: Identifier
+class _Process(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     links: Annotated[tuple[_Link, ...], Meta(min_length=1, max_length=LINKS_MAX)]
     broker: _Broker
-    keys: FilePath = "keys"
     control: FilePath = CONTROL
     language: Literal["en", "ru"] = "en"
     notifications: Notifications = Notifications()
     exercise_clock: FilePath | UnsetType = UNSET
+
+
+class _Endpoint(_Process, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    side: Identifier
+    keys: FilePath = "keys"
     officers: dict[Identifier, Officer]
 
 
@@ -111,14 +116,8 @@ class _DeadMan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     every_s: Seconds = 60
 
 
-class _Watch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Watch(_Process, frozen=True, kw_only=True, forbid_unknown_fields=True):
     identity: Identifier = WATCH_IDENTITY
-    links: Annotated[tuple[_Link, ...], Meta(min_length=1, max_length=LINKS_MAX)]
-    broker: _Broker
-    control: FilePath = CONTROL
-    language: Literal["en", "ru"] = "en"
-    notifications: Notifications = Notifications()
-    exercise_clock: FilePath | UnsetType = UNSET
     dead_man: _DeadMan = field(default_factory=_DeadMan)
 
 
@@ -127,7 +126,7 @@ class LinkSettings(Struct, frozen=True, kw_only=True):
 
     Attributes:
         file: the link file.
-        content: what stands in it.
+        content: the link file's content.
         journal: the folder of this side's journal of this link.
     """
 
@@ -152,152 +151,151 @@ class BrokerSettings(Struct, frozen=True, kw_only=True):
     key: Path
 
 
-class EndpointSettings(Struct, frozen=True, kw_only=True):
-    """What `endpoint.toml` says.
+class ProcessSettings(Struct, frozen=True, kw_only=True):
+    """What `endpoint.toml` and `watch.toml` have in common.
 
     Attributes:
         path: the file itself, for messages.
-        side: the party that this endpoint is, in every link.
-        keys: the folder of its private signing keys.
         control: the control socket.
-        language: of notifications: `en` or `ru`.
-        exercise_clock: the exercise's table, only where every link's status is exercise.
-        officers: by id.
+        language: the language of notifications, `en` or `ru`.
+        exercise_clock: the exercise's table; allowed only if the status of every link is `exercise`.
     """
 
     path: Path
-    side: str
     links: tuple[LinkSettings, ...]
     broker: BrokerSettings
-    keys: Path
     control: Path
     language: str
     notifications: Notifications
     exercise_clock: Path | None
-    officers: dict[str, Officer]
 
     def link(self, wanted: str | None) -> LinkSettings:
-        """Return the link `wanted`, or the only one. Raises UserError if there is none or it is left open."""
-        return choose(self.links, wanted, self.path)
+        """Return the link `wanted`, or the only one. Raises UserError if it is unknown, or not named among several."""
+        ids = ", ".join(link.id for link in self.links)
+        if wanted is None:
+            if len(self.links) > 1:
+                raise UserError(f"{self.path}: several links here; choose one with --link: {ids}")
+            return self.links[0]
+        for link in self.links:
+            if link.id == wanted:
+                return link
+        raise UserError(f"{self.path}: no link {wanted[:40]!r} here; links: {ids}")
 
 
-class WatchSettings(Struct, frozen=True, kw_only=True):
-    """What `watch.toml` says: as an endpoint's, without signing keys and officers.
+class EndpointSettings(ProcessSettings, frozen=True, kw_only=True):
+    """The content of `endpoint.toml`.
 
     Attributes:
-        dead_man_url: is asked for every `dead_man_every_s` seconds while all is watched; empty if there is none (W6).
+        side: the party that this endpoint is, in every link.
+        keys: the folder of its private signing keys.
+        officers: the officers who may act for it, by id.
     """
 
-    path: Path
+    side: str
+    keys: Path
+    officers: dict[str, Officer]
+
+
+class WatchSettings(ProcessSettings, frozen=True, kw_only=True):
+    """The content of `watch.toml`: no signing keys and no officers.
+
+    Attributes:
+        identity: the watch's identity at the broker, and its side in its journals.
+        dead_man_url: requested every `dead_man_every_s` seconds while every link is watched; empty if there is none
+            (SPEC W6).
+    """
+
     identity: str
-    links: tuple[LinkSettings, ...]
-    broker: BrokerSettings
-    control: Path
-    language: str
-    notifications: Notifications
-    exercise_clock: Path | None
     dead_man_url: str
     dead_man_every_s: int
 
-    def link(self, wanted: str | None) -> LinkSettings:
-        """Return the link `wanted`, or the only one. Raises UserError if there is none or it is left open."""
-        return choose(self.links, wanted, self.path)
-
 
 def load_endpoint(path: Path, environment: Mapping[str, str] = os.environ) -> EndpointSettings:
-    """Return what the endpoint configuration `path`, and the link files that it names, say. Raises UserError."""
+    """Return the endpoint configuration `path`, with the link files that it names. Raises UserError."""
     table = read_endpoint(path)
     raw = toml_reader.convert(table, _Endpoint, path=path)
-    folder = path.absolute().parent
-    links = _links(raw.links, folder, path)
+    links = _links(raw.links, path)
     for link in links:
         if raw.side not in link.content.parties:
             parties = ", ".join(link.content.parties)
             raise UserError(
-                f"{path}: side: {raw.side} is no party of link {link.id} ({link.file}): these are {parties}"
+                f"{path}: side: {raw.side} is not a party of link {link.id} ({link.file}); its parties are {parties}"
             )
     if not raw.officers:
-        raise UserError(f"{path}: officers: without an officer nobody can answer; add [officers.watch-1]")
+        raise UserError(f"{path}: officers: none, so nobody can answer; add one, such as [officers.watch-1]")
     for name, officer in raw.officers.items():
         try:
             credentials.check_hash(officer.credential)
         except ValueError as error:
             raise UserError(f"{path}: officers.{name}.credential: {error}") from None
     return EndpointSettings(
-        path=path,
+        **_process(raw, raw.side, links, path, environment),
         side=raw.side,
-        links=links,
-        broker=_broker(raw.broker, raw.side, folder, path, environment),
-        keys=folder / raw.keys,
-        control=check_socket(folder / raw.control, at=f"{path}: control"),
-        language=raw.language,
-        notifications=_notifications(raw.notifications, path, environment),
-        exercise_clock=_exercise(raw.exercise_clock, links, folder, path, environment),
+        keys=path.absolute().parent / raw.keys,
         officers=raw.officers,
     )
 
 
 def read_endpoint(path: Path) -> dict[str, Any]:
-    """Return the table in the endpoint configuration `path`, as it stands there. Raises UserError."""
+    """Return the TOML table of the endpoint configuration `path`, unconverted. Raises UserError."""
     table = toml_reader.read(path, what=ENDPOINT)
     require_private(path, what="endpoint configuration")
     return table
 
 
 def load_watch(path: Path, environment: Mapping[str, str] = os.environ) -> WatchSettings:
-    """Return what the watch configuration `path`, and the link files that it names, say. Raises UserError."""
+    """Return the watch configuration `path`, with the link files that it names. Raises UserError."""
     raw = toml_reader.convert(toml_reader.read(path, what=WATCH), _Watch, path=path)
-    folder = path.absolute().parent
-    links = _links(raw.links, folder, path)
+    links = _links(raw.links, path)
     for link in links:
         if raw.identity in link.content.parties:
-            raise UserError(f"{path}: identity: {raw.identity} is a party of link {link.id}; the watch is neither side")
+            raise UserError(
+                f"{path}: identity: {raw.identity} is a party of link {link.id}; the watch needs an identity of its own"
+            )
     url = _secret("PING", environment) or raw.dead_man.url
     _check_url(url, f"{path}: dead_man.url")
     return WatchSettings(
-        path=path,
+        **_process(raw, raw.identity, links, path, environment),
         identity=raw.identity,
-        links=links,
-        broker=_broker(raw.broker, raw.identity, folder, path, environment),
-        control=check_socket(folder / raw.control, at=f"{path}: control"),
-        language=raw.language,
-        notifications=_notifications(raw.notifications, path, environment),
-        exercise_clock=_exercise(raw.exercise_clock, links, folder, path, environment),
         dead_man_url=url,
         dead_man_every_s=raw.dead_man.every_s,
     )
 
 
 def load(path: Path, environment: Mapping[str, str] = os.environ) -> EndpointSettings | WatchSettings:
-    """Return the settings of an endpoint or of the watch, whichever `path` holds: an endpoint has a `side`."""
+    """Return the settings in `path`: an endpoint's if they have a `side`, otherwise the watch's. Raises UserError."""
     if "side" in toml_reader.read(path, what="configuration (endpoint.toml or watch.toml)"):
         return load_endpoint(path, environment)
     return load_watch(path, environment)
 
 
-def choose(links: tuple[LinkSettings, ...], wanted: str | None, path: Path) -> LinkSettings:
-    """Return the link `wanted`, or the only one. Raises UserError if there is none or it is left open."""
-    ids = ", ".join(link.id for link in links)
-    if wanted is None:
-        if len(links) > 1:
-            raise UserError(f"{path}: several links here: choose one with --link: {ids}")
-        return links[0]
-    for link in links:
-        if link.id == wanted:
-            return link
-    raise UserError(f"{path}: no link {wanted[:40]!r} here; links: {ids}")
+def _process(
+    raw: _Process, identity: str, links: tuple[LinkSettings, ...], path: Path, environment: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the fields of ProcessSettings. Raises UserError."""
+    folder = path.absolute().parent
+    return {
+        "path": path,
+        "links": links,
+        "broker": _broker(raw.broker, identity, folder, path, environment),
+        "control": check_socket(folder / raw.control, at=f"{path}: control"),
+        "language": raw.language,
+        "notifications": _notifications(raw.notifications, path, environment),
+        "exercise_clock": _exercise(raw.exercise_clock, links, folder, path, environment),
+    }
 
 
-def _links(raw: tuple[_Link, ...], folder: Path, path: Path) -> tuple[LinkSettings, ...]:
+def _links(raw: tuple[_Link, ...], path: Path) -> tuple[LinkSettings, ...]:
+    folder = path.absolute().parent
     links: list[LinkSettings] = []
     for index, each in enumerate(raw):
         file, journal = folder / each.file, folder / each.journal
         content = link_file.load(file)
         for other in links:
             if other.id == content.terms.link:
-                raise UserError(f"{path}: links[{index}].file: link {other.id} again; {other.file} is that one already")
+                raise UserError(f"{path}: links[{index}].file: link {other.id} again; {other.file} already defines it")
             if os.path.normpath(other.journal) == os.path.normpath(journal):
-                raise UserError(f"{path}: links[{index}].journal: {each.journal} is the journal of {other.id} already")
+                raise UserError(f"{path}: links[{index}].journal: {each.journal} already is the journal of {other.id}")
         links.append(LinkSettings(file=file, content=content, journal=journal))
     return tuple(links)
 
@@ -328,11 +326,11 @@ def _port(text: str | None) -> int | None:
 
 
 def check_socket(socket: Path, *, at: str) -> Path:
-    """Return `socket` if the kernel can bind it. Raises UserError naming `at`, where it stands, if it is too long."""
+    """Return `socket` if the kernel can bind it. Raises UserError, naming the key `at`, if the path is too long."""
     length = len(os.fsencode(socket))
     if length > SOCKET_PATH_MAX_BYTES:
         raise UserError(
-            f"{at}: the control socket's path has at most {SOCKET_PATH_MAX_BYTES} bytes, this one {length}: {socket}; "
+            f"{at}: the path of the control socket has {length} bytes, more than {SOCKET_PATH_MAX_BYTES}: {socket}; "
             "choose a shorter one, such as /run/deconflict/eucom.sock"
         )
     return socket
@@ -350,8 +348,8 @@ def _exercise(
     for link in links:
         if link.content.terms.policy.status != "exercise":
             raise UserError(
-                f"{path}: exercise_clock: refused, because the status of link {link.id} is "
-                f"{link.content.terms.policy.status}; only an exercise may run on another time than the real one"
+                f"{path}: exercise_clock: the status of link {link.id} is {link.content.terms.policy.status}; "
+                "only links whose status is exercise may use it"
             )
     return table
 
@@ -363,7 +361,7 @@ def _notifications(raw: Notifications, path: Path, environment: Mapping[str, str
 
 
 def _secret(name: str, environment: Mapping[str, str]) -> str:
-    """Return `DECONFLICT_<name>`, or what stands in the file that `DECONFLICT_<name>_FILE` names, or nothing."""
+    """Return `DECONFLICT_<name>`, or the content of the file that `DECONFLICT_<name>_FILE` names, or an empty text."""
     variable = f"DECONFLICT_{name}"
     file = environment.get(f"{variable}_FILE")
     if not file:

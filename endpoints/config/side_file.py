@@ -1,4 +1,4 @@
-"""A side's file: what one side hands to the other, so that both can make the same link file. Public.
+"""Reads and writes a side file: one side's public part of the link file, which it hands to the other side.
 
 ```toml
 side = "eucom"
@@ -22,7 +22,7 @@ from endpoints.config.link_file import Party
 from endpoints.errors import UserError
 from protocol.wire.messages import Identifier
 
-WHAT = "side's file (deconflict enrol)"
+WHAT = "side file (deconflict enrol)"
 _HEADER = "# One side's part of a link file. Public: hand it to the other side.\n\n"
 
 
@@ -31,18 +31,18 @@ class _Named(Party, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def load(path: Path) -> tuple[str, Party]:
-    """Return the party in the side's file `path`, by its id. Raises UserError naming file and key."""
+    """Return the id and the party in the side file `path`. Raises UserError, which names file and key."""
     raw = toml_reader.convert(toml_reader.read(path, what=WHAT), _Named, path=path)
     try:
         link_file.zone(raw.zone, at="zone")
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     if not raw.keys:
-        raise UserError(f"{path}: keys: none; a side without a key can say nothing: deconflict enrol")
+        raise UserError(f"{path}: keys: none, so this side could not sign; make keys with: deconflict enrol")
     return raw.side, Party(name=raw.name, site=raw.site, zone=raw.zone, keys=raw.keys)
 
 
 def dump(side: str, party: Party) -> bytes:
-    """Return the bytes of the side's file of `party`."""
+    """Return the side file of `party`, whose id is `side`."""
     table: dict[str, Any] = {"side": side, **msgspec.to_builtins(party)}
     return (_HEADER + tomli_w.dumps(table)).encode()

@@ -1,4 +1,4 @@
-"""TOML files to typed values and back; every error is one line that names the file and the key."""
+"""Converts TOML files to typed values and back; every error is one line that names the file and the key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from endpoints.keys.private_files import read_bytes
 from protocol.wire.messages import Identifier, Language
 
 FILE_MAX_BYTES = 262_144
-"""No settings come near this; a journal or a disk image given by mistake does."""
+"""Far more than settings need, and less than a journal or disk image named by mistake."""
 
 _T = TypeVar("_T")
 _AT = re.compile(r"(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>.*)`)?", re.DOTALL)
@@ -27,7 +27,7 @@ _SECONDS = "_s"
 
 
 def _pattern(annotated: Any) -> str:
-    """Return the pattern of a text type as msgspec's errors show it."""
+    """Return the pattern of a text type as msgspec shows it in errors."""
     return repr(get_args(annotated)[1].pattern)
 
 
@@ -43,13 +43,13 @@ _IN_WORDS = {
 
 
 def read(path: Path, *, what: str) -> dict[str, Any]:
-    """Return the table in the TOML file `path`, which is `what` ("link file"). Raises UserError."""
+    """Return the table in the TOML file `path`; `what` ("link file") names its kind in errors. Raises UserError."""
     data = read_bytes(path, what=what, max_bytes=FILE_MAX_BYTES)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}: line {line}: not UTF-8 text; save the file in the encoding UTF-8") from None
+        raise UserError(f"{path}: line {line}: not UTF-8 text; save the file as UTF-8") from None
     try:
         table = tomllib.loads(text.removeprefix("\ufeff"))
     except tomllib.TOMLDecodeError as error:
@@ -64,7 +64,7 @@ def read(path: Path, *, what: str) -> dict[str, Any]:
 def convert(table: Any, kind: type[_T], *, path: Path, at: str = "") -> _T:
     """Return `table`, found under the key `at` of the file `path`, as a `kind`. Raises UserError.
 
-    Durations (`protocol.wire.policy.Seconds`) stand in files as `grace = "15m"` and in `kind` as `grace_s = 900`.
+    A duration (`protocol.wire.policy.Seconds`) is `grace = "15m"` in a file and `grace_s = 900` in `kind`.
     """
     description = inspect.type_info(kind)
     try:
@@ -79,7 +79,7 @@ def plain(value: Any) -> Any:
 
 
 def join(at: str, key: str) -> str:
-    """Return the key `key` of the table under `at`, as errors name it: `policy.grace`."""
+    """Return the full name of `key` in the table `at`, such as `policy.grace`."""
     return f"{at}.{key}" if at else key
 
 
@@ -96,7 +96,7 @@ def _read_durations(value: Any, kind: inspect.Type, path: Path, at: str) -> Any:
             field = fields.get(key)
             if field is None:
                 if (right := key.removesuffix(_SECONDS)) != key and right in fields:
-                    raise UserError(f'{path}: {name}: unknown key; write {right} = "10m"')
+                    raise UserError(f'{path}: {name}: unknown key; write it without the unit: {right} = "10m"')
                 result[key] = item
             elif not _is_duration(field.type):
                 result[key] = _read_durations(item, field.type, path, name)
@@ -106,14 +106,14 @@ def _read_durations(value: Any, kind: inspect.Type, path: Path, at: str) -> Any:
                 except ValueError as error:
                     raise UserError(f"{path}: {name}: {error}") from None
             else:
-                raise UserError(f'{path}: {name}: a duration is written in quotes with its unit: "30s", "10m"')
+                raise UserError(f'{path}: {name}: write the duration in quotes with its unit, such as "30s" or "10m"')
         return result
     if isinstance(kind, inspect.DictType) and isinstance(value, dict):
         entry = _concrete(kind.value_type)
         result = {}
         for key, item in value.items():
             if isinstance(entry, inspect.StructType):
-                # by itself first: msgspec's path names an index but not a key of a dict
+                # converted alone first: msgspec's path names an index, but not the key of a dict
                 convert(item, entry.cls, path=path, at=join(at, key))
             result[key] = _read_durations(item, entry, path, join(at, key))
         return result
@@ -144,12 +144,12 @@ def _is_duration(kind: inspect.Type) -> bool:
 
 
 def _file_name(field: inspect.Field) -> str:
-    """Return the field's key in a file: the unit stands in the value there, not in the name."""
+    """Return the field's key in a file, where a duration's unit is part of the value."""
     return field.encode_name.removesuffix(_SECONDS) if _is_duration(field.type) else field.encode_name
 
 
 def _concrete(kind: inspect.Type) -> inspect.Type:
-    """Return what is inside `Annotated` metadata or an optional."""
+    """Return the type inside `Annotated` metadata or an optional."""
     if isinstance(kind, inspect.Metadata):
         return _concrete(kind.type)
     if isinstance(kind, inspect.UnionType):
@@ -179,7 +179,7 @@ def _explain(message: str, kind: inspect.Type, at: str) -> str:
 
 
 def _table_at(kind: inspect.Type, path: str) -> inspect.StructType | None:
-    """Return the struct that msgspec's `path` (`.policy.channels[...].name`) leads to, if it leads to one."""
+    """Return the struct at msgspec's `path` (such as `.policy.channels[...].name`), or None."""
     kind = _concrete(kind)
     for step in re.findall(r"\.[^.\[]+|\[[^\]]*\]", path):
         if isinstance(kind, inspect.StructType):

@@ -1,4 +1,4 @@
-"""Officers prove themselves, each with a credential of his own (SPEC P1.1). Settings hold only its scrypt hash."""
+"""Officers' credentials: generates, hashes and verifies them (SPEC P1.1). Settings hold only the scrypt hash."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from protocol.errors import LocalProtocolError
 CREDENTIAL_MAX_BYTES = 1_024
 CREDENTIAL_MIN_LENGTH = 8
 WRONG_CREDENTIAL_DELAY_S = 1.0
-"""What a wrong credential costs. There is no lockout: a prankster at the socket must not keep an officer out."""
+"""Delay after a wrong credential. There is no lockout, with which anybody at the socket could keep officers out."""
 
 _COST, _BLOCK, _PARALLEL = 2**14, 8, 1
-"""scrypt at 16 MiB: about 50 ms (RFC 7914, OWASP's floor for interactive use)."""
+"""scrypt with 16 MiB, about 50 ms (RFC 7914; OWASP's minimum for interactive use)."""
 _SALT_BYTES, _HASH_BYTES = 16, 32
 _HASHED = re.compile(
     r"scrypt\$n=(\d{1,8}),r=(\d{1,3}),p=(\d{1,3})\$([A-Za-z0-9+/]{22}==)\$([A-Za-z0-9+/]{43}=)", re.ASCII
@@ -32,13 +32,13 @@ _MEMORY_MAX = 128 * 1024 * 1024
 
 
 def generate() -> str:
-    """Return a fresh credential: 130 bits, in groups that can be typed."""
+    """Return a new random credential: about 124 bits, in groups that are easy to type."""
     alphabet = "abcdefghjkmnpqrstuvwxyz23456789"
     return "-".join("".join(secrets.choice(alphabet) for _ in range(5)) for _ in range(5))
 
 
 def hash_credential(credential: str) -> str:
-    """Return what the settings hold of a credential. Raises ValueError if it is too short or too long."""
+    """Return the scrypt hash of a credential, for the settings. Raises ValueError if it is too short or too long."""
     if len(credential) < CREDENTIAL_MIN_LENGTH or len(credential.encode()) > CREDENTIAL_MAX_BYTES:
         raise ValueError(f"a credential has from {CREDENTIAL_MIN_LENGTH} characters to {CREDENTIAL_MAX_BYTES} bytes")
     salt = secrets.token_bytes(_SALT_BYTES)
@@ -48,12 +48,12 @@ def hash_credential(credential: str) -> str:
 
 
 def check_hash(hashed: str) -> None:
-    """Raise ValueError if `hashed` is not what `hash_credential` returns."""
+    """Raise ValueError unless `hashed` has the form that `hash_credential` returns."""
     _parse(hashed)
 
 
 def verify(credential: str, hashed: str) -> bool:
-    """Return whether `credential` is the one that was hashed, in constant time. Takes about 50 ms."""
+    """Return whether `credential` matches `hashed`; compares in constant time, and takes about 50 ms."""
     cost, block, parallel, salt, expected = _parse(hashed)
     if len(credential.encode("utf-8", "surrogatepass")) > CREDENTIAL_MAX_BYTES:
         return False
@@ -61,37 +61,39 @@ def verify(credential: str, hashed: str) -> bool:
 
 
 def read_credential(path: Path) -> str:
-    """Return the credential in the file `path`, its first line. Raises UserError."""
+    """Return the credential in the private file `path`. Raises UserError."""
     require_private(path, what="credential file")
     data = read_bytes(path, what="credential file", max_bytes=CREDENTIAL_MAX_BYTES)
     try:
         credential = data.decode("utf-8").strip("\r\n")
     except UnicodeDecodeError:
-        raise UserError(f"{path}: not text in UTF-8; a credential file holds one line") from None
+        raise UserError(f"{path}: not UTF-8 text; a credential file holds one line") from None
     if not credential or "\n" in credential or "\0" in credential:
-        raise UserError(f"{path}: a credential file holds one line: the credential")
+        raise UserError(f"{path}: not a credential file, which holds one line: the credential")
     return credential
 
 
 class OfficerCredentials:
-    """Those who may act for one endpoint: officer's id to hashed credential. Used by the service."""
+    """Authenticates the officers of one endpoint."""
 
-    def __init__(self, hashed: Mapping[str, str]) -> None:
+    def __init__(self, hashed: Mapping[str, str], wrong_delay_s: float = WRONG_CREDENTIAL_DELAY_S) -> None:
+        """Accept the officers in `hashed`, id to hashed credential. A wrong credential costs `wrong_delay_s`."""
         self._hashed = dict(hashed)
+        self._wrong_delay_s = wrong_delay_s
         self._decoy = hash_credential(generate())
-        # scrypt is dear on purpose: one at a time leaves the other core to the line
+        # scrypt is expensive by design: one at a time leaves the other processor cores to the links
         self._one = asyncio.Semaphore(1)
 
     async def authenticate(self, officer: str, credential: str) -> None:
-        """Return if `officer` proved himself. Raises LocalProtocolError `not_authorised` after a second's delay.
+        """Return if `credential` is the officer's. Raises LocalProtocolError `not_authorised` after a delay.
 
-        An unknown officer takes as long as a wrong credential. The delay holds up nobody else.
+        An unknown officer takes as long as a wrong credential. The delay does not affect other requests.
         """
         hashed = self._hashed.get(officer, self._decoy)
         async with self._one:
             right = await asyncio.to_thread(verify, credential, hashed)
         if not right or officer not in self._hashed:
-            await asyncio.sleep(WRONG_CREDENTIAL_DELAY_S)
+            await asyncio.sleep(self._wrong_delay_s)
             raise LocalProtocolError(
                 "not_authorised",
                 f"{officer[:40]!r} with this credential is not an officer of this endpoint; "
@@ -113,7 +115,7 @@ def _parse(hashed: str) -> tuple[int, int, int, bytes, bytes]:
         )
     cost, block, parallel = int(match[1]), int(match[2]), int(match[3])
     if cost < 2**10 or cost & (cost - 1) or not block or not parallel or 128 * cost * block > _MEMORY_MAX:
-        raise ValueError("a hashed credential with unreasonable scrypt parameters")
+        raise ValueError("a hashed credential with scrypt parameters out of range; enrol the officer again")
     try:
         return (
             cost,
@@ -123,4 +125,4 @@ def _parse(hashed: str) -> tuple[int, int, int, bytes, bytes]:
             base64.b64decode(match[5], validate=True),
         )
     except binascii.Error:
-        raise ValueError("not a hashed credential: its base64 is damaged") from None
+        raise ValueError("not a hashed credential: its base64 is damaged; enrol the officer again") from None

@@ -1,4 +1,4 @@
-"""Files that only their owner may read: keys, credentials, an endpoint's settings (0600), their folders (0700)."""
+"""Reads and writes files that only their owner may read: keys, credentials, settings (0600), folders (0700)."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ _OTHERS = 0o077
 
 
 def read_bytes(path: Path, *, what: str, max_bytes: int) -> bytes:
-    """Return the bytes of the regular file `path`, which is `what` ("link file", "private key").
+    """Return the bytes of the regular file `path`; `what` ("link file", "private key") names its kind in errors.
 
     Raises UserError, naming the file, if it is missing, a folder, unreadable, or larger than `max_bytes`.
     """
     try:
-        # O_NONBLOCK: a FIFO in the file's place must not hang the start
+        # O_NONBLOCK: opening a FIFO must not block the start
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with open(descriptor, "rb") as file:  # noqa: PTH123 - an open descriptor, not a path
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise UserError(f"{path}: not a file; a {what} was expected")
+                raise UserError(f"{path}: not a regular file; a {what} was expected")
             data = file.read(max_bytes + 1)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; a {what} was expected") from None
     except IsADirectoryError:
         raise UserError(f"{path}: a folder; a {what} was expected") from None
     except PermissionError:
-        raise UserError(f"{path}: may not be read by this user; a {what} was expected") from None
+        raise UserError(f"{path}: this user may not read it; a {what} was expected") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UserError(f"{str(path)[:200]!r}: cannot be read: {reason}") from None
     if len(data) > max_bytes:
-        raise UserError(f"{path}: larger than {max_bytes} bytes: not a {what}")
+        raise UserError(f"{path}: larger than {max_bytes} bytes, so not a {what}")
     return data
 
 
 def require_private(path: Path, *, what: str) -> None:
-    """Refuse a file that others than its owner may read or write. Raises UserError."""
+    """Raise UserError if users other than the owner may read or write the file `path`."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:
@@ -52,15 +52,15 @@ def require_private(path: Path, *, what: str) -> None:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Create `path` with `data`, mode 0600 from its first moment. Raises FileExistsError if it is there already."""
+    """Create `path` with `data` and mode 0600 from the start. Raises FileExistsError if it exists."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     with open(descriptor, "wb") as file:  # noqa: PTH123 - an open descriptor, not a path
-        # the umask may have taken bits away, never added any
+        # the umask may have cleared bits of the mode
         os.fchmod(descriptor, FILE_MODE)
         file.write(data)
 
 
 def make_private_folder(path: Path) -> None:
-    """Create the folder `path` with mode 0700."""
+    """Create the folder `path` with mode 0700. Raises FileExistsError if it exists."""
     path.mkdir(mode=FOLDER_MODE, parents=False, exist_ok=False)
     path.chmod(FOLDER_MODE)

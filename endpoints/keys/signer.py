@@ -1,7 +1,7 @@
-"""Private keys: the one room where frames and journal heads are signed (SPEC F1).
+"""Holds private keys, and signs frames and journal heads with them (SPEC F1).
 
-A keys folder holds one private key for each algorithm, in `<key id>.pem` (PKCS #8, not encrypted: Ed25519 or
-ML-DSA-65) or `<key id>.raw` (the 32 bytes of an Ed25519 seed). The files are readable by their owner alone.
+A keys folder holds one private key per algorithm, in `<key id>.pem` (PKCS #8, not encrypted: Ed25519 or ML-DSA-65) or
+`<key id>.raw` (the 32 bytes of an Ed25519 seed). Only their owner may read these files.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PrivateKey = Ed25519PrivateKey | MLDSA65PrivateKey
 
 
 class Signer:
-    """One side's private keys for one link, by key id; signs once by each algorithm of the link's suite."""
+    """One side's private keys for one link; signs once with each algorithm of the link's suite."""
 
     def __init__(self, keys: dict[str, PrivateKey], suite: str = "ed25519") -> None:
         self.enrolled = tuple(_enrolled(key_id, key) for key_id, key in keys.items())
@@ -45,29 +45,29 @@ class Signer:
         for algorithm in SUITE_ALGORITHMS[suite]:
             fitting = [each.id for each in self.enrolled if each.algorithm == algorithm]
             if len(fitting) != 1:
-                found = f"{', '.join(fitting)} are there" if fitting else "none is there"
-                raise UserError(f"one {algorithm} key is needed for the suite {suite!r}, but {found}")
+                found = f"found {', '.join(fitting)}" if fitting else "found none"
+                raise UserError(f"the suite {suite!r} needs one {algorithm} key; {found}")
             self._keys.append((fitting[0], keys[fitting[0]]))
 
     @classmethod
     def load(cls, folder: Path, suite: str = "ed25519") -> Signer:
         """Return the signer of the keys in `folder`, for a link of `suite`.
 
-        Raises UserError, in one line that names the file, for a folder without the keys that the suite needs, for a
-        key that others can read, and for what is not a private key of a known algorithm.
+        Raises UserError, which names the file, if a key of the suite is missing, other users can read a key, or a
+        file is not a private key of a known algorithm.
         """
         try:
             files = sorted(path for path in folder.iterdir() if path.suffix in {".pem", ".raw"})
         except OSError as error:
-            raise UserError(f"{folder}: not a readable folder of private keys: {error.strerror}") from None
+            raise UserError(f"{folder}: cannot be read as a folder of private keys: {error.strerror}") from None
         keys: dict[str, PrivateKey] = {}
         for path in files:
             try:
                 key_id = msgspec.convert(path.stem, Identifier)
             except msgspec.ValidationError:
-                raise UserError(f"{path}: a key's file is named <key id>.pem, in a-z, 0-9 and hyphens") from None
+                raise UserError(f"{path}: name the file <key id>.pem, with a key id of a-z, 0-9 and hyphens") from None
             if key_id in keys:
-                raise UserError(f"{path}: there is another key with the id {key_id!r} beside it; remove one")
+                raise UserError(f"{path}: another key in this folder has the id {key_id!r}; remove one")
             keys[key_id] = _read(path)
         try:
             return cls(keys, suite)
@@ -81,18 +81,18 @@ class Signer:
 
 
 def generate(folder: Path, suite: str = "ed25519") -> tuple[EnrolledKey, ...]:
-    """Make one new private key for each algorithm of `suite` in `folder`; return their public halves.
+    """Make a new private key for each algorithm of `suite` in `folder`; return the public keys.
 
-    Each file is named by its key's id: the algorithm and the first 8 digits of the public key's SHA-256.
+    A key's id, which names its file, is the algorithm and the first 8 digits of the public key's SHA-256.
 
-    Raises UserError if the folder can't be written, or this version of cryptography lacks the algorithm.
+    Raises UserError if the folder cannot be written, or this version of cryptography lacks the algorithm.
     """
     made = []
     for algorithm in SUITE_ALGORITHMS[suite]:
         try:
             key = Ed25519PrivateKey.generate() if algorithm == "ed25519" else MLDSA65PrivateKey.generate()
         except UnsupportedAlgorithm as error:
-            raise UserError(f"{algorithm} keys can't be made here: {error}") from None
+            raise UserError(f"{algorithm} keys cannot be made here: {error}") from None
         key_id = f"{algorithm}-{sha256(key.public_key().public_bytes_raw()).hexdigest()[:8]}"
         path = folder / f"{key_id}.pem"
         try:
@@ -109,12 +109,12 @@ def _read(path: Path) -> PrivateKey:
     data = read_bytes(path, what=_WHAT, max_bytes=_KEY_FILE_MAX_BYTES)
     if path.suffix == ".raw":
         if len(data) != _SEED_BYTES:
-            raise UserError(f"{path}: {len(data)} bytes long; the raw seed of an Ed25519 key has {_SEED_BYTES}")
+            raise UserError(f"{path}: {len(data)} bytes long; the raw seed of an Ed25519 key has {_SEED_BYTES} bytes")
         return Ed25519PrivateKey.from_private_bytes(data)
     try:
         key = load_pem_private_key(data, password=None)
     except TypeError:
-        raise UserError(f"{path}: an encrypted private key; the service needs one without a password") from None
+        raise UserError(f"{path}: an encrypted private key; remove its password") from None
     except (ValueError, UnsupportedAlgorithm):
         raise UserError(f"{path}: not a private key in PEM (PKCS #8)") from None
     if not isinstance(key, Ed25519PrivateKey | MLDSA65PrivateKey):
@@ -123,7 +123,7 @@ def _read(path: Path) -> PrivateKey:
 
 
 def _enrolled(key_id: str, key: PrivateKey) -> EnrolledKey:
-    """Return the public half of `key` as the link file enrols it."""
+    """Return the public key of `key` as the link file enrols it."""
     return EnrolledKey(
         id=key_id,
         algorithm="ed25519" if isinstance(key, Ed25519PrivateKey) else "ml-dsa-65",

@@ -81,7 +81,7 @@ def key_open_to_others(site: Path) -> str:
 
 def no_key(site: Path) -> str:
     next((site / "eucom" / "keys").glob("*.pem")).unlink()
-    return "eucom/keys: one ed25519 key is needed for the suite 'ed25519', but none is there"
+    return "eucom/keys: the suite 'ed25519' needs one ed25519 key; found none"
 
 
 def another_key(site: Path) -> str:

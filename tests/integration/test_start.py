@@ -112,7 +112,7 @@ def actual_link(station: Station) -> Callable[[], object]:
         (open_folder, "the control socket's folder is open to others (mode 0750); make it private: chmod 700"),
         (no_socket, "not a socket, and the control socket belongs here"),
         (changed_policy, "a changed policy needs the next epoch: epoch = 2 on both sides"),
-        (actual_link, "only an exercise may run on another time than the real one"),
+        (actual_link, "only links whose status is exercise may use it"),
     ],
 )
 def test_wrong_files_give_a_one_line_error(

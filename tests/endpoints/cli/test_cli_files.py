@@ -37,7 +37,7 @@ def test_init_says_what_to_do_next_on_stderr_and_nothing_on_stdout(
 
 def test_init_a_second_time_is_refused_in_one_line(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("init", site) == 2
-    assert capsys.readouterr().err == f"deconflict: {site}: not empty (link.toml is there); name a new folder\n"
+    assert capsys.readouterr().err == f"deconflict: {site}: not empty (it contains link.toml); name a new folder\n"
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_init_a_second_time_is_refused_in_one_line(site: Path, capsys: pytest.Ca
             "--link: expected an id of at most 32 lower-case letters, digits and hyphens, found 'Eucom/Ndmc'",
         ),
         (["--caller", ""], "--caller: expected an id"),
-        (["--answering", "eucom"], "eucom: the same party calls and answers; a link has two"),
-        (["--port", "0"], "0: a port is a number from 1 to 65535"),
+        (["--answering", "eucom"], "eucom: the same party calls and answers; name two parties"),
+        (["--port", "0"], "0: not a port from 1 to 65535"),
         (["--port", "many"], 'Invalid value for --port: unable to convert "many" into int; see:'),
         (["--listen", "not an address"], "'not an address': not an address to listen at"),
         (["--status", "war"], 'Invalid value "war" for --status'),
@@ -154,7 +154,7 @@ def test_two_headquarters_enrol_apart_and_join_their_files(tmp_path: Path, capsy
     assert capsys.readouterr().out == made
 
     assert run("link", "make", tmp_path / "link.toml", *files) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert run("link", "make", tmp_path / "other.toml", files[0], files[0]) == 2
     assert "the same side as" in capsys.readouterr().err
 

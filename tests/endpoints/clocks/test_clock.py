@@ -27,7 +27,7 @@ async def test_the_system_clock_waits_until_the_earlier_of_two_instants() -> Non
     assert 30 <= system.now()[1] - mono < 900
 
 
-async def test_no_wait_is_longer_than_a_tick_so_that_a_clock_set_forward_is_noticed() -> None:
+async def test_no_wait_is_longer_than_a_tick() -> None:
     system = SystemClock()
     _, mono = system.now()
 
@@ -45,7 +45,7 @@ async def test_a_past_instant_does_not_wait() -> None:
     assert system.now()[1] - mono < 500
 
 
-def test_a_table_is_a_continuous_map_that_never_falls() -> None:
+def test_a_table_is_a_continuous_map_that_never_decreases() -> None:
     table = ExerciseTable.begin(1_000, NOON, 10).then(2_000, 2_000).then(3_000, 0).then(4_000, 1)
 
     assert table.exercise_at(0) == NOON
@@ -56,7 +56,7 @@ def test_a_table_is_a_continuous_map_that_never_falls() -> None:
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 9_999, 10_000, 10_001, 500_000, 2_010_000, 2_010_001, 2_099_999])
-def test_the_inverse_of_the_map_is_the_first_real_instant_that_reached_it(ahead: int) -> None:
+def test_the_inverse_is_the_first_real_instant_that_reaches_the_exercise_instant(ahead: int) -> None:
     table = ExerciseTable.begin(1_000, NOON, 10).then(2_000, 2_000).then(3_000, 0).then(4_000, 1)
 
     due = table.real_at(NOON + ahead)
@@ -66,7 +66,7 @@ def test_the_inverse_of_the_map_is_the_first_real_instant_that_reached_it(ahead:
     assert due == 1_000 or table.exercise_at(due - 1) < NOON + ahead
 
 
-def test_an_exercise_that_stands_still_never_reaches_later_instants() -> None:
+def test_a_stopped_exercise_never_reaches_later_instants() -> None:
     table = ExerciseTable.begin(1_000, NOON, 0)
 
     assert table.real_at(NOON) == 1_000
@@ -80,7 +80,7 @@ def test_entries_that_do_not_continue_each_other_are_refused() -> None:
         ExerciseTable((TableEntry(1_000, NOON, 0), TableEntry(0, NOON, 1)))
 
 
-async def test_the_exercise_runs_for_every_reader_of_the_table_at_once(tmp_path: Path) -> None:
+async def test_every_reader_of_the_table_reads_the_same_time(tmp_path: Path) -> None:
     path = tmp_path / "exercise.clock"
     ExerciseTable.begin(real(), NOON, 100).write(path)
     one, other = ExerciseClock(path), ExerciseClock(path)
@@ -92,7 +92,7 @@ async def test_the_exercise_runs_for_every_reader_of_the_table_at_once(tmp_path:
     assert 0 <= other_at - at < 60_000
 
 
-async def test_a_waiter_follows_a_change_of_rate_that_comes_while_it_waits(tmp_path: Path) -> None:
+async def test_a_wait_follows_a_change_of_rate(tmp_path: Path) -> None:
     path = tmp_path / "exercise.clock"
     table = ExerciseTable.begin(real(), NOON, 1)
     table.write(path)
@@ -111,7 +111,7 @@ async def test_a_waiter_follows_a_change_of_rate_that_comes_while_it_waits(tmp_p
     assert exercise.now()[0] < NOON + 7_200_000
 
 
-async def test_an_entry_ahead_of_time_takes_effect_when_its_time_comes(tmp_path: Path) -> None:
+async def test_a_future_entry_takes_effect_at_its_time(tmp_path: Path) -> None:
     path = tmp_path / "exercise.clock"
     now = real()
     ExerciseTable.begin(now, NOON, 1).then(now + 100, 2_000).write(path)
@@ -123,7 +123,7 @@ async def test_an_entry_ahead_of_time_takes_effect_when_its_time_comes(tmp_path:
     assert exercise.now()[0] >= NOON + 200_000
 
 
-async def test_the_exercise_never_runs_backwards_and_outlives_its_table(tmp_path: Path) -> None:
+async def test_the_exercise_never_runs_backwards_and_survives_the_deletion_of_its_table(tmp_path: Path) -> None:
     path = tmp_path / "exercise.clock"
     ExerciseTable.begin(real(), NOON + 3_600_000, 0).write(path)
     exercise = ExerciseClock(path)
@@ -139,7 +139,7 @@ async def test_the_exercise_never_runs_backwards_and_outlives_its_table(tmp_path
 @pytest.mark.parametrize(
     "content", [b"", b"[]", b"{}", b"[[0,0,-1]]", b"[[0,0,2001]]", b"[[0,0]]", b"[[5,0,0],[4,0,0]]", b"\xff\xfe\x00"]
 )
-def test_a_table_that_is_none_is_refused_naming_the_file(tmp_path: Path, content: bytes) -> None:
+def test_a_malformed_table_is_refused_by_file_name(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "exercise.clock"
     path.write_bytes(content)
 
@@ -147,7 +147,7 @@ def test_a_table_that_is_none_is_refused_naming_the_file(tmp_path: Path, content
         ExerciseClock(path)
 
 
-def test_a_missing_table_is_refused_and_without_one_the_machine_rules(tmp_path: Path) -> None:
+def test_a_missing_table_is_refused_and_none_means_the_machine_s_clock(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
         clock(tmp_path / "none")
     assert isinstance(clock(None), SystemClock)
@@ -163,7 +163,7 @@ def test_clocks_that_run_together_are_regular() -> None:
 
 
 @pytest.mark.parametrize("step", [-31_536_000_000, -3_600_000, -1_000, 1_000, 3_600_000, 31_536_000_000])
-def test_a_step_is_told_once_with_its_size(step: int) -> None:
+def test_a_step_is_reported_once_with_its_size(step: int) -> None:
     watch = ClockWatch(NOON, 0, 0)
 
     assert watch.observe(NOON + 1_000 + step, 1_000, 1_000) == Irregularity(step_ms=step, blind_since="")
@@ -177,7 +177,7 @@ def test_small_steps_add_up() -> None:
     assert found == [None, None, Irregularity(step_ms=600, blind_since="")]
 
 
-def test_a_sleep_tells_since_when_the_watch_was_blind() -> None:
+def test_a_sleep_reports_since_when_the_service_was_blind() -> None:
     watch = ClockWatch(NOON, 0, 0)
     watch.observe(NOON + 1_000, 1_000, 1_000)
 

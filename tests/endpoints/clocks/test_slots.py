@@ -12,7 +12,7 @@ from protocol.wire.instants import parsed
 TWICE_A_DAY = ("0 9,17 * * *",)
 
 
-def test_the_66_slots_of_november_stand_an_hour_later_in_utc_from_30_october() -> None:
+def test_november_has_66_slots_an_hour_later_in_utc_after_summer_time() -> None:
     found = slots.plan(
         TWICE_A_DAY, "Europe/Berlin", parsed("2022-10-29T00:00:00.000Z"), parsed("2022-12-01T00:00:00.000Z")
     )
@@ -28,7 +28,7 @@ def test_the_66_slots_of_november_stand_an_hour_later_in_utc_from_30_october() -
     assert {slot[11:] for slot in found[2:]} == {"08:00:00.000Z", "16:00:00.000Z"}
 
 
-def test_a_slot_in_the_hour_that_summer_time_skips_comes_right_after_it() -> None:
+def test_a_slot_in_the_skipped_hour_falls_right_after_it() -> None:
     found = slots.plan(
         ("30 2 * * *",), "Europe/Berlin", parsed("2022-03-26T00:00:00.000Z"), parsed("2022-03-29T00:00:00.000Z")
     )
@@ -36,7 +36,7 @@ def test_a_slot_in_the_hour_that_summer_time_skips_comes_right_after_it() -> Non
     assert found == ("2022-03-26T01:30:00.000Z", "2022-03-27T01:00:00.000Z", "2022-03-28T00:30:00.000Z")
 
 
-def test_a_slot_in_the_hour_that_summer_time_repeats_comes_once() -> None:
+def test_a_slot_in_the_repeated_hour_occurs_once() -> None:
     found = slots.plan(
         ("30 2 * * *",), "Europe/Berlin", parsed("2022-10-29T12:00:00.000Z"), parsed("2022-10-31T12:00:00.000Z")
     )
@@ -45,7 +45,7 @@ def test_a_slot_in_the_hour_that_summer_time_repeats_comes_once() -> None:
 
 
 @pytest.mark.parametrize("minute", range(0, 180, 7))
-def test_a_start_inside_the_repeated_hour_yields_nothing_from_before_it_and_loses_nothing(minute: int) -> None:
+def test_a_plan_from_inside_the_repeated_hour_is_complete(minute: int) -> None:
     start = parsed("2022-10-29T23:30:00.000Z") + minute * 60_000
     end = parsed("2022-10-31T12:00:00.000Z")
     every = slots.plan(("30 2 * * *", "15 * * * *"), "Europe/Berlin", parsed("2022-10-28T12:00:00.000Z"), end)
@@ -55,7 +55,7 @@ def test_a_start_inside_the_repeated_hour_yields_nothing_from_before_it_and_lose
     assert found == tuple(slot for slot in every if parsed(slot) > start)
 
 
-def test_the_start_itself_is_out_and_the_end_is_in() -> None:
+def test_the_start_is_excluded_and_the_end_included() -> None:
     first, second = parsed("2022-11-29T08:00:00.000Z"), parsed("2022-11-29T16:00:00.000Z")
 
     assert slots.plan(TWICE_A_DAY, "Europe/Berlin", first, second) == ("2022-11-29T16:00:00.000Z",)
@@ -64,7 +64,7 @@ def test_the_start_itself_is_out_and_the_end_is_in() -> None:
 
 
 @given(cuts=st.lists(st.integers(1_640_995_200_000, 1_704_067_200_000), min_size=3, max_size=3).map(sorted))
-def test_a_plan_is_the_same_in_one_piece_and_in_two(cuts: list[int]) -> None:
+def test_two_adjoining_plans_equal_one_plan(cuts: list[int]) -> None:
     first, middle, last = cuts
     last = min(last, first + 40 * 86_400_000)
     middle = min(middle, last)
@@ -76,7 +76,7 @@ def test_a_plan_is_the_same_in_one_piece_and_in_two(cuts: list[int]) -> None:
     assert all(earlier < later for earlier, later in pairwise(whole))
 
 
-def test_two_expressions_that_meet_give_one_slot() -> None:
+def test_two_expressions_for_one_instant_give_one_slot() -> None:
     day = parsed("2022-11-29T00:00:00.000Z"), parsed("2022-11-30T00:00:00.000Z")
 
     assert slots.plan(("0 9 * * *", "0 9,17 * * *"), "UTC", *day) == slots.plan(("0 9,17 * * *",), "UTC", *day)
@@ -92,7 +92,7 @@ def test_two_expressions_that_meet_give_one_slot() -> None:
         ("ноль 9 * * *", "not a cron expression"),
     ],
 )
-def test_a_wrong_expression_is_refused_with_what_is_right(expression: str, complaint: str) -> None:
+def test_an_invalid_expression_is_refused_with_the_right_form(expression: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         slots.check(expression)
 
@@ -103,7 +103,7 @@ def test_only_zones_of_the_tzdata_package_are_known(name: str) -> None:
         slots.zone(name)
 
 
-def test_zones_come_from_the_package_whatever_the_system_has(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_zones_come_from_the_package_not_from_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONTZPATH", "/nowhere")
     slots.zone.cache_clear()
 

@@ -20,7 +20,7 @@ from tests.offsets.recorded import link_file as linked
         ("a\rb", "control"),
     ],
 )
-def test_a_text_that_can_t_be_hashed_is_refused_by_name(text: str, why: str, tmp_path: Path) -> None:
+def test_a_text_without_a_canonical_form_is_refused_by_its_key(text: str, why: str, tmp_path: Path) -> None:
     content = linked()
     path = tmp_path / "link.toml"
     for key, change in (

@@ -23,7 +23,7 @@ def test_only_the_right_credential_verifies() -> None:
     assert not credentials.verify("\udcff", HASHED)
 
 
-def test_the_same_credential_hashes_differently_each_time_and_is_not_inside() -> None:
+def test_a_hash_is_salted_and_does_not_contain_the_credential() -> None:
     assert credentials.hash_credential(CREDENTIAL) != HASHED
     assert CREDENTIAL not in HASHED
 
@@ -36,7 +36,7 @@ def test_generated_credentials_differ_and_are_long_enough() -> None:
 
 
 @pytest.mark.parametrize("short", ["", "short", "x" * 1_025])
-def test_a_credential_too_short_or_too_long_is_not_hashed(short: str) -> None:
+def test_a_credential_of_wrong_length_is_not_hashed(short: str) -> None:
     with pytest.raises(ValueError, match="a credential has"):
         credentials.hash_credential(short)
 
@@ -54,14 +54,13 @@ def test_a_credential_too_short_or_too_long_is_not_hashed(short: str) -> None:
     ],
     ids=["empty", "password", "cut", "odd n", "large n", "small n", "no r"],
 )
-def test_a_hash_that_is_none_is_refused(damaged: str) -> None:
+def test_a_malformed_hash_is_refused(damaged: str) -> None:
     with pytest.raises(ValueError, match="hashed credential"):
         credentials.check_hash(damaged)
 
 
-async def test_an_officer_proves_himself_and_nobody_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(credentials, "WRONG_CREDENTIAL_DELAY_S", 0.05)
-    watch = OfficerCredentials({"watch-1": HASHED})
+async def test_only_an_officer_with_their_own_credential_is_authenticated() -> None:
+    watch = OfficerCredentials({"watch-1": HASHED}, wrong_delay_s=0.05)
     await watch.authenticate("watch-1", CREDENTIAL)
 
     for officer, credential in [("watch-1", "wrong-wrong"), ("watch-9", CREDENTIAL), ("", "")]:
@@ -72,16 +71,15 @@ async def test_an_officer_proves_himself_and_nobody_else_does(monkeypatch: pytes
         assert time.monotonic() - began >= 0.05
 
 
-async def test_wrong_attempts_delay_themselves_and_no_one_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(credentials, "WRONG_CREDENTIAL_DELAY_S", 30.0)
-    watch = OfficerCredentials({"watch-1": HASHED})
-    pranks = [asyncio.ensure_future(watch.authenticate("watch-1", "wrong-wrong")) for _ in range(5)]
+async def test_a_wrong_attempt_delays_no_other_officer() -> None:
+    watch = OfficerCredentials({"watch-1": HASHED}, wrong_delay_s=30)
+    wrong = [asyncio.ensure_future(watch.authenticate("watch-1", "wrong-wrong")) for _ in range(5)]
 
     await asyncio.wait_for(watch.authenticate("watch-1", CREDENTIAL), 20)
 
-    for prank in pranks:
-        assert not prank.done()
-        prank.cancel()
+    for attempt in wrong:
+        assert not attempt.done()
+        attempt.cancel()
 
 
 def test_a_credential_is_read_from_a_private_file_of_one_line(tmp_path: Path) -> None:
@@ -96,7 +94,7 @@ def test_a_credential_is_read_from_a_private_file_of_one_line(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"one\ntwo\n", b"\xff\xfe", b"a\0b", b"x" * 2_000])
-def test_a_credential_file_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_malformed_credential_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "watch-1.credential"
     path.write_bytes(content)
     path.chmod(0o600)

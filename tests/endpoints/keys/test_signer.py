@@ -42,7 +42,7 @@ def pem(encryption: KeySerializationEncryption | None = None) -> bytes:
 
 
 @pytest.mark.parametrize("suite", ["ed25519", HYBRID])
-def test_what_is_generated_signs(tmp_path: Path, suite: str) -> None:
+def test_generated_keys_sign(tmp_path: Path, suite: str) -> None:
     """SPEC F1.3"""
     enrolled = generate(tmp_path, suite)
     signer = Signer.load(tmp_path, suite)
@@ -59,7 +59,7 @@ def test_a_key_has_the_id_of_its_file(tmp_path: Path) -> None:
     assert [key.id for key in Signer.load(tmp_path).enrolled] == ["first"]
 
 
-def test_raw_seed_and_pem_are_one_key(tmp_path: Path) -> None:
+def test_a_raw_seed_and_its_pem_are_the_same_key(tmp_path: Path) -> None:
     write(tmp_path / "k.raw", SEED)
     raw = Signer.load(tmp_path)
     (tmp_path / "k.raw").unlink()
@@ -77,7 +77,7 @@ def test_only_the_algorithms_of_the_suite_sign(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o622, 0o601])
-def test_a_key_that_others_can_reach_is_refused(tmp_path: Path, mode: int) -> None:
+def test_a_key_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "k.pem"
     write(path, pem(), mode)
     text = refusal(tmp_path)
@@ -101,7 +101,7 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("data", UNUSABLE.values(), ids=UNUSABLE.keys())
-def test_what_is_no_private_key_is_refused(tmp_path: Path, data: bytes) -> None:
+def test_a_file_without_a_private_key_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "k.pem"
     write(path, data)
     assert str(path) in refusal(tmp_path)
@@ -112,13 +112,13 @@ def test_a_seed_of_another_length_is_refused(tmp_path: Path) -> None:
     assert "31 bytes long" in refusal(tmp_path)
 
 
-def test_a_folder_in_a_keys_place_is_refused(tmp_path: Path) -> None:
+def test_a_folder_instead_of_a_key_is_refused(tmp_path: Path) -> None:
     (tmp_path / "k.pem").mkdir(mode=0o700)
     assert str(tmp_path / "k.pem") in refusal(tmp_path)
 
 
-def test_no_folder_no_keys(tmp_path: Path) -> None:
-    assert "none is there" in refusal(tmp_path)
+def test_a_missing_or_empty_folder_is_refused(tmp_path: Path) -> None:
+    assert "found none" in refusal(tmp_path)
     assert "missing" in refusal(tmp_path / "missing")
     write(tmp_path / "file", b"")
     assert "file" in refusal(tmp_path / "file")
@@ -127,22 +127,22 @@ def test_no_folder_no_keys(tmp_path: Path) -> None:
 def test_two_keys_of_one_algorithm_are_refused(tmp_path: Path) -> None:
     generate(tmp_path)
     generate(tmp_path)
-    assert "one ed25519 key is needed" in refusal(tmp_path)
+    assert "needs one ed25519 key" in refusal(tmp_path)
     assert "ml-dsa-65" not in refusal(tmp_path)
 
 
-def test_a_suite_that_the_folder_cannot_serve_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_key_of_the_suite_is_refused(tmp_path: Path) -> None:
     generate(tmp_path)
-    assert "one ml-dsa-65 key is needed" in refusal(tmp_path, HYBRID)
+    assert "needs one ml-dsa-65 key" in refusal(tmp_path, HYBRID)
 
 
-def test_one_id_stands_once(tmp_path: Path) -> None:
+def test_two_keys_with_one_id_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "k.pem", pem())
     write(tmp_path / "k.raw", SEED)
-    assert "another key with the id 'k'" in refusal(tmp_path)
+    assert "another key in this folder has the id 'k'" in refusal(tmp_path)
 
 
-def test_an_id_is_plain(tmp_path: Path) -> None:
+def test_a_key_id_with_other_characters_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "My Key.pem", pem())
     assert "<key id>.pem" in refusal(tmp_path)
 

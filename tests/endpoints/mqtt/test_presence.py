@@ -21,13 +21,13 @@ def presence(told: list[PresenceChanged]) -> Presence:
     return presence
 
 
-def test_changes_only(presence: Presence, told: list[PresenceChanged]) -> None:
+def test_only_changes_are_reported(presence: Presence, told: list[PresenceChanged]) -> None:
     for at_s, word in enumerate((PRESENT, PRESENT, GONE, GONE, PRESENT, b"", b"\xff" * 100_000)):
         presence.hear("l", "ndmc", word, at_s)
     assert told == [HERE, GONE_AWAY, HERE, GONE_AWAY]
 
 
-def test_silence_for_two_and_a_half_beats_is_absence(presence: Presence, told: list[PresenceChanged]) -> None:
+def test_silence_of_two_and_a_half_beats_counts_as_gone(presence: Presence, told: list[PresenceChanged]) -> None:
     """SPEC Q2.2"""
     presence.hear("l", "ndmc", PRESENT, 10)
     presence.check(85)
@@ -37,14 +37,14 @@ def test_silence_for_two_and_a_half_beats_is_absence(presence: Presence, told: l
     assert told == [HERE, GONE_AWAY]
 
 
-def test_silence_is_counted_from_our_own_connection(presence: Presence, told: list[PresenceChanged]) -> None:
+def test_silence_counts_from_our_own_connection(presence: Presence, told: list[PresenceChanged]) -> None:
     presence.hear("l", "ndmc", PRESENT, 0)
     presence.listen(1_000)
     presence.check(1_075)
     assert told == [HERE]
 
 
-def test_who_comes_is_greeted_once(presence: Presence) -> None:
+def test_a_party_is_greeted_once_when_it_arrives(presence: Presence) -> None:
     assert presence.hear("l", "ndmc", PRESENT, 0)
     assert not presence.hear("l", "ndmc", PRESENT, 30)
     presence.hear("l", "ndmc", GONE, 31)
@@ -53,7 +53,7 @@ def test_who_comes_is_greeted_once(presence: Presence) -> None:
     assert presence.hear("l", "ndmc", PRESENT, 101)
 
 
-def test_strangers_are_not_heard(presence: Presence, told: list[PresenceChanged]) -> None:
+def test_unknown_parties_are_ignored(presence: Presence, told: list[PresenceChanged]) -> None:
     assert not presence.hear("l", "stranger", PRESENT, 0)
     assert not presence.hear("other", "ndmc", PRESENT, 0)
     assert told == []
@@ -68,7 +68,7 @@ def test_the_back_off_doubles_to_its_limit_with_jitter() -> None:
         assert len(set(pauses)) > 1
 
 
-def test_what_is_forgotten_is_told_anew(told: list[PresenceChanged]) -> None:
+def test_presence_is_reported_again_after_forget(told: list[PresenceChanged]) -> None:
     presence = Presence([("l", "ndmc"), ("m", "ndmc")], 30, told.append)
     presence.listen(0)
     for link in ("l", "m"):

@@ -13,7 +13,7 @@ def mutely(takeovers: TakeoverCounter, at_s: float, *, lived_s: float = 5) -> in
     return takeovers.opened(at_s + 1)
 
 
-def test_told_at_the_third_and_then_at_every_doubling() -> None:
+def test_the_third_takeover_and_each_doubling_are_reported() -> None:
     """SPEC Q3.3"""
     takeovers = TakeoverCounter()
     told = {times: taken_over(takeovers, times) for times in range(1, 25)}
@@ -21,19 +21,19 @@ def test_told_at_the_third_and_then_at_every_doubling() -> None:
     assert told[24] == 24
 
 
-def test_a_quiet_time_begins_the_count_anew() -> None:
+def test_ten_minutes_without_a_takeover_restart_the_count() -> None:
     takeovers = TakeoverCounter()
     assert [taken_over(takeovers, at_s) for at_s in (0, 1)] == [None, None]
     later = 2 + QUIET_S
     assert [taken_over(takeovers, at_s) for at_s in (later, later + 1, later + 2)] == [None, None, 3]
 
 
-def test_a_mute_takeover_counts_when_the_very_next_attempt_is_accepted() -> None:
+def test_a_takeover_without_disconnect_counts_if_the_next_attempt_succeeds() -> None:
     takeovers = TakeoverCounter()
     assert [mutely(takeovers, at_s) for at_s in (0, 10, 20)] == [None, None, 3]
 
 
-def test_what_is_no_takeover() -> None:
+def test_other_losses_do_not_count() -> None:
     takeovers = TakeoverCounter()
     for at_s in range(0, 100, 10):
         # a connection that had lasted

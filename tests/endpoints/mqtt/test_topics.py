@@ -3,7 +3,7 @@ import pytest
 from endpoints.mqtt.topics import Topic
 
 
-def test_a_topic_is_written_as_the_mapping_says_and_read_back() -> None:
+def test_a_topic_is_written_and_parsed() -> None:
     """SPEC Q2.1"""
     topic = Topic("eucom-ndmc", "eucom", "receipt")
     assert str(topic) == "deconfliction/v1/eucom-ndmc/eucom/receipt"
@@ -22,6 +22,6 @@ def test_a_topic_is_written_as_the_mapping_says_and_read_back() -> None:
         "x/deconfliction/v1/l/eucom/message",
     ],
 )
-def test_what_is_no_topic_of_ours_is_refused(text: str) -> None:
+def test_a_foreign_topic_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a topic of the link"):
         Topic.parse(text)
