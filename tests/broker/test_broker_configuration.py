@@ -12,7 +12,7 @@ LINKS = {"eucom-ndmc": ("eucom", "ndmc"), "syria": ("centcom", "ndmc")}
 
 
 def rules(text: str) -> dict[str, set[tuple[str, str]]]:
-    """Who may do what, as Mosquitto reads it."""
+    """Return the permissions of each user, as Mosquitto reads the access list."""
     found: dict[str, set[tuple[str, str]]] = {}
     user = ""
     for line in text.splitlines():
@@ -81,11 +81,11 @@ def test_the_configuration_is_hardened_and_uses_the_broker_s_paths(tmp_path: Pat
             "acl_file": "/mosquitto/config/acl",
             "keyfile": "/mosquitto/config/tls/server.key",
             "persistence_location": "/mosquitto/config/data/",
-            # four clients, 64 MiB each and half as much again, 64 MiB for the broker
+            # four clients with 64 MiB each, half as much again, and 64 MiB for the broker
             "memory_limit": str(4 * 96 * 2**20 + 64 * 2**20),
         }.items()
     )
-    # again, over itself
+    # a second time, over its own files
     configuration.write(tmp_path, LINKS)
     assert settings(tmp_path / "mosquitto.conf")["acl_file"] == str(tmp_path / "acl")
     assert (tmp_path / "data").is_dir()

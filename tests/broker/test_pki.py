@@ -44,7 +44,7 @@ def test_a_clients_certificate_names_it_and_verifies(tmp_path: Path, authority: 
     assert list(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [
         ExtendedKeyUsageOID.CLIENT_AUTH
     ]
-    # made for a peer whose clock is a little behind, too
+    # valid also for a peer whose clock is a little behind
     assert certificate.not_valid_before_utc == NOW - timedelta(days=1)
     assert certificate.not_valid_after_utc == NOW + timedelta(days=LEAF_DAYS - 1)
     assert mode(tmp_path / "client.key") == 0o600

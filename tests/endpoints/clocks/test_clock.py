@@ -102,7 +102,7 @@ async def test_a_wait_follows_a_change_of_rate(tmp_path: Path) -> None:
 
     table.then(real(), 0).then(real() + 20, 2_000).write(path)
     began = time.monotonic()
-    # 3,600 s at 2,000 times are 1.8 s: the first wait ends with its tick, the second with the instant
+    # 3,600 s at rate 2,000 take 1.8 s: the first wait ends after a tick, the second at the instant
     await waiting
     while exercise.now()[0] < NOON + 3_600_000:
         await exercise.wait_until(NOON + 3_600_000, None)

@@ -1,4 +1,4 @@
-"""What the policy says is hashed as canonical JSON: a text that has no such form is refused where it stands."""
+"""A policy text without a canonical form has no digest, so the link file refuses it and names its key."""
 
 import unicodedata
 from pathlib import Path

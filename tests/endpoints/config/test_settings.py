@@ -175,7 +175,7 @@ def test_folders_missing_files_pipes_and_impossible_names_are_refused(tmp_path: 
         (tmp_path / "none", "no such file; a link file was expected"),
         (tmp_path / "pipe", "not a regular file; a link file was expected"),
         (tmp_path / "pipe" / "x", "cannot be read: Not a directory"),
-        # worded anew by each Python
+        # the wording depends on the Python version
         (Path("a\0b"), "cannot be read: "),
         (Path("x" * 5_000), "cannot be read: File name too long"),
     ]:
@@ -188,7 +188,7 @@ def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     path.touch(0o000)
     user = os.geteuid()
     if user == 0:
-        # root may read everything
+        # root can read everything
         os.seteuid(65_534)
     try:
         with pytest.raises(UserError, match="this user may not read it"):

@@ -6,42 +6,42 @@ from endpoints.mqtt.presence import Presence
 from endpoints.mqtt.topics import GONE, PRESENT
 
 HERE = PresenceChanged("l", "ndmc", present=True)
-GONE_AWAY = PresenceChanged("l", "ndmc", present=False)
+AWAY = PresenceChanged("l", "ndmc", present=False)
 
 
 @pytest.fixture
-def told() -> list[PresenceChanged]:
+def reported() -> list[PresenceChanged]:
     return []
 
 
 @pytest.fixture
-def presence(told: list[PresenceChanged]) -> Presence:
-    presence = Presence([("l", "ndmc")], 30, told.append)
+def presence(reported: list[PresenceChanged]) -> Presence:
+    presence = Presence([("l", "ndmc")], 30, reported.append)
     presence.listen(0)
     return presence
 
 
-def test_only_changes_are_reported(presence: Presence, told: list[PresenceChanged]) -> None:
+def test_only_changes_are_reported(presence: Presence, reported: list[PresenceChanged]) -> None:
     for at_s, word in enumerate((PRESENT, PRESENT, GONE, GONE, PRESENT, b"", b"\xff" * 100_000)):
         presence.hear("l", "ndmc", word, at_s)
-    assert told == [HERE, GONE_AWAY, HERE, GONE_AWAY]
+    assert reported == [HERE, AWAY, HERE, AWAY]
 
 
-def test_silence_of_two_and_a_half_beats_counts_as_gone(presence: Presence, told: list[PresenceChanged]) -> None:
+def test_silence_of_two_and_a_half_beats_counts_as_gone(presence: Presence, reported: list[PresenceChanged]) -> None:
     """SPEC Q2.2"""
     presence.hear("l", "ndmc", PRESENT, 10)
     presence.check(85)
-    assert told == [HERE]
+    assert reported == [HERE]
     presence.check(85.1)
     presence.check(115)
-    assert told == [HERE, GONE_AWAY]
+    assert reported == [HERE, AWAY]
 
 
-def test_silence_counts_from_our_own_connection(presence: Presence, told: list[PresenceChanged]) -> None:
+def test_silence_counts_from_our_own_connection(presence: Presence, reported: list[PresenceChanged]) -> None:
     presence.hear("l", "ndmc", PRESENT, 0)
     presence.listen(1_000)
     presence.check(1_075)
-    assert told == [HERE]
+    assert reported == [HERE]
 
 
 def test_a_party_is_greeted_once_when_it_arrives(presence: Presence) -> None:
@@ -53,10 +53,10 @@ def test_a_party_is_greeted_once_when_it_arrives(presence: Presence) -> None:
     assert presence.hear("l", "ndmc", PRESENT, 101)
 
 
-def test_unknown_parties_are_ignored(presence: Presence, told: list[PresenceChanged]) -> None:
+def test_unknown_parties_are_ignored(presence: Presence, reported: list[PresenceChanged]) -> None:
     assert not presence.hear("l", "stranger", PRESENT, 0)
     assert not presence.hear("other", "ndmc", PRESENT, 0)
-    assert told == []
+    assert reported == []
 
 
 def test_the_back_off_doubles_to_its_limit_with_jitter() -> None:
@@ -68,17 +68,17 @@ def test_the_back_off_doubles_to_its_limit_with_jitter() -> None:
         assert len(set(pauses)) > 1
 
 
-def test_presence_is_reported_again_after_forget(told: list[PresenceChanged]) -> None:
-    presence = Presence([("l", "ndmc"), ("m", "ndmc")], 30, told.append)
+def test_presence_is_reported_again_after_forget(reported: list[PresenceChanged]) -> None:
+    presence = Presence([("l", "ndmc"), ("m", "ndmc")], 30, reported.append)
     presence.listen(0)
     for link in ("l", "m"):
         assert presence.hear(link, "ndmc", PRESENT, 1)
-    told.clear()
+    reported.clear()
 
     presence.forget("l", 100)
 
     assert presence.hear("l", "ndmc", PRESENT, 101)
     assert not presence.hear("m", "ndmc", PRESENT, 101)
-    assert told == [HERE]
+    assert reported == [HERE]
     presence.check(175)
-    assert told == [HERE]
+    assert reported == [HERE]

@@ -7,8 +7,8 @@ def taken_over(takeovers: TakeoverCounter, at_s: float) -> int | None:
     return takeovers.lost(at_s, 5, TAKEN_OVER, orderly=False)
 
 
-def mutely(takeovers: TakeoverCounter, at_s: float, *, lived_s: float = 5) -> int | None:
-    """As Mosquitto 2.0 does it: TLS ended in order, nothing said, and welcome again."""
+def silently(takeovers: TakeoverCounter, at_s: float, *, lived_s: float = 5) -> int | None:
+    """Take over as Mosquitto 2.0 does: TLS is closed properly without DISCONNECT, and the next attempt succeeds."""
     assert takeovers.lost(at_s, lived_s, None, orderly=True) is None
     return takeovers.opened(at_s + 1)
 
@@ -16,9 +16,9 @@ def mutely(takeovers: TakeoverCounter, at_s: float, *, lived_s: float = 5) -> in
 def test_the_third_takeover_and_each_doubling_are_reported() -> None:
     """SPEC Q3.3"""
     takeovers = TakeoverCounter()
-    told = {times: taken_over(takeovers, times) for times in range(1, 25)}
-    assert {times for times, tell in told.items() if tell} == {3, 6, 12, 24}
-    assert told[24] == 24
+    reported = {times: taken_over(takeovers, times) for times in range(1, 25)}
+    assert {times for times, due in reported.items() if due} == {3, 6, 12, 24}
+    assert reported[24] == 24
 
 
 def test_ten_minutes_without_a_takeover_restart_the_count() -> None:
@@ -30,21 +30,21 @@ def test_ten_minutes_without_a_takeover_restart_the_count() -> None:
 
 def test_a_takeover_without_disconnect_counts_if_the_next_attempt_succeeds() -> None:
     takeovers = TakeoverCounter()
-    assert [mutely(takeovers, at_s) for at_s in (0, 10, 20)] == [None, None, 3]
+    assert [silently(takeovers, at_s) for at_s in (0, 10, 20)] == [None, None, 3]
 
 
 def test_other_losses_do_not_count() -> None:
     takeovers = TakeoverCounter()
     for at_s in range(0, 100, 10):
-        # a connection that had lasted
-        assert mutely(takeovers, at_s, lived_s=100) is None
-        # broken off
+        # a connection that lasted
+        assert silently(takeovers, at_s, lived_s=100) is None
+        # a connection that broke
         assert takeovers.lost(at_s, 5, None, orderly=False) is None
         assert takeovers.opened(at_s) is None
-        # the broker said why
+        # a DISCONNECT with another reason
         assert takeovers.lost(at_s, 5, KEEPALIVE_TIMEOUT, orderly=False) is None
         assert takeovers.opened(at_s) is None
-        # the broker was away for a moment
+        # the broker was unavailable for a moment
         assert takeovers.lost(at_s, 5, None, orderly=True) is None
         takeovers.not_opened()
         assert takeovers.opened(at_s) is None
