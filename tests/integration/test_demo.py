@@ -123,7 +123,7 @@ def test_an_unexpected_end_is_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--speed", "fast"], "--speed: a whole number from 1 to 2000, or max"),
+        (["--speed", "fast"], "--speed: not a whole number from 1 to 2000, nor max"),
         (["--scenario", "/nowhere.json"], "/nowhere.json: cannot read the scenario: No such file or directory"),
         (["--keep", "."], "--keep: . is not empty; name a new folder"),
     ],
