@@ -25,7 +25,7 @@ class LastTest(Struct, frozen=True, kw_only=True):
     answered_at: Utc | None
 
 
-class Outbox(Struct, frozen=True, kw_only=True):
+class OutboxCounts(Struct, frozen=True, kw_only=True):
     """Messages of this side that the peer has not receipted."""
 
     # not sealed yet
@@ -48,7 +48,7 @@ class Status(Struct, frozen=True, kw_only=True):
     last_test: LastTest | None
     next_slot: Utc | None
     # null for the watch, which sends no messages, and for a link whose journal could not be opened
-    outbox: Outbox | None
+    outbox: OutboxCounts | None
     # those that are not both cleared and acknowledged
     alarms: tuple[Alarm, ...]
 
@@ -77,7 +77,7 @@ def status(view: Snapshot | None, gauges: Gauges, now: Millis) -> Status:
         peer=_peer(view),
         last_test=_last_test(view),
         next_slot=view.next_slot,
-        outbox=None if view.ours is None else Outbox(waiting=view.ours.waiting, in_flight=view.ours.in_flight),
+        outbox=None if view.ours is None else OutboxCounts(waiting=view.ours.waiting, in_flight=view.ours.in_flight),
         alarms=alarms,
     )
 
