@@ -111,6 +111,7 @@ def enrol(
     from endpoints.clocks.clock import SystemClock
     from endpoints.config import provision, side_file
     from endpoints.config.link_file import zone as check_zone
+    from endpoints.keys.private_files import exists
 
     identifier(side, option="side")
     for each in officer or ():
@@ -120,7 +121,7 @@ def enrol(
     if len(set(officer or ())) < len(officer or ()):
         raise UserError("--officer: the same officer twice; name each once")
     own = folder / side
-    if (own / "endpoint.toml").exists():
+    if exists(own / "endpoint.toml"):
         _add(own, side, officer)
         return
     party = default_terms.party(side)

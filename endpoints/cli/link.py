@@ -38,9 +38,10 @@ def link_make(
     """
     from endpoints.config import link_file, side_file
     from endpoints.config.link_file import LinkFile
+    from endpoints.keys.private_files import exists
 
     identifier(link, option="link")
-    if file.exists():
+    if exists(file):
         raise UserError(f"{file}: already exists; a link file may be in use and is not overwritten: name a new file")
     caller, calling_party = side_file.load(caller_file)
     answering, answering_party = side_file.load(answering_file)

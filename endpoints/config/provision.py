@@ -26,7 +26,7 @@ from endpoints.config import link_file, settings
 from endpoints.config.link_file import LinkFile, Party
 from endpoints.errors import UserError
 from endpoints.keys import credentials, signer
-from endpoints.keys.private_files import make_private_folder, write_private
+from endpoints.keys.private_files import exists, make_private_folder, write_private
 from protocol.wire.instants import Millis
 from protocol.wire.policy import EnrolledKey, Terms
 
@@ -154,7 +154,7 @@ def add_officers(own: Path, names: Sequence[str]) -> None:
     for name in names:
         if name in table.get("officers", {}):
             raise UserError(f"{path}: officers.{name}: already enrolled; choose another id")
-        if (credential := own / "keys" / "officers" / f"{name}.credential").exists():
+        if exists(credential := own / "keys" / "officers" / f"{name}.credential"):
             raise UserError(f"{credential}: already exists; remove it first if it is no longer used")
     before = path.read_bytes()
     made = [own / "keys" / "officers" / f"{name}.credential" for name in names]
@@ -210,7 +210,7 @@ def _make_keys(own: Path, suite: str) -> tuple[EnrolledKey, ...]:
 
 def _make_officers(own: Path, names: Iterable[str], *, fresh: bool = True) -> dict[str, dict[str, str]]:
     folder = own / "keys" / "officers"
-    if fresh or not folder.exists():
+    if fresh or not exists(folder):
         make_private_folder(folder)
     table = {}
     for name in names:
@@ -279,12 +279,12 @@ def _all_or_nothing(home: Path) -> Iterator[Path]:
 
     `home` may exist with empty folders in it, as mounted volumes of containers do.
     """
-    if home.is_symlink() or (home.exists() and not home.is_dir()):
+    if home.is_symlink() or (exists(home) and not home.is_dir()):
         raise UserError(f"{home}: exists and is not a folder; name a new folder")
     with _as_user_errors():
-        for path in _files(home) if home.exists() else ():
+        for path in _files(home) if exists(home) else ():
             raise UserError(f"{home}: not empty (it contains {path.relative_to(home)}); name a new folder")
-        made = [each for each in (home, *home.parents) if not each.exists()]
+        made = [each for each in (home, *home.parents) if not exists(each)]
         home.mkdir(parents=True, exist_ok=True)
         staging = home / ".making"
         make_private_folder(staging)

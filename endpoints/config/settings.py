@@ -46,7 +46,7 @@ from endpoints.config import link_file, toml_reader
 from endpoints.config.link_file import LinkFile
 from endpoints.errors import UserError
 from endpoints.keys import credentials
-from endpoints.keys.private_files import read_bytes, require_private
+from endpoints.keys.private_files import exists, read_bytes, require_private
 from protocol.wire.messages import Identifier
 from protocol.wire.policy import Seconds
 
@@ -311,7 +311,7 @@ def _broker(raw: _Broker, identity: str, folder: Path, path: Path, environment: 
     )
     for key in ("authority", "certificate", "key"):
         file: Path = getattr(settings, key)
-        if not file.is_file():
+        if not (exists(file) and file.is_file()):
             raise UserError(f"{path}: broker.{key}: no such file: {file}")
     require_private(settings.key, what="private key")
     return settings

@@ -13,6 +13,21 @@ FOLDER_MODE = 0o700
 _OTHERS = 0o077
 
 
+def exists(path: Path) -> bool:
+    """Return whether `path` is there. Raises UserError if the system can't say.
+
+    `Path.exists` raises OSError then, and returns False from Python 3.14 on.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UserError(f"{path}: {reason}") from None
+    return True
+
+
 def read_bytes(path: Path, *, what: str, max_bytes: int) -> bytes:
     """Return the bytes of the regular file `path`; `what` ("link file", "private key") names its kind in errors.
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ import pytest
 from endpoints.cli import main as cli
 from endpoints.cli.options import texts
 from endpoints.errors import UserError
+
+LONG = "/tmp/" + "x" * 300
+"""A name that no file has: asking about it is an error, as it is in a folder that may not be searched."""
 
 
 def run(*words: str | Path) -> int:
@@ -38,6 +42,18 @@ def test_init_says_what_to_do_next_on_stderr_and_nothing_on_stdout(
 def test_init_a_second_time_is_refused_in_one_line(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("init", site) == 2
     assert capsys.readouterr().err == f"deconflict: {site}: not empty (it contains link.toml); name a new folder\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["enrol", LONG, "--side", "eucom"], ["link", "make", LONG, "eucom.toml", "ndmc.toml"]],
+    ids=["enrol", "link make"],
+)
+def test_a_place_that_cannot_be_looked_at_is_refused_in_one_line(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*words) == 2
+    assert re.fullmatch(f"deconflict: {LONG}.*: File name too long\n", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(

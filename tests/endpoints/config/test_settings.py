@@ -258,6 +258,13 @@ def test_a_wrong_key_of_an_endpoint_s_settings_is_named(folder: Path, old: str, 
     assert "\n" not in str(refused.value)
 
 
+def test_a_file_that_cannot_be_looked_at_is_said_in_one_line(folder: Path) -> None:
+    path = endpoint(folder, ENDPOINT.replace('key = "eucom.key"', f'key = "{"x" * 300}"', 1))
+
+    with pytest.raises(UserError, match=r"/x{300}: File name too long$"):
+        settings.load_endpoint(path, {})
+
+
 def test_an_endpoint_without_officers_is_refused(folder: Path) -> None:
     path = endpoint(folder, ENDPOINT.split("[officers", maxsplit=1)[0] + "[officers]\n")
 
