@@ -240,7 +240,7 @@ CORE_BUGS: tuple[Bug, ...] = (
         _ALERTS,
     ),
     Bug(
-        "the duty officer is told of alerts only",
+        "only alerts notify the duty officer",
         "Link._apply",
         "self._notifications.message(turn, reference, message.body)",
         "if isinstance(body, Alert):\n    self._notifications.message(turn, reference, message.body)",

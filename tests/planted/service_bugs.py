@@ -144,7 +144,7 @@ SERVICE_BUGS: tuple[Bug, ...] = (
         _RUNNER,
     ),
     Bug(
-        "an officer is answered before his request is on disk",
+        "an officer is answered before their request is on disk",
         "RequestItem.take",
         'failpoint("after_request")',
         "self.settle()",

@@ -115,7 +115,7 @@ def test_one_place_changes_and_the_rest_keeps_its_bytes(
         pytest.param("take", "upto > 1", "upto", "stands in Inbox.take: is it there now", id="not a qualified name"),
         pytest.param("Inbox.take", "self.last(run)\nself.first(run)", "pass", "stands nowhere", id="another order"),
         pytest.param("STATES", '{("sent", "failed"): "failed"}', "{}", "stands nowhere", id="another entry"),
-        pytest.param("Inbox.take", "upto > 1", "pass", "stands nowhere", id="an expression that is no statement"),
+        pytest.param("Inbox.take", "upto > 1", "pass", "stands nowhere", id="an expression instead of a statement"),
     ],
 )
 def test_a_stale_bug_says_what_to_do(where: str, old: str, new: str, says: str, tmp_path: Path) -> None:

@@ -205,7 +205,7 @@ WATCH_BUGS: tuple[Bug, ...] = (
         _ALERTS,
     ),
     Bug(
-        "an officer releases his own draft",
+        "an officer releases their own draft",
         "OfficerRequests.release",
         "event.officer == draft.officer",
         "event.officer == draft.officer and not draft.text",
