@@ -1,4 +1,4 @@
-"""The book of alarms: raised once per subject, kept until both cleared and acknowledged (SPEC W4)."""
+"""The book of alarms: raises each once, and keeps it until it is both cleared and acknowledged (SPEC W4)."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from protocol.errors import LocalProtocolError
 from protocol.wire.messages import Utc
 
 CLEARED_KEPT = 1_000
-"""Alarms that are over and that nobody has acknowledged: of more the oldest are let go (twice as many before some are).
-A peer, a broker or a clock can make any number; the journal has them all."""
+"""Cleared alarms that are kept until an officer acknowledges them. Twice as many accumulate before the oldest are
+dropped. A peer, a broker or a clock can cause any number; the journal has them all."""
 
 
 class AlarmBook:
-    """All alarms that are not finished, by `code/subject`."""
+    """The alarms that are not finished, by `code/subject`."""
 
-    def __init__(self, alarms: dict[str, Alarm], notices: PendingNotifications) -> None:
+    def __init__(self, alarms: dict[str, Alarm], notifications: PendingNotifications) -> None:
         self._alarms = alarms
-        self._notifications = notices
+        self._notifications = notifications
         self._cleared = sum(not alarm.active for alarm in alarms.values())
 
     def raise_alarm(
         self, turn: Turn, code: AlarmCode, subject: str, raised_at: Utc | None = None, detail: str = ""
     ) -> None:
-        """Raise an alarm, once: while it is active, raising it again changes nothing (SPEC W4)."""
+        """Raise an alarm. While it is active, raising it again changes nothing (SPEC W4)."""
         known = self._alarms.get(f"{code}/{subject}")
         if known is not None and known.active:
             return
@@ -41,7 +41,7 @@ class AlarmBook:
             detected_at=turn.utc,
             detail=detail,
         )
-        if known is not None:  # it is the newest now
+        if known is not None:  # it moves to the end, as the newest
             self._cleared -= 1
             del self._alarms[f"{code}/{subject}"]
         self._alarms[f"{code}/{subject}"] = alarm
@@ -51,19 +51,19 @@ class AlarmBook:
     def raise_passing(
         self, turn: Turn, code: AlarmCode, subject: str, raised_at: Utc | None = None, detail: str = ""
     ) -> None:
-        """Raise an alarm of something that is already over: it only waits for an officer."""
+        """Raise an alarm about something that is over already, so that an officer sees it."""
         self.raise_alarm(turn, code, subject, raised_at, detail)
         self.clear(turn, code, subject)
 
     def clear(self, turn: Turn, code: AlarmCode, subject: str) -> None:
-        """Say that what an alarm stands for is over."""
+        """Clear an alarm, if it is active: its cause is over."""
         key = f"{code}/{subject}"
         alarm = self._alarms.get(key)
         if alarm is None or not alarm.active:
             return
         self._cleared += 1
         self._keep(key, alarm.clear(turn.utc))
-        self._let_go()
+        self._drop_oldest()
         turn.emit(ClearAlarm(code=code, subject=subject))
 
     def clear_all(self, turn: Turn, *codes: AlarmCode) -> None:
@@ -72,12 +72,12 @@ class AlarmBook:
             self.clear(turn, alarm.code, alarm.subject)
 
     def active(self, code: AlarmCode, subject: str) -> bool:
-        """Whether this alarm stands and is not cleared."""
+        """Return whether this alarm is raised and not cleared."""
         alarm = self._alarms.get(f"{code}/{subject}")
         return alarm is not None and alarm.active
 
     def find(self, code: str, subject: str) -> Alarm:
-        """Return an alarm that may be acknowledged. Raises LocalProtocolError if there is none."""
+        """Return an alarm that can be acknowledged. Raises LocalProtocolError if there is none."""
         alarm = self._alarms.get(f"{code}/{subject}")
         if alarm is None:
             raise LocalProtocolError("unknown_alarm", f"there is no alarm {code}/{subject}; `alarms list` shows them")
@@ -88,7 +88,7 @@ class AlarmBook:
         return alarm
 
     def acknowledge(self, turn: Turn, alarm: Alarm, officer: str) -> None:
-        """Note that an officer has seen an alarm."""
+        """Record that `officer` has acknowledged an alarm."""
         self._keep(f"{alarm.code}/{alarm.subject}", alarm.acknowledge(officer, turn.utc))
 
     def _keep(self, key: str, alarm: Alarm) -> None:
@@ -98,7 +98,7 @@ class AlarmBook:
         else:
             self._alarms[key] = alarm
 
-    def _let_go(self) -> None:
+    def _drop_oldest(self) -> None:
         if self._cleared < 2 * CLEARED_KEPT:
             return
         for key in [key for key, alarm in self._alarms.items() if not alarm.active][:-CLEARED_KEPT]:

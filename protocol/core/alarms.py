@@ -1,4 +1,4 @@
-"""Alarms: raised once per subject, kept until both cleared and acknowledged (SPEC W3, W4)."""
+"""The alarm codes, their severities, and the life of one alarm (SPEC W3, W4)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Severity = Literal["critical", "major", "warning"]
 
 
 class AlarmCode(StrEnum):
-    """What can be wrong (SPEC W3)."""
+    """The causes of alarms (SPEC W3)."""
 
     HEARTBEAT_MISSED = "heartbeat_missed"
     HEARTBEAT_UNRECEIPTED = "heartbeat_unreceipted"
@@ -57,19 +57,19 @@ SEVERITY: dict[AlarmCode, Severity] = {
     AlarmCode.UNDELIVERED: "critical",
     AlarmCode.WATCH_BLIND: "major",
 }
-"""Every alarm's severity."""
+"""The severity of each code."""
 
 
 class Alarm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One alarm. `raised_at` is the missed deadline, `detected_at` when it was noticed (SPEC W4)."""
+    """One alarm. `raised_at` is the missed deadline, `detected_at` the time at which the core noticed it (SPEC W4)."""
 
     code: AlarmCode
     severity: Severity
-    # what it is about: a slot's instant, a reference, a party, `broker`, ...
+    # the subject: a slot's instant, a reference, a party, `broker`, ...
     subject: str
     raised_at: Utc
     detected_at: Utc
-    # for people: what happened, in one line
+    # what happened, in one line for an officer
     detail: str = ""
     acknowledged_by: str | UnsetType = UNSET
     acknowledged_at: Utc | UnsetType = UNSET
@@ -77,12 +77,12 @@ class Alarm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
 
     @property
     def active(self) -> bool:
-        """What it stands for is not over."""
+        """Whether its cause still exists."""
         return self.cleared_at is UNSET
 
     @property
     def finished(self) -> bool:
-        """Cleared and acknowledged: it may leave the book."""
+        """Whether it is cleared and acknowledged, so that it can leave the book."""
         return not self.active and self.acknowledged_at is not UNSET
 
     def acknowledge(self, officer: str, at: Utc) -> Alarm:

@@ -1,6 +1,6 @@
-"""Alerts on the watch: each stays open until a duty officer acknowledges or refuses it (SPEC B3 to B6, P1).
+"""The open alerts: each stays open until a duty officer acknowledges or refuses it (SPEC B3 to B6, P1).
 
-Both sides and the independent watch keep the same list, from the same messages.
+Both sides and the independent watch derive the same list from the same messages.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from protocol.wire.messages import Acknowledgement, Alert, Identifier, Reference
 from protocol.wire.policy import Policy
 
 OPEN_MAX = 10_000
-"""Open alerts of one party: nobody has ever worked through more, and a checkpoint must stay readable. Each party has
-a limit of its own, so that no peer can use up what our own alerts need."""
+"""The limit of open alerts of one party: more than officers can handle, and few enough for a checkpoint. Each party has
+its own limit, so that a peer cannot use up the room for our alerts."""
 OPEN_MAX_BYTES = 64 * 2**20
-"""... and as many bytes as an outbox has: a peer may fill every alert to its limit."""
+"""The limit of their bytes: as many as an outbox holds, since a peer may fill every alert to its limit."""
 CLOSED_KEPT = 256
-"""Closed alerts kept for `status` and for follow-up acknowledgements; twice as many before some are let go."""
+"""Closed alerts that are kept for `status` and follow-up acknowledgements. Twice as many accumulate before the oldest
+are dropped."""
 
 
 class AlertState(StrEnum):
-    """What is known of an alert."""
+    """The states of an alert."""
 
     SENT = "sent"
     RECEIVED = "received"
@@ -42,7 +43,7 @@ class AlertState(StrEnum):
 
 _OPEN = (AlertState.SENT, AlertState.RECEIVED, AlertState.WILL_REPLY)
 _CLOSED = (AlertState.UNDERSTOOD, AlertState.ACTING, AlertState.UNDELIVERED)
-"""Closed, but not for ever: an officer may say more, and what counted as undelivered proves to be delivered."""
+"""States that an officer's further message can still change; an undelivered alert may prove to be delivered."""
 
 ALERT: dict[tuple[AlertState, str], AlertState] = {
     (AlertState.SENT, "receipted"): AlertState.RECEIVED,
@@ -53,34 +54,34 @@ ALERT: dict[tuple[AlertState, str], AlertState] = {
         for decision in ("understood", "acting", "will_reply")
     },
     **{(state, "refused"): AlertState.REFUSED for state in (*_OPEN, *_CLOSED)},
-    # its author's word is the last one: so both sides end alike, in whatever order they hear of each other
+    # the author's change wins over a refusal, so both sides reach the same state whatever the order of arrival
     **{(state, "changed"): AlertState.CHANGED for state in (*_OPEN, *_CLOSED, AlertState.REFUSED)},
     **{(state, "cancelled"): AlertState.CANCELLED for state in (*_OPEN, *_CLOSED, AlertState.REFUSED)},
 }
-"""An alert's life. What is not in the table changes nothing."""
+"""The transitions of an alert. A pair that is not listed changes nothing."""
 
 
 class OpenAlert(Struct):
-    """One alert, its state, and who said what of it."""
+    """One alert, its state, and the last reply to it."""
 
     alert: Alert
     at: Utc
     state: AlertState
     received_at: Utc | None = None
-    # the last acknowledgement or refusal, and when it was known here
+    # the last acknowledgement or refusal, and when it arrived here
     reply: Acknowledgement | Refusal | None = None
     replied_at: Utc | None = None
 
 
 class Alerts:
-    """All alerts of one link that are open, and the last closed ones, by reference."""
+    """The open alerts of one link and the last closed ones, by reference."""
 
-    def __init__(self, alerts: dict[str, OpenAlert], policy: Policy, timeline: Deadlines, alarms: AlarmBook) -> None:
+    def __init__(self, alerts: dict[str, OpenAlert], policy: Policy, deadlines: Deadlines, alarms: AlarmBook) -> None:
         self._alerts = alerts
         self._policy = policy
-        self._timeline = timeline
+        self._deadlines = deadlines
         self._alarms = alarms
-        # by party: how many alerts are open, and how many bytes they have
+        # the number and the bytes of open alerts, by party
         self._open: Counter[Identifier] = Counter()
         self._bytes: Counter[Identifier] = Counter()
         for ref, opened in alerts.items():
@@ -88,18 +89,18 @@ class Alerts:
                 self._count(ref.partition("/")[0], opened.alert, 1)
 
     def get(self, reference: Reference) -> OpenAlert | None:
-        """Return the alert, if it is open or among the last closed ones."""
+        """Return the alert if it is open or one of the last closed ones, else None."""
         return self._alerts.get(str(reference))
 
     def has_room(self, sender: Identifier, alert: Alert) -> bool:
-        """Whether one more alert of `sender` can be kept open; one that takes the place of another adds none."""
+        """Return whether one more alert of `sender` can be kept open. One that replaces an open alert always can."""
         if self._bytes[sender] >= OPEN_MAX_BYTES:
             return False
         changed = None if alert.change is UNSET else self.get(alert.change.of)
         return self._open[sender] < OPEN_MAX or (changed is not None and changed.state in _OPEN)
 
     def opened(self, turn: Turn, reference: Reference, alert: Alert, *, received: bool) -> None:
-        """An alert was sent, or with `received` has arrived: its handling deadline runs (SPEC W2.3)."""
+        """Add an alert that was sent, or with `received` has arrived, and start its handling deadline (SPEC W2.3)."""
         state = AlertState.RECEIVED if received else AlertState.SENT
         self._alerts[str(reference)] = OpenAlert(alert, turn.utc, state, turn.utc if received else None)
         self._count(reference.sender, alert, 1)
@@ -109,14 +110,14 @@ class Alerts:
             self._step(turn, alert.change.of, changed)
 
     def receipted(self, turn: Turn, reference: Reference) -> None:
-        """The peer's machine has the alert: no officer has seen it by that."""
+        """Note the machine receipt of an alert, which does not mean that an officer has seen it."""
         opened = self._alerts.get(str(reference))
         if opened is not None and opened.state is AlertState.SENT:
             self._step(turn, reference, "receipted")
             opened.received_at = turn.utc
 
     def acknowledged(self, turn: Turn, acknowledgement: Acknowledgement) -> None:
-        """An officer acknowledged. `will_reply` lets the deadline run anew: nothing resolves itself (SPEC B4.2)."""
+        """Take an officer's acknowledgement; `will_reply` restarts the handling deadline (SPEC B4.2)."""
         opened = self._step(turn, acknowledgement.of, acknowledgement.decision)
         if opened is not None:
             opened.reply, opened.replied_at = acknowledgement, turn.utc
@@ -124,18 +125,18 @@ class Alerts:
                 self._arm(turn, str(acknowledgement.of), opened.alert)
 
     def refused(self, turn: Turn, refusal: Refusal) -> None:
-        """An officer or a service refused the alert (SPEC B5.1)."""
+        """Take a refusal by an officer or a service (SPEC B5.1)."""
         opened = self._step(turn, refusal.of, "refused")
         if opened is not None:
             opened.reply, opened.replied_at = refusal, turn.utc
 
     def epoch_over(self, turn: Turn) -> None:
-        """What the peer had not receipted in the old epoch was not delivered (SPEC E2.2)."""
+        """Mark the alerts that have no receipt as undelivered: their epoch has ended (SPEC E2.2)."""
         for ref in list(self._alerts):
             self._step(turn, Reference.parse(ref), "epoch_over")
 
     def overdue(self, turn: Turn, ref: str, raised_at: Utc) -> None:
-        """The handling deadline of an alert has passed."""
+        """Raise the alarm of an alert whose handling deadline has passed."""
         detail = f"nobody has acknowledged alert {ref}"
         opened = self._alerts.get(ref)
         if opened is not None and opened.state is AlertState.WILL_REPLY:
@@ -144,7 +145,7 @@ class Alerts:
 
     def _arm(self, turn: Turn, ref: str, alert: Alert) -> None:
         handling_s: int = getattr(self._policy.handling, alert.precedence)
-        self._timeline.arm(turn, f"acknowledgement/{ref}", handling_s * SECOND)
+        self._deadlines.arm(turn, f"acknowledgement/{ref}", handling_s * SECOND)
 
     def _step(self, turn: Turn, reference: Reference, happening: str) -> OpenAlert | None:
         opened = self._alerts.get(str(reference))
@@ -156,7 +157,7 @@ class Alerts:
         opened.state = state
         self._forget_closed()
         if state not in (AlertState.SENT, AlertState.RECEIVED):
-            self._timeline.disarm(f"acknowledgement/{reference}")
+            self._deadlines.disarm(f"acknowledgement/{reference}")
             self._alarms.clear(turn, AlarmCode.ALERT_UNACKNOWLEDGED, str(reference))
         return opened
 

@@ -1,4 +1,4 @@
-"""What a checkpoint keeps of any core."""
+"""State that a checkpoint keeps of both kinds of core: a side's end of a link, and the independent watch."""
 
 from __future__ import annotations
 
@@ -13,20 +13,30 @@ from protocol.wire.messages import Identifier
 from protocol.wire.policy import EnrolledKey, Terms
 
 
+class EpochState(Struct):
+    """State of the open epoch. Each kind of core adds its streams."""
+
+    terms: Terms
+
+
 class CoreState(Struct):
-    """The state of a link as one observer sees it; subclasses add their own."""
+    """State of a link as one observer sees it. Each kind of core adds its own fields."""
 
     link: Identifier
     # `eucom`, `ndmc`, or `watch`
     side: Identifier
-    terms: Terms | None = None
+    # None before the first `EpochOpened`
+    epoch: EpochState | None = None
     keys: dict[Identifier, tuple[EnrolledKey, ...]] = {}
-    timeline: DeadlinesState = field(default_factory=DeadlinesState)
+    deadlines: DeadlinesState = field(default_factory=DeadlinesState)
+    # by `code/subject`
     alarms: dict[str, Alarm] = {}
-    notices: PendingNotificationsState = field(default_factory=PendingNotificationsState)
+    notifications: PendingNotificationsState = field(default_factory=PendingNotificationsState)
     watch: WatchState = field(default_factory=WatchState)
+    # by reference
     alerts: dict[str, OpenAlert] = {}
+    # references that control requests led to, by request id
     requests: dict[str, str] = {}
     connected: bool = False
-    # by party, as far as known: a hint
+    # by party, as far as the broker reported it: a hint
     present: dict[Identifier, bool] = {}

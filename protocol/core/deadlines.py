@@ -1,8 +1,8 @@
-"""Time as the core knows it: what came in with events, and one book of running deadlines.
+"""The link's age and its running deadlines, computed from the times of events (SPEC W5.1).
 
-Instants (slots, expiry) are compared with `at`. Durations run on the link's *age*: milliseconds for which it has
-existed, advanced by the monotonic clock while a process lives and by the wall clock across its absence. So a stepped
-wall clock neither fires nor loses a deadline, and a restart does not forget one (SPEC W5.1).
+Instants (slots, expiry) are compared with `at`. Durations run on the link's *age*: the milliseconds since its first
+start, advanced by the monotonic clock while the process runs and by the wall clock across an absence. So a step of the
+wall clock neither triggers nor loses a deadline, and a restart keeps them all.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from protocol.wire.messages import Utc
 
 SECOND: Millis = 1_000
 HEAP_SLACK = 256
-"""Entries of deadlines that no longer run, beside as many as do, before the heap is made anew."""
+"""How many more heap entries than twice the running deadlines are tolerated before the heap is rebuilt."""
 
 
 class Deadline(Struct, frozen=True):
-    """When the core wants to be woken: at a wall-clock instant or a monotonic reading, whichever comes first."""
+    """When the core wants a `DeadlineReached`: at a wall-clock instant or a monotonic reading, whichever is first."""
 
     at: Millis | None
     mono: Millis | None
 
 
 class Turn(Struct):
-    """One event's handling: its time, and the effects gathered so far."""
+    """The handling of one event: its time, and the effects collected so far."""
 
     at: Millis
     age: Millis
     effects: list[Effect]
 
     def emit(self, effect: Effect) -> None:
-        """Add an effect to what this event does."""
+        """Add an effect of this event."""
         self.effects.append(effect)
 
     @property
@@ -50,14 +50,14 @@ class Armed(Struct, frozen=True):
     """A running deadline."""
 
     due_age: Millis
-    # the instant at which it falls due by the wall clock of when it was armed: what an alarm will carry
+    # the instant at which it falls due, by the wall clock at the time of arming: an alarm carries it
     raised_at: Utc
-    # it fell due unseen, and was given time to settle
+    # it fell due in an absence and was postponed once
     settling: bool = False
 
 
 class DeadlinesState(Struct):
-    """What a checkpoint keeps of a timeline."""
+    """State of the deadlines in a checkpoint."""
 
     at: Millis = 0
     mono: Millis = 0
@@ -73,11 +73,11 @@ class Deadlines:
         self._heap = _heap_of(state)
 
     def turn(self, event: Event) -> Turn:
-        """Return the turn of `event`. Changes nothing: a refused request must leave no trace."""
+        """Return the turn of `event`, and change nothing, since the event may still be refused."""
         return Turn(event.at, self._age(event), [])
 
     def commit(self, event: Event, turn: Turn) -> None:
-        """Take `event`'s time as passed."""
+        """Advance the age and the clock readings to those of `event`."""
         self.state.age = turn.age
         if not isinstance(event, BEFORE_STARTED):
             self.state.at = event.at
@@ -90,26 +90,26 @@ class Deadlines:
         return self.state.age + max(0, passed)
 
     def arm(self, turn: Turn, key: str, after_ms: Millis) -> None:
-        """Let `key` fall due `after_ms` from now; an earlier deadline of that key is replaced."""
+        """Start the deadline of `key`, due in `after_ms` milliseconds; replace one that runs."""
         self._set(key, Armed(turn.age + after_ms, written(turn.at + after_ms)))
 
     def _set(self, key: str, armed: Armed) -> None:
         self.state.armed[key] = armed
         heapq.heappush(self._heap, (armed.due_age, key))
-        # what was disarmed is still in the heap until its time comes: hours, at thousands a second
+        # disarmed deadlines stay in the heap until they fall due, which may take hours at thousands a second
         if len(self._heap) > 2 * len(self.state.armed) + HEAP_SLACK:
             self._heap = _heap_of(self.state)
 
     def disarm(self, key: str) -> None:
-        """Forget the deadline of `key`, if it runs."""
+        """Stop the deadline of `key`, if it runs."""
         self.state.armed.pop(key, None)
 
     def runs(self, key: str) -> bool:
-        """Whether a deadline of `key` runs."""
+        """Return whether a deadline of `key` runs."""
         return key in self.state.armed
 
     def fallen_due(self, age: Millis) -> Iterator[tuple[str, Utc]]:
-        """Take out every deadline that is due at `age`, oldest first: its key and the instant an alarm must carry."""
+        """Remove and yield the deadlines due at `age`, oldest first: the key, and the instant for the alarm."""
         while self._heap and self._heap[0][0] <= age:
             due_age, key = heapq.heappop(self._heap)
             armed = self.state.armed.get(key)
@@ -118,9 +118,9 @@ class Deadlines:
                 yield key, armed.raised_at
 
     def postpone(self, turn: Turn, settle_ms: Millis) -> list[str]:
-        """Give what fell due unseen until `settle_ms` from now, but only once: absences must not add up to silence.
+        """Postpone what fell due in an absence, or soon will, to `settle_ms` from now; return the overdue keys.
 
-        Return the keys whose instant has already passed.
+        Each is postponed once only, so that repeated absences cannot suppress an alarm.
         """
         missed = []
         for key, armed in list(self.state.armed.items()):
@@ -131,7 +131,7 @@ class Deadlines:
         return sorted(missed)
 
     def next_due_age(self) -> Millis | None:
-        """Return the age at which the next deadline is due."""
+        """Return the age at which the next deadline is due, None if none runs."""
         while self._heap:
             due_age, key = self._heap[0]
             armed = self.state.armed.get(key)
@@ -141,7 +141,7 @@ class Deadlines:
         return None
 
     def mono_of(self, age: Millis) -> Millis:
-        """Return the monotonic reading at which the link will have reached `age`."""
+        """Return the monotonic reading at which the link reaches `age`."""
         return self.state.mono + age - self.state.age
 
 

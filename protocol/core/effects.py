@@ -1,4 +1,4 @@
-"""What to do: effects, imperatives, the core's only output. They are performed after their record is on disk."""
+"""Effects: the core's only output. The shell performs them after their record is on disk."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class Effect(
     tag_field="effect",
     tag=True,
 ):
-    """Something to be done."""
+    """An action for the shell."""
 
 
 class Queue(Effect, frozen=True, kw_only=True):
-    """A message of our own joined the stream: it has its place from now on, and is never taken back."""
+    """Append a message to our own stream. Its place in the stream is final."""
 
     message: Message
 
 
 class HoldDraft(Effect, frozen=True, kw_only=True):
-    """An alert waits for a second officer (SPEC P1)."""
+    """Hold an alert until a second officer releases it (SPEC P1)."""
 
     draft: Seq
 
@@ -41,57 +41,57 @@ class Seal(Effect, frozen=True, kw_only=True):
     channel: Literal["message", "receipt"]
     first: Seq | UnsetType = UNSET
     last: Seq | UnsetType = UNSET
-    # the claim that it carries
+    # how many of the peer's messages the receipt in it covers
     upto: Count | UnsetType = UNSET
 
 
 class Resend(Effect, frozen=True, kw_only=True):
-    """Publish once more the very bytes of the unreceipted frame that begins with message `first` (SPEC M4)."""
+    """Publish the identical bytes of the unreceipted frame that begins with message `first` again (SPEC M4)."""
 
     first: Seq
 
 
 class Apply(Effect, frozen=True, kw_only=True):
-    """A message of the peer was applied: exactly once and in order (SPEC M3), or refused in its turn (SPEC M7)."""
+    """Record that a message of the peer was applied (SPEC M3), or refused in its place (SPEC M7)."""
 
     sender: str
     message: Message
-    # why it has no effect, if it has none
+    # the reason, if it was refused
     refused: str | UnsetType = UNSET
 
 
 class Settle(Effect, frozen=True, kw_only=True):
-    """The peer's receipt covers our stream up to `upto`: the outbox lets go of it."""
+    """Record that the peer's receipt covers our stream up to `upto`; the outbox discards those messages."""
 
     upto: Count
     head: Digest
 
 
 class RejectFrame(Effect, frozen=True, kw_only=True):
-    """The frame of this event is refused and consumes nothing (SPEC M6)."""
+    """Refuse the frame of this event: it consumes no place in a stream (SPEC M6)."""
 
     reason: str
     detail: str = ""
 
 
 class RaiseAlarm(Effect, frozen=True, kw_only=True):
-    """An alarm is raised, or raised anew after it had been cleared."""
+    """Raise an alarm, perhaps one that was raised and cleared before."""
 
     alarm: Alarm
 
 
 class ClearAlarm(Effect, frozen=True, kw_only=True):
-    """What the alarm stands for is over. It stays until it is acknowledged too (SPEC W4)."""
+    """Clear an alarm: its cause is over. It stays listed until it is acknowledged too (SPEC W4)."""
 
     code: AlarmCode
     subject: str
 
 
 class Notify(Effect, frozen=True, kw_only=True):
-    """Tell the duty officer. At least once, under a stable id, until `NotificationDone`.
+    """Notify the duty officer, at least once and under a stable id, until `NotificationDone`.
 
-    `kind` says which of the others is there: `alarm` -> `alarm`; `message` -> `reference` and `body`: an alert, a line
-    test to be answered, an answer, an acknowledgement, a refusal.
+    `kind` names the fields that are set: for `alarm` it is `alarm`; for `message` they are `reference` and `body` of an
+    alert, a line test to answer, an answer, an acknowledgement or a refusal.
     """
 
     id: str

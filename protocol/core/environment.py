@@ -1,4 +1,4 @@
-"""What surrounds a link and is no message: broker, presence, disk, forged frames, clocks (SPEC W3, M6, M8)."""
+"""Alarms about a link's environment: broker, presence, disk, refused frames, clocks (SPEC W3, M6, M8)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from protocol.core.alarms import AlarmCode
 from protocol.core.core_state import CoreState
 from protocol.core.deadlines import SECOND, Deadlines, Turn
 from protocol.core.events import (
+    Event,
     FramesSuppressed,
     IdentityTakenOver,
     PeerPresenceChanged,
@@ -23,9 +24,9 @@ from protocol.wire.messages import Identifier, Utc
 from protocol.wire.refusals import FrameRefusal
 
 BROKER_GRACE_MS: Millis = 30 * SECOND
-"""How long the broker may be away before it is an alarm: a reconnect is not one."""
+"""How long the broker may be unreachable before an alarm is raised; a short reconnect raises none."""
 QUIET_MS: Millis = 600 * SECOND
-"""How long nothing of the kind must have happened before `bad_frames` and `identity_in_use` are over."""
+"""How long nothing of the kind must have happened before `bad_frames` and `identity_in_use` are cleared."""
 
 _BROKER = "broker/unreachable"
 _HARMLESS = {
@@ -34,47 +35,67 @@ _HARMLESS = {
     FrameRefusal.WRONG_EPOCH,
     FrameRefusal.WRONG_POLICY,
 }
-"""Refusals that an honest peer can cause, or that have an alarm of their own."""
+"""Refusals that an honest peer can cause, or that raise another alarm."""
 
 
 class Environment:
-    """Turns what happens around a link into alarms that come and go."""
+    """Raises and clears the alarms about the environment of one core."""
 
-    def __init__(self, state: CoreState, timeline: Deadlines, alarms: AlarmBook) -> None:
+    def __init__(self, state: CoreState, deadlines: Deadlines, alarms: AlarmBook) -> None:
         self.state = state
-        self._timeline = timeline
+        self._deadlines = deadlines
         self._alarms = alarms
+
+    def take(self, turn: Turn, event: Event) -> None:
+        """Handle an event of the broker, the peer's presence, the disk, or suppressed frames; ignore others."""
+        match event:
+            case TransportConnected():
+                self.connected(turn)
+            case TransportLost():
+                self.lost(turn)
+            case IdentityTakenOver():
+                self.taken_over(turn, event)
+            case PeerPresenceChanged():
+                self.presence_changed(turn, event)
+            case SpaceLow():
+                self.space_low(turn, event)
+            case SpaceOk():
+                self.space_ok(turn)
+            case FramesSuppressed():
+                self.suppressed(turn, event)
+            case _:
+                pass
 
     # --- the broker and the peer ----------------------------------------------------------------------------------
 
     def started(self, turn: Turn) -> None:
-        """Nothing is known yet: the broker gets its time to be reached."""
+        """Forget the connection and presence of an earlier run, and start the broker's deadline."""
         self.state.connected = False
         self.state.present = {}
         self._await_broker(turn)
 
-    def connected(self, turn: Turn, _event: TransportConnected) -> None:
-        """The broker has accepted our session."""
+    def connected(self, turn: Turn) -> None:
+        """Note that the broker has accepted the session."""
         self.state.connected = True
-        self._timeline.disarm(_BROKER)
+        self._deadlines.disarm(_BROKER)
         self._alarms.clear(turn, AlarmCode.BROKER_UNREACHABLE, "broker")
 
-    def lost(self, turn: Turn, _event: TransportLost) -> None:
-        """The connection is gone, or could not be made."""
+    def lost(self, turn: Turn) -> None:
+        """Note that the connection is lost, or could not be made."""
         self.state.connected = False
         self._await_broker(turn)
 
     def _await_broker(self, turn: Turn) -> None:
-        if not self._timeline.runs(_BROKER):
-            self._timeline.arm(turn, _BROKER, BROKER_GRACE_MS)
+        if not self._deadlines.runs(_BROKER):
+            self._deadlines.arm(turn, _BROKER, BROKER_GRACE_MS)
 
     def taken_over(self, turn: Turn, event: IdentityTakenOver) -> None:
-        """Somebody else connects with our certificate."""
+        """Raise the alarm that another client connects with our certificate."""
         detail = f"{event.times} connections with the certificate of {self.state.side} were taken over"
         self._raise_until_quiet(turn, AlarmCode.IDENTITY_IN_USE, self.state.side, detail)
 
     def presence_changed(self, turn: Turn, event: PeerPresenceChanged) -> None:
-        """The broker says whether a party is there: a hint, never evidence."""
+        """Note a party's presence as the broker reports it: a hint, not evidence."""
         self.state.present[event.party] = event.present
         if event.present:
             self._alarms.clear(turn, AlarmCode.PEER_DISCONNECTED, event.party)
@@ -86,31 +107,31 @@ class Environment:
     # --- the disk -------------------------------------------------------------------------------------------------
 
     def space_low(self, turn: Turn, event: SpaceLow) -> None:
-        """The journal's disk is nearly full."""
+        """Raise the alarm that the journal's disk is nearly full."""
         detail = f"{event.free_bytes // 2**20} MiB are left for the journal: new alerts are refused"
         self._alarms.raise_alarm(turn, AlarmCode.SPACE_LOW, "journal", detail=detail)
 
-    def space_ok(self, turn: Turn, _event: SpaceOk) -> None:
-        """There is room again."""
+    def space_ok(self, turn: Turn) -> None:
+        """Clear the alarm: the disk has room again."""
         self._alarms.clear(turn, AlarmCode.SPACE_LOW, "journal")
 
     # --- false frames and wrong clocks ----------------------------------------------------------------------------
 
     def refused(self, turn: Turn, sender: Identifier, refusal: RemoteProtocolError) -> None:
-        """A frame of `sender` was refused (SPEC M6.1)."""
+        """Raise `bad_frames` for a refused frame of `sender`, unless the refusal is harmless (SPEC M6.1)."""
         if refusal.reason not in _HARMLESS:
             detail = f"a frame of {sender} was refused: {refusal}"
             self._raise_until_quiet(turn, AlarmCode.BAD_FRAMES, sender, detail)
 
     def suppressed(self, turn: Turn, event: FramesSuppressed) -> None:
-        """More frames were refused than are journaled one by one (SPEC M6.2)."""
+        """Raise `bad_frames` for refused frames that are journaled by number only (SPEC M6.2)."""
         detail = f"{event.count} more frames refused: {event.reason}"
         self._raise_until_quiet(turn, AlarmCode.BAD_FRAMES, "any", detail)
 
     def skew(
         self, turn: Turn, party: Identifier, way: Literal["ahead", "behind"], by_ms: Millis, limit_ms: Millis
     ) -> None:
-        """Raise or clear `clock_skew`: only what cannot be delay proves it (SPEC M8.1)."""
+        """Raise or clear `clock_skew`. The caller measures so that a delay cannot cause it (SPEC M8.1)."""
         if by_ms > limit_ms:
             detail = f"the clock of {party} is {way} by at least {by_ms // SECOND} s"
             self._alarms.raise_alarm(turn, AlarmCode.CLOCK_SKEW, f"{party}/{way}", detail=detail)
@@ -121,10 +142,10 @@ class Environment:
 
     def _raise_until_quiet(self, turn: Turn, code: AlarmCode, subject: str, detail: str) -> None:
         self._alarms.raise_alarm(turn, code, subject, detail=detail)
-        self._timeline.arm(turn, f"quiet/{code}/{subject}", QUIET_MS)
+        self._deadlines.arm(turn, f"quiet/{code}/{subject}", QUIET_MS)
 
     def overdue(self, turn: Turn, kind: str, subject: str, raised_at: Utc) -> None:
-        """The broker was awaited for too long, or nothing of a kind has happened for long enough."""
+        """Handle a deadline: the broker is unreachable for too long, or nothing bad has happened for long enough."""
         if kind == "quiet":
             code, _, subject = subject.partition("/")
             self._alarms.clear(turn, AlarmCode(code), subject)

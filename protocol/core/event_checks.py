@@ -27,13 +27,13 @@ from protocol.wire.instants import Millis, parsed
 from protocol.wire.messages import INTEGER_MAX
 
 AT_MAX: Millis = parsed("9000-01-01T00:00:00.000Z")
-"""No clock shows more: so every deadline that follows from an event's time can still be written."""
+"""The latest time of an event. Every deadline that follows from it can still be written as an instant."""
 
 _NONCE = re.compile(r"[0-9a-f]{16}")
 
 
 def check_event(event: Event) -> None:
-    """Raise LocalProtocolError(wrong_event) if a core could not calculate with what `event` says."""
+    """Raise LocalProtocolError(wrong_event) if a core cannot calculate with the fields of `event`."""
     if not (0 < event.at <= AT_MAX and 0 <= event.mono <= INTEGER_MAX):
         raise LocalProtocolError("wrong_event", f"no clock of ours shows {event.at} ms, {event.mono} ms")
     check = _CHECKS.get(type(event))

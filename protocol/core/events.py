@@ -1,7 +1,7 @@
-"""What happened: events, past-tense nouns, the core's only input.
+"""Events: the core's only input.
 
-Every event carries `at` (UTC, milliseconds since 1970) and `mono` (milliseconds of a clock that counts through
-sleep and never steps). Other instants inside are in their written form, for those who read the journal.
+Every event carries `at` (UTC, milliseconds since 1970) and `mono` (milliseconds of a clock that counts through sleep
+and never steps). Other instants in events are in their written form, for readers of the journal.
 """
 
 from __future__ import annotations
@@ -48,40 +48,42 @@ class Event(
 
 
 class EpochOpened(Event, frozen=True, kw_only=True):
-    """The service found these terms in the link file and they are new to the journal (SPEC E1, E2)."""
+    """The service found terms in the link file that are new to the journal (SPEC E1, E2)."""
 
     terms: Terms
+    # in record 1: the version of the rules of the records that follow; "1" if it is missing
+    rules: str | UnsetType = UNSET
 
 
 class KeysEnrolled(Event, frozen=True, kw_only=True):
-    """The link file's keys, by party: what an audit of this journal verifies frames with."""
+    """The service found other keys in the link file, by party. An audit of the journal verifies frames with them."""
 
     keys: dict[Identifier, tuple[EnrolledKey, ...]]
 
 
 class Started(Event, frozen=True, kw_only=True):
-    """The service came up. `slots` are the instants planned from the last record's time on (SPEC W5)."""
+    """The service started. `slots` are the instants planned from the time of the last record on (SPEC W5)."""
 
     software: str
     slots: tuple[Utc, ...]
     # slots are complete up to here
     slots_until: Utc
-    # the version of the time zone database that they were computed with
+    # the version of the time zone database
     tzdata: str
 
 
 class Stopped(Event, frozen=True, kw_only=True):
-    """The service is about to stop cleanly."""
+    """The service is stopping in order."""
 
 
 class Resumed(Event, frozen=True, kw_only=True):
-    """The machine or the process slept, or stood still, since `since`: the watch was blind (SPEC W5)."""
+    """The machine or the process was suspended from `since` until now, so nobody watched (SPEC W5)."""
 
     since: Utc
 
 
 class SlotsPlanned(Event, frozen=True, kw_only=True):
-    """More slots were computed: all up to `slots_until`."""
+    """More slots were computed; they are complete up to `slots_until`."""
 
     slots: tuple[Utc, ...]
     slots_until: Utc
@@ -89,38 +91,38 @@ class SlotsPlanned(Event, frozen=True, kw_only=True):
 
 
 class ClockStepped(Event, frozen=True, kw_only=True):
-    """The wall clock moved against the monotonic one, by `step_ms` (forward positive). `at` is after the step."""
+    """The wall clock was set, by `step_ms` against the monotonic clock (forward positive). `at` is after the step."""
 
     step_ms: int
 
 
 class DeadlineReached(Event, frozen=True, kw_only=True):
-    """The instant that `next_deadline()` named has come."""
+    """The deadline that `next_deadline()` returned is reached."""
 
-    # eight drawn bytes, hexadecimal: the words of a line test that may be placed now
+    # eight random bytes, hexadecimal: the words of a line test that may be placed now derive from them
     nonce: str
 
 
 class BatchClosed(Event, frozen=True, kw_only=True):
-    """A batch ends: the frames, sealed by the shell, of exactly the payloads that `unsealed()` asked for."""
+    """A batch ended. The shell has sealed a frame of each payload that `unsealed()` returned."""
 
     frames: tuple[bytes, ...] = ()
 
 
 class SpaceLow(Event, frozen=True, kw_only=True):
-    """The journal's disk is nearly full: new alerts are refused from now on."""
+    """The journal's disk is nearly full, so new alerts are refused from now on."""
 
     free_bytes: Count
 
 
 class SpaceOk(Event, frozen=True, kw_only=True):
-    """There is room again."""
+    """The journal's disk has room again."""
 
     free_bytes: Count
 
 
 class NotificationDone(Event, frozen=True, kw_only=True):
-    """A notification has reached everyone whom the settings name, or was given up after its last try."""
+    """A notification has reached all recipients in the settings, or was given up after the last attempt."""
 
     id: str
     delivered: bool
@@ -134,19 +136,19 @@ class TransportConnected(Event, frozen=True, kw_only=True):
 
 
 class TransportLost(Event, frozen=True, kw_only=True):
-    """The connection to the broker is gone, or the attempt failed the first time."""
+    """The connection to the broker was lost, or a first attempt failed."""
 
     reason: str
 
 
 class IdentityTakenOver(Event, frozen=True, kw_only=True):
-    """Somebody else connected to the broker with this endpoint's certificate, repeatedly."""
+    """Another client connected to the broker with this endpoint's certificate, repeatedly."""
 
     times: Count
 
 
 class PublishRefused(Event, frozen=True, kw_only=True):
-    """The broker refused a publish of ours with this MQTT 5 reason code."""
+    """The broker refused a message that we published, with this MQTT 5 reason code."""
 
     channel: Literal["message", "receipt"]
     code: int
@@ -154,7 +156,7 @@ class PublishRefused(Event, frozen=True, kw_only=True):
 
 
 class FrameReceived(Event, frozen=True, kw_only=True):
-    """A frame arrived; the shell has judged its signature (SPEC F3) and says so in `verdict`."""
+    """A frame arrived. The shell has verified its signatures (SPEC F3) with the result `verdict`."""
 
     channel: Literal["message", "receipt"]
     # the party whom the topic names
@@ -166,14 +168,14 @@ class FrameReceived(Event, frozen=True, kw_only=True):
 
 
 class FramesSuppressed(Event, frozen=True, kw_only=True):
-    """`count` more frames were refused for `reason` than the journal takes in (SPEC M6.2)."""
+    """`count` more frames were refused for `reason` than are journaled one by one (SPEC M6.2)."""
 
     reason: str
     count: Count
 
 
 class PeerPresenceChanged(Event, frozen=True, kw_only=True):
-    """A party's presence topic changed: a hint, never evidence (SPEC W3)."""
+    """A party's presence topic changed: a hint, not evidence (SPEC W3)."""
 
     party: Identifier
     present: bool
@@ -183,13 +185,13 @@ class PeerPresenceChanged(Event, frozen=True, kw_only=True):
 
 
 class Request(Event, frozen=True, kw_only=True):
-    """A request over the control socket. Repeating one with the same `request` id changes nothing."""
+    """A request over the control socket. Repeating it with the same `request` id changes nothing."""
 
     request: str
 
 
 class OfficerRaisedAlert(Request, frozen=True, kw_only=True):
-    """An officer wrote an alert. Under four eyes it waits as a draft (SPEC P1)."""
+    """An officer wrote an alert. If it needs two officers, it waits as a draft (SPEC P1)."""
 
     officer: Identifier
     # the policy's if absent
@@ -204,7 +206,7 @@ class OfficerRaisedAlert(Request, frozen=True, kw_only=True):
     # an update or a correction of an earlier alert of our own
     changes: Reference | UnsetType = UNSET
     change_kind: Literal["update", "correction"] | UnsetType = UNSET
-    # the text of the cancellation that is prepared with it; a standing text if absent
+    # the prepared text of its cancellation; a standing text if absent
     cancellation: Texts | UnsetType = UNSET
 
 
@@ -244,7 +246,7 @@ class OfficerRefused(Request, frozen=True, kw_only=True):
 
 
 class OfficerCancelled(Request, frozen=True, kw_only=True):
-    """An officer cancelled his side's alert `of`, or discarded draft `draft`."""
+    """An officer cancelled alert `of` of their own side, or discarded draft `draft`."""
 
     officer: Identifier
     of: Reference | UnsetType = UNSET
@@ -259,7 +261,7 @@ class LineTestRequested(Request, frozen=True, kw_only=True):
 
 
 class AlarmAcknowledged(Request, frozen=True, kw_only=True):
-    """An officer has seen an alarm (SPEC W4)."""
+    """An officer acknowledged an alarm (SPEC W4)."""
 
     officer: Identifier
     code: str
@@ -267,7 +269,7 @@ class AlarmAcknowledged(Request, frozen=True, kw_only=True):
 
 
 BEFORE_STARTED = (EpochOpened, KeysEnrolled)
-"""What may come before `Started`: it is still part of the absence that `Started` measures, and needs no epoch."""
+"""Events that may come before `Started`. They belong to the absence that it measures, and need no open epoch."""
 
 AnyEvent = (
     EpochOpened

@@ -1,16 +1,16 @@
-"""The duty officers' desk: what they ask for becomes messages, under four eyes where the policy says so (SPEC B, P1).
+"""Turns officers' requests into messages, with a second officer where the policy demands one (SPEC B, P1).
 
-Every request is checked before anything changes; what cannot be done raises LocalProtocolError for its author.
+A request is checked before anything changes; one that cannot be met raises LocalProtocolError.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from msgspec import UNSET, Struct, UnsetType, structs
 
-from protocol.core.alerts import Alerts, AlertState, OpenAlert
+from protocol.core.alerts import AlertState, OpenAlert
 from protocol.core.deadlines import SECOND, Turn
+from protocol.core.effects import HoldDraft
+from protocol.core.epoch import Epoch
 from protocol.core.events import (
     LineTestRequested,
     OfficerAcknowledged,
@@ -20,14 +20,13 @@ from protocol.core.events import (
     OfficerRefused,
     OfficerReleased,
 )
+from protocol.core.own_stream import OwnStream
 from protocol.core.rules import is_cancellation
-from protocol.core.watch import Watch
 from protocol.errors import LocalProtocolError
 from protocol.wire.instants import Millis, parsed, written
 from protocol.wire.messages import (
     Acknowledgement,
     Alert,
-    AnyBody,
     Change,
     Heartbeat,
     HeartbeatAnswer,
@@ -37,91 +36,114 @@ from protocol.wire.messages import (
     Texts,
     Utc,
 )
-from protocol.wire.policy import Terms
 from protocol.wire.words import challenge
 
 DRAFTS_MAX = 64
-"""Alerts that may wait for a second officer at once."""
+"""The limit of alerts that wait for a second officer."""
 CANCELLATIONS_KEPT = 1_024
-"""Alerts whose prepared cancellation is kept."""
+"""The limit of prepared cancellations that are kept."""
 ANOTHER: tuple[Identifier, Identifier] = ("another", "someone")
-"""One of them stands for the second officer while a draft is checked: nobody bears both names."""
+"""A stand-in for the second officer while a draft is checked: the one that is not the author's name."""
 NAME_BYTES = 32
-"""... and his name may be that much longer."""
+"""How much longer than the stand-in the second officer's name may be."""
 CHANGE_BYTES = 256
-"""What `change` adds to a cancellation that is prepared before its alert has a reference."""
+"""The bytes that `change` adds to a cancellation once its alert has a reference."""
 CANCELLATION_LIFE_MS: Millis = 86_400 * SECOND
-"""How long a cancellation is valid: longer than anybody acts on the alert."""
+"""How long a cancellation is valid: longer than anybody will act on the alert."""
 STANDING_CANCELLATION: Texts = {
     "en": "This cancels our earlier message. Disregard it.",
     "ru": "Настоящим отменяем наше предыдущее сообщение. Просим считать его недействительным.",
 }
-"""What a cancellation says if no other text was prepared with the alert."""
+"""The text of a cancellation if none was prepared with the alert."""
 
 
 class OfficerRequestsState(Struct):
-    """What a checkpoint keeps of the desk."""
+    """State of officers' requests in a checkpoint."""
 
     drafts: dict[int, OfficerRaisedAlert] = {}
     last_draft: int = 0
-    # prepared with each of our alerts, by its reference
+    # prepared texts of cancellations, by the reference of the alert
     cancellations: dict[str, Texts] = {}
 
 
-Say = Callable[[Turn, AnyBody], Reference]
-"""Puts a body into our stream. Raises LocalProtocolError, and then nothing has changed."""
-Check = Callable[[AnyBody, int], object]
-"""Raises LocalProtocolError if a body may not be said with so many bytes to spare."""
+OfficerRequest = (
+    OfficerRaisedAlert
+    | OfficerReleased
+    | OfficerAnswered
+    | OfficerAcknowledged
+    | OfficerRefused
+    | OfficerCancelled
+    | LineTestRequested
+)
+"""Requests that lead to a message or a draft."""
 
 
 class OfficerRequests:
-    """One side's officers at one link."""
+    """The requests of one side's officers in one epoch."""
 
     def __init__(
         self,
         state: OfficerRequestsState,
         side: Identifier,
-        terms: Terms,
-        watch: Watch,
-        alerts: Alerts,
-        *,
-        check: Check,
-        say: Say,
+        own: OwnStream,
+        epoch: Epoch,
     ) -> None:
         self._state = state
         self._side = side
-        self._terms = terms
-        self._watch = watch
-        self._alerts = alerts
-        self._check = check
-        self._say = say
+        self._own = own
+        self._terms = epoch.terms
+        self._watch = epoch.watch
+        self._alerts = epoch.alerts
+
+    def take(self, turn: Turn, event: OfficerRequest) -> str:
+        """Do what an officer asks for; return what it led to: a message's reference, or a draft's.
+
+        Raises LocalProtocolError for a request that cannot be met; then nothing has changed.
+        """
+        match event:
+            case OfficerRaisedAlert():
+                reached = self.raise_alert(turn, event)
+            case OfficerReleased():
+                reached = self.release(turn, event)
+            case OfficerAnswered():
+                reached = self.answer(turn, event)
+            case OfficerAcknowledged():
+                reached = self.acknowledge(turn, event)
+            case OfficerRefused():
+                reached = self.refuse(turn, event)
+            case OfficerCancelled():
+                reached = self.cancel(turn, event)
+            case LineTestRequested():
+                reached = self.test_line(turn, event)
+        return f"draft/{reached}" if isinstance(reached, int) else str(reached)
 
     # --- alerts ---------------------------------------------------------------------------------------------------
 
     def raise_alert(self, turn: Turn, event: OfficerRaisedAlert) -> Reference | int:
-        """Send an alert, or hold it for a second officer (SPEC P1.1). Return its reference, or its draft's number."""
+        """Send an alert, or hold it for a second officer (SPEC P1.1). Return its reference or its draft's number."""
         alert = self._alert(turn, event, (event.officer,))
-        # a draft must stand as it will be released: by two
+        # check the alert in the form in which it will be released: by two officers
         another = ANOTHER[event.officer == ANOTHER[0]]
         by_two = structs.replace(alert, released_by=(event.officer, another))
         if event.cancellation is not UNSET:
-            self._check(structs.replace(by_two, text=event.cancellation, references=UNSET), CHANGE_BYTES)
+            self._own.check_sayable(structs.replace(by_two, text=event.cancellation, references=UNSET), CHANGE_BYTES)
         if event.precedence not in self._terms.policy.four_eyes:
             return self._send(turn, event, alert)
-        self._check(by_two, NAME_BYTES)
+        self._own.check_sayable(by_two, NAME_BYTES)
         if len(self._state.drafts) >= DRAFTS_MAX:
             raise LocalProtocolError("too_many_drafts", f"{DRAFTS_MAX} drafts wait already: release or cancel some")
         self._state.last_draft += 1
         # a later epoch may have another status: the draft keeps the one that was checked
         self._state.drafts[self._state.last_draft] = structs.replace(event, status=alert.status)
+        turn.emit(HoldDraft(draft=self._state.last_draft))
         return self._state.last_draft
 
     def release(self, turn: Turn, event: OfficerReleased) -> Reference:
-        """Send a held alert in the name of two officers (SPEC P1.1)."""
+        """Send a held alert in the names of two officers (SPEC P1.1)."""
         draft = self._draft(event.draft)
         if event.officer == draft.officer:
             raise LocalProtocolError(
-                "four_eyes", f"{event.officer} wrote draft/{event.draft}: another officer has to release it"
+                "four_eyes", f"{event.officer} wrote draft/{event.draft}: another officer must release it"
             )
         reference = self._send(turn, draft, self._alert(turn, draft, (draft.officer, event.officer)))
         del self._state.drafts[event.draft]
@@ -158,7 +180,7 @@ class OfficerRequests:
         )
 
     def _send(self, turn: Turn, event: OfficerRaisedAlert, alert: Alert) -> Reference:
-        reference = self._say(turn, alert)
+        reference = self._own.say(turn, alert)
         cancellations = self._state.cancellations
         if event.cancellation is not UNSET:
             cancellations[str(reference)] = event.cancellation
@@ -167,7 +189,7 @@ class OfficerRequests:
         return reference
 
     def cancel(self, turn: Turn, event: OfficerCancelled) -> Reference | int:
-        """Take an alert of ours back, with the text prepared for it; or discard a draft."""
+        """Cancel an alert of our own side, with the text prepared for it, or discard a draft."""
         if event.of is UNSET:
             if event.draft is UNSET:
                 raise LocalProtocolError("unknown_reference", "name the alert or the draft to cancel")
@@ -188,7 +210,7 @@ class OfficerRequests:
             references=UNSET,
             change=Change(of=event.of, kind="cancellation"),
         )
-        return self._say(turn, cancellation)
+        return self._own.say(turn, cancellation)
 
     def _own_alert(self, of: Reference) -> OpenAlert:
         opened = self._alerts.get(of)
@@ -201,16 +223,16 @@ class OfficerRequests:
     # --- answers --------------------------------------------------------------------------------------------------
 
     def answer(self, turn: Turn, event: OfficerAnswered) -> Reference:
-        """Answer the other side's line test with its three words, retyped (SPEC B2.3)."""
+        """Answer the other side's line test with its three words (SPEC B2.3)."""
         test = self._watch.state.tests.get(str(event.of))
         if test is None or event.of.sender == self._side:
             raise LocalProtocolError("unknown_reference", f"{event.of} is no line test of the other side")
         if test.answer is not None:
             raise LocalProtocolError("already_done", f"{event.of} was answered at {test.answered_at}")
         if event.read_back != test.heartbeat.challenge:
-            raise LocalProtocolError("wrong_words", "these are not the three words of the test: read them once more")
+            raise LocalProtocolError("wrong_words", "the three words differ from those of the test: read them again")
         policy = self._terms.policy
-        return self._say(
+        return self._own.say(
             turn,
             HeartbeatAnswer(
                 of=event.of,
@@ -224,14 +246,14 @@ class OfficerRequests:
     def acknowledge(self, turn: Turn, event: OfficerAcknowledged) -> Reference:
         """Acknowledge the other side's alert (SPEC B4.1)."""
         self._peer_alert(event.of)
-        return self._say(
+        return self._own.say(
             turn, Acknowledgement(of=event.of, officer=event.officer, decision=event.decision, text=event.text)
         )
 
     def refuse(self, turn: Turn, event: OfficerRefused) -> Reference:
         """Refuse the other side's alert, perhaps with a referral to another channel (SPEC B5.1)."""
         self._peer_alert(event.of)
-        return self._say(
+        return self._own.say(
             turn,
             Refusal(
                 of=event.of,
@@ -253,14 +275,14 @@ class OfficerRequests:
     # --- line tests -----------------------------------------------------------------------------------------------
 
     def test_line(self, turn: Turn, event: LineTestRequested) -> Reference:
-        """Place a test: of the open slot where officers place them, else an unscheduled one (SPEC W1.3)."""
+        """Place a line test: that of the open slot if officers place them, else an unscheduled one (SPEC W1.3)."""
         slot = self._watch.open_slot(turn.at) if self._terms.policy.placed_by == "officer" else None
         return self.place_test(turn, event.nonce, slot if self._side == self._terms.caller else None)
 
     def place_test(self, turn: Turn, nonce: str, slot: Utc | None) -> Reference:
-        """Put a line test into the stream."""
+        """Send a line test whose words derive from `nonce`."""
         policy = self._terms.policy
-        return self._say(
+        return self._own.say(
             turn,
             Heartbeat(
                 status=policy.status,

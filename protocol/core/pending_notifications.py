@@ -1,4 +1,4 @@
-"""What the duty officer has yet to be told: at least once each, under a stable id, across restarts."""
+"""Notifications of the duty officer that are not done: each is sent at least once, under a stable id."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from protocol.core.effects import Notify
 from protocol.wire.messages import Reference
 
 PENDING_MAX = 1_000
-"""Beyond it the oldest are given up and counted: a notifier dead for that long hides nothing from `status`."""
+"""The limit. Beyond it the oldest are given up and counted, so that `status` shows a notifier that does not work."""
 
 
 class PendingNotificationsState(Struct):
-    """What a checkpoint keeps of the notices."""
+    """State of the notifications in a checkpoint."""
 
     pending: dict[str, Notify] = {}
     given_up: int = 0
@@ -29,26 +29,28 @@ class PendingNotifications:
         self._state = state
 
     def alarm(self, turn: Turn, alarm: Alarm) -> None:
-        """Tell of an alarm that was raised."""
-        self._tell(turn, Notify(id=f"alarm/{alarm.code}/{alarm.subject}/{alarm.raised_at}", kind="alarm", alarm=alarm))
+        """Notify of an alarm that was raised."""
+        self._notify(
+            turn, Notify(id=f"alarm/{alarm.code}/{alarm.subject}/{alarm.raised_at}", kind="alarm", alarm=alarm)
+        )
 
     def message(self, turn: Turn, reference: Reference, body: dict[str, Any]) -> None:
-        """Tell of a message of the peer."""
-        self._tell(turn, Notify(id=f"message/{reference}", kind="message", reference=reference, body=body))
+        """Notify of a message of the peer."""
+        self._notify(turn, Notify(id=f"message/{reference}", kind="message", reference=reference, body=body))
 
-    def done(self, notice_id: str) -> None:
-        """Forget a notification that has reached everyone."""
-        self._state.pending.pop(notice_id, None)
+    def done(self, notification_id: str) -> None:
+        """Remove a notification that has reached all recipients, or was given up."""
+        self._state.pending.pop(notification_id, None)
 
     def repeat(self, turn: Turn) -> None:
-        """Tell everything again that is not known to have arrived: after a restart."""
-        for notice in self._state.pending.values():
-            turn.emit(notice)
+        """Send every pending notification again, after a restart."""
+        for notification in self._state.pending.values():
+            turn.emit(notification)
 
-    def _tell(self, turn: Turn, notice: Notify) -> None:
+    def _notify(self, turn: Turn, notification: Notify) -> None:
         pending = self._state.pending
         if len(pending) >= PENDING_MAX:
             del pending[next(iter(pending))]
             self._state.given_up += 1
-        pending[notice.id] = notice
-        turn.emit(notice)
+        pending[notification.id] = notification
+        turn.emit(notification)

@@ -1,4 +1,4 @@
-"""What a message may refer to: the kinds of the last messages of both sides (SPEC B6, M7)."""
+"""Checks what a message may refer to, by the kinds of the last messages of both sides (SPEC B6, M7)."""
 
 from __future__ import annotations
 
@@ -19,42 +19,42 @@ from protocol.wire.messages import (
 from protocol.wire.refusals import MessageRefusal
 
 KINDS_KEPT = 1_024
-"""Messages of each side whose kind is remembered: older ones count as closed (SPEC B6.2)."""
+"""How many kinds are kept for each side. Older messages count as closed (SPEC B6.2)."""
 NO_KIND = "refused"
-"""What is remembered of a message that was refused: it is there, and it is none of the kinds."""
+"""The kind of a message that was refused: it exists, but an answer cannot refer to it."""
 
 
 class KnownState(Struct):
-    """What a checkpoint keeps of one side's messages."""
+    """The known messages of one side, in a checkpoint."""
 
     # by reference, oldest first
     kinds: dict[str, str] = {}
-    # the last seq, in this epoch, that the other side can know of
+    # the last seq of this epoch that has left its sender
     known_upto: int = 0
 
 
 class References:
-    """The messages of both parties of a link."""
+    """The messages of both parties that others may refer to."""
 
     def __init__(self, state: dict[Identifier, KnownState], epoch: int) -> None:
         self._state = state
         self._epoch = epoch
 
     def remember(self, reference: Reference, body: AnyBody | None) -> None:
-        """Note a message's kind; None for one that was refused."""
+        """Add a message with its kind; `body` is None if it was refused."""
         party = self._state[reference.sender]
         party.kinds[str(reference)] = kind_of(type(body)) if body is not None else NO_KIND
-        # what has not left yet is bounded by the outbox
+        # the outbox bounds the messages that have not left yet
         unsent = max(0, reference.seq - party.known_upto)
         while len(party.kinds) > KINDS_KEPT + unsent:
             del party.kinds[next(iter(party.kinds))]
 
     def known_upto(self, party: Identifier, seq: int) -> None:
-        """Messages of `party` up to `seq` have left it: its peer may refer to them."""
+        """Note that messages of `party` up to `seq` have left it, so its peer may refer to them."""
         self._state[party].known_upto = seq
 
     def check(self, body: AnyBody, sender: Identifier, *, unsent_too: bool) -> None:
-        """Check that `body` refers only to what `sender` can know; its own unsent messages with `unsent_too`.
+        """Check that `body` refers only to messages that `sender` can know; `unsent_too` adds its own unsent ones.
 
         Raises RemoteProtocolError(unknown_reference).
         """
@@ -100,7 +100,7 @@ def check_parties(body: AnyBody, sender: Identifier) -> None:
 
 
 def kind_of(body: type[AnyBody]) -> str:
-    """Return the `type` that a body is written with."""
+    """Return the `type` in the JSON of a body."""
     return str(body.__struct_config__.tag)
 
 

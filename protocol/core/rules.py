@@ -1,6 +1,6 @@
-"""The rules of the agreed policy, applied to what one side is about to say and to what the other has said.
+"""Checks a message body against the agreed policy (SPEC M7, B1 to B5, P1).
 
-The same checks stand on both ends: what our own side may not send, the other's is refused for (SPEC M7, B1 to B5, P1).
+Both ends make the same checks: a message that our side may not send is refused when it arrives.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FOUR_EYES = 2
 
 
 def check_body(body: AnyBody, sender: Identifier, terms: Terms) -> None:
-    """Raise RemoteProtocolError(MessageRefusal) if `sender` may not say `body` under these terms."""
+    """Raise RemoteProtocolError with a MessageRefusal if `sender` may not send `body` under these terms."""
     match body:
         case Heartbeat():
             _check_heartbeat(body, sender, terms)
@@ -74,7 +74,7 @@ def _check_alert(alert: Alert, terms: Terms) -> None:
 
 
 def is_cancellation(alert: Alert) -> bool:
-    """Whether an alert takes an earlier one back. Its text was released with it: one officer is enough (SPEC P1.3)."""
+    """Return whether an alert cancels an earlier one. One officer is enough for that (SPEC P1.3)."""
     return alert.change is not UNSET and alert.change.kind == "cancellation"
 
 
@@ -82,7 +82,9 @@ def _check_refusal(refusal: Refusal, terms: Terms) -> None:
     # SPEC B5.1, B5.2
     _check_languages(refusal.text or (), terms)
     if (refusal.by == "officer") != (refusal.officer is not UNSET):
-        raise RemoteProtocolError(MessageRefusal.UNSUPPORTED, "an officer's refusal names him, a service's nobody")
+        raise RemoteProtocolError(
+            MessageRefusal.UNSUPPORTED, "an officer's refusal names the officer, a service's names nobody"
+        )
     if refusal.referral is not UNSET and refusal.referral not in {channel.id for channel in terms.policy.channels}:
         known = ", ".join(channel.id for channel in terms.policy.channels)
         raise RemoteProtocolError(

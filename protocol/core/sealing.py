@@ -1,4 +1,4 @@
-"""What leaves at the end of a batch: runs of messages, each under one signature, and a receipt (SPEC M1.3, R1.3)."""
+"""The frames that leave at the end of a batch: runs of messages, and a receipt (SPEC M1.3, R1.3)."""
 
 from __future__ import annotations
 
@@ -7,70 +7,120 @@ from typing import Literal
 
 from msgspec import UNSET, Struct
 
+from protocol.core.deadlines import Turn
 from protocol.core.effects import Seal
-from protocol.wire import canonical
-from protocol.wire.messages import Claim, Digest, Identifier, Message, MessagePayload, ReceiptPayload
-from protocol.wire.policy import Terms
+from protocol.core.epoch import Epoch
+from protocol.core.link_state import LinkState
+from protocol.core.references import References
+from protocol.core.stream import Inbox, Outbox
+from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.wire import canonical, envelope
+from protocol.wire.instants import Millis
+from protocol.wire.messages import Claim, Message, MessagePayload, ReceiptPayload
 
 
 class Unsealed(Struct, frozen=True):
-    """A payload to be signed; its type follows from the channel."""
+    """A payload that the shell has to sign; the channel gives its type."""
 
     channel: Literal["message", "receipt"]
     payload: bytes
 
 
 class Departure(Struct, frozen=True):
-    """One frame to be: its payload, the effect that publishes it, and the run that it carries."""
+    """A planned frame: its payload, the effect that publishes it, and the messages that it carries."""
 
     unsealed: Unsealed
     seal: Seal
     run: tuple[Message, ...] = ()
 
 
-def departures(
-    terms: Terms,
-    policy: Digest,
-    sender: Identifier,
-    recipient: Identifier,
-    *,
-    runs: Sequence[tuple[Message, ...]],
-    floor: int,
-    claim: Claim | None,
-) -> list[Departure]:
-    """Lay out the frames of `runs`; `claim` rides with the first of them, or goes alone if there is none."""
-    if claim is not None and not runs:
-        receipt = ReceiptPayload(
-            link=terms.link,
-            epoch=terms.epoch,
-            sender=sender,
-            recipient=recipient,
-            policy=policy,
-            upto=claim.upto,
-            head=claim.head,
-            at=claim.at,
-        )
-        seal = Seal(index=0, channel="receipt", upto=claim.upto)
-        return [Departure(Unsealed("receipt", canonical.encode(receipt)), seal)]
-    leaving = []
-    for index, run in enumerate(runs):
-        riding = claim if index == 0 else None
-        message = MessagePayload(
-            link=terms.link,
-            epoch=terms.epoch,
-            sender=sender,
-            recipient=recipient,
-            policy=policy,
-            floor=floor,
-            messages=run,
-            receipt=riding or UNSET,
-        )
-        seal = Seal(
-            index=index,
-            channel="message",
-            first=run[0].seq,
-            last=run[-1].seq,
-            upto=riding.upto if riding else UNSET,
-        )
-        leaving.append(Departure(Unsealed("message", canonical.encode(message)), seal, run))
-    return leaving
+class Sealing:
+    """Plans the frames of one batch, and takes them back signed."""
+
+    def __init__(self, state: LinkState, epoch: Epoch, outbox: Outbox, inbox: Inbox, references: References) -> None:
+        self._state = state
+        self._epoch = epoch
+        self._peer = epoch.other(state.side)
+        self._outbox = outbox
+        self._inbox = inbox
+        self._references = references
+        self._plan: tuple[Millis, list[Departure]] | None = None
+
+    def planned(self, at: Millis) -> list[Departure]:
+        """Return the frames that leave if the batch ends at `at`. `forget` it when anything else happens first."""
+        if self._plan is None or self._plan[0] != at:
+            leaving = []
+            if self._state.connected:
+                claim = self._inbox.claim(at) if self._state.receipt_owed else None
+                leaving = self._departures(self._outbox.next_runs(), claim)
+            self._plan = (at, leaving)
+        return self._plan[1]
+
+    def forget(self) -> None:
+        """Forget the plan: the batch goes on."""
+        self._plan = None
+
+    def check(self, at: Millis, frames: Sequence[bytes]) -> None:
+        """Raise LocalProtocolError(wrong_frames) unless `frames` seal exactly the planned payloads."""
+        asked = [departure.unsealed.payload for departure in self.planned(at)]
+        if asked != [_payload(frame) for frame in frames]:
+            raise LocalProtocolError("wrong_frames", "the frames do not seal exactly the payloads of this batch")
+
+    def close(self, turn: Turn, frames: Sequence[bytes]) -> None:
+        """Take the signed frames, which `check` has passed, and publish them."""
+        leaving = self.planned(turn.at)
+        self._plan = None
+        for departure, frame in zip(leaving, frames, strict=True):
+            if departure.run:
+                self._outbox.sealed(turn, departure.run, frame)
+                self._references.known_upto(self._state.side, departure.run[-1].seq)
+            turn.emit(departure.seal)
+        # every connect makes one owed again
+        self._state.receipt_owed = False
+
+    def _departures(self, runs: Sequence[tuple[Message, ...]], claim: Claim | None) -> list[Departure]:
+        """Return the frames of `runs`. The claim goes with the first of them, or alone if there is none."""
+        terms, policy, sender = self._epoch.terms, self._epoch.policy_digest, self._state.side
+        if claim is not None and not runs:
+            receipt = ReceiptPayload(
+                link=terms.link,
+                epoch=terms.epoch,
+                sender=sender,
+                recipient=self._peer,
+                policy=policy,
+                upto=claim.upto,
+                head=claim.head,
+                at=claim.at,
+            )
+            seal = Seal(index=0, channel="receipt", upto=claim.upto)
+            return [Departure(Unsealed("receipt", canonical.encode(receipt)), seal)]
+        leaving = []
+        for index, run in enumerate(runs):
+            riding = claim if index == 0 else None
+            message = MessagePayload(
+                link=terms.link,
+                epoch=terms.epoch,
+                sender=sender,
+                recipient=self._peer,
+                policy=policy,
+                floor=self._outbox.state.receipted,
+                messages=run,
+                receipt=riding or UNSET,
+            )
+            seal = Seal(
+                index=index,
+                channel="message",
+                first=run[0].seq,
+                last=run[-1].seq,
+                upto=riding.upto if riding else UNSET,
+            )
+            leaving.append(Departure(Unsealed("message", canonical.encode(message)), seal, run))
+        return leaving
+
+
+def _payload(frame: bytes) -> bytes | None:
+    """Return a frame's payload, None if it is malformed."""
+    try:
+        return envelope.parse(frame).payload
+    except RemoteProtocolError:
+        return None

@@ -44,8 +44,9 @@ class StreamView(Struct, frozen=True, kw_only=True):
     last: int
     # ours: receipted by the peer; theirs: the same as `last`
     receipted: int
-    # ours: not sealed yet, sealed but not receipted; theirs: buffered beyond a gap
+    # ours: not sealed yet; theirs: 0
     waiting: int
+    # ours: sealed but not receipted; theirs: buffered beyond a gap
     in_flight: int
     # ours: when the oldest message that is not receipted was queued or sealed; None if there is none
     oldest_at: Utc | None = None
@@ -84,7 +85,7 @@ class AlertView(Struct, frozen=True, kw_only=True):
     received_at: Utc | None
     reply: Acknowledgement | Refusal | None
     replied_at: Utc | None
-    # when the handling deadline falls due, if it runs
+    # the instant of the handling deadline, if it runs
     due_at: Utc | None
 
 
@@ -211,7 +212,7 @@ def inbox_view(inbox: InboxState) -> StreamView:
     )
 
 
-def draft_views(desk: OfficerRequestsState, status: Status) -> tuple[DraftView, ...]:
+def draft_views(officer_requests: OfficerRequestsState, status: Status) -> tuple[DraftView, ...]:
     """Return the views of the drafts, oldest first."""
     return tuple(
         DraftView(
@@ -230,5 +231,5 @@ def draft_views(desk: OfficerRequestsState, status: Status) -> tuple[DraftView, 
             change_kind=draft.change_kind or None,
             cancellation=draft.cancellation or None,
         )
-        for number, draft in desk.drafts.items()
+        for number, draft in officer_requests.drafts.items()
     )

@@ -1,7 +1,7 @@
-"""One direction each: the outbox of our own stream, the inbox of the peer's (SPEC M1 to M5, R1 to R3).
+"""The two directions of a link: the outbox of our own stream, the inbox of the peer's (SPEC M1 to M5, R1 to R3).
 
-A stream is a hash chain of messages, numbered without gaps. Frames only carry runs of it: everything is compared for
-each message, and frame boundaries mean nothing.
+A stream is a hash chain of messages, numbered without gaps. Frames carry runs of messages; their boundaries have no
+meaning, and every check applies to single messages.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from protocol.wire.instants import Millis, written
 from protocol.wire.messages import INTEGER_MAX, Claim, Digest, Message, Utc
 
 SEALED_MAX = 8
-"""Frames that may be unreceipted at once: what a reconnect resends stays small (SPEC M4.2)."""
+"""The limit of unreceipted frames, which keeps small what a reconnect sends again (SPEC M4.2)."""
 OUTBOX_MAX_MESSAGES = 10_000
 OUTBOX_MAX_BYTES = 64 * 2**20
-"""Beyond either, new alerts and tests are refused: a peer away for that long must be reached otherwise (SPEC M4.5)."""
+"""Beyond either limit new alerts and line tests are refused: use another channel to the peer (SPEC M4.5)."""
 OUTBOX_RESERVE_MESSAGES = 1_000
-"""What is left beyond the limit for acknowledgements, answers and refusals: the peer's questions come first."""
+"""The reserve beyond the limit for acknowledgements, answers and refusals."""
 MESSAGE_MAX_BYTES = 44_000
-"""A message's limit, so that it can be sealed alone with a receipt beside it (SPEC F6.2): in base64, signed by
-either suite, that stays below a frame's 65,536 bytes."""
+"""The limit of a message, so that a frame of it and a receipt, in base64 and signed by either suite, stays below
+65,536 bytes (SPEC F6.2)."""
 AHEAD_MAX = 256
-"""How far ahead of a gap runs are buffered (SPEC M3.2)."""
+"""How many messages beyond a gap are buffered (SPEC M3.2)."""
 HASHES_KEPT = 1_024
-"""For how many applied messages a second version is recognised as equivocation (SPEC M5.3)."""
+"""How many applied messages are remembered, to recognise a second version as equivocation (SPEC M5.3)."""
 RESEND_MIN_MS: Millis = 1 * SECOND
 RESEND_MAX_MS: Millis = 60 * SECOND
 RESEND_ABSENT_MAX_MS: Millis = 900 * SECOND
-"""While the peer's presence says that it is gone, so that duplicates do not fill the broker's queue; it is a hint
-only, so resending never stops."""
+"""The limit while the broker reports the peer as absent, so that duplicates do not fill its queue. Presence is only a
+hint, so resending never stops."""
 
 
 class SealedRun(Struct):
-    """Messages `first` to `last` under one signature, until the peer has receipted them."""
+    """A signed frame of the messages `first` to `last`, kept until the peer has receipted them."""
 
     first: int
     last: int
@@ -53,7 +53,7 @@ class SealedRun(Struct):
 
 
 class OutboxState(Struct):
-    """What a checkpoint keeps of an outbox."""
+    """State of an outbox in a checkpoint."""
 
     head: Digest
     receipted_head: Digest
@@ -62,30 +62,30 @@ class OutboxState(Struct):
     waiting: list[Message] = []
     unreceipted_bytes: int = 0
     sealed: list[SealedRun] = []
-    # hash and size of each message that is not receipted
+    # hash and size of each unreceipted message
     hashes: dict[int, Digest] = {}
     sizes: dict[int, int] = {}
-    # why this direction stopped until a new epoch, or nothing
+    # the alarm code for which this direction stopped until a new epoch, or empty
     stopped: str = ""
 
 
 class Outbox:
-    """Our own stream: messages wait, are sealed into frames, and leave only when the peer's receipt covers them."""
+    """Our own stream. A message waits, is sealed into a frame, and is kept until the peer's receipt covers it."""
 
     def __init__(self, state: OutboxState) -> None:
         self.state = state
 
     @property
     def sent(self) -> int:
-        """The last seq that has left in a frame: the peer cannot know a later one."""
+        """The last seq that was sealed into a frame. The peer cannot know a later one."""
         return self.state.sealed[-1].last if self.state.sealed else self.state.last - len(self.state.waiting)
 
     def check_room(self, *, reserve: bool) -> None:
-        """Raise LocalProtocolError if nothing can be queued; `reserve` is for what answers the peer (SPEC M4.5)."""
+        """Raise LocalProtocolError if the outbox is full or stopped; answers may use the `reserve` (SPEC M4.5)."""
         state = self.state
         if state.stopped:
             raise LocalProtocolError(
-                "direction_stopped", f"nothing can be sent in this epoch any more ({state.stopped}): open a new epoch"
+                "direction_stopped", f"this direction has stopped ({state.stopped}): open a new epoch to send again"
             )
         limit = OUTBOX_MAX_MESSAGES + (OUTBOX_RESERVE_MESSAGES if reserve else 0)
         over = not reserve and state.unreceipted_bytes >= OUTBOX_MAX_BYTES
@@ -97,13 +97,13 @@ class Outbox:
             )
 
     def check_size(self, body: dict[str, object], beside_bytes: int) -> None:
-        """Raise LocalProtocolError if `body` cannot be written, or not with `beside_bytes` to spare (SPEC F6.2)."""
+        """Raise LocalProtocolError if `body` is too long with `beside_bytes` to spare, or not canonical (SPEC F6.2)."""
         _encode(Message(seq=INTEGER_MAX, prev=self.state.head, at=written(0), body=body), beside_bytes)
 
     def queue(self, at: Utc, body: dict[str, object]) -> Message:
-        """Give `body` its place in the stream, for ever (SPEC M2.1, M2.2). The caller has checked that there is room.
+        """Append `body` to the stream, permanently (SPEC M2.1, M2.2). The caller has checked that there is room.
 
-        Raises LocalProtocolError if it cannot be written or is too long; then nothing has changed.
+        Raises LocalProtocolError if it is too long or not canonical; then nothing has changed.
         """
         state = self.state
         message = Message(seq=state.last + 1, prev=state.head, at=at, body=body)
@@ -117,7 +117,7 @@ class Outbox:
         return message
 
     def next_runs(self) -> list[tuple[Message, ...]]:
-        """Return the runs to seal now: whatever waits goes into as few frames as it fits (SPEC M1.3, M4.2)."""
+        """Return the waiting messages, in as few runs as fit into frames (SPEC M1.3, M4.2)."""
         state = self.state
         if state.stopped:
             return []
@@ -136,22 +136,22 @@ class Outbox:
         return runs
 
     def sealed(self, turn: Turn, run: Sequence[Message], frame: bytes) -> None:
-        """Take the sealed frame of the run that waits first."""
+        """Store the signed frame of the first waiting messages."""
         del self.state.waiting[: len(run)]
         self.state.sealed.append(
             SealedRun(run[0].seq, run[-1].seq, frame, turn.utc, 0, turn.age + _backoff(frame, 0, RESEND_MAX_MS))
         )
 
     def frame(self, first: int) -> bytes | None:
-        """Return the frame that begins with `first`, while it is not receipted: the identical bytes (SPEC M4.1)."""
+        """Return the unreceipted frame that begins with message `first`, None if there is none (SPEC M4.1)."""
         return next((run.frame for run in self.state.sealed if run.first == first), None)
 
     def due_age(self) -> Millis | None:
-        """Return the age at which the oldest frame is to be sent again."""
+        """Return the age at which the oldest frame is sent again, None if there is none."""
         return self.state.sealed[0].due_age if self.state.sealed and not self.state.stopped else None
 
     def resend_oldest(self, turn: Turn, *, peer_absent: bool) -> int:
-        """Note that the oldest frame goes out again, and back off (SPEC M4.4). Return its first seq."""
+        """Back off the oldest frame, which is sent again now, and return its first seq (SPEC M4.4)."""
         run = self.state.sealed[0]
         run.tries += 1
         limit = RESEND_ABSENT_MAX_MS if peer_absent else RESEND_MAX_MS
@@ -159,7 +159,7 @@ class Outbox:
         return run.first
 
     def resend_all(self, turn: Turn) -> list[int]:
-        """Note that all unreceipted frames go out again, backing off anew (SPEC M4.3). Return their first seqs."""
+        """Restart the back-off of all frames, which are sent again now; return their first seqs (SPEC M4.3)."""
         if self.state.stopped:
             return []
         for run in self.state.sealed:
@@ -168,7 +168,7 @@ class Outbox:
         return [run.first for run in self.state.sealed]
 
     def judge(self, claim: Claim) -> Literal["news", "stale", "fork"]:
-        """Lay the peer's claim beside our own chain (SPEC R1.2, R3.1, R3.2)."""
+        """Compare the peer's claim with our own chain (SPEC R1.2, R3.1, R3.2)."""
         state = self.state
         if claim.upto > self.sent:
             return "fork"
@@ -179,11 +179,11 @@ class Outbox:
         return "stale"
 
     def sealed_at(self, seq: int) -> Utc:
-        """Return when the message `seq`, which is not receipted, first left."""
+        """Return the instant at which the unreceipted message `seq` was sealed."""
         return next(run.sealed_at for run in self.state.sealed if run.first <= seq <= run.last)
 
     def settle(self, claim: Claim) -> range:
-        """Let go of what a claim that is news covers. Return the seqs that it covers anew."""
+        """Discard the messages that a claim judged as news covers, and return their seqs."""
         state = self.state
         covered = range(state.receipted + 1, claim.upto + 1)
         for seq in covered:
@@ -207,37 +207,37 @@ def _encode(message: Message, beside_bytes: int = 0) -> bytes:
 
 
 def _backoff(frame: bytes, tries: int, limit: Millis) -> Millis:
-    """Doubling from 1 s to the limit, times 0.75 to 1.25: the jitter is drawn from the frame, not from chance."""
+    """Return a delay that doubles from 1 s up to `limit`, times 0.75 to 1.25; the jitter derives from the frame."""
     jitter = 750 + 500 * hashlib.sha256(frame).digest()[tries % 32] // 255
     return min(limit, RESEND_MIN_MS << min(tries, 16)) * jitter // 1_000
 
 
 class InboxState(Struct):
-    """What a checkpoint keeps of an inbox."""
+    """State of an inbox in a checkpoint."""
 
     head: Digest
     upto: int = 0
     # runs beyond a gap, by their first seq
     ahead: dict[int, tuple[Message, ...]] = {}
-    # of the last applied messages and of those ahead
+    # of the last applied messages and of those beyond a gap
     hashes: dict[int, Digest] = {}
     stopped: str = ""
 
 
-class Equivocated(Exception):  # noqa: N818 - a finding about the peer, caught by the link; not an error of anybody here
-    """The peer signed two different things for one place of its stream (SPEC M5.1)."""
+class Equivocated(Exception):  # noqa: N818 - a finding about the peer that the core catches, not an error
+    """The peer signed two different messages for one place of its stream (SPEC M5.1)."""
 
 
 class Inbox:
-    """The peer's stream: applied exactly once and in order."""
+    """The peer's stream, applied exactly once and in order."""
 
     def __init__(self, state: InboxState) -> None:
         self.state = state
 
     def take(self, run: Sequence[Message]) -> Literal["taken", "too_far_ahead"]:
-        """Take a verified run, to be drained by `next_message`. Frames may overlap and repeat (SPEC M3.1).
+        """Buffer a verified run; `next_message` takes its messages out. Runs may overlap and repeat (SPEC M3.1).
 
-        Raises Equivocated if it contradicts itself or what the peer signed before; then nothing has changed.
+        Raises Equivocated if the run contradicts itself or an earlier one; then nothing has changed.
         """
         state = self.state
         digests = self._compared(run)
@@ -254,7 +254,7 @@ class Inbox:
         return "taken"
 
     def _compared(self, run: Sequence[Message]) -> list[Digest]:
-        """Return the run's digests. Raises Equivocated on a contradiction (SPEC M5.1)."""
+        """Return the digests of a run. Raises Equivocated on a contradiction (SPEC M5.1)."""
         state = self.state
         digests = [message_digest(message) for message in run]
         for place, (message, digest) in enumerate(zip(run, digests, strict=True)):
@@ -274,7 +274,7 @@ class Inbox:
         return self.state.head if seq == self.state.upto else self.state.hashes.get(seq)
 
     def next_message(self) -> Message | None:
-        """Take the next message in order: from now on it is applied."""
+        """Return the next message in order, which counts as applied from now on; None if it is not here."""
         state = self.state
         for first, run in state.ahead.items():
             if first <= state.upto + 1 <= run[-1].seq:
@@ -290,12 +290,12 @@ class Inbox:
         return message
 
     def skip_to(self, run: Sequence[Message]) -> None:
-        """Go on at a run beyond a gap that nobody will fill for the independent watch."""
+        """Continue at a run beyond a gap. Only the watch does so, since it cannot ask for the missing messages."""
         state = self.state
         state.upto, state.head = run[0].seq - 1, run[0].prev
         state.ahead.clear()
         state.hashes.clear()
 
     def claim(self, at: Millis) -> Claim:
-        """Return what we can claim to have of the stream (SPEC R1.1)."""
+        """Return our claim: how much of the stream is here (SPEC R1.1)."""
         return Claim(upto=self.state.upto, head=self.state.head, at=written(at))

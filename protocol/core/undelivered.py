@@ -1,4 +1,4 @@
-"""What an epoch leaves behind: messages that the peer had not receipted. Visible, and never sent again (SPEC E2)."""
+"""Messages that an ended epoch left without a receipt: shown to officers, never sent again (SPEC E2)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ from protocol.wire.payloads import read_message_payload
 
 
 class Undelivered(Struct, frozen=True):
-    """One such message."""
+    """One message without a receipt."""
 
     reference: Reference
     body: dict[str, Any]
+
+    @property
+    def subject(self) -> str:
+        """The subject of the alarm that stands for all messages of its epoch."""
+        return f"epoch {self.reference.epoch}"
 
 
 def undelivered(outbox: OutboxState, first: Reference) -> list[Undelivered]:

@@ -1,9 +1,9 @@
-"""The watch: slots and line tests -> alarms (SPEC W1, W2, W5).
+"""Slots and line tests, and the alarms about them (SPEC W1, W2, W5).
 
-A **slot** is an instant at which the calling side tests the line. It is *met* if the test is there by slot + grace,
-else *missed*; one that still comes makes it *late*. What fell due while the watch was blind is *unknown*.
+A **slot** is an instant at which the calling side tests the line. It is *met* if the test arrives by slot + grace, else
+*missed*; a test that arrives after that makes it *late*. A slot that fell due while nobody watched is *unknown*.
 
-A **test** is one heartbeat, seen from its call to its answer. The calling side waits for the receipt, then for the
+A **test** is one heartbeat, followed from its call to its answer. The calling side waits for the receipt, then for the
 answer; the answering side waits, from the reception on, for its own duty officer.
 """
 
@@ -21,15 +21,15 @@ from protocol.wire.messages import Heartbeat, HeartbeatAnswer, Reference, Utc
 from protocol.wire.policy import Policy
 
 SETTLE_MS: Millis = 60 * SECOND
-"""After an absence, what waits at the broker gets this long to arrive before a deadline that fell into it is judged."""
+"""How long messages that wait at the broker may take to arrive after an absence, before its deadlines are judged."""
 FINISHED_KEPT = 64
-"""Finished slots and tests kept for `status`, for late tests and late answers: a month of two slots a day."""
+"""Finished slots and tests that are kept for `status`, late tests and late answers: a month of two slots a day."""
 RUNNING_MAX = 64
-"""Tests whose receipt or answer is awaited: a peer, or an officer, can place more, but only the newest ones matter."""
+"""The limit of tests that await a receipt or answer. A peer or officer can place more; the newest are kept."""
 
 
 class SlotState(StrEnum):
-    """What is known of a slot."""
+    """The states of a slot."""
 
     AWAITED = "awaited"
     MET = "met"
@@ -49,13 +49,13 @@ SLOT: dict[tuple[SlotState, str], SlotState] = {
     (SlotState.UNKNOWN, "called"): SlotState.LATE,
     (SlotState.UNKNOWN, "rewound"): SlotState.AWAITED,
 }
-"""A slot's life (SPEC W1.1, W1.2). What is not in the table changes nothing."""
+"""The transitions of a slot (SPEC W1.1, W1.2). A pair that is not listed changes nothing."""
 
 
 class TestState(StrEnum):
-    """What is known of a line test."""
+    """The states of a line test."""
 
-    __test__ = False  # not a test of ours
+    __test__ = False  # not a test for pytest
 
     PLACED = "placed"
     UNRECEIPTED = "unreceipted"
@@ -80,24 +80,24 @@ TEST: dict[tuple[TestState, str], TestState] = {
     (TestState.SUPERSEDED, "answered"): TestState.ANSWERED,
     (TestState.UNANSWERED, "answered"): TestState.ANSWERED_LATE,
 }
-"""A line test's life (SPEC W2.1, W2.2)."""
+"""The transitions of a line test (SPEC W2.1, W2.2). A pair that is not listed changes nothing."""
 
 _RUNNING = {TestState.PLACED, TestState.RECEIVED}
-"""Its receipt, or its answer, has a deadline."""
+"""States in which the deadline of a receipt or answer runs."""
 
 
 class Slot(Struct):
     """One slot."""
 
-    # when its call is missed: slot + grace, or later where the watch was blind
+    # when it is missed: slot + grace, or later after an absence
     due_at: Millis
     state: SlotState = SlotState.AWAITED
-    # the test that named it last, until one satisfied it; when that came, by the clock as it is set now; and whether it
-    # came too early by the clock as it was then
+    # the last test that named it, until one satisfied it; its time by the clock as it is set now; whether it came too
+    # early by the clock as it was set then
     test: str = ""
     test_at: Millis = 0
     early: bool = False
-    # it has begun, and where tests are placed, its own was tried or can no longer be
+    # it has begun; where the service places tests, also: its test was tried, or can no longer be placed
     begun: bool = False
 
 
@@ -114,7 +114,7 @@ class Test(Struct):
 
 
 class WatchState(Struct):
-    """What a checkpoint keeps of the watch."""
+    """State of slots and line tests in a checkpoint."""
 
     slots: dict[Utc, Slot] = {}
     slots_until: Millis = 0
@@ -124,23 +124,23 @@ class WatchState(Struct):
 
 
 class Watch:
-    """Slots and tests of one link, as one observer of it sees them."""
+    """The slots and line tests of one link, as one observer sees them."""
 
-    def __init__(self, state: WatchState, policy: Policy, timeline: Deadlines, alarms: AlarmBook) -> None:
+    def __init__(self, state: WatchState, policy: Policy, deadlines: Deadlines, alarms: AlarmBook) -> None:
         self.state = state
         self._policy = policy
-        self._timeline = timeline
+        self._deadlines = deadlines
         self._alarms = alarms
-        # the slots that are awaited and when they begin, as long as that is known
+        # the awaited slots with the instants at which they begin; None until they are computed again
         self._open: list[tuple[Millis, Utc, Slot]] | None = None
 
     # --- slots ----------------------------------------------------------------------------------------------------
 
     def plan(self, turn: Turn, slots: tuple[Utc, ...], until: Utc, tzdata: str, *, after: Millis) -> None:
-        """Take newly computed slots. What was planned after `after` and is not among them was never due.
+        """Take newly computed slots. Awaited slots after `after` that are not among them are removed.
 
-        What lies beyond them is planned when its time comes; but the clock may have been set back wrongly, so the
-        tests that are known of it are kept.
+        Slots beyond `until` are planned later. One that has a test is kept, since the clock may have been set back
+        wrongly.
         """
         known, end, due = self.state.slots, parsed(until), set(slots)
         for begins, instant, slot in self._awaited():
@@ -155,11 +155,11 @@ class Watch:
         self._forget_finished(turn)
 
     def clock_moved(self, turn: Turn, step_ms: Millis) -> None:
-        """The wall clock was set, so it may have been wrong when a slot was judged (SPEC W5.1).
+        """Judge slots again after the wall clock was set, since it may have been wrong before (SPEC W5.1).
 
-        Set back: what it had passed lies ahead again, even if it was met: its test came too early after all. Set
-        forward: a test may have been in time after all. But what is over stays as it was judged, or unknown, whatever
-        this clock says now: nobody can test it any more.
+        After a step back, slots lie ahead again, even met ones, whose test now proves too early. After a step forward,
+        a test may prove to have been in time. A slot whose grace is over keeps its state, since nobody can test it
+        any more.
         """
         for instant, slot in self.state.slots.items():
             begins = parsed(instant)
@@ -168,7 +168,7 @@ class Watch:
             if slot.state in {SlotState.MET, SlotState.LATE}:
                 ahead = slot.test_at < begins - self._skew_ms and not over
             elif slot.state is SlotState.UNKNOWN:
-                # a clock that was wrong had passed over it; now its grace runs, and somebody watches
+                # a wrong clock had passed over it; now its grace runs, and the watch is present
                 ahead = step_ms < 0 and not over
             else:
                 ahead = step_ms < 0 and begins > turn.at
@@ -185,10 +185,10 @@ class Watch:
         return bool(slot.test) and slot.test_at < slot.due_at and not (slot.early and over)
 
     def blind(self, turn: Turn, since: Millis) -> list[str]:
-        """Judge the slots that fell due while nobody watched, from `since` until now: unknown. Return them (SPEC W5.2).
+        """Mark the slots that fell due from `since` until now as unknown, and return them (SPEC W5.2).
 
-        A slot that began in the dark and is still in its grace gets time for what waits at the broker, but only once:
-        a process that dies again and again is no reason for silence.
+        A slot that is still in its grace is postponed, so that messages waiting at the broker can arrive. That happens
+        once only: a process that crashes repeatedly must not suppress the alarm.
         """
         unknown = []
         for begins, instant, slot in self._awaited():
@@ -221,9 +221,9 @@ class Watch:
             self._forget_finished(turn)
 
     def open_slot(self, at: Millis) -> Utc | None:
-        """Return the slot whose test may be placed at `at`: between slot and slot + grace, later never (SPEC W1.3).
+        """Return the slot whose test may be placed at `at`: only between slot and slot + grace (SPEC W1.3).
 
-        The first one for which that was not tried yet, else the first one.
+        The first one that was not tried yet, else the first one; None if there is none.
         """
         opened = []
         for begins, instant, slot in self._awaited():
@@ -234,9 +234,9 @@ class Watch:
         return min(opened, default=(True, None))[1]
 
     def begun(self, at: Millis, *, placing: bool, tried: Utc | None = None) -> None:
-        """Note which slots have begun by `at`: their beginning needs no deadline any more.
+        """Mark the slots that have begun by `at`: their beginning needs no deadline any more.
 
-        Where tests are placed, only that of `tried`, or one whose grace is over: others wait for their turn.
+        With `placing` only the slot `tried`, and those whose grace is over: the others wait for their test.
         """
         for begins, instant, slot in self._awaited():
             if begins > at:
@@ -244,11 +244,11 @@ class Watch:
             slot.begun = slot.begun or not placing or instant == tried or begins + self._grace_ms <= at
 
     def next_slot(self) -> Utc | None:
-        """Return the first slot that is awaited."""
+        """Return the first awaited slot, None if there is none."""
         return next((instant for _, instant, _ in self._awaited()), None)
 
     def next_instant(self) -> Millis | None:
-        """Return when the wall clock next matters: the beginning of a slot, or the end of a grace."""
+        """Return the next instant at which a slot begins or its grace ends, None if no slot is awaited."""
         soonest: Millis | None = None
         for begins, _, slot in self._awaited():
             if soonest is not None and begins >= soonest:
@@ -258,7 +258,7 @@ class Watch:
         return soonest
 
     def _awaited(self) -> list[tuple[Millis, Utc, Slot]]:
-        """Return the slots that are awaited, the first one first, with the instants at which they begin."""
+        """Return the awaited slots in order, with the instants at which they begin."""
         if self._open is None:
             slots = self.state.slots.items()
             self._open = [(parsed(at), at, slot) for at, slot in slots if slot.state is SlotState.AWAITED]
@@ -267,21 +267,21 @@ class Watch:
     # --- tests ----------------------------------------------------------------------------------------------------
 
     def called(self, turn: Turn, reference: Reference, heartbeat: Heartbeat, *, received: bool) -> None:
-        """A test was placed (by us, or seen placed), or with `received` has arrived where it is to be answered."""
+        """Add a test that was placed, or with `received` has arrived at the side that has to answer it."""
         ref = str(reference)
         self.state.tests[ref] = Test(heartbeat, turn.utc, TestState.PLACED)
         receipt_after = self._grace_ms
         if heartbeat.slot is not UNSET:
             self._meet(turn, ref, heartbeat.slot)
             left = parsed(heartbeat.slot) + self._grace_ms - turn.at
-            # no test is of a slot that is further ahead than the skew limit (SPEC W1.1); the independent watch may see
-            # one that comes late, just before its receipt
+            # a test names no slot further ahead than the skew limit (SPEC W1.1); the independent watch may see a late
+            # one just before its receipt
             latest = self._grace_ms + self._skew_ms
             receipt_after = min(left, latest) if left > 0 else SETTLE_MS
         if received:
             self.receipted(turn, reference)
         else:
-            self._timeline.arm(turn, f"receipt/{ref}", receipt_after)
+            self._deadlines.arm(turn, f"receipt/{ref}", receipt_after)
         self._forget_finished(turn)
 
     def _meet(self, turn: Turn, ref: str, instant: Utc) -> None:
@@ -302,10 +302,10 @@ class Watch:
             self._judge_test(turn, instant, slot)
 
     def _judge_test(self, turn: Turn, instant: Utc, slot: Slot) -> None:
-        """Let a slot's test satisfy it, unless it came too early (SPEC W1.1)."""
+        """Let the test satisfy its slot, unless it came too early (SPEC W1.1)."""
         if slot.test_at < parsed(instant) - self._skew_ms or not self._step(slot, "called"):
             return
-        # the line is proven again: what was missed before this slot is over
+        # the line works again, so the alarms of earlier slots are cleared
         for earlier, other in self.state.slots.items():
             if earlier > instant:
                 break
@@ -316,43 +316,43 @@ class Watch:
         return min((parsed(slot) for slot in self.state.slots), default=self.state.slots_until)
 
     def receipted(self, turn: Turn, reference: Reference) -> None:
-        """The answering side has the test: only the newest needs an answer from now on (SPEC W1.4, W2.2)."""
+        """Note the receipt of a test: only the newest one needs an answer from now on (SPEC W1.4, W2.2)."""
         ref = str(reference)
         test = self.state.tests.get(ref)
         if test is None or not self._step_test(test, "receipted"):
             return
-        self._timeline.disarm(f"receipt/{ref}")
+        self._deadlines.disarm(f"receipt/{ref}")
         self._alarms.clear(turn, AlarmCode.HEARTBEAT_UNRECEIPTED, ref)
         for other in self._of_same_caller(ref)[:-1]:
             if self._step_test(self.state.tests[other], "superseded"):
-                self._timeline.disarm(f"answer/{other}")
-        self._timeline.arm(turn, f"answer/{ref}", self._policy.answer_within_s * SECOND)
+                self._deadlines.disarm(f"answer/{other}")
+        self._deadlines.arm(turn, f"answer/{ref}", self._policy.answer_within_s * SECOND)
 
     def answered(self, turn: Turn, answer: HeartbeatAnswer) -> None:
-        """A test is answered. With the wrong words it stays unanswered (SPEC B2.3)."""
+        """Take an answer to a test. With wrong words the test stays unanswered (SPEC B2.3)."""
         ref = str(answer.of)
         test = self.state.tests.get(ref)
         if test is None or answer.read_back != test.heartbeat.challenge or not self._step_test(test, "answered"):
             return
         test.answer, test.answered_at = answer, turn.utc
         for key in (f"receipt/{ref}", f"answer/{ref}"):
-            self._timeline.disarm(key)
+            self._deadlines.disarm(key)
         self._alarms.clear(turn, AlarmCode.HEARTBEAT_UNRECEIPTED, ref)
-        # the line is proven again: what stood open before the newest answered test is over
+        # the line works again, so the alarms of earlier tests are cleared
         for other in self._of_same_caller(ref):
             if self.state.tests[other].state in {TestState.UNANSWERED, TestState.ANSWERED_LATE}:
                 self._alarms.clear(turn, AlarmCode.HEARTBEAT_UNANSWERED, other)
 
     def epoch_over(self, turn: Turn) -> None:
-        """Tests of the old epoch are over: nobody will receipt or answer them any more (SPEC E2.1)."""
+        """End the tests of the previous epoch: nobody receipts or answers them any more (SPEC E2.1)."""
         for ref, test in self.state.tests.items():
             self._step_test(test, "epoch_over")
-            self._timeline.disarm(f"receipt/{ref}")
-            self._timeline.disarm(f"answer/{ref}")
+            self._deadlines.disarm(f"receipt/{ref}")
+            self._deadlines.disarm(f"answer/{ref}")
         self._alarms.clear_all(turn, AlarmCode.HEARTBEAT_UNRECEIPTED, AlarmCode.HEARTBEAT_UNANSWERED)
 
     def overdue(self, turn: Turn, kind: str, ref: str, raised_at: Utc) -> None:
-        """The deadline of a test's receipt or answer has passed (SPEC W2.1)."""
+        """Raise the alarm of a test whose receipt or answer is overdue (SPEC W2.1)."""
         self._step_test(self.state.tests[ref], "overdue")
         if kind == "receipt":
             code, detail = AlarmCode.HEARTBEAT_UNRECEIPTED, f"no receipt for line test {ref}"
@@ -380,7 +380,7 @@ class Watch:
         return [other for other in refs[: refs.index(ref) + 1] if other.startswith(caller)]
 
     def _forget_finished(self, turn: Turn) -> None:
-        """Let go of what is too old to be made good: its alarm is over too, or it would stand for ever."""
+        """Remove the oldest finished slots and tests, and clear their alarms, which nothing else would clear."""
         slots, tests = self.state.slots, self.state.tests
         for instant in [at for at, slot in slots.items() if slot.state is not SlotState.AWAITED][:-FINISHED_KEPT]:
             self._alarms.clear(turn, AlarmCode.HEARTBEAT_MISSED, instant)
@@ -392,7 +392,7 @@ class Watch:
                 ("receipt", AlarmCode.HEARTBEAT_UNRECEIPTED),
                 ("answer", AlarmCode.HEARTBEAT_UNANSWERED),
             ):
-                self._timeline.disarm(f"{kind}/{ref}")
+                self._deadlines.disarm(f"{kind}/{ref}")
                 self._alarms.clear(turn, code, ref)
             del tests[ref]
 

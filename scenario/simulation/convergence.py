@@ -39,7 +39,7 @@ UNDER_WAY_MS: Millis = 60_000
 def settled(processes: Mapping[str, SimulatedProcess], invariants: Invariants, now: Millis) -> None:
     """Everything that was said has arrived and is receipted, and nothing stands that should be over."""
     for name, process in processes.items():
-        if process.runner is None or not process.runner.core.state.connected:
+        if process.runner is None or not process.runner.core.snapshot().connected:
             raise Violation(f"{name}: not connected an hour after everything was healed")
         standing = sorted(f"{code}/{subject}" for code, subject in invariants.ledgers[name].alarms if code in PASSING)
         if standing:
@@ -48,7 +48,7 @@ def settled(processes: Mapping[str, SimulatedProcess], invariants: Invariants, n
     for name, peer in (parties, parties[::-1]):
         runner = processes[name].runner
         assert runner is not None
-        _delivered(name, runner.core.state.outbox, invariants.ledgers[name], peer, invariants.ledgers[peer], now)
+        _delivered(name, runner.core.snapshot().ours, invariants.ledgers[name], peer, invariants.ledgers[peer], now)
 
 
 def _delivered(name: str, outbox: Any, ours: Observations, peer: str, theirs: Observations, now: Millis) -> None:

@@ -38,7 +38,7 @@ class End:
     def __init__(self, link: Link) -> None:
         self.link = link
         self.at = link.last_at + 1_000
-        self.mono = link.state.timeline.mono + 1_000
+        self.mono = link.state.deadlines.mono + 1_000
         self._taken: list[tuple[AnyEvent, tuple[AnyEffect, ...]]] = []
 
     @classmethod

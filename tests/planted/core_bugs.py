@@ -155,7 +155,7 @@ CORE_BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "the floor counts what was sent, not what was receipted",
-        "Link._planned",
+        "Sealing._departures",
         "self._outbox.state.receipted",
         "self._outbox.state.last",
         _STREAMS,
@@ -163,169 +163,165 @@ CORE_BUGS: tuple[Bug, ...] = (
     # --- what a side does with frames ----------------------------------------------------------------------------
     Bug(
         "a repeated message is not receipted again",
-        "Link._take_messages",
-        "self.state.receipt_owed = True",
-        "self.state.receipt_owed |= payload.messages[-1].seq > inbox.upto",
+        "PeerStream.take",
+        "self._state.receipt_owed = True",
+        "self._state.receipt_owed |= payload.messages[-1].seq > inbox.upto",
         _INBOX,
     ),
     Bug(
         "no receipt on a connect",
-        "Link._transport_connected",
+        "Link._take",
         "self.state.receipt_owed = True",
         "pass",
         _STREAMS,
     ),
     Bug(
         "the floor is ignored",
-        "Link._take_messages",
+        "PeerStream.take",
         "payload.floor > inbox.upto",
         "payload.floor > inbox.upto > 0",
         _INBOX,
     ),
     Bug(
         "a direction that was stopped goes on",
-        "Link._take_messages",
+        "PeerStream.take",
         "if inbox.stopped: ...",
         "if inbox.stopped == AlarmCode.JOURNAL_BEHIND: ...",
         _INBOX,
     ),
     Bug(
         "a receipt is lost with the messages that it rides with",
-        "Link._take_messages",
-        (
-            "if payload.receipt is not UNSET:\n"
-            "    self._take_claim(turn, payload.sender, payload.receipt)\n"
-            "inbox = self._inbox.state"
-        ),
-        (
-            "inbox = self._inbox.state\n"
-            "if payload.receipt is not UNSET and not inbox.stopped:\n"
-            "    self._take_claim(turn, payload.sender, payload.receipt)"
-        ),
+        "Link._take_frame",
+        "content.claim is not None",
+        "content.claim is not None and not (content.run is not None and epoch.inbox.state.stopped)",
         f"{_INBOX} {_RECEIPTS}",
     ),
     Bug(
         "a fork raises an alarm and stops nothing",
-        "Link._take_claim",
+        "OwnStream.take_claim",
         "self._outbox.state.stopped = AlarmCode.FORK",
         "pass",
         _RECEIPTS,
     ),
     Bug(
         "a refusal is answered with a refusal",
-        "Link._refuse",
+        "PeerStream._refuse",
         'if message.body.get("type") == kind_of(Refusal):\n    return',
         "pass",
         _REFUSALS,
     ),
     Bug(
         "frames of other terms are answered without end",
-        "Link._foreign_terms",
+        "Link._answer_foreign",
         "rested and (first or not receipt)",
         "first or not receipt",
         f"{_EPOCHS} test_link_refusals",
     ),
     Bug(
         "a peer's return resends nothing",
-        "Link._peer_presence_changed",
+        "Link._take",
         "returned and self.state.connected",
         "returned and not self.state.connected",
         _STREAMS,
     ),
     Bug(
         "new alerts are taken although the disk is nearly full",
-        "Link._say",
+        "OwnStream.say",
         'news and self._alarms.active(AlarmCode.SPACE_LOW, "journal")',
         'news and self._alarms.active(AlarmCode.SPACE_LOW, "disk")',
         _ALERTS,
     ),
     Bug(
         "only alerts notify the duty officer",
-        "Link._apply",
+        "PeerStream._apply",
         "self._notifications.message(turn, reference, message.body)",
-        "if isinstance(body, Alert):\n    self._notifications.message(turn, reference, message.body)",
+        "if kind_of(type(body)) == 'alert':\n    self._notifications.message(turn, reference, message.body)",
         f"{_INBOX} {_WATCH}",
     ),
     Bug(
         "the last message that the peer knows of is off by one",
-        "Link._apply",
-        "self._references.known_upto(self.peer, message.seq)",
-        "self._references.known_upto(self.peer, message.seq - 1)",
+        "PeerStream._apply",
+        "self._references.known_upto(peer, message.seq)",
+        "self._references.known_upto(peer, message.seq - 1)",
         f"{_REFUSALS} {_ALERTS}",
     ),
     Bug(
         "one undelivered message is not worth an alarm",
-        "Link._open_streams",
+        "open_link_epoch",
         "if left: ...",
         "if len(left) > 1: ...",
         _EPOCHS,
     ),
     Bug(
         "delay is taken for skew",
-        "Link._apply",
-        'self._skew(turn, self.peer, "ahead", parsed(message.at) - turn.at)',
-        'self._skew(turn, self.peer, "ahead", abs(parsed(message.at) - turn.at))',
+        "PeerStream._apply",
+        'self._epoch.skew(turn, peer, "ahead", parsed(message.at) - turn.at)',
+        'self._epoch.skew(turn, peer, "ahead", abs(parsed(message.at) - turn.at))',
         _RECEIPTS,
     ),
     # --- frames, terms, keys -------------------------------------------------------------------------------------
     Bug(
         "a bad signature does no harm",
-        "Core._frame_received",
+        "FrameIntake.read",
         "event.verdict != VERIFIED",
         "event.verdict not in {VERIFIED, FrameRefusal.BAD_SIGNATURE}",
         _INBOX,
     ),
     Bug(
         "a frame of another link is taken if its name begins alike",
-        "Core._check_address",
+        "FrameIntake._check_address",
         "payload.link != terms.link",
         "not payload.link.startswith(terms.link)",
         _INBOX,
     ),
     Bug(
         "a party may speak on the other one's topic",
-        "Core._check_address",
-        "payload.sender != event.sender or payload.sender not in self._senders()",
-        "payload.sender not in self._senders()",
+        "FrameIntake._check_address",
+        "payload.sender != event.sender or payload.sender not in self._senders",
+        "payload.sender not in self._senders",
         "test_observer",
     ),
     Bug(
         "a frame for somebody else is read",
-        "Core._check_address",
-        "payload.recipient != self._other(payload.sender)",
+        "FrameIntake._check_address",
+        "payload.recipient != self._epoch.other(payload.sender)",
         "payload.recipient == payload.sender",
         _INBOX,
     ),
     Bug(
         "the policy of a frame is ignored",
-        "Core._check_address",
-        "payload.epoch == terms.epoch and payload.policy == self._policy_digest",
+        "FrameIntake._check_address",
+        "payload.epoch == terms.epoch and payload.policy == digest",
         "payload.epoch == terms.epoch",
         f"{_EPOCHS} {_INBOX}",
     ),
     Bug(
         "the epoch of a frame is ignored",
-        "Core._check_address",
-        "payload.epoch == terms.epoch and payload.policy == self._policy_digest",
+        "FrameIntake._check_address",
+        "payload.epoch == terms.epoch and payload.policy == digest",
         "payload.epoch <= terms.epoch",
         f"{_EPOCHS} {_INBOX}",
     ),
     Bug(
         "an epoch is opened twice",
-        "Core._epoch_opened",
-        "before is not None and terms.epoch <= before.epoch",
-        "before is not None and terms.epoch < before.epoch",
+        "check_terms",
+        "before is not None and terms.epoch <= before.terms.epoch",
+        "before is not None and terms.epoch < before.terms.epoch",
         _EPOCHS,
     ),
     Bug(
         "a fork's alarm outlives its epoch",
-        "Core._epoch_opened",
+        "Epoch.supersede",
         (
-            "self._alarms.clear_all(\n"
+            "self._books.alarms.clear_all(\n"
             "    turn, AlarmCode.EQUIVOCATION, AlarmCode.FORK, AlarmCode.JOURNAL_BEHIND, AlarmCode.POLICY_MISMATCH\n"
             ")"
         ),
-        "self._alarms.clear_all(turn, AlarmCode.EQUIVOCATION, AlarmCode.JOURNAL_BEHIND, AlarmCode.POLICY_MISMATCH)",
+        (
+            "self._books.alarms.clear_all(\n"
+            "    turn, AlarmCode.EQUIVOCATION, AlarmCode.JOURNAL_BEHIND, AlarmCode.POLICY_MISMATCH\n"
+            ")"
+        ),
         _EPOCHS,
     ),
     Bug(

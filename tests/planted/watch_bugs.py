@@ -26,14 +26,14 @@ WATCH_BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "slots that fell into an absence are called missed",
-        "Core._started",
+        "Absences.started",
         "if since:\n    self._was_blind(turn, since)",
         "pass",
         _WATCH,
     ),
     Bug(
         "a single unknown slot is not worth a record",
-        "Core._was_blind",
+        "Absences._was_blind",
         "if unknown: ...",
         "if len(unknown) > 1: ...",
         _WATCH,
@@ -96,7 +96,7 @@ WATCH_BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "a clock that went back leaves its slots judged",
-        "Core._clock_moved",
+        "Absences._clock_moved",
         "self._watch.clock_moved(turn, step_ms)",
         "pass",
         _WATCH,
@@ -124,7 +124,7 @@ WATCH_BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "what a wall clock skips over is not missed by anybody",
-        "Core._clock_stepped",
+        "Absences.clock_stepped",
         "self._was_blind(turn, turn.at - event.step_ms, age_too=False)",
         "self._was_blind(turn, turn.at, age_too=False)",
         _WATCH,
@@ -153,9 +153,9 @@ WATCH_BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "alarms are forgotten at a checkpoint",
-        "Core.__init__",
-        "AlarmBook(state.alarms, self._notifications)",
-        "AlarmBook(dict(state.alarms), self._notifications)",
+        "Books.__init__",
+        "AlarmBook(state.alarms, self.notifications)",
+        "AlarmBook(dict(state.alarms), self.notifications)",
         _WATCH,
     ),
     Bug(
@@ -167,8 +167,8 @@ WATCH_BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "notifications are not repeated after a restart",
-        "Core._started",
-        "self._notifications.repeat(turn)",
+        "Absences.started",
+        "self._books.notifications.repeat(turn)",
         "pass",
         _WATCH,
     ),
@@ -256,14 +256,14 @@ WATCH_BUGS: tuple[Bug, ...] = (
     # --- the independent watch -----------------------------------------------------------------------------------
     Bug(
         "the watch overlooks a gap of one message",
-        "Observer._take_messages",
+        "ObservedStreams.take",
         "payload.messages[0].seq > stream.upto + 1",
         "payload.messages[0].seq > stream.upto + 2",
         "test_observer test_pair_watch",
     ),
     Bug(
         "the watch overlooks a fork",
-        "Observer._take_claim",
+        "ObservedStreams.take_claim",
         "known != claim.head",
         "known != claim.head and claim.upto == 0",
         "test_observer test_pair_watch",

@@ -12,7 +12,6 @@ import pytest
 from endpoints.runtime.link_runner import LinkRunner
 from protocol.core.alarm_book import AlarmBook
 from protocol.core.alerts import Alerts
-from protocol.core.core import Core
 from protocol.core.effects import Effect
 from protocol.core.link import Link
 from protocol.core.stream import Inbox, Outbox
@@ -173,16 +172,16 @@ def gives_up_resending(patch: pytest.MonkeyPatch) -> None:
 
 
 def depends_on_the_process(patch: pytest.MonkeyPatch) -> None:
-    original = Core.handle
+    original = Link.handle
     lives: list[object] = []
 
-    def handle(self: Core, event: Any) -> Any:
+    def handle(self: Link, event: Any) -> Any:
         if self not in lives:
             lives.append(self)
         effects = original(self, event)
         return effects[: 1 - len(lives) % 2] if len(effects) == 1 and len(lives) > 6 else effects
 
-    patch.setattr(Core, "handle", handle)
+    patch.setattr(Link, "handle", handle)
 
 
 PLANTED = (

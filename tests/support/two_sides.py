@@ -106,7 +106,7 @@ class World:
         self.sides = {name: Side(name, folder / name, segment_bytes) for name in ("eucom", "ndmc", "watch")}
         for side in self.sides.values():
             opened = terms(grace_s=other_grace_s if side.name == "ndmc" else 900)
-            side.take(EpochOpened(at=self.at, mono=self.mono, terms=opened))
+            side.take(EpochOpened(at=self.at, mono=self.mono, terms=opened, rules=Link.RULES))
             side.take(KeysEnrolled(at=self.at, mono=self.mono, keys=KEYS))
             side.take(
                 Started(

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from protocol.core.effects import Effect, Resend, Seal
+from protocol.core.epoch import Epoch
 from protocol.core.events import (
     BatchClosed,
     DeadlineReached,
@@ -27,6 +28,7 @@ from protocol.core.events import (
 )
 from protocol.core.link import Link
 from protocol.core.observer import Observer
+from protocol.core.stream import InboxState, Outbox, OutboxState
 from protocol.errors import LocalProtocolError
 from protocol.wire import envelope
 from protocol.wire.envelope import PAYLOAD_TYPES, Channel
@@ -177,6 +179,24 @@ class End:
         assert isinstance(self.core, Link)
         return self.core
 
+    @property
+    def epoch(self) -> Epoch:
+        """The open epoch."""
+        assert self.core._epoch is not None
+        return self.core._epoch
+
+    @property
+    def outbox(self) -> OutboxState:
+        """The state of the outbox, at an end that has one."""
+        assert self.link.state.epoch is not None
+        return self.link.state.epoch.outbox
+
+    @property
+    def inbox(self) -> InboxState:
+        """The state of the inbox, at an end that has one."""
+        assert self.link.state.epoch is not None
+        return self.link.state.epoch.inbox
+
     def due(self) -> float:
         """Return the true time at which the core wants to be woken."""
         deadline = self.core.next_deadline() if self.running else None
@@ -248,7 +268,7 @@ class End:
     def fill_outbox(self, count: int) -> None:
         """Let `count` messages wait that mean nothing: an outbox fills faster than officers can write."""
         for _ in range(count):
-            self.link._outbox.queue(written(self.at), {"type": "refusal"})
+            Outbox(self.outbox).queue(written(self.at), {"type": "refusal"})
 
     # --- a process's life -----------------------------------------------------------------------------------------
 

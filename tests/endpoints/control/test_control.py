@@ -62,10 +62,10 @@ async def test_nothing_of_a_stopped_link_is_said_to_be_journaled(tmp_path: Path)
 
     # a receipt and another alert, neither of them on disk
     eucom.breaks()
-    eucom.arrives(receipt_frame("ndmc", 1, eucom.runner.core.state.outbox.head))
+    eucom.arrives(receipt_frame("ndmc", 1, eucom.ours.head))
     eucom.asks("request-2")
     eucom.turn()
-    assert eucom.runner.core.state.outbox.last == 2
+    assert eucom.ours.last == 2
     following: asyncio.Task[Any] = asyncio.create_task(anext(ladders, None))
     await asyncio.wait([following], timeout=0.05)
     assert not following.done()
@@ -82,7 +82,7 @@ async def test_nothing_of_a_stopped_link_is_said_to_be_journaled(tmp_path: Path)
     eucom.up()
     runners[LINK] = eucom.runner
     before.changed.beat()
-    eucom.arrives(receipt_frame("ndmc", 1, eucom.runner.core.state.outbox.head))
+    eucom.arrives(receipt_frame("ndmc", 1, eucom.ours.head))
     eucom.turn()
     async with asyncio.timeout(10):
         line = await following

@@ -139,7 +139,7 @@ async def test_a_refused_frame_is_acknowledged_to_the_broker(opened: tuple[Endpo
     item.settle()
     assert done == ["acknowledged"]
     assert outlet.published == []
-    assert fields_of(runner.core)["inbox"]["upto"] == 0
+    assert fields_of(runner.core)["epoch"]["inbox"]["upto"] == 0
     assert "bad_frames/eucom" in fields_of(runner.core)["alarms"]
 
 
@@ -166,8 +166,9 @@ async def test_other_terms_under_the_same_epoch_do_not_start(tmp_path: Path) -> 
     again, _ = ndmc_runner(tmp_path / "other", other, runner.core)
     with pytest.raises(UserError, match="epoch = 2 on both sides"):
         again.start(BEGIN)
-    newer = raw_state(**fields_of(runner.core) | {"terms": structs.replace(EPOCH_1, epoch=2)})
-    older, _ = ndmc_runner(tmp_path / "older", EPOCH_1, Link.restore(newer))
+    newer = fields_of(runner.core)
+    newer["epoch"]["terms"]["epoch"] = 2
+    older, _ = ndmc_runner(tmp_path / "older", EPOCH_1, Link.restore(raw_state(**newer)))
     with pytest.raises(UserError, match="in epoch 2 already"):
         older.start(BEGIN)
 

@@ -25,7 +25,7 @@ async def test_the_gauges_of_a_link_from_its_start_to_its_failure(tmp_path: Path
     assert eucom.runner.gauges().broker_has == frozenset()
     eucom.runner.accepted(Token(LINK, "message", 1, 1))
     assert eucom.runner.gauges().broker_has == {1}
-    eucom.arrives(receipt_frame("ndmc", 1, eucom.runner.core.state.outbox.head))
+    eucom.arrives(receipt_frame("ndmc", 1, eucom.ours.head))
     eucom.turn()
     assert eucom.runner.gauges().broker_has == frozenset()
 

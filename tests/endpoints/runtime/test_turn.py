@@ -21,6 +21,7 @@ from endpoints.runtime.work_items import EventItem, FrameItem, RequestItem
 from protocol.core.effects import Notify, RaiseAlarm
 from protocol.core.events import FrameReceived, OfficerRaisedAlert, Started, TransportConnected
 from protocol.core.link import Link
+from protocol.core.snapshot import StreamView
 from protocol.errors import LocalProtocolError
 from protocol.record.journal import Record, decode
 from protocol.wire.instants import Millis, parsed, written
@@ -160,6 +161,13 @@ class Machine:
     def slots(self) -> dict[str, str]:
         return {view.slot: str(view.state) for view in self.runner.core.snapshot().slots}
 
+    @property
+    def ours(self) -> StreamView:
+        """The stream of this side."""
+        ours = self.runner.core.snapshot().ours
+        assert ours is not None
+        return ours
+
     def blind(self) -> list[str]:
         return [alarm.detail for alarm in self.runner.core.state.alarms.values() if alarm.code == "watch_blind"]
 
@@ -218,7 +226,7 @@ async def test_a_request_that_is_repeated_is_one_alert(eucom: Machine) -> None:
     later = eucom.asks()
     eucom.turn()
     assert later.answer.result() == "eucom/1/1"
-    assert eucom.runner.core.state.outbox.last == 1
+    assert eucom.ours.last == 1
 
 
 async def test_a_resend_is_the_bytes_that_were_sent(eucom: Machine) -> None:

@@ -89,7 +89,7 @@ class Storm:
         changed: dict[str, Any] = {"changes": Reference.parse(own), "change_kind": "update"}
         cues: list[Cue] = [
             *[alert(**LASTING), alert("flash", **LASTING), alert(**LASTING, **changed), cancel(own)],
-            *[release(draft) for draft in end.link.state.desk.drafts],
+            *[release(draft) for draft in end.link.state.officer_requests.drafts],
             *[test_line(), answer(of), refuse(of)],
             *[acknowledge(of, decision) for decision in ("understood", "acting", "will_reply")],
         ]

@@ -287,7 +287,7 @@ def test_notifications_that_nobody_takes_are_bounded_and_counted() -> None:
         end.receive(peer.sends(*[peer.says(an_alert()) for _ in range(50)]))
     snapshot = end.core.snapshot()
     assert (snapshot.notifications_pending, snapshot.notifications_given_up) == (PENDING_MAX, 50)
-    assert next(iter(end.core.state.notices.pending)) == "message/eucom/1/51"
+    assert next(iter(end.core.state.notifications.pending)) == "message/eucom/1/51"
 
 
 def test_an_alarm_that_is_raised_again_is_another_notification() -> None:
@@ -297,7 +297,7 @@ def test_an_alarm_that_is_raised_again_is_another_notification() -> None:
         end.happens(*cue.happenings)
     end.world.wait(SECOND)
     end.happens(*LOW.happenings)
-    assert list(end.core.state.notices.pending) == [
+    assert list(end.core.state.notifications.pending) == [
         f"alarm/space_low/journal/{written(START)}",
         f"alarm/space_low/journal/{written(START + SECOND)}",
     ]

@@ -275,9 +275,9 @@ def test_a_body_at_the_limit_as_a_draft_can_be_released_and_cancelled() -> None:
         return text | {"pl": "e" * (low // 5), "ru": "𝄞" * (low // 5) + "x" * (low % 5)}
 
     written_text, cancelling = longest_of("text"), longest_of("cancellation")
-    end.link.state.desk.drafts.clear()
+    end.link.state.officer_requests.drafts.clear()
     end.transcript.clear()
-    drafted = end.link.state.desk.last_draft + 1
+    drafted = end.link.state.officer_requests.last_draft + 1
     assert (
         Playbook(end)
         >> alert("flash", text=written_text, cancellation=cancelling)
@@ -517,7 +517,7 @@ def test_prepared_cancellations_are_bounded() -> None:
     end = caller(shadowed=False)
     for _ in range(CANCELLATIONS_KEPT + 10):
         end.happens(*alert(cancellation={"en": "Never mind."}).happenings)
-    assert len(end.link.state.desk.cancellations) == CANCELLATIONS_KEPT
+    assert len(end.link.state.officer_requests.cancellations) == CANCELLATIONS_KEPT
     effects = end.happens(*cancel("eucom/1/1").happenings)
     assert isinstance(effects[0], Queue)
     assert effects[0].message.body["text"] == {key: STANDING_CANCELLATION[key] for key in ("en", "ru")}
@@ -529,12 +529,12 @@ FAR = 1_000_000
 
 def crowd(end: End, sender: str, written_body: dict[str, Any] | None = None) -> None:
     """Let as many alerts of `sender` be open as there is room for."""
-    turn = Turn(end.at, end.core.state.timeline.age, [])
+    turn = Turn(end.at, end.core.state.deadlines.age, [])
     body = convert(written_body or an_alert(), Alert)
     for seq in range(FAR, FAR + OPEN_MAX):
-        if not end.link._alerts.has_room(sender, body):
+        if not end.epoch.alerts.has_room(sender, body):
             break
-        end.link._alerts.opened(turn, Reference(sender, 1, seq), body, received=True)
+        end.epoch.alerts.opened(turn, Reference(sender, 1, seq), body, received=True)
 
 
 # --- when there is no room ----------------------------------------------------------------------------------------
@@ -615,7 +615,7 @@ def test_open_alerts_are_bounded_and_those_that_are_closed_make_room() -> None:
     closed = range(FAR, FAR + 3 * CLOSED_KEPT)
     for seq in closed:
         word = Acknowledgement(of=Reference("ndmc", 1, seq), officer="duty-1", decision="understood")
-        end.link._alerts.acknowledged(Turn(end.at, 0, []), word)
+        end.epoch.alerts.acknowledged(Turn(end.at, 0, []), word)
     assert len(end.core.state.alerts) < OPEN_MAX + 2 * CLOSED_KEPT
     assert state_of(end, "ndmc/1/5") == "forgotten"
     assert state_of(end, f"ndmc/1/{closed[-1]}") == "understood"

@@ -267,7 +267,7 @@ def test_a_direction_that_stopped_runs_again(how: str) -> None:
         << "Seal receipt, receipt 1"
     )
     end.outgoing.clear()
-    play(end, arrives(there.receipts(1, end.link.state.outbox.head)), "Settle 1")
+    play(end, arrives(there.receipts(1, end.outbox.head)), "Settle 1")
 
 
 # --- terms that differ --------------------------------------------------------------------------------------------
@@ -296,7 +296,7 @@ def test_other_terms_raise_an_alarm_on_both_sides_and_no_ping_pong(theirs: Terms
     )
     # nothing of it is a bad frame, and nothing was consumed
     assert standing(line.eucom) == ["policy_mismatch/ndmc"]
-    assert line.eucom.link.state.inbox.upto == 0
+    assert line.eucom.inbox.upto == 0
     play(line, wait(60 * MINUTE))
 
 
@@ -352,4 +352,4 @@ def test_policies_are_compared_by_what_they_say() -> None:
     assert line.ndmc.core.keys == keys
     line.eucom.happens(*alert().happenings)
     line.settle()
-    assert line.ndmc.link.state.inbox.upto == 1
+    assert line.ndmc.inbox.upto == 1

@@ -53,7 +53,7 @@ def test_messages_are_applied_once_and_in_order() -> None:
     play(end, peer.sends(three), "Seal receipt, receipt 0")
     play(end, peer.sends(one), *applied(1, 3), "Seal receipt, receipt 3")
     play(end, peer.sends(one, two, three), "Seal receipt, receipt 3")
-    assert not end.link.state.inbox.ahead
+    assert not end.inbox.ahead
 
 
 @pytest.mark.parametrize("order", ["AB", "BA"])
@@ -67,10 +67,10 @@ def test_runs_may_overlap(one: tuple[int, int], other: tuple[int, int], order: s
     messages = refusals(peer, 6)
     for first, last in (one, other) if order == "AB" else (other, one):
         end.receive(peer.sends(*messages[first - 1 : last]))
-    upto = end.link.state.inbox.upto
+    upto = end.inbox.upto
     play(end, peer.sends(messages[0]), *applied(upto + 1, 6), "Seal receipt, receipt 6")
-    assert not end.link.state.inbox.ahead
-    assert end.link.state.inbox.head == peer.head
+    assert not end.inbox.ahead
+    assert end.inbox.head == peer.head
 
 
 def test_what_waits_beyond_a_gap_survives_a_restart() -> None:
@@ -110,10 +110,10 @@ def test_what_is_beyond_a_gap_is_bounded() -> None:
     for first in range(1, 399, 3):
         for last in (first + 3, first + 100):
             end.receive(peer.sends(*messages[first:last]))
-    kept = {message.seq for run in end.link.state.inbox.ahead.values() for message in run}
+    kept = {message.seq for run in end.inbox.ahead.values() for message in run}
     assert kept <= set(range(2, AHEAD_MAX + 1))
-    assert len(end.link.state.inbox.ahead) < AHEAD_MAX
-    assert len(end.link.state.inbox.hashes) < AHEAD_MAX
+    assert len(end.inbox.ahead) < AHEAD_MAX
+    assert len(end.inbox.hashes) < AHEAD_MAX
     play(end, peer.sends(messages[0]), *applied(1, AHEAD_MAX), "Seal receipt, receipt 256")
 
 
@@ -139,7 +139,7 @@ def test_two_messages_in_one_place_already_applied() -> None:
     assert end.core.snapshot().theirs["ndmc"].stopped == "equivocation"
     # ours goes on, and so do receipts, riding or alone
     assert Playbook(end) >> alert() << "Queue 1 alert" << "Seal message 1"
-    head = end.link.state.outbox.head
+    head = end.outbox.head
     claim = {"upto": 1, "head": head, "at": two.at}
     play(end, peer.sends(two, receipt=claim), "Settle 1", "RejectFrame direction_stopped")
 
@@ -203,7 +203,7 @@ def test_an_old_duplicate_is_known_for_1024_messages_and_then_left_to_reconcile(
     messages = refusals(peer, HASHES_KEPT + 1)
     for start_at in range(0, len(messages), 200):
         end.receive(peer.sends(*messages[start_at : start_at + 200]))
-    assert len(end.link.state.inbox.hashes) == HASHES_KEPT
+    assert len(end.inbox.hashes) == HASHES_KEPT
     play(end, peer.sends(other(messages[0])), "Seal receipt, receipt 1025")
     play(end, peer.sends(messages[0], messages[1]), "Seal receipt, receipt 1025")
     play(end, peer.sends(other(messages[1])), *STOPPED, "Seal receipt, receipt 1025")
@@ -251,9 +251,9 @@ def test_a_frame_of_another_address_is_refused(falsified: dict[str, Any], reason
         frame = peer.sends(*refusals(peer, 1), **falsified)
     else:
         frame = peer.receipts(0, OTHER, **falsified)
-    before = end.link.state.inbox.head
+    before = end.inbox.head
     play(end, frame, f"RejectFrame {reason}", BAD)
-    assert end.link.state.inbox.head == before
+    assert end.inbox.head == before
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_what_the_signatures_do_not_prove_is_not_looked_at(verdict: str) -> None
     end, peer = listening(), Peer()
     frame = peer.sends(*refusals(peer, 1))
     assert Playbook(end) >> arrives(frame, verdict) << f"RejectFrame {verdict}" << BAD
-    assert end.link.state.inbox.upto == 0
+    assert end.inbox.upto == 0
 
 
 def test_what_is_too_large_is_refused_even_if_the_shell_let_it_through() -> None:
@@ -332,7 +332,7 @@ def test_a_receipt_rides_and_applies_whatever_becomes_of_the_messages() -> None:
     end, peer = listening(), Peer()
     messages = refusals(peer, AHEAD_MAX + 1)
     assert Playbook(end) >> alert() << "Queue 1 alert" << "Seal message 1"
-    claim = {"upto": 1, "head": end.link.state.outbox.head, "at": messages[0].at}
+    claim = {"upto": 1, "head": end.outbox.head, "at": messages[0].at}
     play(
         end,
         peer.sends(messages[-1], receipt=claim),

@@ -299,10 +299,10 @@ def test_every_open_slot_gets_its_test() -> None:
 def test_a_slot_whose_test_finds_no_room_is_tried_again_at_the_next_deadline() -> None:
     """SPEC W1.3, M4.5"""
     line = Line(shadowed=False)
-    line.eucom.link.state.outbox.stopped = "fork"
+    line.eucom.outbox.stopped = "fork"
     play(line, wait(10 * MINUTE))
     assert not line.eucom.core.state.watch.tests
-    line.eucom.link.state.outbox.stopped = ""
+    line.eucom.outbox.stopped = ""
     play(line, on("eucom", do("a deadline", line.eucom.wake)), "eucom: Queue 1 heartbeat", "eucom: Seal message 1")
     assert slots(line.eucom) == {SLOT: "met"}
 
@@ -312,10 +312,10 @@ def test_a_slot_whose_grace_ended_while_it_settles_gets_no_test() -> None:
     line = Line(shadowed=False)
     line.eucom.crash()
     until(line, SLOT, 15 * MINUTE - 10 * SECOND)
-    line.eucom.link.state.outbox.stopped = "fork"
+    line.eucom.outbox.stopped = "fork"
     line.eucom.start()
     line.world.wait(0)
-    line.eucom.link.state.outbox.stopped = ""
+    line.eucom.outbox.stopped = ""
     line.world.wait(10 * SECOND)
     line.transcript.clear()
     line.eucom.wake()
@@ -381,7 +381,7 @@ def test_an_answer_may_come_before_the_receipt() -> None:
     for minutes in (0, 15):
         end.happens(*test_line().happenings)
         end.world.wait(minutes * MINUTE)
-        body = an_answer(ref(end.link.state.outbox.last))
+        body = an_answer(ref(end.outbox.last))
         end.receive(peer.sends(peer.says(body)))
     assert states(end) == {"eucom/1/1": "answered", "eucom/1/2": "answered"}
     assert alarms(end) == []
@@ -498,7 +498,7 @@ def test_a_service_without_room_for_its_answer_leaves_the_test_unanswered() -> N
     """SPEC B2.2, M4.5"""
     end, peer = answering(answered_by="service")
     end._shadowed = False
-    end.link.state.outbox.stopped = "fork"
+    end.outbox.stopped = "fork"
     play(
         end,
         arrives(peer.sends(peer.says(a_heartbeat()))),

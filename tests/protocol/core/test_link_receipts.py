@@ -34,7 +34,7 @@ def speaking(count: int = 1) -> tuple[End, Peer, list[str]]:
     heads = [genesis(TERMS, "eucom")]
     for _ in range(count):
         end.happens(*alert().happenings)
-        heads.append(end.link.state.outbox.head)
+        heads.append(end.outbox.head)
     end.outgoing.clear()
     return end, Peer(), heads
 
@@ -62,7 +62,7 @@ def test_a_receipt_in_the_midst_of_a_frame_keeps_the_frame() -> None:
     end, peer, _ = speaking(0)
     end.happens(*batch(alert(), alert(), alert()).happenings)
     frame = end.outgoing.pop()
-    head = end.link.state.outbox.hashes[2]
+    head = end.outbox.hashes[2]
     assert (
         Playbook(end)
         >> arrives(peer.receipts(2, head))
@@ -194,7 +194,7 @@ def test_an_upto_that_is_queued_but_has_not_left_is_a_fork() -> None:
     end, peer, _ = speaking(1)
     end.happens(*LOST.happenings)
     end.happens(*alert().happenings)
-    assert Playbook(end) >> arrives(peer.receipts(2, end.link.state.outbox.head)) << STOPPED
+    assert Playbook(end) >> arrives(peer.receipts(2, end.outbox.head)) << STOPPED
 
 
 def test_another_head_for_what_is_settled_already_is_a_fork() -> None:

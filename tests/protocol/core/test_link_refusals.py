@@ -44,8 +44,8 @@ def refused(opened: Terms, body: dict[str, Any]) -> tuple[str, str]:
     end.happens(*alert(officer="duty-1").happenings)  # something to refer to: ndmc/1/1
     end.receive(peer.sends(peer.says(an_alert("routine"))))  # and eucom/1/1
     effects = end.happens(*arrives(peer.sends(peer.says(body))).happenings)
-    assert end.link.state.inbox.upto == 2
-    assert end.link.state.inbox.head == peer.head
+    assert end.inbox.upto == 2
+    assert end.inbox.head == peer.head
     sent = [effect.message.body for effect in effects if isinstance(effect, Queue)]
     if not sent:
         assert [line for line in end.transcript if line.startswith("Apply 2")]
@@ -278,7 +278,7 @@ def test_an_acknowledgement_is_taken_however_many_alerts_were_queued_behind() ->
     for _ in range(20):
         end.happens(*batch(*[alert(officer="duty-1") for _ in range(100)]).happenings)
     end.start()
-    sent = end.link.state.known["ndmc"].known_upto
+    sent = end.link.state.references["ndmc"].known_upto
     assert sent < 2_000 - KINDS_KEPT
     assert (
         Playbook(end)
@@ -291,7 +291,7 @@ def test_an_acknowledgement_is_taken_however_many_alerts_were_queued_behind() ->
         << "Queue 2001 refusal"
         << "Seal receipt, receipt 2"
     )
-    assert len(end.link.state.known["ndmc"].kinds) <= KINDS_KEPT + 2_001
+    assert len(end.link.state.references["ndmc"].kinds) <= KINDS_KEPT + 2_001
 
 
 def test_the_refusal_says_why_in_english_if_that_is_agreed() -> None:

@@ -7,7 +7,13 @@ import pytest
 
 from protocol.core.events import BatchClosed, PeerPresenceChanged, TransportConnected, TransportLost
 from protocol.core.link import Link
-from protocol.core.stream import MESSAGE_MAX_BYTES, OUTBOX_MAX_BYTES, OUTBOX_MAX_MESSAGES, OUTBOX_RESERVE_MESSAGES
+from protocol.core.stream import (
+    MESSAGE_MAX_BYTES,
+    OUTBOX_MAX_BYTES,
+    OUTBOX_MAX_MESSAGES,
+    OUTBOX_RESERVE_MESSAGES,
+    Outbox,
+)
 from protocol.wire import canonical, envelope
 from protocol.wire.digests import genesis, message_digest, policy_digest
 from protocol.wire.envelope import KEYID_MAX, PAYLOAD_TYPES
@@ -223,7 +229,7 @@ def test_a_full_outbox_refuses_alerts_and_tests_but_has_a_reserve() -> None:
     line.ndmc.start(opened=TERMS)
     line.eucom.happens(*BACK.happenings)
     line.settle()
-    outbox = line.eucom.link.state.outbox
+    outbox = line.eucom.outbox
     assert outbox.receipted == outbox.last == OUTBOX_MAX_MESSAGES + OUTBOX_RESERVE_MESSAGES
     assert outbox.unreceipted_bytes == 0
     assert not outbox.hashes
@@ -238,10 +244,10 @@ def test_the_outbox_is_also_bounded_in_bytes() -> None:
     text = dict.fromkeys(languages, "x" * 4_000)
     end.happens(*LOST.happenings)
     end.happens(*alert(text=text).happenings)
-    body = end.link.state.outbox.waiting[0].body
-    while end.link.state.outbox.unreceipted_bytes < OUTBOX_MAX_BYTES:
-        end.link._outbox.queue(written(end.at), body)
-    assert end.link.state.outbox.last < OUTBOX_MAX_MESSAGES
+    body = end.outbox.waiting[0].body
+    while end.outbox.unreceipted_bytes < OUTBOX_MAX_BYTES:
+        Outbox(end.outbox).queue(written(end.at), body)
+    assert end.outbox.last < OUTBOX_MAX_MESSAGES
     assert Playbook(end) >> alert() << "refused: outbox_full" >> test_line() << "refused: outbox_full"
 
 

@@ -387,9 +387,9 @@ def test_the_caller_tries_again_when_a_step_back_puts_the_slot_ahead() -> None:
     """SPEC W1.3, W5.1"""
     end = End(Link.new(TERMS.link, "eucom"), shadowed=False)
     end.start(opened=TERMS)
-    end.link.state.outbox.stopped = "fork"
+    end.outbox.stopped = "fork"
     end.world.wait(11 * MINUTE)
-    end.link.state.outbox.stopped = ""
+    end.outbox.stopped = ""
     step(end, -2 * MINUTE)
     end.transcript.clear()
     end.world.wait(MINUTE)

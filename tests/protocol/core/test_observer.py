@@ -420,7 +420,7 @@ def test_a_flood_of_alerts_or_tests_is_bounded() -> None:
     end, eucom, _ndmc = watching(shadowed=False)
     turn = Turn(end.at, 0, [])
     for seq in range(OPEN_MAX):
-        end.core._alerts.opened(
+        end.epoch.alerts.opened(
             turn, Reference("eucom", 1, 1_000_000 + seq), convert(an_alert(), Alert), received=False
         )
     end.transcript.clear()
@@ -428,7 +428,7 @@ def test_a_flood_of_alerts_or_tests_is_bounded() -> None:
     for _ in range(20):
         end.receive(eucom.sends(*[eucom.says(a_heartbeat()) for _ in range(20)]))
     assert len(line_tests(end)) == 64
-    assert len(end.core.state.timeline.armed) == OPEN_MAX + 64
+    assert len(end.core.state.deadlines.armed) == OPEN_MAX + 64
 
 
 def test_a_party_far_ahead_of_itself_only_hurts_its_own_stream() -> None:
@@ -446,6 +446,7 @@ def test_the_hashes_of_a_stream_are_bounded_in_the_watch() -> None:
     for _ in range(HASHES_KEPT // 200 + 2):
         end.receive(eucom.sends(*[eucom.says({"type": "refusal"}) for _ in range(200)]))
     assert isinstance(end.core, Observer)
-    stream = end.core.state.streams["eucom"]
+    assert end.core.state.epoch is not None
+    stream = end.core.state.epoch.streams["eucom"]
     assert len(stream.hashes) == HASHES_KEPT
     assert not stream.ahead

@@ -240,7 +240,7 @@ def test_a_held_alert_has_no_place_until_another_officer_releases_it(pair: Pair)
     effects = pair.do("eucom", OfficerRaisedAlert, **(pair.alert_fields() | {"precedence": "flash"}))
     assert HoldDraft(draft=1) in effects
     assert pair.lose() == []
-    assert pair.state("eucom")["outbox"]["last"] == 0
+    assert pair.state("eucom")["epoch"]["outbox"]["last"] == 0
     with pytest.raises(LocalProtocolError, match="another officer") as refused:
         pair.do("eucom", OfficerReleased, officer="miller", draft=1)
     assert refused.value.code == "four_eyes"

@@ -102,7 +102,8 @@ def test_an_outbox_is_bounded_and_keeps_room_for_answers(pair: Pair) -> None:
     theirs = pair.alert("ndmc")
     pair.carry()
     state = pair.state("eucom")
-    state["outbox"]["receipted"] = 1 - OUTBOX_MAX_MESSAGES + state["outbox"]["last"] - 1
+    outbox = state["epoch"]["outbox"]
+    outbox["receipted"] = 1 - OUTBOX_MAX_MESSAGES + outbox["last"] - 1
     pair.links["eucom"] = type(pair.links["eucom"]).restore(raw_state(**state))
     with pytest.raises(LocalProtocolError, match="another channel") as refused:
         pair.alert()
@@ -134,7 +135,7 @@ def test_equivocation_stops_its_direction_and_no_other(pair: Pair) -> None:
     claim = {"upto": 1, "head": head, "at": "2022-11-29T08:30:00.000Z"}
     pair.arrive("ndmc", message_frame("eucom", STREAM[2:3], receipt=claim))
     assert pair.applied("ndmc") == [1, 2]
-    assert pair.state("ndmc")["outbox"]["receipted"] == 1
+    assert pair.state("ndmc")["epoch"]["outbox"]["receipted"] == 1
     # what was said twice stays refused after a restart
     pair.restart("ndmc")
     pair.arrive("ndmc", message_frame("eucom", STREAM[2:3]))
@@ -146,7 +147,7 @@ def test_a_duplicate_older_than_the_hashes_kept_is_receipted(pair: Pair) -> None
     long = stream("eucom", *[bodies.without(bodies.HEARTBEAT, "slot")] * (HASHES_KEPT + 1))
     for start in range(0, len(long), 100):
         pair.arrive("ndmc", message_frame("eucom", long[start : start + 100]))
-    assert pair.state("ndmc")["inbox"]["upto"] == HASHES_KEPT + 1
+    assert pair.state("ndmc")["epoch"]["inbox"]["upto"] == HASHES_KEPT + 1
     pair.lose()
     other = {"at": "2022-11-29T09:00:00.000Z"}
     pair.arrive("ndmc", message_frame("eucom", [long[0] | other]))
@@ -159,7 +160,7 @@ def test_a_duplicate_older_than_the_hashes_kept_is_receipted(pair: Pair) -> None
 def test_a_newer_peer_does_not_stall_the_line(pair: Pair) -> None:
     """SPEC M7.1, M7.2: what is not known is refused, receipted, and what follows is applied."""
     pair.arrive("ndmc", message_frame("eucom", STREAM[:4]))
-    assert pair.state("ndmc")["inbox"]["upto"] == 4
+    assert pair.state("ndmc")["epoch"]["inbox"]["upto"] == 4
     (_, _, frame) = pair.lose()[0]
     payload = read_message_payload(parse(frame).payload)
     (refusal,) = [message.body for message in payload.messages if message.body["type"] == "refusal"]
@@ -196,7 +197,7 @@ def test_delay_is_not_skew_and_the_future_is(pair: Pair) -> None:
 def test_a_receipt_from_before_the_message_proves_a_clock_that_is_behind(pair: Pair) -> None:
     """SPEC M8.3"""
     pair.alert()
-    head = pair.state("eucom")["outbox"]["head"]
+    head = pair.state("eucom")["epoch"]["outbox"]["head"]
     pair.lose()
     pair.arrive("eucom", receipt_frame("ndmc", 1, head, at="2022-11-29T07:28:59.999Z"), "receipt")
     assert pair.alarms("eucom") == ["clock_skew/ndmc/behind"]
@@ -209,7 +210,7 @@ def test_a_receipt_rides_if_it_can_and_goes_alone_if_it_must(pair: Pair) -> None
     pair.arrive("ndmc", frames[0][2])
     assert [channel for _, channel, _ in pair.wire] == ["receipt"]
     pair.carry()
-    assert pair.state("eucom")["outbox"]["receipted"] == 1
+    assert pair.state("eucom")["epoch"]["outbox"]["receipted"] == 1
     pair.arrive("ndmc", frames[0][2])
     pair.lose()
     pair.alert()
@@ -249,7 +250,7 @@ def test_a_fork_stops_the_stream(pair: Pair) -> None:
     pair.arrive("ndmc", second)
     pair.carry()
     pair.arrive("eucom", old, "receipt")
-    assert pair.state("eucom")["outbox"]["receipted"] == 2
+    assert pair.state("eucom")["epoch"]["outbox"]["receipted"] == 2
     assert pair.alarms("eucom") == []
     pair.arrive("eucom", receipt_frame("ndmc", 2, "0" * 64), "receipt")
     assert pair.alarms("eucom") == ["fork/ndmc"]

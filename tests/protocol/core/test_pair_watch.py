@@ -323,7 +323,7 @@ def test_the_independent_watch_applies_the_same_rules_and_says_nothing() -> None
     sees(STREAM[3:4], "2022-11-29T08:04:00.000Z")
     codes = [alarm["code"] for alarm in fields_of(watch)["alarms"].values()]
     assert codes == ["watch_blind"]
-    with pytest.raises(LocalProtocolError, match="says nothing"):
+    with pytest.raises(LocalProtocolError, match="sends nothing"):
         watch.handle(BatchClosed(at=at, mono=mono, frames=(b"x",)))
 
 

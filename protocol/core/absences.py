@@ -1,0 +1,71 @@
+"""Accounts for times in which nobody watched, and for a wall clock that was set (SPEC W5)."""
+
+from __future__ import annotations
+
+from protocol.core.alarms import AlarmCode
+from protocol.core.books import Books
+from protocol.core.deadlines import SECOND, Turn
+from protocol.core.events import ClockStepped, Resumed, SlotsPlanned, Started
+from protocol.core.watch import SETTLE_MS, Watch
+from protocol.wire.instants import Millis, parsed, written
+
+UNKNOWN_LISTED = 64
+"""How many unjudged slots and deadlines a `watch_blind` alarm lists by name; it counts the others."""
+
+
+class Absences:
+    """Handles starts, sleeps, late slot plans and clock steps of one core."""
+
+    def __init__(self, watch: Watch, books: Books) -> None:
+        self._watch = watch
+        self._books = books
+
+    def started(self, turn: Turn, event: Started) -> None:
+        """Account for the time since the last event; give the broker its time; repeat pending notifications."""
+        since = self._books.deadlines.state.at
+        if turn.at < since:
+            self._clock_moved(turn, turn.at - since)
+        self._watch.plan(turn, event.slots, event.slots_until, event.tzdata, after=turn.at)
+        if since:
+            self._was_blind(turn, since)
+        self._books.environment.started(turn)
+        self._books.notifications.repeat(turn)
+
+    def resumed(self, turn: Turn, event: Resumed) -> None:
+        """Account for a sleep of the machine or the process."""
+        self._was_blind(turn, min(parsed(event.since), turn.at))
+
+    def slots_planned(self, turn: Turn, event: SlotsPlanned) -> None:
+        """Take more slots; those that already lie in the past were not watched."""
+        since = self._watch.state.slots_until
+        self._watch.plan(turn, event.slots, event.slots_until, event.tzdata, after=since)
+        if since <= turn.at:
+            self._was_blind(turn, since, age_too=False)
+
+    def clock_stepped(self, turn: Turn, event: ClockStepped) -> None:
+        """Judge the slots anew; a forward step has passed over some unwatched."""
+        self._clock_moved(turn, event.step_ms)
+        if event.step_ms > 0:
+            self._was_blind(turn, turn.at - event.step_ms, age_too=False)
+
+    def _clock_moved(self, turn: Turn, step_ms: Millis) -> None:
+        self._books.alarms.raise_passing(
+            turn, AlarmCode.CLOCK_STEP, turn.utc, detail=f"the wall clock moved by {step_ms / SECOND:+.3f} s"
+        )
+        self._watch.clock_moved(turn, step_ms)
+
+    def _was_blind(self, turn: Turn, since: Millis, *, age_too: bool = True) -> None:
+        """Raise one alarm for all that fell due since `since`, and give it time to settle (SPEC W5.2).
+
+        `age_too`: durations ran on as well, as in an absence; not where only the wall clock was set.
+        """
+        unknown = [f"slot {instant}" for instant in self._watch.blind(turn, since)]
+        if age_too:
+            overdue = self._books.deadlines.postpone(turn, SETTLE_MS)
+            unknown += [key for key in overdue if not key.startswith(("quiet/", "broker/"))]
+        if unknown:
+            detail = f"unknown: {', '.join(unknown[:UNKNOWN_LISTED])}"
+            if len(unknown) > UNKNOWN_LISTED:
+                detail += f" and {len(unknown) - UNKNOWN_LISTED} more"
+            interval = f"{written(since)}..{turn.utc}"
+            self._books.alarms.raise_passing(turn, AlarmCode.WATCH_BLIND, interval, written(since), detail)
