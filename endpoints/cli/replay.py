@@ -160,6 +160,7 @@ def _finding(result: Replay) -> dict[str, Any]:
         "identical": result.identical,
         "divergence": None if divergence is None else {"record": divergence.record, "reason": divergence.reason},
         "state": None if result.core is None else result.core.snapshot(),
+        "not_run_again": result.not_run_again,
         "other_rules": None
         if result.other_rules is None
         else {"record": result.other_rules[0], "rules": result.other_rules[1]},
@@ -182,9 +183,9 @@ def _show(reader: JournalReader, result: Replay, audit: Audit, last: int, t: Tra
     if result.divergence is not None:
         where = t("record {record}", record=result.divergence.record)
         out.print(Text(f"  {where}: {result.divergence.reason}", style="red"))
-    if result.other_rules is not None:
-        record, rules = result.other_rules
-        text = t("up to record {record} under rules {rules}: only chain and signatures", record=record, rules=rules)
+    for each in result.not_run_again:
+        records = {"first": each.first, "last": each.last}
+        text = t("not run again: records {first} to {last}, rules {rules}", **records, rules=each.rules)
         out.print(Text(f"  {text}", style="yellow"))
     for problem in (each for each in reader.verification.problems if each.record > last):
         text = t("not replayed, from record {record} on: {reason}", record=problem.record, reason=problem.reason)

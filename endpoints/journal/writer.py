@@ -62,6 +62,7 @@ class JournalWriter:
     Attributes:
         link, side: whose it is.
         recovered: the records since the last checkpoint, read by `open`, until `take_recovered` is called.
+        recovered_rules: the version of the rules of those records, None if there are none.
         cut_bytes: how many bytes of an unfinished batch `open` has cut.
     """
 
@@ -78,6 +79,7 @@ class JournalWriter:
         self.link = link
         self.side = side
         self.recovered: tuple[Record, ...] = ()
+        self.recovered_rules: str | None = None
         self.cut_bytes = 0
         self._store = store
         self._segment_bytes = segment_bytes
@@ -247,6 +249,7 @@ class JournalWriter:
         self._recognise(found.records, known)
         self._store.resume(found.keep, last.data[found.last_batch : found.keep])
         self.recovered, self.cut_bytes = found.records, found.cut_bytes
+        self.recovered_rules = found.records[0].rules
         self._flushed, self._n, self._hash = (last.first, found.keep), found.records[-1].n, found.records[-1].hash
         self._opening = last.data.find(b"\n") + 1 if isinstance(found.records[0].entry, Checkpoint) else 0
 

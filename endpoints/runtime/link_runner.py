@@ -157,18 +157,25 @@ class LinkRunner(Generic[CoreT]):
         Raises UserError if the link file contradicts the journal (SPEC E1.1).
         """
         terms, known = self._file.terms, self.core.terms
-        if known is None or terms.epoch > known.epoch:
-            self.take(EpochOpened(at=now.at, mono=now.mono, terms=terms))
-        elif terms.epoch < known.epoch:
+        if known is not None and terms.epoch < known.epoch:
             raise UserError(
                 f"link {self.link}: the link file says epoch {terms.epoch}, the journal is in epoch {known.epoch} "
                 f"already; get the newer link file"
             )
-        elif policy_digest(terms) != policy_digest(known):
+        if known is not None and terms.epoch == known.epoch and policy_digest(terms) != policy_digest(known):
             raise UserError(
                 f"link {self.link}: the link file's policy is not the one that epoch {known.epoch} was opened with; "
                 f"a changed policy needs the next epoch: epoch = {known.epoch + 1} on both sides"
             )
+        if self._journal.recovered_rules not in {None, self.core.RULES}:
+            # the records of older rules end here, and a checkpoint of the present ones follows
+            self._rotate(now)
+            if self.failure is not None:
+                return
+        if known is None:
+            self.take(EpochOpened(at=now.at, mono=now.mono, terms=terms, rules=self.core.RULES))
+        elif terms.epoch > known.epoch:
+            self.take(EpochOpened(at=now.at, mono=now.mono, terms=terms))
         if self.core.keys != self._file.keys:
             self.take(KeysEnrolled(at=now.at, mono=now.mono, keys=self._file.keys))
         since = min(self.core.last_at or now.at, now.at)

@@ -1,6 +1,9 @@
-"""Folds a journal's records into the core that they lead to: at start-up, in a replay, in the simulation.
+"""Folds a journal's records into the core that they lead to: at start-up and in the simulation.
 
 A checkpoint replaces the core by the one that it restores; `Closed` changes nothing; every other record is an event.
+
+Records of older rules are folded as well: the state is migrated, and the events are applied under the present rules.
+That must lead to the very messages and frames that were sent; other effects may differ, and then stand as history.
 """
 
 from __future__ import annotations
@@ -9,9 +12,12 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from protocol.core.core import Core
-from protocol.core.effects import Effect
+from protocol.core.effects import Effect, Queue
 from protocol.errors import JournalError
 from protocol.record.journal import Checkpoint, Closed, Record
+from protocol.record.migration import migrated, objection
+from protocol.wire.digests import message_digest
+from protocol.wire.messages import Digest
 
 CoreT = TypeVar("CoreT", bound=Core)
 
@@ -32,15 +38,26 @@ def fold(records: Iterable[Record], empty: CoreT, compare: Compare | None = None
         empty: a core without any history; its type is the one that a checkpoint must name.
         compare: called after each event.
 
-    Raises FoldError, with the record's number, for a checkpoint of other rules or of another core, and for an event
-    that the core refuses. Errors of `compare` pass through.
+    Raises FoldError, with the record's number: for newer or unknown rules, for a checkpoint of another core, for an
+    event that the core refuses, and where the present rules contradict messages that were sent under older ones.
+    Errors of `compare` pass through.
     """
-    core = empty
+    core, older = empty, ""
     for record in records:
+        if record.rules is not None:
+            if wrong := objection(record.rules):
+                raise FoldError(record.n, f"{wrong}: run the version that wrote it")
+            older = record.rules if record.rules != core.RULES else ""
         if isinstance(record.entry, Checkpoint):
             core = _restored(core, record, record.entry)
         elif not isinstance(record.entry, Closed):
             effects = _handled(core, record)
+            if older and (contradiction := _contradiction(record, effects)):
+                raise FoldError(
+                    record.n,
+                    f"under rules {core.RULES} it would {contradiction}, unlike under rules {older}: "
+                    f"run the version that wrote it",
+                )
             if compare is not None:
                 compare(record, effects)
     return core
@@ -49,6 +66,7 @@ def fold(records: Iterable[Record], empty: CoreT, compare: Compare | None = None
 def _handled(core: Core, record: Record) -> tuple[Effect, ...]:
     assert not isinstance(record.entry, Checkpoint | Closed)
     try:
+        # a core refuses a `BatchClosed` whose frames do not seal exactly its messages
         return core.handle(record.entry)
     except Exception as error:
         what = " ".join(str(error).split())[:_SHOWN_MAX]
@@ -57,13 +75,27 @@ def _handled(core: Core, record: Record) -> tuple[Effect, ...]:
 
 def _restored(core: CoreT, record: Record, entry: Checkpoint) -> CoreT:
     kind = type(core)
-    if (entry.core, entry.rules) != (kind.__name__, kind.RULES):
-        raise FoldError(
-            record.n,
-            f"it is a checkpoint of {entry.core}, rules {entry.rules}; this version continues {kind.__name__}, "
-            f"rules {kind.RULES}: run the version that wrote it",
-        )
+    if entry.core != kind.__name__:
+        raise FoldError(record.n, f"it is a checkpoint of {entry.core}, where one of {kind.__name__} must stand")
     try:
-        return kind.restore(entry.state)
+        return kind.restore(migrated(entry.state, entry.core, entry.rules))
     except ValueError as error:
         raise FoldError(record.n, f"this version cannot apply it: {error}; run the version that wrote it") from error
+
+
+def _contradiction(record: Record, effects: tuple[Effect, ...]) -> str:
+    """Return how the messages that `effects` queue differ from the recorded ones, an empty string if they do not."""
+    recorded, computed = _queued(record.effects), _queued(effects)
+    for seq, digest in recorded.items():
+        if seq not in computed:
+            return f"not send message {seq}"
+        if computed[seq] != digest:
+            return f"send another message {seq}"
+    more = computed.keys() - recorded.keys()
+    return f"send message {min(more)}" if more else ""
+
+
+def _queued(effects: Iterable[Effect]) -> dict[int, Digest]:
+    """Return the digests of the messages that were queued: of their place in the stream, time and body."""
+    queued = [effect.message for effect in effects if isinstance(effect, Queue)]
+    return {message.seq: message_digest(message) for message in queued}

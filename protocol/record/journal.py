@@ -21,7 +21,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from protocol.core.effects import AnyEffect
-from protocol.core.events import AnyEvent, BatchClosed, Event
+from protocol.core.events import AnyEvent, BatchClosed, EpochOpened, Event
 from protocol.errors import JournalError
 from protocol.wire import canonical
 from protocol.wire.instants import parsed, written
@@ -33,11 +33,14 @@ HEAD_TYPE = "application/vnd.deconfliction.head.v1+json"
 ORIGIN = "0" * 64
 """`prev` of record 1."""
 
+FIRST_RULES = "1"
+"""The version of the rules of a journal whose record 1 does not name them."""
+
 
 class Checkpoint(Event, frozen=True, kw_only=True):
     """Opens a segment: the whole state before it, so that start-up reads one segment however old the link is."""
 
-    # version of the rules that produced `state`
+    # version of the rules that produced `state` and the records of this segment
     rules: str
     # the core object that it restores: `Link` or `Observer`
     core: str
@@ -74,6 +77,19 @@ class Record(Struct, frozen=True):
     def ends_batch(self) -> bool:
         """Nothing of the same batch may follow."""
         return isinstance(self.entry, BatchClosed | Checkpoint | Closed)
+
+    @property
+    def rules(self) -> str | None:
+        """The version of the rules that this record and those after it were written under; None if it names none.
+
+        A checkpoint names them, and so does record 1; a record 1 that does not was written under rules 1.
+        """
+        if isinstance(self.entry, Checkpoint):
+            return self.entry.rules
+        if self.n > 1:
+            return None
+        named = self.entry.rules if isinstance(self.entry, EpochOpened) else UNSET
+        return FIRST_RULES if named is UNSET else named
 
 
 class HeadClaim(Struct, frozen=True, forbid_unknown_fields=True):
@@ -194,7 +210,7 @@ def claimed_hash(line: bytes) -> str | None:
 
 
 def _digest(line: bytes, place: int) -> str:
-    """Return the hash of a line. Raises JournalError unless the line itself says so."""
+    """Return the hash of a line. Raises JournalError unless the line ends with that hash."""
     if b"\0" in line:
         raise JournalError(place, "there is a hole of NUL bytes in it")
     claimed = claimed_hash(line)

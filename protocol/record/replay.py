@@ -1,8 +1,8 @@
-"""Runs a journal's events through the core again and compares what comes out with what was recorded.
+"""Runs a journal's events through the core again and compares the results with what was recorded.
 
 Compared are the effects of every event, the payloads that each batch had to sign with those that its frames carry, and
-each checkpoint's state with the state of the fold. What was recorded under other rules than the present ones cannot be
-run again: it is passed over, and the result says so.
+each checkpoint's state with the state of the fold. Records of other rules than the present ones are not run again;
+the result lists them.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from protocol.core.core import Core
 from protocol.core.events import BatchClosed, EpochOpened, Event
 from protocol.core.link import Link
 from protocol.core.observer import Observer
 from protocol.errors import LocalProtocolError, RemoteProtocolError
-from protocol.record.journal import Checkpoint, Closed, Record
+from protocol.record.journal import FIRST_RULES, Checkpoint, Closed, Record
 from protocol.wire import envelope
 from protocol.wire.instants import Millis
 
@@ -33,14 +34,23 @@ class Divergence(Struct, frozen=True):
     reason: str
 
 
+class NotRunAgain(Struct):
+    """Records, from `first` to `last`, that other rules wrote."""
+
+    first: int
+    last: int
+    rules: str
+
+
 class Replay:
     """A journal's events, run again one by one.
 
     Attributes:
         records: how many records were taken.
         compared: how many of them were run again and compared.
-        divergence: the first difference, None as long as there is none. Nothing is run after it.
-        other_rules: from which record on (the last one) the journal was recorded under other rules, and which.
+        divergence: the first difference, None while there is none. Nothing is run after it.
+        not_run_again: the records of other rules.
+        other_rules: the last record that named other rules, and those rules; None if none did.
         core: the core after the last record; None before the first, and after other rules.
     """
 
@@ -48,10 +58,10 @@ class Replay:
         self.records = 0
         self.compared = 0
         self.divergence: Divergence | None = None
+        self.not_run_again: list[NotRunAgain] = []
         self.other_rules: tuple[int, str] | None = None
         self.core: Link | Observer | None = None
-        # the rules under which the present stretch was recorded are known to be ours
-        self._declared = False
+        self._rules = FIRST_RULES
 
     @property
     def identical(self) -> bool:
@@ -61,12 +71,15 @@ class Replay:
     def take(self, record: Record) -> None:
         """Run the next record."""
         self.records += 1
+        self._rules = record.rules or self._rules
         entry = record.entry
-        if isinstance(entry, Checkpoint):
-            self._checkpoint(record, entry)
-        elif self.divergence is not None or isinstance(entry, Closed):
+        if self._rules != Core.RULES:
+            self._pass_over(record)
+        elif self.divergence is not None:
             return
-        else:
+        elif isinstance(entry, Checkpoint):
+            self._checkpoint(record, entry)
+        elif not isinstance(entry, Closed):
             if self.core is None and record.n == 1:
                 self.core = _first_core(record)
             if self.core is not None:
@@ -91,20 +104,21 @@ class Replay:
         if recorded != computed:
             self.diverge(record.n, f"effects of {type(event).__name__}: {_difference(recorded, computed, 'effects')}")
 
+    def _pass_over(self, record: Record) -> None:
+        """Note that `record` is of other rules. What follows it begins at a checkpoint of the present ones."""
+        self.core = None
+        if record.rules is not None:
+            self.other_rules = record.n, self._rules
+        last = self.not_run_again[-1] if self.not_run_again else None
+        if last is not None and (last.last, last.rules) == (record.n - 1, self._rules):
+            last.last = record.n
+        else:
+            self.not_run_again.append(NotRunAgain(record.n, record.n, self._rules))
+
     def _checkpoint(self, record: Record, entry: Checkpoint) -> None:
         kind = CORES.get(entry.core)
         if kind is None:
             self.diverge(record.n, f"a checkpoint of an unknown core: {entry.core[:60]!r}")
-            return
-        if entry.rules != kind.RULES:
-            self.other_rules = record.n, entry.rules
-            self.core = None
-            if not self._declared:
-                # what came before may have been recorded under those rules as well
-                self.divergence = None
-            return
-        self._declared = True
-        if self.divergence is not None:
             return
         self.compared += 1
         if self.core is not None:

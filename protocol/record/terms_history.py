@@ -11,9 +11,15 @@ from protocol.wire.messages import Identifier
 from protocol.wire.policy import EnrolledKey, Terms
 
 
+class _KeptEpoch(Struct, frozen=True):
+    terms: Terms
+
+
 class _Kept(Struct, frozen=True):
     """The part of a checkpoint's state that is read here; it is the same under all versions of the rules."""
 
+    epoch: _KeptEpoch | None = None
+    # where rules 1 have them
     terms: Terms | None = None
     keys: dict[Identifier, tuple[EnrolledKey, ...]] = {}
 
@@ -44,7 +50,8 @@ class TermsHistory:
                 kept = msgspec.json.decode(entry.state, type=_Kept)
             except msgspec.ValidationError:
                 return False
-            self.terms, self.keys, self.keys_record = kept.terms, kept.keys, record.n
+            self.terms = kept.terms if kept.epoch is None else kept.epoch.terms
+            self.keys, self.keys_record = kept.keys, record.n
         else:
             return False
         return True

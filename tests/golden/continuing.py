@@ -67,6 +67,18 @@ _TEXT = "Обстрел площадки. Подтвердите.\nShelling of t
 
 def deconflict(case: Path, arguments: Sequence[str], stdin: str = "") -> Run:
     """Run a command of the command line in the folder `case`, with the file `stdin` on standard input."""
+    code, printed = _printed(case, arguments, stdin)
+    return Run(tuple(arguments), stdin, code, json.loads(printed) if printed else None)
+
+
+def rich(case: Path, arguments: Sequence[str]) -> str:
+    """Return what a command prints for people, with single spaces."""
+    code, printed = _printed(case, arguments, "")
+    assert code == 0, printed
+    return " ".join(printed.split())
+
+
+def _printed(case: Path, arguments: Sequence[str], stdin: str) -> tuple[int, str]:
     out = io.StringIO()
     with (
         chdir(case),
@@ -80,8 +92,7 @@ def deconflict(case: Path, arguments: Sequence[str], stdin: str = "") -> Run:
         except SystemExit as end:
             code = end.code
     assert isinstance(code, int)
-    printed = out.getvalue()
-    return Run(tuple(arguments), stdin, code, json.loads(printed) if printed else None)
+    return code, out.getvalue()
 
 
 class Continued(Struct, frozen=True):

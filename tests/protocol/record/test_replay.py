@@ -8,7 +8,7 @@ import pytest
 
 from endpoints.journal.reader import JournalReader
 from protocol.core.effects import AnyEffect, Queue
-from protocol.core.events import BatchClosed, FrameReceived, KeysEnrolled
+from protocol.core.events import BatchClosed, EpochOpened, FrameReceived, KeysEnrolled
 from protocol.core.link import Link
 from protocol.core.observer import Observer
 from protocol.record.audit import Audit
@@ -67,12 +67,12 @@ def test_checkpoints_are_compared_with_the_fold(long_day: Path) -> None:
     last = checkpoints[-1]
     assert isinstance(last.entry, Checkpoint)
     state = msgspec.json.decode(last.entry.state)
-    state["outbox"]["last"] += 1
+    state["epoch"]["outbox"]["last"] += 1
     changed = msgspec.structs.replace(last.entry, state=raw_state(**state))
     result = replay(forged(original, {last.n: (changed, ())}))
     assert result.divergence is not None
     assert result.divergence.record == last.n
-    assert "state.outbox.last: recorded" in result.divergence.reason
+    assert "state.epoch.outbox.last: recorded" in result.divergence.reason
 
 
 def test_replay_begins_at_any_checkpoint(long_day: Path) -> None:
@@ -135,10 +135,13 @@ def test_what_the_rules_refuse_diverges(day: Path) -> None:
     original = records(day / "eucom")
     result = replay(original[1:2])
     assert result.core is None
-    result = replay(forged(original, {1: (original[2].entry, original[2].effects)}))
+    opened = original[0].entry
+    assert isinstance(opened, EpochOpened)
+    foreign = msgspec.structs.replace(opened, terms=msgspec.structs.replace(opened.terms, link="another"))
+    result = replay(forged(original, {1: (foreign, original[0].effects)}))
     assert result.divergence is not None
     assert result.divergence.record == 1
-    assert "the rules refuse this Started" in result.divergence.reason
+    assert "the rules refuse this EpochOpened" in result.divergence.reason
 
 
 def test_after_a_divergence_nothing_is_run_any_more(long_day: Path) -> None:

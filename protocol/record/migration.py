@@ -1,0 +1,88 @@
+"""Migrates the state of a checkpoint from older rules to the present ones, one version at a time.
+
+A step is a pure function of the state's JSON value. It changes how the state is written and never what it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from protocol.core.core import Core
+from protocol.record.journal import FIRST_RULES
+
+State = dict[str, Any]
+
+
+def objection(rules: str, present: str = Core.RULES) -> str:
+    """Return why a journal of `rules` cannot be continued under the `present` ones, an empty string if it can."""
+    known = range(int(FIRST_RULES), int(present) + 1)
+    if rules in map(str, known):
+        return ""
+    if rules.isdecimal() and int(rules) > int(present):
+        return f"written by a newer version (rules {rules}; this version knows rules up to {present})"
+    return f"written under unknown rules {rules[:40]!r}; this version knows rules {known[0]} to {present}"
+
+
+def migrated(state: Raw, core: str, rules: str) -> Raw:
+    """Return the state of a `core` under the present rules. `rules`, of the given state, have no `objection`.
+
+    Raises ValueError for a state that these rules cannot have written.
+    """
+    value = msgspec.json.decode(state)
+    for version in range(int(rules), int(Core.RULES)):
+        try:
+            value = STEPS[version, core](value)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a state of {core}, rules {version}: {error!r}") from error
+    return Raw(msgspec.json.encode(value))
+
+
+def _link_1_to_2(state: State) -> State:
+    """Group what exists only in an open epoch."""
+    terms = state["terms"]
+    epoch = None if terms is None else {"terms": terms, "outbox": state["outbox"], "inbox": state["inbox"]}
+    return _core_1_to_2(state, epoch) | {
+        "officer_requests": state["desk"],
+        "references": state["known"],
+        "undelivered": state["undelivered"],
+        "receipt_owed": state["receipt_owed"],
+        "foreign_answered_age": state["foreign_answered_age"],
+    }
+
+
+def _observer_1_to_2(state: State) -> State:
+    """Group what exists only in an open epoch; forget streams of parties of earlier epochs, which nothing reads."""
+    terms = state["terms"]
+    if terms is None:
+        return _core_1_to_2(state, None)
+    parties = (terms["caller"], terms["answering"])
+    streams, receipted = ({party: state[name][party] for party in parties} for name in ("streams", "receipted"))
+    return _core_1_to_2(state, {"terms": terms, "streams": streams, "receipted": receipted})
+
+
+def _core_1_to_2(state: State, epoch: State | None) -> State:
+    return {
+        "link": state["link"],
+        "side": state["side"],
+        "epoch": epoch,
+        "keys": state["keys"],
+        "deadlines": state["timeline"],
+        "alarms": state["alarms"],
+        "notifications": state["notices"],
+        "watch": state["watch"],
+        "alerts": state["alerts"],
+        "requests": state["requests"],
+        "connected": state["connected"],
+        "present": state["present"],
+    }
+
+
+STEPS: dict[tuple[int, str], Callable[[State], State]] = {
+    (1, "Link"): _link_1_to_2,
+    (1, "Observer"): _observer_1_to_2,
+}
+"""The steps, by the version from which each leads to the next one, and by the name of the core."""
