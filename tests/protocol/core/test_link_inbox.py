@@ -104,7 +104,7 @@ def test_a_run_without_a_gap_may_have_any_length() -> None:
 
 
 def test_what_is_beyond_a_gap_is_bounded() -> None:
-    """SPEC M3.2: a peer who leaves the first message out for ever fills 256 places, not more."""
+    """SPEC M3.2: a peer that never sends the first message fills 256 places, not more."""
     end, peer = listening(shadowed=False), Peer()
     messages = refusals(peer, 400)
     for first in range(1, 399, 3):

@@ -117,7 +117,7 @@ def test_a_slot_without_a_test_is_missed_at_its_deadline_and_late_when_it_comes(
         "Seal receipt, receipt 1",
     )
     assert slots(end) == {SLOT: "late"}
-    # it is late for ever, and the alarm stays until an officer has seen it
+    # it stays late, and the alarm stays until an officer acknowledges it
     play(end, see("heartbeat_missed", SLOT))
     assert not end.core.snapshot().alarms
 
@@ -192,7 +192,7 @@ def test_a_test_that_is_late_ends_no_later_alarm() -> None:
 
 
 def test_a_year_of_silence_is_bounded() -> None:
-    """SPEC W4: what cannot be made good any more does not stand for ever."""
+    """SPEC W4: an alarm that nothing can clear any more is removed in the end."""
     end, _peer = answering()
     end._shadowed = False
     for _ in range(53):

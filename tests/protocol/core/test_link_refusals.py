@@ -65,7 +65,7 @@ def without(body: dict[str, Any], name: str) -> dict[str, Any]:
 UNSUPPORTED: dict[str, dict[str, Any]] = {
     "no type": {"text": "x"},
     "an unknown type": {"type": "gesture"},
-    "a type that is no string": {"type": 7},
+    "a type that is not a string": {"type": 7},
     "an unknown field": an_alert(colour="red"),
     "a missing field": without(an_alert(), "released_by"),
     "an unknown category": an_alert(category="weather"),
@@ -186,7 +186,7 @@ UNKNOWN: dict[str, dict[str, Any]] = {
     "an acknowledgement of what was never sent": an_acknowledgement(ref(2, "ndmc")),
     "an acknowledgement of a coming epoch": an_acknowledgement(ref(1, "ndmc", 2)),
     "an acknowledgement of a stranger's": an_acknowledgement(ref(1, "third")),
-    "an answer to what is no test": an_answer(ref(1, "ndmc")),
+    "an answer to a message that is not a test": an_answer(ref(1, "ndmc")),
     "a refusal of the sender's own": a_refusal(ref(1)),
     "a change of the other's alert": an_alert(change={"of": ref(1, "ndmc"), "kind": "cancellation"}),
     "a change of what comes later": an_alert(change={"of": ref(3), "kind": "update"}),

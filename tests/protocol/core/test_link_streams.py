@@ -125,7 +125,7 @@ def test_a_batch_with_other_frames_is_the_shells_mistake() -> None:
     """SPEC M1.3: and then nothing has changed, not even what was due by then."""
     line = Line()
     line.eucom.happens(*alert().happenings)
-    line.world.at += 7 * HOUR  # the alert's handling deadline is over, and nobody has said so yet
+    line.world.at += 7 * HOUR  # the alert's handling deadline is over, and no alarm is raised yet
     assert (
         Playbook(line)
         >> on("eucom", event(BatchClosed, frames=(b"{}",)))

@@ -296,7 +296,7 @@ def test_a_caller_whose_clock_was_ahead_tests_the_line_again_at_the_true_time() 
 
 @pytest.mark.parametrize(("minutes", "state"), [(24, {}), (25, {SLOT: "met"})])
 def test_a_slot_whose_grace_is_over_stays_as_it_was_judged(minutes: int, state: dict[str, str]) -> None:
-    """SPEC W5.1: nobody can test it any more; whoever found the test too early has raised the alarm."""
+    """SPEC W5.1: nobody can test it any more; the side that found the test too early has raised the alarm."""
     end, peer = answering()
     step(end, 10 * MINUTE)
     end.receive(peer.sends(peer.says(a_heartbeat(SLOT))))
