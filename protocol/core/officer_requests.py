@@ -113,7 +113,7 @@ class OfficerRequests:
                 reached = self.refuse(turn, event)
             case OfficerCancelled():
                 reached = self.cancel(turn, event)
-            case LineTestRequested():
+            case _:
                 reached = self.test_line(turn, event)
         return f"draft/{reached}" if isinstance(reached, int) else str(reached)
 

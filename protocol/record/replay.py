@@ -80,10 +80,9 @@ class Replay:
         elif isinstance(entry, Checkpoint):
             self._checkpoint(record, entry)
         elif not isinstance(entry, Closed):
-            if self.core is None and record.n == 1:
+            if self.core is None:
                 self.core = _first_core(record)
-            if self.core is not None:
-                self._event(self.core, record, entry)
+            self._event(self.core, record, entry)
 
     def diverge(self, record: int, reason: str) -> None:
         """Note a difference, also one found elsewhere (in a signature); only the first one counts."""

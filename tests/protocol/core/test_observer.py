@@ -8,6 +8,7 @@ from protocol.core.deadlines import Turn
 from protocol.core.events import BatchClosed, EpochOpened, PeerPresenceChanged, TransportConnected, TransportLost
 from protocol.core.observer import Observer
 from protocol.core.stream import AHEAD_MAX, HASHES_KEPT
+from protocol.errors import LocalProtocolError
 from protocol.wire.messages import Alert, Reference
 from protocol.wire.policy import Terms
 from tests.support.cast import (
@@ -450,3 +451,9 @@ def test_the_hashes_of_a_stream_are_bounded_in_the_watch() -> None:
     stream = end.core.state.epoch.streams["eucom"]
     assert len(stream.hashes) == HASHES_KEPT
     assert not stream.ahead
+
+
+def test_a_watch_without_an_epoch_has_no_view() -> None:
+    with pytest.raises(LocalProtocolError) as refused:
+        Observer.new("eucom-ndmc").snapshot()
+    assert refused.value.code == "no_epoch"

@@ -1,0 +1,222 @@
+"""Journals of older rules: the migration of their states, and the fold of their events under the present rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import UNSET, structs
+
+from endpoints.journal.reader import JournalReader
+from protocol.core.core import Core
+from protocol.core.effects import AnyEffect, Effect, Notify, Queue
+from protocol.core.events import BatchClosed, EpochOpened
+from protocol.core.link import Link
+from protocol.core.observer import Observer
+from protocol.record.fold import FoldError, fold
+from protocol.record.journal import ORIGIN, Checkpoint, Entry, Record, decode, encode
+from protocol.record.migration import migrated, objection
+from tests.golden import cases
+
+OLDER = {
+    f"{archive.parent.name}/{archive.name.removesuffix(cases.SUFFIX)}": archive
+    for archive in cases.archives()
+    if cases.rules_of(archive) != Core.RULES
+}
+ONE_SEGMENT = OLDER["rules-1/killed"]
+
+
+@pytest.fixture(scope="module", params=OLDER)
+def older(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a case of older rules; nothing in it may be changed."""
+    case = tmp_path_factory.mktemp("older")
+    cases.unpack(OLDER[request.param], case)
+    return case
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Path:
+    """Journals of one segment each, which no checkpoint opens."""
+    cases.unpack(ONE_SEGMENT, tmp_path / "case")
+    return tmp_path / "case"
+
+
+def records(folder: Path) -> list[Record]:
+    return list(JournalReader(str(folder)).whole_records())
+
+
+def journals(case: Path) -> list[list[Record]]:
+    return [records(folder) for folder in sorted((case / "journal").iterdir())]
+
+
+def empty(record: Record) -> Link | Observer:
+    return Observer.new(record.link, record.side) if record.side == "watch" else Link.new(record.link, record.side)
+
+
+def plain(effects: Iterable[Effect]) -> Any:
+    return msgspec.json.decode(msgspec.json.encode(tuple(effects)))
+
+
+def same(record: Record, effects: tuple[Effect, ...]) -> None:
+    assert plain(record.effects) == plain(effects), record.n
+
+
+def forged(original: list[Record], changes: dict[int, tuple[Entry, tuple[AnyEffect, ...]]]) -> list[Record]:
+    """Return the records with some replaced, hashed anew."""
+    prev, made = ORIGIN, []
+    for record in original:
+        entry, effects = changes.get(record.n, (record.entry, record.effects))
+        line, prev = encode(record.n, record.link, record.side, record.batch, entry, effects, prev)
+        made.append(decode(line))
+    return made
+
+
+# --- migration ----------------------------------------------------------------------------------------------------
+
+
+def test_rules_2_change_the_state_only(older: Path) -> None:
+    """Events of rules 1 have the recorded effects, and lead to the states that the migration gives."""
+    for journal in journals(older):
+        core: Core = empty(journal[0])
+        for record in journal:
+            if isinstance(record.entry, Checkpoint):
+                state = migrated(record.entry.state, record.entry.core, record.entry.rules)
+                assert msgspec.json.decode(core.checkpoint()) == msgspec.json.decode(state), record.n
+                assert core.checkpoint() == type(core).restore(state).checkpoint(), record.n
+            core = fold([record], core, same)
+
+
+def test_the_migration_is_pure_and_gives_a_whole_state(older: Path) -> None:
+    for journal in journals(older):
+        for record in journal:
+            if isinstance(record.entry, Checkpoint):
+                entry = record.entry
+                before = bytes(entry.state)
+                first, again = (migrated(entry.state, entry.core, entry.rules) for _ in range(2))
+                assert bytes(first) == bytes(again)
+                assert bytes(entry.state) == before
+                restored = type(empty(record)).restore(first)
+                assert restored.checkpoint() == first
+                assert restored.terms is not None
+
+
+def test_a_state_without_an_epoch_is_migrated() -> None:
+    state = {
+        "link": "eucom-ndmc",
+        "side": "eucom",
+        "terms": None,
+        "keys": {},
+        "timeline": {"at": 0, "mono": 0, "age": 0, "armed": {}},
+        "alarms": {},
+        "notices": {"pending": {}, "given_up": 0},
+        "watch": {"slots": {}, "slots_until": 0, "tzdata": "", "tests": {}},
+        "alerts": {},
+        "requests": {},
+        "connected": False,
+        "present": {},
+    }
+    watch = state | {"side": "watch", "streams": {}, "receipted": {}}
+    assert migrated(raw(watch), "Observer", "1") == Observer.new("eucom-ndmc").checkpoint()
+    link: dict[str, Any] = state | {
+        "outbox": {},
+        "inbox": {},
+        "desk": {"drafts": {}, "last_draft": 0, "cancellations": {}},
+        "known": {},
+        "undelivered": [],
+        "receipt_owed": False,
+        "foreign_answered_age": None,
+    }
+    assert migrated(raw(link), "Link", "1") == Link.new("eucom-ndmc", "eucom").checkpoint()
+    wrong: Any
+    for wrong in (state, [], None):
+        with pytest.raises(ValueError, match="not a state of Link, rules 1"):
+            migrated(raw(wrong), "Link", "1")
+
+
+def raw(value: object) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))
+
+
+@pytest.mark.parametrize(
+    ("rules", "reason"),
+    [
+        ("1", ""),
+        ("2", ""),
+        ("3", "written by a newer version (rules 3; this version knows rules up to 2)"),
+        ("0", "written under unknown rules '0'; this version knows rules 1 to 2"),
+        ("01", "written under unknown rules '01'; this version knows rules 1 to 2"),
+        ("²", "written under unknown rules '²'; this version knows rules 1 to 2"),
+        ("", "written under unknown rules ''; this version knows rules 1 to 2"),
+    ],
+)
+def test_which_rules_can_be_continued(rules: str, reason: str) -> None:
+    assert objection(rules, "2") == reason
+
+
+# --- the fold -----------------------------------------------------------------------------------------------------
+
+
+def test_newer_rules_are_refused(case: Path) -> None:
+    journal = records(case / "journal" / "eucom")
+    first = journal[0]
+    assert isinstance(first.entry, EpochOpened)
+    assert first.entry.rules is UNSET
+    newer = forged(journal, {1: (structs.replace(first.entry, rules="99"), first.effects)})
+    with pytest.raises(
+        FoldError, match=r"record 1: written by a newer version \(rules 99; .*: run the version that wrote it"
+    ):
+        fold(newer, empty(first))
+    core = fold(journal, empty(first))
+    entry = Checkpoint(at=1, mono=1, rules="99", core="Link", state=core.checkpoint())
+    line, _ = encode(9, first.link, first.side, 9, entry, (), ORIGIN)
+    with pytest.raises(FoldError, match="record 9: written by a newer version"):
+        fold([decode(line)], empty(first))
+
+
+def test_messages_that_were_sent_must_be_those_of_the_present_rules(case: Path) -> None:
+    journal = records(case / "journal" / "eucom")
+    said = next(record for record in journal if any(isinstance(effect, Queue) for effect in record.effects))
+    queued = next(effect for effect in said.effects if isinstance(effect, Queue))
+    others = tuple(effect for effect in said.effects if effect is not queued)
+    message = structs.replace(queued.message, body={**queued.message.body, "type": "another"})
+    further = structs.replace(queued.message, seq=queued.message.seq + 1)
+    for effects, contradiction in [
+        ((Queue(message=message), *others), f"send another message {queued.message.seq}"),
+        ((queued, Queue(message=further), *others), f"not send message {queued.message.seq + 1}"),
+        (others, f"send message {queued.message.seq}"),
+    ]:
+        wrong = f"record {said.n}: under rules {Core.RULES} it would {contradiction}, unlike under rules 1"
+        with pytest.raises(FoldError, match=wrong):
+            fold(forged(journal, {said.n: (said.entry, effects)}), empty(said))
+
+
+def test_frames_that_were_sent_must_be_those_of_the_present_rules(case: Path) -> None:
+    journal = records(case / "journal" / "eucom")
+    sealed = [record for record in journal if isinstance(record.entry, BatchClosed) and record.entry.frames]
+    changed = structs.replace(sealed[1].entry, frames=sealed[0].entry.frames)  # type: ignore[union-attr]
+    with pytest.raises(FoldError, match=f"record {sealed[1].n}: this version cannot apply it: the frames do not seal"):
+        fold(forged(journal, {sealed[1].n: (changed, sealed[1].effects)}), empty(journal[0]))
+
+
+def test_other_effects_of_older_rules_are_history(case: Path) -> None:
+    journal = records(case / "journal" / "eucom")
+    told = next(record for record in journal if any(isinstance(effect, Notify) for effect in record.effects))
+    without = tuple(effect for effect in told.effects if not isinstance(effect, Notify))
+    core = fold(forged(journal, {told.n: (told.entry, without)}), empty(told))
+    assert core.checkpoint() == fold(journal, empty(told)).checkpoint()
+
+
+def test_a_checkpoint_of_another_core_or_of_no_state_is_refused(case: Path) -> None:
+    first = records(case / "journal" / "eucom")[0]
+    state: dict[str, Any] = {}
+    for core, wrong in [
+        ("Observer", "it is a checkpoint of Observer, where one of Link must stand"),
+        ("Link", "this version cannot apply it: .*; run the version that wrote it"),
+    ]:
+        entry = Checkpoint(at=1, mono=1, rules=Core.RULES, core=core, state=raw(state))
+        line, _ = encode(9, first.link, first.side, 9, entry, (), ORIGIN)
+        with pytest.raises(FoldError, match=f"record 9: {wrong}"):
+            fold([decode(line)], empty(first))
