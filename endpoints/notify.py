@@ -1,7 +1,7 @@
-"""Notifications to the outside: a log line, a command, a webhook; at least once, under a stable id (SPEC W3).
+"""Delivers notifications as a log line, to a command, to a webhook: at least once, under a stable id (SPEC W3).
 
-What a receiver gets is one JSON object: `id`, `link`, `side`, `kind` (`alarm`, `message`, `undelivered`) and, by kind,
-`alarm` or `reference` and `body`. Whoever receives it may see it twice, after a crash: `id` tells.
+A receiver gets one JSON object: `id`, `link`, `side`, `kind` (`alarm`, `message`, `undelivered`) and, by kind, `alarm`
+or `reference` and `body`. After a crash it may get the same notification again, under the same `id`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import stamina
 import structlog
 from msgspec import UNSET
 
+from endpoints.config.settings import Notifications
 from endpoints.failpoints import failpoint
 from protocol.core.effects import Notify
 from protocol.errors import LinkError
 
 WAITING_MAX = 4_000
-"""Notifications that wait or are under way; more mean that nobody takes them: they are given up, which is journaled."""
+"""Notifications waiting or being delivered. Beyond it the receivers are down: more are given up, which is journaled."""
 CONCURRENT_PER_SINK = 4
 ATTEMPTS = 5
 BACKOFF_MAX_S = 30.0
@@ -29,28 +30,28 @@ COMMAND_TIMEOUT_S = 30.0
 WEBHOOK_TIMEOUT_S = 10.0
 
 Done = Callable[[str, str, bool], None]
-"""Called with link, id and whether everyone was reached."""
+"""Called with link, id and whether every sink was reached."""
 
 _log = structlog.get_logger()
 
 
 class DeliveryError(LinkError):
-    """A notification did not reach its receiver this time."""
+    """One attempt to deliver a notification failed."""
 
 
 class Sink(Protocol):
-    """Where notifications go."""
+    """A receiver of notifications."""
 
     @property
     def name(self) -> str:
-        """How the log names it; never an address, which may hold a secret."""
+        """Its name in the log; never an address, which may hold a secret."""
 
     async def deliver(self, notice: dict[str, Any]) -> None:
         """Deliver once. Raises DeliveryError."""
 
 
 class LogSink:
-    """One structured log line."""
+    """Writes one structured log line."""
 
     name = "log"
 
@@ -60,7 +61,7 @@ class LogSink:
 
 
 class CommandSink:
-    """A program that gets the notification as JSON on standard input; exit 0 means that it took it."""
+    """Runs a program with the notification as JSON on standard input; exit status 0 means delivered."""
 
     name = "command"
 
@@ -69,7 +70,7 @@ class CommandSink:
 
     async def deliver(self, notice: dict[str, Any]) -> None:
         """Run the program once."""
-        # what names our secrets and switches is none of the program's business
+        # our own variables name secrets and test switches
         environment = {key: value for key, value in os.environ.items() if not key.startswith("DECONFLICT_")}
         quiet = asyncio.subprocess.DEVNULL
         try:
@@ -92,7 +93,7 @@ class CommandSink:
 
 
 class WebhookSink:
-    """An HTTP POST of the JSON; any 2xx means that it was taken. `Idempotency-Key` carries the id."""
+    """Posts the JSON over HTTP; any 2xx means delivered. `Idempotency-Key` carries the id."""
 
     name = "webhook"
 
@@ -101,7 +102,7 @@ class WebhookSink:
 
     async def deliver(self, notice: dict[str, Any]) -> None:
         """Post once."""
-        import httpx  # noqa: PLC0415 - a third of a second at the start of everyone who has no webhook
+        import httpx  # noqa: PLC0415 - costs a third of a second, and few have a webhook
 
         headers = {"content-type": "application/json", "idempotency-key": notice["id"]}
         try:
@@ -114,7 +115,7 @@ class WebhookSink:
 
 
 class Notifier:
-    """Delivers notifications beside the loop, each to every sink, and reports when it is done with one."""
+    """Delivers each notification to every sink in the background, and reports when it is done."""
 
     def __init__(self, sinks: Sequence[Sink], done: Done) -> None:
         self._sinks = [(sink, asyncio.Semaphore(CONCURRENT_PER_SINK)) for sink in sinks]
@@ -132,7 +133,7 @@ class Notifier:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Abandon what is under way; the next start repeats it."""
+        """Abandon unfinished deliveries; the next start repeats them."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -159,8 +160,20 @@ class Notifier:
         return True
 
 
+def sinks(settings: Notifications) -> list[Sink]:
+    """Return the sinks that the settings name."""
+    chosen: list[Sink] = []
+    if settings.log:
+        chosen.append(LogSink())
+    if settings.command:
+        chosen.append(CommandSink(settings.command))
+    if settings.webhook:
+        chosen.append(WebhookSink(settings.webhook))
+    return chosen
+
+
 def notice(link: str, side: str, effect: Notify) -> dict[str, Any]:
-    """Return what a receiver of `effect` gets, JSON-able."""
+    """Return the JSON object that receivers of `effect` get."""
     content: dict[str, Any] = {"id": effect.id, "link": link, "side": side, "kind": effect.kind}
     if effect.alarm is not UNSET:
         content["alarm"] = msgspec.to_builtins(effect.alarm)

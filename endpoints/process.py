@@ -1,7 +1,7 @@
-"""What an endpoint and the watch share as processes: the loop, the control socket, notifications, standard output.
+"""Runs a process: the loop, the control socket, notifications, standard output and the transport.
 
-Whatever is wrong with files, keys or the socket is said before the first record. A journal that can't be used stops its
-link alone, at the start as later, unless none of them can be used.
+A mistake in files, keys or the socket is reported before the first record. A journal that can't be used stops its link
+alone, at the start or later; the process does not start if none of them can be used.
 """
 
 from __future__ import annotations
@@ -10,97 +10,85 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Generic
 
 import structlog
 
-from endpoints.clocks.clock import clock
-from endpoints.config.settings import EndpointSettings, LinkSettings, Notifications, WatchSettings
+from endpoints.clocks.clock import Clock, ClockWatch
+from endpoints.config.settings import EndpointSettings, LinkSettings, WatchSettings
 from endpoints.control.application import Control
 from endpoints.control.server import ControlServer, listen
-from endpoints.failpoints import failpoint
 from endpoints.journal import ordinary_log
 from endpoints.journal.stdout_feed import StdoutFeed
+from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter, UnusableJournal
 from endpoints.keys.credentials import OfficerCredentials
-from endpoints.mqtt.events import (
-    Accepted,
-    Arrived,
-    Connected,
-    Delivery,
-    Joined,
-    Lost,
-    PresenceChanged,
-    PublishDenied,
-    TakenOver,
-    TransportEvent,
-)
-from endpoints.notify import CommandSink, LogSink, Notifier, Sink, WebhookSink
+from endpoints.notify import Notifier
 from endpoints.runtime.link_runner import SOFTWARE
 from endpoints.runtime.loop import Loop
-from endpoints.runtime.reopening import Opening
-from endpoints.runtime.work_items import AnyLink, EventItem, FrameItem
-from protocol.core.core import Core
-from protocol.core.events import IdentityTakenOver, NotificationDone, TransportConnected, TransportLost
+from endpoints.runtime.ports import LinkTransport
+from endpoints.runtime.reopening import LinkOpener, RunnerT
+from endpoints.runtime.timer import AsyncioTimer
+from endpoints.runtime.work_queue import WorkQueue
 from protocol.errors import LinkError
 
 PRINT_WITHIN_S = 5.0
-"""How long a stop waits for whoever reads standard output; the rest is printed at the next start."""
+"""How long a stop waits for the reader of standard output; the rest is printed at the next start."""
 
 Work = Callable[[], Coroutine[Any, Any, None]]
+"""What runs beside the loop until the process stops."""
 
 _log = structlog.get_logger()
 
 
-class Process:
-    """One process over its links' rooms. Subclasses furnish the rooms and bring the transport."""
+class Process(Generic[RunnerT]):
+    """One process over its running links."""
 
-    def __init__(self, settings: EndpointSettings | WatchSettings, side: str) -> None:
+    def __init__(
+        self,
+        settings: EndpointSettings | WatchSettings,
+        side: str,
+        clock: Clock,
+        runners: dict[str, RunnerT],
+        queue: WorkQueue,
+        notifier: Notifier,
+        transport: LinkTransport,
+        build: Callable[[LinkSettings, JournalWriter], RunnerT],
+        *,
+        officers: OfficerCredentials | None = None,
+        beside: Sequence[Work] = (),
+    ) -> None:
+        """Prepare the process; nothing is opened yet.
+
+        Args:
+            settings: the process's.
+            side: the name in its journals.
+            clock: the machine's clocks, or an exercise's.
+            runners: the runners by link. It is filled here, and a link that has stopped gets a new runner.
+            queue: the loop's.
+            notifier: delivers notifications.
+            transport: the connection to the broker.
+            build: returns the runner of a link and its opened journal; raises UserError, UnusableJournal.
+            officers: the officers who may act here; without them, any client of the control socket may.
+            beside: what else runs while the process does.
+        """
         self._settings = settings
-        self._side = side
-        self._clock = clock(settings.exercise_clock)
         self._output = StdoutFeed()
-        ordinary_log.configure(self._output, self._clock, side)
-        self._runners: dict[str, AnyLink] = {}
-        """By link; the loop and the control socket see it change when a link that has stopped comes back."""
-        self._openings = [
-            Opening(link, side, partial(self._empty, link), partial(self._runner, link)) for link in settings.links
+        ordinary_log.configure(self._output, clock, side)
+        self._clock = clock
+        self._runners = runners
+        self._queue = queue
+        self._notifier = notifier
+        self._transport = transport
+        self._folders = {link.id: link.journal for link in settings.links}
+        self._openers = [
+            LinkOpener(JournalWriter(FolderStore(link.journal), link.id, side), partial(build, link))
+            for link in settings.links
         ]
-        self._loop = Loop(self._clock, self._runners, self._output.wake)
-        self._notifier = Notifier(_sinks(settings.notifications), self._notified)
-
-    # --- what subclasses say ------------------------------------------------------------------------------------
-
-    def _empty(self, link: LinkSettings) -> Core:
-        """Return the core of a link of which nothing is known yet."""
-        raise NotImplementedError
-
-    def _runner(self, link: LinkSettings, core: Any, journal: JournalWriter) -> AnyLink:
-        """Return the room of a link around its core. Raises UserError."""
-        raise NotImplementedError
-
-    def _rejoin(self, link: str) -> None:
-        """Have the transport take part in a link again, and tell when it does."""
-        raise NotImplementedError
-
-    def _beside(self) -> Sequence[Work]:
-        """Return what runs beside the loop: the transport at least."""
-        raise NotImplementedError
-
-    def _officers(self) -> OfficerCredentials | None:
-        """Return who may act here."""
-        return None
-
-    def _acknowledge(self, delivery: Delivery) -> None:
-        """Tell the broker that a delivery is on disk."""
-
-    def _accepted(self, event: Accepted) -> None:
-        """The broker has a publish of ours."""
-
-    def _refused(self, event: PublishDenied) -> None:
-        """The broker refused a publish of ours."""
-
-    # --- life ---------------------------------------------------------------------------------------------------
+        monitor = ClockWatch(*clock.now(), clock.real_ms())
+        self._loop = Loop(runners, queue, clock, monitor, AsyncioTimer(clock, queue.wake), self._output.wake)
+        self._officers = officers
+        self._beside = beside
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT, then stop in order. Raises UserError if it cannot begin."""
@@ -108,7 +96,7 @@ class Process:
         server: ControlServer | None = None
         try:
             self._open()
-            control = Control(self._loop, self._runners, self._officers(), self._clock.real_ms)
+            control = Control(self._loop, self._runners, self._officers, self._clock.real_ms)
             server = ControlServer(control.application, listening, self._settings.control)
             await self._serve(control, server)
         finally:
@@ -117,26 +105,26 @@ class Process:
                 self._settings.control.unlink(missing_ok=True)
 
     def _open(self) -> None:
-        """Open every link's room; one whose journal can't be used has stopped already. Raises UserError."""
+        """Open every link; one whose journal can't be used is stopped from the start. Raises UserError."""
         unusable: dict[str, UnusableJournal] = {}
-        for opening in self._openings:
+        for opener in self._openers:
             try:
-                self._runners[opening.link] = opening.open()
-                self._output.follow(opening.folder, opening.journal)
+                self._runners[opener.link] = opener.open()
+                self._output.follow(self._folders[opener.link], opener.journal)
             except UnusableJournal as error:
-                self._runners[opening.link] = opening.stopped()
-                unusable[opening.link] = error
+                self._runners[opener.link] = opener.stopped()
+                unusable[opener.link] = error
         if len(unusable) == len(self._runners):
             raise next(iter(unusable.values()))
         for link, why in unusable.items():
             self._runners[link].fail(self._loop.now(), why)
 
-    async def _keep_open(self, opening: Opening) -> None:
-        await opening.keep_open(self._runners, self._loop.queue, partial(self._back, opening))
+    async def _keep_open(self, opener: LinkOpener[RunnerT]) -> None:
+        await opener.keep_open(self._runners, self._queue, partial(self._back, opener))
 
-    def _back(self, opening: Opening) -> None:
-        self._output.follow(opening.folder, opening.journal)
-        self._rejoin(opening.link)
+    def _back(self, opener: LinkOpener[RunnerT]) -> None:
+        self._output.follow(self._folders[opener.link], opener.journal)
+        self._transport.rejoin(opener.link)
 
     async def _serve(self, control: Control, server: ControlServer) -> None:
         stop = asyncio.Event()
@@ -157,9 +145,10 @@ class Process:
     async def _until(self, stop: asyncio.Event, control: Control, server: ControlServer) -> None:
         async with asyncio.TaskGroup() as group:
             main = group.create_task(self._loop.run())
-            # nobody is served, and nothing is said to have started, before it is on disk
+            # no client is served, and no start is logged, before it is on disk
             await self._loop.started.wait()
-            works: list[Work] = [*self._beside(), *(partial(self._keep_open, opening) for opening in self._openings)]
+            keeping = [partial(self._keep_open, opener) for opener in self._openers]
+            works: list[Work] = [self._transport.run, *self._beside, *keeping]
             beside = [group.create_task(work()) for work in works]
             serving = group.create_task(server.run())
             _log.info("started", software=SOFTWARE, links=list(self._runners))
@@ -167,69 +156,13 @@ class Process:
             _log.info("stopping")
             control.close()
             self._loop.stop()
-            # the transport stays until the last frames are on their way
+            # the transport runs until the last frames are published
             await main
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
             await server.stop(serving)
             _log.info("stopped")
-
-    # --- what happens -------------------------------------------------------------------------------------------
-
-    def _happened(self, event: TransportEvent) -> None:
-        """Take what the transport tells, synchronously, from the event loop."""
-        queue, runners = self._loop.queue, self._runners
-        match event:
-            case Arrived(topic=topic, payload=payload, delivery=delivery):
-                # the inbox has room for more than the broker may deliver; what finds none stays unacknowledged
-                queue.put(FrameItem(runners[topic.link], topic, payload, lambda: self._settled(delivery)))
-            case PresenceChanged(link=link, party=party, present=present):
-                runners[link].presence[party].see(present=present)
-                queue.wake()
-            case Accepted():
-                self._accepted(event)
-                failpoint("after_accepted")
-            case PublishDenied():
-                self._refused(event)
-            case Connected():
-                failpoint("after_connected")
-                queue.push(EventItem(runners.values(), lambda now: TransportConnected(at=now.at, mono=now.mono)))
-            case Joined(link=link):
-                queue.push(EventItem([runners[link]], lambda now: TransportConnected(at=now.at, mono=now.mono)))
-            case Lost(reason=reason):
-                failpoint("after_lost")
-                lost = reason[:200]
-                queue.push(
-                    EventItem(runners.values(), lambda now: TransportLost(at=now.at, mono=now.mono, reason=lost))
-                )
-            case TakenOver(times=times):
-                queue.push(
-                    EventItem(runners.values(), lambda now: IdentityTakenOver(at=now.at, mono=now.mono, times=times))
-                )
-
-    def _settled(self, delivery: Delivery | None) -> None:
-        if delivery is not None:
-            self._acknowledge(delivery)
-
-    def _notified(self, link: str, notice_id: str, delivered: bool) -> None:
-        self._loop.queue.push(
-            EventItem(
-                [self._runners[link]],
-                lambda now: NotificationDone(at=now.at, mono=now.mono, id=notice_id, delivered=delivered),
-            )
-        )
-
-
-def _sinks(settings: Notifications) -> list[Sink]:
-    sinks: list[Sink] = []
-    if settings.log:
-        sinks.append(LogSink())
-    if settings.command:
-        sinks.append(CommandSink(settings.command))
-    if settings.webhook:
-        sinks.append(WebhookSink(settings.webhook))
-    return sinks
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -1,4 +1,4 @@
-"""Plays a scenario through the simulated world: the same story, in virtual time, within seconds."""
+"""Plays a scenario in the simulated world: the same events, in virtual time, within seconds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from endpoints.config.durations import parse_s
 from endpoints.journal.segments import segment_path
-from endpoints.runtime.link_runner import Now
+from endpoints.runtime.ports import Now
 from protocol.core.effects import Effect
 from protocol.core.events import OfficerAcknowledged, OfficerRaisedAlert, OfficerRefused, OfficerReleased, Request
 from protocol.record.journal import Entry, Record
@@ -33,7 +33,7 @@ from scenario.simulation.people import Habits
 from scenario.simulation.world import World
 
 RELEASED_AFTER: Millis = 20_000
-"""The second officer reads what he releases."""
+"""How long the second officer reads a draft before releasing it."""
 _SEED = 1
 
 
@@ -49,11 +49,11 @@ class Rehearsal:
         answering = scenario.link.answering.id
         habits = {party.id: ScenarioHabits(scenario, answers=party.id == answering) for party in scenario.parties}
         self.world = World(plan, scenario, starts, habits)
-        self.world.invariants.listener = self._hear
+        self.world.invariants.listen(self._hear)
         self.file = self.world.file
 
     def run(self) -> None:
-        """Let it all happen. Raises Violation if a promise of the link is broken on the way."""
+        """Play the scenario. Raises Violation if a promise of the link is broken."""
         agenda = self.world.agenda
         for index, step in enumerate(self._scenario.steps):
             agenda.at(step.instant, partial(self._step, index))
@@ -63,7 +63,7 @@ class Rehearsal:
             process.stop_for_good()
 
     def write(self, folder: Path) -> dict[str, Path]:
-        """Write every journal into `folder`, as the service lays it out; return the folders by name."""
+        """Write every journal below `folder`, in the service's layout; return its folders by process."""
         folders = {}
         for name, process in self.world.processes.items():
             folders[name] = folder / "link" / name / "journal" / self._scenario.link.id
@@ -97,12 +97,12 @@ class Rehearsal:
             case Start():
                 world.broker.start()
             case LeaveUnanswered() | Nothing() | Restart():
-                # the officer's habits know it; nobody does anything; the crash knew when its process comes back
+                # handled by the officer's habits; no action; scheduled by the crash
                 pass
         self._narrator.step(step)
 
     def _back_at(self, index: int) -> Millis:
-        """Return when the endpoint that crashes in step `index` comes up again."""
+        """Return when the endpoint that crashes in step `index` is restarted."""
         side = self._scenario.steps[index].side
         later = self._scenario.steps[index + 1 :]
         return next(step.instant for step in later if isinstance(step, Restart) and step.side == side)
@@ -125,7 +125,7 @@ class Rehearsal:
 
 
 class ScenarioHabits(Habits):
-    """Officers who do what the scenario says, and nothing else."""
+    """Officers who do only what the scenario says."""
 
     def __init__(self, scenario: Scenario, *, answers: bool) -> None:
         super().__init__(drawn(_SEED))
@@ -135,19 +135,19 @@ class ScenarioHabits(Habits):
         self.officers = (scenario.duty_officer(scenario.link.answering.id),) * 2
 
     def answers_after(self, slot: str) -> Millis | None:
-        """Return how long after its reception the test of `slot` is answered; None if nobody does."""
+        """Return how long after its reception the test of `slot` is answered, in ms; None for no answer."""
         return self._after if self._answers and slot not in self._left else None
 
     def misreads(self) -> bool:
-        """Nobody retypes wrong words here."""
+        """Return False: the officer types the right words."""
         return False
 
     def replies_after(self) -> Millis | None:
-        """Alerts are acknowledged and refused by steps."""
+        """Return None: steps acknowledge and refuse alerts."""
         return None
 
     def acknowledges_alarms_after(self) -> Millis | None:
-        """Alarms are left standing, for whoever reads the journals afterwards."""
+        """Return None: alarms stay, for the reader of the journals."""
         return None
 
 

@@ -244,15 +244,8 @@ def class_faults(files: Mapping[str, str]) -> list[str]:
 
 # --- objects of other modules -------------------------------------------------------------------------------------
 
-STILL_OVERRIDDEN = frozenset({"Core", "LinkRunner", "Loop", "Process"})
+STILL_OVERRIDDEN = frozenset({"Core"})
 """Classes whose private methods classes of other modules override today. No class may join them."""
-STILL_ASSIGNED = frozenset(
-    {
-        *("boot", "came_up", "delay_max_ms", "draw_nonce", "forget", "keyring"),
-        *("listener", "setattr", "skew", "standing"),
-    }
-)
-"""Attributes that other modules than their class's assign today. No attribute may join them."""
 
 
 def override_faults(files: dict[str, str], still: frozenset[str] = frozenset()) -> list[str]:
@@ -293,11 +286,11 @@ def methods(node: ast.ClassDef) -> Iterator[ast.FunctionDef | ast.AsyncFunctionD
             yield each
 
 
-def assignment_faults(files: dict[str, str], still: frozenset[str] = frozenset()) -> list[str]:
+def assignment_faults(files: dict[str, str]) -> list[str]:
     """Return where a file assigns an attribute of an object whose class another file defines.
 
     An attribute is known by its name: a class body annotates it, or a method assigns it to `self`. Attributes that no
-    class of ours has belong to libraries. `setattr` is a fault unless its object is `self`. `still` names exceptions.
+    class of ours has belong to libraries. `setattr` is a fault unless its object is `self`.
     """
     trees = {name: parsed(source) for name, source in files.items()}
     own = {name: attributes(tree) for name, tree in trees.items()}
@@ -306,7 +299,7 @@ def assignment_faults(files: dict[str, str], still: frozenset[str] = frozenset()
         f"{name}:{line}: {attribute} is assigned outside of its class's module; pass it to the constructor"
         for name, tree in trees.items()
         for line, attribute in assigned(tree)
-        if attribute in (ours | {"setattr"}) - own[name] - still
+        if attribute in (ours | {"setattr"}) - own[name]
     ]
 
 
@@ -413,9 +406,7 @@ def test_private_methods_are_overridden_in_their_module_only() -> None:
 
 def test_attributes_are_assigned_in_their_module_only() -> None:
     # the core's state consists of structs that its modules share
-    faults = assignment_faults(
-        {name_of(path): path.read_text() for path in sources("endpoints", "scenario")}, STILL_ASSIGNED
-    )
+    faults = assignment_faults({name_of(path): path.read_text() for path in sources("endpoints", "scenario")})
     assert not faults, "\n".join(faults)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from endpoints.cli import options
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 def run(config: options.Config, /) -> None:
     """Run one side's endpoint until SIGTERM or Ctrl-C. Its structured log goes to standard output."""
     from endpoints.config.settings import load_endpoint
-    from endpoints.service import Service
+    from endpoints.service import endpoint
 
-    _run(Service(load_endpoint(config)))
+    _run(endpoint(load_endpoint(config)))
 
 
 def watch(config: options.Config, /) -> None:
     """Run the independent watch until SIGTERM or Ctrl-C. Its structured log goes to standard output."""
     from endpoints.config.settings import load_watch
-    from endpoints.watchdog import Watchdog
+    from endpoints.watchdog import watch as watch_process
 
-    _run(Watchdog(load_watch(config)))
+    _run(watch_process(load_watch(config)))
 
 
-def _run(process: Process) -> None:
+def _run(process: Process[Any]) -> None:
     import asyncio
 
     from endpoints import failpoints

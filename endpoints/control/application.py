@@ -31,8 +31,9 @@ from endpoints.control.delivery_progress import Ladder, climb
 from endpoints.control.requests import ACTIONS, Ask, AskAlarm, AskTest
 from endpoints.control.status import Status, status
 from endpoints.keys.credentials import OfficerCredentials
+from endpoints.runtime.link_runner import AnyRunner
 from endpoints.runtime.loop import Loop
-from endpoints.runtime.work_items import AnyLink, RequestItem
+from endpoints.runtime.work_items import RequestItem
 from protocol.errors import LocalProtocolError
 from protocol.wire.instants import Millis
 
@@ -54,7 +55,7 @@ _STATUS_OF = {
 }
 
 
-Look = Callable[[AnyLink], tuple[Any, bool]]
+Look = Callable[[AnyRunner], tuple[Any, bool]]
 """Returns what a stream shows of a link now, None for no change, and whether the stream ends with it."""
 
 
@@ -68,7 +69,7 @@ class Control:
     def __init__(
         self,
         loop: Loop,
-        runners: Mapping[str, AnyLink],
+        runners: Mapping[str, AnyRunner],
         officers: OfficerCredentials | None,
         real_ms: Callable[[], Millis],
     ) -> None:
@@ -100,7 +101,7 @@ class Control:
         """Refuse further actions and end every stream."""
         self._closing = True
         for runner in self._runners.values():
-            runner.changed.beat()
+            runner.changed.send()
 
     # --- asking -------------------------------------------------------------------------------------------------
 
@@ -119,7 +120,7 @@ class Control:
     async def _alarms(self, request: Request) -> Response:
         return _json({"alarms": self._status_of(self._runner(request)).alarms})
 
-    def _status_of(self, runner: AnyLink) -> Status:
+    def _status_of(self, runner: AnyRunner) -> Status:
         unopened = runner.failure is not None and runner.core.terms is None
         return status(None if unopened else runner.core.snapshot(), runner.gauges(), self._loop.now().at)
 
@@ -127,7 +128,7 @@ class Control:
         runner = self._known(request)
         reference: str = request.path_params["reference"]
 
-        def look(runner: AnyLink) -> tuple[Ladder | None, bool]:
+        def look(runner: AnyRunner) -> tuple[Ladder | None, bool]:
             if runner.failure is not None:
                 # only the runner that replaces it knows what is on disk
                 return None, False
@@ -147,7 +148,7 @@ class Control:
             before = b""
             while not self._closing:
                 runner = self._runners[link]
-                changed = runner.changed.coming
+                changed = runner.changed.next
                 try:
                     value, last = look(runner)
                 except LocalProtocolError:
@@ -177,12 +178,13 @@ class Control:
         await self._authenticate(ask)
         if self._closing:
             raise LocalProtocolError("stopping", "the endpoint is stopping; repeat the command once it runs again")
-        item = RequestItem(runner, ask.event)
+        reply: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        item = RequestItem(runner, ask.event, reply)
         if not self._loop.queue.put(item):
             raise LocalProtocolError(
                 "busy", "the endpoint has more to do than it can queue; repeat the command in a moment"
             )
-        return _json({"reference": await item.answer})
+        return _json({"reference": await reply})
 
     async def _authenticate(self, ask: Ask) -> None:
         if self._officers is None:
@@ -197,7 +199,7 @@ class Control:
 
     # --- errors -------------------------------------------------------------------------------------------------
 
-    def _runner(self, request: Request) -> AnyLink:
+    def _runner(self, request: Request) -> AnyRunner:
         link: str = request.path_params["link"]
         runner = self._runners.get(link)
         if runner is None:
@@ -206,7 +208,7 @@ class Control:
             )
         return runner
 
-    def _known(self, request: Request) -> AnyLink:
+    def _known(self, request: Request) -> AnyRunner:
         """Return the requested link. Raises LocalProtocolError if it has stopped: its state may not be on disk."""
         runner = self._runner(request)
         if runner.failure is not None:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from endpoints.runtime.link_runner import Now
+from endpoints.runtime.ports import Now
 from protocol.core.events import (
     AlarmAcknowledged,
     LineTestRequested,

@@ -1,1 +1,1 @@
-"""The running links: the loop, its work queue, and one runner for each link."""
+"""The running links: the loop, its work queue, one runner for each link, and the ports to everything outside."""

@@ -1,32 +1,35 @@
-"""One link in this process: its core, its journal, and what of the outside the core cannot know.
+"""Runs one link: its core and its journal, and what the core cannot observe by itself.
 
-A room is owned by the loop alone. In one turn it takes events, closes the batch, appends it with one flush, and only
-then performs what the core asked for. An error of its journal stops this room at once, and no other.
+The loop alone calls a runner. In one turn it takes events, closes the batch, appends it with one flush, and only then
+performs the effects. An error of its journal stops this link at once, and no other.
 """
 
 from __future__ import annotations
 
-import asyncio
-import secrets
-from collections.abc import Callable
 from importlib.metadata import version
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeAlias, TypeVar, cast
 
-import structlog
-from msgspec import Struct, structs
-
-from endpoints.clocks import slots
 from endpoints.config.link_file import LinkFile
 from endpoints.errors import UserError
 from endpoints.failpoints import failpoint
 from endpoints.journal.space_watch import SpaceWatch
 from endpoints.journal.writer import JournalFailure, JournalWriter, Sign
 from endpoints.mqtt.topics import Topic
-from endpoints.notify import Notifier
+from endpoints.runtime.change_signal import ChangeSignal
+from endpoints.runtime.failure import FailureAlarm
 from endpoints.runtime.gauges import Gauges
+from endpoints.runtime.ports import (
+    FrameJudge,
+    NonceSource,
+    NotificationOutlet,
+    Now,
+    Outbound,
+    RunnableCore,
+    random_nonce,
+)
 from endpoints.runtime.rate_limits import PresenceCap, RefusalCap, RepeatCap
-from protocol.core.alarms import SEVERITY, Alarm, AlarmCode
-from protocol.core.core import Core
+from endpoints.runtime.slot_planner import SlotPlanner
+from protocol.core.alarms import Alarm, AlarmCode
 from protocol.core.deadlines import Deadline
 from protocol.core.effects import AnyEffect, Notify
 from protocol.core.events import (
@@ -39,7 +42,6 @@ from protocol.core.events import (
     KeysEnrolled,
     PeerPresenceChanged,
     Request,
-    SlotsPlanned,
     Started,
     Stopped,
     TransportConnected,
@@ -47,75 +49,74 @@ from protocol.core.events import (
 )
 from protocol.errors import LinkError
 from protocol.wire.digests import policy_digest
-from protocol.wire.instants import Millis, written
+from protocol.wire.instants import Millis
 from protocol.wire.keyring import Keyring
 from protocol.wire.messages import FRAME_MAX_BYTES
 from protocol.wire.refusals import VERIFIED
 
-DAY_MS = 86_400_000
-PLANNED_MS = 14 * DAY_MS
-"""Slots are planned this far ahead."""
-PLAN_AGAIN_MS = 7 * DAY_MS
-"""... and again when less than this is left."""
-PLANNED_BACK_MS = 400 * DAY_MS
-"""No further back: whoever comes from a clock that showed 1970 has not missed the slots of half a century."""
 SPACE_EVERY_S = 5
+"""How often the free space of the journal's disk is checked, in real time."""
 NOT_CONNECTED = "not connected yet"
 SOFTWARE = f"deconfliction-link {version('deconfliction-link')}"
 
-_log = structlog.get_logger()
+CoreT_co = TypeVar("CoreT_co", bound=RunnableCore, covariant=True)
 
 
-CoreT = TypeVar("CoreT", bound=Core)
+class SendsNothing:
+    """The sending half of a link that only observes: the watch's."""
+
+    sign: Sign | None = None
+
+    def seal(self, at: Millis) -> tuple[bytes, ...]:
+        """Return no frames."""
+        del at
+        return ()
+
+    def perform(self, event: AnyEvent, effect: AnyEffect) -> None:
+        """Do nothing: the watch's core asks for notifications only."""
+
+    def leave(self) -> None:
+        """Do nothing."""
 
 
-class Now(Struct, frozen=True):
-    """The loop's reading of the clocks for one turn: `at` and `mono` in ms, `real_s` in seconds of real time."""
-
-    at: Millis
-    mono: Millis
-    real_s: int
-
-
-class Pulse:
-    """Lets any number of streams wait for the next change."""
-
-    def __init__(self) -> None:
-        self.coming = asyncio.Event()
-        """Set at the next change. Take it before looking: so no change is lost between."""
-
-    def beat(self) -> None:
-        """Something changed."""
-        self.coming.set()
-        self.coming = asyncio.Event()
-
-
-class LinkRunner(Generic[CoreT]):
-    """One link's core and journal. Subclasses seal, publish, and tell of the state."""
+class LinkRunner(Generic[CoreT_co]):
+    """One link's core and journal in this process."""
 
     def __init__(
         self,
-        core: CoreT,
+        core: CoreT_co,
         journal: JournalWriter,
         file: LinkFile,
-        notifier: Notifier,
+        notifications: NotificationOutlet,
+        *,
+        outbound: Outbound | None = None,
+        judge: FrameJudge | None = None,
+        draw_nonce: NonceSource = random_nonce,
     ) -> None:
+        """Make a runner, which has not started yet.
+
+        Args:
+            core: the link's core, after all that the journal holds.
+            journal: the journal, opened.
+            file: the link file.
+            notifications: delivers what the core asks to notify.
+            outbound: signs and publishes; by default the link only observes.
+            judge: verifies frames; by default with the keys of the link file.
+            draw_nonce: draws the words of line tests; by default from the operating system.
+        """
         self.core = core
-        self.link = core.state.link
-        self.side = core.state.side
-        self.failure: Alarm | None = None
-        """Why this room has stopped: for good. Only another room, from the journal opened anew, may take its place."""
-        self.standing: Alarm | None = None
-        """The failure of the room before, which stands until this one's start is on disk."""
-        self.changed = Pulse()
-        self.draw_nonce: Callable[[], str] = lambda: secrets.token_hex(8)
-        """Draws the eight bytes of which the core makes the words of a line test; a simulation draws from its seed."""
+        self.link = journal.link
+        self.side = journal.side
+        self.changed = ChangeSignal()
+        self.failure_alarm = FailureAlarm(self.link, self.side, notifications, self.changed)
         self.presence = {party: PresenceCap() for party in file.parties if party != self.side}
         self._file = file
         self._journal = journal
-        self._notifier = notifier
-        self.keyring = Keyring(file.keys, file.terms.policy.suite)
-        """Judges frames by their signatures; a simulation puts a cheaper one here."""
+        self._notifications = notifications
+        self._outbound = outbound or SendsNothing()
+        self._judge = judge or Keyring(file.keys, file.terms.policy.suite)
+        self._draw_nonce = draw_nonce
+        self._planner = SlotPlanner(file.terms.policy)
         self._batch: list[tuple[AnyEvent, tuple[AnyEffect, ...]]] = []
         self._closed: list[tuple[AnyEvent, tuple[AnyEffect, ...]]] = []
         self._refusals = RefusalCap()
@@ -124,21 +125,15 @@ class LinkRunner(Generic[CoreT]):
         self._flushed_at: Millis | None = None
         self._free_bytes: int | None = None
         self._space_s = 0
-        alarm = core.state.alarms.get(f"{AlarmCode.SPACE_LOW}/journal")
-        self._space = SpaceWatch(low=alarm is not None and alarm.active)
+        self._space = SpaceWatch(low=_space_is_low(core))
 
-    # --- taking events ------------------------------------------------------------------------------------------
+    @property
+    def failure(self) -> Alarm | None:
+        """Why this runner has stopped, None while it runs.
 
-    def take(self, event: AnyEvent) -> tuple[AnyEffect, ...]:
-        """Hand an event to the core; its record waits for the end of the batch. Raises LocalProtocolError."""
-        # what a core emits is always one of the closed list
-        effects = cast("tuple[AnyEffect, ...]", self.core.handle(event))
-        self._batch.append((event, effects))
-        if isinstance(event, TransportConnected):
-            self._trouble = ""
-        elif isinstance(event, TransportLost):
-            self._trouble = event.reason
-        return effects
+        It never runs again: another runner, on the journal opened anew, takes its place.
+        """
+        return self.failure_alarm.standing
 
     def gauges(self) -> Gauges:
         """Return what this process alone knows about the link."""
@@ -151,8 +146,21 @@ class LinkRunner(Generic[CoreT]):
             free_bytes=self._free_bytes,
         )
 
+    # --- taking events ------------------------------------------------------------------------------------------
+
+    def take(self, event: AnyEvent) -> tuple[AnyEffect, ...]:
+        """Hand an event to the core; its record waits for the end of the batch. Raises LocalProtocolError."""
+        # every effect of a core is one of the closed list
+        effects = cast("tuple[AnyEffect, ...]", self.core.handle(event))
+        self._batch.append((event, effects))
+        if isinstance(event, TransportConnected):
+            self._trouble = ""
+        elif isinstance(event, TransportLost):
+            self._trouble = event.reason
+        return effects
+
     def start(self, now: Now) -> None:
-        """Take what opens a process's life: new terms, new keys, `Started` with the slots from the last record on.
+        """Take the events that begin a run: new terms, new keys, and `Started` with the slots since the last record.
 
         Raises UserError if the link file contradicts the journal (SPEC E1.1).
         """
@@ -179,28 +187,30 @@ class LinkRunner(Generic[CoreT]):
         if self.core.keys != self._file.keys:
             self.take(KeysEnrolled(at=now.at, mono=now.mono, keys=self._file.keys))
         since = min(self.core.last_at or now.at, now.at)
-        until = now.at + PLANNED_MS
-        planned = slots.plan(terms.policy.slots, terms.policy.zone, max(since, now.at - PLANNED_BACK_MS), until)
+        plan = self._planner.plan(since, now.at)
         failpoint("before_started")
         self.take(
             Started(
                 at=now.at,
                 mono=now.mono,
                 software=SOFTWARE,
-                slots=planned,
-                slots_until=written(until),
-                tzdata=slots.tzdata_version(),
+                slots=plan.slots,
+                slots_until=plan.until,
+                tzdata=plan.tzdata,
             )
         )
 
     def stop(self, now: Now) -> None:
-        """Take the clean stop."""
+        """Take the events that end a run in order."""
         for reason, count in self._refusals.flush().items():
             self.take(FramesSuppressed(at=now.at, mono=now.mono, reason=reason, count=count))
         self.take(Stopped(at=now.at, mono=now.mono))
 
     def request(self, request: Request) -> str:
-        """Take an officer's request, once, however often it comes; return its reference. Raises LocalProtocolError."""
+        """Take an officer's request and return its reference. A repeated request changes nothing.
+
+        Raises LocalProtocolError.
+        """
         known = self.core.reference_of(request.request)
         if known is None:
             self.take(cast("AnyEvent", request))
@@ -208,14 +218,14 @@ class LinkRunner(Generic[CoreT]):
         return known or ""
 
     def receive(self, topic: Topic, frame: bytes, now: Now) -> None:
-        """Take a frame, judged by its signature; of too many refused or repeated ones only the number (SPEC M6.2)."""
-        # SPEC F6: a byte more than the limit is enough to know that it is too large
+        """Verify a frame and take it. Refused or repeated frames above the rate limit are only counted (SPEC M6.2)."""
+        # SPEC F6: one byte above the limit suffices to refuse it
         frame = frame[: FRAME_MAX_BYTES + 1]
         if not self._repeats.admits(frame, now.real_s):
             self._refusals.count("repeated", now.real_s)
             return
-        assert topic.channel != "presence", "presence is the transport's business"
-        verdict = self.keyring.judge(topic.channel, topic.sender, frame)
+        assert topic.channel != "presence", "the transport handles presence"
+        verdict = self._judge.judge(topic.channel, topic.sender, frame)
         if verdict != VERIFIED and not self._refusals.admits(verdict, now.real_s):
             return
         self.take(
@@ -231,14 +241,14 @@ class LinkRunner(Generic[CoreT]):
         failpoint("after_frame")
 
     def tick(self, now: Now) -> None:
-        """Take what falls due by itself: a deadline, more slots, suppressed frames, presence, space."""
+        """Take the events that time alone causes: a deadline, more slots, suppressed frames, presence, space."""
         at, mono = now.at, now.mono
         deadline = self.core.next_deadline()
         if deadline is not None and _reached(deadline, now):
-            self.take(DeadlineReached(at=at, mono=mono, nonce=self.draw_nonce()))
+            self.take(DeadlineReached(at=at, mono=mono, nonce=self._draw_nonce()))
             failpoint("after_deadline")
-        if self.core.slots_until - at < PLAN_AGAIN_MS:
-            self._plan(at, mono, at)
+        if self._planner.due(self.core.slots_until, at):
+            self.take(self._planner.more(at, mono, self.core.slots_until, at))
         for reason, count in self._refusals.due(now.real_s).items():
             self.take(FramesSuppressed(at=at, mono=mono, reason=reason, count=count))
         self._tick_presence(now)
@@ -247,20 +257,12 @@ class LinkRunner(Generic[CoreT]):
             self._tick_space(now)
 
     def plan_over(self, at: Millis, mono: Millis, until: Millis) -> None:
-        """Plan the slots that the clocks have passed over between their readings `at`, `mono` and `until`.
+        """Plan the slots that the clocks have skipped between their reading `at`, `mono` and `until`.
 
-        So what tells of the gap knows all of them (SPEC W5.2).
+        The event that then reports the gap covers all of them (SPEC W5.2).
         """
         if until > self.core.slots_until:
-            self._plan(at, mono, until)
-
-    def _plan(self, at: Millis, mono: Millis, now: Millis) -> None:
-        policy, until = self._file.terms.policy, now + PLANNED_MS
-        since = max(self.core.slots_until, now - PLANNED_BACK_MS)
-        planned = slots.plan(policy.slots, policy.zone, since, until)
-        self.take(
-            SlotsPlanned(at=at, mono=mono, slots=planned, slots_until=written(until), tzdata=slots.tzdata_version())
-        )
+            self.take(self._planner.more(at, mono, self.core.slots_until, until))
 
     def _tick_presence(self, now: Now) -> None:
         for party, cap in self.presence.items():
@@ -281,11 +283,11 @@ class LinkRunner(Generic[CoreT]):
     # --- the end of a batch -------------------------------------------------------------------------------------
 
     def commit(self, now: Now) -> None:
-        """Close the batch and put it on disk: one write, one flush."""
+        """Close the batch and append it to the journal: one write, one flush."""
         if not self._batch:
             return
         failpoint("before_unsealed")
-        closed = BatchClosed(at=now.at, mono=now.mono, frames=self._seal(now.at))
+        closed = BatchClosed(at=now.at, mono=now.mono, frames=self._outbound.seal(now.at))
         self.take(closed)
         failpoint("before_append")
         try:
@@ -297,92 +299,60 @@ class LinkRunner(Generic[CoreT]):
         self._flushed_at = now.at
         self._batch, self._closed = [], self._batch
 
-    def _seal(self, at: Millis) -> tuple[bytes, ...]:
-        """Return the signed frames that the core asks for at the end of a batch; the watch has none."""
-        del at
-        return ()
-
     def perform(self, now: Now) -> None:
-        """Do what the batch on disk asks for, in its order; then begin a new segment where one is due."""
+        """Carry out the effects of the batch on disk, in order; then begin a new segment if one is due."""
         if not self._closed:
             return
         batch, self._closed = self._closed, []
         for event, effects in batch:
             for effect in effects:
                 if isinstance(effect, Notify):
-                    self._notifier.submit(self.link, self.side, effect)
+                    self._notifications.submit(self.link, self.side, effect)
                 else:
-                    self._perform(event, effect)
+                    self._outbound.perform(event, effect)
         failpoint("after_perform")
-        self.changed.beat()
+        self.changed.send()
         if self._journal.rotate_due:
             self._rotate(now)
-
-    def _perform(self, event: AnyEvent, effect: AnyEffect) -> None:
-        """Do what one effect asks of the outside; the watch only tells."""
 
     def _rotate(self, now: Now) -> None:
         failpoint("before_rotate")
         try:
             self._journal.rotate(
-                self.core.checkpoint(), self.core.RULES, type(self.core).__name__, now.at, now.mono, self._sign()
+                self.core.checkpoint(), self.core.RULES, type(self.core).__name__, now.at, now.mono, self._outbound.sign
             )
         except JournalFailure as error:
             self.fail(now, error)
         failpoint("after_rotate")
 
     def close(self, now: Now) -> None:
-        """Leave the journal with a signed head behind the last record."""
+        """Close the journal, with a signed head behind the last record."""
         try:
-            self._journal.close(now.at, now.mono, self._sign())
+            self._journal.close(now.at, now.mono, self._outbound.sign)
         except JournalFailure as error:
             self.fail(now, error)
         failpoint("after_closed")
 
-    def _sign(self) -> Sign | None:
-        """Return what signs a journal head; the watch has no key to sign with."""
-        return None
-
-    # --- stopping, and coming back --------------------------------------------------------------------------------
+    # --- failure ------------------------------------------------------------------------------------------------
 
     def fail(self, now: Now, error: LinkError) -> None:
-        """Stop this room for good: after a failed flush nobody knows what is on disk until it is read again."""
+        """Stop this link: after a failed flush, only the disk itself shows what it holds."""
         self._batch.clear()
-        if self.standing is not None:
-            # everybody knows
-            self.failure = structs.replace(self.standing, detail=str(error))
-            return
-        at = written(now.at)
-        code = AlarmCode.JOURNAL_FAILURE
-        self.failure = Alarm(
-            code=code, severity=SEVERITY[code], subject=self.link, raised_at=at, detected_at=at, detail=str(error)
-        )
-        _log.critical("link stopped", link=self.link, side=self.side, why=str(error))
-        notice = Notify(id=f"alarm/{code}/{self.link}/{at}", kind="alarm", alarm=self.failure)
-        self._notifier.submit(self.link, self.side, notice)
-        self.changed.beat()
+        self.failure_alarm.raise_for(error, now.at)
+        self._outbound.leave()
 
-    def stay_stopped(self, error: LinkError) -> None:
-        """Say why this room's journal will not be tried again."""
-        assert self.failure is not None, "only a stopped room stays stopped"
-        self.failure = structs.replace(self.failure, detail=str(error))
-        _log.critical("link stays stopped", link=self.link, side=self.side, why=str(error))
-        self.changed.beat()
 
-    def come_back(self, now: Now) -> None:
-        """Tell that the failure that stood is over: this room's start is on disk."""
-        standing, self.standing = self.standing, None
-        assert standing is not None, "a room takes the place of one that has failed"
-        _log.warning("link back", link=self.link, side=self.side)
-        over = Notify(
-            id=f"alarm/{standing.code}/{self.link}/{standing.raised_at}/over",
-            kind="alarm",
-            alarm=structs.replace(standing, cleared_at=written(now.at)),
-        )
-        self._notifier.submit(self.link, self.side, over)
-        self.changed.beat()
+AnyRunner: TypeAlias = LinkRunner[RunnableCore]
+"""A running link of an endpoint or of the watch."""
 
 
 def _reached(deadline: Deadline, now: Now) -> bool:
     by_wall = deadline.at is not None and now.at >= deadline.at
     return by_wall or (deadline.mono is not None and now.mono >= deadline.mono)
+
+
+def _space_is_low(core: RunnableCore) -> bool:
+    """Return whether the core believes that the journal's disk is short of space."""
+    if core.terms is None:
+        return False
+    return any(alarm.code is AlarmCode.SPACE_LOW and alarm.active for alarm in core.snapshot().alarms)

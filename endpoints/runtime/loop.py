@@ -1,7 +1,7 @@
-"""The loop: the one consumer that owns every room's state (group commit).
+"""The loop: the single consumer that owns every running link's state (group commit).
 
-A turn: read the clocks, drain what has arrived, hand each to its room, see what falls due, close and append each room's
-batch with one flush, perform, acknowledge and answer in order of arrival. Within a turn nothing awaits.
+A turn: read the clocks, drain the queue, hand each item to its link, take what is due, append each link's batch with
+one flush, perform its effects, then acknowledge and answer in order of arrival. A turn never awaits.
 """
 
 from __future__ import annotations
@@ -9,35 +9,48 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-from endpoints.clocks.clock import Clock, ClockWatch
 from endpoints.failpoints import failpoint
-from endpoints.runtime.link_runner import Now
-from endpoints.runtime.work_items import AnyLink
+from endpoints.runtime.link_runner import AnyRunner
+from endpoints.runtime.ports import ClockMonitor, ClockReader, Now, Timer
 from endpoints.runtime.work_queue import WorkQueue
 from protocol.core.deadlines import Deadline
 from protocol.core.events import ClockStepped, Resumed
 from protocol.wire.instants import parsed
 
 BATCH_MAX_ITEMS = 256
-"""One flush serves that many; more would keep the first of them waiting while the last are verified."""
+"""Items of one turn, which share a flush. With more, the first of them would wait while the last are verified."""
 
 
 class Loop:
-    """Turns over `rooms` until it is told to stop. `inbox` is how everything else reaches them.
+    """Takes turns over the running links. All other code reaches them through the queue."""
 
-    `printed` is told after each turn: journals may have grown.
-    """
+    def __init__(
+        self,
+        runners: Mapping[str, AnyRunner],
+        queue: WorkQueue,
+        clock: ClockReader,
+        monitor: ClockMonitor,
+        timer: Timer,
+        turned: Callable[[], None],
+    ) -> None:
+        """Prepare the loop; no link has started yet.
 
-    def __init__(self, clock: Clock, runners: Mapping[str, AnyLink], printed: Callable[[], None]) -> None:
-        self.queue = WorkQueue()
+        Args:
+            runners: the runners by link. A runner that has failed may be replaced by another.
+            queue: what has arrived.
+            clock: read once a turn.
+            monitor: notices steps of the wall clock, sleeps and stalls.
+            timer: wakes the queue at the next deadline.
+            turned: called after each turn: journals may have grown.
+        """
+        self.queue = queue
         self.started = asyncio.Event()
-        """Every room has started, and that is on disk."""
-        self._clock = clock
+        """Set when the start of every link is on disk."""
         self._runners = runners
-        self._printed = printed
-        self._watch = ClockWatch(*clock.now(), clock.real_ms())
-        self._timer: asyncio.Task[None] | None = None
-        self._armed = Deadline(None, None)
+        self._clock = clock
+        self._monitor = monitor
+        self._timer = timer
+        self._turned = turned
         self._stopping = False
 
     def now(self) -> Now:
@@ -45,33 +58,37 @@ class Loop:
         at, mono = self._clock.now()
         return Now(at, mono, self._clock.real_ms() // 1_000)
 
+    async def run(self) -> None:
+        """Start, take turns whenever the queue wakes, and shut down after `stop`. Raises UserError."""
+        try:
+            self.start()
+            while True:
+                await self.queue.woken()
+                if self._stopping:
+                    break
+                self.turn()
+            self.shut_down()
+        finally:
+            self._timer.cancel()
+
     def stop(self) -> None:
-        """Let `run` end after the turn that is due."""
+        """Make `run` shut down."""
         self._stopping = True
         self.queue.wake()
 
-    async def run(self) -> None:
-        """Start every room, take turns until `stop`, then let every room stop cleanly. Raises UserError."""
+    def start(self) -> None:
+        """Start every link, in one turn. Raises UserError."""
         now = self.now()
         for runner in self._running():
             runner.start(now)
         self.turn()
         failpoint("after_started")
         self.started.set()
-        try:
-            while not self._stopping:
-                self._arm()
-                await self.queue.woken()
-                self.turn()
-        finally:
-            if self._timer is not None:
-                self._timer.cancel()
-        self._end()
 
     def turn(self) -> None:
-        """Take one turn."""
+        """Take one turn, and arm the timer for the next deadline."""
         now = self.now()
-        self._look_at_the_clocks(now)
+        self._check_clocks(now)
         items = self.queue.drain(BATCH_MAX_ITEMS)
         failpoint("after_drain")
         for item in items:
@@ -84,9 +101,12 @@ class Loop:
             runner.perform(now)
         for item in items:
             item.settle()
-        self._printed()
+        self._turned()
+        self._timer.arm(self._earliest())
 
-    def _end(self) -> None:
+    def shut_down(self) -> None:
+        """Take the turn that is due, and others until the queue is empty; then stop and close every link."""
+        self.turn()
         while len(self.queue):
             self.turn()
         now = self.now()
@@ -98,41 +118,26 @@ class Loop:
             failpoint("after_stopped")
         for runner in self._running():
             runner.close(now)
-        self._printed()
+        self._turned()
 
-    def _running(self) -> list[AnyLink]:
+    def _running(self) -> list[AnyRunner]:
         return [runner for runner in self._runners.values() if runner.failure is None]
 
-    def _look_at_the_clocks(self, now: Now) -> None:
-        irregular = self._watch.observe(now.at, now.mono, self._clock.real_ms())
+    def _check_clocks(self, now: Now) -> None:
+        irregular = self._monitor.observe(now.at, now.mono, self._clock.real_ms())
         if irregular is None:
             return
         step_ms, since = irregular.step_ms, irregular.blind_since
-        # the last reading before the gap, or the old clock's reading of now
+        # the last reading before the gap, or what the clock would show now without its step
         before = parsed(since) if since else now.at - step_ms
         mono = now.mono - (now.at - step_ms - before)
         for runner in self._running():
             runner.plan_over(before, mono, now.at)
-            # the sleep before the step: so that one record tells of all that both have passed over (SPEC W5.2)
+            # the sleep before the step, so that one record covers all that both have skipped (SPEC W5.2)
             if since:
                 runner.take(Resumed(at=now.at, mono=now.mono, since=since))
             if step_ms:
                 runner.take(ClockStepped(at=now.at, mono=now.mono, step_ms=step_ms))
-
-    def _arm(self) -> None:
-        """Let the timer wake the loop at the earliest deadline; one that is armed too early does no harm."""
-        wanted = self._earliest()
-        running = self._timer is not None and not self._timer.done()
-        if running and not (_sooner(wanted.at, self._armed.at) or _sooner(wanted.mono, self._armed.mono)):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._armed = wanted
-        self._timer = asyncio.create_task(self._wait(wanted))
-
-    async def _wait(self, deadline: Deadline) -> None:
-        await self._clock.wait_until(deadline.at, deadline.mono)
-        self.queue.wake()
 
     def _earliest(self) -> Deadline:
         deadlines = [deadline for runner in self._running() if (deadline := runner.core.next_deadline()) is not None]
@@ -140,7 +145,3 @@ class Loop:
             at=min((each.at for each in deadlines if each.at is not None), default=None),
             mono=min((each.mono for each in deadlines if each.mono is not None), default=None),
         )
-
-
-def _sooner(wanted: int | None, armed: int | None) -> bool:
-    return wanted is not None and (armed is None or wanted < armed)

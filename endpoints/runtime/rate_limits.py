@@ -1,6 +1,6 @@
-"""Caps on how often the journal takes in what an outsider can repeat at will (SPEC M6.2, W3).
+"""Limits how often events that an outsider can repeat at will reach the journal (SPEC M6.2, W3).
 
-They count in seconds of real time, whatever an exercise clock says.
+They count seconds of real time; an exercise clock does not change them.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from collections import Counter
 from hashlib import sha256
 
 REFUSALS_PER_WINDOW = 10
-"""Refused frames of one reason that are journaled in full within one window; enough to see what it is."""
+"""Refused frames of one reason that are journaled in full within one window: enough for a diagnosis."""
 WINDOW_S = 60
 REPEATS_PER_WINDOW = 1_000
-"""Honest repeats come one a minute while we are away, and the broker delivers those of half a day at once."""
+"""A peer resends once a minute while we are away, and the broker then delivers those of half a day at once."""
 REPEATS_REMEMBERED = 1_024
 PRESENCE_PAUSE_S = 5
-"""The least time between two journaled changes of presence: a flapping peer costs 12 lines a minute."""
+"""The least time between two journaled changes of presence: a flapping peer costs 12 records a minute."""
 
 
 class RefusalCap:
-    """Counts refused frames by reason, and says which are too many to be journaled one by one."""
+    """Limits refused frames by reason, and counts those above the limit."""
 
     def __init__(self) -> None:
         self._since_s: int | None = None
@@ -27,7 +27,7 @@ class RefusalCap:
         self._suppressed: Counter[str] = Counter()
 
     def admits(self, reason: str, now_s: int) -> bool:
-        """Return whether a frame refused for `reason` is to be journaled; if not, it has been counted."""
+        """Return whether to journal a frame refused for `reason`; if not, count it."""
         if self._since_s is None:
             self._since_s = now_s
         self._seen[reason] += 1
@@ -43,13 +43,13 @@ class RefusalCap:
         self._suppressed[reason] += 1
 
     def due(self, now_s: int) -> dict[str, int]:
-        """Return what was suppressed, by reason, if the window is over; the next refusal opens a new one."""
+        """Return the suppressed frames by reason if the window is over; the next refusal opens a new one."""
         if self._since_s is None or now_s - self._since_s < WINDOW_S:
             return {}
         return self.flush()
 
     def flush(self) -> dict[str, int]:
-        """Return what was suppressed, by reason, and begin anew."""
+        """Return the suppressed frames by reason, and start a new window."""
         suppressed = dict(self._suppressed)
         self._since_s = None
         self._seen.clear()
@@ -58,7 +58,7 @@ class RefusalCap:
 
 
 class PresenceCap:
-    """Turns a party's presence, which may flap, into rare changes."""
+    """Limits how often a party's presence, which may flap, changes."""
 
     def __init__(self) -> None:
         self._seen: bool | None = None
@@ -66,11 +66,11 @@ class PresenceCap:
         self._told_s: int | None = None
 
     def see(self, *, present: bool) -> None:
-        """Note what the transport says of the party now."""
+        """Take the presence that the transport reports."""
         self._seen = present
 
     def due(self, now_s: int) -> bool | None:
-        """Return the presence to be journaled now, or None if nothing changed or the last change is too near."""
+        """Return the presence to journal now, None if it has not changed or the last change is too recent."""
         if self._seen is None or self._seen == self._told:
             return None
         if self._told_s is not None and now_s - self._told_s < PRESENCE_PAUSE_S:
@@ -80,20 +80,20 @@ class PresenceCap:
 
 
 class RepeatCap:
-    """Lets the very same bytes through a few times: more often than honest resends need (SPEC M4)."""
+    """Limits identical frames, to more than honest resends need (SPEC M4)."""
 
     def __init__(self) -> None:
         self._since_s = 0
         self._seen: dict[bytes, int] = {}
 
     def admits(self, frame: bytes, now_s: int) -> bool:
-        """Return whether `frame` is to be judged and journaled once more within this window."""
+        """Return whether to verify and journal `frame` once more within this window."""
         if now_s - self._since_s >= WINDOW_S:
             self._since_s = now_s
             self._seen.clear()
         digest = sha256(frame).digest()
         times = self._seen.pop(digest, 0) + 1
-        # the last seen stand last: what is repeated stays, what came once makes room
+        # ordered by the last arrival: repeated frames stay, single ones are dropped first
         self._seen[digest] = times
         if len(self._seen) > REPEATS_REMEMBERED:
             del self._seen[next(iter(self._seen))]

@@ -1,67 +1,57 @@
-"""How a link's room comes into being: at the start of the process, and again after its journal has failed.
+"""Opens a link's journal and builds its runner: at the start of the process, and again after the journal has failed.
 
-There is one way only: open the journal, fold it, start on it. Nothing that a failed room holds is taken over.
+Both take the same steps: open the journal, fold it, start on it. Nothing of a failed runner is reused.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Generic, TypeVar
 
-from endpoints.config.settings import LinkSettings
 from endpoints.errors import UserError
 from endpoints.failpoints import failpoint
-from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter, UnusableJournal
-from endpoints.runtime.link_runner import Now
-from endpoints.runtime.work_items import AnyLink
+from endpoints.runtime.link_runner import AnyRunner
+from endpoints.runtime.ports import Now
 from endpoints.runtime.work_queue import WorkQueue
-from protocol.core.core import Core
 from protocol.record.fold import CoreT, FoldError, fold
 
 REOPEN_EVERY_S = 5.0
-"""How often the journal of a stopped link is tried again, in real time: it costs the reading of one segment."""
+"""How often the journal of a stopped link is opened again, in real time: each attempt reads one segment."""
+
+RunnerT = TypeVar("RunnerT", bound=AnyRunner)
 
 
-class Opening:
-    """Opens one link's room, as often as it takes."""
+class LinkOpener(Generic[RunnerT]):
+    """Opens one link, as often as its journal fails."""
 
     def __init__(
-        self,
-        link: LinkSettings,
-        side: str,
-        empty: Callable[[], Core],
-        furnish: Callable[[Any, JournalWriter], AnyLink],
-        every_s: float = REOPEN_EVERY_S,
+        self, journal: JournalWriter, build: Callable[[JournalWriter], RunnerT], every_s: float = REOPEN_EVERY_S
     ) -> None:
         """Prepare it; nothing is opened yet.
 
         Args:
-            link: the link.
-            side: whose journal it is.
-            empty: returns a core of which nothing is known yet.
-            furnish: returns the room of a core and its journal; raises UserError for a mistake in the settings.
-            every_s: how often a stopped link is tried; only tests need another.
+            journal: the link's journal, not opened yet.
+            build: returns the runner of a journal, not started; raises UserError for a mistake in the settings.
+            every_s: how often a stopped link is tried, in seconds of real time.
         """
-        self.link = link.id
-        self.folder = link.journal
-        self.journal = JournalWriter(FolderStore(link.journal), link.id, side)
-        """The one that was opened last, or is to be opened."""
-        self._heals = True
+        self.link = journal.link
+        self.journal = journal
+        """The journal that was opened last, or is to be opened."""
+        self._build = build
         self._every_s = every_s
-        self._empty = empty
-        self._furnish = furnish
+        self._heals = True
 
-    def open(self) -> AnyLink:
-        """Return the room, not started yet, from what is on disk; may take a second.
+    def open(self) -> RunnerT:
+        """Return a runner, not started yet, on what is on disk; may take a second.
 
-        Raises UnusableJournal, and UserError for what else is wrong; the journal is free then.
+        Raises UnusableJournal, and UserError for a mistake in the settings; the journal's lock is free then.
         """
         try:
             self.journal = self.journal.reopen()
             failpoint("after_lock")
-            return self._furnish(recovered_core(self.journal, self._empty()), self.journal)
+            return self._build(self.journal)
         except BaseException as error:
             # it may be open already
             self.journal.let_go()
@@ -69,33 +59,34 @@ class Opening:
                 self._heals = error.heals
             raise
 
-    def stopped(self) -> AnyLink:
-        """Return a room without a journal, of which nothing is known: to stand there until there is one."""
-        return self._furnish(self._empty(), self.journal)
+    def stopped(self) -> RunnerT:
+        """Return a runner without history, to hold the place of a link whose journal could not be opened."""
+        return self._build(self.journal)
 
-    async def keep_open(self, runners: dict[str, AnyLink], queue: WorkQueue, back: Callable[[], None]) -> None:
-        """Whenever the link has stopped, try again and again to bring it back, unless its journal needs people.
+    async def keep_open(self, runners: dict[str, RunnerT], queue: WorkQueue, back: Callable[[], None]) -> None:
+        """Reopen the link whenever it has stopped, until its journal is damaged.
 
-        Whoever puts a copy in a damaged journal's place must not be disturbed by a service that cuts a half copied one.
+        A damaged journal is not retried: an operator may be copying a replacement, and opening a half-copied file
+        would cut it.
 
         Args:
-            runners: the process's; the new room takes the old one's place.
+            runners: the process's; the new runner replaces the stopped one.
             queue: the loop's.
-            back: told when the new room's start is on disk.
+            back: called when the new runner's start is on disk.
         """
         while self._heals:
             await asyncio.sleep(self._every_s)
             if runners[self.link].failure is None:
                 continue
             try:
-                # beside the loop: the other links go on
+                # in a thread, so that the other links go on
                 runner = await asyncio.to_thread(self.open)
             except UnusableJournal as error:
                 if not error.heals:
-                    runners[self.link].stay_stopped(error)
+                    runners[self.link].failure_alarm.keep(error)
                 continue
             except UserError:
-                # another service holds it, or a key can't be read: until that is put right
+                # another service holds the lock, or a key can't be read: try again later
                 continue
             revival = Revival(runners, runner, back)
             queue.push(revival)
@@ -103,7 +94,7 @@ class Opening:
 
 
 def recovered_core(journal: JournalWriter, empty: CoreT) -> CoreT:
-    """Return the core that the journal's recovered records lead to, and release them.
+    """Return `empty` after the journal's recovered records, and release them.
 
     Raises UnusableJournal for a record that this version cannot continue from: other links must still run.
     """
@@ -113,10 +104,10 @@ def recovered_core(journal: JournalWriter, empty: CoreT) -> CoreT:
         raise UnusableJournal(f"{journal.name}: {error}", heals=False) from error
 
 
-class Revival:
-    """A stopped link's journal is open again: the new room takes the old one's place, and starts as at any start."""
+class Revival(Generic[RunnerT]):
+    """Work item: a stopped link's journal is open again, and its new runner replaces the old one and starts."""
 
-    def __init__(self, runners: dict[str, AnyLink], runner: AnyLink, back: Callable[[], None]) -> None:
+    def __init__(self, runners: dict[str, RunnerT], runner: RunnerT, back: Callable[[], None]) -> None:
         self.settled = asyncio.Event()
         self._runners = runners
         self._runner = runner
@@ -124,21 +115,21 @@ class Revival:
         self._now: Now | None = None
 
     def take(self, now: Now) -> None:
-        """Let the new room start."""
+        """Start the new runner."""
         self._now = now
         runner, old = self._runner, self._runners[self._runner.link]
-        runner.standing = old.failure
+        runner.failure_alarm.inherit(old.failure)
         self._runners[runner.link] = runner
         try:
             runner.start(now)
         except UserError as error:
             runner.fail(now, error)
-        old.changed.beat()
+        old.changed.send()
 
     def settle(self) -> None:
-        """Tell that the link is back, if its start is on disk; else the failure stands as before."""
-        assert self._now is not None, "a room that is settled has been taken"
+        """Clear the alarm if the start is on disk; else the failure stands as before."""
+        assert self._now is not None, "the loop takes an item before it settles it"
         if self._runner.failure is None:
-            self._runner.come_back(self._now)
+            self._runner.failure_alarm.clear(self._now.at)
             self._back()
         self.settled.set()

@@ -1,28 +1,27 @@
-"""What arrives in the inbox: each knows how to become an event of its room, and whom to answer afterwards."""
+"""Work items: what arrives in the loop's queue, how it becomes an event, and what is answered afterwards."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Protocol
 
 from endpoints.failpoints import failpoint
 from endpoints.mqtt.topics import Topic
-from endpoints.runtime.link_runner import LinkRunner, Now
+from endpoints.runtime.link_runner import AnyRunner
+from endpoints.runtime.ports import Now
 from protocol.core.events import AnyEvent, Request
 from protocol.errors import LocalProtocolError
 
-AnyLink = LinkRunner[Any]
 Making = Callable[[Now], AnyEvent]
-"""Makes the event when its turn comes, with the turn's time."""
+"""Makes the event in the loop's turn, with the turn's time."""
 
 
 class FrameItem:
-    """A frame that arrived; the broker is told when its record is on disk (SPEC Q1.2)."""
+    """A frame that arrived; the broker gets its acknowledgement when the record is on disk (SPEC Q1.2)."""
 
     def __init__(
         self,
-        runner: AnyLink,
+        runner: AnyRunner,
         topic: Topic,
         frame: bytes,
         acknowledge: Callable[[], None],
@@ -33,12 +32,12 @@ class FrameItem:
         self._acknowledge = acknowledge
 
     def take(self, now: Now) -> None:
-        """Hand the frame to the room; one that has stopped takes nothing, and its peer's outbox keeps the frame."""
+        """Hand the frame to its link. A stopped link takes nothing, and the peer's outbox keeps the frame."""
         if self._runner.failure is None:
             self._runner.receive(self._topic, self._frame, now)
 
     def settle(self) -> None:
-        """Acknowledge to the broker, unless the room has stopped: then the transport has left the link (SPEC Q3)."""
+        """Acknowledge to the broker, unless the link has stopped: the transport has then left it (SPEC Q3)."""
         if self._runner.failure is None:
             failpoint("before_puback")
             self._acknowledge()
@@ -46,34 +45,50 @@ class FrameItem:
 
 
 class EventItem:
-    """Something that happened to one room or to several: the connection, a notification's end."""
+    """An event of one link or of several: of the connection, or the end of a notification."""
 
-    def __init__(self, runners: Iterable[AnyLink], make: Making) -> None:
+    def __init__(self, runners: Iterable[AnyRunner], make: Making) -> None:
         self._runners = tuple(runners)
         self._make = make
 
     def take(self, now: Now) -> None:
-        """Hand the event to every room that has not stopped."""
+        """Hand the event to every link that has not stopped."""
         for runner in self._runners:
             if runner.failure is None:
                 runner.take(self._make(now))
 
     def settle(self) -> None:
-        """Nobody waits for it."""
+        """Do nothing: no caller waits for it."""
+
+
+class Reply(Protocol):
+    """Carries the answer to a request back to its caller. `asyncio.Future` is one."""
+
+    def done(self) -> bool:
+        """Return whether the caller no longer waits."""
+        ...
+
+    def set_result(self, result: str, /) -> None:
+        """Answer with the reference."""
+        ...
+
+    def set_exception(self, exception: LocalProtocolError, /) -> None:
+        """Answer with an error."""
+        ...
 
 
 class RequestItem:
-    """A request over the control socket; whoever sent it awaits `answer`: the reference, once it is on disk."""
+    """An officer's request. Its caller gets the reference through `reply`, once the record is on disk."""
 
-    def __init__(self, runner: AnyLink, make: Callable[[Now], Request]) -> None:
-        self.answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    def __init__(self, runner: AnyRunner, make: Callable[[Now], Request], reply: Reply) -> None:
         self._runner = runner
         self._make = make
+        self._reply = reply
         self._reference = ""
         self._error: LocalProtocolError | None = None
 
     def take(self, now: Now) -> None:
-        """Hand the request to the room, unless it has been handled before; a mistake changes nothing."""
+        """Hand the request to its link, unless it was handled before; a refused request changes nothing."""
         if self._runner.failure is not None:
             return
         try:
@@ -83,19 +98,19 @@ class RequestItem:
         failpoint("after_request")
 
     def settle(self) -> None:
-        """Answer."""
+        """Answer the caller."""
         failpoint("before_answer")
-        if self.answer.done():
-            # the client has gone; it repeats its request, under the same id, if it cares
+        if self._reply.done():
+            # the client has disconnected; it may repeat the request under the same id
             return
         if self._runner.failure is not None:
-            # of what was on its way to the disk nobody knows whether it has arrived
+            # the write failed: only the journal, opened anew, shows whether the request is in it
             doubt = "; this may have been recorded all the same: look when the link is back" if self._reference else ""
-            self.answer.set_exception(
+            self._reply.set_exception(
                 LocalProtocolError("link_stopped", f"this link has stopped: {self._runner.failure.detail}{doubt}")
             )
         elif self._error is not None:
-            self.answer.set_exception(self._error)
+            self._reply.set_exception(self._error)
         else:
-            self.answer.set_result(self._reference)
+            self._reply.set_result(self._reference)
         failpoint("after_answer")

@@ -1,4 +1,4 @@
-"""What has arrived and waits for the loop's next turn: bounded, in order of arrival."""
+"""The loop's queue of work items: bounded, in order of arrival."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import Protocol
 
-from endpoints.runtime.link_runner import Now
+from endpoints.runtime.ports import Now
 
 INBOX_MAX_ITEMS = 4_096
 """Four times what the broker may deliver unacknowledged, plus every control request: only a flood outside of MQTT's
@@ -14,21 +14,21 @@ flow control (QoS 0) reaches it."""
 
 
 class WorkItem(Protocol):
-    """Something that happened, to be taken by the loop in its turn."""
+    """Something that happened, for the loop to handle in its next turn."""
 
     def take(self, now: Now) -> None:
-        """Hand it to its room as an event of this turn; nothing leaves the process yet."""
+        """Hand it to its link as an event of this turn; nothing leaves the process yet."""
 
     def settle(self) -> None:
-        """Acknowledge or answer it: what it led to is on disk and performed."""
+        """Acknowledge or answer it: its records are on disk and their effects performed."""
 
 
 class WorkQueue:
-    """Items in order of arrival; `woken` also ends when there is nothing but a deadline or a tick to look at."""
+    """Items in order of arrival. `woken` also returns when only a deadline or a tick is due."""
 
     def __init__(self, limit: int = INBOX_MAX_ITEMS) -> None:
         self._limit = limit
-        # bounded: by `put`, and by the sources of what is pushed; a `maxlen` would drop the oldest without a word
+        # bounded: by `put`, and by the sources of what is pushed; a `maxlen` would drop the oldest silently
         self._items: deque[WorkItem] = deque()
         self._awake = asyncio.Event()
 
@@ -44,21 +44,21 @@ class WorkQueue:
         return True
 
     def push(self, item: WorkItem) -> None:
-        """Add what must not be lost and is bounded by its source: connections made and lost, notices under way."""
+        """Add an item that must not be lost and whose source bounds it: connection events, finished notifications."""
         self._items.append(item)
         self._awake.set()
 
     def wake(self) -> None:
-        """Let the loop take a turn although nothing arrived."""
+        """Wake the loop although no item arrived."""
         self._awake.set()
 
     async def woken(self) -> None:
-        """Wait until there is something to do."""
+        """Wait until the loop has something to do."""
         await self._awake.wait()
         self._awake.clear()
 
     def drain(self, limit: int) -> list[WorkItem]:
-        """Take up to `limit` items; if more are left, the loop is woken again at once."""
+        """Return up to `limit` items; if more are left, wake the loop again at once."""
         taken = [self._items.popleft() for _ in range(min(limit, len(self._items)))]
         if self._items:
             self._awake.set()

@@ -1,4 +1,4 @@
-"""Virtual time: a heap of what is due, and nothing that ticks."""
+"""Virtual time: a heap of the actions that are due."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Callable
 from protocol.wire.instants import Millis
 
 SPIN_MAX = 50_000
-"""Events at one instant; the greatest flood here is some hundreds of frames to two readers."""
+"""Actions at one instant; the largest flood is some hundred frames to two readers."""
 Action = Callable[[], None]
 
 
 class Agenda:
-    """What happens next in the simulated world. True time, in ms since 1970; what is due together keeps its order."""
+    """Runs actions in the order of their true instants, in ms since 1970. Actions of one instant keep their order."""
 
     def __init__(self, now: Millis) -> None:
         self.now = now
@@ -22,16 +22,16 @@ class Agenda:
         self._due: list[tuple[Millis, int, Action]] = []
 
     def at(self, instant: Millis, action: Action) -> None:
-        """Let `action` happen at `instant`, or now if that is past."""
+        """Schedule `action` at `instant`, or now if that is past."""
         self._order += 1
         heapq.heappush(self._due, (max(instant, self.now), self._order, action))
 
     def after(self, delay: Millis, action: Action) -> None:
-        """Let `action` happen `delay` ms from now."""
+        """Schedule `action` in `delay` ms."""
         self.at(self.now + delay, action)
 
     def run_until(self, end: Millis) -> None:
-        """Let happen what is due before `end`, in order; then it is `end`."""
+        """Run the actions that are due before `end`, in order, and advance the time to `end`."""
         due = self._due
         here = 0
         while due and due[0][0] < end:
@@ -40,6 +40,6 @@ class Agenda:
             self.events += 1
             here = here + 1 if self.now == before else 0
             if here > SPIN_MAX:
-                raise RuntimeError("time stands still: something is due again and again without an end")
+                raise RuntimeError("time stands still: an action schedules itself at the same instant without end")
             action()
         self.now = max(self.now, end)

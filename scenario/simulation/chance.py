@@ -1,4 +1,4 @@
-"""Chance in the simulated world: one seed decides it all, and each part has a stream of its own."""
+"""Random streams of the simulated world: one seed decides them all, and each part has its own."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ def drawn(seed: int) -> random.Random:
 
 
 def part(chance: random.Random) -> random.Random:
-    """Return a stream for one part, so that what another part draws does not change it."""
+    """Return a stream for one part, which the draws of other parts do not change."""
     return drawn(chance.getrandbits(64))

@@ -1,11 +1,11 @@
-"""What must have come right once nothing goes wrong any more; and what became of every slot."""
+"""Checks at the end of a simulated world: everything has settled, and every slot is accounted for."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from protocol.core.alarms import Alarm
+from protocol.core.snapshot import StreamView
 from protocol.errors import JournalError
 from protocol.record.journal import Chain
 from protocol.record.replay import Replay
@@ -29,29 +29,29 @@ PASSING = frozenset(
         "watch_blind",
     }
 )
-"""Alarms of which none may stand when everything is well: the others wait for what only people can do."""
-
-
+"""Alarms that must be cleared when everything is healed; the others wait for an officer."""
 UNDER_WAY_MS: Millis = 60_000
-"""What was said so shortly ago may still be under way, or its receipt."""
+"""A message queued more recently, or its receipt, may still be on its way."""
 
 
 def settled(processes: Mapping[str, SimulatedProcess], invariants: Invariants, now: Millis) -> None:
-    """Everything that was said has arrived and is receipted, and nothing stands that should be over."""
+    """Check that every message is applied and receipted, and that no passing alarm stands. Raises Violation."""
     for name, process in processes.items():
-        if process.runner is None or not process.runner.core.snapshot().connected:
+        runner = process.runner
+        if runner is None or not runner.core.snapshot().connected:
             raise Violation(f"{name}: not connected an hour after everything was healed")
         standing = sorted(f"{code}/{subject}" for code, subject in invariants.ledgers[name].alarms if code in PASSING)
         if standing:
-            raise Violation(f"{name}: stands when everything is well: {', '.join(standing)}")
+            raise Violation(f"{name}: alarms stand although everything is healed: {', '.join(standing)}")
     parties = invariants.parties
     for name, peer in (parties, parties[::-1]):
         runner = processes[name].runner
-        assert runner is not None
-        _delivered(name, runner.core.snapshot().ours, invariants.ledgers[name], peer, invariants.ledgers[peer], now)
+        ours = None if runner is None else runner.core.snapshot().ours
+        assert ours is not None, "an endpoint that runs has an outbox"
+        _delivered(name, ours, invariants.ledgers[name], peer, invariants.ledgers[peer], now)
 
 
-def _delivered(name: str, outbox: Any, ours: Observations, peer: str, theirs: Observations, now: Millis) -> None:
+def _delivered(name: str, outbox: StreamView, ours: Observations, peer: str, theirs: Observations, now: Millis) -> None:
     epoch = ours.epoch
     seqs = {seq: ours.queued_at[of, seq].truly_at for of, seq in ours.queued if of == epoch}
     last = max(seqs, default=0)
@@ -67,7 +67,7 @@ def _delivered(name: str, outbox: Any, ours: Observations, peer: str, theirs: Ob
 
 
 def replayed(processes: Mapping[str, SimulatedProcess]) -> None:
-    """Every journal verifies from end to end, and its events run again give the same effects and checkpoints."""
+    """Check that every journal verifies and replays to the same effects and checkpoints. Raises Violation."""
     for name, process in processes.items():
         chain, replay = Chain(), Replay()
         for line in process.disk.lines():
@@ -80,10 +80,10 @@ def replayed(processes: Mapping[str, SimulatedProcess]) -> None:
 
 
 def slots(invariants: Invariants, terms: Terms, planned: Iterable[Millis], calm_from: Millis, ends: Millis) -> None:
-    """Every slot was met, or missed with exactly one alarm, or fell into a time in which nobody watched.
+    """Check that every slot was met, missed with exactly one alarm, or recorded as blind. Raises Violation.
 
-    Once everything is healed and has settled, from `calm_from` on, every slot is met. A slot whose grace ends within
-    the last minute before `ends` is not judged.
+    From `calm_from` on, when everything is healed and has settled, every slot must be met. A slot whose grace ends
+    within the last minute before `ends` is not checked.
     """
     grace = terms.policy.grace_s * 1_000
     called = _called(invariants, terms.caller)
@@ -98,12 +98,12 @@ def slots(invariants: Invariants, terms: Terms, planned: Iterable[Millis], calm_
             ]
             met = any(reading is not None and ledger.in_time(reading, slot, terms.policy) for reading in readings)
             if not met and slot > calm_from:
-                raise Violation(f"{name}: the slot {instant} was not met, though all was well")
+                raise Violation(f"{name}: the slot {instant} was not met, although everything is healed")
             _judge_slot(name, ledger, instant, slot + grace, met=met)
 
 
 def _called(invariants: Invariants, caller: str) -> dict[str, list[tuple[int, int]]]:
-    """Return the places of the tests of each slot in the caller's stream, and in what its journal has lost."""
+    """Return the epoch and seq of each slot's tests, in the caller's journal and in what it has lost."""
     said = list(invariants.ledgers[caller].queued.items())
     said += [
         ((epoch, seq), each) for (who, epoch, seq), more in invariants.others.items() if who == caller for each in more
@@ -119,19 +119,19 @@ def _judge_slot(name: str, ledger: Observations, instant: str, due: Millis, *, m
     raised = ledger.raised["heartbeat_missed", instant]
     blind = any(_covers(alarm, instant) for alarm in ledger.blind)
     if not met and not raised and not blind:
-        raise Violation(f"{name}: the slot {instant} was missed in silence")
+        raise Violation(f"{name}: the slot {instant} was missed without an alarm")
     if ledger.clock_stepped:
-        # it can have come twice, or never
+        # the slot can have come twice, or never
         return
     if raised > 1:
         raise Violation(f"{name}: the missed slot {instant} raised {raised} alarms")
     if met and raised:
         raise Violation(f"{name}: the slot {instant} was met and raised an alarm")
     if raised and any(begin < due < end for begin, end in ledger.disturbances):
-        raise Violation(f"{name}: the slot {instant} fell due while nobody watched, and raised an alarm")
+        raise Violation(f"{name}: the slot {instant} fell due while the process was absent, and raised an alarm")
 
 
 def _covers(blind: Alarm, instant: str) -> bool:
-    """Tell whether a record of blindness names the slot; of a long one only the interval is written out."""
+    """Return whether a `watch_blind` alarm covers the slot. A long one names only its first slots and the interval."""
     since, _, until = blind.subject.partition("..")
     return f"slot {instant}" in blind.detail or (blind.detail.endswith(" more") and since <= instant <= until)

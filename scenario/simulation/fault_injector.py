@@ -1,4 +1,4 @@
-"""Makes the faults of a plan happen in a simulated world, and ends them."""
+"""Injects the faults of a plan into a simulated world, and ends them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from scenario.simulation.agenda import Agenda
 from scenario.simulation.disk import PLENTY_BYTES
 from scenario.simulation.faults import HOUR, SECOND, Fault
 from scenario.simulation.invariants import Invariants
-from scenario.simulation.network import Broker, Channel, Route
+from scenario.simulation.network import Broker, Channel, RouteFault
 from scenario.simulation.signatures import Signatures
 from scenario.simulation.simulated_process import SimulatedProcess
 
@@ -26,7 +26,7 @@ _LOW_BYTES = 1 << 20
 
 
 class FaultInjector:
-    """Everything that can go wrong, by kind."""
+    """Injects faults, one method for each kind."""
 
     def __init__(
         self,
@@ -48,12 +48,12 @@ class FaultInjector:
         self._numbers = 0
 
     def strike(self, fault: Fault) -> None:
-        """Let one fault happen now."""
+        """Inject one fault now."""
         self.counts[fault.kind] += 1
         getattr(self, f"_{fault.kind}")(fault)
 
     def heal(self) -> None:
-        """End everything that is still going on, and set the clocks right."""
+        """End every fault, set the clocks right, and start the processes that are down."""
         for number in list(self._over):
             self._finish(number)
         for process in self._processes.values():
@@ -70,42 +70,38 @@ class FaultInjector:
             over()
 
     def _explain(self, *codes: str) -> None:
-        self._invariants.explained.update(codes)
+        self._invariants.explain(*codes)
 
     # --- the network ------------------------------------------------------------------------------------------------
-
-    def _way(self, fault: Fault) -> Route:
-        return self._broker.way(fault.where)
 
     def _cut(self, fault: Fault) -> None:
         self._broker.cut(fault.where)
         self._until(fault, partial(self._broker.mend, fault.where))
 
-    def _set(self, fault: Fault, name: str, value: float) -> None:
-        """Change one thing about a way for a while; where two faults change the same, the first to end ends both."""
-        way = self._way(fault)
-        setattr(way, name, value)
-        self._until(fault, partial(setattr, way, name, type(value)()))
+    def _degrade(self, fault: Fault, kind: RouteFault, value: float) -> None:
+        """Degrade a route for a while. Of two faults of one kind, the first to end ends both."""
+        self._broker.degrade(fault.where, kind, value)
+        self._until(fault, partial(self._broker.restore, fault.where, kind))
 
     def _mute(self, fault: Fault) -> None:
-        self._set(fault, "lose_up", 1.0)
+        self._degrade(fault, "lose_up", 1.0)
 
     def _deaf(self, fault: Fault) -> None:
-        self._set(fault, "lose_down", 1.0)
+        self._degrade(fault, "lose_down", 1.0)
 
     def _lossy(self, fault: Fault) -> None:
-        self._set(fault, self._chance.choice(("lose_up", "lose_down")), fault.amount / 1_000)
+        kind: RouteFault = self._chance.choice(("lose_up", "lose_down"))
+        self._degrade(fault, kind, fault.amount / 1_000)
 
     def _slow(self, fault: Fault) -> None:
-        self._set(fault, "delay_max_ms", fault.amount)
+        self._degrade(fault, "delay_max_ms", fault.amount)
 
     def _shuffled(self, fault: Fault) -> None:
-        way = self._way(fault)
-        way.delay_max_ms = max(way.delay_max_ms, 5 * SECOND)
-        self._set(fault, "shuffle", value=True)
+        self._broker.shuffle(fault.where, 5 * SECOND)
+        self._until(fault, partial(self._broker.restore, fault.where, "shuffle"))
 
     def _doubled(self, fault: Fault) -> None:
-        self._set(fault, "double", fault.amount / 1_000)
+        self._degrade(fault, "double", fault.amount / 1_000)
 
     # --- the broker -------------------------------------------------------------------------------------------------
 
@@ -119,8 +115,8 @@ class FaultInjector:
         self._broker_down(fault)
 
     def _broker_forgets(self, fault: Fault) -> None:
-        self._broker.forget = fault.amount / 1_000
-        self._until(fault, partial(setattr, self._broker, "forget", 0.0))
+        self._broker.forget_publishes(fault.amount / 1_000)
+        self._until(fault, partial(self._broker.forget_publishes, 0.0))
 
     def _broker_withholds(self, fault: Fault) -> None:
         self._broker.withhold.add(fault.where)
@@ -200,12 +196,12 @@ class FaultInjector:
         self._look_later()
 
     def _look_later(self) -> None:
-        """What was suppressed is journaled when its minute is over."""
+        """Wake every process when the suppressed frames of this minute are due in the journal."""
         for process in self._processes.values():
             self._agenda.after(61 * SECOND, process.turn_soon)
 
     def _forgery(self, sender: str, channel: Channel) -> bytes:
-        """Return a frame that the key of `sender` has not signed, or not for this topic."""
+        """Return a frame that the key of `sender` has not signed, or not for this channel."""
         chance = self._chance
         genuine = self._genuine(sender)
         kinds = ("noise", "truncated", "flipped", "reflected", "continued", "foreign", "huge", "deep")
@@ -221,7 +217,7 @@ class FaultInjector:
         if kind == "continued":
             return self._continued(sender, genuine)
         if kind == "foreign":
-            # from another link, whose keys are not enrolled here
+            # of another link, whose keys are not enrolled here
             payload = self._signatures.made[genuine][2].replace(b'"link":"', b'"link":"x', 1)
             return envelope.seal(PAYLOAD_TYPES[channel], payload, [("nobody", chance.randbytes(64))])
         if kind == "huge":
@@ -231,7 +227,7 @@ class FaultInjector:
         return chance.randbytes(chance.randint(0, 300))
 
     def _continued(self, sender: str, genuine: bytes) -> bytes:
-        """Return what `sender` could say next: all is right but the signature, which is nobody's or the peer's."""
+        """Return what `sender` could send next, with an unknown signature or the peer's: everything else is valid."""
         _, payload_type, data = self._signatures.made[genuine]
         if payload_type == PAYLOAD_TYPES["message"]:
             payload = msgspec.json.decode(data, type=MessagePayload)
@@ -247,10 +243,10 @@ class FaultInjector:
         frames = [frame for name, _, frame in self._broker.remembered if name == sender]
         return self._chance.choice(frames) if frames else b""
 
-    # --- a peer with two faces --------------------------------------------------------------------------------------
+    # --- equivocation -----------------------------------------------------------------------------------------------
 
     def _two_faced(self, fault: Fault) -> None:
-        """Sign a second version of the newest message that a side has sent, and hand it to somebody."""
+        """Sign a second version of the newest message of a side, and deliver it to one client."""
         sender = fault.where
         frames = [
             frame
@@ -263,7 +259,7 @@ class FaultInjector:
         message = payload.messages[-1]
         false = msgspec.structs.replace(message, at=written(parsed(message.at) + 1))
         epoch = payload.epoch
-        self._invariants.others.setdefault((sender, epoch, message.seq), []).append(false)
+        self._invariants.equivocated(sender, epoch, false)
         self._explain("equivocation", "fork", "undelivered", "journal_behind", "policy_mismatch")
         twin = canonical.encode(msgspec.structs.replace(payload, messages=(*payload.messages[:-1], false)))
         frame = self._signatures.signer(sender).seal(PAYLOAD_TYPES["message"], twin)

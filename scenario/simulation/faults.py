@@ -1,6 +1,6 @@
-"""What goes wrong in one simulated world, and what its officers do: drawn from one seed, as a list that can be cut.
+"""Draws the plan of a simulated world from one seed: its faults, and its officers' acts.
 
-A fault or act that is dropped from the plan leaves the others as they are: so a failure shrinks to what it needs.
+A fault or act that is dropped from the plan leaves the others unchanged, so that a failing plan can be shrunk.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MINUTE: Millis = 60 * SECOND
 HOUR: Millis = 60 * MINUTE
 DAY: Millis = 24 * HOUR
 CALM: Millis = 30 * HOUR
-"""The end of each world, in which nothing goes wrong any more and everything has to come right: two slots or three."""
+"""The end of each world, which has no faults and in which everything must settle: two or three slots."""
 
 FaultKind = Literal[
     # the network
@@ -48,7 +48,7 @@ FaultKind = Literal[
     "disk_full",
     "flush_fails",
     "journal_restored",
-    # forgers and a peer with two faces
+    # forged frames, and a peer that signs two versions
     "forged",
     "flood",
     "two_faced",
@@ -65,11 +65,11 @@ CRASH_POINTS: tuple[CrashPoint, ...] = (
 
 
 class Fault(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One thing that goes wrong, `at` ms after the world's beginning."""
+    """One fault, `at` ms after the start of the world."""
 
     at: Millis
     kind: FaultKind
-    # a site or client; nothing where it is the broker's
+    # a process or client; empty for a fault of the broker
     where: str = ""
     lasts: Millis = 0
     # by kind: thousandths of probability, milliseconds of a step, a number of frames
@@ -78,28 +78,28 @@ class Fault(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Act(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Something that officers do of their own accord, `at` ms after the world's beginning."""
+    """One act of an officer, `at` ms after the start of the world."""
 
     at: Millis
     side: str
     kind: Literal["alert", "burst", "line_test", "change", "cancel", "discard"]
-    # how many alerts, or which of the precedences
+    # the number of alerts, or the index of the precedence
     amount: int = 0
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """Everything that one seed decides before the world begins."""
+    """The faults and acts of one world."""
 
     seed: int
     days: int
     faults: tuple[Fault, ...]
     acts: tuple[Act, ...]
-    # real signatures instead of the fast, deterministic stand-in
+    # real signatures instead of the fast keyed hash
     real_keys: bool = False
 
     @property
     def ends(self) -> Millis:
-        """The length of the world."""
+        """The length of the world, in ms."""
         return self.days * DAY
 
 
@@ -134,13 +134,13 @@ _WEIGHTS: dict[FaultKind, int] = {
     "two_faced": 1,
 }
 _STEPS: tuple[Millis, ...] = (900, SECOND, 30 * SECOND, 5 * MINUTE, HOUR, 26 * HOUR, 365 * DAY)
-"""How far a wall clock is moved, either way."""
+"""How far a wall clock is stepped, in either direction."""
 _REAL_KEYS_EVERY = 100
-"""Real Ed25519 signatures in one seed of so many: the shell judges signatures, the core never sees a key."""
+"""One seed of this many uses real Ed25519 signatures."""
 
 
 def draw(seed: int, days: int) -> Plan:
-    """Return the plan of a seed. Some worlds are quiet, some have a fault every few hours."""
+    """Return the plan of a seed. Some plans have no faults, some have one every few hours."""
     chance = drawn(seed)
     span = days * DAY - CALM
     kinds, weights = list(_WEIGHTS), list(_WEIGHTS.values())
@@ -158,7 +158,7 @@ def draw(seed: int, days: int) -> Plan:
 
 
 def _fault(chance: random.Random, kind: FaultKind, span: Millis) -> Fault:
-    # short ones are frequent, long ones are not rare
+    # mostly short, sometimes long: from 3 s to 3 h, on a logarithmic scale
     lasts = int(10 ** chance.uniform(3.5, 7.0))
     lasts = min(lasts, span // 4)
     at = chance.randrange(0, span - lasts)
@@ -191,7 +191,7 @@ def _fault(chance: random.Random, kind: FaultKind, span: Millis) -> Fault:
         point = chance.choice(CRASH_POINTS)
         lasts = min(lasts, chance.choice((5 * SECOND, 2 * MINUTE, 8 * HOUR)))
     elif kind == "journal_restored":
-        # how many batches the copy lacks; it shows when the other side speaks again
+        # the number of batches that the copy lacks; early, since it shows only when the other side sends again
         amount, at = int(10 ** chance.uniform(0, 2.3)), at * 2 // 3
     elif kind == "two_faced":
         amount = chance.randint(0, 1)

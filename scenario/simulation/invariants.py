@@ -1,10 +1,10 @@
-"""What must hold in every simulated world, checked as it happens, from the journals' records alone.
+"""Checks what must hold at every step of a simulated world, from the journals' records alone.
 
-- Applied exactly once and in order; only what the sender's journal holds, or what its key has signed twice.
-- No frame leaves before its record is on disk; no receipt speaks of more than that; nothing that was on disk is lost.
-- Nothing is accepted that the enrolled key did not sign; a frame that is refused has no effect.
+- Messages are applied exactly once and in order. Each is in the sender's journal, or its key signed two versions.
+- No frame leaves before its record is on disk. No receipt covers more than the disk holds. No record on disk is lost.
+- No frame is accepted that the enrolled key did not sign. A refused frame has no effect.
 - An alarm is raised once until it is cleared.
-- What is handled again after a restart has the same effects as the first time.
+- An event that is folded again after a restart has the same effects as the first time.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from scenario.simulation.agenda import Agenda
 from scenario.simulation.signatures import Signatures
 
 Listener = Callable[[Millis, str, Entry, Sequence[Effect]], None]
-"""Hears every record as it reaches a disk: true time, site, entry, effects."""
+"""Receives every record as it reaches a disk: true time, process, entry, effects."""
 
 
-class Violation(Exception):  # noqa: N818 - the promise that was broken
-    """A simulated world in which something happened that must not."""
+class Violation(Exception):  # noqa: N818 - names the promise that was broken
+    """A simulated world broke a promise of the link."""
 
 
 class Heard(Struct, frozen=True):
-    """A message that a site knows of, its own or the peer's: since when, by its own clock."""
+    """A message that a process knows, its own or the peer's, and since when by its clock."""
 
     at: Millis
     reference: Reference
@@ -46,7 +46,7 @@ class Heard(Struct, frozen=True):
 
 
 class Reading(Struct, frozen=True):
-    """What a site's clock showed, how often that clock had been moved by then, and what time it really was."""
+    """What a clock showed, how often it had been stepped by then, and the true time."""
 
     at: Millis
     steps: int
@@ -54,18 +54,18 @@ class Reading(Struct, frozen=True):
 
 
 class Observations:
-    """What one site's journal says, as far as it is on disk."""
+    """What one process's journal holds, as far as it is on disk."""
 
     def __init__(self) -> None:
         self.n = 0
         self.epoch = 0
-        # by epoch and seq: what this side has put into its stream
+        # by epoch and seq: what this side has queued
         self.queued: dict[tuple[int, int], Message] = {}
         # by sender and epoch: the last seq that was applied
         self.applied: Counter[tuple[str, int]] = Counter()
-        # the same, of a journal that was lost: receipts may still speak of it
+        # the same, of a journal that was lost: receipts may still cover it
         self.receipted: Counter[tuple[str, int]] = Counter()
-        # by sender, epoch and seq: when, by this site's clock
+        # by sender, epoch and seq: when, by this process's clock
         self.applied_at: dict[tuple[str, int, int], Reading] = {}
         self.settled: Counter[int] = Counter()
         self.settled_at: dict[tuple[int, int], Millis] = {}
@@ -75,19 +75,19 @@ class Observations:
         self.raised: Counter[tuple[str, str]] = Counter()
         self.blind: list[Alarm] = []
         self.starts = 0
-        # what both sides have said, as far as it had an effect
+        # the messages of both sides that had an effect
         self.heard: list[Heard] = []
         self.raised_at: dict[tuple[str, str], str] = {}
-        # absences, sleeps and stepped clocks, by this site's clock
+        # absences, sleeps and stepped clocks, by this process's clock
         self.disturbances: list[tuple[Millis, Millis]] = []
         self.last_at: Millis = 0
-        # the wall clock was moved: a slot can come twice, or never
+        # the wall clock was stepped: a slot can come twice, or never
         self.clock_stepped = False
-        # its steps, as far as they were noticed: by how much, and what it showed then
+        # its steps that the process noticed: how far, and what it showed then
         self.steps: list[tuple[Millis, Millis]] = []
 
     def clock_moved(self, step_ms: Millis, at: Millis) -> None:
-        """The wall clock was set, and shows `at` now."""
+        """Take a step of the wall clock, which shows `at` now."""
         self.clock_stepped = True
         self.steps.append((step_ms, at))
 
@@ -96,7 +96,7 @@ class Observations:
         return Reading(at, len(self.steps), truly_at)
 
     def in_time(self, reading: Reading, slot: Millis, policy: Policy) -> bool:
-        """Tell whether a test that came at `reading` satisfies its slot (SPEC W1.1, W5.1)."""
+        """Return whether a test that came at `reading` meets its slot (SPEC W1.1, W5.1)."""
         early, late = slot - policy.skew_limit_s * 1_000, slot + policy.grace_s * 1_000
         later = self.steps[reading.steps :]
         as_set_now = reading.at + sum(step_ms for step_ms, _ in later)
@@ -107,34 +107,42 @@ class Observations:
 
 
 class Invariants:
-    """Reads every record as it reaches a disk. Raises Violation."""
+    """Checks every record as it reaches a disk. Every method may raise Violation."""
 
     def __init__(self, agenda: Agenda, signatures: Signatures) -> None:
         self.ledgers: defaultdict[str, Observations] = defaultdict(Observations)
         self.records = 0
-        # what a side has signed beside what its journal holds: with two faces, or before its journal was lost
+        # what a side has signed that its journal does not hold: second versions, and messages of a lost journal
         self.others: dict[tuple[str, int, int], list[Message]] = {}
-        # alarms that the world's faults may explain
-        self.explained: set[str] = set()
-        self.listener: Listener | None = None
+        # alarms that the world's faults may cause
+        self._explained: set[str] = set()
+        self._listener: Listener | None = None
         self._agenda = agenda
         self._signatures = signatures
         self.parties = signatures.parties
 
-    # --- what the sites report --------------------------------------------------------------------------------------
+    def listen(self, listener: Listener) -> None:
+        """Pass every record that reaches a disk to `listener`."""
+        self._listener = listener
+
+    def explain(self, *codes: str) -> None:
+        """Allow alarms that a fault of this world may cause."""
+        self._explained.update(codes)
+
+    def equivocated(self, side: str, epoch: int, message: Message) -> None:
+        """Take a message that a side has signed and its journal does not hold."""
+        self.others.setdefault((side, epoch, message.seq), []).append(message)
+
+    # --- what the processes report ----------------------------------------------------------------------------------
 
     def durable(self, process: str, batch: Batch) -> None:
-        """A batch is on disk."""
+        """Check a batch that reached the disk."""
         for entry, effects in batch:
             self._read(process, entry, effects)
         self.ledgers[process].n += len(batch)
 
-    def checkpointed(self, process: str) -> None:
-        """A record of the journal's own is on disk."""
-        self.ledgers[process].n += 1
-
     def recovered(self, process: str, n: int, records: Sequence[Record]) -> None:
-        """A process came up and found its journal: all that was on disk, perhaps more."""
+        """Check the journal that a starting process found: all that was on disk, perhaps more."""
         ledger = self.ledgers[process]
         if n < ledger.n:
             self.broken(process, f"{ledger.n} records were on disk, {n} were found")
@@ -144,40 +152,40 @@ class Invariants:
         ledger.n = n
 
     def restored(self, process: str, records: Iterable[Record]) -> None:
-        """An older copy of a journal was put back: what it lacks was said and received, and is known to nobody here."""
+        """Take an older copy of a journal. The messages that it lacks were sent, and the peer may hold them."""
         lost = self.ledgers[process]
-        for place, message in lost.queued.items():
-            self.others.setdefault((process, *place), []).append(message)
-        listener, self.listener = self.listener, None
+        for (epoch, _), message in lost.queued.items():
+            self.equivocated(process, epoch, message)
+        listener, self._listener = self._listener, None
         ledger = self.ledgers[process] = Observations()
         ledger.receipted = lost.receipted | lost.applied
         for record in records:
             self._read(process, record.entry, record.effects)
             ledger.n = record.n
-        self.listener = listener
+        self._listener = listener
 
     def replayed(self, process: str, record: Record, effects: tuple[Effect, ...]) -> None:
-        """A record was folded again."""
+        """Compare the effects of a record that was folded again with the recorded ones."""
         # compared as they are written: a tuple and a list are the same there
         did, again = msgspec.json.encode(record.effects), msgspec.json.encode(effects)
         if did != again:
             self.broken(process, f"record {record.n} did {did.decode()}, and again {again.decode()}")
 
     def published(self, process: str, frame: bytes) -> None:
-        """A frame leaves a process."""
+        """Check a frame that leaves a process."""
         if frame not in self.ledgers[process].frames:
             self.broken(process, "a frame left before its record was on disk")
 
     def broken(self, process: str, what: str) -> None:
-        """Say that a promise is broken."""
+        """Raise Violation."""
         raise Violation(f"{process}: {what}")
 
     # --- records ----------------------------------------------------------------------------------------------------
 
     def _read(self, process: str, entry: Entry, effects: Sequence[AnyEffect]) -> None:
         self.records += 1
-        if self.listener is not None:
-            self.listener(self._agenda.now, process, entry, effects)
+        if self._listener is not None:
+            self._listener(self._agenda.now, process, entry, effects)
         ledger = self.ledgers[process]
         match entry:
             case FrameReceived():
@@ -267,7 +275,7 @@ class Invariants:
             self.broken(process, f"alarm {alarm.code}/{alarm.subject} was raised before its deadline")
         if alarm.code == "watch_blind":
             ledger.blind.append(alarm)
-        if alarm.code in _NEVER and alarm.code not in self.explained:
+        if alarm.code in _NEVER and alarm.code not in self._explained:
             self.broken(process, f"alarm {alarm.code}/{alarm.subject}: {alarm.detail}")
 
     def _clear(self, process: str, ledger: Observations, _entry: Entry, effect: ClearAlarm) -> None:
@@ -286,7 +294,7 @@ class Invariants:
     }
 
 
-# equal bytes: a message of a frame is spelt like the one that was queued
+# compared by their bytes: a message of a frame is encoded like the one that was queued
 _written = msgspec.json.Encoder(order="sorted").encode
 _NEVER = {
     "bad_frames",
@@ -301,4 +309,4 @@ _NEVER = {
     "space_low",
     "undelivered",
 }
-"""Alarms that have no place in a world whose faults do not explain them."""
+"""Alarms that no world may raise unless one of its faults explains them."""

@@ -1,8 +1,8 @@
-"""The simulated broker and the ways to it: MQTT's promises, and everything that a hostile one can do instead.
+"""Simulates the broker and the routes to it: what MQTT promises, and what a hostile broker may do instead.
 
-An honest broker keeps a session for each client: what was published while a client was away waits, in order, and is
-delivered again after every connect until it is acknowledged. A hostile one loses, repeats, holds back, mixes up and
-forgets; a way to it drops and delays in either direction.
+An honest broker keeps a session for each client: frames published while the client is away wait, in order, and are
+delivered again after every connect until they are acknowledged. A hostile one loses, repeats, withholds, reorders and
+forgets. A route drops and delays in either direction.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ from protocol.wire.instants import Millis
 from scenario.simulation.agenda import Agenda
 
 QUEUE_MAX = 1_000
-"""What a session keeps; beyond it the broker drops silently, as Mosquitto does."""
+"""Frames that a session keeps; above it the broker drops silently, as Mosquitto does."""
 REMEMBERED = 64
-"""Frames that a replaying broker can bring up again."""
+"""Frames that a replaying broker can publish again."""
 PRESENCE_EVERY_MS: Millis = 30_000
 _NOTICED_MS: tuple[Millis, Millis] = (1_000, 15_000)
-"""A cut way is noticed by the missing answer to a keepalive."""
+"""When a client notices a cut route, by the missing answer to a keepalive."""
 _RETRY_MS: tuple[Millis, Millis] = (200, 30_000)
-"""Between two attempts to connect."""
+"""The time between two attempts to connect."""
 
 Channel = Literal["message", "receipt"]
+RouteFault = Literal["lose_up", "lose_down", "double", "delay_max_ms", "shuffle"]
 
 
 class QueuedFrame(Struct):
-    """A frame on its way to one client, under the sender's topic."""
+    """A frame for one client, under the sender's topic."""
 
     mid: int
     sender: str
@@ -40,35 +41,43 @@ class QueuedFrame(Struct):
 
 
 class BrokerSession(Protocol):
-    """What listens at the end of a way."""
+    """A client's end of its session."""
 
     def connected(self) -> None:
-        """The broker has accepted the session."""
+        """Take the broker's acceptance of the session."""
 
     def lost(self, reason: str) -> None:
-        """The connection is gone, or the first attempt failed."""
+        """Take the loss of the connection, or the failure of the first attempt."""
 
     def arrived(self, delivery: QueuedFrame) -> None:
-        """A frame is here; acknowledge it when its record is on disk."""
+        """Take a frame; acknowledge it when its record is on disk."""
 
     def presence(self, party: str, *, present: bool) -> None:
-        """The presence topic of `party` said so."""
+        """Take a message on the presence topic of `party`."""
 
-    def refused(self, channel: Channel, code: int, reason: str) -> None:
-        """The broker refused a publish."""
+    def refused(self, token: object, code: int, reason: str) -> None:
+        """Take the broker's refusal of the publish with `token`."""
 
 
-class Route:
-    """The way between one client and the broker, and what is wrong with it at the moment."""
+class Route(Struct):
+    """The present faults of the route between one client and the broker."""
 
-    def __init__(self) -> None:
-        self.cut = 0
-        # probabilities
-        self.lose_up = 0.0
-        self.lose_down = 0.0
-        self.double = 0.0
-        self.delay_max_ms: Millis = 0
-        self.shuffle = False
+    # how many faults cut it
+    cut: int = 0
+    # probabilities
+    lose_up: float = 0.0
+    lose_down: float = 0.0
+    double: float = 0.0
+    delay_max_ms: Millis = 0
+    shuffle: bool = False
+
+    def set(self, fault: RouteFault, value: float) -> None:
+        """Set one fault."""
+        setattr(self, fault, value)
+
+    def reset(self, fault: RouteFault) -> None:
+        """End one fault."""
+        setattr(self, fault, type(getattr(self, fault))())
 
 
 class _Session:
@@ -76,7 +85,7 @@ class _Session:
         self.name = name
         self.reads = reads
         self.client = client
-        self.way = Route()
+        self.route = Route()
         # the client's process runs and wants a connection
         self.wanted = False
         self.connected = False
@@ -87,7 +96,7 @@ class _Session:
 
 
 class Broker:
-    """One broker, one session for each client, and the clients' connections to it."""
+    """One broker, with a session and a connection for each client."""
 
     def __init__(self, agenda: Agenda, chance: random.Random) -> None:
         self._agenda = agenda
@@ -96,9 +105,9 @@ class Broker:
         self._readers: dict[str, list[_Session]] = {}
         self._mid = 0
         self.running = True
-        # probability that a publish is acknowledged and forgotten
-        self.forget = 0.0
-        # clients whose deliveries are held back
+        # probability that a publish is acknowledged and dropped
+        self._forget = 0.0
+        # clients whose deliveries are withheld
         self.withhold: set[str] = set()
         # clients whose publishes are refused
         self.refuse: set[str] = set()
@@ -106,31 +115,45 @@ class Broker:
         self.counts: Counter[str] = Counter()
 
     def admit(self, name: str, reads: tuple[str, ...], client: BrokerSession) -> None:
-        """Let `name` be a client that reads the topics of the parties `reads`."""
+        """Admit the client `name`, which subscribes to the topics of the parties `reads`."""
         session = self._sessions[name] = _Session(name, reads, client)
         for sender in reads:
             self._readers.setdefault(sender, []).append(session)
 
-    def way(self, name: str) -> Route:
-        """Return the way to a client."""
-        return self._sessions[name].way
+    def degrade(self, name: str, fault: RouteFault, value: float) -> None:
+        """Set one fault of the route to a client."""
+        self._sessions[name].route.set(fault, value)
+
+    def restore(self, name: str, fault: RouteFault) -> None:
+        """End one fault of the route to a client."""
+        self._sessions[name].route.reset(fault)
+
+    def shuffle(self, name: str, delay_ms: Millis) -> None:
+        """Let frames on the route to a client overtake each other, with delays of up to `delay_ms` at least."""
+        route = self._sessions[name].route
+        route.delay_max_ms = max(route.delay_max_ms, delay_ms)
+        route.shuffle = True
+
+    def forget_publishes(self, probability: float) -> None:
+        """Acknowledge publishes and drop them, with this probability."""
+        self._forget = probability
 
     # --- connections ------------------------------------------------------------------------------------------------
 
     def want(self, name: str) -> None:
-        """The client's process came up."""
+        """Connect a client whose process came up."""
         session = self._sessions[name]
         session.wanted, session.failed_before = True, False
         self._agenda.after(self._chance.randint(5, 200), partial(self._attempt, session))
 
     def leave(self, name: str) -> None:
-        """The client's process is gone; the broker publishes its will."""
+        """Disconnect a client whose process has ended; the broker publishes its will."""
         session = self._sessions[name]
         session.wanted = False
         self._disconnect(session)
 
     def stop(self) -> None:
-        """The broker goes down; its clients notice at once."""
+        """Stop the broker; its clients notice at once."""
         self.running = False
         for session in self._sessions.values():
             if session.connected:
@@ -139,31 +162,31 @@ class Broker:
                 session.client.lost("the broker closed the connection")
 
     def start(self) -> None:
-        """The broker comes up again."""
+        """Start the broker again."""
         self.running = True
         for session in self._sessions.values():
             self._retry(session)
 
     def wipe(self) -> None:
-        """Every session is forgotten."""
+        """Drop the queued frames of every session."""
         for session in self._sessions.values():
             session.waiting.clear()
 
     def cut(self, name: str) -> None:
-        """Nothing gets through in either direction, until it is mended."""
+        """Cut the route in both directions, until it is mended."""
         session = self._sessions[name]
-        session.way.cut += 1
+        session.route.cut += 1
         self._agenda.after(self._chance.randint(*_NOTICED_MS), partial(self._notice, session, session.generation))
 
     def mend(self, name: str) -> None:
-        """One reason less why nothing gets through."""
+        """End one cut of the route."""
         session = self._sessions[name]
-        session.way.cut -= 1
-        if not session.way.cut:
+        session.route.cut -= 1
+        if not session.route.cut:
             self._retry(session)
 
     def kick(self, name: str) -> None:
-        """Somebody else connected with this client's certificate, and left again."""
+        """Let another client connect with this client's certificate, and disconnect again."""
         session = self._sessions[name]
         if session.connected:
             self._disconnect(session)
@@ -171,7 +194,7 @@ class Broker:
             self._retry(session)
 
     def _notice(self, session: _Session, generation: int) -> None:
-        if session.way.cut and session.connected and session.generation == generation:
+        if session.route.cut and session.connected and session.generation == generation:
             self._disconnect(session)
             session.client.lost("no answer to a keepalive")
 
@@ -182,7 +205,7 @@ class Broker:
     def _attempt(self, session: _Session) -> None:
         if session.connected or not session.wanted:
             return
-        if not self.running or session.way.cut:
+        if not self.running or session.route.cut:
             if not session.failed_before:
                 session.failed_before = True
                 session.client.lost("connection refused")
@@ -205,17 +228,17 @@ class Broker:
 
     def _tell_presence(self, party: str, *, present: bool) -> None:
         for session in self._readers.get(party, ()):
-            if session.connected and not session.way.cut:
+            if session.connected and not session.route.cut:
                 self._agenda.after(
                     self._chance.randint(1, 500), partial(self._presence_arrives, session, party, present)
                 )
 
     def _presence_arrives(self, session: _Session, party: str, present: bool) -> None:
-        if session.connected and not session.way.cut:
+        if session.connected and not session.route.cut:
             session.client.presence(party, present=present)
 
     def _hear_presence(self, session: _Session, generation: int) -> None:
-        """Whoever is there says so every half minute; only the first time after a connect is news."""
+        """Deliver the presence of connected parties. They publish it every half minute; only the first one is news."""
         if session.generation != generation:
             return
         for party in session.reads:
@@ -224,33 +247,33 @@ class Broker:
 
     # --- frames -----------------------------------------------------------------------------------------------------
 
-    def publish(self, name: str, channel: Channel, frame: bytes) -> None:
-        """A client publishes under its own name."""
+    def publish(self, name: str, channel: Channel, frame: bytes, token: object) -> None:
+        """Publish a frame of a client under the client's own name."""
         session = self._sessions[name]
         self.counts["published"] += 1
         if not session.connected:
             return
-        if session.way.cut or self._happens(session.way.lose_up):
+        if session.route.cut or self._happens(session.route.lose_up):
             self.counts["lost"] += 1
             return
         if name in self.refuse:
-            session.client.refused(channel, 135, "Not authorized")
+            session.client.refused(token, 135, "Not authorized")
             return
         self.remembered.append((name, channel, frame))
-        if self._happens(self.forget):
+        if self._happens(self._forget):
             self.counts["forgotten"] += 1
             return
-        self.distribute(name, channel, frame, delay=self._delay(session.way))
+        self.distribute(name, channel, frame, delay=self._delay(session.route))
 
     def distribute(self, sender: str, channel: Channel, frame: bytes, *, delay: Millis = 0) -> None:
-        """Bring a frame to everyone who reads the topic of `sender`, whoever it comes from."""
+        """Deliver a frame to all subscribers of the topic of `sender`, who need not have sent it."""
         for session in self._readers[sender]:
             self.hand(session.name, sender, channel, frame, delay=delay)
 
     def hand(self, name: str, sender: str, channel: Channel, frame: bytes, *, delay: Millis = 0) -> None:
-        """Bring a frame to one client alone."""
+        """Deliver a frame to one client alone."""
         session = self._sessions[name]
-        for _ in range(2 if self._happens(session.way.double) else 1):
+        for _ in range(2 if self._happens(session.route.double) else 1):
             if len(session.waiting) >= QUEUE_MAX:
                 self.counts["dropped"] += 1
                 return
@@ -260,7 +283,7 @@ class Broker:
                 self._deliver(session, delivery, delay)
 
     def release(self, name: str) -> None:
-        """Deliver what was held back."""
+        """Deliver what was withheld from a client."""
         self.withhold.discard(name)
         session = self._sessions[name]
         if session.connected:
@@ -268,29 +291,29 @@ class Broker:
                 self._deliver(session, delivery)
 
     def acknowledge(self, name: str, mid: int) -> None:
-        """The client has the delivery on disk."""
+        """Take a client's acknowledgement of a delivery."""
         session = self._sessions[name]
-        if session.connected and not session.way.cut:
+        if session.connected and not session.route.cut:
             session.waiting.pop(mid, None)
 
     def _deliver(self, session: _Session, delivery: QueuedFrame, delay: Millis = 0) -> None:
         if session.name in self.withhold:
             return
-        if session.way.lose_down and self._happens(session.way.lose_down):
+        if session.route.lose_down and self._happens(session.route.lose_down):
             self.counts["lost"] += 1
             return
-        arrival = self._agenda.now + delay + self._delay(session.way)
-        if not session.way.shuffle:
+        arrival = self._agenda.now + delay + self._delay(session.route)
+        if not session.route.shuffle:
             arrival = session.last_arrival = max(arrival, session.last_arrival)
         self._agenda.at(arrival, partial(self._arrive, session, session.generation, delivery))
 
     def _arrive(self, session: _Session, generation: int, delivery: QueuedFrame) -> None:
-        if session.generation == generation and not session.way.cut:
+        if session.generation == generation and not session.route.cut:
             self.counts["delivered"] += 1
             session.client.arrived(delivery)
 
-    def _delay(self, way: Route) -> Millis:
-        return 1 + int(self._chance.random() * (way.delay_max_ms or 20))
+    def _delay(self, route: Route) -> Millis:
+        return 1 + int(self._chance.random() * (route.delay_max_ms or 20))
 
     def _happens(self, probability: float) -> bool:
         return probability > 0 and self._chance.random() < probability

@@ -1,7 +1,7 @@
-"""What every deadline must have led to, worked out again from the messages alone, without the watch's own tables.
+"""Computes the alarms that deadlines must have raised, from the messages alone, without the core's own tables.
 
-Only where nothing disturbed the watch: no absence, no sleep, no stepped clock from before the deadline was armed until
-after it was due. What fell into a disturbance is judged by `verdict` more mildly: never silence.
+A deadline is checked only if nothing disturbed the process from before it was armed until after it was due: no absence,
+no sleep, no stepped clock. For the others `convergence` asks only that no slot was missed without an alarm.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ _MARGIN: Millis = 5 * _SECOND
 
 
 class Due(Struct, frozen=True):
-    """One deadline: an alarm must have been raised, or must not."""
+    """One deadline, and whether it was missed: then its alarm must have been raised."""
 
     code: str
     subject: str
     armed_at: Millis
     due_at: Millis
     missed: bool
-    # how often it was armed: `will_reply` arms an alert's deadline anew
+    # how often it was armed: `will_reply` arms an alert's deadline again
     times: int = 1
 
 
 def deadlines(invariants: Invariants, policy: Policy, until: Millis) -> None:
-    """Compare what should have been raised with what was. Raises Violation.
+    """Compare the alarms that should have been raised with those that were. Raises Violation.
 
     Args:
-        invariants: with the observations of both sides.
+        invariants: the observations of both sides.
         policy: the link's.
-        until: the end of the world; what falls due later is left out.
+        until: the end of the world, in true time; later deadlines are left out.
     """
     for side in invariants.parties:
         ledger = invariants.ledgers[side]
@@ -64,7 +64,7 @@ def _expected(side: str, ledger: Observations, policy: Policy) -> Iterator[Due]:
             slot = test.body.get("slot")
             due = test.at + (grace if slot is None else max(0, parsed(slot) + grace - test.at))
             settled = ledger.settled_at.get((test.reference.epoch, test.reference.seq))
-            # the answer proves it as well, should it overtake the receipt
+            # the answer may overtake the receipt, and proves the reception as well
             proven = [at for at in (settled, *answered) if at is not None and at < due]
             yield Due("heartbeat_unreceipted", reference, test.at, due, not proven)
             if settled is None:
@@ -89,14 +89,14 @@ def _expected(side: str, ledger: Observations, policy: Policy) -> Iterator[Due]:
 
 
 def _known_at(side: str, ledger: Observations, test: Heard) -> Millis | None:
-    """Return when this side knew that the answering side has the test."""
+    """Return when this side knew that the answering side has the test, None if it never did."""
     if test.reference.sender != side:
         return test.at
     return ledger.settled_at.get((test.reference.epoch, test.reference.seq))
 
 
 def _replies(ledger: Observations) -> dict[str, list[tuple[Millis, dict[str, Any]]]]:
-    """Return what was said of each message, by its reference: when this side knew it, and the body."""
+    """Return the replies to each message, by its reference: when this side knew them, and their bodies."""
     replies: dict[str, list[tuple[Millis, dict[str, Any]]]] = {}
     for heard in ledger.heard:
         of = heard.body.get("of") or heard.body.get("change", {}).get("of")
@@ -117,6 +117,6 @@ def _compare(side: str, ledger: Observations, due: Due) -> None:
         raise Violation(f"{side}: {due.code}/{due.subject}, due {written(due.due_at)}, {how}, and {raised} were raised")
     if due.missed and ledger.raised_at[due.code, due.subject] != written(due.due_at):
         raise Violation(
-            f"{side}: {due.code}/{due.subject} says {ledger.raised_at[due.code, due.subject]}, "
+            f"{side}: {due.code}/{due.subject} carries {ledger.raised_at[due.code, due.subject]}, "
             f"but was due {written(due.due_at)}"
         )

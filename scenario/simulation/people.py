@@ -1,7 +1,7 @@
-"""The duty officers of the simulated world: they answer, acknowledge, refuse, release, and sometimes do not.
+"""Simulates the duty officers of a side: they answer, acknowledge, refuse, release, and sometimes do nothing.
 
-They live outside of every process: a request that gets no answer is made again, under the same id, until the service
-has taken it or refused it.
+They outlive every process. They repeat a request that gets no answer, under the same id, until the service has taken or
+refused it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import partial
 import msgspec
 from msgspec import UNSET
 
-from endpoints.runtime.link_runner import Now
+from endpoints.runtime.ports import Now
 from protocol.core.effects import Notify
 from protocol.core.events import (
     AlarmAcknowledged,
@@ -54,33 +54,33 @@ Done = Callable[[str], None]
 
 
 class Habits:
-    """How the officers of a side behave. A scenario gives its own."""
+    """How the officers of a side behave. A scenario or a test overrides it."""
 
-    # the first one answers line tests
+    # the first one answers the line tests
     officers: tuple[str, str] = ("duty-1", "duty-2")
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
 
     def answers_after(self, slot: str) -> Millis | None:
-        """Return how long after its reception the test of `slot` is answered; None if nobody does."""
+        """Return how long after its reception the test of `slot` is answered, in ms; None for no answer."""
         del slot
         if not self._chance.getrandbits(6):
             return None
         return self._chance.randint(5 * SECOND, 3 * MINUTE)
 
     def misreads(self) -> bool:
-        """Return whether he first retypes the words of a test wrongly."""
+        """Return whether the officer first types the words of a test wrongly."""
         return not self._chance.getrandbits(4)
 
     def replies_after(self) -> Millis | None:
-        """Return how long after its reception an alert is acknowledged or refused; None if nobody does."""
+        """Return how long after its reception an alert is acknowledged or refused, in ms; None for no reply."""
         if not self._chance.getrandbits(4):
             return None
         return int(10 ** self._chance.uniform(4, 7))
 
     def acknowledges_alarms_after(self) -> Millis | None:
-        """Return how long an alarm waits for an officer; None if he leaves it standing."""
+        """Return how long after it was raised an alarm is acknowledged, in ms; None for never."""
         return int(10 ** self._chance.uniform(4, 7.5))
 
 
@@ -91,7 +91,7 @@ class People:
         self.process = process
         self.asked: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
-        # references of what this side has sent, as the officers were told
+        # what this side has sent, by the references that the service returned
         self.alerts: list[Reference] = []
         self.drafts: list[int] = []
         self._agenda = agenda
@@ -100,13 +100,12 @@ class People:
         self._heard: set[str] = set()
         self._requests = 0
         self._open: dict[str, tuple[Make, Done]] = {}
-        process.told.append(self.told)
-        process.came_up = self._ask_all_again
+        process.attend(self.told, self._ask_all_again)
 
-    # --- what they are told -----------------------------------------------------------------------------------------
+    # --- notifications ----------------------------------------------------------------------------------------------
 
     def told(self, notice: Notify) -> None:
-        """Hear a notification; it may come twice."""
+        """Read a notification, and act on it later. It may come twice."""
         if notice.id in self._heard:
             return
         self._heard.add(notice.id)
@@ -129,10 +128,10 @@ class People:
             if delay is not None:
                 self._agenda.after(delay, partial(self._reply, reference))
 
-    # --- what they do -----------------------------------------------------------------------------------------------
+    # --- actions ----------------------------------------------------------------------------------------------------
 
     def act(self, act: Act) -> None:
-        """Do something of their own accord."""
+        """Carry out an act of the plan."""
         match act.kind:
             case "alert":
                 self.raise_alert(_PRECEDENCES[act.amount])
@@ -166,7 +165,7 @@ class People:
                 self.raise_alert("routine")
 
     def raise_alert(self, precedence: Precedence, changes: Reference | None = None) -> None:
-        """Write an alert; another officer releases it where four eyes are asked for."""
+        """Raise an alert; another officer releases it where the policy requires two."""
         category = self._chance.choice(_CATEGORIES)
         expires = self._chance.choice((HOUR, 6 * HOUR))
         area = Area(name="Sector", latitude_udeg=47_507_700, longitude_udeg=34_585_300, radius_m=20_000)
@@ -193,7 +192,7 @@ class People:
         if reference.startswith("draft/"):
             draft = int(reference.removeprefix("draft/"))
             self.drafts.append(draft)
-            # now and then the author tries to release it himself, and is refused
+            # sometimes the author tries to release the draft, which the service refuses
             officers = ("duty-1", "duty-2") if not self._chance.getrandbits(3) else ("duty-2",)
             for place, officer in enumerate(officers):
                 delay = self._chance.randint(5 * SECOND, 2 * MINUTE) + place * MINUTE
@@ -255,10 +254,10 @@ class People:
             )
         )
 
-    # --- asking until there is an answer ----------------------------------------------------------------------------
+    # --- requests ---------------------------------------------------------------------------------------------------
 
     def ask(self, make: Callable[[Now, str], Request], done: Done = lambda _reference: None) -> None:
-        """Make a request, again and again under the same id, until the service answers."""
+        """Make a request, and repeat it under the same id until the service answers."""
         self._requests += 1
         request = f"{self.process.name}-{self._requests:08d}"
         self._open[request] = (lambda now: make(now, request), done)
@@ -269,11 +268,11 @@ class People:
         if known is None:
             return
         self.asked["asked"] += 1
-        # a service that is down has nothing to say; it is asked again when it comes up
-        self.process.ask(known[0], partial(self._answered, request))
+        # a service that is down takes nothing; the request is repeated when it is up again
+        self.process.ask(known[0], _Reply(partial(self._answered, request)))
 
     def _ask_all_again(self) -> None:
-        """The service is there again: whatever it has not answered is asked again."""
+        """Repeat every request that the service has not answered: it is up again."""
         for request in self._open:
             self._agenda.after(self._chance.randint(1 * SECOND, ASK_AGAIN_MS), partial(self._ask, request))
 
@@ -285,3 +284,23 @@ class People:
             self.refused[error.code] += 1
             return
         known[1](reference)
+
+
+class _Reply:
+    """Hands the service's answer to the officer, who waits for it without end."""
+
+    def __init__(self, answered: Callable[[str, LocalProtocolError | None], None]) -> None:
+        self._answered = answered
+
+    def done(self) -> bool:
+        """Return False: the officer still waits."""
+        return False
+
+    def set_result(self, reference: str, /) -> None:
+        """Answer with the reference."""
+        self._answered(reference, None)
+
+    def set_exception(self, error: LocalProtocolError, /) -> None:
+        """Answer with an error, unless the link has stopped: the officer then asks again when it is back."""
+        if error.code != "link_stopped":
+            self._answered("", error)

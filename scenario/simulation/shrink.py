@@ -1,4 +1,4 @@
-"""From a world that broke a promise to the little that it takes: fewer faults, fewer acts, fewer days; then told."""
+"""Shrinks a plan whose world breaks a promise to fewer faults, acts and days, and prints the world's last records."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from scenario.simulation.faults import CALM, DAY, Act, Fault, Plan
 from scenario.simulation.world import Totals, world
 
 TOLD = 60
-"""The last records before the end; what led there is seldom farther away."""
+"""How many of the last records are printed; the cause is seldom further back."""
 _FIELD_MAX = 120
 
 Item = TypeVar("Item", Fault, Act)
 
 
 def failure(plan: Plan) -> str | None:
-    """Let the world of `plan` happen; return which promise it broke, None if it kept them all.
+    """Run the world of `plan`; return which promise it broke, None if it kept them all.
 
-    An error of any kind counts: the core is total, and so is what stands around it.
+    An exception of any kind counts as a broken promise.
     """
     outcome = attempt(plan)
     return outcome if isinstance(outcome, str) else None
 
 
 def attempt(plan: Plan) -> Totals | str:
-    """Let the world of `plan` happen; return its totals, or which promise it broke."""
+    """Run the world of `plan`; return its totals, or which promise it broke."""
     try:
         return world(plan).run()
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
+    except Exception as error:  # noqa: BLE001 - every exception is a finding
         return f"{type(error).__name__}: {error}"
 
 
 def shrink(plan: Plan) -> Plan:
-    """Return a plan that fails with as little in it as halving finds."""
+    """Return a plan that still fails, with as few faults, acts and days as halving finds."""
     smaller = _shorter(plan)
     smaller = structs.replace(
         smaller, faults=_needed(smaller.faults, lambda faults: structs.replace(smaller, faults=faults))
@@ -51,7 +51,7 @@ def shrink(plan: Plan) -> Plan:
 
 
 def _needed(items: tuple[Item, ...], planned: Callable[[tuple[Item, ...]], Plan]) -> tuple[Item, ...]:
-    """Drop halves, quarters, ... single items, as long as what is left still fails."""
+    """Drop halves, quarters, ... single items, as long as the rest still fails."""
     size = max(1, len(items) // 2)
     while items:
         place = 0
@@ -68,7 +68,7 @@ def _needed(items: tuple[Item, ...], planned: Callable[[tuple[Item, ...]], Plan]
 
 
 def _shorter(plan: Plan) -> Plan:
-    """Let the world end sooner, as long as it still fails."""
+    """Return a plan of fewer days, if it still fails."""
     for days in (3, 5, 8, 12, 20):
         if days < plan.days:
             span = days * DAY - CALM
@@ -84,7 +84,7 @@ def _shorter(plan: Plan) -> Plan:
 
 
 def transcript(plan: Plan) -> list[str]:
-    """Return the plan, the last records of its world, and how it failed, line by line."""
+    """Return the plan, the last records of its world, and the failure, line by line."""
     told: deque[str] = deque(maxlen=TOLD)
 
     def hear(at: Millis, process: str, entry: Entry, effects: Sequence[Effect]) -> None:
@@ -92,10 +92,10 @@ def transcript(plan: Plan) -> list[str]:
             told.append(_line(at, process, entry, effects))
 
     failed = world(plan)
-    failed.invariants.listener = hear
+    failed.invariants.listen(hear)
     try:
         failed.run()
-        end = "nothing was broken"
+        end = "no promise broken"
     except Exception as error:  # noqa: BLE001 - as above
         end = f"{type(error).__name__}: {error}"
     items: list[Fault | Act] = [*plan.faults, *plan.acts]

@@ -1,8 +1,7 @@
-"""Who has signed what in the simulated world: the truth that every acceptance is compared with.
+"""Records every signature of a simulated world, so that each acceptance can be compared with the truth.
 
-Signing and verifying dear keys would be most of a world's time, and the core never sees a key. So most worlds use a
-cheap stand-in: a keyed hash in the signature's place, known to be good because the world has made it itself. Whatever
-the world has not made is judged by the real keyring and its real keys.
+Real signatures would take most of a world's time, and the core never sees a key. Most worlds therefore put a keyed hash
+in the signature's place, and recognise the frames that they have made. All other frames go to the real keyring.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from protocol.wire.refusals import VERIFIED
 
 
 class Signatures:
-    """Every frame that a party's key has signed, and its payload."""
+    """The frames that each party's key has signed."""
 
     def __init__(self, parties: tuple[str, str], *, real: bool) -> None:
         self.parties = parties
@@ -33,14 +32,14 @@ class Signatures:
         self._signed: set[tuple[str, str, bytes, bytes]] = set()
 
     def add(self, party: str, payload_type: str, payload: bytes, frame: bytes) -> None:
-        """Note that the key of `party` has signed `payload`."""
+        """Record that the key of `party` has signed `payload`."""
         self.made[frame] = (party, payload_type, payload)
         if self.real:
             signed = envelope.parse(frame).signatures
             self._signed.update((party, payload_type, payload, each.signature) for each in signed)
 
     def genuine(self, party: str, payload_type: str, frame: bytes) -> bool:
-        """Tell whether `frame` bears a signature that `party` has made over its payload; unsigned hints may differ."""
+        """Return whether `frame` bears a signature of `party` over its payload. Its unsigned key ids may differ."""
         made = self.made.get(frame)
         if made is not None:
             return made[:2] == (party, payload_type)
@@ -53,40 +52,39 @@ class Signatures:
         )
 
     def signer(self, party: str) -> SimulatedSigner:
-        """Return what signs for a party."""
+        """Return the signer of a party."""
         return SimulatedSigner(party, self)
 
-    def keyring(self) -> SimulatedKeyring:
-        """Return what judges frames for a link of the two parties."""
-        return SimulatedKeyring(self)
+    def judge(self) -> SimulatedJudge:
+        """Return the judge of frames for a link of the two parties."""
+        return SimulatedJudge(self)
 
 
-class SimulatedSigner(Signer):
-    """Signs for one party and remembers it."""
+class SimulatedSigner:
+    """Signs for one party, and records the frames."""
 
     def __init__(self, party: str, signatures: Signatures) -> None:
-        key = _key(party)
-        super().__init__({f"{party}-key": key})
         self._party = party
-        self._secret = key.private_bytes_raw()
+        self._signer = _signer(party)
+        self._secret = _key(party).private_bytes_raw()
         self._signatures = signatures
 
     def seal(self, payload_type: str, payload: bytes) -> bytes:
         """Return the frame of `payload`."""
         if self._signatures.real:
-            frame = super().seal(payload_type, payload)
+            frame = self._signer.seal(payload_type, payload)
         else:
             mark = blake2b(envelope.pae(payload_type, payload), key=self._secret).digest()
-            frame = envelope.seal(payload_type, payload, [(self.enrolled[0].id, mark)])
+            frame = envelope.seal(payload_type, payload, [(self._signer.enrolled[0].id, mark)])
         self._signatures.add(self._party, payload_type, payload, frame)
         return frame
 
 
-class SimulatedKeyring(Keyring):
-    """Judges frames: by the real keys, or by what the world knows to have been signed."""
+class SimulatedJudge:
+    """Judges frames by the recorded signatures, and by the real keys where there is no record."""
 
     def __init__(self, signatures: Signatures) -> None:
-        super().__init__(enrolled(signatures.parties), "ed25519")
+        self._keyring = _keyring(signatures.parties)
         self._signatures = signatures
 
     def judge(self, channel: str, sender: str, frame: bytes) -> str:
@@ -95,13 +93,23 @@ class SimulatedKeyring(Keyring):
             made = self._signatures.made.get(frame)
             if made is not None and made[:2] == (sender, PAYLOAD_TYPES[channel]):
                 return VERIFIED
-        return super().judge(channel, sender, frame)
+        return self._keyring.judge(channel, sender, frame)
 
 
 @cache
 def enrolled(parties: tuple[str, str]) -> dict[str, tuple[EnrolledKey, ...]]:
     """Return the public keys of both parties, as a link file enrols them."""
-    return {party: Signer({f"{party}-key": _key(party)}).enrolled for party in parties}
+    return {party: _signer(party).enrolled for party in parties}
+
+
+@cache
+def _keyring(parties: tuple[str, str]) -> Keyring:
+    return Keyring(enrolled(parties), "ed25519")
+
+
+@cache
+def _signer(party: str) -> Signer:
+    return Signer({f"{party}-key": _key(party)})
 
 
 @cache

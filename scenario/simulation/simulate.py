@@ -1,6 +1,6 @@
-"""`python -m scenario.simulation.simulate --seeds 1-500`: worlds, one for each seed, until a promise is broken.
+"""`python -m scenario.simulation.simulate --seeds 1-500`: runs a simulated world for each seed.
 
-Ends with one line of totals; exits 1 on the first broken promise, with the seed, and the world shrunk to what it takes.
+Ends with one line of totals. Exits 1 on the first broken promise, and prints its seed and the shrunk world.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _SAY_EVERY = 500
 def simulate(
     seeds: Sequence[int], days: int = DAYS, processes: int = 1, told: Callable[[int], None] = lambda _happened: None
 ) -> tuple[Totals, int | None]:
-    """Let the worlds of `seeds` happen. Return the totals, and the first seed that broke a promise.
+    """Run the worlds of `seeds`. Return the totals, and the first seed that broke a promise, None if none did.
 
     Args:
-        seeds: in the order in which they are judged.
+        seeds: the seeds, in the order in which they are checked.
         days: the length of each world.
-        processes: how many worlds happen at once.
-        told: told after each world how many have happened.
+        processes: how many worlds run at once.
+        told: called after each world with the number of worlds so far.
     """
     totals = Totals()
     for seed, outcome in _outcomes(seeds, days, processes):
@@ -65,7 +65,7 @@ def _one(seed: int, days: int) -> tuple[int, Totals | str]:
 
 
 def quiet() -> None:
-    """Drop what the rooms log: a simulated disk that fails is no news."""
+    """Drop the log lines of the running links: simulated disks are meant to fail."""
     structlog.configure(processors=[_drop])
 
 
@@ -74,7 +74,7 @@ def _drop(*_: object) -> NoReturn:
 
 
 def line(totals: Totals, seconds: float) -> str:
-    """Return the one line of totals."""
+    """Return the totals as one line."""
     days = totals.simulated_ms / DAY
     faults = ", ".join(f"{kind} {count}" for kind, count in sorted(totals.faults.items()))
     return (
@@ -90,8 +90,8 @@ def main(arguments: Iterable[str] | None = None) -> int:
         prog="python -m scenario.simulation.simulate", description=__doc__.partition("\n")[0]
     )
     parser.add_argument("--seeds", type=_range, default=range(1, 501), help="FROM-TO, or one; by default 1-500")
-    parser.add_argument("--days", type=int, default=DAYS, help="length of each world; by default a month")
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="by default one for each core")
+    parser.add_argument("--days", type=int, default=DAYS, help="length of each world; by default 30")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="by default one for each CPU core")
     given = parser.parse_args(None if arguments is None else list(arguments))
     if given.days < DAYS_MIN:
         parser.error(f"--days: at least {DAYS_MIN}; the last {CALM // (DAY // 24)} hours are calm")
@@ -102,7 +102,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
     totals, broken = simulate(given.seeds, given.days, given.processes, partial(_say, len(given.seeds)))
     if broken is not None:
         quiet()
-        print(f"seed {broken} broke a promise; it is shrunk to what it takes ...", file=sys.stderr, flush=True)
+        print(f"seed {broken} broke a promise; shrinking its plan ...", file=sys.stderr, flush=True)
         print("\n".join(transcript(shrink(draw(broken, given.days)))))
         print(f"again: python -m scenario.simulation.simulate --seeds {broken} --days {given.days}", file=sys.stderr)
         return 1

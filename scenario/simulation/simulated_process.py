@@ -1,7 +1,7 @@
-"""One headquarters, or the watch, in the simulated world: the service's own loop and rooms, in virtual time.
+"""Simulates one process, an endpoint or the watch: the service's own loop and running links, in virtual time.
 
-What is real: the core, the room, the loop, the caps, the journal's format and recovery. What is simulated: the clock,
-the disk, the broker, the notifications' receivers, and (mostly) the signatures.
+Real are the core, the running link, the loop, its work items, the rate limits, and the journal's format and recovery.
+Simulated are the clocks, the disk, the broker, the receivers of notifications and, in most worlds, the signatures.
 """
 
 from __future__ import annotations
@@ -9,61 +9,55 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+
+from msgspec import Struct
 
 from endpoints.config.link_file import LinkFile
 from endpoints.config.settings import WATCH_IDENTITY
 from endpoints.journal.writer import Batch, JournalWriter
+from endpoints.mqtt.events import Arrived, Connected, Delivery, Lost, PresenceChanged, PublishDenied, TakenOver
 from endpoints.mqtt.topics import Topic
-from endpoints.notify import Notifier
 from endpoints.runtime.endpoint_link import EndpointLink
-from endpoints.runtime.link_runner import SPACE_EVERY_S, LinkRunner, Now
+from endpoints.runtime.intake import EndpointIntake, Intake
+from endpoints.runtime.link_runner import SPACE_EVERY_S, AnyRunner, LinkRunner
+from endpoints.runtime.loop import Loop
+from endpoints.runtime.ports import Now
 from endpoints.runtime.rate_limits import PRESENCE_PAUSE_S
-from endpoints.runtime.work_items import EventItem, FrameItem, Making
+from endpoints.runtime.work_items import Reply, RequestItem
+from endpoints.runtime.work_queue import WorkQueue
 from protocol.core.effects import Notify
-from protocol.core.events import (
-    IdentityTakenOver,
-    NotificationDone,
-    PublishRefused,
-    Request,
-    TransportConnected,
-    TransportLost,
-)
+from protocol.core.events import Request
 from protocol.core.link import Link
 from protocol.core.observer import Observer
-from protocol.errors import LocalProtocolError
-from protocol.record.fold import fold
+from protocol.record.fold import CoreT, fold
 from protocol.record.journal import Chain
 from protocol.wire.instants import Millis
 from scenario.simulation.agenda import Agenda
 from scenario.simulation.disk import Crashed, Disk
 from scenario.simulation.faults import CrashPoint
 from scenario.simulation.invariants import Invariants
-from scenario.simulation.network import Broker, Channel, QueuedFrame
+from scenario.simulation.network import Broker, QueuedFrame
 from scenario.simulation.signatures import Signatures
-from scenario.simulation.simulated_loop import BOOT_MS, Question, SimulatedClock, SimulatedLoop
+from scenario.simulation.simulated_clock import AgendaTimer, SimulatedClock, SkippedTicks
 
 SEGMENT_BYTES = 160_000
 """Small, so that a month has many checkpoints, and a restart reads little."""
 _AGAIN_MS: tuple[Millis, Millis] = (60_000, 1_200_000)
-"""After a failure of its disk a process is brought up again by people."""
+"""How long operators take to restart a process after its disk has failed."""
 
 
-class SimulatedNotifier(Notifier):
-    """Tells the people of one site."""
+class _Run(Struct, frozen=True):
+    """The parts of the process that live from a start to the next stop or crash."""
 
-    def __init__(self, process: SimulatedProcess) -> None:
-        super().__init__((), lambda _link, _id, _delivered: None)
-        self._process = process
-
-    def submit(self, link: str, side: str, effect: Notify) -> None:
-        """Tell them, and say a moment later that they know."""
-        del link, side
-        self._process.tell(effect)
+    runner: AnyRunner
+    loop: Loop
+    intake: Intake
+    monitor: SkippedTicks
+    timer: AgendaTimer
 
 
 class SimulatedProcess:
-    """One process's world: its clock, its disk, its place at the broker. The process itself comes and goes."""
+    """One process, and what outlives it: its clocks, its disk, its session at the broker."""
 
     def __init__(
         self,
@@ -76,166 +70,207 @@ class SimulatedProcess:
         chance: random.Random,
     ) -> None:
         self.name = name
-        self.file = file
         self.clock = SimulatedClock(agenda)
         self.disk = Disk(name, chance)
-        self.runner: LinkRunner[Any] | None = None
-        self.told: list[Callable[[Notify], None]] = []
-        self.came_up: Callable[[], None] = lambda: None
-        self.asleep = False
-        self.doom: CrashPoint | None = None
-        self._down_for: Millis = 0
+        self._file = file
+        self._asleep = False
+        self._doom: CrashPoint | None = None
         self._power_cut = False
+        self._down_for: Millis = 0
+        self._told: list[Callable[[Notify], None]] = []
+        self._came_up: list[Callable[[], None]] = []
         self._agenda = agenda
         self._broker = broker
         self._signatures = signatures
         self._invariants = invariants
         self._chance = chance
-        self._loop: SimulatedLoop | None = None
-        self._life = 0
-        self._wake: Millis | None = None
-        # the instants for which the agenda holds a wake-up of this life
-        self._scheduled: set[Millis] = set()
+        self._run: _Run | None = None
         senders = tuple(party for party in file.parties if party != name)
         broker.admit(name, senders, self)
+
+    def attend(self, told: Callable[[Notify], None], came_up: Callable[[], None] | None = None) -> None:
+        """Call `told` with each notification, and `came_up` whenever the process answers again."""
+        self._told.append(told)
+        if came_up is not None:
+            self._came_up.append(came_up)
+
+    def adopt(self, file: LinkFile) -> None:
+        """Install another link file, for the next start."""
+        self._file = file
 
     # --- the process ------------------------------------------------------------------------------------------------
 
     @property
-    def up(self) -> bool:
-        """The process runs and its link has not stopped."""
-        return self._loop is not None
+    def runner(self) -> AnyRunner | None:
+        """The running link, None while the process is down."""
+        return None if self._run is None else self._run.runner
 
     def start(self) -> None:
-        """The process comes up: recover, fold, `Started`; then it connects."""
-        if self._loop is not None:
+        """Start the process: recover the journal, fold it, take `Started`; then connect."""
+        if self._run is not None:
             return
-        # whoever heals everything does not wait for a machine that is still booting
-        self.clock.boot = min(self.clock.boot, self._agenda.now - BOOT_MS)
+        self.clock.finish_boot()
         self._spare()
         self._power_cut = False
-        journal = JournalWriter.open(
-            self.disk, self.file.terms.link, self.name, segment_bytes=SEGMENT_BYTES, on_disk=self._on_disk
-        )
-        core = self._fold(journal)
-        notifier = SimulatedNotifier(self)
-        keyring = self._signatures.keyring()
-        if isinstance(core, Link):
-            self.runner = EndpointLink(
-                core,
+        self._run = run = self._prepare()
+        if self._drive(run.loop.start):
+            if self._asleep:
+                # restarted during a sleep, which goes on: the next turn finds it
+                run.monitor.look()
+            self._broker.want(self.name)
+            self._report_up()
+
+    def _prepare(self) -> _Run:
+        """Return the parts of a process that has not started yet, on what its disk holds."""
+        link, queue = self._file.terms.link, WorkQueue()
+        journal = JournalWriter.open(self.disk, link, self.name, segment_bytes=SEGMENT_BYTES, on_disk=self._on_disk)
+        judge = self._signatures.judge()
+        runner: AnyRunner
+        intake: Intake
+        if self.name == WATCH_IDENTITY:
+            watch = self._recovered(journal, Observer.new(link, self.name))
+            runner = LinkRunner(watch, journal, self._file, self, judge=judge, draw_nonce=self._draw_nonce)
+            intake = Intake({link: runner}, queue, self._acknowledge)
+        else:
+            runner = endpoint_link = EndpointLink(
+                self._recovered(journal, Link.new(link, self.name)),
                 journal,
-                self.file,
-                notifier,
+                self._file,
+                self,
                 signer=self._signatures.signer(self.name),
                 outlet=self,
+                judge=judge,
+                draw_nonce=self._draw_nonce,
             )
-        else:
-            self.runner = LinkRunner(core, journal, self.file, notifier)
-        self.runner.keyring = keyring
-        self.runner.draw_nonce = self._draw_nonce
-        self._life += 1
-        self._wake = None
-        self._scheduled = set()
-        self._loop = SimulatedLoop(self.clock, self.runner)
-        self.runner.start(self._loop.now())
-        self.turn()
-        if self.up:
-            self._broker.want(self.name)
-            self.came_up()
+            intake = EndpointIntake({link: endpoint_link}, queue, self._acknowledge)
+        monitor = SkippedTicks(self.clock)
+        timer = AgendaTimer(self._agenda, self.clock, self._turn)
+        loop = Loop({link: runner}, queue, self.clock, monitor, timer, lambda: None)
+        return _Run(runner, loop, intake, monitor, timer)
 
-    def _fold(self, journal: JournalWriter) -> Any:
-        """Return the core that the journal leads to; the judge compares what it does again with what it did."""
-        kind = Observer if self.name == WATCH_IDENTITY else Link
-        core: Any = kind.new(journal.link, journal.side)
+    def _recovered(self, journal: JournalWriter, empty: CoreT) -> CoreT:
+        """Return the core that the journal leads to; the invariants compare its effects with the recorded ones."""
         records = journal.take_recovered()
         self._invariants.recovered(self.name, journal.n, records)
-        return fold(records, core, partial(self._invariants.replayed, self.name))
+        return fold(records, empty, partial(self._invariants.replayed, self.name))
 
     def _on_disk(self, batch: Batch) -> None:
         self._invariants.durable(self.name, batch)
-        if self.doom == "after_append":
+        if self._doom == "after_append":
             raise Crashed
 
-    def turn(self) -> None:
+    def _turn(self) -> None:
         """Let the loop take a turn."""
-        loop, runner = self._loop, self.runner
-        if loop is None or runner is None or self.asleep:
-            return
+        if self._run is not None and not self._asleep:
+            self._drive(self._run.loop.turn)
+
+    def _drive(self, step: Callable[[], None]) -> bool:
+        """Let the loop take a step. Return whether the process survives it: its supervisor ends a link that stopped."""
+        assert self._run is not None
         try:
-            loop.turn()
+            step()
         except Crashed:
-            self.die()
-            return
-        if runner.failure is not None:
-            # whoever supervises the process restarts it when there is a disk again
-            self.die()
-            return
-        self._arm()
-
-    def _arm(self) -> None:
-        assert self._loop is not None
-        wake = self._loop.next_wake()
-        if wake is not None:
-            self._wake_at(max(wake, self._agenda.now))
-
-    def _wake_at(self, wake: Millis) -> None:
-        """Let the loop take a turn at `wake`, unless it will do so sooner."""
-        if self._wake is not None and wake >= self._wake:
-            return
-        self._wake = wake
-        if wake not in self._scheduled:
-            self._scheduled.add(wake)
-            self._agenda.at(wake, partial(self._woken, self._life, wake))
-
-    def _woken(self, life: int, wake: Millis) -> None:
-        if self._life != life:
-            return
-        self._scheduled.discard(wake)
-        if self._wake == wake:
-            self._wake = None
-            self.turn()
+            self._die()
+            return False
+        if self._run.runner.failure is not None:
+            self._die()
+            return False
+        return True
 
     def turn_soon(self, delay: Millis = 0) -> None:
-        """Let the loop take a turn within milliseconds: what arrives meanwhile shares its batch."""
-        wake = self._agenda.now + delay + 1 + self._chance.getrandbits(2)
-        if self._loop is not None:
-            self._wake_at(wake)
+        """Let the loop take a turn in some milliseconds: items that arrive meanwhile share its batch."""
+        instant = self._agenda.now + delay + 1 + self._chance.getrandbits(2)
+        if self._run is not None:
+            self._run.timer.wake_at(instant)
 
-    def die(self) -> None:
-        """The process ends here and now; its supervisor brings it up again after a while."""
-        if self._loop is None:
+    def _die(self) -> None:
+        """End the process now; its supervisor restarts it later."""
+        if self._run is None:
             return
         down_for = self._down_for or self._chance.randint(*_AGAIN_MS)
         self._down_for = 0
         if self._power_cut:
-            self.clock.boot = self._agenda.now + down_for - BOOT_MS
+            self.clock.boot(down_for)
         self._end()
         self._agenda.after(down_for, self.start)
 
     def _end(self) -> None:
-        """The process is gone."""
-        self._loop, self.runner = None, None
-        self._life += 1
+        """End the process."""
+        assert self._run is not None
+        self._run.timer.cancel()
+        self._run = None
         self._spare()
         self._broker.leave(self.name)
 
-    # --- what befalls it --------------------------------------------------------------------------------------------
+    def _report_up(self) -> None:
+        for came_up in self._came_up:
+            came_up()
+
+    # --- faults -----------------------------------------------------------------------------------------------------
 
     def crash(self, point: CrashPoint, down_for: Millis, *, power_cut: bool) -> None:
         """End the process at `point` of its next batch, or at once if it is idle."""
-        if self._loop is None:
+        if self._run is None:
             return
         self._down_for, self._power_cut = down_for, power_cut
         if point == "idle":
-            self.die()
+            self._die()
         elif point in {"before_append", "torn"}:
             self.disk.crash_in_next_write(point, power_cut=power_cut)
         else:
-            self.doom = point
+            self._doom = point
 
-    def _spare(self) -> None:
-        self.disk.spare()
-        self.doom = None
+    def stop_cleanly(self, down_for: Millis) -> None:
+        """Stop the service as its supervisor does, and start it again later."""
+        if self.stop_for_good():
+            self._agenda.after(down_for, self.start)
+
+    def stop_for_good(self) -> bool:
+        """Stop the service as its supervisor does; return whether it stopped in order."""
+        if self._run is None or self._asleep or not self._drive(self._run.loop.shut_down):
+            return False
+        self._end()
+        return True
+
+    def step_clock(self, step_ms: Millis) -> None:
+        """Move the wall clock; the loop notices within a second."""
+        if self._run is not None:
+            self._run.monitor.look()
+        self.clock.step(step_ms)
+        if self._run is not None:
+            self._run.timer.disarm()
+        self.turn_soon(self._chance.randint(1, 1_000))
+
+    def restore_journal(self, lacking: int, down_for: Millis) -> None:
+        """Replace the machine by another one with an older copy of the journal, without its last batches."""
+        if self._run is None or self._asleep:
+            return
+        self.crash("idle", down_for, power_cut=True)
+        self.disk.restore(lacking)
+        chain = Chain(self._file.terms.link, self.name)
+        self._invariants.restored(self.name, map(chain.take, self.disk.lines()))
+
+    def show_space(self, free_bytes: int) -> None:
+        """Change the disk's free space; the loop checks it every few seconds."""
+        self.disk.show_free(free_bytes)
+        self.turn_soon(SPACE_EVERY_S * 1_000)
+
+    def sleep(self, lasts: Millis) -> None:
+        """Let the machine sleep: nothing runs, and its connection is cut."""
+        if self._run is None or self._asleep:
+            return
+        self._run.monitor.look()
+        self._asleep = True
+        self._broker.cut(self.name)
+        self._agenda.after(lasts, self._wake_up)
+
+    def _wake_up(self) -> None:
+        self._asleep = False
+        self._broker.mend(self.name)
+        if self._run is not None:
+            self._run.timer.disarm()
+        self._turn()
+        self._report_up()
 
     def heal(self) -> None:
         """End every fault of this machine, set its clock right, and start the process if it is down."""
@@ -246,147 +281,84 @@ class SimulatedProcess:
             self.step_clock(-self.clock.skew)
         self.start()
 
-    def stop_cleanly(self, down_for: Millis) -> None:
-        """Stop the service as its supervisor does, and bring it up again later."""
-        if self.stop_for_good():
-            self._agenda.after(down_for, self.start)
+    def _spare(self) -> None:
+        """Take back the crash that was to come."""
+        self.disk.spare()
+        self._doom = None
 
-    def stop_for_good(self) -> bool:
-        """Stop the service as its supervisor does; return whether it went in order."""
-        loop, runner = self._loop, self.runner
-        if loop is None or runner is None or self.asleep:
-            return False
-        self.turn()
-        if self._loop is not loop:
-            return False
-        try:
-            now = loop.now()
-            runner.stop(now)
-            runner.commit(now)
-            runner.perform(now)
-            runner.close(now)
-        except Crashed:
-            self.die()
-            return False
-        self._end()
-        return True
-
-    def step_clock(self, step_ms: Millis) -> None:
-        """Move the wall clock; the loop notices within a second."""
-        if self._loop is not None:
-            self._loop.look()
-        self.clock.skew += step_ms
-        # deadlines on the wall clock are due at other instants now
-        self._wake = None
-        self.turn_soon(self._chance.randint(1, 1_000))
-
-    def restore_journal(self, lacking: int, down_for: Millis) -> None:
-        """The machine is lost; another comes up with an older copy of the journal."""
-        if self._loop is None or self.asleep:
-            return
-        self.crash("idle", down_for, power_cut=True)
-        self.disk.restore(lacking)
-        chain = Chain(self.file.terms.link, self.name)
-        self._invariants.restored(self.name, map(chain.take, self.disk.lines()))
-
-    def show_space(self, free_bytes: int) -> None:
-        """Change how much room the disk has; the loop looks at it every few seconds."""
-        self.disk.show_free(free_bytes)
-        self.turn_soon(SPACE_EVERY_S * 1_000)
-
-    def sleep(self, lasts: Millis) -> None:
-        """The machine sleeps: nothing runs, and its connection dies."""
-        if self._loop is None or self.asleep:
-            return
-        self._loop.look()
-        self.asleep = True
-        self._broker.cut(self.name)
-        self._agenda.after(lasts, self._wake_up)
-
-    def _wake_up(self) -> None:
-        self.asleep = False
-        self._broker.mend(self.name)
-        self._wake = None
-        self.turn()
-        self.came_up()
-
-    # --- the broker -------------------------------------------------------------------------------------------------
+    # --- the broker's session ---------------------------------------------------------------------------------------
 
     def connected(self) -> None:
-        """The broker has accepted the session."""
-        self._put(lambda now: TransportConnected(at=now.at, mono=now.mono))
+        """Report that the broker has accepted the session."""
+        self._happened(Connected())
 
     def lost(self, reason: str) -> None:
-        """The connection is gone."""
-        self._put(lambda now: TransportLost(at=now.at, mono=now.mono, reason=reason))
+        """Report that the connection was lost."""
+        self._happened(Lost(reason))
 
     def taken_over(self, times: int) -> None:
-        """Somebody else uses this identity."""
-        self._put(lambda now: IdentityTakenOver(at=now.at, mono=now.mono, times=times))
+        """Report that another client uses this identity."""
+        self._happened(TakenOver(times))
 
-    def refused(self, channel: Channel, code: int, reason: str) -> None:
-        """The broker refused a publish."""
-        self._put(lambda now: PublishRefused(at=now.at, mono=now.mono, channel=channel, code=code, reason=reason))
+    def refused(self, token: object, code: int, reason: str) -> None:
+        """Report that the broker refused a publish."""
+        self._happened(PublishDenied(token, code, reason))
 
     def arrived(self, delivery: QueuedFrame) -> None:
-        """A frame is here."""
-        if self._loop is None or self.runner is None:
-            return
-        acknowledge = partial(self._acknowledge, delivery.mid)
-        topic = Topic(self.runner.link, delivery.sender, delivery.channel)
-        self._loop.queue.put(FrameItem(self.runner, topic, delivery.frame, acknowledge))
-        self.turn_soon()
+        """Report a frame."""
+        topic = Topic(self._file.terms.link, delivery.sender, delivery.channel)
+        self._happened(Arrived(topic, delivery.frame, Delivery(0, delivery.mid)))
 
     def presence(self, party: str, *, present: bool) -> None:
-        """The broker says whether a party is there."""
-        if self.runner is not None and party in self.runner.presence:
-            self.runner.presence[party].see(present=present)
-            self.turn_soon()
-            # presence is repeated all the time: the loop looks again when one more change may be told
+        """Report a party's presence."""
+        if self._run is not None:
+            self._happened(PresenceChanged(self._file.terms.link, party, present))
+            # a change above the rate limit is journaled later
             self._agenda.after((PRESENCE_PAUSE_S + 1) * 1_000, self.turn_soon)
 
-    def _acknowledge(self, mid: int) -> None:
-        if self.doom == "before_acknowledge":
+    def _happened(self, event: Connected | Lost | TakenOver | PublishDenied | Arrived | PresenceChanged) -> None:
+        if self._run is not None:
+            self._run.intake.happened(event)
+            self.turn_soon()
+
+    def _acknowledge(self, delivery: Delivery) -> None:
+        if self._doom == "before_acknowledge":
             raise Crashed
-        self._broker.acknowledge(self.name, mid)
+        self._broker.acknowledge(self.name, delivery.packet_id)
+
+    # --- the ports of the running link --------------------------------------------------------------------------------
 
     def publish(self, topic: Topic, payload: bytes, token: object) -> bool:
-        """Publish a frame of the room's."""
-        del token
-        if self.doom == "mid_perform" and self._chance.getrandbits(1):
+        """Publish a frame."""
+        if self._doom == "mid_perform" and self._chance.getrandbits(1):
             raise Crashed
         assert topic.channel != "presence"
         self._invariants.published(self.name, payload)
-        self._broker.publish(self.name, topic.channel, payload)
+        self._broker.publish(self.name, topic.channel, payload, token)
         return True
 
     def leave(self, link: str) -> None:
-        """The link has stopped; the process ends after this turn."""
+        """Do nothing: the process ends after this turn."""
 
-    # --- people -----------------------------------------------------------------------------------------------------
+    def submit(self, link: str, side: str, effect: Notify) -> None:
+        """Deliver a notification to the officers; report the delivery a moment later."""
+        del side
+        for told in self._told:
+            told(effect)
+        self._agenda.after(self._chance.randint(20, 2_000), partial(self._notified, self._run, link, effect.id))
 
-    def tell(self, effect: Notify) -> None:
-        """Tell the people; a moment later the service knows that they know."""
-        for listener in self.told:
-            listener(effect)
-        self._agenda.after(self._chance.randint(20, 2_000), partial(self._notified, self._life, effect.id))
-
-    def _notified(self, life: int, notice: str) -> None:
-        if self._life == life:
-            self._put(lambda now: NotificationDone(at=now.at, mono=now.mono, id=notice, delivered=True))
-
-    def ask(self, make: Callable[[Now], Request], answer: Callable[[str, LocalProtocolError | None], None]) -> bool:
-        """Hand in an officer's request. Return whether the service was there to take it."""
-        if self._loop is None or self.asleep or not isinstance(self.runner, EndpointLink):
-            return False
-        self._loop.queue.put(Question(self.runner, make, answer))
-        self.turn_soon()
-        return True
-
-    def _put(self, make: Making) -> None:
-        if self._loop is not None and self.runner is not None:
-            self._loop.queue.put(EventItem([self.runner], make))
+    def _notified(self, run: _Run | None, link: str, notice: str) -> None:
+        if run is not None and self._run is run:
+            run.intake.notified(link, notice, delivered=True)
             self.turn_soon()
 
     def _draw_nonce(self) -> str:
         return f"{self._chance.getrandbits(64):016x}"
+
+    # --- officers ---------------------------------------------------------------------------------------------------
+
+    def ask(self, make: Callable[[Now], Request], reply: Reply) -> None:
+        """Take an officer's request; while the service is down, nothing happens."""
+        if self._run is not None and not self._asleep:
+            self._run.loop.queue.put(RequestItem(self._run.runner, make, reply))
+            self.turn_soon()

@@ -1,7 +1,7 @@
-"""A simulated world: two headquarters, the watch, a broker, people, and everything that one seed lets go wrong.
+"""Runs a simulated world: two endpoints, the watch, a broker, officers, and the faults that one seed draws.
 
-First safety, at every step (`judge`); then everything is healed, and it all has to come right within a bound
-(`verdict`).
+`Invariants` check safety at every step. At the end every fault is healed, and everything must settle within a bound
+(`convergence`).
 """
 
 from __future__ import annotations
@@ -30,19 +30,17 @@ from scenario.simulation.signatures import Signatures, enrolled
 from scenario.simulation.simulated_process import SimulatedProcess
 
 SETTLED_WITHIN: Millis = HOUR
-"""After everything is healed, all that was queued is delivered and receipted within this. A peer that was long absent
-is tried again every quarter of an hour."""
+"""The bound within which every queued message is delivered and receipted, once everything is healed. A peer that was
+absent for long is retried every quarter of an hour."""
 _FIRST_DAYS = tuple(parsed(f"{day}T00:00:00.000Z") for day in ("2022-03-20", "2022-10-20", "2022-11-01", "2023-02-20"))
-"""Two of them let the month cross a change of summer time."""
-
-
+"""From two of them the month crosses a change of summer time."""
 _REPLAYED_EVERY = 20
-"""Every recovery folds a segment again and compares; every twentieth world runs its whole journals again in the end."""
+"""Every recovery compares one segment with its fold; one world of this many replays its whole journals at the end."""
 _ENDED_BY_AN_EPOCH = {"equivocation", "fork", "journal_behind"}
 
 
 class Totals(Struct):
-    """What happened in one world or in many."""
+    """Counts of one world or of many."""
 
     seeds: int = 0
     simulated_ms: Millis = 0
@@ -55,14 +53,14 @@ class Totals(Struct):
     faults: dict[str, int] = {}
 
     def add(self, other: Totals) -> None:
-        """Count another world in."""
+        """Add the counts of another world."""
         for name in ("seeds", "simulated_ms", "events", "records", "frames", "messages", "alarms", "starts"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.faults = dict(Counter(self.faults) + Counter(other.faults))
 
 
 class World:
-    """One world. `sites` are its processes, by name; `judge` has read every record of theirs."""
+    """One world: its `processes` by name, its `people` by side, its `broker`, and the `invariants` that check them."""
 
     def __init__(
         self, plan: Plan, scenario: Scenario, starts: Millis, habits: Mapping[str, Habits] | None = None
@@ -72,11 +70,11 @@ class World:
         self._chance = part(chance)
         self.starts = starts
         self.ends = starts + plan.ends
-        # from here on everything is healed and has settled
+        # from here on everything must have settled
         self.calm_from = self.ends - CALM + SETTLED_WITHIN
         self.file = _link_file(scenario)
         policy = self.file.terms.policy
-        # a slot at the very beginning may be over before the first process is up
+        # a slot of the first hour may be over before the first process is up
         self.slots = tuple(map(parsed, slots.plan(policy.slots, policy.zone, starts + HOUR, self.ends)))
         self.agenda = Agenda(starts)
         parties = (self.file.terms.caller, self.file.terms.answering)
@@ -101,7 +99,7 @@ class World:
             self.people[side] = People(self.processes[side], self.agenda, own, (habits or {}).get(side) or Habits(own))
         self._agreeing = False
         for process in self.processes.values():
-            process.told.append(self._told)
+            process.attend(self._told)
         self.fault_injector = FaultInjector(
             self.agenda,
             self.broker,
@@ -112,20 +110,20 @@ class World:
         )
 
     def start(self) -> None:
-        """Let every process come up for the first time."""
+        """Start every process for the first time."""
         for process in self.processes.values():
             process.start()
 
     def run(self) -> Totals:
-        """Let the whole world happen. Raises Violation on the first promise that is broken."""
+        """Run the world to its end. Raises Violation on the first broken promise."""
         try:
-            self._happen()
+            self._run()
         except Violation as violation:
             instant = written(self.agenda.now)
             raise Violation(f"{instant}: {violation}") from violation
         return self.totals()
 
-    def _happen(self) -> None:
+    def _run(self) -> None:
         self.start()
         for fault in self.plan.faults:
             self.agenda.at(self.starts + fault.at, partial(self.fault_injector.strike, fault))
@@ -145,23 +143,23 @@ class World:
         oracle.deadlines(self.invariants, self.file.terms.policy, self.ends)
 
     def _told(self, notice: Notify) -> None:
-        """Once a stream has two versions only a new epoch helps; people agree on it within hours (SPEC E2)."""
+        """Schedule a new epoch, on which officers agree within hours, once a stream has two versions (SPEC E2)."""
         if notice.alarm is not UNSET and notice.alarm.code in _ENDED_BY_AN_EPOCH and not self._agreeing:
             self._agreeing = True
             self.agenda.after(self._chance.randint(10 * MINUTE, 4 * HOUR), self._next_epoch)
 
     def _next_epoch(self) -> None:
-        """Every process is stopped and comes up with the new link file."""
+        """Stop every process, and start it with the new link file."""
         if not self._agreeing:
             return
         self._agreeing = False
         self.file = structs.replace(self.file, terms=structs.replace(self.file.terms, epoch=self.file.terms.epoch + 1))
         for process in self.processes.values():
-            process.file = self.file
+            process.adopt(self.file)
             process.stop_cleanly(10 * SECOND)
 
     def totals(self) -> Totals:
-        """Return what has happened so far."""
+        """Return the counts so far."""
         ledgers = self.invariants.ledgers.values()
         return Totals(
             seeds=1,
@@ -177,7 +175,7 @@ class World:
 
 
 def world(plan: Plan) -> World:
-    """Return the world of a plan: the real line's schedule and policy, a month that its seed picks."""
+    """Return the world of a plan, with the real line's schedule and policy, in a month that the seed picks."""
     return World(plan, load(packaged("november-2022")), _FIRST_DAYS[plan.seed % len(_FIRST_DAYS)])
 
 

@@ -23,7 +23,7 @@ from endpoints.journal.reader import JournalReader
 from endpoints.mqtt.events import PresenceChanged
 from endpoints.mqtt.presence import Presence
 from endpoints.mqtt.topics import PRESENT, Topic
-from endpoints.runtime.link_runner import Now
+from endpoints.runtime.ports import Now
 from endpoints.texts.printable import printable
 from protocol.errors import EnrolmentError, JournalError, LocalProtocolError, RemoteProtocolError
 from protocol.record.audit import Audit

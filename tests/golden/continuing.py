@@ -26,9 +26,9 @@ from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
 from endpoints.keys.signer import Signer
 from endpoints.mqtt.topics import Topic
-from endpoints.notify import Notifier
 from endpoints.runtime.endpoint_link import EndpointLink
-from endpoints.runtime.link_runner import LinkRunner, Now
+from endpoints.runtime.link_runner import LinkRunner
+from endpoints.runtime.ports import Now
 from endpoints.runtime.reopening import recovered_core
 from protocol.core.core import Core
 from protocol.core.effects import Notify
@@ -135,11 +135,10 @@ def go_on(case: Path) -> dict[str, Continued]:
     return {name: Continued(*before[name], end.journal.n, end.journal.head) for name, end in exchange.ends.items()}
 
 
-class _Notices(Notifier):
+class _Notices:
     """Everybody is told at once; the core learns of it in the next batch."""
 
     def __init__(self) -> None:
-        super().__init__((), lambda _link, _id, _delivered: None)
         self.ids: deque[str] = deque()  # bounded: by the notices of one batch
 
     def submit(self, link: str, side: str, effect: Notify) -> None:
@@ -173,12 +172,13 @@ class End:
             self.last = (entry.at, entry.mono)
         if self.name == WATCH:
             watch = recovered_core(self.journal, Observer.new(link, self.name))
-            self.runner = LinkRunner(watch, self.journal, self.file, self._notices)
+            self.runner = LinkRunner(watch, self.journal, self.file, self._notices, draw_nonce=self._nonce)
         else:
             core = recovered_core(self.journal, Link.new(link, self.name))
             signer = Signer.load(self._keys)
-            self.runner = EndpointLink(core, self.journal, self.file, self._notices, signer=signer, outlet=self)
-        self.runner.draw_nonce = self._nonce
+            self.runner = EndpointLink(
+                core, self.journal, self.file, self._notices, signer=signer, outlet=self, draw_nonce=self._nonce
+            )
 
     def start(self, now: Now) -> None:
         self.runner.start(now)

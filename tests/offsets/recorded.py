@@ -16,9 +16,8 @@ from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
 from endpoints.keys.signer import Signer
 from endpoints.mqtt.topics import Topic
-from endpoints.notify import Notifier
 from endpoints.runtime.endpoint_link import EndpointLink
-from endpoints.runtime.link_runner import Now
+from endpoints.runtime.ports import Now
 from endpoints.runtime.reopening import recovered_core
 from protocol.core.effects import Notify
 from protocol.core.events import (
@@ -56,11 +55,10 @@ def link_file() -> LinkFile:
 AREA = Area(name="Запорожская АЭС", latitude_udeg=47_507_000, longitude_udeg=34_585_000, radius_m=30_000)
 
 
-class _Told(Notifier):
+class _Told:
     """Delivers every notification at once; the core is told in the next batch."""
 
     def __init__(self) -> None:
-        super().__init__((), lambda _link, _id, _delivered: None)
         self.ids: deque[str] = deque()
 
     def submit(self, link: str, side: str, effect: Notify) -> None:
@@ -87,8 +85,9 @@ class _End:
     def start(self, now: Now) -> None:
         self.journal = JournalWriter.open(FolderStore(self.folder), LINK, self.side, segment_bytes=self._segment_bytes)
         core = recovered_core(self.journal, Link.new(LINK, self.side))
-        self.runner = EndpointLink(core, self.journal, self._file, self._told, signer=self._signer, outlet=self)
-        self.runner.draw_nonce = self._nonce
+        self.runner = EndpointLink(
+            core, self.journal, self._file, self._told, signer=self._signer, outlet=self, draw_nonce=self._nonce
+        )
         self.runner.start(now)
         self.runner.take(TransportConnected(at=now.at, mono=now.mono))
         self.turn(now)

@@ -128,7 +128,7 @@ SERVICE_BUGS: tuple[Bug, ...] = (
         "the broker is told before the record is on disk",
         "FrameItem.take",
         "self._runner.receive(self._topic, self._frame, now)",
-        "self._acknowledge()\nself._acknowledge = lambda: None\nself._room.receive(self._topic, self._frame, now)",
+        "self._acknowledge()\nself._acknowledge = lambda: None\nself._runner.receive(self._topic, self._frame, now)",
         _RUNNER,
     ),
     Bug(
@@ -152,23 +152,23 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "a resend has new bytes",
-        "EndpointLink._perform",
-        "self.core.frame(effect.first)",
-        "(self.core.frame(effect.first) or b\"\").replace(b'\":', b'\": ') or None",
+        "FrameSender.perform",
+        "self._core.frame(effect.first)",
+        "(self._core.frame(effect.first) or b\"\").replace(b'\":', b'\": ') or None",
         _RUNNER,
     ),
     Bug(
         "frames are not judged by their sender's keys",
         "LinkRunner.receive",
-        "self.keyring.judge(topic.channel, topic.sender, frame)",
+        "self._judge.judge(topic.channel, topic.sender, frame)",
         (
             "next(\n"
             "    (\n"
             "        said\n"
             "        for party in self._file.keys\n"
-            "        if (said := self.keyring.judge(topic.channel, party, frame)) == VERIFIED\n"
+            "        if (said := self._judge.judge(topic.channel, party, frame)) == VERIFIED\n"
             "    ),\n"
-            "    self.keyring.judge(topic.channel, topic.sender, frame),\n"
+            "    self._judge.judge(topic.channel, topic.sender, frame),\n"
             ")"
         ),
         "test_turn",
@@ -232,9 +232,9 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "no slots are planned after the first fortnight",
-        "LinkRunner.tick",
-        "self.core.slots_until - at < PLAN_AGAIN_MS",
-        "self.core.slots_until - at < -PLANNED_MS",
+        "SlotPlanner.due",
+        "slots_until - now < PLAN_AGAIN_MS",
+        "slots_until - now < -PLANNED_MS",
         _CLOCK,
     ),
     Bug(
@@ -267,7 +267,7 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "a sleep hides a step",
-        "Loop._look_at_the_clocks",
+        "Loop._check_clocks",
         (
             "if since:\n"
             "    runner.take(Resumed(at=now.at, mono=now.mono, since=since))\n"
@@ -285,18 +285,18 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     Bug(
         "what is due is taken before the sleep is known",
         "Loop.turn",
-        "self._look_at_the_clocks(now)\nitems = self.queue.drain(BATCH_MAX_ITEMS)",
+        "self._check_clocks(now)\nitems = self.queue.drain(BATCH_MAX_ITEMS)",
         (
             "items = self.queue.drain(BATCH_MAX_ITEMS)\n"
             "for runner in self._running():\n"
             "    runner.tick(now)\n"
-            "self._look_at_the_clocks(now)"
+            "self._check_clocks(now)"
         ),
         _CLOCK,
     ),
     Bug(
         "slots that a leap of the clock passes over were never planned",
-        "Loop._look_at_the_clocks",
+        "Loop._check_clocks",
         "runner.plan_over(before, mono, now.at)",
         "pass",
         _CLOCK,

@@ -1,4 +1,4 @@
-"""The simulated world: the same seed the same world, planted bugs found, failures shrunk. Many seeds: `test_seeds`."""
+"""The simulated world: a seed decides everything, planted bugs are found, failures shrink. Many seeds: `test_seeds`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def told(plan: Plan) -> list[bytes]:
         lines.append(msgspec.json.encode((at, process, entry, effects)))
 
     happening = world(plan)
-    happening.invariants.listener = hear
+    happening.invariants.listen(hear)
     happening.run()
     return lines
 
@@ -212,7 +212,7 @@ ABSENCES = Plan(
     ),
     acts=(),
 )
-"""Over a slot each: what chance finds after many seeds only."""
+"""Each over a slot, which random plans do only after many seeds."""
 
 
 @pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)

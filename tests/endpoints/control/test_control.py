@@ -12,7 +12,7 @@ from starlette.responses import StreamingResponse
 from endpoints.clocks.clock import SystemClock
 from endpoints.control.application import Control, _decode
 from endpoints.control.requests import AskAlert
-from endpoints.runtime.work_items import AnyLink
+from endpoints.runtime.link_runner import AnyRunner
 from protocol.errors import LocalProtocolError
 from tests.endpoints.runtime.test_turn import LINK, Machine
 from tests.vectors.terms import receipt_frame
@@ -51,7 +51,7 @@ def asked(**path: str) -> Request:
 async def test_nothing_of_a_stopped_link_is_said_to_be_journaled(tmp_path: Path) -> None:
     """SPEC R2: what its core holds beyond the last flush may not be on disk."""
     eucom = Machine(tmp_path, "eucom")
-    runners: dict[str, AnyLink] = {LINK: eucom.runner}
+    runners: dict[str, AnyRunner] = {LINK: eucom.runner}
     control = Control(eucom.loop, runners, None, SystemClock().real_ms)
     eucom.asks()
     eucom.turn()
@@ -81,7 +81,7 @@ async def test_nothing_of_a_stopped_link_is_said_to_be_journaled(tmp_path: Path)
     before = eucom.runner
     eucom.up()
     runners[LINK] = eucom.runner
-    before.changed.beat()
+    before.changed.send()
     eucom.arrives(receipt_frame("ndmc", 1, eucom.ours.head))
     eucom.turn()
     async with asyncio.timeout(10):

@@ -1,4 +1,4 @@
-"""A room's promises: nothing leaves before it is on disk, floods are counted, every delivery is acknowledged."""
+"""A running link: nothing leaves before it is on disk, floods are counted, every delivery is acknowledged."""
 
 from collections.abc import AsyncIterator
 from functools import partial
@@ -13,9 +13,8 @@ from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
 from endpoints.keys.signer import Signer
 from endpoints.mqtt.topics import Topic
-from endpoints.notify import Notifier
 from endpoints.runtime.endpoint_link import EndpointLink
-from endpoints.runtime.link_runner import Now
+from endpoints.runtime.ports import Now
 from endpoints.runtime.rate_limits import (
     REFUSALS_PER_WINDOW,
     REPEATS_PER_WINDOW,
@@ -29,6 +28,7 @@ from protocol.core.events import TransportConnected
 from protocol.core.link import Link
 from protocol.wire.instants import parsed
 from protocol.wire.policy import Terms
+from tests.support.hand_turned import Notices
 from tests.support.journal_samples import fields_of, raw_state
 from tests.vectors.streams import STREAM
 from tests.vectors.terms import EPOCH_1, KEYS, message_frame, party_keys
@@ -38,7 +38,7 @@ TOPIC = Topic("eucom-ndmc", "eucom", "message")
 
 
 class Outlet:
-    """What would go to the broker, and what the journal held at that moment."""
+    """Keeps what would be published, and what the journal held then."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -67,7 +67,7 @@ def ndmc_runner(folder: Path, terms: Terms = EPOCH_1, core: Link | None = None) 
         core or Link.new("eucom-ndmc", "ndmc"),
         JournalWriter.open(FolderStore(folder), "eucom-ndmc", "ndmc"),
         link_file(terms),
-        Notifier((), lambda _link, _id, _delivered: None),
+        Notices(),
         signer=Signer({"ndmc-1": KEYS["ndmc"][1]}),
         outlet=outlet,
     )
@@ -173,7 +173,7 @@ async def test_other_terms_under_the_same_epoch_do_not_start(tmp_path: Path) -> 
         older.start(BEGIN)
 
 
-# --- the caps -----------------------------------------------------------------------------------------------------
+# --- rate limits --------------------------------------------------------------------------------------------------
 
 
 def test_refusals_are_admitted_ten_times_a_window_for_each_reason() -> None:

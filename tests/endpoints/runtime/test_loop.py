@@ -1,4 +1,4 @@
-"""The loop: turns when something arrives or falls due, flushes before it settles, and notices the clocks."""
+"""The loop takes a turn when something arrives or is due, flushes before it settles, and notices irregular clocks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from msgspec import UNSET
 
+from endpoints.clocks.clock import ClockWatch
 from endpoints.config import default_terms
 from endpoints.config.link_file import LinkFile
 from endpoints.journal.segments import segments
@@ -20,13 +21,14 @@ from endpoints.keys.signer import Signer, generate
 from endpoints.mqtt.topics import Topic
 from endpoints.notify import Notifier
 from endpoints.runtime.endpoint_link import EndpointLink, Token
-from endpoints.runtime.link_runner import Now
 from endpoints.runtime.loop import BATCH_MAX_ITEMS, Loop
+from endpoints.runtime.ports import Now
 from endpoints.runtime.reopening import recovered_core
+from endpoints.runtime.timer import AsyncioTimer
 from endpoints.runtime.work_items import EventItem, RequestItem
 from endpoints.runtime.work_queue import WorkQueue
 from protocol.core.alarms import AlarmCode
-from protocol.core.events import LineTestRequested, OfficerReleased, TransportConnected
+from protocol.core.events import LineTestRequested, OfficerReleased, Request, TransportConnected
 from protocol.core.link import Link
 from protocol.errors import LocalProtocolError
 from protocol.wire.instants import parsed, written
@@ -37,7 +39,7 @@ BEGIN = parsed("2022-11-29T15:59:00.000Z")
 
 
 class HandClock:
-    """A clock that stands still until the test moves it; whoever waits is woken by that."""
+    """A clock that stands still until the test moves it, which wakes the timer."""
 
     def __init__(self) -> None:
         self.at, self.mono, self.real = BEGIN, 1_000, 1_000
@@ -63,7 +65,7 @@ class HandClock:
 
 
 class Outlet:
-    """Keeps what would be published, and what was on disk at that moment."""
+    """Keeps what would be published."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -109,7 +111,10 @@ class Bench:
                 outlet=self.outlet,
             )
         self.turns = 0
-        self.loop = Loop(self.clock, self.runners, self._turned)
+        queue = WorkQueue()
+        monitor = ClockWatch(*self.clock.now(), self.clock.real_ms())
+        timer = AsyncioTimer(self.clock, queue.wake)
+        self.loop = Loop(self.runners, queue, self.clock, monitor, timer, self._turned)
 
     def _turned(self) -> None:
         self.turns += 1
@@ -121,14 +126,18 @@ class Bench:
 
     async def until(self, wanted: Callable[[], bool]) -> None:
         async with asyncio.timeout(10):
-            while not wanted():  # noqa: ASYNC110 - the loop under test tells nobody of its turns
+            while not wanted():  # noqa: ASYNC110 - the loop under test signals no turns
                 await asyncio.sleep(0.001)
 
-    def test_line(self, request: str, link: str = LINKS[0]) -> RequestItem:
-        runner = self.runners[link]
-        return RequestItem(
-            runner,
+    def ask(self, make: Callable[[Now], Request], link: str = LINKS[0]) -> asyncio.Future[str]:
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.loop.queue.put(RequestItem(self.runners[link], make, answer))
+        return answer
+
+    def test_line(self, request: str, link: str = LINKS[0]) -> asyncio.Future[str]:
+        return self.ask(
             lambda now: LineTestRequested(at=now.at, mono=now.mono, request=request, nonce="00" * 8, officer=UNSET),
+            link,
         )
 
 
@@ -164,33 +173,26 @@ async def test_a_life_begins_with_started_and_ends_with_a_signed_head(tmp_path: 
 
 async def test_a_request_is_answered_once_it_is_on_disk_and_once_only(bench: Bench) -> None:
     first, again = bench.test_line("request-1"), bench.test_line("request-1")
-    bench.loop.queue.put(first)
-    bench.loop.queue.put(again)
 
-    assert await asyncio.wait_for(first.answer, 5) == "eucom/1/1"
-    assert await asyncio.wait_for(again.answer, 5) == "eucom/1/1"
+    assert await asyncio.wait_for(first, 5) == "eucom/1/1"
+    assert await asyncio.wait_for(again, 5) == "eucom/1/1"
     assert len(bench.records(event="LineTestRequested")) == 1
     assert bench.records(LINKS[1], "LineTestRequested") == []
 
 
 async def test_a_mistake_is_answered_and_leaves_no_trace(bench: Bench) -> None:
     before = bench.records()
-    item = RequestItem(
-        bench.runners[LINKS[0]],
-        lambda now: OfficerReleased(at=now.at, mono=now.mono, request="request-2", officer="watch-2", draft=9),
+    answer = bench.ask(
+        lambda now: OfficerReleased(at=now.at, mono=now.mono, request="request-2", officer="watch-2", draft=9)
     )
-    bench.loop.queue.put(item)
 
     with pytest.raises(LocalProtocolError, match="no draft/9"):
-        await asyncio.wait_for(item.answer, 5)
+        await asyncio.wait_for(answer, 5)
     assert bench.records() == before
 
 
 async def test_what_arrives_together_is_one_batch_and_a_flood_several(bench: Bench) -> None:
-    items = [bench.test_line(f"request-{number}") for number in range(BATCH_MAX_ITEMS + 10)]
-    for item in items:
-        bench.loop.queue.put(item)
-    await asyncio.gather(*(item.answer for item in items))
+    await asyncio.gather(*(bench.test_line(f"request-{number}") for number in range(BATCH_MAX_ITEMS + 10)))
 
     batches = [record["batch"] for record in bench.records(event="LineTestRequested")]
     assert [batches.count(batch) for batch in sorted(set(batches))] == [BATCH_MAX_ITEMS, 10]
@@ -215,9 +217,7 @@ async def test_a_deadline_wakes_the_loop_at_its_instant(bench: Bench) -> None:
 
 async def test_a_sooner_deadline_replaces_the_one_that_is_armed(bench: Bench) -> None:
     bench.loop.queue.push(EventItem(bench.runners.values(), lambda now: TransportConnected(at=now.at, mono=now.mono)))
-    item = bench.test_line("request-3")
-    bench.loop.queue.put(item)
-    await item.answer
+    await bench.test_line("request-3")
     published = len(bench.outlet.published)
     assert published
 
@@ -243,16 +243,14 @@ async def test_a_step_of_the_wall_clock_and_a_stall_are_journaled(bench: Bench) 
     assert len(bench.records(event="ClockStepped")) == 1
 
 
-async def test_a_journal_that_fails_stops_its_room_alone(bench: Bench) -> None:
+async def test_a_journal_that_fails_stops_its_link_alone(bench: Bench) -> None:
     before = bench.records()
     refuse_writes(segments(bench.folder / LINKS[0])[-1])
     failing, going_on = bench.test_line("request-4"), bench.test_line("request-5", LINKS[1])
-    bench.loop.queue.put(failing)
-    bench.loop.queue.put(going_on)
 
     with pytest.raises(LocalProtocolError, match="Bad file descriptor"):
-        await asyncio.wait_for(failing.answer, 5)
-    assert await asyncio.wait_for(going_on.answer, 5) == "eucom/1/1"
+        await asyncio.wait_for(failing, 5)
+    assert await asyncio.wait_for(going_on, 5) == "eucom/1/1"
     failure = bench.runners[LINKS[0]].failure
     assert failure is not None
     assert (failure.code, failure.severity) == (AlarmCode.JOURNAL_FAILURE, "critical")
@@ -260,12 +258,11 @@ async def test_a_journal_that_fails_stops_its_room_alone(bench: Bench) -> None:
     assert bench.records() == before
 
     later = bench.test_line("request-6")
-    bench.loop.queue.put(later)
     with pytest.raises(LocalProtocolError) as stopped:
-        await asyncio.wait_for(later.answer, 5)
+        await asyncio.wait_for(later, 5)
     assert stopped.value.code == "link_stopped"
-    # what was on its way to the disk may have arrived; what came later has not
-    assert "may have been recorded" in str(failing.answer.exception())
+    # the failed write may have reached the disk; the later request has not
+    assert "may have been recorded" in str(failing.exception())
     assert "recorded" not in stopped.value.detail
 
 
@@ -282,7 +279,7 @@ async def test_more_slots_are_planned_when_a_week_is_left(bench: Bench) -> None:
     assert started["slots"][-1] <= started["slots_until"] < planned["slots"][0]
 
 
-async def test_the_inbox_is_bounded_but_for_what_must_not_be_lost() -> None:
+async def test_the_queue_is_bounded_except_for_pushed_items() -> None:
     class Item:
         def take(self, now: Now) -> None: ...
         def settle(self) -> None: ...

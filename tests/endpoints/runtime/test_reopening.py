@@ -1,4 +1,4 @@
-"""A link's room is opened again after its journal has failed, and nothing is made up, cut or begun anew meanwhile."""
+"""A stopped link is reopened from its journal; until then nothing is invented, cut or started from scratch."""
 
 from __future__ import annotations
 
@@ -12,24 +12,22 @@ import pytest
 
 from endpoints.config import default_terms
 from endpoints.config.link_file import LinkFile
-from endpoints.config.settings import LinkSettings
 from endpoints.errors import UserError
 from endpoints.journal.segments import locked, segments
 from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter, UnusableJournal
 from endpoints.runtime.link_runner import LinkRunner
-from endpoints.runtime.loop import Loop
-from endpoints.runtime.reopening import Opening
-from endpoints.runtime.work_items import AnyLink
+from endpoints.runtime.reopening import LinkOpener, recovered_core
 from protocol.core.events import SpaceLow
 from protocol.core.observer import Observer
-from tests.endpoints.runtime.test_loop import HandClock
-from tests.endpoints.runtime.test_turn import Told
+from protocol.wire.instants import parsed
 from tests.support.failing_disk import refuse_writes
+from tests.support.hand_turned import HandClock, Notices, hand_turned
 from tests.support.journal_samples import raw_state
 from tests.vectors.terms import party_keys
 
 LINK, WATCH = "eucom-ndmc", "watch"
+BEGIN = parsed("2022-11-29T15:59:00.000Z")
 
 
 def link_file() -> LinkFile:
@@ -43,31 +41,28 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "journal"
-        self.told = Told()
+        self.notices = Notices()
         self.back = 0
         file = link_file()
-        self.opening = Opening(
-            LinkSettings(file=folder / "link.toml", content=file, journal=self.folder),
-            WATCH,
-            lambda: Observer.new(LINK, WATCH),
-            lambda core, journal: LinkRunner(core, journal, file, self.told),
-            every_s=0.02,
-        )
-        self.runners: dict[str, AnyLink] = {LINK: self.opening.open()}
-        self.loop = Loop(HandClock(), self.runners, lambda: None)
-        self.runner.start(self.loop.now())
-        self.loop.turn()
-        self.keeping = asyncio.create_task(self.opening.keep_open(self.runners, self.loop.queue, self._came_back))
+
+        def build(journal: JournalWriter) -> LinkRunner[Observer]:
+            return LinkRunner(recovered_core(journal, Observer.new(LINK, WATCH)), journal, file, self.notices)
+
+        self.opener = LinkOpener(JournalWriter(FolderStore(self.folder), LINK, WATCH), build, every_s=0.02)
+        self.runners = {LINK: self.opener.open()}
+        self.loop = hand_turned(self.runners, HandClock(BEGIN))
+        self.loop.start()
+        self.keeping = asyncio.create_task(self.opener.keep_open(self.runners, self.loop.queue, self._came_back))
 
     def _came_back(self) -> None:
         self.back += 1
 
     @property
-    def runner(self) -> AnyLink:
+    def runner(self) -> LinkRunner[Observer]:
         return self.runners[LINK]
 
     def fails(self) -> None:
-        """The file that the journal writes to is there for reading only now."""
+        """Let the journal fail: from now on its file is open for reading only."""
         refuse_writes(segments(self.folder)[-1])
         now = self.loop.now()
         self.runner.take(SpaceLow(at=now.at, mono=now.mono, free_bytes=1))
@@ -82,10 +77,10 @@ class Bench:
 
     async def tried(self) -> None:
         """Wait for the next attempt to open the journal."""
-        before = self.opening.journal
+        before = self.opener.journal
         lock = self.folder / "lock"
         lock.unlink(missing_ok=True)
-        await self.until(lambda: lock.exists() or self.opening.journal is not before)
+        await self.until(lambda: lock.exists() or self.opener.journal is not before)
 
 
 @pytest.fixture
@@ -95,14 +90,14 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     bench.keeping.cancel()
     with suppress(asyncio.CancelledError):
         await bench.keeping
-    bench.opening.journal.let_go()
+    bench.opener.journal.let_go()
 
 
-async def test_a_room_that_has_failed_is_followed_by_another_one(bench: Bench) -> None:
+async def test_a_runner_that_has_failed_is_replaced(bench: Bench) -> None:
     first = bench.runner
-    n = bench.opening.journal.n
+    n = bench.opener.journal.n
     bench.fails()
-    looked_on = first.changed.coming
+    looked_on = first.changed.next
 
     await bench.until(lambda: bench.back > 0)
 
@@ -111,14 +106,14 @@ async def test_a_room_that_has_failed_is_followed_by_another_one(bench: Bench) -
     assert first.failure is not None
     assert looked_on.is_set()
     raised = f"alarm/journal_failure/{LINK}/{first.failure.raised_at}"
-    assert bench.told.notices == [raised, f"{raised}/over"]
-    # what could not be written is not made up for: it goes on behind the last record that is there
-    assert bench.runner.core.state.alarms == {}
-    assert bench.opening.journal.n == n + 2
-    # and it is kept open from now on as well
+    assert bench.notices.ids == [raised, f"{raised}/over"]
+    # the event that could not be written is lost: the journal continues after the last record on disk
+    assert bench.runner.core.snapshot().alarms == ()
+    assert bench.opener.journal.n == n + 2
+    # the next failure is repaired as well
     bench.fails()
     await bench.until(lambda: bench.back == 2)
-    assert len(bench.told.notices) == 4
+    assert len(bench.notices.ids) == 4
 
 
 async def test_a_disk_that_is_not_mounted_is_waited_for(bench: Bench) -> None:
@@ -132,15 +127,15 @@ async def test_a_disk_that_is_not_mounted_is_waited_for(bench: Bench) -> None:
 
     assert segments(bench.folder) == []
     assert bench.runner.failure is failure
-    assert len(bench.told.notices) == 1
+    assert len(bench.notices.ids) == 1
     (bench.folder / "lock").unlink()
     bench.folder.rmdir()
     away.rename(bench.folder)
     await bench.until(lambda: bench.back == 1)
-    assert len(bench.told.notices) == 2
+    assert len(bench.notices.ids) == 2
 
 
-async def test_an_older_copy_is_not_gone_on_with(bench: Bench) -> None:
+async def test_an_older_copy_is_not_continued(bench: Bench) -> None:
     (path,) = segments(bench.folder)
     now = bench.loop.now()
     bench.runner.take(SpaceLow(at=now.at, mono=now.mono, free_bytes=1))
@@ -148,7 +143,7 @@ async def test_an_older_copy_is_not_gone_on_with(bench: Bench) -> None:
     whole = path.read_bytes().rstrip(b"\0")
     bench.fails()
 
-    # half copied: its torn end would be cut, were it the journal
+    # half copied: opening it as the journal would cut its end
     half = whole[: whole.rindex(b"\n", 0, -1) + 10]
     path.write_bytes(half)
     await bench.tried()
@@ -161,7 +156,7 @@ async def test_an_older_copy_is_not_gone_on_with(bench: Bench) -> None:
     assert path.read_bytes().startswith(whole)
 
 
-async def test_a_damaged_journal_is_left_to_people(bench: Bench) -> None:
+async def test_a_damaged_journal_is_not_retried(bench: Bench) -> None:
     bench.fails()
     (path,) = segments(bench.folder)
     damaged = path.read_bytes().replace(b'"Started"', b'"Stareed"', 1)
@@ -174,16 +169,16 @@ async def test_a_damaged_journal_is_left_to_people(bench: Bench) -> None:
     assert "record 3" in bench.runner.failure.detail
     assert path.read_bytes() == damaged
     assert not locked(bench.folder)
-    assert len(bench.told.notices) == 1
+    assert len(bench.notices.ids) == 1
 
 
-async def test_a_record_that_this_version_cannot_take_is_left_to_people(bench: Bench) -> None:
+async def test_a_record_that_this_version_cannot_apply_is_not_retried(bench: Bench) -> None:
     bench.fails()
     now = bench.loop.now()
-    # whole and well chained: written by another version, or by a bug of ours
-    journal = bench.opening.journal.reopen()
+    # complete and correctly chained: written by another version, or by a bug
+    journal = bench.opener.journal.reopen()
     journal.rotate(raw_state(link=7), Observer.RULES, "Observer", now.at, now.mono, None)
-    bench.opening.journal = journal
+    bench.opener.journal = journal
 
     async with asyncio.timeout(10):
         await bench.keeping
@@ -191,25 +186,24 @@ async def test_a_record_that_this_version_cannot_take_is_left_to_people(bench: B
     assert bench.runner.failure is not None
     assert bench.runner.failure.detail.startswith(f"{bench.folder}: record {journal.n}: this version cannot apply it: ")
     assert "\n" not in bench.runner.failure.detail
-    assert len(bench.told.notices) == 1
-    # whoever comes to look, or runs another version on it, finds it free
+    assert len(bench.notices.ids) == 1
+    # its lock is free for an operator's tools, and for another version
     assert not locked(bench.folder)
 
 
-def test_a_room_that_cannot_be_furnished_leaves_its_journal_free(tmp_path: Path) -> None:
-    def furnish(_core: Observer, journal: JournalWriter) -> AnyLink:
+def test_a_runner_that_cannot_be_built_leaves_its_journal_free(tmp_path: Path) -> None:
+    def build(journal: JournalWriter) -> LinkRunner[Observer]:
         assert locked(Path(journal.name))
         raise UserError("the key can't be read")
 
-    settings = LinkSettings(file=tmp_path / "link.toml", content=link_file(), journal=tmp_path / "journal")
-    opening = Opening(settings, WATCH, lambda: Observer.new(LINK, WATCH), furnish)
+    opener = LinkOpener(JournalWriter(FolderStore(tmp_path / "journal"), LINK, WATCH), build)
 
     with pytest.raises(UserError, match="key"):
-        opening.open()
+        opener.open()
     assert not locked(tmp_path / "journal")
 
 
-async def test_a_journal_that_was_never_opened_is_not_begun_anew(tmp_path: Path) -> None:
+async def test_a_journal_that_was_never_opened_is_not_created_later(tmp_path: Path) -> None:
     folder = tmp_path / "journal"
     folder.write_text("not a folder")
     journal = JournalWriter(FolderStore(folder), LINK, WATCH)

@@ -1,7 +1,8 @@
-"""A turn of the real loop over a real room and journal: what is on disk when anything leaves it (SPEC R2, Q1.2)."""
+"""A turn of the loop over a running link and its journal: what is on disk when anything leaves (SPEC R2, Q1.2)."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -13,12 +14,11 @@ from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
 from endpoints.keys.signer import Signer
 from endpoints.mqtt.topics import Topic
-from endpoints.notify import Notifier
 from endpoints.runtime.endpoint_link import EndpointLink, Token
-from endpoints.runtime.link_runner import PLANNED_MS, Now
-from endpoints.runtime.loop import Loop
-from endpoints.runtime.work_items import EventItem, FrameItem, RequestItem
-from protocol.core.effects import Notify, RaiseAlarm
+from endpoints.runtime.ports import Now
+from endpoints.runtime.slot_planner import PLANNED_MS
+from endpoints.runtime.work_items import EventItem, FrameItem, Reply, RequestItem
+from protocol.core.effects import RaiseAlarm
 from protocol.core.events import FrameReceived, OfficerRaisedAlert, Started, TransportConnected
 from protocol.core.link import Link
 from protocol.core.snapshot import StreamView
@@ -27,6 +27,7 @@ from protocol.record.journal import Record, decode
 from protocol.wire.instants import Millis, parsed, written
 from protocol.wire.refusals import FrameRefusal
 from tests.support.failing_disk import refuse_writes
+from tests.support.hand_turned import HandClock, Notices, hand_turned
 from tests.vectors.streams import STREAM
 from tests.vectors.terms import EPOCH_1, KEYS, message_frame, party_keys, receipt_frame
 
@@ -39,54 +40,20 @@ FROM_PEER = {
 }
 
 
-class HandClock:
-    """Clocks that a test moves: the wall clock, the monotonic one, and real time."""
-
-    def __init__(self) -> None:
-        self.at, self.mono, self.real = BEGIN, 1_000_000, 5_000
-
-    def now(self) -> tuple[Millis, Millis]:
-        return self.at, self.mono
-
-    def real_ms(self) -> Millis:
-        return self.real
-
-    async def wait_until(self, at: Millis | None, mono: Millis | None) -> None:
-        raise AssertionError(f"nobody waits: {at} {mono}")
-
-    def passes(self, ms: Millis, *, real: Millis | None = None) -> None:
-        """Let time pass; in real time less, as in an exercise."""
-        self.at += ms
-        self.mono += ms
-        self.real += ms if real is None else real
-
-
-class Told(Notifier):
-    """Who is told of what."""
-
-    def __init__(self) -> None:
-        super().__init__((), lambda _link, _id, _delivered: None)
-        self.notices: list[str] = []
-
-    def submit(self, link: str, side: str, effect: Notify) -> None:
-        del link, side
-        self.notices.append(effect.id)
-
-
 class Machine:
-    """One side's process, its loop turned by hand. `left` is what left it: with the last record on disk by then."""
+    """One side's process, its loop turned by hand. `left` lists what left it, with the last record on disk by then."""
 
     def __init__(self, folder: Path, side: str) -> None:
         self.side = side
         self.folder = folder / side
-        self.clock = HandClock()
+        self.clock = HandClock(BEGIN)
         self.left: list[tuple[str, int]] = []
         self.published: list[bytes] = []
-        self.told = Told()
+        self.notices = Notices()
         self.up()
 
     def up(self) -> None:
-        """Let the process come up, on what its journal holds."""
+        """Start the process on what its journal holds."""
         journal = JournalWriter.open(FolderStore(self.folder), LINK, self.side)
         core = Link.new(LINK, self.side)
         for record in journal.recovered:
@@ -97,14 +64,14 @@ class Machine:
             core,
             journal,
             LinkFile(terms=EPOCH_1, parties=parties),
-            self.told,
+            self.notices,
             signer=Signer({f"{self.side}-1": KEYS[self.side][1]}),
             outlet=self,
         )
-        self.loop = Loop(self.clock, {LINK: self.runner}, lambda: None)
-        self.runner.start(self.loop.now())
+        self.loop = hand_turned({LINK: self.runner}, self.clock)
         self.loop.queue.put(EventItem([self.runner], lambda now: TransportConnected(at=now.at, mono=now.mono)))
-        self.turn()
+        self.clock.passes(10)
+        self.loop.start()
         self.left.clear()
 
     def dies(self) -> None:
@@ -134,7 +101,7 @@ class Machine:
 
         self.loop.queue.put(FrameItem(self.runner, topic or FROM_PEER[self.side], frame, acknowledge))
 
-    def asks(self, request: str = "request-1") -> RequestItem:
+    def asks(self, request: str = "request-1", reply: Reply | None = None) -> asyncio.Future[str]:
         def make(now: Now) -> OfficerRaisedAlert:
             return OfficerRaisedAlert(
                 at=now.at,
@@ -149,10 +116,9 @@ class Machine:
                 text={"en": "Strikes near the plant."},
             )
 
-        item = RequestItem(self.runner, make)
-        item.answer.add_done_callback(lambda _: None)
-        self.loop.queue.put(item)
-        return item
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.loop.queue.put(RequestItem(self.runner, make, reply or answer))
+        return answer
 
     def breaks(self) -> None:
         """Let the journal's disk refuse every write from now on."""
@@ -169,7 +135,7 @@ class Machine:
         return ours
 
     def blind(self) -> list[str]:
-        return [alarm.detail for alarm in self.runner.core.state.alarms.values() if alarm.code == "watch_blind"]
+        return [alarm.detail for alarm in self.runner.core.snapshot().alarms if alarm.code == "watch_blind"]
 
 
 @pytest.fixture
@@ -206,26 +172,37 @@ async def test_pubacks_leave_in_order_of_arrival_after_one_flush_of_all(ndmc: Ma
     assert ndmc.left == [("receipt", before + 3), *[("puback", before + 3)] * 2]
 
 
-async def test_an_officer_is_answered_when_his_request_is_on_disk(eucom: Machine) -> None:
-    item = eucom.asks()
+async def test_an_officer_is_answered_when_the_request_is_on_disk(eucom: Machine) -> None:
     before = eucom.on_disk()
-    item.take(eucom.loop.now())
-    assert not item.answer.done()
-    assert eucom.on_disk() == before
+    answered_at: list[int] = []
+
+    class Noted:
+        def done(self) -> bool:
+            return False
+
+        def set_result(self, result: str, /) -> None:
+            assert result == "eucom/1/1"
+            answered_at.append(eucom.on_disk())
+
+        def set_exception(self, exception: LocalProtocolError, /) -> None:
+            raise exception
+
+    eucom.asks(reply=Noted())
+    assert answered_at == []
     eucom.turn()
-    assert item.answer.done()
-    assert item.answer.result() == "eucom/1/1"
+    # the request, and the batch's end
+    assert answered_at == [before + 2]
 
 
 async def test_a_request_that_is_repeated_is_one_alert(eucom: Machine) -> None:
     first, again = eucom.asks(), eucom.asks()
     eucom.turn()
-    assert first.answer.result() == again.answer.result() == "eucom/1/1"
+    assert first.result() == again.result() == "eucom/1/1"
     eucom.dies()
     eucom.up()
     later = eucom.asks()
     eucom.turn()
-    assert later.answer.result() == "eucom/1/1"
+    assert later.result() == "eucom/1/1"
     assert eucom.ours.last == 1
 
 
@@ -243,21 +220,21 @@ async def test_a_resend_is_the_bytes_that_were_sent(eucom: Machine) -> None:
 
 
 @pytest.mark.parametrize("side", ["eucom", "ndmc"])
-async def test_a_link_whose_disk_fails_lets_nothing_leave(side: str, tmp_path: Path) -> None:
+async def test_a_link_whose_disk_fails_sends_nothing(side: str, tmp_path: Path) -> None:
     """SPEC R2, Q3: no frame, no PUBACK; the officer gets an error; the peer keeps what it has sent."""
     machine = Machine(tmp_path, side)
     machine.breaks()
-    item = machine.asks()
+    answer = machine.asks()
     frame = message_frame("eucom", STREAM[:1]) if side == "ndmc" else receipt_frame("ndmc", 0, "0" * 64)
     machine.arrives(frame)
-    machine.told.notices.clear()
+    machine.notices.ids.clear()
     machine.turn()
     assert [what for what, _ in machine.left] == [f"left {LINK}"]
     assert machine.published == machine.published[:1]
     with pytest.raises(LocalProtocolError, match="this link has stopped"):
-        item.answer.result()
-    # the duty officer is told of that, and of nothing that is not on disk
-    assert [notice.partition("/eucom-ndmc/")[0] for notice in machine.told.notices] == ["alarm/journal_failure"]
+        answer.result()
+    # the duty officer is notified of the failure, and of nothing that is not on disk
+    assert [notice.partition("/eucom-ndmc/")[0] for notice in machine.notices.ids] == ["alarm/journal_failure"]
     machine.arrives(frame)
     machine.turn()
     assert len(machine.left) == 1
@@ -274,14 +251,14 @@ async def test_a_frame_counts_for_the_party_of_its_topic_alone(eucom: Machine) -
     assert eucom.left == [("puback", eucom.on_disk())]
 
 
-async def test_a_notification_that_nobody_confirmed_is_repeated_by_the_next_process(ndmc: Machine) -> None:
+async def test_an_unconfirmed_notification_is_repeated_by_the_next_process(ndmc: Machine) -> None:
     """SPEC W4: at least once, under the same id."""
     ndmc.arrives(message_frame("eucom", STREAM[:1]))
     ndmc.turn()
-    assert ndmc.told.notices == ["message/eucom/1/1"]
+    assert ndmc.notices.ids == ["message/eucom/1/1"]
     ndmc.dies()
     ndmc.up()
-    assert ndmc.told.notices == ["message/eucom/1/1"] * 2
+    assert ndmc.notices.ids == ["message/eucom/1/1"] * 2
 
 
 async def test_an_alarm_is_raised_once_across_restarts(ndmc: Machine) -> None:
@@ -301,7 +278,7 @@ async def test_an_alarm_is_raised_once_across_restarts(ndmc: Machine) -> None:
 
 
 async def test_slots_are_planned_again_and_again(ndmc: Machine) -> None:
-    """A year in which nobody restarts anything: twenty days a turn, in an exercise's hurry."""
+    """A year without a restart: six days a turn, in an exercise."""
     for _ in range(60):
         ndmc.clock.passes(6 * DAY, real=1_000)
         ndmc.loop.turn()
@@ -311,7 +288,7 @@ async def test_slots_are_planned_again_and_again(ndmc: Machine) -> None:
 
 
 async def test_after_an_absence_slots_are_planned_from_where_the_journal_ends(ndmc: Machine) -> None:
-    """SPEC W5.2: else what fell due in it would be no slot at all."""
+    """SPEC W5.2: otherwise a slot of the absence would not exist."""
     ndmc.dies()
     ndmc.clock.passes(40 * DAY)
     ndmc.up()
@@ -328,7 +305,7 @@ async def test_after_a_clock_that_showed_1970_no_half_century_of_slots_is_planne
     assert 2 * 400 <= len(started.slots) <= 2 * 415
 
 
-async def test_a_stall_over_a_slot_is_told_before_anything_that_waited_is_taken(ndmc: Machine) -> None:
+async def test_a_stall_over_a_slot_is_recorded_before_what_waited_is_taken(ndmc: Machine) -> None:
     """SPEC W5.2: a frame that came during the stall is judged as late, not the slot as missed."""
     ndmc.clock.passes(parsed("2022-11-29T16:20:00.000Z") - ndmc.clock.at)
     ndmc.arrives(b"noise")
@@ -345,7 +322,7 @@ async def test_a_wall_clock_that_leaps_ahead_is_one_record(ndmc: Machine, ahead:
     (blind,) = ndmc.blind()
     assert blind.startswith("unknown: slot ")
     assert blind.endswith(f" and {more} more") == bool(more)
-    assert not [key for key in ndmc.runner.core.state.alarms if key.startswith("heartbeat_missed")]
+    assert not [alarm for alarm in ndmc.runner.core.snapshot().alarms if alarm.code == "heartbeat_missed"]
 
 
 async def test_a_clock_that_steps_while_the_process_stalls_is_one_record(ndmc: Machine) -> None:

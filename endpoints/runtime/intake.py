@@ -1,0 +1,127 @@
+"""Turns what the transport and the notifier report into work items for the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from endpoints.failpoints import failpoint
+from endpoints.mqtt.events import (
+    Accepted,
+    Arrived,
+    Connected,
+    Delivery,
+    Joined,
+    Lost,
+    PresenceChanged,
+    PublishDenied,
+    TakenOver,
+    TransportEvent,
+)
+from endpoints.runtime.endpoint_link import EndpointLink, Token
+from endpoints.runtime.link_runner import AnyRunner
+from endpoints.runtime.work_items import EventItem, FrameItem
+from endpoints.runtime.work_queue import WorkQueue
+from protocol.core.events import (
+    IdentityTakenOver,
+    NotificationDone,
+    PublishRefused,
+    TransportConnected,
+    TransportLost,
+)
+
+_REASON_MAX = 200
+
+
+def _nothing_due(_delivery: Delivery) -> None:
+    """Acknowledge nothing."""
+
+
+class Intake:
+    """What happens to the links of one process. The transport calls it synchronously, from the event loop."""
+
+    def __init__(
+        self,
+        runners: Mapping[str, AnyRunner],
+        queue: WorkQueue,
+        acknowledge: Callable[[Delivery], None] = _nothing_due,
+    ) -> None:
+        """Prepare it.
+
+        Args:
+            runners: the process's runners by link.
+            queue: the loop's.
+            acknowledge: acknowledges a delivery to the broker; called when its record is on disk (SPEC Q1.2).
+        """
+        self._runners = runners
+        self._queue = queue
+        self._acknowledge = acknowledge
+
+    def happened(self, event: TransportEvent) -> None:
+        """Take an event of the transport."""
+        queue, runners = self._queue, self._runners
+        match event:
+            case Arrived(topic=topic, payload=payload, delivery=delivery):
+                # the queue is longer than what the broker may deliver; a frame that finds it full stays unacknowledged
+                settle = _nothing if delivery is None else partial(self._acknowledge, delivery)
+                queue.put(FrameItem(runners[topic.link], topic, payload, settle))
+            case PresenceChanged(link=link, party=party, present=present):
+                runners[link].presence[party].see(present=present)
+                queue.wake()
+            case Connected():
+                failpoint("after_connected")
+                queue.push(EventItem(runners.values(), lambda now: TransportConnected(at=now.at, mono=now.mono)))
+            case Joined(link=link):
+                queue.push(EventItem([runners[link]], lambda now: TransportConnected(at=now.at, mono=now.mono)))
+            case Lost(reason=reason):
+                failpoint("after_lost")
+                lost = reason[:_REASON_MAX]
+                queue.push(
+                    EventItem(runners.values(), lambda now: TransportLost(at=now.at, mono=now.mono, reason=lost))
+                )
+            case TakenOver(times=times):
+                queue.push(
+                    EventItem(runners.values(), lambda now: IdentityTakenOver(at=now.at, mono=now.mono, times=times))
+                )
+            case _:
+                pass
+
+    def notified(self, link: str, notice_id: str, delivered: bool) -> None:
+        """Take the end of a notification."""
+        self._queue.push(
+            EventItem(
+                [self._runners[link]],
+                lambda now: NotificationDone(at=now.at, mono=now.mono, id=notice_id, delivered=delivered),
+            )
+        )
+
+
+class EndpointIntake(Intake):
+    """What happens to the links of an endpoint: the broker also accepts and refuses what they publish."""
+
+    def __init__(
+        self, runners: Mapping[str, EndpointLink], queue: WorkQueue, acknowledge: Callable[[Delivery], None]
+    ) -> None:
+        super().__init__(runners, queue, acknowledge)
+        self._endpoint_links = runners
+
+    def happened(self, event: TransportEvent) -> None:
+        """Take an event of the transport."""
+        match event:
+            case Accepted(token=Token() as token):
+                self._endpoint_links[token.link].accepted(token)
+                failpoint("after_accepted")
+            case PublishDenied(token=Token() as token, code=code, reason=reason):
+                channel, why = token.channel, reason[:_REASON_MAX]
+                self._queue.push(
+                    EventItem(
+                        [self._endpoint_links[token.link]],
+                        lambda now: PublishRefused(at=now.at, mono=now.mono, channel=channel, code=code, reason=why),
+                    )
+                )
+            case _:
+                super().happened(event)
+
+
+def _nothing() -> None:
+    """Settle a frame that needs no acknowledgement."""
