@@ -79,7 +79,7 @@ def test_a_flash_alert_is_released_and_refused_with_a_referral(station: Station)
     assert (held.returncode, held.stdout) == (0, "draft/1\n")
     alone = station.deconflict("release", eucom, "draft/1", *officer(station, "eucom", "watch-1"))
     assert (alone.returncode, alone.stdout) == (2, "")
-    assert alone.stderr == "deconflict: watch-1 wrote draft/1: another officer has to release it\n"
+    assert alone.stderr == "deconflict: watch-1 wrote draft/1: another officer must release it\n"
     waiting = Running(
         [
             *("release", eucom, "draft/1", *officer(station, "eucom", "watch-2")),
