@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from tests.planted.bug import Bug
 
-_STREAMS = "test_outbox test_link_streams test_pair_streams"
-_INBOX = "test_link_inbox test_pair_streams"
-_RECEIPTS = "test_link_receipts test_pair_streams"
-_REFUSALS = "test_link_refusals test_pair_bodies"
-_ALERTS = "test_link_alerts test_pair_bodies test_link_line_tests"
-_WATCH = "test_link_line_tests test_link_time test_pair_watch"
-_EPOCHS = "test_pair_epochs test_link_epochs"
+_STREAMS = "test_outbox test_link_streams"
+_INBOX = "test_link_inbox"
+_RECEIPTS = "test_link_receipts"
+_REFUSALS = "test_link_refusals"
+_ALERTS = "test_link_alerts test_link_line_tests"
+_WATCH = "test_link_line_tests test_link_time"
+_EPOCHS = "test_link_epochs"
 _FRAMES = "test_envelope test_keyring test_vectors"
 
 CORE_BUGS: tuple[Bug, ...] = (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tests.planted.bug import Bug
 
-_REFUSALS = "test_link_refusals test_pair_bodies"
-_ALERTS = "test_link_alerts test_pair_bodies test_link_line_tests"
-_WATCH = "test_link_line_tests test_link_time test_pair_watch"
+_REFUSALS = "test_link_refusals"
+_ALERTS = "test_link_alerts test_link_line_tests"
+_WATCH = "test_link_line_tests test_link_time"
 
 WATCH_BUGS: tuple[Bug, ...] = (
     # --- the watch -----------------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ WATCH_BUGS: tuple[Bug, ...] = (
         "_check_alert",
         "len(set(alert.released_by)) < FOUR_EYES",
         "len(alert.released_by) < FOUR_EYES",
-        _ALERTS,
+        _REFUSALS,
     ),
     Bug(
         "a draft can be released again and again",
@@ -259,13 +259,13 @@ WATCH_BUGS: tuple[Bug, ...] = (
         "ObservedStreams.take",
         "payload.messages[0].seq > stream.upto + 1",
         "payload.messages[0].seq > stream.upto + 2",
-        "test_observer test_pair_watch",
+        "test_observer",
     ),
     Bug(
         "the watch overlooks a fork",
         "ObservedStreams.take_claim",
         "known != claim.head",
         "known != claim.head and claim.upto == 0",
-        "test_observer test_pair_watch",
+        "test_observer",
     ),
 )

@@ -66,6 +66,14 @@ class Playbook:
         return True
 
 
+def play(stage: Stage, cue: Cue, *effects: str) -> None:
+    """Assert that a cue has these effects."""
+    book = Playbook(stage) >> cue
+    for effect in effects:
+        book = book << effect
+    assert book
+
+
 def event(kind: type[Event], **fields: object) -> Cue:
     """Give the core an event now."""
     return _events(kind.__name__, (kind, fields))

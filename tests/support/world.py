@@ -33,9 +33,10 @@ from protocol.errors import LocalProtocolError
 from protocol.wire import envelope
 from protocol.wire.envelope import PAYLOAD_TYPES, Channel
 from protocol.wire.instants import Millis, parsed, written
-from protocol.wire.policy import Policy, Terms
+from protocol.wire.policy import Terms
 from protocol.wire.refusals import VERIFIED
 from tests.support.effect_words import shown, told
+from tests.vectors.terms import EPOCH_1
 
 SECOND: Millis = 1_000
 MINUTE: Millis = 60 * SECOND
@@ -48,22 +49,8 @@ NONCE = "00112233aabbccdd"
 STEPS_MAX = 1_000
 """Deadlines at one instant, beyond which a core is taken to be spinning."""
 
-TERMS = Terms(
-    link="eucom-ndmc",
-    epoch=1,
-    caller="eucom",
-    answering="ndmc",
-    policy=Policy(
-        status="exercise",
-        slots=("0 9,17 * * *",),
-        zone="Europe/Berlin",
-        categories=("critical_infrastructure", "stray_munition", "air_pursuit"),
-        languages=("en", "ru"),
-        test_language="ru",
-        test_text="Говорит Висбаден. Проверка линии. Как слышите?",
-        answer_text="Москва на связи. Слышу хорошо.",
-    ),
-)
+TERMS = EPOCH_1
+"""The terms of every link here, unless a test has its own: those of the vectors."""
 
 
 def terms(epoch: int = 1, **changes: object) -> Terms:
@@ -172,6 +159,11 @@ class End:
     def state_bytes(self) -> bytes:
         """The whole state, with the order of its tables."""
         return msgspec.json.encode(self.core.state)
+
+    @property
+    def alarms(self) -> list[str]:
+        """The active alarms, as `code/subject`."""
+        return [f"{alarm.code}/{alarm.subject}" for alarm in self.core.snapshot().alarms if alarm.active]
 
     @property
     def link(self) -> Link:

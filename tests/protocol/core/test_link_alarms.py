@@ -23,7 +23,7 @@ from protocol.core.link import Link
 from protocol.core.pending_notifications import PENDING_MAX
 from protocol.wire.instants import written
 from tests.support.cast import Peer, alert, an_alert, arrives, see, test_line
-from tests.support.playbook import Cue, Playbook, crash, event, on, settle, start, wait
+from tests.support.playbook import Cue, Playbook, crash, event, on, play, settle, start, wait
 from tests.support.world import MINUTE, SECOND, START, TERMS, End, Line
 
 LOST = event(TransportLost, reason="gone")
@@ -38,13 +38,6 @@ def quiet(side: str = "ndmc", *, shadowed: bool = True) -> End:
     end.start(opened=TERMS)
     end.outgoing.clear()
     return end
-
-
-def play(stage: End | Line, cue: Cue, *effects: str) -> None:
-    book = Playbook(stage) >> cue
-    for effect in effects:
-        book = book << effect
-    assert book
 
 
 def listed(end: End) -> list[str]:
@@ -90,6 +83,7 @@ def test_an_alarm_leaves_when_it_is_both_cleared_and_acknowledged() -> None:
     assert end.core.snapshot().condition == "fine"
     # the other way round
     assert Playbook(end) >> LOW << f"RaiseAlarm {SPACE}" >> OK << f"ClearAlarm {SPACE}"
+    assert end.core.snapshot().alarms[0].cleared_at == written(end.at)
     assert end.core.snapshot().condition == "alarm"
     assert Playbook(end) >> see("space_low", "journal") >> see("space_low", "journal") << "refused: unknown_alarm"
     assert listed(end) == []

@@ -16,7 +16,7 @@ from protocol.wire.instants import written
 from protocol.wire.messages import Acknowledgement, Alert, Reference
 from protocol.wire.policy import Channel
 from tests.support.cast import Peer, acknowledge, alert, an_alert, arrives, cancel, ref, refuse, release, test_line
-from tests.support.playbook import Cue, Playbook, crash, deliver, event, on, settle, start, wait
+from tests.support.playbook import Cue, Playbook, crash, deliver, event, on, play, settle, start, wait
 from tests.support.world import HOUR, MINUTE, SECOND, START, TERMS, End, Line, terms
 
 LOST = event(TransportLost, reason="gone")
@@ -44,13 +44,6 @@ def state_of(end: End, reference: str) -> str:
 
 def states(line: Line, reference: str) -> tuple[str, str]:
     return state_of(line.eucom, reference), state_of(line.ndmc, reference)
-
-
-def play(stage: End | Line, cue: Cue, *effects: str) -> None:
-    book = Playbook(stage) >> cue
-    for effect in effects:
-        book = book << effect
-    assert book
 
 
 def passed(line: Line, *cues: Cue) -> None:

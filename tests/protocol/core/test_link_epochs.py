@@ -22,7 +22,7 @@ from tests.support.cast import (
     see,
     test_line,
 )
-from tests.support.playbook import Cue, Playbook, batch, deliver, do, event, on, settle, wait
+from tests.support.playbook import Cue, Playbook, batch, deliver, do, event, on, play, settle, wait
 from tests.support.world import MINUTE, SECOND, START, TERMS, End, Line, terms
 
 LOST = event(TransportLost, reason="gone")
@@ -30,20 +30,9 @@ BACK = event(TransportConnected)
 SECOND_EPOCH = terms(2, grace_s=600)
 
 
-def play(stage: End | Line, cue: Cue, *effects: str) -> None:
-    book = Playbook(stage) >> cue
-    for effect in effects:
-        book = book << effect
-    assert book
-
-
 def reopen(end: End, opened: Terms) -> Cue:
     """Let a process end, and its service come up on new terms."""
     return do("reopen", lambda: (end.crash(), end.start(opened=opened)))  # type: ignore[func-returns-value]
-
-
-def standing(end: End) -> list[str]:
-    return [f"{alarm.code}/{alarm.subject}" for alarm in end.core.snapshot().alarms if alarm.active]
 
 
 def undelivered(end: End) -> list[str]:
@@ -147,7 +136,7 @@ def test_an_epoch_that_ends_with_nothing_outstanding_leaves_nothing() -> None:
     line.settle()
     line.eucom.crash()
     line.eucom.start(opened=SECOND_EPOCH)
-    assert standing(line.eucom) == []
+    assert line.eucom.alarms == []
 
 
 def test_open_alerts_live_on_and_are_acknowledged_across_epochs() -> None:
@@ -234,10 +223,10 @@ def test_alarms_of_tests_that_nobody_will_answer_any_more_are_over() -> None:
     end.happens(*LOST.happenings)
     end.happens(*test_line().happenings)
     end.world.wait(15 * MINUTE)
-    assert len(standing(end)) == 3
+    assert len(end.alarms) == 3
     end.crash()
     end.start(opened=SECOND_EPOCH)
-    assert standing(end) == ["undelivered/epoch 1"]
+    assert end.alarms == ["undelivered/epoch 1"]
 
 
 @pytest.mark.parametrize("how", ["equivocation", "journal_behind", "fork"])
@@ -251,10 +240,10 @@ def test_a_direction_that_stopped_runs_again(how: str) -> None:
         end.receive(peer.sends(peer.says({"type": "refusal"}), floor=1))
     else:
         end.receive(peer.receipts(3, "0" * 64))
-    assert standing(end) == [f"{how}/ndmc"]
+    assert end.alarms == [f"{how}/ndmc"]
     end.crash()
     end.start(opened=SECOND_EPOCH)
-    assert standing(end) == []
+    assert end.alarms == []
     there = Peer("ndmc", SECOND_EPOCH)
     assert (
         Playbook(end)
@@ -295,9 +284,13 @@ def test_other_terms_raise_an_alarm_on_both_sides_and_no_ping_pong(theirs: Terms
         f"eucom: RejectFrame {wrong}",
     )
     # nothing of it is a bad frame, and nothing was consumed
-    assert standing(line.eucom) == ["policy_mismatch/ndmc"]
+    assert line.eucom.alarms == ["policy_mismatch/ndmc"]
     assert line.eucom.inbox.upto == 0
     play(line, wait(60 * MINUTE))
+    # nor is a message
+    line.eucom.happens(*alert().happenings)
+    play(line, deliver("eucom"), f"ndmc: RejectFrame {wrong}", "ndmc: Seal receipt, receipt 0")
+    assert line.ndmc.inbox.upto == 0
 
 
 def test_foreign_messages_are_answered_at_most_once_a_minute() -> None:
@@ -328,11 +321,11 @@ def test_the_mismatch_is_over_with_the_first_frame_of_the_right_terms() -> None:
     line.ndmc.crash()
     line.ndmc.start(opened=SECOND_EPOCH)
     line.settle()
-    assert standing(line.eucom) == ["policy_mismatch/ndmc"]
+    assert line.eucom.alarms == ["policy_mismatch/ndmc"]
     line.eucom.crash()
     line.eucom.start(opened=SECOND_EPOCH)
     line.settle()
-    assert standing(line.eucom) == standing(line.ndmc) == []
+    assert line.eucom.alarms == line.ndmc.alarms == []
     play(line, on("eucom", alert()), "eucom: Queue 1 alert", "eucom: Seal message 1")
     play(
         line,

@@ -220,6 +220,13 @@ def test_a_floor_above_our_own_end_means_that_our_journal_is_lost() -> None:
     play(end, peer.sends(messages[1], floor=1), *applied(2, 2), "Seal receipt, receipt 2")
     play(end, peer.sends(messages[2], floor=3), "RaiseAlarm journal_behind/ndmc", "RejectFrame direction_stopped")
     play(end, peer.sends(messages[2], floor=2), "RejectFrame direction_stopped")
+    # the whole journal may be lost
+    play(
+        listening(),
+        peer.sends(messages[0], floor=1),
+        "RaiseAlarm journal_behind/ndmc",
+        "RejectFrame direction_stopped",
+    )
     # what we say still leaves
     assert Playbook(end) >> alert() << "Queue 1 alert" << "Seal message 1"
 

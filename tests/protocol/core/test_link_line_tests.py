@@ -10,7 +10,7 @@ from protocol.core.watch import FINISHED_KEPT, RUNNING_MAX
 from protocol.wire.instants import parsed, written
 from protocol.wire.words import WORDS as LISTS
 from tests.support.cast import WORDS, Peer, a_heartbeat, an_answer, answer, arrives, ref, see, test_line
-from tests.support.playbook import Cue, Playbook, crash, do, event, lose, on, settle, start, wait
+from tests.support.playbook import crash, do, event, lose, on, play, settle, start, wait
 from tests.support.world import DAY, HOUR, MINUTE, SECOND, START, TERMS, End, Line, terms
 
 LOST = event(TransportLost, reason="gone")
@@ -20,13 +20,6 @@ NEXT = "2022-11-29T16:00:00.000Z"
 MISSED = f"heartbeat_missed/{SLOT}"
 
 
-def play(stage: End | Line, cue: Cue, *effects: str) -> None:
-    book = Playbook(stage) >> cue
-    for effect in effects:
-        book = book << effect
-    assert book
-
-
 def slots(end: End) -> dict[str, str]:
     """Return the slots that are no longer awaited."""
     return {view.slot: str(view.state) for view in end.core.snapshot().slots if view.state != "awaited"}
@@ -34,11 +27,6 @@ def slots(end: End) -> dict[str, str]:
 
 def states(end: End) -> dict[str, str]:
     return {view.reference: str(view.state) for view in end.core.snapshot().tests}
-
-
-def alarms(end: End) -> list[str]:
-    """Return the alarms that stand."""
-    return [f"{alarm.code}/{alarm.subject}" for alarm in end.core.snapshot().alarms if alarm.active]
 
 
 def answering(**changes: Any) -> tuple[End, Peer]:
@@ -59,7 +47,7 @@ def until(end: End | Line, instant: str, offset: int = 0) -> None:
 
 
 def test_the_callers_service_places_the_slots_test_and_an_officer_answers() -> None:
-    """SPEC W1.1, W1.3, W2.1, W2.2, B1.1, B2.1"""
+    """SPEC W1.1, W1.3, W2.1, W2.2, B1.1, B1.3, B2.1"""
     line = Line()
     play(line, wait(10 * MINUTE), "eucom: Queue 1 heartbeat", "eucom: Seal message 1")
     assert line.world.at == parsed(SLOT)
@@ -169,7 +157,7 @@ def test_the_next_slots_test_ends_the_alarm_of_one_that_nobody_made_good() -> No
     """SPEC W1.2, W1.3: a caller who was down over a slot never places its test; the line is proven by the next."""
     end, peer = answering()
     until(end, SLOT, 15 * MINUTE)
-    assert alarms(end) == [MISSED]
+    assert end.alarms == [MISSED]
     until(end, NEXT)
     play(
         end,
@@ -186,9 +174,9 @@ def test_a_test_that_is_late_ends_no_later_alarm() -> None:
     """SPEC W1.2"""
     end, peer = answering()
     until(end, NEXT, 15 * MINUTE)
-    assert alarms(end) == [MISSED, f"heartbeat_missed/{NEXT}"]
+    assert end.alarms == [MISSED, f"heartbeat_missed/{NEXT}"]
     end.receive(peer.sends(peer.says(a_heartbeat(SLOT))))
-    assert alarms(end) == [f"heartbeat_missed/{NEXT}"]
+    assert end.alarms == [f"heartbeat_missed/{NEXT}"]
 
 
 def test_a_year_of_silence_is_bounded() -> None:
@@ -199,7 +187,7 @@ def test_a_year_of_silence_is_bounded() -> None:
         end.world.wait(7 * DAY)
         end.plan()
     assert len([state for state in slots(end).values() if state == "missed"]) == FINISHED_KEPT
-    assert len(alarms(end)) == FINISHED_KEPT
+    assert len(end.alarms) == FINISHED_KEPT
     assert end.core.snapshot().condition == "alarm"
 
 
@@ -296,6 +284,20 @@ def test_every_open_slot_gets_its_test() -> None:
     }
 
 
+def test_only_the_caller_names_a_slot() -> None:
+    """SPEC B1.2"""
+    end, peer = End(Link.new(TERMS.link, "eucom")), Peer()
+    end.start(opened=TERMS)
+    until(end, SLOT, -MINUTE)
+    play(
+        end,
+        arrives(peer.sends(peer.says(a_heartbeat(SLOT)))),
+        "Apply 1 heartbeat, refused: not_permitted",
+        "Queue 1 refusal",
+        "Seal message 1, receipt 1",
+    )
+
+
 def test_a_slot_whose_test_finds_no_room_is_tried_again_at_the_next_deadline() -> None:
     """SPEC W1.3, M4.5"""
     line = Line(shadowed=False)
@@ -342,7 +344,7 @@ def test_the_caller_watches_the_receipt_until_the_end_of_the_grace_and_then_the_
     )
     line.eucom.happens(*BACK.happenings)
     line.settle()
-    assert alarms(line.eucom) == []
+    assert line.eucom.alarms == []
     assert states(line.eucom) == {"eucom/1/1": "received"}
     # ten minutes from the receipt, and from the reception
     play(line, wait(10 * MINUTE - 1))
@@ -360,7 +362,7 @@ def test_the_caller_watches_the_receipt_until_the_end_of_the_grace_and_then_the_
         "ndmc: Seal message 1",
     )
     line.settle()
-    assert alarms(line.eucom) == []
+    assert line.eucom.alarms == []
     assert states(line.eucom) == states(line.ndmc) == {"eucom/1/1": "answered_late"}
 
 
@@ -384,9 +386,9 @@ def test_an_answer_may_come_before_the_receipt() -> None:
         body = an_answer(ref(end.outbox.last))
         end.receive(peer.sends(peer.says(body)))
     assert states(end) == {"eucom/1/1": "answered", "eucom/1/2": "answered"}
-    assert alarms(end) == []
+    assert end.alarms == []
     end.world.wait(HOUR)
-    assert alarms(end) == []
+    assert end.alarms == []
 
 
 def test_wrong_words_leave_the_test_unanswered() -> None:
@@ -407,6 +409,19 @@ def test_wrong_words_leave_the_test_unanswered() -> None:
     assert states(line.eucom) == {"eucom/1/1": "received"}
     line.eucom.receive(peer.sends(peer.says(an_answer(ref(1)))))
     assert states(line.eucom) == {"eucom/1/1": "answered"}
+
+
+def test_neither_wrong_words_nor_an_answer_of_no_officer_stops_the_clock() -> None:
+    """SPEC B2.2, B2.3, W2.1"""
+    line, peer = Line(quiet=True), Peer()
+    line.eucom.happens(*test_line().happenings)
+    line.settle()
+    unnamed = {key: value for key, value in an_answer(ref(1)).items() if key != "officer"}
+    line.eucom.receive(peer.sends(peer.says(an_answer(ref(1), ("ящик", "ящик", "ящик"))), peer.says(unnamed)))
+    assert "eucom: Apply 2 heartbeat_answer, refused: not_permitted" in line.transcript
+    assert states(line.eucom) == {"eucom/1/1": "received"}
+    line.world.wait(10 * MINUTE)
+    assert line.eucom.alarms == ["heartbeat_unanswered/eucom/1/1"]
 
 
 def test_an_answer_is_given_once_by_the_side_that_was_asked() -> None:
@@ -465,10 +480,10 @@ def test_of_queued_tests_only_the_newest_needs_an_answer() -> None:
     # and the answer to a newer one proves the line for all before
     line.eucom.happens(*test_line().happenings)
     line.settle()
-    assert alarms(line.ndmc) == ["heartbeat_unanswered/eucom/1/3"]
+    assert line.ndmc.alarms == ["heartbeat_unanswered/eucom/1/3"]
     line.ndmc.happens(*answer("eucom/1/4").happenings)
     line.settle()
-    assert alarms(line.ndmc) == alarms(line.eucom) == []
+    assert line.ndmc.alarms == line.eucom.alarms == []
 
 
 def test_where_the_service_answers_it_does_so_at_once() -> None:
@@ -507,7 +522,7 @@ def test_a_service_without_room_for_its_answer_leaves_the_test_unanswered() -> N
         "Seal receipt, receipt 1",
     )
     until(end, written(START + 10 * MINUTE))
-    assert alarms(end) == ["heartbeat_unanswered/eucom/1/1"]
+    assert end.alarms == ["heartbeat_unanswered/eucom/1/1"]
 
 
 def test_tests_are_bounded_and_what_is_let_go_leaves_no_alarm() -> None:
@@ -518,14 +533,14 @@ def test_tests_are_bounded_and_what_is_let_go_leaves_no_alarm() -> None:
         line.settle()
         line.world.wait(10 * MINUTE)
     assert len(states(line.ndmc)) == len(states(line.eucom)) == FINISHED_KEPT + 1
-    assert len(alarms(line.ndmc)) == len(alarms(line.eucom)) == FINISHED_KEPT + 1
+    assert len(line.ndmc.alarms) == len(line.eucom.alarms) == FINISHED_KEPT + 1
     # of tests that nobody receipts only the newest wait
     line.ends["ndmc"].running = False
     for _ in range(RUNNING_MAX + 10):
         line.eucom.happens(*test_line().happenings)
     assert len(states(line.eucom)) == FINISHED_KEPT + RUNNING_MAX
     line.world.wait(15 * MINUTE)
-    unreceipted = [alarm for alarm in alarms(line.eucom) if alarm.startswith("heartbeat_unreceipted")]
+    unreceipted = [alarm for alarm in line.eucom.alarms if alarm.startswith("heartbeat_unreceipted")]
     assert len(unreceipted) == RUNNING_MAX
 
 
@@ -546,10 +561,10 @@ def test_a_test_of_a_slot_that_is_none_here_is_a_disagreement_until_one_agrees()
     )
     # an unscheduled test says nothing about schedules
     end.receive(peer.sends(peer.says(a_heartbeat())))
-    assert "schedule_disagreement/eucom" in alarms(end)
+    assert "schedule_disagreement/eucom" in end.alarms
     until(end, NEXT)
     end.receive(peer.sends(peer.says(a_heartbeat(NEXT))))
-    assert "schedule_disagreement/eucom" not in alarms(end)
+    assert "schedule_disagreement/eucom" not in end.alarms
 
 
 @pytest.mark.parametrize("slot", ["2022-11-29T07:00:00.000Z", "2023-06-01T08:00:00.000Z", "9999-12-31T23:59:59.999Z"])

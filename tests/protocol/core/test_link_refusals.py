@@ -87,6 +87,7 @@ UNSUPPORTED: dict[str, dict[str, Any]] = {
     "seventeen references": an_alert(references=[ref(1)] * 17),
     "an officer's refusal without one": without(a_refusal(ref(1, "ndmc")), "officer"),
     "a service's refusal with one": a_refusal(ref(1, "ndmc"), by="service"),
+    "a refusal without a known reason": a_refusal(ref(1, "ndmc"), "busy"),
     "an answer that names nothing": without(an_answer(ref(1, "ndmc")), "of"),
 }
 
@@ -174,6 +175,7 @@ def test_what_breaks_a_rule_of_the_policy_is_refused_with_its_reason(what: str) 
 def test_two_officers_or_a_lower_precedence_or_a_cancellation_are_authorised() -> None:
     """SPEC P1.2, P1.3"""
     for body in (
+        an_alert(status="test"),
         an_alert("flash", released_by=["duty-1", "duty-2"]),
         an_alert("priority", released_by=["duty-1"]),
         an_alert("flash", released_by=["duty-1"], change={"of": ref(1), "kind": "cancellation"}),

@@ -8,20 +8,13 @@ from protocol.core.events import ClockStepped, Resumed, SlotsPlanned, TransportC
 from protocol.core.link import Link
 from protocol.wire.instants import Millis, parsed, written
 from tests.support.cast import Peer, a_heartbeat, alert, an_alert, ref, see, test_line
-from tests.support.playbook import Cue, Playbook, event, wait
+from tests.support.playbook import Cue, event, play, wait
 from tests.support.world import DAY, HOUR, MINUTE, SECOND, START, TERMS, End, Line, slots_between, terms
 
 LOST = event(TransportLost, reason="gone")
 SLOT = "2022-11-29T08:00:00.000Z"
 NEXT = "2022-11-29T16:00:00.000Z"
 MISSED = f"heartbeat_missed/{SLOT}"
-
-
-def play(stage: End | Line, cue: Cue, *effects: str) -> None:
-    book = Playbook(stage) >> cue
-    for effect in effects:
-        book = book << effect
-    assert book
 
 
 def answering(*, quiet: bool = False) -> tuple[End, Peer]:
@@ -35,10 +28,6 @@ def answering(*, quiet: bool = False) -> tuple[End, Peer]:
 
 def slots(end: End) -> dict[str, str]:
     return {view.slot: str(view.state) for view in end.core.snapshot().slots if view.state != "awaited"}
-
-
-def standing(end: End) -> list[str]:
-    return [f"{alarm.code}/{alarm.subject}" for alarm in end.core.snapshot().alarms if alarm.active]
 
 
 def blind(end: End) -> list[Alarm]:
@@ -92,7 +81,7 @@ def test_slots_that_fell_due_in_the_dark_are_unknown_all_in_one_record(way: str)
     assert record.detail == "unknown: " + ", ".join(f"slot {slot}" for slot in missed)
     assert slots(end) == dict.fromkeys(missed, "unknown")
     # it is over, and waits for an officer
-    assert not [alarm for alarm in standing(end) if "heartbeat" in alarm or "blind" in alarm]
+    assert not [alarm for alarm in end.alarms if "heartbeat" in alarm or "blind" in alarm]
     # what still comes makes a slot late, without an alarm
     end.receive(peer.sends(peer.says(a_heartbeat(missed[-1]))))
     assert slots(end)[missed[-1]] == "late"
@@ -165,10 +154,10 @@ def test_a_process_that_dies_again_and_again_is_no_reason_for_silence(rhythm_s: 
         end.world.wait(SECOND)
         end.start(connected=False)
         end.world.wait(rhythm_s * SECOND - SECOND)
-    assert "alert_unacknowledged/eucom/1/1" in standing(end)
-    assert "broker_unreachable/broker" in standing(end)
+    assert "alert_unacknowledged/eucom/1/1" in end.alarms
+    assert "broker_unreachable/broker" in end.alarms
     assert slots(end)[SLOT] in {"missed", "unknown"}
-    assert (MISSED in standing(end)) != any(SLOT in record.detail for record in blind(end))
+    assert (MISSED in end.alarms) != any(SLOT in record.detail for record in blind(end))
 
 
 def test_a_very_long_absence_is_told_in_few_words() -> None:
@@ -218,7 +207,7 @@ def test_a_step_forward_over_a_slot_leaves_it_unknown(by: Millis) -> None:
     step(end, by)
     assert set(slots(end).values()) == {"unknown"}
     assert len(blind(end)) in {1, 2}  # what lay beyond the planned slots is a second record
-    assert not [alarm for alarm in standing(end) if alarm.startswith("heartbeat")]
+    assert not [alarm for alarm in end.alarms if alarm.startswith("heartbeat")]
 
 
 def test_a_step_forward_into_a_slot_gives_it_time() -> None:
@@ -237,7 +226,7 @@ def test_a_step_back_makes_slots_ahead_awaited_again(by: Millis) -> None:
     assert slots(end) == {SLOT: "missed"}
     step(end, -by)
     again = end.at < parsed(SLOT)
-    assert (MISSED in standing(end)) != again
+    assert (MISSED in end.alarms) != again
     if by == HOUR:
         play(end, wait(parsed(SLOT) + 15 * MINUTE - end.at), f"RaiseAlarm {MISSED}")
     # nor is anything forgotten that lies between then and now
@@ -380,7 +369,7 @@ def test_a_test_that_only_seemed_too_early_is_in_time_once_the_clock_is_set_righ
     assert slots(end) == {SLOT: "met"}
     assert blind(end) == []
     end.world.wait(30 * MINUTE)
-    assert MISSED not in standing(end)
+    assert MISSED not in end.alarms
 
 
 def test_the_caller_tries_again_when_a_step_back_puts_the_slot_ahead() -> None:

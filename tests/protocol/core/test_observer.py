@@ -25,7 +25,7 @@ from tests.support.cast import (
     ref,
     see,
 )
-from tests.support.playbook import Cue, Playbook, event, on, settle, wait
+from tests.support.playbook import Playbook, event, on, play, settle, wait
 from tests.support.world import HOUR, MINUTE, TERMS, End, Line, terms
 
 OTHER = "0" * 64
@@ -40,18 +40,6 @@ def watching(*, quiet: bool = True, shadowed: bool = True) -> tuple[End, Peer, P
     end.start(opened=opened)
     end.transcript.clear()
     return end, Peer("eucom", opened), Peer("ndmc", opened)
-
-
-def play(stage: End | Line, cue: Cue, *effects: str) -> None:
-    book = Playbook(stage) >> cue
-    for effect in effects:
-        book = book << effect
-    assert book
-
-
-def alarms(end: End) -> list[str]:
-    """Return the alarms that stand."""
-    return [f"{alarm.code}/{alarm.subject}" for alarm in end.core.snapshot().alarms if alarm.active]
 
 
 def state_of(end: End, reference: str) -> str:
@@ -148,13 +136,13 @@ def test_a_dead_answering_side_is_noticed_from_outside() -> None:
     line.world.wait(10 * MINUTE)
     line.settle()
     line.world.wait(15 * MINUTE)
-    assert "heartbeat_unreceipted/eucom/1/1" in alarms(line.ends["watch"])
+    assert "heartbeat_unreceipted/eucom/1/1" in line.ends["watch"].alarms
     line.ndmc.start()
     line.eucom.happens((TransportLost, {"reason": "x"}), (TransportConnected, {}))
     line.settle()
-    assert alarms(line.ends["watch"]) == []
+    assert line.ends["watch"].alarms == []
     line.world.wait(10 * MINUTE)
-    assert alarms(line.ends["watch"]) == ["heartbeat_unanswered/eucom/1/1"]
+    assert line.ends["watch"].alarms == ["heartbeat_unanswered/eucom/1/1"]
 
 
 def test_an_alert_that_nobody_acknowledges_is_an_alarm_of_the_watch_too() -> None:
@@ -163,7 +151,7 @@ def test_an_alert_that_nobody_acknowledges_is_an_alarm_of_the_watch_too() -> Non
     end.receive(eucom.sends(eucom.says(an_alert("flash"))))
     play(end, wait(10 * MINUTE), "RaiseAlarm alert_unacknowledged/eucom/1/1")
     end.receive(ndmc.sends(ndmc.says(an_acknowledgement(ref(1)))))
-    assert alarms(end) == []
+    assert end.alarms == []
 
 
 def test_a_message_that_a_rule_of_the_policy_refuses_has_no_effect_here_either() -> None:
@@ -363,11 +351,11 @@ def test_a_new_epoch_begins_anew_for_the_watch() -> None:
     end.receive(eucom.sends(eucom.says(an_alert())))
     end.receive(ndmc.sends(ndmc.says(an_alert())))
     end.receive(ndmc.receipts(1, OTHER))
-    assert alarms(end) == ["fork/ndmc"]
+    assert end.alarms == ["fork/ndmc"]
     end.crash()
     opened = terms(2)
     end.start(opened=opened)
-    assert alarms(end) == []
+    assert end.alarms == []
     there = Peer("eucom", opened)
     end.transcript.clear()
     play(end, arrives(there.sends(there.says(an_alert("priority")))), "Apply 1 alert")
@@ -413,7 +401,7 @@ def test_a_slot_far_away_neither_stops_the_watch_nor_puts_the_receipt_off(slot: 
     end, eucom, _ndmc = watching()
     play(end, arrives(eucom.sends(eucom.says(a_heartbeat(slot)))), "Apply 1 heartbeat")
     end.world.wait(16 * MINUTE + 1)
-    assert alarms(end) == ["heartbeat_unreceipted/eucom/1/1"]
+    assert end.alarms == ["heartbeat_unreceipted/eucom/1/1"]
 
 
 def test_a_flood_of_alerts_or_tests_is_bounded() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from protocol.errors import RemoteProtocolError
 from protocol.wire.canonical import encode
-from protocol.wire.messages import Claim, Message
+from protocol.wire.messages import Claim, Message, Reference
 from protocol.wire.payloads import read_message_payload, read_receipt_payload
 
 AT = "2022-11-29T16:00:00.000Z"
@@ -110,3 +110,13 @@ def test_reading_any_bytes_raises_only_refusals(data: bytes) -> None:
     """SPEC F3.6"""
     assert reason("message", data) in {"not_canonical", "malformed_payload"}
     assert reason("receipt", data) in {"not_canonical", "malformed_payload"}
+
+
+@pytest.mark.parametrize(
+    "text", ["eucom", "eucom/1", "eucom/1/0", "eucom/0/1", "EUCOM/1/1", "eucom/1/1/1", "eucom/٢/1", ""]
+)
+def test_a_reference_is_written_in_one_way(text: str) -> None:
+    """SPEC B6.1"""
+    assert str(Reference.parse("eucom/1/42")) == "eucom/1/42"
+    with pytest.raises(ValueError, match="eucom/1/42"):
+        Reference.parse(text)
