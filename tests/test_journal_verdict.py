@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.exchange import a_day, begun
 from tests.support.journal_verdict import SideVerdict, Verdict
-from tests.support.two_sides import World, a_day
 
 SAID = "Shelling of the plant"
 
@@ -40,11 +40,11 @@ def test_an_answered_request_whose_message_is_incomplete_is_reported(day: Path) 
 
 
 def test_a_side_with_an_older_journal_has_lost_a_message(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    world.alert()
+    exchange = begun(tmp_path)
+    exchange.delivered("eucom")
     shutil.copytree(tmp_path / "ndmc", tmp_path / "copy")
-    reference = world.alert("ndmc")
-    world.stop()
+    reference = exchange.delivered("ndmc")
+    exchange.stop()
     shutil.rmtree(tmp_path / "ndmc")
     (tmp_path / "copy").rename(tmp_path / "ndmc")
 
@@ -56,10 +56,10 @@ def test_a_side_with_an_older_journal_has_lost_a_message(tmp_path: Path) -> None
 
 
 def test_two_alerts_with_one_text_are_reported_as_doubled(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    world.alert()
-    world.alert()
-    world.stop()
+    exchange = begun(tmp_path)
+    exchange.delivered("eucom")
+    exchange.delivered("eucom")
+    exchange.stop()
 
     assert verdict(tmp_path).doubled == [f"alert of eucom: {SAID}"]
 

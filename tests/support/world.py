@@ -1,16 +1,18 @@
-"""Cores in a world of their own: an end of a link with its service, and a line of two ends and the watch.
+"""Harness for tests of several ends of a link: their processes, the network between them, and their time.
+
+A `Process` is one end: a bare core (`End`, here), or a core that the product's own link runner runs over a real journal
+(`exchange.Service`). A `Network` carries what they send. `Line` is the network of two bare cores and the watch.
 
 An `End` does what a service does, as far as its core can tell: it stamps events with its clocks, closes a batch after
-each, signs (with nothing: the shell judges signatures), and puts frames on the wire.
-
-Whatever a test is about, each of its events also runs through a copy that was restored from a checkpoint: same effects,
-same state, same order of its tables. A request that is refused must have changed nothing.
+each, signs with nothing, and puts frames on the wire. Each of its events also runs through a copy of the core that was
+restored from a checkpoint, and must have the same effects and lead to the same state there. A request that is refused
+must have changed nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -88,14 +90,14 @@ def no_slots(_after: Millis, _until: Millis) -> tuple[str, ...]:
 
 
 class World:
-    """The time of all ends: `at` is the true time, `mono` that of a clock which began long ago."""
+    """The time of all ends: `at` is the true time, in ms."""
 
     def __init__(self, at: Millis = START) -> None:
         self.at = at
-        self.ends: list[End] = []
+        self.ends: list[Process] = []
 
-    def wait(self, duration: Millis) -> None:
-        """Let time pass, waking each end at its deadlines."""
+    def wait(self, duration: Millis, then: Callable[[], object] = lambda: None) -> None:
+        """Let time pass, waking each end at its deadlines; call `then` after each wake-up and at the end."""
         until = self.at + duration
         steps = 0
         while (soonest := min(((end.due(), place) for place, end in enumerate(self.ends)))) and soonest[0] <= until:
@@ -103,11 +105,104 @@ class World:
             assert steps < STEPS_MAX, f"{self.ends[soonest[1]].name} spins at {written(self.at)}"
             self.at = max(self.at, int(soonest[0]))
             self.ends[soonest[1]].wake()
-        self.at = until
+            then()
+        # frames take time, too
+        self.at = max(self.at, until)
+        then()
 
 
-class End:
-    """One core with its service, as far as the core can tell.
+class Process:
+    """One end's process: its clocks, its core, and what it has put on the wire."""
+
+    core: Link | Observer
+
+    def __init__(self, name: str, world: World) -> None:
+        self.name = name
+        self.world = world
+        self.world.ends.append(self)
+        self.outgoing: list[Frame] = []
+        self.running = True
+        # how far the wall clock is off, and the true time at which the monotonic clock was zero
+        self.skew: Millis = 0
+        self.boot: Millis = world.at - HOUR
+
+    @property
+    def at(self) -> Millis:
+        """What the wall clock shows."""
+        return self.world.at + self.skew
+
+    @property
+    def mono(self) -> Millis:
+        """What the monotonic clock shows."""
+        return self.world.at - self.boot
+
+    def due(self) -> float:
+        """Return the true time at which the core wants to be woken."""
+        deadline = self.core.next_deadline() if self.running else None
+        if deadline is None:
+            return float("inf")
+        by_wall = float("inf") if deadline.at is None else deadline.at - self.skew
+        by_mono = float("inf") if deadline.mono is None else deadline.mono + self.boot
+        return min(by_wall, by_mono)
+
+    def wake(self) -> None:
+        """Do what is due now."""
+        raise NotImplementedError
+
+    def receive(self, frame: Frame) -> None:
+        """Take a frame from the wire."""
+        raise NotImplementedError
+
+
+ProcessT = TypeVar("ProcessT", bound=Process)
+
+
+class Network(Generic[ProcessT]):
+    """The ends of one link, and what is on the wire between them. Every end hears all others."""
+
+    def __init__(self, world: World, ends: Iterable[ProcessT], latency: Millis = 0) -> None:
+        self.world = world
+        self.ends = {end.name: end for end in ends}
+        self.latency = latency
+        """How long each frame is on the wire."""
+
+    def end(self, name: str = "") -> ProcessT:
+        """Return the end of this name."""
+        return self.ends[name]
+
+    @property
+    def eucom(self) -> ProcessT:
+        """The calling side."""
+        return self.ends["eucom"]
+
+    @property
+    def ndmc(self) -> ProcessT:
+        """The answering side."""
+        return self.ends["ndmc"]
+
+    def peer_of(self, name: str) -> ProcessT:
+        """Return the other party's end."""
+        return next(end for end in self.ends.values() if end.name not in {name, "watch"})
+
+    def arrive(self, frame: Frame) -> None:
+        """Let a frame arrive at every other end."""
+        self.world.at += self.latency
+        for end in self.ends.values():
+            if end.name != frame.sender:
+                end.receive(frame)
+
+    def settle(self, lost_from: Collection[str] = ()) -> None:
+        """Let everything that is on the wire arrive, until nothing is; what the ends in `lost_from` send gets lost."""
+        while any(end.outgoing for end in self.ends.values()):
+            for end in self.ends.values():
+                while end.outgoing:
+                    frame = end.outgoing.pop(0)
+                    if end.name not in lost_from:
+                        self.arrive(frame)
+
+
+class End(Process):
+    """A bare core with its service, as far as the core can tell.
 
     Args:
         core: a new or a running core.
@@ -126,16 +221,9 @@ class End:
         quiet: bool = False,
         shadowed: bool = True,
     ) -> None:
+        super().__init__(core.state.side, world or World())
         self.core = core
-        self.name = core.state.side
-        self.world = world or World()
-        self.world.ends.append(self)
         self.transcript: list[str] = []
-        self.outgoing: list[Frame] = []
-        self.running = True
-        # how far the wall clock is off, and the true time at which the monotonic clock was zero
-        self.skew: Millis = 0
-        self.boot: Millis = self.world.at - HOUR
         self._log = log or self.transcript.append
         self.schedule: Callable[[Millis, Millis], tuple[str, ...]] = no_slots if quiet else slots_between
         self._shadowed = shadowed
@@ -144,16 +232,6 @@ class End:
         """Return this end: the only one of its stage."""
         assert name in {"", self.name}
         return self
-
-    @property
-    def at(self) -> Millis:
-        """What the wall clock shows."""
-        return self.world.at + self.skew
-
-    @property
-    def mono(self) -> Millis:
-        """What the monotonic clock shows."""
-        return self.world.at - self.boot
 
     @property
     def state_bytes(self) -> bytes:
@@ -188,15 +266,6 @@ class End:
         """The state of the inbox, at an end that has one."""
         assert self.link.state.epoch is not None
         return self.link.state.epoch.inbox
-
-    def due(self) -> float:
-        """Return the true time at which the core wants to be woken."""
-        deadline = self.core.next_deadline() if self.running else None
-        if deadline is None:
-            return float("inf")
-        by_wall = float("inf") if deadline.at is None else deadline.at - self.skew
-        by_mono = float("inf") if deadline.mono is None else deadline.mono + self.boot
-        return min(by_wall, by_mono)
 
     def wake(self) -> None:
         """Tell the core that its deadline is reached."""
@@ -290,64 +359,31 @@ class End:
         self.running = False
 
 
-class Line:
-    """Two ends, both started and connected, with what is on the wire between them; and the watch, if asked for."""
+class Line(Network[End]):
+    """Two bare cores, started and connected; and the watch, if asked for."""
 
     def __init__(
         self, opened: Terms = TERMS, *, watch: bool = False, quiet: bool = False, shadowed: bool = True
     ) -> None:
-        self.world = World()
+        world = World()
         self.transcript: list[str] = []
         cores: list[Link | Observer] = [Link.new(opened.link, side) for side in (opened.caller, opened.answering)]
         if watch:
             cores.append(Observer.new(opened.link))
-        self.ends = {core.state.side: self._end(core, quiet=quiet, shadowed=shadowed) for core in cores}
+        super().__init__(
+            world, [End(core, world, self._log_of(core), quiet=quiet, shadowed=shadowed) for core in cores]
+        )
         for end in self.ends.values():
             end.start(opened=opened)
         self.settle()
         self.transcript.clear()
 
-    def _end(self, core: Link | Observer, *, quiet: bool, shadowed: bool) -> End:
+    def _log_of(self, core: Link | Observer) -> Callable[[str], None]:
         name = core.state.side
-
-        def log(line: str) -> None:
-            self.transcript.append(f"{name}: {line}")
-
-        return End(core, self.world, log, quiet=quiet, shadowed=shadowed)
-
-    def end(self, name: str = "") -> End:
-        """Return the end of this name."""
-        return self.ends[name]
-
-    @property
-    def eucom(self) -> End:
-        """The calling side."""
-        return self.ends["eucom"]
-
-    @property
-    def ndmc(self) -> End:
-        """The answering side."""
-        return self.ends["ndmc"]
-
-    def peer_of(self, name: str) -> End:
-        """Return the other party's end."""
-        return self.ndmc if name == "eucom" else self.eucom
+        return lambda line: self.transcript.append(f"{name}: {line}")
 
     def restore(self, name: str, state: bytes) -> None:
         """Put an end back to an earlier state: a journal that was lost, or restored from a copy."""
         end = self.ends[name]
         end.core = type(end.core).restore(state)
         end.outgoing.clear()
-
-    def arrive(self, frame: Frame) -> None:
-        """Let a frame arrive at the other party, and at the watch."""
-        self.peer_of(frame.sender).receive(frame)
-        if "watch" in self.ends:
-            self.ends["watch"].receive(frame)
-
-    def settle(self) -> None:
-        """Let everything that is on the wire arrive, until nothing is."""
-        while any(end.outgoing for end in self.ends.values()):
-            for end in self.ends.values():
-                while end.outgoing:
-                    self.arrive(end.outgoing.pop(0))

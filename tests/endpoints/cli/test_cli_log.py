@@ -11,12 +11,14 @@ import pytest
 
 from endpoints.cli.main import main
 from endpoints.config import link_file
-from endpoints.config.link_file import LinkFile, Party
 from endpoints.journal.reader import JournalReader
 from endpoints.journal.segments import segments
 from protocol.core.events import OfficerRaisedAlert
 from protocol.record.journal import ORIGIN, Entry, encode
-from tests.support.two_sides import KEYS, World, a_day, enrolled, terms
+from protocol.wire.policy import EnrolledKey
+from tests.support.exchange import a_day, begun
+from tests.support.exchange import link_file as linked
+from tests.vectors.terms import enrolled
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +40,13 @@ def run(capsys: pytest.CaptureFixture[str]) -> Any:
     return run
 
 
-def a_link_file(path: Path, *, keys: dict[str, Any] | None = None) -> Path:
-    parties = {
-        side: Party(name={"en": side}, site="Wiesbaden", zone="Europe/Berlin", keys=(keys or KEYS)[side])
-        for side in ("eucom", "ndmc")
-    }
-    link_file.save(LinkFile(terms=terms(), parties=parties), path)
+def a_link_file(path: Path, *, eucom: EnrolledKey | None = None) -> Path:
+    """Write the link file of the day, with another key of eucom if one is given."""
+    file = linked()
+    if eucom is not None:
+        party = msgspec.structs.replace(file.parties["eucom"], keys=(eucom,))
+        file = msgspec.structs.replace(file, parties=file.parties | {"eucom": party})
+    link_file.save(file, path)
     return path
 
 
@@ -101,7 +104,7 @@ def test_a_damaged_journal_says_where_and_what(day: Path, run: Any, tmp_path: Pa
 
 
 def test_a_link_file_of_other_keys(day: Path, run: Any, tmp_path: Path) -> None:
-    other = a_link_file(tmp_path / "link.toml", keys={**KEYS, "eucom": (enrolled("fake"),)})
+    other = a_link_file(tmp_path / "link.toml", eucom=enrolled("stranger"))
     code, out, _ = run("log", "verify", day / "eucom", "--link-file", other, "--json")
     assert code == 4
     finding = json.loads(out)
@@ -211,8 +214,8 @@ def test_replay_says_the_first_divergence(day: Path, run: Any, tmp_path: Path) -
 def test_log_show_decodes_frames(day: Path, run: Any) -> None:
     code, out, _ = run("log", "show", day / "eucom", "--lang", "en")
     assert code == 0
-    assert "message sealed: eucom -> ndmc, epoch 1, message 1, signed by eucom-2022" in out
-    assert "receipt verified: ndmc -> eucom, epoch 1, receipt up to 1, signed by ndmc-2022" in out
+    assert "message sealed: eucom -> ndmc, epoch 1, message 1, signed by eucom-1" in out
+    assert "receipt verified: ndmc -> eucom, epoch 1, receipt up to 1, signed by ndmc-1" in out
     assert "alert, ROUTINE, EXERCISE: critical infrastructure: Shelling of the plant" in out
     code, out, _ = run("log", "show", day / "eucom", "--json")
     records = [json.loads(line) for line in out.splitlines()]
@@ -236,11 +239,12 @@ def test_reconcile_shows_each_message(day: Path, run: Any, tmp_path: Path) -> No
 
 
 def test_reconcile_says_what_only_one_side_has(run: Any, tmp_path: Path) -> None:
-    world = World(tmp_path)
-    end = world.sides["ndmc"].journal.flushed[1]
-    lost = world.alert()
-    world.alert(lost=True)
-    world.stop()
+    exchange = begun(tmp_path)
+    end = exchange.ndmc.journal.flushed[1]
+    lost = exchange.delivered("eucom")
+    exchange.alert("eucom")
+    exchange.settle(lost_from=["eucom"])
+    exchange.stop()
     (segment,) = segments(tmp_path / "ndmc")
     segment.write_bytes(segment.read_bytes()[:end])
     code, out, _ = run("reconcile", tmp_path / "eucom", tmp_path / "ndmc", "--json")

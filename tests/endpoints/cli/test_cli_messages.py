@@ -15,8 +15,8 @@ from endpoints.journal.segments import segments
 from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import DamagedJournal, JournalWriter
 from protocol.record.journal import Record
+from tests.support.exchange import a_day, begun
 from tests.support.journal_samples import LINK, NOON, SIDE, batch, raw_state
-from tests.support.two_sides import World, a_day
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
@@ -62,9 +62,9 @@ def test_messages_are_read_from_the_journal(
 def test_messages_are_followed(try_folder: Path, tmp_path: Path) -> None:
     journal = try_folder / "eucom" / "journal" / "eucom-ndmc"
     journal.rmdir()
-    journal.symlink_to(tmp_path / "world" / "eucom")
-    world = World(tmp_path / "world")
-    world.alert()
+    journal.symlink_to(tmp_path / "exchange" / "eucom")
+    exchange = begun(tmp_path / "exchange")
+    exchange.delivered("eucom")
     script = "from endpoints.cli.main import main; main()"
     words = ["messages", str(try_folder / "eucom" / "endpoint.toml"), "--follow", "--json"]
     process = subprocess.Popen([sys.executable, "-c", script, *words], stdout=subprocess.PIPE)
@@ -73,17 +73,18 @@ def test_messages_are_followed(try_folder: Path, tmp_path: Path) -> None:
     try:
         first = next(rows)
         assert (first["reference"], first["state"]) == ("eucom/1/1", "receipted")
-        received = world.alert("ndmc")
+        received = exchange.delivered("ndmc")
         row = next(rows)
-        assert (row["reference"], row["state"]) == (str(received), "received")
-        world.acknowledge(received)
+        assert (row["reference"], row["state"]) == (received, "received")
+        exchange.acknowledge(received)
+        exchange.settle()
         row = next(row for row in rows if row["state"] == "acknowledged")
-        assert (row["reference"], row["acknowledged_by"]) == (str(received), "duty-1")
+        assert (row["reference"], row["acknowledged_by"]) == (received, "watch-1")
     finally:
         process.kill()
         process.wait()
         process.stdout.close()
-        world.stop()
+        exchange.stop()
 
 
 def until_quiet(records: Iterator[Record | None]) -> list[int]:

@@ -15,7 +15,7 @@ import pytest
 from endpoints.config import default_terms
 from endpoints.config.provision import provision
 from protocol.wire.instants import parsed
-from tests.support.two_sides import a_day
+from tests.support.exchange import a_day
 
 COLUMNS = 80
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")

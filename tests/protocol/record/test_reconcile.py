@@ -8,14 +8,15 @@ import pytest
 from endpoints.journal.reader import JournalReader
 from protocol.core.alarms import AlarmCode
 from protocol.core.effects import RaiseAlarm
-from protocol.core.events import AlarmAcknowledged, EpochOpened, OfficerRefused
+from protocol.core.events import AlarmAcknowledged, EpochOpened
 from protocol.errors import LocalProtocolError
 from protocol.record.journal import Checkpoint, Record
 from protocol.record.ledger import Ledger, ledger_of
 from protocol.record.reconcile import Reconciliation, reconcile
 from protocol.wire.instants import parsed, written
 from protocol.wire.messages import Reference
-from tests.support.two_sides import SLOT, World, a_day, terms
+from tests.support.exchange import SLOT, a_day, begun, link_file
+from tests.support.world import HOUR, SECOND, terms
 
 
 def records(folder: Path) -> list[Record]:
@@ -79,14 +80,15 @@ def test_the_journals_of_both_sides_agree(day: Path) -> None:
 
 
 def test_a_message_in_flight_is_outstanding_but_not_a_disagreement(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    lost = world.alert(lost=True)
+    exchange = begun(tmp_path)
+    lost = Reference.parse(exchange.alert("eucom"))
+    exchange.settle(lost_from=["eucom"])
     found = reconciled(tmp_path)
     assert found.agree
     assert found.outstanding == (lost,)
     assert found.messages[-1].received_at is None
     assert ledgers(tmp_path)[0].entries[lost].state == "sent"
-    world.stop()
+    exchange.stop()
 
 
 def test_a_receipted_message_missing_from_the_receiver_is_a_disagreement(day: Path) -> None:
@@ -119,7 +121,7 @@ def test_different_messages_with_one_number_are_a_disagreement(day: Path) -> Non
 
 
 def test_different_policies_in_one_epoch_are_a_disagreement(tmp_path: Path) -> None:
-    World(tmp_path, other_grace_s=60)
+    begun(tmp_path, theirs=link_file(terms(grace_s=60)))
     found = reconciled(tmp_path)
     assert not found.agree
     assert found.policies == (1,)
@@ -155,12 +157,10 @@ def test_a_journal_that_begins_at_a_checkpoint_is_compared_from_there(tmp_path: 
 
 
 def test_the_ledger_shows_refusals(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    reference = world.alert()
-    world.sides["ndmc"].take(
-        OfficerRefused(at=world.at, mono=world.mono, request="r", officer="duty-2", of=reference, reason="out_of_scope")
-    )
-    world.settle()
+    exchange = begun(tmp_path)
+    reference = Reference.parse(exchange.delivered("eucom"))
+    exchange.refuse(str(reference), officer="duty-2")
+    exchange.settle()
     caller, answering = ledgers(tmp_path)
     for ledger in (caller, answering):
         entry = ledger.entries[reference]
@@ -169,13 +169,14 @@ def test_the_ledger_shows_refusals(tmp_path: Path) -> None:
 
 
 def test_messages_left_at_a_new_epoch_are_undelivered(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    lost = world.alert(lost=True)
-    world.pass_time(1_000)
-    for side in world.sides.values():
-        side.take(EpochOpened(at=world.at, mono=world.mono, terms=terms(epoch=2)))
-    world.settle()
-    later = world.alert()
+    exchange = begun(tmp_path)
+    lost = Reference.parse(exchange.alert("eucom"))
+    exchange.settle(lost_from=["eucom"])
+    exchange.world.at += SECOND
+    for end in exchange.ends.values():
+        end.happens(EpochOpened, terms=terms(2))
+    exchange.settle()
+    later = Reference.parse(exchange.delivered("eucom"))
     assert later == Reference("eucom", 2, 1)
     caller, answering = ledgers(tmp_path)
     assert caller.entries[lost].state == "undelivered"
@@ -187,12 +188,13 @@ def test_messages_left_at_a_new_epoch_are_undelivered(tmp_path: Path) -> None:
 
 def test_the_ledger_shows_the_state_of_alarms(day: Path, tmp_path: Path) -> None:
     assert ledgers(day)[0].alarms == []
-    world = World(tmp_path)
-    world.alert(lost=True)
-    side = world.sides["eucom"]
-    world.pass_time(4 * 3_600_000)
-    world.alert("ndmc", "Проверьте время", lost=True)
-    world.alert()
+    exchange = begun(tmp_path)
+    exchange.alert("eucom")
+    exchange.settle(lost_from=["eucom"])
+    exchange.world.at += 4 * HOUR
+    exchange.alert("ndmc")
+    exchange.settle(lost_from=["ndmc"])
+    exchange.delivered("eucom")
     raised = [
         effect.alarm
         for record in records(tmp_path / "eucom")
@@ -200,17 +202,8 @@ def test_the_ledger_shows_the_state_of_alarms(day: Path, tmp_path: Path) -> None
         if isinstance(effect, RaiseAlarm)
     ]
     assert raised
-    side.take(
-        AlarmAcknowledged(
-            at=world.at,
-            mono=world.mono,
-            request="seen",
-            officer="watch-2",
-            code=raised[0].code,
-            subject=raised[0].subject,
-        )
-    )
-    world.settle()
+    exchange.ask("eucom", AlarmAcknowledged, officer="watch-2", code=raised[0].code, subject=raised[0].subject)
+    exchange.settle()
     alarms = ledgers(tmp_path)[0].alarms
     seen = next(alarm for alarm in alarms if alarm.subject == raised[0].subject)
     assert seen.code in AlarmCode

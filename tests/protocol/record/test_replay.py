@@ -16,10 +16,12 @@ from protocol.record.journal import ORIGIN, Checkpoint, Entry, Record, decode, e
 from protocol.record.replay import Divergence, Replay, replay
 from protocol.wire import envelope
 from protocol.wire.policy import EnrolledKey
+from tests.support.exchange import a_day, begun
 from tests.support.journal_samples import raw_state
-from tests.support.two_sides import KEYS, World, a_day, enrolled
+from tests.vectors.terms import enrolled, party_keys
 
 SIDES = ("eucom", "ndmc", "watch")
+KEYS = party_keys("ed25519")
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +251,7 @@ def test_verdicts_and_own_frames_are_verified_again(day: Path) -> None:
 
 def test_a_link_file_of_other_keys_vouches_for_nothing(day: Path) -> None:
     original = records(day / "eucom")
-    audit = Audit({"eucom": (enrolled("fake"),), "ndmc": KEYS["ndmc"]})
+    audit = Audit({"eucom": (enrolled("stranger"),), "ndmc": KEYS["ndmc"]})
     found = faults(audit, original)
     assert found == [(2, "the keys that it enrols are not those of the link file")]
     assert audit.sealed_upto == 0
@@ -258,7 +260,7 @@ def test_a_link_file_of_other_keys_vouches_for_nothing(day: Path) -> None:
 def test_keys_that_may_not_be_enrolled_are_said(day: Path) -> None:
     original = records(day / "eucom")
     assert isinstance(original[1].entry, KeysEnrolled)
-    weak = {"eucom": (EnrolledKey("eucom-2022", "ed25519", "AQ" + "A" * 41 + "="),), "ndmc": KEYS["ndmc"]}
+    weak = {"eucom": (EnrolledKey("eucom-1", "ed25519", "AQ" + "A" * 41 + "="),), "ndmc": KEYS["ndmc"]}
     changed = msgspec.structs.replace(original[1].entry, keys=weak)
     found = faults(Audit(), forged(original, {2: (changed, ())}))
     assert "the enrolled keys can't be used" in found[0][1]
@@ -273,7 +275,7 @@ def test_an_audit_begins_at_any_checkpoint(long_day: Path) -> None:
 
 
 def test_a_running_journal_replays_too(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    world.alert()
+    exchange = begun(tmp_path)
+    exchange.delivered("eucom")
     assert replay(records(tmp_path / "ndmc")).identical
-    world.stop()
+    exchange.stop()
