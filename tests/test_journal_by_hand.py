@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.offsets.recorded import record
+from tests.support.recorded import record
 
 PAGE = Path(__file__).parent.parent / "docs" / "journal.md"
 BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)

@@ -9,16 +9,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from endpoints.config import link_file, side_file
+from endpoints.config import default_terms, link_file, side_file
 from endpoints.journal.segments import segments
 from protocol.core.events import LineTestRequested
 from protocol.record.journal import decode
 from protocol.wire.instants import written
 from scenario.files import packaged
 from tests.fuzz.ends import FIRST, STATE
-from tests.offsets.recorded import Exchange, record
-from tests.offsets.recorded import link_file as linked
+from tests.support.exchange import link_file as linked
 from tests.support.journal_samples import batch, checkpoint, closed, fields_of, lines_of
+from tests.support.recorded import SIDES, record, started
+from tests.support.world import MINUTE, SECOND
 
 CORPUS = Path(__file__).parent / "corpus"
 VECTORS = Path(__file__).parents[1] / "vectors"
@@ -94,22 +95,22 @@ def _seed(target: str, name: str, data: bytes) -> None:
 
 def _state(folder: Path) -> None:
     """Write the state of an end with alerts and line tests of both sides, a held draft and unreceipted messages."""
-    exchange = Exchange(folder, 1 << 20)
+    exchange = started(folder, 1 << 20)
     exchange.alert("eucom")
     exchange.alert("ndmc")
     exchange.alert("ndmc", "priority")
-    exchange.run(60)
-    exchange.ask("ndmc", LineTestRequested, nonce="0102030405060708", officer="duty-1")
-    exchange.run(2_400)
-    exchange.receive("eucom", b"{}")
+    exchange.run(MINUTE)
+    exchange.ask("ndmc", LineTestRequested, nonce="0102030405060708")
+    exchange.run(40 * MINUTE)
+    exchange.forge("eucom", b"{}")
     exchange.alert("eucom", "flash")
-    exchange.run(60)
+    exchange.run(MINUTE)
     exchange.alert("eucom", "priority")
-    exchange.run(30, lost=True)
+    exchange.run(30 * SECOND, lost_from=SIDES)
     end = exchange.ends["eucom"]
-    STATE.write_text(json.dumps(fields_of(end.runner.core), ensure_ascii=False, indent=1) + "\n", "utf-8")
+    STATE.write_text(json.dumps(fields_of(end.core), ensure_ascii=False, indent=1) + "\n", "utf-8")
     for each in exchange.ends.values():
-        each.kill()
+        each.crash()
 
 
 def _journals(lines: list[bytes]) -> None:
@@ -158,7 +159,7 @@ def _wire() -> None:
 
 
 def _files() -> None:
-    content = linked()
+    content = linked(default_terms.terms())
     _seed("link_file", "link.toml", link_file.dump(content))
     _seed("side_file", "side.toml", side_file.dump("eucom", content.parties["eucom"]))
     _seed("configuration", "endpoint.toml", CONFIGURATION.encode())

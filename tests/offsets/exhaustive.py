@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.offsets.collected import accepted_flips_in_a_log, collected
 from tests.offsets.damage import Recorded, accepted_cuts, accepted_flips, recovered_cuts
-from tests.offsets.recorded import SIDES, record
+from tests.support.recorded import SIDES, record
 
 ZEROS = 3_000
 LOG_PARTS = 8

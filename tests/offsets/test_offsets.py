@@ -27,8 +27,8 @@ from protocol.record.recovery import SECTOR_BYTES, recover
 from protocol.record.verification import Verification
 from tests.offsets.collected import accepted_flips_in_a_log, collected
 from tests.offsets.damage import BITS, Recorded, accepted_cuts, accepted_flips, recovered_cuts
-from tests.offsets.recorded import record
 from tests.support.journal_samples import LINK, SIDE, batch, checkpoint, lines_of
+from tests.support.recorded import record
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import structs
 
@@ -121,18 +121,19 @@ class Service(Process, Notifier):
         self.core = self.runner.core
 
     def start(self) -> None:
-        """Start on the opened journal, and connect."""
+        """Start on the opened journal, and connect, in the next turn."""
         self.running = True
         self.runner.start(self.now)
         self.happens(TransportConnected)
 
     def happens(self, kind: type[AnyEvent], **fields: Any) -> None:
-        """Take an event of now, and a turn."""
+        """Take an event of now; its batch ends with the next turn."""
         self.runner.take(kind(at=self.at, mono=self.mono, **fields))
-        self.turn()
 
     def turn(self) -> None:
         """Put what was taken on disk, and carry out its effects."""
+        if not self.running:
+            return
         while self.tells and self._notices:
             done = NotificationDone(at=self.at, mono=self.mono, id=self._notices.pop(0), delivered=True)
             self.runner.take(done)
@@ -144,13 +145,12 @@ class Service(Process, Notifier):
         """Take what is due by now, and a turn."""
         if self.running:
             self.runner.tick(self.now)
-            self.turn()
+        self.turn()
 
     def receive(self, frame: Frame) -> None:
         """Take a frame from the wire, if the process lives."""
         if self.running:
             self.runner.receive(Topic(self.file.terms.link, frame.sender, frame.channel), frame.frame, self.now)
-            self.turn()
 
     def stop(self) -> None:
         """Stop in order."""
@@ -160,7 +160,7 @@ class Service(Process, Notifier):
         self.running = False
 
     def crash(self) -> None:
-        """End the process without a word in the journal."""
+        """End the process as a crash does: nothing more is written."""
         self.journal.let_go()
         self.outgoing.clear()
         self._notices.clear()
@@ -204,6 +204,7 @@ class Exchange(Network[Service]):
         signers: what the sides sign with, if not with the test vectors' keys.
         at: when it begins.
         latency: how long each frame is on the wire.
+        watch: whether the watch listens.
         segment_bytes: see `Service`.
         tag: what the identifiers of requests begin with.
     """
@@ -217,6 +218,7 @@ class Exchange(Network[Service]):
         signers: dict[str, Signer] | None = None,
         at: Millis = 0,
         latency: Millis = 0,
+        watch: bool = True,
         segment_bytes: int = SEGMENT_BYTES,
         tag: str = "request",
     ) -> None:
@@ -234,7 +236,7 @@ class Exchange(Network[Service]):
                     signer=(signers or {}).get(name),
                     segment_bytes=segment_bytes,
                 )
-                for name in (*self.sides, WATCH)
+                for name in (*self.sides, *([WATCH] if watch else []))
             ],
             latency,
         )
@@ -256,6 +258,12 @@ class Exchange(Network[Service]):
         for end in self.ends.values():
             end.start()
         self.settle()
+
+    def settle(self, lost_from: Collection[str] = ()) -> None:
+        """Let every end take a turn, and everything arrive, until nothing is on the wire."""
+        for end in self.ends.values():
+            end.turn()
+        super().settle(lost_from)
 
     def run(self, duration: Millis, *, lost_from: Collection[str] = ()) -> None:
         """Let time pass; carry what is sent, or lose what the ends in `lost_from` send."""
@@ -301,11 +309,9 @@ class Exchange(Network[Service]):
         assert isinstance(end.runner, EndpointLink)
         self._requests += 1
         named = {"request": f"{self._tag}-{self._requests}", "officer": default_terms.officers(side)[0]}
-        reference = end.runner.request(kind(at=end.at, mono=end.mono, **(named | fields)))
-        end.turn()
-        return reference
+        return end.runner.request(kind(at=end.at, mono=end.mono, **(named | fields)))
 
-    def alert(self, side: str, precedence: Literal["flash", "priority", "routine"] = "routine", **fields: Any) -> str:
+    def alert(self, side: str, precedence: str = "routine", **fields: Any) -> str:
         """Let an officer of `side` raise an alert."""
         policy, at = self.file.terms.policy, self.ends[side].at
         usual = {

@@ -153,6 +153,9 @@ class Process:
         """Take a frame from the wire."""
         raise NotImplementedError
 
+    def turn(self) -> None:
+        """End the batch, if events are taken in batches."""
+
 
 ProcessT = TypeVar("ProcessT", bound=Process)
 
@@ -199,6 +202,8 @@ class Network(Generic[ProcessT]):
                     frame = end.outgoing.pop(0)
                     if end.name not in lost_from:
                         self.arrive(frame)
+            for end in self.ends.values():
+                end.turn()
 
 
 class End(Process):

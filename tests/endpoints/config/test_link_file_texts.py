@@ -9,7 +9,7 @@ from msgspec import structs
 from endpoints.config import link_file
 from endpoints.errors import UserError
 from protocol.wire.policy import Channel
-from tests.offsets.recorded import link_file as linked
+from tests.support.exchange import link_file as linked
 
 
 @pytest.mark.parametrize(

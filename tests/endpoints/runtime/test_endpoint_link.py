@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from endpoints.config.link_file import LinkFile, Party
 from endpoints.errors import UserError
 from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
@@ -28,10 +27,11 @@ from protocol.core.events import TransportConnected
 from protocol.core.link import Link
 from protocol.wire.instants import parsed
 from protocol.wire.policy import Terms
+from tests.support.exchange import link_file
 from tests.support.hand_turned import Notices
 from tests.support.journal_samples import fields_of, raw_state
 from tests.vectors.streams import STREAM
-from tests.vectors.terms import EPOCH_1, KEYS, message_frame, party_keys
+from tests.vectors.terms import EPOCH_1, KEYS, message_frame
 
 BEGIN = Now(at=parsed("2022-11-29T08:00:00.000Z"), mono=1_000, real_s=1)
 TOPIC = Topic("eucom-ndmc", "eucom", "message")
@@ -53,12 +53,6 @@ class Outlet:
 
     def leave(self, link: str) -> None:
         raise AssertionError(f"{link} is left")
-
-
-def link_file(terms: Terms = EPOCH_1) -> LinkFile:
-    keys = party_keys("ed25519")
-    parties = {side: Party(name={"en": side}, site="site", zone="UTC", keys=keys[side]) for side in ("eucom", "ndmc")}
-    return LinkFile(terms=terms, parties=parties)
 
 
 def ndmc_runner(folder: Path, terms: Terms = EPOCH_1, core: Link | None = None) -> tuple[EndpointLink, Outlet]:
