@@ -14,6 +14,8 @@ from msgspec import Struct
 
 GOLDEN = Path(__file__).parent
 SUFFIX = ".tar.xz"
+ONE_SEGMENT = GOLDEN / "rules-1" / f"killed{SUFFIX}"
+"""Journals of one segment each, which no checkpoint opens."""
 
 
 class Run(Struct, frozen=True):

@@ -16,6 +16,7 @@ from endpoints.config import default_terms, link_file
 from endpoints.config.link_file import LinkFile
 from endpoints.journal.segments import segment_path, segments
 from endpoints.keys.signer import Signer
+from protocol.core.events import LineTestRequested
 from protocol.record.recovery import SECTOR_BYTES
 from protocol.wire.instants import parsed
 from scenario.simulation.faults import draw
@@ -23,7 +24,9 @@ from scenario.simulation.simulate import quiet
 from scenario.simulation.simulated_process import SimulatedProcess
 from scenario.simulation.world import world
 from tests.golden.cases import GOLDEN, SUFFIX, commands, pack, write_expected
-from tests.golden.continuing import RULES, WATCH, Exchange, deconflict
+from tests.golden.continuing import RULES, deconflict, exchange_of
+from tests.support.exchange import SEGMENT_BYTES, WATCH, Exchange
+from tests.support.world import MINUTE, SECOND
 
 MORNING = parsed("2022-11-29T07:30:00.000Z")
 WORLD_DAYS = 4
@@ -33,7 +36,8 @@ WORLDS = {
     62: "a journal restored from an older copy, two epochs, clock steps, a full disk, crashes",
 }
 """Seeds, and why each was chosen."""
-LARGE = "Щ" * 900
+TEXT = dict.fromkeys(("en", "ru"), "Обстрел площадки. Подтвердите.\nShelling of the site @ 47° N. Confirm.")
+LARGE = dict.fromkeys(TEXT, "Щ" * 900)
 _SMALL_BYTES = 24_000
 
 
@@ -75,28 +79,27 @@ def several_segments(case: Path) -> None:
     """Five hours of traffic through the service's own running links, with checkpoints, restarts and a clock step."""
     exchange = _begin(case, _SMALL_BYTES)
     for hour in range(5):
-        reference = exchange.alert("eucom")
-        exchange.run(300)
+        reference = exchange.alert("eucom", text=TEXT)
+        exchange.run(5 * MINUTE)
         (exchange.refuse if hour == 1 else exchange.acknowledge)(reference)
-        draft = exchange.alert("ndmc", "flash")
-        exchange.run(60)
+        draft = exchange.alert("ndmc", "flash", text=TEXT)
+        exchange.run(MINUTE)
         (exchange.release if hour % 2 else exchange.discard)("ndmc", draft)
-        exchange.run(1_500)
+        exchange.run(25 * MINUTE)
         exchange.answer_tests()
         exchange.forge("eucom")
         if hour == 1:
-            exchange.reconnect("ndmc", lost_for_s=180)
+            exchange.outage("ndmc", duration=3 * MINUTE)
         if hour == 2:
-            exchange.step_clock(-3_000)
+            exchange.step_clock(-3 * SECOND)
         if hour == 3:
-            exchange.ends["ndmc"].stop(exchange.now)
-            exchange.ends["eucom"].kill()
+            exchange.ndmc.stop()
+            exchange.eucom.crash()
             for side in exchange.sides:
-                exchange.ends[side].open(_SMALL_BYTES)
-                exchange.ends[side].start(exchange.now)
+                exchange.ends[side].restart()
         for side in exchange.sides:
             exchange.acknowledge_alarms(side)
-        exchange.run(1_500)
+        exchange.run(25 * MINUTE)
     exchange.stop()
     for name in ("eucom", WATCH):
         (case / "output").mkdir(exist_ok=True)
@@ -109,17 +112,17 @@ def killed(case: Path) -> None:
     What was collected of the first ends within a line; what was collected of the second has prefixes, other lines,
     and records that were printed again after an earlier kill.
     """
-    exchange = _begin(case, segment_bytes=1 << 20)
+    exchange = _begin(case, SEGMENT_BYTES)
     for side in exchange.sides:
-        exchange.acknowledge(_delivered(exchange, side))
-    exchange.run(300)
+        exchange.acknowledge(exchange.delivered(side))
+    exchange.run(5 * MINUTE)
     collected = {side: _lines(case, side) for side in exchange.sides}
     for side in exchange.sides:
         # on disk, and not acted upon: the process ends before that
         exchange.alert(side, text=LARGE)
-        exchange.ends[side].runner.commit(exchange.now)
+        exchange.ends[side].runner.commit(exchange.ends[side].now)
     for end in exchange.ends.values():
-        end.kill()
+        end.crash()
     for side, hole in (("eucom", None), ("ndmc", SECTOR_BYTES)):
         path = segment_path(case / "journal" / side, 1)
         begin = len(collected[side])
@@ -146,30 +149,30 @@ def two_epochs(case: Path) -> None:
     that nobody has acknowledged, notices that nobody has delivered, messages in flight, and one that waits for the
     message before it. One side was stopped in order, the other was killed.
     """
-    exchange = _begin(case, segment_bytes=1 << 20)
-    exchange.acknowledge(_delivered(exchange, "eucom"))
-    exchange.run(300)
+    exchange = _begin(case, SEGMENT_BYTES)
+    exchange.acknowledge(exchange.delivered("eucom"))
+    exchange.run(5 * MINUTE)
     for side in exchange.sides:
-        exchange.alert(side, text=f"Ohne Antwort: {side}")
-        exchange.run(60, lost_from=exchange.sides)
+        exchange.alert(side, text=dict.fromkeys(TEXT, f"Ohne Antwort: {side}"))
+        exchange.run(MINUTE, lost_from=exchange.sides)
     exchange.stop()
 
     terms = structs.replace(exchange.file.terms, epoch=2)
     link_file.save(structs.replace(exchange.file, terms=terms), case / "link.toml")
-    exchange = Exchange(case, exchange.at + 600_000, exchange.mono + 600_000, tag="epoch-2")
-    exchange.open(1 << 20)
+    exchange = exchange_of(case, tag="epoch-2")
+    exchange.open()
     exchange.start()
     # over the slot at 08:00, whose test nobody answers
-    exchange.run(2_400)
-    exchange.acknowledge(_delivered(exchange, "ndmc"))
-    exchange.run(60)
+    exchange.run(40 * MINUTE)
+    exchange.acknowledge(exchange.delivered("ndmc"))
+    exchange.run(MINUTE)
     exchange.alert("eucom")
     exchange.alert("ndmc")
-    exchange.run(60)
+    exchange.run(MINUTE)
     for end in exchange.ends.values():
         end.tells = False
-    exchange.reconnect("ndmc", lost_for_s=240)
-    exchange.line_test()
+    exchange.outage("ndmc", duration=4 * MINUTE)
+    exchange.ask("eucom", LineTestRequested, nonce="0123456789abcdef")
     exchange.settle()
     exchange.alert("ndmc", "flash")
     exchange.alert("ndmc")
@@ -183,15 +186,15 @@ def two_epochs(case: Path) -> None:
     exchange.alert("ndmc")
     exchange.settle(lost_from=["ndmc"])
     for end in exchange.ends.values():
-        end.kill()
+        end.crash()
         # a checkpoint behind each batch
-        end.open(1)
-        end.tells = False
-        end.start(exchange.now)
-        end.out.clear()
-    exchange.ends["eucom"].stop(exchange.now)
+        end.segment_bytes = 1
+        end.restart()
+        end.turn()
+        end.outgoing.clear()
+    exchange.eucom.stop()
     for name in ("ndmc", WATCH):
-        exchange.ends[name].kill()
+        exchange.ends[name].crash()
 
 
 CASES: dict[str, Callable[[Path], None]] = {
@@ -234,18 +237,10 @@ def _begin(case: Path, segment_bytes: int) -> Exchange:
         _write_key(case, side, key_id, bytes([number]) * 32)
         parties[side] = structs.replace(default_terms.party(side), keys=Signer.load(case / "keys" / side).enrolled)
     link_file.save(LinkFile(terms=default_terms.terms(), parties=parties), case / "link.toml")
-    exchange = Exchange(case, MORNING, tag="golden")
-    exchange.open(segment_bytes)
+    exchange = exchange_of(case, at=MORNING, segment_bytes=segment_bytes, tag="golden")
+    exchange.open()
     exchange.start()
-    exchange.settle()
     return exchange
-
-
-def _delivered(exchange: Exchange, side: str) -> str:
-    """Let an officer raise an alert, and return its reference once it is delivered."""
-    reference = exchange.alert(side)
-    exchange.settle()
-    return reference
 
 
 def _write_key(case: Path, side: str, key_id: str, seed: bytes) -> None:

@@ -15,36 +15,35 @@ from protocol.record.fold import fold
 from protocol.record.journal import Checkpoint, decode, encode
 from protocol.record.replay import NotRunAgain, replay
 from tests.golden import cases
-from tests.golden.continuing import RULES, Exchange, deconflict, rich
-from tests.protocol.record.test_fold import ONE_SEGMENT, empty, records
+from tests.golden.continuing import RULES, deconflict, exchange_of, rich
+from tests.support.journal_samples import empty, records
+from tests.support.world import MINUTE
 
 START = """
 import sys
 from pathlib import Path
 from endpoints.failpoints import arm
-from tests.golden.continuing import Exchange
-exchange = Exchange(Path(sys.argv[1]))
-exchange.open(1 << 20)
-exchange.resume_clock()
+from tests.golden.continuing import exchange_of
+exchange = exchange_of(Path(sys.argv[1]))
+exchange.open()
 arm(sys.argv[2])
-exchange.ends["eucom"].start(exchange.now)
+exchange.eucom.start()
 """
 
 
 @pytest.fixture
 def case(tmp_path: Path) -> Path:
     """Journals of one segment each, which no checkpoint opens."""
-    cases.unpack(ONE_SEGMENT, tmp_path / "case")
+    cases.unpack(cases.ONE_SEGMENT, tmp_path / "case")
     return tmp_path / "case"
 
 
 def test_a_start_begins_with_a_checkpoint_of_the_present_rules(case: Path) -> None:
-    exchange = Exchange(case)
-    exchange.open(1 << 20)
-    exchange.resume_clock()
+    exchange = exchange_of(case)
+    exchange.open()
     before = {name: end.journal.n for name, end in exchange.ends.items()}
     exchange.start()
-    exchange.run(60)
+    exchange.run(MINUTE)
     exchange.stop()
     for name, end in exchange.ends.items():
         journal = records(end.folder)
@@ -71,12 +70,11 @@ def test_a_start_begins_with_a_checkpoint_of_the_present_rules(case: Path) -> No
             assert line in rich(case, ["replay", f"journal/{name}", "--lang", lang])
 
     # the next start needs nothing of the kind
-    exchange.open(1 << 20)
-    exchange.resume_clock()
+    exchange.open()
     exchange.start()
-    exchange.run(60)
+    exchange.run(MINUTE)
     for end in exchange.ends.values():
-        end.kill()
+        end.crash()
         assert sum(isinstance(record.entry, Checkpoint) for record in records(end.folder)) == 1
 
 
@@ -90,11 +88,10 @@ def test_a_crash_before_or_after_the_checkpoint_is_harmless(case: Path, place: s
     assert left[: len(original)] == original
     assert all(isinstance(record.entry, Checkpoint) for record in left[len(original) :])
 
-    exchange = Exchange(case)
-    exchange.open(1 << 20)
-    exchange.resume_clock()
+    exchange = exchange_of(case)
+    exchange.open()
     exchange.start()
-    exchange.run(60)
+    exchange.run(MINUTE)
     exchange.stop()
     journal = records(folder)
     assert sum(isinstance(record.entry, Checkpoint) for record in journal) == 1
@@ -106,10 +103,10 @@ def test_a_new_journal_names_its_rules(case: Path) -> None:
     for folder in (case / "journal").iterdir():
         for path in folder.iterdir():
             path.unlink()
-    exchange = Exchange(case, at=1_669_716_000_000)
-    exchange.open(1 << 20)
+    exchange = exchange_of(case, at=1_669_716_000_000)
+    exchange.open()
     exchange.start()
-    exchange.run(60)
+    exchange.run(MINUTE)
     exchange.stop()
     for end in exchange.ends.values():
         journal = records(end.folder)
@@ -122,12 +119,11 @@ def test_a_new_journal_names_its_rules(case: Path) -> None:
 
 def test_every_range_of_other_rules_is_listed(case: Path) -> None:
     """Rules 1, then the present ones, then newer ones, then the present ones again."""
-    exchange = Exchange(case)
-    exchange.open(1 << 20)
-    exchange.resume_clock()
-    before = exchange.ends["eucom"].journal.n
+    exchange = exchange_of(case)
+    exchange.open()
+    before = exchange.eucom.journal.n
     exchange.start()
-    exchange.run(60)
+    exchange.run(MINUTE)
     exchange.stop()
     journal = records(case / "journal" / "eucom")
     last = journal[-1]

@@ -38,6 +38,7 @@ from protocol.core.events import (
 )
 from protocol.core.link import Link
 from protocol.core.observer import Observer
+from protocol.core.watch import TestState
 from protocol.wire.instants import Millis, parsed, written
 from protocol.wire.messages import Reference
 from protocol.wire.policy import Terms
@@ -329,9 +330,9 @@ class Exchange(Network[Service]):
         self.settle()
         return reference
 
-    def release(self, side: str, draft: str) -> str:
+    def release(self, side: str, draft: str, officer: str = "") -> str:
         """Let the second officer release a draft."""
-        second = default_terms.officers(side)[1]
+        second = officer or default_terms.officers(side)[1]
         return self.ask(side, OfficerReleased, officer=second, draft=int(draft.removeprefix("draft/")))
 
     def discard(self, side: str, draft: str) -> str:
@@ -353,7 +354,7 @@ class Exchange(Network[Service]):
         side = self.sides[1]
         for test in self.ends[side].core.snapshot().tests:
             of = Reference.parse(test.reference)
-            if test.answer is None and of.sender != side:
+            if of.sender != side and test.state in {TestState.RECEIVED, TestState.UNANSWERED}:
                 self.ask(side, OfficerAnswered, of=of, read_back=test.heartbeat.challenge)
 
     def acknowledge_alarms(self, side: str) -> None:

@@ -1,14 +1,18 @@
 """Builds small journals for tests, with records of many kinds."""
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import Raw
 
+from endpoints.journal.reader import JournalReader
 from protocol.core.core import Core
 from protocol.core.effects import AnyEffect, RejectFrame
 from protocol.core.events import BatchClosed, FrameReceived, Started, TransportConnected, TransportLost
-from protocol.record.journal import ORIGIN, Checkpoint, Closed, Entry, encode
+from protocol.core.link import Link
+from protocol.core.observer import Observer
+from protocol.record.journal import ORIGIN, Checkpoint, Closed, Entry, Record, encode
 
 LINK, SIDE = "eucom-ndmc", "eucom"
 NOON = 1_669_716_000_000
@@ -48,6 +52,16 @@ def fields_of(core: Core) -> dict[str, Any]:
     """Return the fields of a core's state, as in a checkpoint."""
     fields: dict[str, Any] = msgspec.json.decode(core.checkpoint())
     return fields
+
+
+def records(folder: Path) -> list[Record]:
+    """Return the records of the journal in `folder`."""
+    return list(JournalReader(str(folder)).whole_records())
+
+
+def empty(record: Record) -> Link | Observer:
+    """Return a core of the side that wrote a record, before the first event."""
+    return Observer.new(record.link, record.side) if record.side == "watch" else Link.new(record.link, record.side)
 
 
 def checkpoint(number: int) -> Batch:

@@ -10,7 +10,6 @@ import msgspec
 import pytest
 from msgspec import UNSET, structs
 
-from endpoints.journal.reader import JournalReader
 from protocol.core.core import Core
 from protocol.core.effects import AnyEffect, Effect, Notify, Queue
 from protocol.core.events import BatchClosed, EpochOpened
@@ -20,13 +19,13 @@ from protocol.record.fold import FoldError, fold
 from protocol.record.journal import ORIGIN, Checkpoint, Entry, Record, decode, encode
 from protocol.record.migration import migrated, objection
 from tests.golden import cases
+from tests.support.journal_samples import empty, records
 
 OLDER = {
     f"{archive.parent.name}/{archive.name.removesuffix(cases.SUFFIX)}": archive
     for archive in cases.archives()
     if cases.rules_of(archive) != Core.RULES
 }
-ONE_SEGMENT = OLDER["rules-1/killed"]
 
 
 @pytest.fixture(scope="module", params=OLDER)
@@ -40,20 +39,12 @@ def older(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture
 def case(tmp_path: Path) -> Path:
     """Journals of one segment each, which no checkpoint opens."""
-    cases.unpack(ONE_SEGMENT, tmp_path / "case")
+    cases.unpack(cases.ONE_SEGMENT, tmp_path / "case")
     return tmp_path / "case"
-
-
-def records(folder: Path) -> list[Record]:
-    return list(JournalReader(str(folder)).whole_records())
 
 
 def journals(case: Path) -> list[list[Record]]:
     return [records(folder) for folder in sorted((case / "journal").iterdir())]
-
-
-def empty(record: Record) -> Link | Observer:
-    return Observer.new(record.link, record.side) if record.side == "watch" else Link.new(record.link, record.side)
 
 
 def plain(effects: Iterable[Effect]) -> Any:

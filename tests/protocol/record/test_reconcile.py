@@ -5,22 +5,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from endpoints.journal.reader import JournalReader
 from protocol.core.alarms import AlarmCode
 from protocol.core.effects import RaiseAlarm
 from protocol.core.events import AlarmAcknowledged, EpochOpened
 from protocol.errors import LocalProtocolError
-from protocol.record.journal import Checkpoint, Record
+from protocol.record.journal import Checkpoint
 from protocol.record.ledger import Ledger, ledger_of
 from protocol.record.reconcile import Reconciliation, reconcile
 from protocol.wire.instants import parsed, written
 from protocol.wire.messages import Reference
 from tests.support.exchange import SLOT, a_day, begun, link_file
+from tests.support.journal_samples import records
 from tests.support.world import HOUR, SECOND, terms
-
-
-def records(folder: Path) -> list[Record]:
-    return list(JournalReader(str(folder)).whole_records())
 
 
 def ledgers(folder: Path) -> tuple[Ledger, Ledger]:

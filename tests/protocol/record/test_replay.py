@@ -6,7 +6,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from endpoints.journal.reader import JournalReader
 from protocol.core.effects import AnyEffect, Queue
 from protocol.core.events import BatchClosed, EpochOpened, FrameReceived, KeysEnrolled
 from protocol.core.link import Link
@@ -17,7 +16,7 @@ from protocol.record.replay import Divergence, Replay, replay
 from protocol.wire import envelope
 from protocol.wire.policy import EnrolledKey
 from tests.support.exchange import a_day, begun
-from tests.support.journal_samples import raw_state
+from tests.support.journal_samples import raw_state, records
 from tests.vectors.terms import enrolled, party_keys
 
 SIDES = ("eucom", "ndmc", "watch")
@@ -37,10 +36,6 @@ def long_day(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("long-day")
     a_day(folder, segment_bytes=4_000)
     return folder
-
-
-def records(folder: Path) -> list[Record]:
-    return list(JournalReader(str(folder)).whole_records())
 
 
 def forged(original: list[Record], changes: dict[int, tuple[Entry, tuple[AnyEffect, ...]]]) -> Iterator[Record]:
