@@ -233,6 +233,14 @@ class End(Process):
         self.schedule: Callable[[Millis, Millis], tuple[str, ...]] = no_slots if quiet else slots_between
         self._shadowed = shadowed
 
+    @classmethod
+    def started(cls, side: str = "eucom", opened: Terms = TERMS, *, quiet: bool = False, shadowed: bool = True) -> End:
+        """Return one party's end that has started; nobody hears what it sends."""
+        end = cls(Link.new(opened.link, side), quiet=quiet, shadowed=shadowed)
+        end.start(opened=opened)
+        end.outgoing.clear()
+        return end
+
     def end(self, name: str = "") -> End:
         """Return this end: the only one of its stage."""
         assert name in {"", self.name}

@@ -275,8 +275,7 @@ def test_any_first_event(event: Event) -> None:
 @given(st.one_of(values(MessagePayload), values(ReceiptPayload)), st.booleans())
 def test_any_payload_under_a_good_signature(payload: MessagePayload | ReceiptPayload, addressed: bool) -> None:
     """SPEC F3.6, F3.7"""
-    end = End(Link.new("eucom-ndmc", "eucom"))
-    end.start(opened=TERMS)
+    end = End.started()
     fields = to_builtins(payload)
     if not admitted(fields):
         return
@@ -291,8 +290,7 @@ def test_any_payload_under_a_good_signature(payload: MessagePayload | ReceiptPay
 @given(st.binary(max_size=200), st.sampled_from(["message", "receipt"]))
 def test_any_bytes(data: bytes, channel: Any) -> None:
     """SPEC F3.2"""
-    end = End(Link.new("eucom-ndmc", "eucom"))
-    end.start(opened=TERMS)
+    end = End.started()
     end.receive(Frame("ndmc", channel, data))
     end.receive(sealed("ndmc", channel, data))
 
@@ -316,8 +314,7 @@ def test_any_bytes(data: bytes, channel: Any) -> None:
 )
 def test_an_event_that_a_core_cannot_calculate_with_is_the_callers_mistake(event: Event) -> None:
     """SPEC W5.1"""
-    end = End(Link.new("eucom-ndmc", "eucom"))
-    end.start(opened=TERMS)
+    end = End.started()
     with pytest.raises(LocalProtocolError) as refused:
         end.core.handle(event)
     assert refused.value.code == "wrong_event"

@@ -34,10 +34,7 @@ SPACE = "space_low/journal"
 
 def quiet(side: str = "ndmc", *, shadowed: bool = True) -> End:
     """Return an end of a link without slots."""
-    end = End(Link.new(TERMS.link, side), quiet=True, shadowed=shadowed)
-    end.start(opened=TERMS)
-    end.outgoing.clear()
-    return end
+    return End.started(side, quiet=True, shadowed=shadowed)
 
 
 def listed(end: End) -> list[str]:

@@ -9,7 +9,6 @@ from protocol.core.alerts import CLOSED_KEPT, OPEN_MAX
 from protocol.core.deadlines import Turn
 from protocol.core.effects import Queue
 from protocol.core.events import EpochOpened, SpaceLow, SpaceOk, TransportConnected, TransportLost
-from protocol.core.link import Link
 from protocol.core.officer_requests import CANCELLATIONS_KEPT, DRAFTS_MAX, STANDING_CANCELLATION
 from protocol.core.stream import OUTBOX_MAX_MESSAGES
 from protocol.wire.instants import written
@@ -27,10 +26,7 @@ LOW, OK = event(SpaceLow, free_bytes=1), event(SpaceOk, free_bytes=1 << 30)
 def caller(*, shadowed: bool = True, **changes: Any) -> End:
     """Return the caller's end of a link without slots."""
     opened = terms(**changes)
-    end = End(Link.new(opened.link, "eucom"), quiet=True, shadowed=shadowed)
-    end.start(opened=opened)
-    end.outgoing.clear()
-    return end
+    return End.started("eucom", opened, quiet=True, shadowed=shadowed)
 
 
 def quiet_line(**changes: Any) -> Line:

@@ -69,15 +69,13 @@ def test_nothing_happens_before_the_first_epoch() -> None:
 )
 def test_terms_that_do_not_continue_the_link_are_refused(opened: Terms, code: str) -> None:
     """SPEC E1.1"""
-    end = End(Link.new("eucom-ndmc", "eucom"))
-    end.start(opened=TERMS)
+    end = End.started()
     play(end, event(EpochOpened, terms=opened), f"refused: {code}")
 
 
 def test_an_epoch_may_be_skipped() -> None:
     """SPEC E1.1"""
-    end = End(Link.new("eucom-ndmc", "eucom"))
-    end.start(opened=TERMS)
+    end = End.started()
     play(end, reopen(end, terms(7)), "Seal receipt, receipt 0")
     assert end.core.snapshot().epoch == 7
 
@@ -117,8 +115,7 @@ def test_what_was_not_receipted_becomes_visible_and_is_not_sent_again() -> None:
 
 def test_each_epoch_leaves_an_alarm_of_its_own() -> None:
     """SPEC E2.2"""
-    end = End(Link.new("eucom-ndmc", "eucom"), quiet=True)
-    end.start(opened=TERMS)
+    end = End.started(quiet=True)
     for epoch in (2, 3, 4):
         end.happens(*alert().happenings)
         end.crash()
@@ -169,9 +166,7 @@ def test_open_alerts_live_on_and_are_acknowledged_across_epochs() -> None:
 
 def test_a_reference_to_an_old_epoch_counts_as_closed_and_one_to_a_coming_epoch_is_unknown() -> None:
     """SPEC B6.2, B6.3"""
-    end, peer = End(Link.new("eucom-ndmc", "eucom"), quiet=True), Peer("ndmc", SECOND_EPOCH)
-    end.start(opened=SECOND_EPOCH)
-    end.outgoing.clear()
+    end, peer = End.started("eucom", SECOND_EPOCH, quiet=True), Peer("ndmc", SECOND_EPOCH)
     bodies = [an_acknowledgement(ref(5, "eucom", epoch)) for epoch in (1, 2, 3)]
     play(
         end,
@@ -217,8 +212,7 @@ def test_tests_of_the_old_epoch_need_no_receipt_and_no_answer() -> None:
 
 def test_alarms_of_tests_that_nobody_will_answer_any_more_are_over() -> None:
     """SPEC E2.1"""
-    end, peer = End(Link.new("eucom-ndmc", "ndmc"), quiet=True), Peer("eucom")
-    end.start(opened=TERMS)
+    end, peer = End.started("ndmc", quiet=True), Peer("eucom")
     end.receive(peer.sends(peer.says(a_heartbeat())))
     end.happens(*LOST.happenings)
     end.happens(*test_line().happenings)
@@ -232,8 +226,7 @@ def test_alarms_of_tests_that_nobody_will_answer_any_more_are_over() -> None:
 @pytest.mark.parametrize("how", ["equivocation", "journal_behind", "fork"])
 def test_a_direction_that_stopped_runs_again(how: str) -> None:
     """SPEC E2.1, M5.2, R3.1, R3.3"""
-    end, peer = End(Link.new("eucom-ndmc", "eucom"), quiet=True), Peer()
-    end.start(opened=TERMS)
+    end, peer = End.started(quiet=True), Peer()
     if how == "equivocation":
         end.receive(peer.sends(peer.says({"type": "refusal"}, prev="0" * 64)))
     elif how == "journal_behind":
@@ -295,8 +288,7 @@ def test_other_terms_raise_an_alarm_on_both_sides_and_no_ping_pong(theirs: Terms
 
 def test_foreign_messages_are_answered_at_most_once_a_minute() -> None:
     """SPEC E3"""
-    end, peer = End(Link.new("eucom-ndmc", "eucom"), quiet=True), Peer("ndmc", SECOND_EPOCH)
-    end.start(opened=TERMS)
+    end, peer = End.started(quiet=True), Peer("ndmc", SECOND_EPOCH)
     frame = peer.sends(peer.says(an_alert()))
     play(
         end,

@@ -5,13 +5,12 @@ from typing import Any
 import pytest
 
 from protocol.core.events import FramesSuppressed
-from protocol.core.link import Link
 from protocol.core.stream import AHEAD_MAX, HASHES_KEPT
 from protocol.wire import canonical
 from protocol.wire.messages import FRAME_MAX_BYTES, Message
 from tests.support.cast import Peer, alert, an_acknowledgement, an_alert, arrives, ref, sealed
 from tests.support.playbook import Playbook, batch, crash, event, start, wait
-from tests.support.world import MINUTE, TERMS, End, Frame
+from tests.support.world import MINUTE, End, Frame
 
 OTHER = "0" * 64
 """A digest of nothing."""
@@ -19,10 +18,7 @@ OTHER = "0" * 64
 
 def listening(side: str = "eucom", *, shadowed: bool = True) -> End:
     """Return an end, to which a scripted peer speaks."""
-    end = End(Link.new(TERMS.link, side), shadowed=shadowed)
-    end.start(opened=TERMS)
-    end.outgoing.clear()
-    return end
+    return End.started(side, shadowed=shadowed)
 
 
 def refusals(peer: Peer, count: int) -> list[Message]:

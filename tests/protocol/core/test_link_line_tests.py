@@ -32,10 +32,7 @@ def states(end: End) -> dict[str, str]:
 def answering(**changes: Any) -> tuple[End, Peer]:
     """Return the answering end, and the scripted caller."""
     opened = terms(**changes)
-    end = End(Link.new(opened.link, "ndmc"))
-    end.start(opened=opened)
-    end.outgoing.clear()
-    return end, Peer("eucom", opened)
+    return End.started("ndmc", opened), Peer("eucom", opened)
 
 
 def until(end: End | Line, instant: str, offset: int = 0) -> None:
@@ -286,8 +283,7 @@ def test_every_open_slot_gets_its_test() -> None:
 
 def test_only_the_caller_names_a_slot() -> None:
     """SPEC B1.2"""
-    end, peer = End(Link.new(TERMS.link, "eucom")), Peer()
-    end.start(opened=TERMS)
+    end, peer = End.started(), Peer()
     until(end, SLOT, -MINUTE)
     play(
         end,
@@ -368,8 +364,7 @@ def test_the_caller_watches_the_receipt_until_the_end_of_the_grace_and_then_the_
 
 def test_an_unscheduled_test_waits_for_its_receipt_as_long_as_the_grace() -> None:
     """SPEC W2.1"""
-    end = End(Link.new(TERMS.link, "ndmc"), quiet=True)
-    end.start(opened=TERMS)
+    end = End.started("ndmc", quiet=True)
     end.happens(*test_line().happenings)
     end.happens(*LOST.happenings)
     play(end, wait(15 * MINUTE - 1), "RaiseAlarm broker_unreachable/broker")
@@ -378,8 +373,7 @@ def test_an_unscheduled_test_waits_for_its_receipt_as_long_as_the_grace() -> Non
 
 def test_an_answer_may_come_before_the_receipt() -> None:
     """SPEC W2.1"""
-    end, peer = End(Link.new(TERMS.link, "eucom"), quiet=True), Peer()
-    end.start(opened=TERMS)
+    end, peer = End.started(quiet=True), Peer()
     for minutes in (0, 15):
         end.happens(*test_line().happenings)
         end.world.wait(minutes * MINUTE)

@@ -1,7 +1,6 @@
 """The machine's word, and the clocks that it betrays (SPEC R1, R2, R3, M8)."""
 
 from protocol.core.events import TransportConnected, TransportLost
-from protocol.core.link import Link
 from protocol.wire.digests import genesis
 from protocol.wire.instants import written
 from tests.support.cast import Peer, alert, an_alert, arrives, test_line
@@ -29,8 +28,7 @@ STOPPED = "RaiseAlarm fork/ndmc"
 
 def speaking(count: int = 1) -> tuple[End, Peer, list[str]]:
     """Return the caller's end that has sent `count` alerts, its scripted peer, and the heads after each message."""
-    end = End(Link.new(TERMS.link, "eucom"))
-    end.start(opened=TERMS)
+    end = End.started()
     heads = [genesis(TERMS, "eucom")]
     for _ in range(count):
         end.happens(*alert().happenings)

@@ -6,7 +6,6 @@ import pytest
 
 from protocol.core.effects import Queue
 from protocol.core.events import TransportLost
-from protocol.core.link import Link
 from protocol.core.references import KINDS_KEPT
 from protocol.core.stream import OUTBOX_MAX_MESSAGES, OUTBOX_RESERVE_MESSAGES
 from protocol.wire.policy import Channel, Terms
@@ -32,10 +31,7 @@ LOST = event(TransportLost, reason="gone")
 
 def answering(opened: Terms = TERMS, *, shadowed: bool = True) -> tuple[End, Peer]:
     """Return the answering end, and the scripted caller."""
-    end = End(Link.new(opened.link, "ndmc"), shadowed=shadowed)
-    end.start(opened=opened)
-    end.outgoing.clear()
-    return end, Peer("eucom", opened)
+    return End.started("ndmc", opened, shadowed=shadowed), Peer("eucom", opened)
 
 
 def refused(opened: Terms, body: dict[str, Any]) -> tuple[str, str]:

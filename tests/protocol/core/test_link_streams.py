@@ -38,10 +38,7 @@ def payload_of(frame: Frame) -> MessagePayload:
 
 def alone(*, shadowed: bool = True, opened: Terms = TERMS) -> End:
     """Return the caller's end: nobody receipts what it says."""
-    end = End(Link.new(opened.link, opened.caller), shadowed=shadowed)
-    end.start(opened=opened)
-    end.outgoing.clear()
-    return end
+    return End.started(opened.caller, opened, shadowed=shadowed)
 
 
 # --- sealing ------------------------------------------------------------------------------------------------------

@@ -20,10 +20,7 @@ MISSED = f"heartbeat_missed/{SLOT}"
 def answering(*, quiet: bool = False) -> tuple[End, Peer]:
     """Return the answering end, and the scripted caller."""
     opened = terms(four_eyes=())
-    end = End(Link.new(opened.link, "ndmc"), quiet=quiet)
-    end.start(opened=opened)
-    end.outgoing.clear()
-    return end, Peer("eucom", opened)
+    return End.started("ndmc", opened, quiet=quiet), Peer("eucom", opened)
 
 
 def slots(end: End) -> dict[str, str]:
@@ -323,8 +320,7 @@ def test_a_slot_that_a_wrong_clock_had_passed_over_is_watched_for_the_rest_of_it
 
 def test_a_slot_that_a_wrong_clock_had_passed_over_is_tested_if_its_grace_still_runs() -> None:
     """SPEC W5.1, W1.3"""
-    end = End(Link.new(TERMS.link, "eucom"))
-    end.start(opened=TERMS)
+    end = End.started()
     step(end, 2 * HOUR)
     end.world.wait(parsed(SLOT) + MINUTE - end.world.at)
     step(end, -2 * HOUR)
@@ -374,8 +370,7 @@ def test_a_test_that_only_seemed_too_early_is_in_time_once_the_clock_is_set_righ
 
 def test_the_caller_tries_again_when_a_step_back_puts_the_slot_ahead() -> None:
     """SPEC W1.3, W5.1"""
-    end = End(Link.new(TERMS.link, "eucom"), shadowed=False)
-    end.start(opened=TERMS)
+    end = End.started(shadowed=False)
     end.outbox.stopped = "fork"
     end.world.wait(11 * MINUTE)
     end.outbox.stopped = ""
