@@ -17,9 +17,9 @@ from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
 from endpoints.keys.signer import Signer
 from endpoints.mqtt.topics import Topic
-from endpoints.notify import Notifier
 from endpoints.runtime.endpoint_link import EndpointLink
-from endpoints.runtime.link_runner import LinkRunner, Now
+from endpoints.runtime.link_runner import LinkRunner
+from endpoints.runtime.ports import Now
 from endpoints.runtime.reopening import recovered_core
 from protocol.core.effects import Notify
 from protocol.core.events import (
@@ -61,7 +61,18 @@ def link_file(terms: Terms = EPOCH_1) -> LinkFile:
     )
 
 
-class Service(Process, Notifier):
+class Notices:
+    """Collects the ids of notifications."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+
+    def submit(self, link: str, side: str, effect: Notify) -> None:
+        del link, side
+        self.ids.append(effect.id)
+
+
+class Service(Process):
     """One side's process, or the watch's: its link runner with all that it needs.
 
     Args:
@@ -83,8 +94,7 @@ class Service(Process, Notifier):
         signer: Signer | None = None,
         segment_bytes: int = SEGMENT_BYTES,
     ) -> None:
-        Process.__init__(self, name, world)
-        Notifier.__init__(self, (), lambda _link, _id, _delivered: None)
+        super().__init__(name, world)
         self.file = file
         self.folder = folder
         self.segment_bytes = segment_bytes
@@ -96,7 +106,7 @@ class Service(Process, Notifier):
         self.runner: LinkRunner[Any]
         self.running = False
         self._signer = signer
-        self._notices: list[str] = []
+        self.notices = Notices()
         self._nonces = 0
 
     @property
@@ -113,12 +123,13 @@ class Service(Process, Notifier):
             self.last = (entry.at, entry.mono)
         if self.name == WATCH:
             watch = recovered_core(self.journal, Observer.new(link, self.name))
-            self.runner = LinkRunner(watch, self.journal, self.file, self)
+            self.runner = LinkRunner(watch, self.journal, self.file, self.notices, draw_nonce=self._nonce)
         else:
             core = recovered_core(self.journal, Link.new(link, self.name))
             signer = self._signer or Signer({KEYS[self.name][2]: KEYS[self.name][1]})
-            self.runner = EndpointLink(core, self.journal, self.file, self, signer=signer, outlet=self)
-        self.runner.draw_nonce = self._nonce
+            self.runner = EndpointLink(
+                core, self.journal, self.file, self.notices, signer=signer, outlet=self, draw_nonce=self._nonce
+            )
         self.core = self.runner.core
 
     def start(self) -> None:
@@ -135,8 +146,8 @@ class Service(Process, Notifier):
         """Put what was taken on disk, and carry out its effects."""
         if not self.running:
             return
-        while self.tells and self._notices:
-            done = NotificationDone(at=self.at, mono=self.mono, id=self._notices.pop(0), delivered=True)
+        while self.tells and self.notices.ids:
+            done = NotificationDone(at=self.at, mono=self.mono, id=self.notices.ids.pop(0), delivered=True)
             self.runner.take(done)
         self.runner.commit(self.now)
         self.runner.perform(self.now)
@@ -164,7 +175,7 @@ class Service(Process, Notifier):
         """End the process as a crash does: nothing more is written."""
         self.journal.let_go()
         self.outgoing.clear()
-        self._notices.clear()
+        self.notices.ids.clear()
         self.running = False
 
     def restart(self) -> None:
@@ -184,11 +195,6 @@ class Service(Process, Notifier):
     def leave(self, link: str) -> None:
         """Refuse: no link of these tests may stop."""
         raise AssertionError(f"{self.name}: link {link} has stopped: {self.runner.failure}")
-
-    def submit(self, link: str, side: str, effect: Notify) -> None:
-        """Take a notification."""
-        del link, side
-        self._notices.append(effect.id)
 
     def _nonce(self) -> str:
         self._nonces += 1

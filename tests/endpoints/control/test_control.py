@@ -14,7 +14,7 @@ from endpoints.control.application import Control, _decode
 from endpoints.control.requests import AskAlert
 from endpoints.runtime.link_runner import AnyRunner
 from protocol.errors import LocalProtocolError
-from tests.endpoints.runtime.test_turn import LINK, Machine
+from tests.support.hand_turned import LINK, Machine
 from tests.vectors.terms import receipt_frame
 
 ALERT = {

@@ -27,8 +27,7 @@ from protocol.core.events import TransportConnected
 from protocol.core.link import Link
 from protocol.wire.instants import parsed
 from protocol.wire.policy import Terms
-from tests.support.exchange import link_file
-from tests.support.hand_turned import Notices
+from tests.support.exchange import Notices, link_file
 from tests.support.journal_samples import fields_of, raw_state
 from tests.vectors.streams import STREAM
 from tests.vectors.terms import EPOCH_1, KEYS, message_frame

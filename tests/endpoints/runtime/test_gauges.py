@@ -7,7 +7,7 @@ from pathlib import Path
 from endpoints.runtime.endpoint_link import Token
 from endpoints.runtime.work_items import EventItem
 from protocol.core.events import TransportLost
-from tests.endpoints.runtime.test_turn import LINK, Machine
+from tests.support.hand_turned import LINK, Machine
 from tests.vectors.terms import receipt_frame
 
 

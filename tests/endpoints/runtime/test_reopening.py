@@ -7,11 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from endpoints.config import default_terms
-from endpoints.config.link_file import LinkFile
 from endpoints.errors import UserError
 from endpoints.journal.segments import locked, segments
 from endpoints.journal.store import FolderStore
@@ -21,19 +19,14 @@ from endpoints.runtime.reopening import LinkOpener, recovered_core
 from protocol.core.events import SpaceLow
 from protocol.core.observer import Observer
 from protocol.wire.instants import parsed
+from tests.support.exchange import Notices
+from tests.support.exchange import link_file as linked
 from tests.support.failing_disk import refuse_writes
-from tests.support.hand_turned import HandClock, Notices, hand_turned
+from tests.support.hand_turned import HandClock, hand_turned
 from tests.support.journal_samples import raw_state
-from tests.vectors.terms import party_keys
 
 LINK, WATCH = "eucom-ndmc", "watch"
 BEGIN = parsed("2022-11-29T15:59:00.000Z")
-
-
-def link_file() -> LinkFile:
-    keys = party_keys("ed25519")
-    parties = {side: msgspec.structs.replace(default_terms.party(side), keys=keys[side]) for side in keys}
-    return LinkFile(terms=default_terms.terms(LINK), parties=parties)
 
 
 class Bench:
@@ -43,7 +36,7 @@ class Bench:
         self.folder = folder / "journal"
         self.notices = Notices()
         self.back = 0
-        file = link_file()
+        file = linked(default_terms.terms(LINK))
 
         def build(journal: JournalWriter) -> LinkRunner[Observer]:
             return LinkRunner(recovered_core(journal, Observer.new(LINK, WATCH)), journal, file, self.notices)

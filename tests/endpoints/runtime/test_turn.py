@@ -2,140 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from endpoints.config.link_file import LinkFile, Party
-from endpoints.journal.segments import segments
-from endpoints.journal.store import FolderStore
-from endpoints.journal.writer import JournalWriter
-from endpoints.keys.signer import Signer
 from endpoints.mqtt.topics import Topic
-from endpoints.runtime.endpoint_link import EndpointLink, Token
-from endpoints.runtime.ports import Now
 from endpoints.runtime.slot_planner import PLANNED_MS
-from endpoints.runtime.work_items import EventItem, FrameItem, Reply, RequestItem
 from protocol.core.effects import RaiseAlarm
-from protocol.core.events import FrameReceived, OfficerRaisedAlert, Started, TransportConnected
-from protocol.core.link import Link
-from protocol.core.snapshot import StreamView
+from protocol.core.events import FrameReceived, Started
 from protocol.errors import LocalProtocolError
 from protocol.record.journal import Record, decode
-from protocol.wire.instants import Millis, parsed, written
+from protocol.wire.instants import Millis, parsed
 from protocol.wire.refusals import FrameRefusal
-from tests.support.failing_disk import refuse_writes
-from tests.support.hand_turned import HandClock, Notices, hand_turned
+from tests.support.hand_turned import DAY, LINK, Machine
 from tests.vectors.streams import STREAM
-from tests.vectors.terms import EPOCH_1, KEYS, message_frame, party_keys, receipt_frame
-
-LINK = "eucom-ndmc"
-BEGIN = parsed("2022-11-29T12:00:00.000Z")
-DAY: Millis = 86_400_000
-FROM_PEER = {
-    "ndmc": Topic(LINK, "eucom", "message"),
-    "eucom": Topic(LINK, "ndmc", "receipt"),
-}
-
-
-class Machine:
-    """One side's process, its loop turned by hand. `left` lists what left it, with the last record on disk by then."""
-
-    def __init__(self, folder: Path, side: str) -> None:
-        self.side = side
-        self.folder = folder / side
-        self.clock = HandClock(BEGIN)
-        self.left: list[tuple[str, int]] = []
-        self.published: list[bytes] = []
-        self.notices = Notices()
-        self.up()
-
-    def up(self) -> None:
-        """Start the process on what its journal holds."""
-        journal = JournalWriter.open(FolderStore(self.folder), LINK, self.side)
-        core = Link.new(LINK, self.side)
-        for record in journal.recovered:
-            core.handle(record.entry)
-        keys = party_keys("ed25519")
-        parties = {name: Party(name={"en": name}, site="site", zone="UTC", keys=keys[name]) for name in keys}
-        self.runner = EndpointLink(
-            core,
-            journal,
-            LinkFile(terms=EPOCH_1, parties=parties),
-            self.notices,
-            signer=Signer({f"{self.side}-1": KEYS[self.side][1]}),
-            outlet=self,
-        )
-        self.loop = hand_turned({LINK: self.runner}, self.clock)
-        self.loop.queue.put(EventItem([self.runner], lambda now: TransportConnected(at=now.at, mono=now.mono)))
-        self.clock.passes(10)
-        self.loop.start()
-        self.left.clear()
-
-    def dies(self) -> None:
-        self.runner._journal.let_go()
-
-    def turn(self, passed: Millis = 10) -> None:
-        self.clock.passes(passed)
-        self.loop.turn()
-
-    def on_disk(self) -> int:
-        """The number of the last record that is in the file."""
-        lines = b"".join(path.read_bytes() for path in sorted(self.folder.glob("*.jsonl"))).rstrip(b"\0").splitlines()
-        return decode(lines[-1]).n
-
-    def publish(self, topic: Topic, payload: bytes, token: object) -> bool:
-        assert isinstance(token, Token)
-        self.left.append((topic.channel, self.on_disk()))
-        self.published.append(payload)
-        return True
-
-    def leave(self, link: str) -> None:
-        self.left.append((f"left {link}", self.on_disk()))
-
-    def arrives(self, frame: bytes, topic: Topic | None = None) -> None:
-        def acknowledge() -> None:
-            self.left.append(("puback", self.on_disk()))
-
-        self.loop.queue.put(FrameItem(self.runner, topic or FROM_PEER[self.side], frame, acknowledge))
-
-    def asks(self, request: str = "request-1", reply: Reply | None = None) -> asyncio.Future[str]:
-        def make(now: Now) -> OfficerRaisedAlert:
-            return OfficerRaisedAlert(
-                at=now.at,
-                mono=now.mono,
-                request=request,
-                officer="miller",
-                status="exercise",
-                category="critical_infrastructure",
-                precedence="routine",
-                event_at=written(now.at),
-                expires_at=written(now.at + DAY),
-                text={"en": "Strikes near the plant."},
-            )
-
-        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self.loop.queue.put(RequestItem(self.runner, make, reply or answer))
-        return answer
-
-    def breaks(self) -> None:
-        """Let the journal's disk refuse every write from now on."""
-        refuse_writes(segments(self.folder)[-1])
-
-    def slots(self) -> dict[str, str]:
-        return {view.slot: str(view.state) for view in self.runner.core.snapshot().slots}
-
-    @property
-    def ours(self) -> StreamView:
-        """The stream of this side."""
-        ours = self.runner.core.snapshot().ours
-        assert ours is not None
-        return ours
-
-    def blind(self) -> list[str]:
-        return [alarm.detail for alarm in self.runner.core.snapshot().alarms if alarm.code == "watch_blind"]
+from tests.vectors.terms import message_frame, receipt_frame
 
 
 @pytest.fixture
