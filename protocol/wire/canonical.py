@@ -22,6 +22,11 @@ import msgspec
 DEPTH_MAX = 16
 """Maximum nesting of objects and arrays, twice what version 1 needs."""
 
+_DEPTH_SAFE = 400
+"""Nesting that every version of Python decodes, even if its caller stands hundreds of calls deep."""
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+_NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
+
 _ENCODER = msgspec.json.Encoder(order="sorted")
 _DECODER = msgspec.json.Decoder()
 
@@ -92,6 +97,9 @@ def decode(data: bytes) -> Any:
     Raises CanonicalError, and no other exception, if `data` is not JSON, contains a value that is not admitted, or
     differs from its own re-encoding (SPEC F4.6).
     """
+    # Python's own limit depends on its version and on the depth of the caller's stack; a replay must find the same
+    if data.count(b"[") + data.count(b"{") > _DEPTH_SAFE and _depth(data) > _DEPTH_SAFE:
+        raise CanonicalError(_TOO_DEEP)
     try:
         value = _DECODER.decode(data)
         again = _ENCODER.encode(value)
@@ -119,7 +127,7 @@ def _check(data: bytes) -> None:
         match = _TOKENS.match(data)
         end = match.end() if match else 0
         if end == len(data):
-            raise CanonicalError(f"not admitted: nested deeper than {DEPTH_MAX}")
+            raise CanonicalError(_TOO_DEEP)
         raise CanonicalError(f"not admitted at byte {end}: {data[end : end + 40]!r} ({_RULE})")
     if data.isascii():
         return
@@ -128,10 +136,20 @@ def _check(data: bytes) -> None:
         raise CanonicalError("not admitted: a string is not in Unicode normalization form C")
 
 
+_TOO_DEEP = f"not admitted: nested deeper than {DEPTH_MAX}"
 _RULE = (
     "admitted are strings without noncharacters and control characters but newline, integers within 2^53 - 1, booleans,"
     " ASCII keys"
 )
+
+
+def _depth(data: bytes) -> int:
+    """Return how deep brackets nest in `data`, which need not be JSON; those within strings do not count."""
+    depth = deepest = 0
+    for bracket in _STRING.sub(b"", data).translate(None, _NO_BRACKET):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _first_difference(left: bytes, right: bytes) -> int:

@@ -6,6 +6,7 @@ The written forms sort in the order of the instants. Leap seconds (`:60`) are ne
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -15,6 +16,7 @@ Millis = int
 # an instant has one written form: 24:00, which newer versions of Python read as the next midnight, is excluded
 _WRITTEN = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\d\.\d{3}Z", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime.max.replace(tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -36,4 +38,22 @@ def parsed(text: str) -> Millis:
     """Return the instant that `text` denotes. Raises ValueError unless it has exactly the form of SPEC F4.7."""
     if not _WRITTEN.fullmatch(text):
         raise ValueError(f"not an instant of the form 2022-11-29T16:00:00.000Z: {text[:40]!r}")
-    return (datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND
+    try:
+        return (datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND
+    except ValueError:
+        raise ValueError(_fault(text)) from None
+
+
+def _fault(text: str) -> str:
+    """Return the first part of an instant that the calendar does not have.
+
+    Refusals quote this text, and replays compare them. Python's own wording differs between its versions.
+    """
+    year, month, day, minute = int(text[:4]), int(text[5:7]), int(text[8:10]), int(text[14:16])
+    if not year:
+        return "year 0 is out of range"
+    if not 1 <= month <= _LATEST.month:
+        return "month must be in 1..12"
+    if not 1 <= day <= monthrange(year, month)[1]:
+        return "day is out of range for month"
+    return "minute must be in 0..59" if minute > _LATEST.minute else "second must be in 0..59"
