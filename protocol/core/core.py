@@ -26,6 +26,7 @@ from protocol.core.events import (
     NotificationDone,
     Request,
     Resumed,
+    Rules,
     SlotsPlanned,
     Started,
 )
@@ -47,8 +48,11 @@ the others account for the absence themselves."""
 class Core(ABC):
     """A link as one observer sees it."""
 
-    RULES: ClassVar[str] = "2"
-    """The version of the rules that lead from events to effects and state. A change of either raises it."""
+    RULES: ClassVar[Rules] = "2"
+    """The version of the rules that lead from events to effects and state. A change of either raises it.
+
+    That includes the texts in them, also those that a library words: tests/protocol/wire/test_refusal_texts.py.
+    """
     STATE: ClassVar[type[CoreState]]
     EVENTS: ClassVar[frozenset[type[Event]]]
     """The events that this kind of core takes."""

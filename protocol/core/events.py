@@ -6,9 +6,9 @@ and never steps). Other instants in events are in their written form, for reader
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from protocol.wire.messages import (
     Area,
@@ -27,6 +27,9 @@ from protocol.wire.messages import (
     Word,
 )
 from protocol.wire.policy import EnrolledKey, Terms
+
+Rules = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,5}\Z")]
+"""A version of the rules that lead from events to effects and state: a number."""
 
 
 class Event(
@@ -52,7 +55,7 @@ class EpochOpened(Event, frozen=True, kw_only=True):
 
     terms: Terms
     # in record 1: the version of the rules of the records that follow; "1" if it is missing
-    rules: str | UnsetType = UNSET
+    rules: Rules | UnsetType = UNSET
 
 
 class KeysEnrolled(Event, frozen=True, kw_only=True):

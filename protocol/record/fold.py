@@ -3,7 +3,8 @@
 A checkpoint replaces the core by the one that it restores; `Closed` changes nothing; every other record is an event.
 
 Records of older rules are folded as well: the state is migrated, and the events are applied under the present rules.
-That must lead to the very messages and frames that were sent; other effects may differ, and then stand as history.
+Whatever wrote the records, they must lead to the messages and frames that were sent. Other effects may differ; those
+recorded remain as history.
 """
 
 from __future__ import annotations
@@ -38,26 +39,21 @@ def fold(records: Iterable[Record], empty: CoreT, compare: Compare | None = None
         empty: a core without any history; its type is the one that a checkpoint must name.
         compare: called after each event.
 
-    Raises FoldError, with the record's number: for newer or unknown rules, for a checkpoint of another core, for an
-    event that the core refuses, and where the present rules contradict messages that were sent under older ones.
-    Errors of `compare` pass through.
+    Raises FoldError, with the record's number: for newer rules, for a checkpoint of another core or with a state that
+    this version would not write, for an event that the core refuses, and where it would send other messages than those
+    recorded. Errors of `compare` pass through.
     """
-    core, older = empty, ""
+    core = empty
     for record in records:
-        if record.rules is not None:
-            if wrong := objection(record.rules):
-                raise FoldError(record.n, f"{wrong}: run the version that wrote it")
-            older = record.rules if record.rules != core.RULES else ""
+        if record.rules is not None and (wrong := objection(record.rules)):
+            raise FoldError(record.n, f"{wrong}: run the version that wrote it")
         if isinstance(record.entry, Checkpoint):
             core = _restored(core, record, record.entry)
         elif not isinstance(record.entry, Closed):
             effects = _handled(core, record)
-            if older and (contradiction := _contradiction(record, effects)):
-                raise FoldError(
-                    record.n,
-                    f"under rules {core.RULES} it would {contradiction}, unlike under rules {older}: "
-                    f"run the version that wrote it",
-                )
+            if contradiction := _contradiction(record, effects):
+                wrong = f"this version would {contradiction}, unlike the one that wrote it: run that version"
+                raise FoldError(record.n, wrong)
             if compare is not None:
                 compare(record, effects)
     return core
@@ -78,9 +74,14 @@ def _restored(core: CoreT, record: Record, entry: Checkpoint) -> CoreT:
     if entry.core != kind.__name__:
         raise FoldError(record.n, f"it is a checkpoint of {entry.core}, where one of {kind.__name__} must stand")
     try:
-        return kind.restore(migrated(entry.state, entry.core, entry.rules))
+        state = migrated(entry.state, entry.core, entry.rules)
+        core = kind.restore(state)
     except ValueError as error:
         raise FoldError(record.n, f"this version cannot apply it: {error}; run the version that wrote it") from error
+    if core.checkpoint() != state:
+        # a missing field would get its default, and an unknown one would be lost
+        raise FoldError(record.n, "this version writes this state differently; run the version that wrote it")
+    return core
 
 
 def _contradiction(record: Record, effects: tuple[Effect, ...]) -> str:

@@ -21,7 +21,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from protocol.core.effects import AnyEffect
-from protocol.core.events import AnyEvent, BatchClosed, EpochOpened, Event
+from protocol.core.events import AnyEvent, BatchClosed, EpochOpened, Event, Rules
 from protocol.errors import JournalError
 from protocol.wire import canonical
 from protocol.wire.instants import parsed, written
@@ -33,7 +33,7 @@ HEAD_TYPE = "application/vnd.deconfliction.head.v1+json"
 ORIGIN = "0" * 64
 """`prev` of record 1."""
 
-FIRST_RULES = "1"
+FIRST_RULES: Rules = "1"
 """The version of the rules of a journal whose record 1 does not name them."""
 
 
@@ -41,7 +41,7 @@ class Checkpoint(Event, frozen=True, kw_only=True):
     """Opens a segment: the whole state before it, so that start-up reads one segment however old the link is."""
 
     # version of the rules that produced `state` and the records of this segment
-    rules: str
+    rules: Rules
     # the core object that it restores: `Link` or `Observer`
     core: str
     # in JSON, as `checkpoint()` of the core gave it
@@ -79,7 +79,7 @@ class Record(Struct, frozen=True):
         return isinstance(self.entry, BatchClosed | Checkpoint | Closed)
 
     @property
-    def rules(self) -> str | None:
+    def rules(self) -> Rules | None:
         """The version of the rules that this record and those after it were written under; None if it names none.
 
         A checkpoint names them, and so does record 1; a record 1 that does not was written under rules 1.
@@ -266,6 +266,7 @@ class Chain:
         n: the last record's number, 0 before the first.
         hash: the last record's hash.
         batch: the first number of the batch that has not ended yet, None between batches.
+        rules: the version of the rules of the last record, 0 before the first.
     """
 
     def __init__(self, link: str | None = None, side: str | None = None) -> None:
@@ -274,6 +275,7 @@ class Chain:
         self.n = 0
         self.hash = ORIGIN
         self.batch: int | None = None
+        self.rules = 0
 
     def take(self, line: bytes) -> Record:
         """Return the record of `line` and go on to the next. Raises JournalError; then nothing has changed."""
@@ -287,6 +289,8 @@ class Chain:
         """Return why `record` can't stand here, or an empty string."""
         if (wrong := self._stranger(record)) or (wrong := self._misplaced(record)):
             return wrong
+        if record.rules is not None and int(record.rules) < self.rules:
+            return f"it names rules {record.rules} after records of rules {self.rules}: no version goes back"
         if self.batch is None:
             if record.batch != record.n:
                 return f"it says that it belongs to batch {record.batch}, which has ended"
@@ -302,6 +306,7 @@ class Chain:
         self.link, self.side = record.link, record.side
         self.n, self.hash = record.n, record.hash
         self.batch = None if record.ends_batch else record.batch
+        self.rules = self.rules if record.rules is None else int(record.rules)
 
     def _stranger(self, record: Record) -> str:
         if self.link is not None and record.link != self.link:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from protocol.core.core import Core
-from protocol.core.events import BatchClosed, EpochOpened, Event
+from protocol.core.events import BatchClosed, EpochOpened, Event, Rules
 from protocol.core.link import Link
 from protocol.core.observer import Observer
 from protocol.errors import LocalProtocolError, RemoteProtocolError
@@ -39,7 +39,7 @@ class NotRunAgain(Struct):
 
     first: int
     last: int
-    rules: str
+    rules: Rules
 
 
 class Replay:
@@ -59,9 +59,9 @@ class Replay:
         self.compared = 0
         self.divergence: Divergence | None = None
         self.not_run_again: list[NotRunAgain] = []
-        self.other_rules: tuple[int, str] | None = None
+        self.other_rules: tuple[int, Rules] | None = None
         self.core: Link | Observer | None = None
-        self._rules = FIRST_RULES
+        self._rules: Rules = FIRST_RULES
 
     @property
     def identical(self) -> bool:

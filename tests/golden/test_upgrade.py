@@ -118,7 +118,7 @@ def test_a_new_journal_names_its_rules(case: Path) -> None:
 
 
 def test_every_range_of_other_rules_is_listed(case: Path) -> None:
-    """Rules 1, then the present ones, then newer ones, then the present ones again."""
+    """Rules 1, then the present ones, then newer ones."""
     exchange = exchange_of(case)
     exchange.open()
     before = exchange.eucom.journal.n
@@ -129,7 +129,7 @@ def test_every_range_of_other_rules_is_listed(case: Path) -> None:
     last = journal[-1]
     core = fold(journal, empty(last))
     prev = last.hash
-    for n, rules in enumerate(("98", "98", "99", RULES), last.n + 1):
+    for n, rules in enumerate(("98", "98", "99"), last.n + 1):
         entry = Checkpoint(at=last.entry.at, mono=last.entry.mono, rules=rules, core="Link", state=core.checkpoint())
         line, prev = encode(n, last.link, last.side, n, entry, (), prev)
         journal.append(decode(line))
@@ -141,4 +141,4 @@ def test_every_range_of_other_rules_is_listed(case: Path) -> None:
         NotRunAgain(last.n + 3, last.n + 3, "99"),
     ]
     assert result.other_rules == (last.n + 3, "99")
-    assert result.core is not None
+    assert result.core is None

@@ -4,11 +4,13 @@ from hashlib import sha256
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from protocol.core.events import BatchClosed, FrameReceived, SpaceLow, TransportLost
+from protocol.core.events import BatchClosed, EpochOpened, FrameReceived, SpaceLow, TransportLost
 from protocol.errors import JournalError
 from protocol.record.journal import ORIGIN, Chain, Closed, Entry, claimed_hash, decode, encode, head_payload
 from tests.support.journal_samples import LINK, NOON, SIDE, batch, checkpoint, closed, lines_of
+from tests.support.world import terms
 
 LINES = lines_of([batch(0), batch(1), batch(2), closed(3)])
 
@@ -118,6 +120,30 @@ def test_a_line_that_is_not_a_record_is_refused(change: object, reason: str) -> 
     assert callable(change)
     with pytest.raises(JournalError, match=reason):
         decode(change(LINES[0].removesuffix(b"\n")), 1)
+
+
+def test_the_version_of_the_rules_never_falls() -> None:
+    """An older version refuses to continue, so such a journal is forged: its replay would leave the records out."""
+    opened = EpochOpened(at=NOON, mono=0, terms=terms(), rules="10")
+    ended = BatchClosed(at=NOON, mono=0)
+    for rules, wrong in (("10", ""), ("11", ""), ("9", "it names rules 9 after records of rules 10")):
+        later = structs.replace(checkpoint(0)[0][0], rules=rules)
+        lines = lines_of([[(opened, ()), (ended, ())], [(later, ())]])
+        if wrong:
+            with pytest.raises(JournalError, match=f"^record 3: {wrong}"):
+                take_all(lines)
+        else:
+            take_all(lines)
+
+
+@pytest.mark.parametrize("rules", ["", "0", "01", "-1", "1.0", "²", "1000000", "next"])
+def test_rules_are_a_number(rules: str) -> None:
+    for entry in (
+        EpochOpened(at=NOON, mono=0, terms=terms(), rules=rules),
+        structs.replace(checkpoint(0)[0][0], rules=rules),
+    ):
+        with pytest.raises(JournalError, match="matching regex"):
+            encode(1, LINK, SIDE, 1, entry, (), ORIGIN)
 
 
 def test_batches_end_before_the_next_one_begins() -> None:

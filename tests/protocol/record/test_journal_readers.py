@@ -198,12 +198,12 @@ def test_replay_keeps_a_difference_found_before_the_rules_change() -> None:
     """Records after a checkpoint of other rules are not replayed; a difference found before it remains."""
     link = Link.new(LINK, SIDE)
     own = Checkpoint(at=AT, mono=1, rules=Link.RULES, core="Link", state=link.checkpoint())
-    other = Checkpoint(at=AT, mono=2, rules="0", core="Link", state=raw_state())
+    other = Checkpoint(at=AT, mono=2, rules="1", core="Link", state=raw_state())
     result = Replay()
     result.take(record(own))
     result.diverge(1, "found elsewhere")
     result.take(record(other, n=2))
-    assert result.other_rules == (2, "0")
+    assert result.other_rules == (2, "1")
     assert result.divergence is not None
     assert result.core is None
 

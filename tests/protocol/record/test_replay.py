@@ -171,11 +171,11 @@ def test_records_under_other_rules_are_passed_over_and_said(long_day: Path) -> N
     changes: dict[int, tuple[Entry, tuple[AnyEffect, ...]]] = {}
     for record in checkpoints[:3]:
         assert isinstance(record.entry, Checkpoint)
-        changes[record.n] = msgspec.structs.replace(record.entry, rules="0", state={"old": True}), ()
+        changes[record.n] = msgspec.structs.replace(record.entry, rules="1", state={"old": True}), ()
     changes[2] = original[2].entry, ()
     result = replay(forged(original, changes))
     assert result.divergence is None
-    assert result.other_rules == (third.n, "0")
+    assert result.other_rules == (third.n, "1")
     assert isinstance(result.core, Link)
 
 
