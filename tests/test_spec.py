@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from protocol.core.alarms import SEVERITY
-from protocol.core.watch import TEST
+from protocol.core.watch_state import TEST
 from protocol.wire import messages, policy
 from protocol.wire.envelope import PAYLOAD_TYPES
 from protocol.wire.refusals import FrameRefusal, MessageRefusal

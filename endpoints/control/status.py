@@ -9,7 +9,7 @@ from msgspec import Struct
 from endpoints.runtime.gauges import Gauges
 from protocol.core.alarms import Alarm
 from protocol.core.snapshot import LinkCondition, Snapshot, condition_of
-from protocol.core.watch import TestState
+from protocol.core.watch_state import TestState
 from protocol.wire.instants import Millis
 from protocol.wire.messages import Utc
 

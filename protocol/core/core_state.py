@@ -8,7 +8,7 @@ from protocol.core.alarms import Alarm
 from protocol.core.alerts import OpenAlert
 from protocol.core.deadlines import DeadlinesState
 from protocol.core.pending_notifications import PendingNotificationsState
-from protocol.core.watch import WatchState
+from protocol.core.watch_state import WatchState
 from protocol.wire.messages import Identifier
 from protocol.wire.policy import EnrolledKey, Terms
 

@@ -16,7 +16,7 @@ from protocol.core.deadlines import Armed
 from protocol.core.officer_requests import OfficerRequestsState
 from protocol.core.stream import InboxState, OutboxState
 from protocol.core.undelivered import Undelivered
-from protocol.core.watch import SlotState, TestState, WatchState
+from protocol.core.watch_state import SlotState, TestState, WatchState
 from protocol.wire.instants import Millis, parsed, written
 from protocol.wire.messages import (
     Acknowledgement,

@@ -6,7 +6,6 @@ The written forms sort in the order of the instants. Leap seconds (`:60`) are ne
 from __future__ import annotations
 
 import re
-from calendar import monthrange
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -16,7 +15,6 @@ Millis = int
 # an instant has one written form: 24:00, which newer versions of Python read as the next midnight, is excluded
 _WRITTEN = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\d\.\d{3}Z", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST = datetime.max.replace(tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -49,11 +47,12 @@ def _fault(text: str) -> str:
 
     Refusals quote this text, and replays compare them. Python's own wording differs between its versions.
     """
-    year, month, day, minute = int(text[:4]), int(text[5:7]), int(text[8:10]), int(text[14:16])
-    if not year:
+    if text.startswith("0000"):
         return "year 0 is out of range"
-    if not 1 <= month <= _LATEST.month:
+    if not "01" <= text[5:7] <= "12":
         return "month must be in 1..12"
-    if not 1 <= day <= monthrange(year, month)[1]:
+    try:
+        datetime.fromisoformat(text[:10])
+    except ValueError:
         return "day is out of range for month"
-    return "minute must be in 0..59" if minute > _LATEST.minute else "second must be in 0..59"
+    return "minute must be in 0..59" if text[14:16] > "59" else "second must be in 0..59"

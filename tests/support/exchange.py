@@ -38,7 +38,7 @@ from protocol.core.events import (
 )
 from protocol.core.link import Link
 from protocol.core.observer import Observer
-from protocol.core.watch import TestState
+from protocol.core.watch_state import TestState
 from protocol.wire.instants import Millis, parsed, written
 from protocol.wire.messages import Reference
 from protocol.wire.policy import Terms

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from protocol.core.alerts import ALERT
-from protocol.core.watch import SLOT, TEST
+from protocol.core.watch_state import SLOT, TEST
 
 SPEC = Path(__file__).parents[2] / "protocol" / "SPEC.md"
 

@@ -14,7 +14,7 @@ from endpoints.control.delivery_progress import Step
 from endpoints.errors import UserError
 from endpoints.texts.i18n import LANGUAGES, translator
 from protocol.core.alarms import AlarmCode, Severity
-from protocol.core.watch import TestState
+from protocol.core.watch_state import TestState
 from protocol.wire import messages
 from protocol.wire.instants import parsed
 from protocol.wire.refusals import MessageRefusal
