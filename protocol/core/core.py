@@ -51,7 +51,7 @@ class Core(ABC):
     RULES: ClassVar[Rules] = "2"
     """The version of the rules that lead from events to effects and state. A change of either raises it.
 
-    That includes the texts in them, also those that a library words: tests/protocol/wire/test_refusal_texts.py.
+    That includes the texts in them, also those that a library words: tests/protocol/core/test_refusal_texts.py.
     """
     STATE: ClassVar[type[CoreState]]
     EVENTS: ClassVar[frozenset[type[Event]]]

@@ -1,7 +1,7 @@
 """The texts of refusals are part of the rules: effects contain them, and replays compare them (decision 0064).
 
-Most are the wording of msgspec, of `json` in it, or of Python's decoders. If one of these tests fails after an update
-of a library or of Python, either keep the old wording in `protocol.wire`, or raise RULES.
+Many are worded by msgspec or Python. If one of these tests fails after an update or an edit, either restore the old
+wording or raise RULES.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 
+from protocol.core.references import KnownState, References
+from protocol.core.rules import check_body
 from protocol.errors import RemoteProtocolError
 from protocol.wire.canonical import decode, encode
 from protocol.wire.instants import parsed
 from protocol.wire.payloads import read_body, read_message_payload
 from tests.protocol.wire.test_payloads import MESSAGE, PAYLOAD
+from tests.support.world import terms
 
 HEARTBEAT: dict[str, Any] = {
     "type": "heartbeat",
@@ -83,6 +86,39 @@ AREA: dict[str, Any] = {"name": "dam", "latitude_udeg": 0, "longitude_udeg": 0, 
 def test_a_body_is_refused_in_these_words(body: dict[str, Any], text: str) -> None:
     """The service's refusal quotes them in a message, so another wording would be another message (SPEC M2.2, M7.2)."""
     assert detail(read_body, body) == text
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (HEARTBEAT | {"status": "actual"}, "this link's status is exercise, the test's actual"),
+        (HEARTBEAT | {"slot": "2022-11-29T09:00:00.000Z"}, "only eucom places the test of a slot"),
+        (HEARTBEAT | {"language": "de"}, "'de' is not among ru, en"),
+        (
+            {"type": "heartbeat_answer", "of": OF, "language": "en", "text": "x", "read_back": ["a", "b", "c"]},
+            "a line test is answered by an officer here",
+        ),
+        (ALERT | {"status": "actual"}, "this link's status is exercise, the alert's actual"),
+        (ALERT, "stray_munition is not among critical_infrastructure"),
+        (ALERT | {"category": "critical_infrastructure"}, "flash alerts are released by two officers"),
+    ],
+)
+def test_a_body_breaks_a_rule_of_the_policy_in_these_words(body: dict[str, Any], text: str) -> None:
+    agreed = terms(four_eyes=("flash",), categories=("critical_infrastructure",), languages=("ru", "en"))
+    assert detail(lambda body: check_body(body, "ndmc", agreed), read_body(body)) == text
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (ACKNOWLEDGEMENT, "there is no alert eucom/1/1 that this could refer to"),
+        (ACKNOWLEDGEMENT | {"of": OF | {"sender": "ndmc"}}, "there is no ndmc/1/1 that this could refer to"),
+        (ALERT | {"change": {"of": OF, "kind": "update"}}, "there is no alert eucom/1/1 that this could refer to"),
+    ],
+)
+def test_a_reference_is_refused_in_these_words(body: dict[str, Any], text: str) -> None:
+    references = References({"eucom": KnownState(), "ndmc": KnownState()}, 1)
+    assert detail(lambda body: references.check(body, "ndmc", unsent_too=False), read_body(body)) == text
 
 
 RULE = (
