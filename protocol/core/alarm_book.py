@@ -1,4 +1,4 @@
-"""The book of alarms: raises each once, and keeps it until it is both cleared and acknowledged (SPEC W4)."""
+"""The open alarms: each is raised once, and kept until it is both cleared and acknowledged (SPEC W4)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class AlarmBook:
             detected_at=turn.utc,
             detail=detail,
         )
-        if known is not None:  # it moves to the end, as the newest
+        if known is not None:  # the new one is listed last
             self._cleared -= 1
             del self._alarms[f"{code}/{subject}"]
         self._alarms[f"{code}/{subject}"] = alarm

@@ -82,7 +82,7 @@ class Alarm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
 
     @property
     def finished(self) -> bool:
-        """Whether it is cleared and acknowledged, so that it can leave the book."""
+        """Whether it is cleared and acknowledged, so that it is no longer listed."""
         return not self.active and self.acknowledged_at is not UNSET
 
     def acknowledge(self, officer: str, at: Utc) -> Alarm:

@@ -1,4 +1,4 @@
-"""The records that a core keeps whether or not an epoch is open: deadlines, notifications, alarms, environment."""
+"""What a core keeps across epochs: deadlines, pending notifications, alarms, and those about the environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from protocol.core.pending_notifications import PendingNotifications
 
 
 class Books:
-    """Deadlines, notifications, alarms and environment of one core, over the state of its checkpoint."""
+    """The parts of one core that outlive an epoch, each working on its part of the core's state."""
 
     def __init__(self, state: CoreState) -> None:
         self.deadlines = Deadlines(state.deadlines)

@@ -40,9 +40,9 @@ from protocol.wire.policy import EnrolledKey, Terms
 REQUESTS_KEPT = 1_024
 """Control requests that are recognised when they are repeated."""
 
-_BEFORE_WHAT_IS_DUE = (Request, Started, Resumed, ClockStepped)
-"""Events that are handled before what is due by now: a request may yet be refused, and then must have moved nothing;
-the others account for the absence themselves."""
+_BEFORE_DEADLINES = (Request, Started, Resumed, ClockStepped)
+"""Events that are handled before the deadlines that are due by now. A request may be refused, and must then have
+changed nothing; the others account themselves for deadlines that passed while nobody watched."""
 
 
 class Core(ABC):
@@ -93,7 +93,7 @@ class Core(ABC):
 
     @property
     def side(self) -> Identifier:
-        """Whose core this is: a party, or `watch`."""
+        """The party whose core this is, or `watch`."""
         return self.state.side
 
     @property
@@ -108,7 +108,7 @@ class Core(ABC):
 
     @property
     def last_at(self) -> Millis:
-        """The instant up to which this core has watched; 0 before the first `Started`."""
+        """The time of the last event, `EpochOpened` and `KeysEnrolled` aside; 0 before the first `Started`."""
         return self.state.deadlines.at
 
     @property
@@ -125,7 +125,7 @@ class Core(ABC):
     def _check(self, event: Event) -> None:
         """Raise LocalProtocolError for an event that this core can't take."""
         if type(event) not in self.EVENTS:
-            raise LocalProtocolError("unexpected_event", f"{type(event).__name__} means nothing to {self.side}")
+            raise LocalProtocolError("unexpected_event", f"{self.side} takes no {type(event).__name__}")
         if self._epoch is None and not isinstance(event, BEFORE_STARTED):
             raise no_epoch()
         if isinstance(event, Request) and event.request in self.state.requests:
@@ -206,8 +206,8 @@ class Core(ABC):
 
 
 def due_first(event: Event) -> bool:
-    """Whether what is due by now is handled before `event`."""
-    return not isinstance(event, _BEFORE_WHAT_IS_DUE)
+    """Return whether the deadlines that are due by now are handled before `event`."""
+    return not isinstance(event, _BEFORE_DEADLINES)
 
 
 def no_epoch() -> LocalProtocolError:

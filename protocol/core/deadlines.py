@@ -66,7 +66,7 @@ class DeadlinesState(Struct):
 
 
 class Deadlines:
-    """The link's age and its running deadlines, each under a key such as `acknowledge/eucom/1/42`."""
+    """The link's age and its running deadlines, each under a key such as `acknowledgement/eucom/1/42`."""
 
     def __init__(self, state: DeadlinesState) -> None:
         self.state = state

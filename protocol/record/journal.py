@@ -3,10 +3,10 @@
     {"n":7,"link":"eucom-ndmc","side":"eucom","batch":6,"at":"2022-11-29T08:00:00.000Z","mono":123,
      "event":"BatchClosed",<the event's own fields>,"effects":[...],"prev":"<64 hex>","hash":"<64 hex>"}
 
-`hash` is the SHA-256 of the line's bytes before `,"hash":`; `prev` is the last record's `hash`; `batch` is the first
-`n` of the group of records that reached the disk together. A record has exactly one spelling: what does not re-encode
-to the very bytes of its line is refused, so no byte of a line can change unseen. Every batch ends with a
-`BatchClosed`; the journal's own entries, `Checkpoint` and `Closed`, are each a batch of their own.
+`hash` is the SHA-256 of the line's bytes before `,"hash":`; `prev` is the `hash` of the record before; `batch` is the
+first `n` of the records that reached the disk with one flush. A record has exactly one encoding: a line that does not
+re-encode to its own bytes is refused, so that no byte can change undetected. Every batch ends with a `BatchClosed`;
+the journal's own entries, `Checkpoint` and `Closed`, are each a batch of their own.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ FIRST_RULES: Rules = "1"
 
 
 class Checkpoint(Event, frozen=True, kw_only=True):
-    """Opens a segment: the whole state before it, so that start-up reads one segment however old the link is."""
+    """Begins a segment with the whole state, so that a start reads one segment, whatever the age of the link."""
 
     # version of the rules that produced `state` and the records of this segment
     rules: Rules
@@ -51,14 +51,14 @@ class Checkpoint(Event, frozen=True, kw_only=True):
 
 
 class Closed(Event, frozen=True, kw_only=True):
-    """The service stopped cleanly: nothing was in the making."""
+    """The service stopped in order; no batch was open."""
 
     # DSSE envelope over `head_payload` of the record before this one
     signed_head: str | UnsetType = UNSET
 
 
 Entry = AnyEvent | Checkpoint | Closed
-"""What a record records: an event of the core, or an entry of the journal's own."""
+"""The content of a record: an event of the core, or an entry of the journal's own."""
 
 
 class Record(Struct, frozen=True):
@@ -75,7 +75,7 @@ class Record(Struct, frozen=True):
 
     @property
     def ends_batch(self) -> bool:
-        """Nothing of the same batch may follow."""
+        """Whether this record is the last one of its batch."""
         return isinstance(self.entry, BatchClosed | Checkpoint | Closed)
 
     @property
@@ -93,7 +93,7 @@ class Record(Struct, frozen=True):
 
 
 class HeadClaim(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a signed head says: record `n` of this side's journal has this hash."""
+    """The payload of a signed head: record `n` of this side's journal has this hash."""
 
     link: Identifier
     side: Identifier
@@ -102,7 +102,7 @@ class HeadClaim(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def head_payload(link: str, side: str, n: int, digest: str) -> bytes:
-    """Return the canonical payload of the signed head that vouches for all records up to `n`."""
+    """Return the canonical payload of the signed head that covers all records up to `n`."""
     return canonical.encode(HeadClaim(link, side, n, digest))
 
 
@@ -145,12 +145,10 @@ def encode(
 ) -> tuple[bytes, str]:
     """Return a record's line, without its newline, and its hash.
 
-    Raises JournalError for an entry that no reader would take back, a field being outside of its bounds: what can't
-    be read must never be written.
+    Raises JournalError for an entry with a field that `decode` would refuse, so that every written record can be read.
     """
     try:
         fields, acts = _ENCODER.encode(entry), _ENCODER.encode(effects)
-        # what is around them is the journal's own
         _ENTRY_DECODER.decode(fields)
         _EFFECTS_DECODER.decode(acts)
         body = _body(n, link, side, batch, written(entry.at), entry, fields, acts, prev)
@@ -161,14 +159,14 @@ def encode(
 
 
 def decode(line: bytes, place: int = 0) -> Record:
-    """Return the record that `line`, without its newline, is.
+    """Return the record in `line`, given without its newline.
 
     Args:
         line: the line's bytes.
-        place: the number that a record should have here, for the error of a line that can't tell its own.
+        place: the number that a record should have here, for errors of a line whose own number cannot be read.
 
-    Raises JournalError if the line is cut, holds a hole, does not give its hash, or is spelt in another way than
-    `encode` does.
+    Raises JournalError if the line is cut, contains NUL bytes, does not match its hash, or is not encoded as `encode`
+    does it.
     """
     digest = _digest(line, place)
     try:
@@ -204,7 +202,7 @@ def complete_record_in(fragment: bytes) -> int:
 
 
 def claimed_hash(line: bytes) -> str | None:
-    """Return the hash that a damaged line says it has, if its end is still readable."""
+    """Return the hash at the end of a damaged line, None if that end is not readable."""
     match = _HASH.fullmatch(line[-_HASH_BYTES:])
     return match[1].decode() if match else None
 
@@ -223,7 +221,7 @@ def _digest(line: bytes, place: int) -> str:
 
 
 def _again(record: Record, at: str) -> bytes:
-    """Return what `encode` writes for a record up to its hash; of an instant, `parsed` takes one written form only.
+    """Return the line that `encode` writes for a record, up to its hash; `at` is the time as the line has it.
 
     Raises ValueError.
     """
@@ -260,9 +258,9 @@ def _body(
 
 
 class Chain:
-    """What the next record must say, from record to record.
+    """Checks that each record follows from the one before. It begins at record 1 or at any checkpoint.
 
-    Begins anywhere: at record 1, or at a checkpoint. Attributes:
+    Attributes:
         n: the last record's number, 0 before the first.
         hash: the last record's hash.
         batch: the first number of the batch that has not ended yet, None between batches.
@@ -278,7 +276,7 @@ class Chain:
         self.rules = 0
 
     def take(self, line: bytes) -> Record:
-        """Return the record of `line` and go on to the next. Raises JournalError; then nothing has changed."""
+        """Return the record in `line` and advance to it. Raises JournalError; then nothing has changed."""
         record = decode(line, self.n + 1)
         if wrong := self.objection(record):
             raise JournalError(self.n + 1 if self.n else record.n, wrong)
@@ -286,7 +284,7 @@ class Chain:
         return record
 
     def objection(self, record: Record) -> str:
-        """Return why `record` can't stand here, or an empty string."""
+        """Return why `record` cannot follow, or an empty string."""
         if (wrong := self._stranger(record)) or (wrong := self._misplaced(record)):
             return wrong
         if record.rules is not None and int(record.rules) < self.rules:
@@ -302,7 +300,7 @@ class Chain:
         return ""
 
     def adopt(self, record: Record) -> None:
-        """Go on from `record`, whatever stood before."""
+        """Advance to `record`, whatever came before it."""
         self.link, self.side = record.link, record.side
         self.n, self.hash = record.n, record.hash
         self.batch = None if record.ends_batch else record.batch

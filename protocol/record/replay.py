@@ -20,7 +20,6 @@ from protocol.core.observer import Observer
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.record.journal import FIRST_RULES, Checkpoint, Closed, Record
 from protocol.wire import envelope
-from protocol.wire.instants import Millis
 
 CORES: dict[str, type[Link | Observer]] = {"Link": Link, "Observer": Observer}
 """The cores by the names that checkpoints give them."""
@@ -46,8 +45,8 @@ class Replay:
     """A journal's events, run again one by one.
 
     Attributes:
-        records: how many records were taken.
-        compared: how many of them were run again and compared.
+        records: number of records taken.
+        compared: number of those that were run again and compared.
         divergence: the first difference, None while there is none. Nothing is run after it.
         not_run_again: the records of other rules.
         other_rules: the last record that named other rules, and those rules; None if none did.
@@ -65,7 +64,7 @@ class Replay:
 
     @property
     def identical(self) -> bool:
-        """Nothing differed so far."""
+        """Whether nothing has differed so far."""
         return self.divergence is None
 
     def take(self, record: Record) -> None:
@@ -137,12 +136,10 @@ class Replay:
         self.core = restored
 
 
-def replay(records: Iterable[Record], until: Millis | None = None) -> Replay:
-    """Run `records` again, up to the first that is later than `until`, and return how that went."""
+def replay(records: Iterable[Record]) -> Replay:
+    """Run `records` again and return the result."""
     result = Replay()
     for record in records:
-        if until is not None and record.entry.at > until:
-            break
         result.take(record)
     return result
 
@@ -201,7 +198,7 @@ def _difference(recorded: Any, computed: Any, where: str) -> str:
         for index, (one, other) in enumerate(zip(recorded, computed, strict=False)):
             if one != other:
                 return _difference(one, other, f"{where}[{index}]")
-        # all that both have is the same: one has more
+        # one list is the beginning of the other
         shorter = min(len(recorded), len(computed))
         more = recorded[shorter] if len(recorded) > shorter else computed[shorter]
         whose = "recorded" if len(recorded) > shorter else "given by the rules"

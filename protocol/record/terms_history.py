@@ -16,10 +16,11 @@ class _KeptEpoch(Struct, frozen=True):
 
 
 class _Kept(Struct, frozen=True):
-    """The part of a checkpoint's state that is read here; it is the same under all versions of the rules."""
+    """The part of a checkpoint's state that is read here, as all versions of the rules write it."""
 
+    # since rules 2
     epoch: _KeptEpoch | None = None
-    # where rules 1 have them
+    # in rules 1
     terms: Terms | None = None
     keys: dict[Identifier, tuple[EnrolledKey, ...]] = {}
 

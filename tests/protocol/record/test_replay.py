@@ -156,14 +156,6 @@ def test_after_a_divergence_nothing_is_run_any_more(long_day: Path) -> None:
     assert result.records == len(original)
 
 
-def test_until_stops_before_what_is_later(day: Path) -> None:
-    original = records(day / "eucom")
-    middle = original[len(original) // 2].entry.at
-    result = replay(original, until=middle)
-    assert result.records == sum(record.entry.at <= middle for record in original)
-    assert result.identical
-
-
 def test_records_under_other_rules_are_passed_over_and_said(long_day: Path) -> None:
     original = records(long_day / "eucom")
     checkpoints = [record for record in original if isinstance(record.entry, Checkpoint)]
