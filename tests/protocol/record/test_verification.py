@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from protocol.record.journal import claimed_hash
 from protocol.record.verification import PROBLEMS_MAX, Problem, Verification, resembles_record
@@ -100,6 +101,15 @@ def test_a_different_record_with_the_same_number_is_damage() -> None:
     assert problems([*LINES[:3], other, *LINES[4:]]) == [
         (5, "it does not follow from record 4: its prev is not that record's hash")
     ]
+
+
+@pytest.mark.parametrize("collected", [False, True])
+def test_a_checkpoint_of_older_rules_than_those_before_it_is_damage(collected: bool) -> None:
+    """Its records would be left out of a replay."""
+    newer = structs.replace(checkpoint(0)[0][0], rules="2")
+    lines = lines_of([[(newer, ())], checkpoint(1), batch(1)], n=5)
+    found = problems([line.removesuffix(b"\n") for line in lines], collected=collected)
+    assert found == [(6, "it names rules 1 after records of rules 2: no version goes back")]
 
 
 def test_an_inserted_line_is_reported_once() -> None:
