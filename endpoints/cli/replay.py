@@ -167,13 +167,19 @@ def _finding(result: Replay) -> dict[str, Any]:
     }
 
 
+def _verdict(result: Replay, t: Translator) -> tuple[str, str]:
+    """Return the verdict and its colour. Identical is only what was run again."""
+    if not result.identical:
+        return t("DIVERGED"), "bold red"
+    return (t("IDENTICAL"), "green") if result.compared else (t("NOT RUN AGAIN"), "yellow")
+
+
 def _show(reader: JournalReader, result: Replay, audit: Audit, last: int, t: Translator) -> None:
     from rich.text import Text
 
     out = console()
     link, side = reader.verification.whose
-    verdict = (t("IDENTICAL"), "green") if result.identical else (t("DIVERGED"), "bold red")
-    out.print(Text.assemble(f"{reader.name} ({link}, {side}): ", verdict))
+    out.print(Text.assemble(f"{reader.name} ({link}, {side}): ", _verdict(result, t)))
     lines = [
         t.plural("{count} record", "{count} records", result.records),
         t.plural("{count} run again", "{count} run again", result.compared),

@@ -78,6 +78,13 @@ def test_a_start_begins_with_a_checkpoint_of_the_present_rules(case: Path) -> No
         assert sum(isinstance(record.entry, Checkpoint) for record in records(end.folder)) == 1
 
 
+def test_a_replay_that_runs_nothing_again_is_not_called_identical(case: Path) -> None:
+    for lang, verdict in (("en", "NOT RUN AGAIN"), ("ru", "НЕ ВОСПРОИЗВЕДЕНО")):
+        assert verdict in rich(case, ["replay", "journal/ndmc", "--lang", lang]).splitlines()[0]
+    run = deconflict(case, ["replay", "journal/ndmc", "--json"])
+    assert (run.exit, run.document["identical"]) == (0, True)
+
+
 @pytest.mark.parametrize("place", ["before_rotate", "before_named", "after_named", "after_rotate", "before_started"])
 def test_a_crash_before_or_after_the_checkpoint_is_harmless(case: Path, place: str) -> None:
     folder = case / "journal" / "eucom"
