@@ -269,13 +269,13 @@ def _listener(path: Path) -> tuple[str, int]:
 
 def _taken(address: str, port: int) -> bool:
     """Return whether a program listens there. It tries to bind: a connection would leave TLS errors in the log."""
-    family, kind, protocol, _, where = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(where)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                return True
-            raise BrokerError(f"{address}:{port}: this machine cannot listen there: {error.strerror}") from None
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return True
+        raise BrokerError(f"{address}:{port}: this machine cannot listen there: {error.strerror}") from None
     return False

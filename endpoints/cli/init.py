@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from endpoints.cli import options
 from endpoints.cli.output import print_json, say
-from endpoints.cli.values import identifier
+from endpoints.cli.values import check_host, check_port, identifier
 from endpoints.config import default_terms
 from endpoints.errors import UserError
 
@@ -63,6 +63,9 @@ def init(
 
     for option, value in (("link", link), ("caller", caller), ("answering", answering)):
         identifier(value, option=option)
+    check_host(broker_host, option="broker-host")
+    check_host(listen, option="listen")
+    check_port(port, option="port")
     terms = default_terms.terms(link, caller, answering, status)
     sides = (caller, answering)
     at, _ = SystemClock().now()
@@ -118,6 +121,8 @@ def enrol(
         identifier(each, option="officer")
     for each in link or ():
         identifier(each, option="link")
+    check_host(broker_host, option="broker-host")
+    check_port(port, option="port")
     if len(set(officer or ())) < len(officer or ()):
         raise UserError("--officer: the same officer twice; name each once")
     own = folder / side

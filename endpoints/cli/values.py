@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
+
 import msgspec
 
 from endpoints.errors import UserError
 from protocol.wire.messages import Identifier
+
+_PORT_MAX = 65_535
+_HOST_NAME = re.compile(r"(?=.{1,253}\Z)(?!.*\.\d+\Z)\w([\w-]*\w)?(\.\w([\w-]*\w)?)*", re.ASCII)
+"""A host name's last label is not a number, which would be a wrong IPv4 address."""
 
 
 def identifier(value: str, *, option: str) -> str:
@@ -16,3 +23,18 @@ def identifier(value: str, *, option: str) -> str:
         raise UserError(
             f"--{option}: expected an id of at most 32 lower-case letters, digits and hyphens, found {value[:60]!r}"
         ) from None
+
+
+def check_host(value: str, *, option: str) -> None:
+    """Raise UserError, naming the option, unless `value` is a host name in ASCII or an IP address."""
+    if not _HOST_NAME.fullmatch(value):
+        try:
+            ipaddress.ip_address(value)
+        except ValueError:
+            raise UserError(f"--{option}: expected a host name or an IP address, found {value[:60]!r}") from None
+
+
+def check_port(value: int, *, option: str) -> None:
+    """Raise UserError, naming the option, unless `value` is a TCP port."""
+    if not 1 <= value <= _PORT_MAX:
+        raise UserError(f"--{option}: expected a port from 1 to {_PORT_MAX}, found {value}")

@@ -8,6 +8,7 @@ import pytest
 
 from endpoints.cli import main as cli
 from endpoints.cli.options import texts
+from endpoints.config import settings
 from endpoints.errors import UserError
 
 LONG = "/tmp/" + "x" * 300
@@ -65,9 +66,13 @@ def test_a_place_that_cannot_be_looked_at_is_refused_in_one_line(
         ),
         (["--caller", ""], "--caller: expected an id"),
         (["--answering", "eucom"], "eucom: the same party calls and answers; name two parties"),
-        (["--port", "0"], "0: not a port from 1 to 65535"),
+        (["--port", "0"], "--port: expected a port from 1 to 65535, found 0"),
+        (["--broker-host", ""], "--broker-host: expected a host name or an IP address, found ''"),
+        (["--broker-host", "two words"], "--broker-host: expected a host name or an IP address, found 'two words'"),
+        (["--broker-host", "München.example"], "--broker-host: expected a host name or an IP address, found 'Mün"),
+        (["--broker-host", "10.0.0.999"], "--broker-host: expected a host name or an IP address, found '10.0.0.999'"),
         (["--port", "many"], 'Invalid value for --port: unable to convert "many" into int; see:'),
-        (["--listen", "not an address"], "'not an address': not an address to listen at"),
+        (["--listen", "not an address"], "--listen: expected a host name or an IP address, found 'not an address'"),
         (["--status", "war"], 'Invalid value "war" for --status'),
     ],
 )
@@ -81,6 +86,40 @@ def test_a_wrong_argument_of_init_is_one_line_and_nothing_is_made(
     assert err.startswith(f"deconflict: {complaint}")
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--port", "99999"], "--port: expected a port from 1 to 65535, found 99999"),
+        (["--broker-host", ""], "--broker-host: expected a host name or an IP address, found ''"),
+    ],
+)
+def test_a_wrong_broker_address_of_enrol_is_one_line_and_nothing_is_made(
+    tmp_path: Path, words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("enrol", tmp_path / "hq", "--side", "eucom", *words) == 2
+
+    assert capsys.readouterr() == ("", f"deconflict: {complaint}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("host", ["localhost", "broker_1", "mq-1.example.org", "192.0.2.7", "2001:db8::7"])
+def test_the_broker_may_be_named_by_host_name_or_address(tmp_path: Path, host: str) -> None:
+    assert run("init", tmp_path / "try", "--broker-host", host) == 0
+    assert settings.load(tmp_path / "try" / "eucom" / "endpoint.toml").broker.host == host
+
+
+def test_a_broker_address_that_does_not_exist_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("init", tmp_path / "try", "--listen", "no-such-host.invalid") == 0
+    capsys.readouterr()
+
+    assert run("broker", tmp_path / "try") == 2
+    err = capsys.readouterr().err
+    assert err.startswith("deconflict: no-such-host.invalid:8883: this machine cannot listen there: ")
+    assert err.count("\n") == 1
 
 
 def test_init_in_json_names_the_link_and_its_digest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
