@@ -40,7 +40,6 @@ from protocol.wire.canonical import CanonicalError
 from protocol.wire.messages import Identifier, Seq, Texts
 from protocol.wire.policy import EnrolledKey, Policy, Terms
 
-WHAT = "link file"
 _HEADER = """\
 # The link file: parties, keys, schedule, policy. It is public, and both sides hold the same file.
 # Compare it by voice: deconflict link fingerprint FILE
@@ -104,7 +103,7 @@ class LinkFile(Struct, frozen=True, kw_only=True):
 
 def load(path: Path) -> LinkFile:
     """Return the content of the link file `path`. Raises UserError naming file and key."""
-    document = toml_reader.convert(toml_reader.read(path, what=WHAT), _Document, path=path)
+    document = toml_reader.convert(toml_reader.read(path, what=toml_reader.LINK_FILE), _Document, path=path)
     terms = Terms(
         link=document.link,
         epoch=document.epoch,

@@ -50,8 +50,6 @@ from endpoints.keys.private_files import exists, read_bytes, require_private
 from protocol.wire.messages import Identifier
 from protocol.wire.policy import Seconds
 
-ENDPOINT = "endpoint configuration (endpoint.toml)"
-WATCH = "watch configuration (watch.toml)"
 WATCH_IDENTITY = "watch"
 """The watch's side in its journals and its identity at the broker, unless the settings name another."""
 SOCKET_PATH_MAX_BYTES = 107
@@ -238,14 +236,14 @@ def load_endpoint(path: Path, environment: Mapping[str, str] = os.environ) -> En
 
 def read_endpoint(path: Path) -> dict[str, Any]:
     """Return the TOML table of the endpoint configuration `path`, unconverted. Raises UserError."""
-    table = toml_reader.read(path, what=ENDPOINT)
+    table = toml_reader.read(path, what=toml_reader.ENDPOINT)
     require_private(path, what="endpoint configuration")
     return table
 
 
 def load_watch(path: Path, environment: Mapping[str, str] = os.environ) -> WatchSettings:
     """Return the watch configuration `path`, with the link files that it names. Raises UserError."""
-    raw = toml_reader.convert(toml_reader.read(path, what=WATCH), _Watch, path=path)
+    raw = toml_reader.convert(toml_reader.read(path, what=toml_reader.WATCH), _Watch, path=path)
     links = _links(raw.links, path)
     for link in links:
         if raw.identity in link.content.parties:
@@ -264,7 +262,7 @@ def load_watch(path: Path, environment: Mapping[str, str] = os.environ) -> Watch
 
 def load(path: Path, environment: Mapping[str, str] = os.environ) -> EndpointSettings | WatchSettings:
     """Return the settings in `path`: an endpoint's if they have a `side`, otherwise the watch's. Raises UserError."""
-    if "side" in toml_reader.read(path, what="configuration (endpoint.toml or watch.toml)"):
+    if "side" in toml_reader.read(path, what=toml_reader.PROCESS):
         return load_endpoint(path, environment)
     return load_watch(path, environment)
 

@@ -22,7 +22,6 @@ from endpoints.config.link_file import Party
 from endpoints.errors import UserError
 from protocol.wire.messages import Identifier
 
-WHAT = "side file (deconflict enrol)"
 _HEADER = "# One side's part of a link file. Public: hand it to the other side.\n\n"
 
 
@@ -32,7 +31,7 @@ class _Named(Party, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def load(path: Path) -> tuple[str, Party]:
     """Return the id and the party in the side file `path`. Raises UserError, which names file and key."""
-    raw = toml_reader.convert(toml_reader.read(path, what=WHAT), _Named, path=path)
+    raw = toml_reader.convert(toml_reader.read(path, what=toml_reader.SIDE_FILE), _Named, path=path)
     try:
         link_file.zone(raw.zone, at="zone")
     except UserError as error:

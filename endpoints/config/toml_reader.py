@@ -13,11 +13,17 @@ from msgspec import inspect
 
 from endpoints.config.durations import parse_s, write_s
 from endpoints.errors import UserError
-from endpoints.keys.private_files import read_bytes
+from endpoints.keys.private_files import read_bytes, with_article
 from protocol.wire.messages import Identifier, Language
 
 FILE_MAX_BYTES = 262_144
 """Far more than settings need, and less than a journal or disk image named by mistake."""
+
+LINK_FILE = "link file"
+SIDE_FILE = "side file (deconflict enrol)"
+ENDPOINT = "endpoint configuration (endpoint.toml)"
+WATCH = "watch configuration (watch.toml)"
+PROCESS = "configuration (endpoint.toml or watch.toml)"
 
 _T = TypeVar("_T")
 _AT = re.compile(r"(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>.*)`)?", re.DOTALL)
@@ -43,7 +49,7 @@ _IN_WORDS = {
 
 
 def read(path: Path, *, what: str) -> dict[str, Any]:
-    """Return the table in the TOML file `path`; `what` ("link file") names its kind in errors. Raises UserError."""
+    """Return the table in the TOML file `path`, which is of the kind `what` (such as LINK_FILE). Raises UserError."""
     data = read_bytes(path, what=what, max_bytes=FILE_MAX_BYTES)
     try:
         text = data.decode("utf-8")
@@ -55,10 +61,24 @@ def read(path: Path, *, what: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path}: not TOML: {error}") from None
     except RecursionError:
-        raise UserError(f"{path}: not a {what}: nested too deeply") from None
+        raise UserError(f"{path}: not {with_article(what)}: nested too deeply") from None
     if not table:
-        raise UserError(f"{path}: empty; a {what} was expected")
+        raise UserError(f"{path}: empty; {with_article(what)} was expected")
+    kind = _kind(table)
+    if kind is not None and kind not in ((ENDPOINT, WATCH) if what == PROCESS else (what,)):
+        raise UserError(f"{path}: {with_article(kind)}; {with_article(what)} was expected")
     return table
+
+
+def _kind(table: dict[str, Any]) -> str | None:
+    """Return the kind of file that the keys of `table` suggest, None if they suggest none."""
+    if "parties" in table:
+        return LINK_FILE
+    if "links" not in table:
+        return SIDE_FILE if "site" in table else None
+    if "side" in table or "officers" in table:
+        return ENDPOINT
+    return WATCH if "identity" in table else None
 
 
 def convert(table: Any, kind: type[_T], *, path: Path, at: str = "") -> _T:

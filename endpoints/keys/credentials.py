@@ -62,8 +62,8 @@ def verify(credential: str, hashed: str) -> bool:
 
 def read_credential(path: Path) -> str:
     """Return the credential in the private file `path`. Raises UserError."""
-    require_private(path, what="credential file")
     data = read_bytes(path, what="credential file", max_bytes=CREDENTIAL_MAX_BYTES)
+    require_private(path, what="credential file")
     try:
         credential = data.decode("utf-8").strip("\r\n")
     except UnicodeDecodeError:
@@ -96,8 +96,8 @@ class OfficerCredentials:
             await asyncio.sleep(self._wrong_delay_s)
             raise LocalProtocolError(
                 "not_authorised",
-                f"{officer[:40]!r} with this credential is not an officer of this endpoint; "
-                f"officers: {', '.join(self._hashed) or 'none'}",
+                f"this is not the credential of officer {officer[:40]!r}; "
+                f"officers of this endpoint: {', '.join(self._hashed) or 'none'}",
             )
 
 

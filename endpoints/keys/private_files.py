@@ -13,6 +13,11 @@ FOLDER_MODE = 0o700
 _OTHERS = 0o077
 
 
+def with_article(what: str) -> str:
+    """Return "a link file" or "an exercise clock" for the name of a kind of file."""
+    return f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
+
+
 def exists(path: Path) -> bool:
     """Return whether `path` is there. Raises UserError if the system can't say.
 
@@ -38,19 +43,19 @@ def read_bytes(path: Path, *, what: str, max_bytes: int) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with open(descriptor, "rb") as file:  # noqa: PTH123 - an open descriptor, not a path
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise UserError(f"{path}: not a regular file; a {what} was expected")
+                raise UserError(f"{path}: not a regular file; {with_article(what)} was expected")
             data = file.read(max_bytes + 1)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; a {what} was expected") from None
+        raise UserError(f"{path}: no such file; {with_article(what)} was expected") from None
     except IsADirectoryError:
-        raise UserError(f"{path}: a folder; a {what} was expected") from None
+        raise UserError(f"{path}: a folder; {with_article(what)} was expected") from None
     except PermissionError:
-        raise UserError(f"{path}: this user may not read it; a {what} was expected") from None
+        raise UserError(f"{path}: this user may not read it; {with_article(what)} was expected") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UserError(f"{str(path)[:200]!r}: cannot be read: {reason}") from None
     if len(data) > max_bytes:
-        raise UserError(f"{path}: larger than {max_bytes} bytes, so not a {what}")
+        raise UserError(f"{path}: larger than {max_bytes} bytes, so not {with_article(what)}")
     return data
 
 
@@ -59,7 +64,7 @@ def require_private(path: Path, *, what: str) -> None:
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; a {what} was expected") from None
+        raise UserError(f"{path}: no such file; {with_article(what)} was expected") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be examined: {error.strerror}") from None
     if mode & _OTHERS:

@@ -105,8 +105,8 @@ def generate(folder: Path, suite: str = "ed25519") -> tuple[EnrolledKey, ...]:
 
 def _read(path: Path) -> PrivateKey:
     """Return the private key in `path`. Raises UserError."""
-    require_private(path, what=_WHAT)
     data = read_bytes(path, what=_WHAT, max_bytes=_KEY_FILE_MAX_BYTES)
+    require_private(path, what=_WHAT)
     if path.suffix == ".raw":
         if len(data) != _SEED_BYTES:
             raise UserError(f"{path}: {len(data)} bytes long; the raw seed of an Ed25519 key has {_SEED_BYTES} bytes")

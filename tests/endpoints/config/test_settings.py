@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from endpoints.config import link_file, settings
+from endpoints.config import link_file, settings, side_file
 from endpoints.config.link_file import LinkFile, Party
 from endpoints.errors import UserError
 from endpoints.keys.credentials import hash_credential
@@ -279,6 +280,32 @@ def test_a_private_file_that_others_can_read_is_refused(folder: Path, name: str,
 
     with pytest.raises(UserError, match=re.escape(f"{name}: this {what} is open to others (mode {mode:04o})")):
         settings.load_endpoint(folder / "endpoint.toml", {})
+
+
+@pytest.mark.parametrize(
+    ("load", "name", "complaint"),
+    [
+        (settings.load_endpoint, "link.toml", "a link file; an endpoint configuration (endpoint.toml) was expected"),
+        (settings.load_endpoint, "watch.toml", "a watch configuration (watch.toml); an endpoint configuration (endp"),
+        (settings.load_endpoint, "side.toml", "a side file (deconflict enrol); an endpoint configuration (endpoint"),
+        (settings.load_watch, "endpoint.toml", "an endpoint configuration (endpoint.toml); a watch configuration (w"),
+        (settings.load, "link.toml", "a link file; a configuration (endpoint.toml or watch.toml) was expected"),
+        (settings.load, "side.toml", "a side file (deconflict enrol); a configuration (endpoint.toml or watch.toml) w"),
+        (link_file.load, "endpoint.toml", "an endpoint configuration (endpoint.toml); a link file was expected"),
+        (link_file.load, "watch.toml", "a watch configuration (watch.toml); a link file was expected"),
+        (side_file.load, "link.toml", "a link file; a side file (deconflict enrol) was expected"),
+        (settings.load_endpoint, "none", "no such file; an endpoint configuration (endpoint.toml) was expected"),
+    ],
+)
+def test_another_of_the_links_own_files_is_named(
+    folder: Path, load: Callable[[Path], object], name: str, complaint: str
+) -> None:
+    watch = ENDPOINT.replace('side = "eucom"', 'identity = "watch"').split("[officers", maxsplit=1)[0]
+    (folder / "watch.toml").write_text(watch, encoding="utf-8")
+    (folder / "side.toml").write_bytes(side_file.dump("eucom", a_link().parties["eucom"]))
+
+    with pytest.raises(UserError, match=re.escape(f"{folder / name}: {complaint}")):
+        load(folder / name)
 
 
 def test_an_error_in_a_link_file_names_the_link_file(folder: Path) -> None:

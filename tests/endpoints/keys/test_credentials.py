@@ -65,7 +65,7 @@ async def test_only_an_officer_with_their_own_credential_is_authenticated() -> N
 
     for officer, credential in [("watch-1", "wrong-wrong"), ("watch-9", CREDENTIAL), ("", "")]:
         began = time.monotonic()
-        with pytest.raises(LocalProtocolError, match="not an officer of this endpoint; officers: watch-1") as refused:
+        with pytest.raises(LocalProtocolError, match=r"not the credential of officer .*: watch-1") as refused:
             await watch.authenticate(officer, credential)
         assert refused.value.code == "not_authorised"
         assert time.monotonic() - began >= 0.05
@@ -101,3 +101,12 @@ def test_a_malformed_credential_file_is_refused(tmp_path: Path, content: bytes) 
 
     with pytest.raises(UserError, match=r"watch-1\.credential"):
         credentials.read_credential(path)
+
+
+def test_a_folder_is_not_taken_for_a_credential_file_that_is_open_to_others(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+
+    with pytest.raises(UserError) as refused:
+        credentials.read_credential(tmp_path)
+
+    assert str(refused.value) == f"{tmp_path}: a folder; a credential file was expected"
