@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
-from cyclopts import App, CycloptsError, UnknownCommandError
+from cyclopts import App, CycloptsError, UnknownCommandError, UnusedCliTokensError
 
 from endpoints.texts.printable import printable
 
@@ -248,6 +248,9 @@ def main(arguments: Sequence[str] | None = None, application: Callable[[], Appli
         sys.stdout.flush()
     except UnknownCommandError:
         code = _complain(_unknown(words), EXIT_USAGE)
+    except UnusedCliTokensError as error:
+        unused = " ".join(error.unused_tokens or ())
+        code = _complain(f"unexpected argument: {unused[:60]}; see: deconflict {_path(words)}--help", EXIT_USAGE)
     except CycloptsError as error:
         code = _complain(_folded(str(error)).rstrip(".") + f"; see: deconflict {_path(words)}--help", EXIT_USAGE)
     except LinkError as error:
@@ -281,13 +284,18 @@ def _unknown(words: Sequence[str]) -> str:
 
     The error text of cyclopts would import every command, which takes a second.
     """
-    path = _path(words).strip()
-    typed = " ".join(words[: len(path.split()) + 1])
+    group = _path(words).strip()
+    typed = words[len(group.split())]
     known = [command.words for commands in COMMANDS.values() for command in commands]
-    here = [each for each in known if each.startswith(path)] if path else [*known, *GROUPS]
-    close = get_close_matches(typed, here, n=1)
-    right = f"did you mean: deconflict {close[0]}" if close else f"see: deconflict {_path(words)}--help"
-    return f"no command {typed[:60]!r}; {right}"
+    here = [each.removeprefix(f"{group} ") for each in known if each.startswith(group)] if group else [*known, *GROUPS]
+    wrong = f"{group}: no command {typed[:60]!r}" if group else f"no command {typed[:60]!r}"
+    if close := get_close_matches(typed, here, n=1):
+        return f"{wrong}; did you mean: deconflict {_path(words)}{close[0]}"
+    if group:
+        wrong += f"; give {' or '.join(here)}"
+    elif typed.startswith("-"):
+        wrong += "; options follow the command"
+    return f"{wrong}; see: deconflict {_path(words)}--help"
 
 
 def _help(purpose: str, example: str, details: str = "") -> str:

@@ -11,6 +11,7 @@ from endpoints.errors import UserError
 
 Config = Annotated[Path, Parameter(help="The endpoint's endpoint.toml or the watch's watch.toml.", negative="")]
 EndpointConfig = Annotated[Path, Parameter(help="The endpoint's endpoint.toml.", negative="")]
+WatchConfig = Annotated[Path, Parameter(help="The watch's watch.toml.", negative="")]
 LinkStatus = Annotated[
     Literal["exercise", "actual"],
     Parameter(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from endpoints.process import Process
 
 
-def run(config: options.Config, /) -> None:
+def run(config: options.EndpointConfig, /) -> None:
     """Run one side's endpoint until SIGTERM or Ctrl-C. Its structured log goes to standard output."""
     from endpoints.config.settings import load_endpoint
     from endpoints.service import endpoint
@@ -19,7 +19,7 @@ def run(config: options.Config, /) -> None:
     _run(endpoint(load_endpoint(config)))
 
 
-def watch(config: options.Config, /) -> None:
+def watch(config: options.WatchConfig, /) -> None:
     """Run the independent watch until SIGTERM or Ctrl-C. Its structured log goes to standard output."""
     from endpoints.config.settings import load_watch
     from endpoints.watchdog import watch as watch_process

@@ -30,6 +30,7 @@ _MARKS: Final = (
 _MARKS_ENOUGH: Final = 2
 _BEGINNING: Final = re.compile(rb'\{"(n("(:|$)|$))')
 
+_NOT_A_RECORD: Final = "the line is not a record; give a log with other lines on standard input, as -"
 NORMAL_AFTER_A_CRASH: Final = "normal after a crash; the next start cuts it"
 
 
@@ -108,7 +109,8 @@ class Verification:
         try:
             record = decode(line, self._place)
         except JournalError as error:
-            self._take_damaged(line, Problem(self._place, error.reason))
+            reason = error.reason if self._collected or resembles_record(line) else _NOT_A_RECORD
+            self._take_damaged(line, Problem(self._place, reason))
             return None
         self.resembling = True
         if self._is_another(record):

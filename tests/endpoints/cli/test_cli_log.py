@@ -145,6 +145,18 @@ def test_a_collected_log_on_standard_input(day: Path, run: Any, monkeypatch: pyt
     assert run("reconcile", "-", "-")[0] == 2
 
 
+def test_a_collected_log_in_a_file_is_said_to_be_no_journal(day: Path, run: Any, tmp_path: Path) -> None:
+    (segment,) = segments(day / "eucom")
+    log = tmp_path / "eucom.log"
+    log.write_bytes(b'{"at":"2022-11-29T08:00:00.000Z","event":"started"}\n' + segment.read_bytes().rstrip(b"\0"))
+    remark = "record 1: the line is not a record; give a log with other lines on standard input, as -"
+
+    for command, shown in ((("log", "verify"), 1), (("log", "show"), 2), (("replay",), 2)):
+        found = run(*command, log)
+        assert found[0] == 4
+        assert remark in found[shown]
+
+
 def test_bad_arguments_are_one_line(day: Path, run: Any, tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     (tmp_path / "folder").mkdir()
