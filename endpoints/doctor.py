@@ -164,9 +164,8 @@ class Examination:
             return
         first = segment_first(paths[-1])
         assert first is not None
-        side = self._settings.side if isinstance(self._settings, EndpointSettings) else "watch"
         with self._finding(paths[-1]):
-            records = recover(paths[-1].read_bytes(), first, link.id, side).records
+            records = recover(paths[-1].read_bytes(), first, link.id, self._settings.side).records
             last = max((record.entry.at for record in records), default=0)
             if self._settings.exercise_clock is None and last > self._at:
                 self._find(

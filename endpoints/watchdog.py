@@ -39,7 +39,7 @@ def watch(settings: WatchSettings) -> Process[LinkRunner[Observer]]:
     notifier = Notifier(sinks(settings.notifications), intake.notified)
 
     def build(link: LinkSettings, journal: JournalWriter) -> LinkRunner[Observer]:
-        core = recovered_core(journal, Observer.new(link.id, settings.identity))
+        core = recovered_core(journal, Observer.new(link.id, settings.side))
         return LinkRunner(core, journal, link.content, notifier)
 
     def watching() -> bool:
@@ -50,7 +50,7 @@ def watch(settings: WatchSettings) -> Process[LinkRunner[Observer]]:
 
     return Process(
         settings,
-        settings.identity,
+        settings.side,
         clocks,
         runners,
         queue,

@@ -37,8 +37,7 @@ def alarms_list(
     if as_json:
         print_json(document)
         return
-    side = found.side if isinstance(found, settings.EndpointSettings) else found.identity
-    zone = chosen.content.parties[side].zone if side in chosen.content.parties else "UTC"
+    zone = chosen.content.zone_of(found.side)
     t = translator(lang)
     out = console()
     for text in alarm_lines(document["alarms"], t, zone):

@@ -43,8 +43,7 @@ def messages(
 
     found = settings.load(config)
     chosen = found.link(link)
-    side = found.side if isinstance(found, settings.EndpointSettings) else found.identity
-    zone = chosen.content.parties[side].zone if side in chosen.content.parties else "UTC"
+    zone = chosen.content.zone_of(found.side)
     t = translator(lang)
     if follow:
         _follow(chosen.journal, t, zone, as_json=as_json)

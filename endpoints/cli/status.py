@@ -34,8 +34,7 @@ def status(
 
     found = settings.load(config)
     chosen = found.link(link)
-    side = found.side if isinstance(found, settings.EndpointSettings) else found.identity
-    zone = chosen.content.parties[side].zone if side in chosen.content.parties else "UTC"
+    zone = chosen.content.zone_of(found.side)
     t = translator(lang)
     client = ControlClient(found.control, chosen.id)
     try:
@@ -47,9 +46,9 @@ def status(
             for view in views:
                 _show(view, t, zone, as_json=as_json)
     except Unreachable:
-        _show_unknown(t, chosen.id, side, as_json=as_json)
+        _show_unknown(t, chosen.id, found.side, as_json=as_json)
         raise
-    _show_unknown(t, chosen.id, side, as_json=as_json)
+    _show_unknown(t, chosen.id, found.side, as_json=as_json)
     return EXIT_OF["unknown"]
 
 

@@ -94,6 +94,10 @@ class LinkFile(Struct, frozen=True, kw_only=True):
             )
         return terms.answering if side == terms.caller else terms.caller
 
+    def zone_of(self, side: str) -> str:
+        """Return the time zone of the wall clocks of `side`; UTC for the watch, which is not a party."""
+        return self.parties[side].zone if side in self.parties else "UTC"
+
     @property
     def digest(self) -> str:
         """SHA-256 of the content in hexadecimal; spaces and comments of the file do not change it."""

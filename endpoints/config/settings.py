@@ -154,12 +154,14 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
 
     Attributes:
         path: the file itself, for messages.
+        side: whose process it is, and its side in its journals: the party in every link, or the watch's identity.
         control: the control socket.
         language: the language of notifications, `en` or `ru`.
         exercise_clock: the exercise's table; allowed only if the status of every link is `exercise`.
     """
 
     path: Path
+    side: str
     links: tuple[LinkSettings, ...]
     broker: BrokerSettings
     control: Path
@@ -184,12 +186,10 @@ class EndpointSettings(ProcessSettings, frozen=True, kw_only=True):
     """The content of `endpoint.toml`.
 
     Attributes:
-        side: the party that this endpoint is, in every link.
         keys: the folder of its private signing keys.
         officers: the officers who may act for it, by id.
     """
 
-    side: str
     keys: Path
     officers: dict[str, Officer]
 
@@ -198,12 +198,10 @@ class WatchSettings(ProcessSettings, frozen=True, kw_only=True):
     """The content of `watch.toml`: no signing keys and no officers.
 
     Attributes:
-        identity: the watch's identity at the broker, and its side in its journals.
         dead_man_url: requested every `dead_man_every_s` seconds while every link is watched; empty if there is none
             (SPEC W6).
     """
 
-    identity: str
     dead_man_url: str
     dead_man_every_s: int
 
@@ -228,7 +226,6 @@ def load_endpoint(path: Path, environment: Mapping[str, str] = os.environ) -> En
             raise UserError(f"{path}: officers.{name}.credential: {error}") from None
     return EndpointSettings(
         **_process(raw, raw.side, links, path, environment),
-        side=raw.side,
         keys=path.absolute().parent / raw.keys,
         officers=raw.officers,
     )
@@ -254,7 +251,6 @@ def load_watch(path: Path, environment: Mapping[str, str] = os.environ) -> Watch
     _check_url(url, f"{path}: dead_man.url")
     return WatchSettings(
         **_process(raw, raw.identity, links, path, environment),
-        identity=raw.identity,
         dead_man_url=url,
         dead_man_every_s=raw.dead_man.every_s,
     )
@@ -268,14 +264,15 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> EndpointSet
 
 
 def _process(
-    raw: _Process, identity: str, links: tuple[LinkSettings, ...], path: Path, environment: Mapping[str, str]
+    raw: _Process, side: str, links: tuple[LinkSettings, ...], path: Path, environment: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return the fields of ProcessSettings. Raises UserError."""
     folder = path.absolute().parent
     return {
         "path": path,
+        "side": side,
         "links": links,
-        "broker": _broker(raw.broker, identity, folder, path, environment),
+        "broker": _broker(raw.broker, side, folder, path, environment),
         "control": check_socket(folder / raw.control, at=f"{path}: control"),
         "language": raw.language,
         "notifications": _notifications(raw.notifications, path, environment),

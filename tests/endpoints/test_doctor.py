@@ -180,10 +180,19 @@ def test_each_fault_is_reported_in_one_line(site: Path, fault: Callable[[Path], 
     assert all("\n" not in line for line in found)
 
 
-def with_record(site: Path, at: int = NOW) -> None:
-    with_journal = JournalWriter.open(FolderStore(site / "eucom" / "journal" / "eucom-ndmc"), "eucom-ndmc", "eucom")
+def with_record(site: Path, at: int = NOW, *, folder: str = "eucom", side: str = "eucom") -> None:
+    with_journal = JournalWriter.open(FolderStore(site / folder / "journal" / "eucom-ndmc"), "eucom-ndmc", side)
     with_journal.append([(Stopped(at=at, mono=MONO), ()), (BatchClosed(at=at, mono=MONO), ())])
     with_journal.close(at, MONO, None)
+
+
+def test_a_watch_that_is_not_named_watch_finds_its_own_journal_intact(site: Path) -> None:
+    Authority.load(site / "broker" / "authority").issue_client("watch-2", site / "watch" / "tls", NOW)
+    path = site / "watch" / "watch.toml"
+    path.write_text(path.read_text("utf-8").replace('"watch"', '"watch-2"'), "utf-8")
+    with_record(site, folder="watch", side="watch-2")
+
+    assert findings(site, side="watch") == []
 
 
 def test_only_a_journal_from_the_future_is_a_finding(site: Path) -> None:

@@ -378,7 +378,7 @@ def test_the_watch_has_no_keys_and_no_officers_and_may_have_a_dead_man_url(folde
 
     found = settings.load_watch(path, {})
 
-    assert (found.identity, found.dead_man_url, found.dead_man_every_s) == ("watch", "https://hc.example/1", 30)
+    assert (found.side, found.dead_man_url, found.dead_man_every_s) == ("watch", "https://hc.example/1", 30)
     assert isinstance(settings.load(path, {}), settings.WatchSettings)
     assert isinstance(settings.load(folder / "endpoint.toml", {}), settings.EndpointSettings)
     assert settings.load_watch(path, {"DECONFLICT_PING": "https://hc.example/2"}).dead_man_url == "https://hc.example/2"
