@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from endpoints.cli import options
-from endpoints.cli.output import console, print_json
+from endpoints.cli.output import console, print_indented, print_json
 from endpoints.errors import UserError
 
 if TYPE_CHECKING:
-    from rich.text import Text
+    from rich.console import Console
 
     from endpoints.texts.i18n import Translator
 
@@ -40,8 +40,7 @@ def alarms_list(
     zone = chosen.content.zone_of(found.side)
     t = translator(lang)
     out = console()
-    for text in alarm_lines(document["alarms"], t, zone):
-        out.print(text)
+    print_alarms(out, document["alarms"], t, zone)
     if not document["alarms"]:
         out.print(t("no alarms"))
 
@@ -76,23 +75,23 @@ def alarms_acknowledge(
         print(reference)
 
 
-def alarm_lines(alarms: list[dict[str, Any]], t: Translator, zone: str) -> list[Text]:
-    """Return two lines for each alarm: its name, and its details with times on the wall clock of `zone`."""
+def print_alarms(out: Console, alarms: list[dict[str, Any]], t: Translator, zone: str) -> None:
+    """Print each alarm: its name, and below it its details with times on the wall clock of `zone`."""
     from rich.text import Text
 
     from protocol.wire.instants import parsed
 
-    lines: list[Text] = []
     for alarm in alarms:
         over, seen = alarm.get("cleared_at"), alarm.get("acknowledged_at")
         colour = "bright_black" if over else {"critical": "bold red", "major": "red"}.get(alarm["severity"], "yellow")
         what = f"{t.term('alarm', alarm['code'])} ({t.term('severity', alarm['severity'])})"
-        lines.append(Text.assemble("  ", (f"{alarm['code']}/{alarm['subject']}", colour), f"  {what}"))
+        name = (f"{alarm['code']}/{alarm['subject']}", colour)
+        print_indented(out, Text.assemble(name, f"  {what}"), columns=2)
         known = [t("since {when}", when=t.instant(parsed(alarm["raised_at"]), zone))]
         if over:
             known.append(t("cleared {when}", when=t.instant(parsed(over), zone)))
         known.append(
             t("acknowledged by {officer}", officer=alarm["acknowledged_by"]) if seen else t("not acknowledged")
         )
-        lines.append(Text("    " + "; ".join([alarm["detail"], *known] if alarm.get("detail") else known)))
-    return lines
+        detail = "; ".join([alarm["detail"], *known] if alarm.get("detail") else known)
+        print_indented(out, Text(detail), columns=4)

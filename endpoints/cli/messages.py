@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from endpoints.cli import options
-from endpoints.cli.output import console, print_json
+from endpoints.cli.output import console, print_indented, print_json
 
 if TYPE_CHECKING:
     from endpoints.texts.i18n import Translator
@@ -99,7 +99,6 @@ def _row(entry: LedgerEntry) -> dict[str, Any]:
 
 
 def _show(entry: LedgerEntry, t: Translator, zone: str) -> None:
-    from rich.padding import Padding
     from rich.text import Text
 
     from endpoints.texts.wording import wording
@@ -114,6 +113,6 @@ def _show(entry: LedgerEntry, t: Translator, zone: str) -> None:
     out = console()
     if out.is_terminal:
         out.print(Text("  ").join([head, standing]))
-        out.print(Padding(said, (0, 0, 0, 4)))
+        print_indented(out, said, columns=4)
     else:
         out.print(Text("  ").join([head, said, standing]))

@@ -12,6 +12,7 @@ from endpoints.texts.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 _PIPE_COLUMNS = 4_096
 
@@ -43,6 +44,13 @@ def console(*, stderr: bool = False) -> Console:
     made = Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=plain, width=width)
     made.push_render_hook(Harmless())
     return made
+
+
+def print_indented(out: Console, text: Text, *, columns: int) -> None:
+    """Print `text` indented; on a terminal, the lines that do not fit are continued below it."""
+    from rich.padding import Padding
+
+    out.print(Padding(text, (0, 0, 0, columns), expand=False))
 
 
 def silence_stdout() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from endpoints.cli import options
-from endpoints.cli.output import console, print_json
+from endpoints.cli.output import console, print_indented, print_json
 
 if TYPE_CHECKING:
     from endpoints.texts.i18n import Translator
@@ -66,7 +66,7 @@ def _show(view: dict[str, Any], t: Translator, zone: str, *, as_json: bool) -> N
         return
     from rich.text import Text
 
-    from endpoints.cli.alarms import alarm_lines
+    from endpoints.cli.alarms import print_alarms
     from protocol.wire.instants import parsed
 
     _title(t, view["link"], view["side"], view["state"])
@@ -91,9 +91,8 @@ def _show(view: dict[str, Any], t: Translator, zone: str, *, as_json: bool) -> N
             )
         )
     for line in lines:
-        out.print(Text(f"  {line}"))
-    for text in alarm_lines(view["alarms"], t, zone):
-        out.print(text)
+        print_indented(out, Text(line), columns=2)
+    print_alarms(out, view["alarms"], t, zone)
 
 
 def _title(t: Translator, link: str, side: str, state: str) -> None:

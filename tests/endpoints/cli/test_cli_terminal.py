@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import re
@@ -11,9 +12,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from endpoints.cli.alarms import print_alarms
 from endpoints.config import default_terms
 from endpoints.config.provision import provision
+from endpoints.texts.i18n import translator
 from protocol.wire.instants import parsed
 from tests.support.exchange import a_day
 
@@ -84,3 +88,26 @@ def test_messages_are_headed_by_their_state_and_indented(folder: Path) -> None:
     first, second, *_ = shown("messages", folder / "eucom" / "endpoint.toml", "--lang", "en")
     assert first == "29 Nov 2022, 09:00:00  eucom/1/1  acknowledged, duty-1"
     assert second.startswith("    line test (29 Nov 2022, 09:00:00): ")
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_details_of_an_alarm_stay_indented_on_a_terminal_and_whole_in_a_pipe(*, terminal: bool) -> None:
+    alarm = {
+        "code": "broker_unreachable",
+        "subject": "broker",
+        "severity": "critical",
+        "detail": "no connection to the broker",
+        "raised_at": "2022-11-29T12:00:00.000Z",
+        "cleared_at": "2022-11-29T12:05:00.000Z",
+    }
+    # `console` gives a pipe 4,096 columns
+    out = Console(file=io.StringIO(), force_terminal=terminal, width=COLUMNS if terminal else 4_096, color_system=None)
+
+    print_alarms(out, [alarm], translator("en"), "Europe/Berlin")
+
+    assert isinstance(out.file, io.StringIO)
+    lines = out.file.getvalue().splitlines()
+    assert lines[0] == "  broker_unreachable/broker  broker unreachable (critical)"
+    assert len(lines) == (3 if terminal else 2)
+    assert all(line.startswith("    ") for line in lines[1:])
+    assert all(len(line.rstrip()) <= COLUMNS for line in lines) == terminal
