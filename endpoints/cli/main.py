@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
@@ -16,6 +17,7 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Application = Callable[[list[str]], Any]
 """Runs the command that the words name; returns its exit code, or None for 0."""
@@ -237,8 +239,8 @@ def build() -> App:
 def main(arguments: Sequence[str] | None = None, application: Callable[[], Application] = build) -> None:
     """Run the command line and exit with the command's code.
 
-    A user's mistake prints one line on standard error. An interrupt or a closed pipe prints nothing. Only a bug prints
-    a traceback.
+    A user's mistake or a full disk prints one line on standard error. An interrupt or a closed pipe prints nothing.
+    Only a bug prints a traceback.
     """
     from protocol.errors import LinkError
 
@@ -262,6 +264,13 @@ def main(arguments: Sequence[str] | None = None, application: Callable[[], Appli
 
         silence_stdout()
         code = EXIT_BROKEN_PIPE
+    except OSError as error:
+        if error.errno not in _DISK_FULL or error.filename is not None:
+            raise
+        from endpoints.cli.output import silence_stdout
+
+        silence_stdout()
+        code = _complain(f"the output cannot be written: {error.strerror}", EXIT_FAILED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

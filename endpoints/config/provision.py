@@ -10,6 +10,7 @@ DIR/broker/              mosquitto.conf acl tls/ data/, and the authority that i
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -90,7 +91,7 @@ def provision(
     for side in (*sides, WATCH):
         _check_socket(home / side)
     names = _link_files([terms.link for terms in links])
-    with _all_or_nothing(home) as staging, _as_user_errors():
+    with _all_or_nothing(home) as staging, _as_user_errors(home):
         enrolled = {}
         for side in sides:
             make_private_folder(staging / side)
@@ -138,7 +139,7 @@ def enrol(
     home = folder.absolute() / side
     _check_socket(home)
     names = _link_files(links)
-    with _all_or_nothing(home) as own, _as_user_errors():
+    with _all_or_nothing(home) as own, _as_user_errors(home):
         keys = _make_keys(own, suite)
         _make_folders(own, names)
         if authority is not None:
@@ -156,17 +157,18 @@ def add_officers(own: Path, names: Sequence[str]) -> None:
             raise UserError(f"{path}: officers.{name}: already enrolled; choose another id")
         if exists(credential := own / "keys" / "officers" / f"{name}.credential"):
             raise UserError(f"{credential}: already exists; remove it first if it is no longer used")
-    before = path.read_bytes()
+    before_bytes = path.stat().st_size
     made = [own / "keys" / "officers" / f"{name}.credential" for name in names]
     try:
-        with _as_user_errors():
+        with _as_user_errors(own):
             added = {"officers": _make_officers(own, names, fresh=False)}
         # appended, not rewritten: comments in the file are kept
-        with path.open("ab") as file:
+        with _as_user_errors(path), path.open("ab") as file:
             file.write(b"\n" + tomli_w.dumps(added).encode())
         settings.read_endpoint(path)
     except BaseException:
-        path.write_bytes(before)
+        # a full disk may take nothing more, but it gives back what was appended
+        os.truncate(path, before_bytes)
         for credential in made:
             credential.unlink(missing_ok=True)
         raise
@@ -263,14 +265,14 @@ def _check_socket(own: Path) -> None:
 
 
 @contextmanager
-def _as_user_errors() -> Iterator[None]:
-    """Turn errors of the file system and of the broker's files into UserError."""
+def _as_user_errors(place: Path) -> Iterator[None]:
+    """Turn errors of the file system and of the broker's files into UserError; `place` if they name no file."""
     try:
         yield
     except BrokerError as error:
         raise UserError(str(error)) from None
     except OSError as error:
-        raise UserError(f"{error.filename}: {error.strerror}") from None
+        raise UserError(f"{error.filename or place}: {error.strerror}") from None
 
 
 @contextmanager
@@ -281,7 +283,7 @@ def _all_or_nothing(home: Path) -> Iterator[Path]:
     """
     if home.is_symlink() or (exists(home) and not home.is_dir()):
         raise UserError(f"{home}: exists and is not a folder; name a new folder")
-    with _as_user_errors():
+    with _as_user_errors(home):
         for path in _files(home) if exists(home) else ():
             raise UserError(f"{home}: not empty (it contains {path.relative_to(home)}); name a new folder")
         made = [each for each in (home, *home.parents) if not exists(each)]
@@ -291,7 +293,7 @@ def _all_or_nothing(home: Path) -> Iterator[Path]:
     moved: list[Path] = []
     try:
         yield staging
-        with _as_user_errors():
+        with _as_user_errors(home):
             _settle(staging, home, moved)
     except BaseException:
         for path in reversed(moved):

@@ -129,6 +129,25 @@ def test_a_reader_that_goes_away_is_no_mistake() -> None:
     assert ended.stderr == b""
 
 
+@pytest.mark.parametrize("words", [("--help",), ("link", "show", "link.toml"), ("link", "fingerprint", "link.toml")])
+def test_output_to_a_full_disk_is_reported_in_one_line(tmp_path: Path, words: tuple[str, ...]) -> None:
+    assert run_here("init", str(tmp_path / "try")) == 0
+
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        ended = subprocess.run(
+            [sys.executable, "-m", "endpoints.cli.main", *words],
+            cwd=tmp_path / "try",
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+
+    assert ended.returncode == 1
+    assert ended.stderr == b"deconflict: the output cannot be written: No space left on device\n"
+
+
 @pytest.mark.parametrize(("code", "expected"), [(0, 0), (None, 0), (4, 4), (11, 11)])
 def test_a_command_s_number_is_the_exit_code(code: int | None, expected: int) -> None:
     assert run_here(application=lambda _words: code) == expected

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -279,3 +280,20 @@ def test_an_enrolled_officer_is_not_added_again_and_nothing_changes(tmp_path: Pa
 
     (own / "keys" / "officers" / "watch-8.credential").unlink()
     assert ((own / "endpoint.toml").read_bytes(), files(own)) == before
+
+
+def test_a_full_disk_leaves_the_officers_as_they_were(tmp_path: Path) -> None:
+    make(tmp_path / "site")
+    own = tmp_path / "site" / "eucom"
+    before, officers = (own / "endpoint.toml").read_bytes(), sorted((own / "keys" / "officers").iterdir())
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # a credential fits, and the first bytes of the officer's table
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limits[1]))
+    try:
+        with pytest.raises(UserError, match=r"endpoint\.toml: File too large"):
+            provision.add_officers(own, ["watch-3"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert (own / "endpoint.toml").read_bytes() == before
+    assert sorted((own / "keys" / "officers").iterdir()) == officers
