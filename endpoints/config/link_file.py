@@ -139,6 +139,7 @@ def save(content: LinkFile, path: Path) -> None:
             os.fsync(file.fileno())
         fresh.replace(path)
     except OSError as error:
+        fresh.unlink(missing_ok=True)
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None
 
 

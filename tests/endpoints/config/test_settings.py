@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -89,6 +90,21 @@ def test_a_link_file_is_written_and_read(tmp_path: Path) -> None:
     assert again == content
     assert again.digest == content.digest
     assert 'grace = "15m"' in (tmp_path / "link.toml").read_text(encoding="utf-8")
+
+
+def test_a_full_disk_leaves_the_link_file_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "link.toml"
+    link_file.save(a_link(), path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(UserError, match=r"link\.toml: cannot be written: File too large"):
+            link_file.save(a_link("other"), path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert list(tmp_path.iterdir()) == [path]
+    assert link_file.load(path) == a_link()
 
 
 def test_the_digest_covers_the_content_not_the_bytes(tmp_path: Path) -> None:
