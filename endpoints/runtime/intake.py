@@ -33,10 +33,6 @@ from protocol.core.events import (
 _REASON_MAX = 200
 
 
-def _nothing_due(_delivery: Delivery) -> None:
-    """Acknowledge nothing."""
-
-
 class Intake:
     """What happens to the links of one process. The transport calls it synchronously, from the event loop."""
 
@@ -44,14 +40,15 @@ class Intake:
         self,
         runners: Mapping[str, AnyRunner],
         queue: WorkQueue,
-        acknowledge: Callable[[Delivery], None] = _nothing_due,
+        acknowledge: Callable[[Delivery], None] | None = None,
     ) -> None:
         """Prepare it.
 
         Args:
             runners: the process's runners by link.
             queue: the loop's.
-            acknowledge: acknowledges a delivery to the broker; called when its record is on disk (SPEC Q1.2).
+            acknowledge: acknowledges a delivery to the broker; called when its record is on disk (SPEC Q1.2). None
+                if the transport acknowledges by itself.
         """
         self._runners = runners
         self._queue = queue
@@ -63,8 +60,7 @@ class Intake:
         match event:
             case Arrived(topic=topic, payload=payload, delivery=delivery):
                 # the queue is longer than what the broker may deliver; a frame that finds it full stays unacknowledged
-                settle = _nothing if delivery is None else partial(self._acknowledge, delivery)
-                queue.put(FrameItem(runners[topic.link], topic, payload, settle))
+                queue.put(FrameItem(runners[topic.link], topic, payload, partial(self._settled, delivery)))
             case PresenceChanged(link=link, party=party, present=present):
                 runners[link].presence[party].see(present=present)
                 queue.wake()
@@ -85,6 +81,11 @@ class Intake:
                 )
             case _:
                 pass
+
+    def _settled(self, delivery: Delivery | None) -> None:
+        """Acknowledge a delivery that the transport has not acknowledged itself."""
+        if delivery is not None and self._acknowledge is not None:
+            self._acknowledge(delivery)
 
     def notified(self, link: str, notice_id: str, delivered: bool) -> None:
         """Take the end of a notification."""
@@ -121,7 +122,3 @@ class EndpointIntake(Intake):
                 )
             case _:
                 super().happened(event)
-
-
-def _nothing() -> None:
-    """Settle a frame that needs no acknowledgement."""

@@ -12,7 +12,7 @@ from endpoints.runtime.ports import Now
 from protocol.core.events import AnyEvent, Request
 from protocol.errors import LocalProtocolError
 
-Making = Callable[[Now], AnyEvent]
+MakeEvent = Callable[[Now], AnyEvent]
 """Makes the event in the loop's turn, with the turn's time."""
 
 
@@ -47,7 +47,7 @@ class FrameItem:
 class EventItem:
     """An event of one link or of several: of the connection, or the end of a notification."""
 
-    def __init__(self, runners: Iterable[AnyRunner], make: Making) -> None:
+    def __init__(self, runners: Iterable[AnyRunner], make: MakeEvent) -> None:
         self._runners = tuple(runners)
         self._make = make
 

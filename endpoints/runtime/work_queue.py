@@ -8,7 +8,7 @@ from typing import Protocol
 
 from endpoints.runtime.ports import Now
 
-INBOX_MAX_ITEMS = 4_096
+QUEUE_MAX_ITEMS = 4_096
 """Four times what the broker may deliver unacknowledged, plus every control request: only a flood outside of MQTT's
 flow control (QoS 0) reaches it."""
 
@@ -26,7 +26,7 @@ class WorkItem(Protocol):
 class WorkQueue:
     """Items in order of arrival. `woken` also returns when only a deadline or a tick is due."""
 
-    def __init__(self, limit: int = INBOX_MAX_ITEMS) -> None:
+    def __init__(self, limit: int = QUEUE_MAX_ITEMS) -> None:
         self._limit = limit
         # bounded: by `put`, and by the sources of what is pushed; a `maxlen` would drop the oldest silently
         self._items: deque[WorkItem] = deque()
