@@ -233,8 +233,8 @@ class SimulatedProcess:
         return True
 
     def step_clock(self, step_ms: Millis) -> None:
-        """Move the wall clock; the loop notices within a second."""
-        if self._run is not None:
+        """Move the wall clock; the loop notices within a second, or when the machine wakes."""
+        if self._run is not None and not self._asleep:
             self._run.monitor.look()
         self.clock.step(step_ms)
         if self._run is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from protocol.core.events import Resumed, Started
+from protocol.core.events import ClockStepped, Resumed, Started
 from protocol.record.journal import Chain, Closed, Entry
 from protocol.wire.instants import Millis, parsed
 from scenario.simulation.faults import HOUR, MINUTE, Plan
@@ -77,3 +77,20 @@ def test_a_machine_restarted_while_asleep_records_the_rest_of_its_sleep() -> Non
     assert isinstance(resumed, Resumed)
     assert parsed(resumed.since) == started
     assert resumed.at - started == 2 * HOUR - 2 * MINUTE
+
+
+def test_a_clock_that_is_stepped_during_a_sleep_does_not_shorten_the_sleep() -> None:
+    calm, process = running()
+    slept_at, _ = process.clock.now()
+    calm.invariants.explain("clock_step", "clock_skew")
+    process.sleep(2 * HOUR)
+    pass_time(calm, HOUR)
+    process.step_clock(HOUR)
+    pass_time(calm, 2 * HOUR)
+
+    after = entries(process)
+    (resumed,) = [entry for entry in after if isinstance(entry, Resumed)]
+    assert parsed(resumed.since) == slept_at
+    (stepped,) = [entry for entry in after if isinstance(entry, ClockStepped)]
+    assert stepped.step_ms == HOUR
+    assert stepped.at == resumed.at == slept_at + 3 * HOUR
