@@ -30,6 +30,10 @@ def pass_time(calm: World, duration: Millis) -> None:
     calm.agenda.run_until(calm.agenda.now + duration)
 
 
+def is_up(process: SimulatedProcess) -> bool:
+    return process.runner is not None and process.runner.failure is None
+
+
 def entries(process: SimulatedProcess) -> list[Entry]:
     chain = Chain()
     return [chain.take(line).entry for line in process.disk.lines()]
@@ -40,7 +44,7 @@ def test_a_clean_stop_ends_with_closed() -> None:
 
     assert process.stop_for_good()
 
-    assert process.runner is None
+    assert not is_up(process)
     assert isinstance(entries(process)[-1], Closed)
 
 
@@ -50,12 +54,11 @@ def test_a_journal_that_fails_during_a_clean_stop_is_restarted_on_what_is_on_dis
     process.disk.fill(full=True)
 
     assert not process.stop_for_good()
-    assert process.runner is None
+    assert not is_up(process)
     process.disk.fill(full=False)
     pass_time(calm, HOUR)
 
-    assert process.runner is not None
-    assert process.runner.failure is None
+    assert is_up(process)
     after = entries(process)
     assert not any(isinstance(entry, Closed) for entry in after)
     assert sum(isinstance(entry, Started) for entry in after) == starts + 1
