@@ -13,13 +13,11 @@ from msgspec import UNSET
 
 from endpoints.clocks.clock import ClockWatch
 from endpoints.config import default_terms
-from endpoints.config.link_file import LinkFile
 from endpoints.journal.segments import segments
 from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
-from endpoints.keys.signer import Signer, generate
+from endpoints.keys.signer import Signer
 from endpoints.mqtt.topics import Topic
-from endpoints.notify import Notifier
 from endpoints.runtime.endpoint_link import EndpointLink, Token
 from endpoints.runtime.loop import BATCH_MAX_ITEMS, Loop
 from endpoints.runtime.ports import Now
@@ -32,30 +30,26 @@ from protocol.core.events import LineTestRequested, OfficerReleased, Request, Tr
 from protocol.core.link import Link
 from protocol.errors import LocalProtocolError
 from protocol.wire.instants import parsed, written
+from tests.support.exchange import Notices, link_file
 from tests.support.failing_disk import refuse_writes
+from tests.support.hand_turned import HandClock
+from tests.vectors.terms import KEYS
 
 LINKS = ("eucom-ndmc", "eucom-ndmc-air")
 BEGIN = parsed("2022-11-29T15:59:00.000Z")
 
 
-class HandClock:
+class AwaitedClock(HandClock):
     """A clock that stands still until the test moves it, which wakes the timer."""
 
     def __init__(self) -> None:
-        self.at, self.mono, self.real = BEGIN, 1_000, 1_000
+        super().__init__(BEGIN)
         self.moved = asyncio.Event()
 
-    def now(self) -> tuple[int, int]:
-        return self.at, self.mono
-
-    def real_ms(self) -> int:
-        return self.real
-
     def move(self, ms: int, *, step: int = 0, stall: bool = False) -> None:
-        """Let time pass, a second of it in each look unless it is a stall; step the wall clock."""
-        self.at += ms + step
-        self.mono += ms
-        self.real += ms if stall else min(ms, 1_000)
+        """Let time pass, of which the machine sees a second unless it is a stall; step the wall clock."""
+        self.passes(ms, real=ms if stall else min(ms, 1_000))
+        self.at += step
         self.moved.set()
 
     async def wait_until(self, at: int | None, mono: int | None) -> None:
@@ -67,8 +61,7 @@ class HandClock:
 class Outlet:
     """Keeps what would be published."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self) -> None:
         self.published: list[tuple[Topic, bytes, int]] = []
         self.left: list[str] = []
 
@@ -86,28 +79,17 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.clock = HandClock()
-        self.outlet = Outlet(folder)
-        self.journals: dict[str, JournalWriter] = {}
+        self.clock = AwaitedClock()
+        self.outlet = Outlet()
         self.runners: dict[str, EndpointLink] = {}
-        keys = {}
-        for side in ("eucom", "ndmc"):
-            (folder / side).mkdir()
-            keys[side] = generate(folder / side)
         for link in LINKS:
-            terms = default_terms.terms(link)
-            parties = {side: default_terms.party(side) for side in keys}
-            file = LinkFile(
-                terms=terms,
-                parties={side: _with_keys(party, keys[side]) for side, party in parties.items()},
-            )
-            journal = self.journals[link] = JournalWriter.open(FolderStore(folder / link), link, "eucom")
+            journal = JournalWriter.open(FolderStore(folder / link), link, "eucom")
             self.runners[link] = EndpointLink(
                 recovered_core(journal, Link.new(link, "eucom")),
                 journal,
-                file,
-                Notifier((), lambda _link, _notice, _reached: None),
-                signer=Signer.load(folder / "eucom"),
+                link_file(default_terms.terms(link)),
+                Notices(),
+                signer=Signer({KEYS["eucom"][2]: KEYS["eucom"][1]}),
                 outlet=self.outlet,
             )
         self.turns = 0
@@ -139,12 +121,6 @@ class Bench:
             lambda now: LineTestRequested(at=now.at, mono=now.mono, request=request, nonce="00" * 8, officer=UNSET),
             link,
         )
-
-
-def _with_keys(party: Any, keys: Any) -> Any:
-    from msgspec import structs
-
-    return structs.replace(party, keys=keys)
 
 
 @pytest.fixture
