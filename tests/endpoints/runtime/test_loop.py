@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from endpoints.clocks.clock import ClockWatch
 from endpoints.config import default_terms
+from endpoints.errors import UserError
 from endpoints.journal.segments import segments
 from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
@@ -77,17 +78,25 @@ class Outlet:
 class Bench:
     """Two links of eucom, on disks of their own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, older: str = "", grace_s: Mapping[str, int] | None = None) -> None:
+        """Open both journals; `older` is a link whose journal has older rules, `grace_s` changes links' policies."""
         self.folder = folder
         self.clock = AwaitedClock()
         self.outlet = Outlet()
         self.runners: dict[str, EndpointLink] = {}
+        self.journals: list[JournalWriter] = []
         for link in LINKS:
             journal = JournalWriter.open(FolderStore(folder / link), link, "eucom")
+            self.journals.append(journal)
+            if link == older:
+                journal.recovered_rules = "0"
+            terms = default_terms.terms(link)
+            grace = (grace_s or {}).get(link, terms.policy.grace_s)
+            terms = structs.replace(terms, policy=structs.replace(terms.policy, grace_s=grace))
             self.runners[link] = EndpointLink(
                 recovered_core(journal, Link.new(link, "eucom")),
                 journal,
-                link_file(default_terms.terms(link)),
+                link_file(terms),
                 Notices(),
                 signer=Signer({KEYS["eucom"][2]: KEYS["eucom"][1]}),
                 outlet=self.outlet,
@@ -145,6 +154,23 @@ async def test_a_life_begins_with_started_and_ends_with_a_signed_head(tmp_path: 
         assert events[:3] == ["EpochOpened", "KeysEnrolled", "Started"]
         assert events[-3:] == ["Stopped", "BatchClosed", "Closed"]
         assert "signed_head" in bench.records(link)[-1]
+
+
+async def test_a_link_file_that_contradicts_its_journal_is_reported_before_any_record(tmp_path: Path) -> None:
+    """Neither is the journal of another link, written under older rules, continued under the present ones."""
+    bench = Bench(tmp_path)
+    bench.loop.start()
+    for runner in bench.runners.values():
+        runner.close(bench.loop.now())
+    before = [bench.records(link) for link in LINKS]
+    again = Bench(tmp_path, older=LINKS[0], grace_s={LINKS[1]: 901})
+
+    with pytest.raises(UserError, match="epoch = 2 on both sides"):
+        again.loop.start()
+
+    assert [again.records(link) for link in LINKS] == before
+    for journal in again.journals:
+        journal.let_go()
 
 
 async def test_a_request_is_answered_once_it_is_on_disk_and_once_only(bench: Bench) -> None:
