@@ -34,7 +34,7 @@ _REASON_MAX = 200
 
 
 class Intake:
-    """What happens to the links of one process. The transport calls it synchronously, from the event loop."""
+    """Queues what happens to the links of one process. The transport calls it synchronously, from the event loop."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Intake:
         queue, runners = self._queue, self._runners
         match event:
             case Arrived(topic=topic, payload=payload, delivery=delivery):
-                # the queue is longer than what the broker may deliver; a frame that finds it full stays unacknowledged
+                # a frame that finds the queue full stays unacknowledged; the watch misses it
                 queue.put(FrameItem(runners[topic.link], topic, payload, partial(self._settled, delivery)))
             case PresenceChanged(link=link, party=party, present=present):
                 runners[link].presence[party].see(present=present)
@@ -98,7 +98,7 @@ class Intake:
 
 
 class EndpointIntake(Intake):
-    """What happens to the links of an endpoint: the broker also accepts and refuses what they publish."""
+    """Takes also the broker's answers to what an endpoint's links publish."""
 
     def __init__(
         self, runners: Mapping[str, EndpointLink], queue: WorkQueue, acknowledge: Callable[[Delivery], None]

@@ -12,7 +12,7 @@ REFUSALS_PER_WINDOW = 10
 """Refused frames of one reason that are journaled in full within one window: enough for a diagnosis."""
 WINDOW_S = 60
 REPEATS_PER_WINDOW = 1_000
-"""A peer resends once a minute while we are away, and the broker then delivers those of half a day at once."""
+"""A peer resends a frame once a minute while we are away: after half a day, the broker delivers 720 copies at once."""
 REPEATS_REMEMBERED = 1_024
 PRESENCE_PAUSE_S = 5
 """The least time between two journaled changes of presence: a flapping peer costs 12 records a minute."""

@@ -1,4 +1,4 @@
-"""Work items: what arrives in the loop's queue, how it becomes an event, and what is answered afterwards."""
+"""Work items: make events of what arrives, and acknowledge or answer it when the records are on disk."""
 
 from __future__ import annotations
 

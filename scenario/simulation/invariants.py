@@ -38,7 +38,7 @@ class Violation(Exception):  # noqa: N818 - names the promise that was broken
 
 
 class Heard(Struct, frozen=True):
-    """A message that a process knows, its own or the peer's, and since when by its clock."""
+    """A message of either side that had an effect in a process, and the instant by the process's clock."""
 
     at: Millis
     reference: Reference

@@ -1,7 +1,7 @@
 """Simulates one process, an endpoint or the watch: the service's own loop and running links, in virtual time.
 
-Real are the core, the running link, the loop, its work items, the rate limits, and the journal's format and recovery.
-Simulated are the clocks, the disk, the broker, the receivers of notifications and, in most worlds, the signatures.
+The core, the running link, the loop, its work items, the rate limits and the journal's writer are the service's own.
+The clocks, the disk, the broker, the receivers of notifications and, in most worlds, the signatures are simulated.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from scenario.simulation.simulated_clock import AgendaTimer, SimulatedClock, Ski
 
 SEGMENT_BYTES = 160_000
 """Small, so that a month has many checkpoints, and a restart reads little."""
-_AGAIN_MS: tuple[Millis, Millis] = (60_000, 1_200_000)
+_RESTART_MS: tuple[Millis, Millis] = (60_000, 1_200_000)
 """How long operators take to restart a process after its disk has failed."""
 
 
@@ -57,7 +57,7 @@ class _Run(Struct, frozen=True):
 
 
 class SimulatedProcess:
-    """One process, and what outlives it: its clocks, its disk, its session at the broker."""
+    """One process, with what outlives it: the clocks, the disk and the session at the broker."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class SimulatedProcess:
         self._run = run = self._prepare()
         if self._drive(run.loop.start):
             if self._asleep:
-                # restarted during a sleep, which goes on: the next turn finds it
+                # the machine sleeps on: the turn after it wakes records the rest of the sleep
                 run.monitor.look()
             self._broker.want(self.name)
             self._report_up()
@@ -187,7 +187,7 @@ class SimulatedProcess:
         """End the process now; its supervisor restarts it later."""
         if self._run is None:
             return
-        down_for = self._down_for or self._chance.randint(*_AGAIN_MS)
+        down_for = self._down_for or self._chance.randint(*_RESTART_MS)
         self._down_for = 0
         if self._power_cut:
             self.clock.boot(down_for)

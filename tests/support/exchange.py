@@ -142,7 +142,7 @@ class Service(Process):
         self.runner.take(kind(at=self.at, mono=self.mono, **fields))
 
     def turn(self) -> None:
-        """Put what was taken on disk, and carry out its effects."""
+        """Write the batch to disk, and carry out its effects."""
         if not self.running:
             return
         while self.notifies and self.notices.ids:
@@ -178,7 +178,7 @@ class Service(Process):
         self.running = False
 
     def restart(self) -> None:
-        """Come up again on what the journal holds."""
+        """Start again on what the journal holds."""
         self.open()
         self.start()
 
