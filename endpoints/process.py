@@ -42,7 +42,7 @@ _log = structlog.get_logger()
 
 
 class Process(Generic[RunnerT]):
-    """One process over its running links."""
+    """Runs one process: an endpoint or the watch."""
 
     def __init__(
         self,

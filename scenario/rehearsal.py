@@ -29,7 +29,7 @@ from scenario.files import (
 from scenario.narrator import Narrator
 from scenario.simulation.chance import drawn
 from scenario.simulation.faults import DAY, Plan
-from scenario.simulation.people import Habits
+from scenario.simulation.officers import Habits
 from scenario.simulation.world import World
 
 RELEASED_AFTER: Millis = 20_000
@@ -121,7 +121,7 @@ class Rehearsal:
     def _ask(
         self, side: str, make: Callable[[Now, str], Request], done: Callable[[str], None] = lambda _reference: None
     ) -> None:
-        self.world.people[side].ask(make, done)
+        self.world.officers[side].ask(make, done)
 
 
 class ScenarioHabits(Habits):

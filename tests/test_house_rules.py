@@ -241,16 +241,12 @@ def class_faults(files: Mapping[str, str]) -> list[str]:
 
 # --- objects of other modules -------------------------------------------------------------------------------------
 
-STILL_OVERRIDDEN = frozenset({"Core"})
-"""Classes whose private methods classes of other modules override today. No class may join them."""
 
-
-def override_faults(files: dict[str, str], still: frozenset[str] = frozenset()) -> list[str]:
-    """Return where a class overrides a private method of a base class that another file defines.
+def override_faults(files: dict[str, str]) -> list[str]:
+    """Return where a class overrides a private method of a base class that another of `files` defines.
 
     Args:
         files: the sources by file name; a base class is found in them by its name.
-        still: base classes whose private methods may still be overridden.
     """
     classes = {
         node.name: (name, node)
@@ -262,7 +258,7 @@ def override_faults(files: dict[str, str], still: frozenset[str] = frozenset()) 
         f"{name}:{method.lineno}: {node.name}.{method.name}() overrides a private method of {base}"
         for name, node in classes.values()
         for base in ancestors(node, classes)
-        if classes[base][0] != name and base not in still
+        if classes[base][0] != name
         for method in methods(node)
         if method.name in {inherited.name for inherited in methods(classes[base][1])}
     ]
@@ -397,7 +393,7 @@ def test_no_class_name_is_used_twice_in_the_product() -> None:
 
 
 def test_private_methods_are_overridden_in_their_module_only() -> None:
-    faults = override_faults({name_of(path): path.read_text() for path in sources(*PRODUCT)}, STILL_OVERRIDDEN)
+    faults = override_faults({name_of(path): path.read_text() for path in sources(*PRODUCT)})
     assert not faults, "\n".join(faults)
 
 

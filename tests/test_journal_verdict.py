@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.exchange import a_day, begun
 from tests.support.journal_verdict import SideVerdict, Verdict
+from tests.support.small_day import a_day, begun
 
 SAID = "Shelling of the plant"
 

@@ -18,7 +18,7 @@ from protocol.wire.instants import Millis, parsed, written
 from scenario.files import load, packaged
 from scenario.simulation.chance import drawn
 from scenario.simulation.faults import DAY, HOUR, MINUTE, SECOND, Fault, Plan
-from scenario.simulation.people import Habits
+from scenario.simulation.officers import Habits
 from scenario.simulation.world import World
 
 YEAR: Millis = 365 * DAY
@@ -57,7 +57,7 @@ def a_world(*faults: Fault, starts: str = STARTS, days: int = 4, **schedule: str
 def raised(world: World, process: str) -> dict[str, int]:
     """Return how often each alarm was raised at a site, by `code/subject`, or by code for alarms about clocks."""
     counts: dict[str, int] = {}
-    for (code, subject), count in world.invariants.ledgers[process].raised.items():
+    for (code, subject), count in world.invariants.observations[process].raised.items():
         key = code if code in {"watch_blind", "clock_step"} else f"{code}/{subject}"
         counts[key] = counts.get(key, 0) + count
     return counts
@@ -65,7 +65,7 @@ def raised(world: World, process: str) -> dict[str, int]:
 
 def blind_records(world: World, process: str) -> list[str]:
     """Return the detail of each `watch_blind` of a site."""
-    return [alarm.detail for alarm in world.invariants.ledgers[process].blind]
+    return [alarm.detail for alarm in world.invariants.observations[process].blind]
 
 
 def slot_states(world: World, process: str) -> dict[str, str]:
@@ -76,25 +76,26 @@ def slot_states(world: World, process: str) -> dict[str, str]:
 
 def assert_honest(world: World, process: str) -> None:
     """Fail unless each past slot is met if its line test came in time, and otherwise raised exactly one alarm."""
-    ledger = world.invariants.ledgers[process]
+    observed = world.invariants.observations[process]
     states, grace = slot_states(world, process), 15 * MINUTE
     for slot in world.slots:
         if slot + grace + MINUTE > world.agenda.now:
             continue
         name = written(slot)
         met = had_a_test(world, process, name)
-        assert (states[name] == "met", ledger.raised["heartbeat_missed", name]) == (met, 0 if met else 1), name
+        assert (states[name] == "met", observed.raised["heartbeat_missed", name]) == (met, 0 if met else 1), name
 
 
 def had_a_test(world: World, process: str, slot: str) -> bool:
     """Return whether a site had a line test for the slot in time, according to its present clock."""
-    ledger, caller = world.invariants.ledgers[process], world.invariants.ledgers["eucom"]
+    observed, caller = world.invariants.observations[process], world.invariants.observations["eucom"]
     places = [place for place, message in caller.queued.items() if message.body.get("slot") == slot]
     readings = [
-        caller.queued_at[place] if process == "eucom" else ledger.applied_at.get(("eucom", *place)) for place in places
+        caller.queued_at[place] if process == "eucom" else observed.applied_at.get(("eucom", *place))
+        for place in places
     ]
     policy = world.file.terms.policy
-    return any(reading is not None and ledger.in_time(reading, parsed(slot), policy) for reading in readings)
+    return any(reading is not None and observed.in_time(reading, parsed(slot), policy) for reading in readings)
 
 
 # --- the wall clock steps -----------------------------------------------------------------------------------------
@@ -255,7 +256,9 @@ def test_slots_are_met_once_in_a_night_in_which_summer_time_changes(
         assert not blind_records(world, name)
         assert not any(key.startswith("heartbeat_missed") for key in raised(world, name))
     said = [
-        message.body["slot"] for message in world.invariants.ledgers["eucom"].queued.values() if "slot" in message.body
+        message.body["slot"]
+        for message in world.invariants.observations["eucom"].queued.values()
+        if "slot" in message.body
     ]
     assert len(said) == len(set(said))
     assert set(said) >= {written(slot) for slot in world.slots if slot < world.ends - HOUR}
@@ -275,7 +278,7 @@ def test_a_slot_at_a_leap_second_is_met_once(early: Millis) -> None:
         world.agenda.at(midnight + SECOND - early, partial(process.step_clock, -SECOND))
     world.agenda.run_until(midnight + HOUR)
 
-    said = [message.body.get("slot") for message in world.invariants.ledgers["eucom"].queued.values()]
+    said = [message.body.get("slot") for message in world.invariants.observations["eucom"].queued.values()]
     assert said.count(written(midnight)) == 1
     for name in (*SIDES, "watch"):
         assert slot_states(world, name)[written(midnight)] == "met"

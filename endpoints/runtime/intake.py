@@ -33,25 +33,22 @@ from protocol.core.events import (
 _REASON_MAX = 200
 
 
-def _nothing_due(_delivery: Delivery) -> None:
-    """Acknowledge nothing."""
-
-
 class Intake:
-    """What happens to the links of one process. The transport calls it synchronously, from the event loop."""
+    """Queues what happens to the links of one process. The transport calls it synchronously, from the event loop."""
 
     def __init__(
         self,
         runners: Mapping[str, AnyRunner],
         queue: WorkQueue,
-        acknowledge: Callable[[Delivery], None] = _nothing_due,
+        acknowledge: Callable[[Delivery], None] | None = None,
     ) -> None:
         """Prepare it.
 
         Args:
             runners: the process's runners by link.
             queue: the loop's.
-            acknowledge: acknowledges a delivery to the broker; called when its record is on disk (SPEC Q1.2).
+            acknowledge: acknowledges a delivery to the broker; called when its record is on disk (SPEC Q1.2). None
+                if the transport acknowledges by itself.
         """
         self._runners = runners
         self._queue = queue
@@ -62,9 +59,8 @@ class Intake:
         queue, runners = self._queue, self._runners
         match event:
             case Arrived(topic=topic, payload=payload, delivery=delivery):
-                # the queue is longer than what the broker may deliver; a frame that finds it full stays unacknowledged
-                settle = _nothing if delivery is None else partial(self._acknowledge, delivery)
-                queue.put(FrameItem(runners[topic.link], topic, payload, settle))
+                # a frame that finds the queue full stays unacknowledged; the watch misses it
+                queue.put(FrameItem(runners[topic.link], topic, payload, partial(self._settled, delivery)))
             case PresenceChanged(link=link, party=party, present=present):
                 runners[link].presence[party].see(present=present)
                 queue.wake()
@@ -86,6 +82,11 @@ class Intake:
             case _:
                 pass
 
+    def _settled(self, delivery: Delivery | None) -> None:
+        """Acknowledge a delivery that the transport has not acknowledged itself."""
+        if delivery is not None and self._acknowledge is not None:
+            self._acknowledge(delivery)
+
     def notified(self, link: str, notice_id: str, delivered: bool) -> None:
         """Take the end of a notification."""
         self._queue.push(
@@ -97,7 +98,7 @@ class Intake:
 
 
 class EndpointIntake(Intake):
-    """What happens to the links of an endpoint: the broker also accepts and refuses what they publish."""
+    """Takes also the broker's answers to what an endpoint's links publish."""
 
     def __init__(
         self, runners: Mapping[str, EndpointLink], queue: WorkQueue, acknowledge: Callable[[Delivery], None]
@@ -121,7 +122,3 @@ class EndpointIntake(Intake):
                 )
             case _:
                 super().happened(event)
-
-
-def _nothing() -> None:
-    """Settle a frame that needs no acknowledgement."""

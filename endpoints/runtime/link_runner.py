@@ -159,11 +159,8 @@ class LinkRunner(Generic[CoreT_co]):
             self._trouble = event.reason
         return effects
 
-    def start(self, now: Now) -> None:
-        """Take the events that begin a run: new terms, new keys, and `Started` with the slots since the last record.
-
-        Raises UserError if the link file contradicts the journal (SPEC E1.1).
-        """
+    def check_link_file(self) -> None:
+        """Raise UserError if the link file contradicts the journal (SPEC E1.1)."""
         terms, known = self._file.terms, self.core.terms
         if known is not None and terms.epoch < known.epoch:
             raise UserError(
@@ -175,6 +172,14 @@ class LinkRunner(Generic[CoreT_co]):
                 f"link {self.link}: the link file's policy is not the one that epoch {known.epoch} was opened with; "
                 f"a changed policy needs the next epoch: epoch = {known.epoch + 1} on both sides"
             )
+
+    def start(self, now: Now) -> None:
+        """Take the events that begin a run: new terms, new keys, and `Started` with the slots since the last record.
+
+        Raises UserError as `check_link_file` does, before anything is written.
+        """
+        self.check_link_file()
+        terms, known = self._file.terms, self.core.terms
         if self._journal.recovered_rules not in {None, self.core.RULES}:
             # the records of older rules end here, and a checkpoint of the present ones follows
             self._rotate(now)

@@ -77,8 +77,11 @@ class Loop:
         self.queue.wake()
 
     def start(self) -> None:
-        """Start every link, in one turn. Raises UserError."""
+        """Start every link, in one turn. Raises UserError, before the first record of any link."""
         now = self.now()
+        # the start of a link on records of older rules writes a checkpoint at once
+        for runner in self._running():
+            runner.check_link_file()
         for runner in self._running():
             runner.start(now)
         self.turn()

@@ -12,7 +12,7 @@ REFUSALS_PER_WINDOW = 10
 """Refused frames of one reason that are journaled in full within one window: enough for a diagnosis."""
 WINDOW_S = 60
 REPEATS_PER_WINDOW = 1_000
-"""A peer resends once a minute while we are away, and the broker then delivers those of half a day at once."""
+"""A peer resends a frame once a minute while we are away: after half a day, the broker delivers 720 copies at once."""
 REPEATS_REMEMBERED = 1_024
 PRESENCE_PAUSE_S = 5
 """The least time between two journaled changes of presence: a flapping peer costs 12 records a minute."""
@@ -62,8 +62,8 @@ class PresenceCap:
 
     def __init__(self) -> None:
         self._seen: bool | None = None
-        self._told: bool | None = None
-        self._told_s: int | None = None
+        self._journaled: bool | None = None
+        self._journaled_s: int | None = None
 
     def see(self, *, present: bool) -> None:
         """Take the presence that the transport reports."""
@@ -71,12 +71,12 @@ class PresenceCap:
 
     def due(self, now_s: int) -> bool | None:
         """Return the presence to journal now, None if it has not changed or the last change is too recent."""
-        if self._seen is None or self._seen == self._told:
+        if self._seen is None or self._seen == self._journaled:
             return None
-        if self._told_s is not None and now_s - self._told_s < PRESENCE_PAUSE_S:
+        if self._journaled_s is not None and now_s - self._journaled_s < PRESENCE_PAUSE_S:
             return None
-        self._told, self._told_s = self._seen, now_s
-        return self._told
+        self._journaled, self._journaled_s = self._seen, now_s
+        return self._journaled
 
 
 class RepeatCap:

@@ -105,7 +105,7 @@ def recovered_core(journal: JournalWriter, empty: CoreT) -> CoreT:
 
 
 class Revival(Generic[RunnerT]):
-    """Work item: a stopped link's journal is open again, and its new runner replaces the old one and starts."""
+    """Work item that replaces a stopped runner by one on the reopened journal, and starts it."""
 
     def __init__(self, runners: dict[str, RunnerT], runner: RunnerT, back: Callable[[], None]) -> None:
         self.settled = asyncio.Event()

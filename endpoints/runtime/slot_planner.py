@@ -16,7 +16,7 @@ PLANNED_MS = 14 * DAY_MS
 PLAN_AGAIN_MS = 7 * DAY_MS
 """More slots are planned when less than this is left."""
 PLANNED_BACK_MS = 400 * DAY_MS
-"""Slots are planned no further back: a clock that showed 1970 has not missed the slots of half a century."""
+"""Slots are planned no further back, even if the clock showed 1970 when the last record was written."""
 
 
 class SlotPlan(Struct, frozen=True):

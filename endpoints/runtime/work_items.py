@@ -1,4 +1,4 @@
-"""Work items: what arrives in the loop's queue, how it becomes an event, and what is answered afterwards."""
+"""Work items: make events of what arrives, and acknowledge or answer it when the records are on disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from endpoints.runtime.ports import Now
 from protocol.core.events import AnyEvent, Request
 from protocol.errors import LocalProtocolError
 
-Making = Callable[[Now], AnyEvent]
+MakeEvent = Callable[[Now], AnyEvent]
 """Makes the event in the loop's turn, with the turn's time."""
 
 
@@ -47,7 +47,7 @@ class FrameItem:
 class EventItem:
     """An event of one link or of several: of the connection, or the end of a notification."""
 
-    def __init__(self, runners: Iterable[AnyRunner], make: Making) -> None:
+    def __init__(self, runners: Iterable[AnyRunner], make: MakeEvent) -> None:
         self._runners = tuple(runners)
         self._make = make
 

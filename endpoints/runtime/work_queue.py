@@ -8,13 +8,14 @@ from typing import Protocol
 
 from endpoints.runtime.ports import Now
 
-INBOX_MAX_ITEMS = 4_096
-"""Four times what the broker may deliver unacknowledged, plus every control request: only a flood outside of MQTT's
-flow control (QoS 0) reaches it."""
+QUEUE_MAX_ITEMS = 4_096
+"""Far more than the deliveries that an endpoint may leave unacknowledged (`session.RECEIVE_MAX`). An officer's request
+that finds the queue full is refused as `busy`. Only at the watch, whose transport acknowledges by itself, can a flood
+of frames fill it: the watch misses the frames that find no place."""
 
 
 class WorkItem(Protocol):
-    """Something that happened, for the loop to handle in its next turn."""
+    """Something that the loop handles in its next turn."""
 
     def take(self, now: Now) -> None:
         """Hand it to its link as an event of this turn; nothing leaves the process yet."""
@@ -26,7 +27,7 @@ class WorkItem(Protocol):
 class WorkQueue:
     """Items in order of arrival. `woken` also returns when only a deadline or a tick is due."""
 
-    def __init__(self, limit: int = INBOX_MAX_ITEMS) -> None:
+    def __init__(self, limit: int = QUEUE_MAX_ITEMS) -> None:
         self._limit = limit
         # bounded: by `put`, and by the sources of what is pushed; a `maxlen` would drop the oldest silently
         self._items: deque[WorkItem] = deque()
@@ -49,7 +50,7 @@ class WorkQueue:
         self._awake.set()
 
     def wake(self) -> None:
-        """Wake the loop although no item arrived."""
+        """Wake the loop without an item."""
         self._awake.set()
 
     async def woken(self) -> None:

@@ -1,4 +1,4 @@
-"""Random streams of the simulated world: one seed decides them all, and each part has its own."""
+"""Random streams of the simulated world: one seed determines all of them, and each part has its own."""
 
 from __future__ import annotations
 

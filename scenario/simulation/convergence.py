@@ -40,7 +40,9 @@ def settled(processes: Mapping[str, SimulatedProcess], invariants: Invariants, n
         runner = process.runner
         if runner is None or not runner.core.snapshot().connected:
             raise Violation(f"{name}: not connected an hour after everything was healed")
-        standing = sorted(f"{code}/{subject}" for code, subject in invariants.ledgers[name].alarms if code in PASSING)
+        standing = sorted(
+            f"{code}/{subject}" for code, subject in invariants.observations[name].alarms if code in PASSING
+        )
         if standing:
             raise Violation(f"{name}: alarms stand although everything is healed: {', '.join(standing)}")
     parties = invariants.parties
@@ -48,7 +50,7 @@ def settled(processes: Mapping[str, SimulatedProcess], invariants: Invariants, n
         runner = processes[name].runner
         ours = None if runner is None else runner.core.snapshot().ours
         assert ours is not None, "an endpoint that runs has an outbox"
-        _delivered(name, ours, invariants.ledgers[name], peer, invariants.ledgers[peer], now)
+        _delivered(name, ours, invariants.observations[name], peer, invariants.observations[peer], now)
 
 
 def _delivered(name: str, outbox: StreamView, ours: Observations, peer: str, theirs: Observations, now: Millis) -> None:
@@ -91,20 +93,22 @@ def slots(invariants: Invariants, terms: Terms, planned: Iterable[Millis], calm_
         if slot + grace + 60_000 > ends:
             continue
         instant = written(slot)
-        for name, ledger in invariants.ledgers.items():
+        for name, observed in invariants.observations.items():
             readings = [
-                ledger.queued_at.get(place) if name == terms.caller else ledger.applied_at.get((terms.caller, *place))
+                observed.queued_at.get(place)
+                if name == terms.caller
+                else observed.applied_at.get((terms.caller, *place))
                 for place in called.get(instant, ())
             ]
-            met = any(reading is not None and ledger.in_time(reading, slot, terms.policy) for reading in readings)
+            met = any(reading is not None and observed.in_time(reading, slot, terms.policy) for reading in readings)
             if not met and slot > calm_from:
                 raise Violation(f"{name}: the slot {instant} was not met, although everything is healed")
-            _judge_slot(name, ledger, instant, slot + grace, met=met)
+            _judge_slot(name, observed, instant, slot + grace, met=met)
 
 
 def _called(invariants: Invariants, caller: str) -> dict[str, list[tuple[int, int]]]:
     """Return the epoch and seq of each slot's tests, in the caller's journal and in what it has lost."""
-    said = list(invariants.ledgers[caller].queued.items())
+    said = list(invariants.observations[caller].queued.items())
     said += [
         ((epoch, seq), each) for (who, epoch, seq), more in invariants.others.items() if who == caller for each in more
     ]
@@ -115,19 +119,19 @@ def _called(invariants: Invariants, caller: str) -> dict[str, list[tuple[int, in
     return called
 
 
-def _judge_slot(name: str, ledger: Observations, instant: str, due: Millis, *, met: bool) -> None:
-    raised = ledger.raised["heartbeat_missed", instant]
-    blind = any(_covers(alarm, instant) for alarm in ledger.blind)
+def _judge_slot(name: str, observed: Observations, instant: str, due: Millis, *, met: bool) -> None:
+    raised = observed.raised["heartbeat_missed", instant]
+    blind = any(_covers(alarm, instant) for alarm in observed.blind)
     if not met and not raised and not blind:
         raise Violation(f"{name}: the slot {instant} was missed without an alarm")
-    if ledger.clock_stepped:
+    if observed.clock_stepped:
         # the slot can have come twice, or never
         return
     if raised > 1:
         raise Violation(f"{name}: the missed slot {instant} raised {raised} alarms")
     if met and raised:
         raise Violation(f"{name}: the slot {instant} was met and raised an alarm")
-    if raised and any(begin < due < end for begin, end in ledger.disturbances):
+    if raised and any(begin < due < end for begin, end in observed.disturbances):
         raise Violation(f"{name}: the slot {instant} fell due while the process was absent, and raised an alarm")
 
 

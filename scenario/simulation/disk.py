@@ -1,4 +1,4 @@
-"""Simulates the disk of one journal: a segment store that crashes, power cuts, full disks and failed flushes befall."""
+"""Simulates the disk of one journal, with crashes, power cuts, a full disk and failed flushes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from protocol.record.recovery import SECTOR_BYTES
 
 PLENTY_BYTES = 1 << 40
 
-Doom = Literal["before_append", "torn"]
+WriteCrash = Literal["before_append", "torn"]
 
 
 class Crashed(Exception):  # noqa: N818 - not an error: the process has ended
-    """The simulated process ended here, in the middle of what it did."""
+    """The simulated process ended here, in the middle of a turn."""
 
 
 class Disk:
-    """A `SegmentStore`, and what survives the process that writes it. Nothing reaches it but flushed batches.
+    """A `SegmentStore` in memory, which outlives the process that writes it. It receives only flushed batches.
 
     Attributes:
         segments: their bytes, by the number of their first record.
@@ -35,7 +35,7 @@ class Disk:
         self._free_bytes = PLENTY_BYTES
         self._full = False
         self._flush_fails = False
-        self._doom: Doom | None = None
+        self._crash_point: WriteCrash | None = None
         self._power_cut = False
         # after each batch: its segment, and the segment's length
         self._ends: list[tuple[int, int]] = []
@@ -61,11 +61,11 @@ class Disk:
             self._ends.append((first, end))
 
     def append(self, data: bytes) -> None:
-        """Add a batch to the last segment, or what the process's fate leaves of it."""
+        """Add a batch to the last segment; a fault leaves a part of it."""
         self._begin_write()
         first = max(self.segments)
         segment = self.segments[first]
-        if self._doom == "torn":
+        if self._crash_point == "torn":
             self._tear(segment, data, holes=self._power_cut)
             raise Crashed
         if self._full or self._flush_fails:
@@ -77,7 +77,7 @@ class Disk:
     def start_segment(self, first: int, data: bytes) -> None:
         """Add a segment with its first batch. It gets its name only when that is on disk: it is never torn."""
         self._begin_write()
-        if self._doom == "torn":
+        if self._crash_point == "torn":
             raise Crashed
         if self._full or self._flush_fails:
             self._fail()
@@ -85,7 +85,7 @@ class Disk:
         self._ends.append((first, len(data)))
 
     def free_bytes(self) -> int:
-        """Return what `show_free` said last."""
+        """Return the value that `show_free` has set."""
         return self._free_bytes
 
     def close(self) -> None:
@@ -95,24 +95,24 @@ class Disk:
     # --- faults ---------------------------------------------------------------------------------------------------
 
     def show_free(self, free_bytes: int) -> None:
-        """Let `free_bytes` return this from now on."""
+        """Set what `free_bytes` returns."""
         self._free_bytes = free_bytes
 
     def fill(self, *, full: bool) -> None:
-        """Let every write fail because the disk is full, or no longer. A part of its batch may be left."""
+        """Start or end a fault in which the disk is full: each write fails, and may leave a part of its batch."""
         self._full = full
 
     def break_flushes(self, *, broken: bool) -> None:
-        """Let every flush fail, or no longer. Any sectors of its batch may be left."""
+        """Start or end a fault in which each flush fails, and may leave any sectors of its batch."""
         self._flush_fails = broken
 
-    def crash_in_next_write(self, point: Doom, *, power_cut: bool) -> None:
+    def crash_in_next_write(self, point: WriteCrash, *, power_cut: bool) -> None:
         """End the process at `point` of the next write; a power cut may leave any sectors of the batch."""
-        self._doom, self._power_cut = point, power_cut
+        self._crash_point, self._power_cut = point, power_cut
 
-    def spare(self) -> None:
-        """Take `crash_in_next_write` back."""
-        self._doom = None
+    def cancel_crash(self) -> None:
+        """Cancel the crash that `crash_in_next_write` has planned."""
+        self._crash_point = None
 
     def restore(self, lacking: int) -> None:
         """Put back an older copy, without the last `lacking` batches; the first batch is always there."""
@@ -132,7 +132,7 @@ class Disk:
     def _begin_write(self) -> None:
         if not self._opened:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        if self._doom == "before_append":
+        if self._crash_point == "before_append":
             raise Crashed
 
     def _fail(self) -> NoReturn:
@@ -140,7 +140,7 @@ class Disk:
         raise OSError(code, os.strerror(code))
 
     def _tear(self, segment: bytearray, data: bytes, *, holes: bool) -> None:
-        """Add what is left of a batch: after a kill its beginning, after a power cut or a failed flush any sectors."""
+        """Add a part of a batch: its beginning; with `holes`, as after a power cut or failed flush, any sectors."""
         start = len(segment)
         if not holes:
             segment += data[: self._chance.randint(0, len(data))]

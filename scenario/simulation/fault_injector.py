@@ -47,7 +47,7 @@ class FaultInjector:
         self._over: dict[int, Callable[[], None]] = {}
         self._numbers = 0
 
-    def strike(self, fault: Fault) -> None:
+    def inject(self, fault: Fault) -> None:
         """Inject one fault now."""
         self.counts[fault.kind] += 1
         getattr(self, f"_{fault.kind}")(fault)

@@ -38,7 +38,7 @@ class Violation(Exception):  # noqa: N818 - names the promise that was broken
 
 
 class Heard(Struct, frozen=True):
-    """A message that a process knows, its own or the peer's, and since when by its clock."""
+    """A message of either side that had an effect in a process, and the instant by the process's clock."""
 
     at: Millis
     reference: Reference
@@ -59,7 +59,7 @@ class Observations:
     def __init__(self) -> None:
         self.n = 0
         self.epoch = 0
-        # by epoch and seq: what this side has queued
+        # what this side has queued, by epoch and seq
         self.queued: dict[tuple[int, int], Message] = {}
         # by sender and epoch: the last seq that was applied
         self.applied: Counter[tuple[str, int]] = Counter()
@@ -110,7 +110,7 @@ class Invariants:
     """Checks every record as it reaches a disk. Every method may raise Violation."""
 
     def __init__(self, agenda: Agenda, signatures: Signatures) -> None:
-        self.ledgers: defaultdict[str, Observations] = defaultdict(Observations)
+        self.observations: defaultdict[str, Observations] = defaultdict(Observations)
         self.records = 0
         # what a side has signed that its journal does not hold: second versions, and messages of a lost journal
         self.others: dict[tuple[str, int, int], list[Message]] = {}
@@ -139,29 +139,29 @@ class Invariants:
         """Check a batch that reached the disk."""
         for entry, effects in batch:
             self._read(process, entry, effects)
-        self.ledgers[process].n += len(batch)
+        self.observations[process].n += len(batch)
 
     def recovered(self, process: str, n: int, records: Sequence[Record]) -> None:
         """Check the journal that a starting process found: all that was on disk, perhaps more."""
-        ledger = self.ledgers[process]
-        if n < ledger.n:
-            self.broken(process, f"{ledger.n} records were on disk, {n} were found")
+        observed = self.observations[process]
+        if n < observed.n:
+            self.broken(process, f"{observed.n} records were on disk, {n} were found")
         for record in records:
-            if record.n > ledger.n:
+            if record.n > observed.n:
                 self._read(process, record.entry, record.effects)
-        ledger.n = n
+        observed.n = n
 
     def restored(self, process: str, records: Iterable[Record]) -> None:
         """Take an older copy of a journal. The messages that it lacks were sent, and the peer may hold them."""
-        lost = self.ledgers[process]
+        lost = self.observations[process]
         for (epoch, _), message in lost.queued.items():
             self.equivocated(process, epoch, message)
         listener, self._listener = self._listener, None
-        ledger = self.ledgers[process] = Observations()
-        ledger.receipted = lost.receipted | lost.applied
+        observed = self.observations[process] = Observations()
+        observed.receipted = lost.receipted | lost.applied
         for record in records:
             self._read(process, record.entry, record.effects)
-            ledger.n = record.n
+            observed.n = record.n
         self._listener = listener
 
     def replayed(self, process: str, record: Record, effects: tuple[Effect, ...]) -> None:
@@ -173,7 +173,7 @@ class Invariants:
 
     def published(self, process: str, frame: bytes) -> None:
         """Check a frame that leaves a process."""
-        if frame not in self.ledgers[process].frames:
+        if frame not in self.observations[process].frames:
             self.broken(process, "a frame left before its record was on disk")
 
     def broken(self, process: str, what: str) -> None:
@@ -186,31 +186,31 @@ class Invariants:
         self.records += 1
         if self._listener is not None:
             self._listener(self._agenda.now, process, entry, effects)
-        ledger = self.ledgers[process]
+        observed = self.observations[process]
         match entry:
             case FrameReceived():
                 self._frame(process, entry, effects)
             case BatchClosed():
-                ledger.frames.update(entry.frames)
+                observed.frames.update(entry.frames)
             case EpochOpened():
-                ledger.epoch = entry.terms.epoch
+                observed.epoch = entry.terms.epoch
             case Started():
-                ledger.starts += 1
-                ledger.disturbances.append((ledger.last_at, entry.at))
-                if entry.at < ledger.last_at:
-                    ledger.clock_moved(entry.at - ledger.last_at, entry.at)
+                observed.starts += 1
+                observed.disturbances.append((observed.last_at, entry.at))
+                if entry.at < observed.last_at:
+                    observed.clock_moved(entry.at - observed.last_at, entry.at)
             case Resumed():
-                ledger.disturbances.append((parsed(entry.since), entry.at))
+                observed.disturbances.append((parsed(entry.since), entry.at))
             case ClockStepped():
-                ledger.clock_moved(entry.step_ms, entry.at)
+                observed.clock_moved(entry.step_ms, entry.at)
             case _:
                 pass
         if not isinstance(entry, BEFORE_STARTED):
-            ledger.last_at = entry.at
+            observed.last_at = entry.at
         for effect in effects:
             reader = self._READERS.get(type(effect))
             if reader is not None:
-                reader(self, process, ledger, entry, effect)
+                reader(self, process, observed, entry, effect)
 
     def _frame(self, process: str, entry: FrameReceived, effects: Sequence[AnyEffect]) -> None:
         genuine = self._signatures.genuine(entry.sender, PAYLOAD_TYPES[entry.channel], entry.frame)
@@ -219,70 +219,70 @@ class Invariants:
         if not genuine and any(isinstance(effect, Apply | Settle | Queue) for effect in effects):
             self.broken(process, f"a frame that {entry.sender} did not sign had effects")
 
-    def _queue(self, process: str, ledger: Observations, entry: Entry, effect: Queue) -> None:
+    def _queue(self, process: str, observed: Observations, entry: Entry, effect: Queue) -> None:
         message = effect.message
-        place = (ledger.epoch, message.seq)
-        if place in ledger.queued or (message.seq > 1 and (ledger.epoch, message.seq - 1) not in ledger.queued):
+        place = (observed.epoch, message.seq)
+        if place in observed.queued or (message.seq > 1 and (observed.epoch, message.seq - 1) not in observed.queued):
             self.broken(process, f"message {message.seq} was queued out of order")
-        ledger.queued[place] = message
-        ledger.queued_at[place] = ledger.read(entry.at, self._agenda.now)
-        ledger.heard.append(Heard(entry.at, Reference(process, *place), message.body))
+        observed.queued[place] = message
+        observed.queued_at[place] = observed.read(entry.at, self._agenda.now)
+        observed.heard.append(Heard(entry.at, Reference(process, *place), message.body))
 
-    def _apply(self, process: str, ledger: Observations, entry: Entry, effect: Apply) -> None:
+    def _apply(self, process: str, observed: Observations, entry: Entry, effect: Apply) -> None:
         sender, message = effect.sender, effect.message
-        last = ledger.applied[sender, ledger.epoch]
+        last = observed.applied[sender, observed.epoch]
         if message.seq != last + 1 and process in self.parties:
             self.broken(process, f"message {message.seq} of {sender} was applied after {last}")
-        ledger.applied[sender, ledger.epoch] = message.seq
-        ledger.applied_at[sender, ledger.epoch, message.seq] = ledger.read(entry.at, self._agenda.now)
-        place = (ledger.epoch, message.seq)
+        observed.applied[sender, observed.epoch] = message.seq
+        observed.applied_at[sender, observed.epoch, message.seq] = observed.read(entry.at, self._agenda.now)
+        place = (observed.epoch, message.seq)
         if not effect.refused:
-            ledger.heard.append(Heard(entry.at, Reference(sender, *place), message.body))
-        said = [self.ledgers[sender].queued.get(place), *self.others.get((sender, *place), ())]
+            observed.heard.append(Heard(entry.at, Reference(sender, *place), message.body))
+        said = [self.observations[sender].queued.get(place), *self.others.get((sender, *place), ())]
         if _written(message) not in [_written(each) for each in said if each is not None]:
             self.broken(process, f"message {message.seq} of {sender} is not what its journal holds")
 
-    def _settle(self, process: str, ledger: Observations, entry: Entry, effect: Settle) -> None:
+    def _settle(self, process: str, observed: Observations, entry: Entry, effect: Settle) -> None:
         if process not in self.parties:
             return
         peer = next(party for party in self.parties if party != process)
-        theirs = self.ledgers[peer]
-        if effect.upto > max(theirs.applied[process, ledger.epoch], theirs.receipted[process, ledger.epoch]):
+        theirs = self.observations[peer]
+        if effect.upto > max(theirs.applied[process, observed.epoch], theirs.receipted[process, observed.epoch]):
             self.broken(process, f"{peer} has receipted {effect.upto}, which its journal does not hold")
-        for seq in range(ledger.settled[ledger.epoch] + 1, effect.upto + 1):
-            ledger.settled_at[ledger.epoch, seq] = entry.at
-        ledger.settled[ledger.epoch] = effect.upto
+        for seq in range(observed.settled[observed.epoch] + 1, effect.upto + 1):
+            observed.settled_at[observed.epoch, seq] = entry.at
+        observed.settled[observed.epoch] = effect.upto
 
-    def _seal(self, process: str, ledger: Observations, _entry: Entry, effect: Seal) -> None:
+    def _seal(self, process: str, observed: Observations, _entry: Entry, effect: Seal) -> None:
         if effect.upto is not UNSET:
             peer = next(party for party in self.parties if party != process)
-            if effect.upto > ledger.applied[peer, ledger.epoch]:
+            if effect.upto > observed.applied[peer, observed.epoch]:
                 self.broken(process, f"a receipt for {effect.upto}, which the journal does not hold")
 
-    def _raise(self, process: str, ledger: Observations, entry: Entry, effect: RaiseAlarm) -> None:
+    def _raise(self, process: str, observed: Observations, entry: Entry, effect: RaiseAlarm) -> None:
         alarm = effect.alarm
         key = (str(alarm.code), alarm.subject)
-        if key in ledger.alarms:
+        if key in observed.alarms:
             self.broken(process, f"alarm {alarm.code}/{alarm.subject} was raised twice")
-        ledger.alarms.add(key)
-        ledger.raised[key] += 1
-        ledger.raised_at.setdefault(key, alarm.raised_at)
+        observed.alarms.add(key)
+        observed.raised[key] += 1
+        observed.raised_at.setdefault(key, alarm.raised_at)
         if alarm.detected_at != written(entry.at):
             self.broken(
                 process, f"alarm {alarm.code}/{alarm.subject} was detected at {alarm.detected_at}, in another record"
             )
-        if alarm.raised_at > alarm.detected_at and not ledger.clock_stepped:
+        if alarm.raised_at > alarm.detected_at and not observed.clock_stepped:
             self.broken(process, f"alarm {alarm.code}/{alarm.subject} was raised before its deadline")
         if alarm.code == "watch_blind":
-            ledger.blind.append(alarm)
+            observed.blind.append(alarm)
         if alarm.code in _NEVER and alarm.code not in self._explained:
             self.broken(process, f"alarm {alarm.code}/{alarm.subject}: {alarm.detail}")
 
-    def _clear(self, process: str, ledger: Observations, _entry: Entry, effect: ClearAlarm) -> None:
+    def _clear(self, process: str, observed: Observations, _entry: Entry, effect: ClearAlarm) -> None:
         key = (str(effect.code), effect.subject)
-        if key not in ledger.alarms:
+        if key not in observed.alarms:
             self.broken(process, f"alarm {effect.code}/{effect.subject} was cleared and did not stand")
-        ledger.alarms.discard(key)
+        observed.alarms.discard(key)
 
     _READERS: ClassVar[dict[type[Effect], Any]] = {
         Queue: _queue,

@@ -1,4 +1,4 @@
-"""Simulates the broker and the routes to it: what MQTT promises, and what a hostile broker may do instead.
+"""Simulates the broker and the routes to it, honest or hostile.
 
 An honest broker keeps a session for each client: frames published while the client is away wait, in order, and are
 delivered again after every connect until they are acknowledged. A hostile one loses, repeats, withholds, reorders and
@@ -129,7 +129,7 @@ class Broker:
         self._sessions[name].route.reset(fault)
 
     def shuffle(self, name: str, delay_ms: Millis) -> None:
-        """Let frames on the route to a client overtake each other, with delays of up to `delay_ms` at least."""
+        """Let frames on the route to a client overtake each other. The maximum delay is `delay_ms` or more."""
         route = self._sessions[name].route
         route.delay_max_ms = max(route.delay_max_ms, delay_ms)
         route.shuffle = True
@@ -238,7 +238,7 @@ class Broker:
             session.client.presence(party, present=present)
 
     def _hear_presence(self, session: _Session, generation: int) -> None:
-        """Deliver the presence of connected parties. They publish it every half minute; only the first one is news."""
+        """Deliver the presence of connected parties. They repeat it every half minute, without effect."""
         if session.generation != generation:
             return
         for party in session.reads:

@@ -40,17 +40,17 @@ def deadlines(invariants: Invariants, policy: Policy, until: Millis) -> None:
         until: the end of the world, in true time; later deadlines are left out.
     """
     for side in invariants.parties:
-        ledger = invariants.ledgers[side]
-        if ledger.clock_stepped:
+        observed = invariants.observations[side]
+        if observed.clock_stepped:
             continue
-        for due in _expected(side, ledger, policy):
-            if due.due_at + _MARGIN < until and _undisturbed(ledger, due.armed_at, due.due_at):
-                _compare(side, ledger, due)
+        for due in _expected(side, observed, policy):
+            if due.due_at + _MARGIN < until and _undisturbed(observed, due.armed_at, due.due_at):
+                _compare(side, observed, due)
 
 
-def _expected(side: str, ledger: Observations, policy: Policy) -> Iterator[Due]:
-    replies = _replies(ledger)
-    tests = [heard for heard in ledger.heard if heard.body["type"] == "heartbeat"]
+def _expected(side: str, observed: Observations, policy: Policy) -> Iterator[Due]:
+    replies = _replies(observed)
+    tests = [heard for heard in observed.heard if heard.body["type"] == "heartbeat"]
     for test in tests:
         reference = str(test.reference)
         answered = [
@@ -63,7 +63,7 @@ def _expected(side: str, ledger: Observations, policy: Policy) -> Iterator[Due]:
             grace = policy.grace_s * _SECOND
             slot = test.body.get("slot")
             due = test.at + (grace if slot is None else max(0, parsed(slot) + grace - test.at))
-            settled = ledger.settled_at.get((test.reference.epoch, test.reference.seq))
+            settled = observed.settled_at.get((test.reference.epoch, test.reference.seq))
             # the answer may overtake the receipt, and proves the reception as well
             proven = [at for at in (settled, *answered) if at is not None and at < due]
             yield Due("heartbeat_unreceipted", reference, test.at, due, not proven)
@@ -76,10 +76,10 @@ def _expected(side: str, ledger: Observations, policy: Policy) -> Iterator[Due]:
             for other in tests
             if other.reference.sender == test.reference.sender
             and (other.reference.epoch, other.reference.seq) > (test.reference.epoch, test.reference.seq)
-            if (at := _known_at(side, ledger, other)) is not None and at < due
+            if (at := _known_at(side, observed, other)) is not None and at < due
         ]
         yield Due("heartbeat_unanswered", reference, known_at, due, not newer and not any(at < due for at in answered))
-    for alert in ledger.heard:
+    for alert in observed.heard:
         if alert.body["type"] == "alert":
             due = alert.at + getattr(policy.handling, alert.body["precedence"]) * _SECOND
             said = replies.get(str(alert.reference), [])
@@ -88,17 +88,17 @@ def _expected(side: str, ledger: Observations, policy: Policy) -> Iterator[Due]:
                 yield Due("alert_unacknowledged", str(alert.reference), alert.at, due, missed=True, times=times)
 
 
-def _known_at(side: str, ledger: Observations, test: Heard) -> Millis | None:
+def _known_at(side: str, observed: Observations, test: Heard) -> Millis | None:
     """Return when this side knew that the answering side has the test, None if it never did."""
     if test.reference.sender != side:
         return test.at
-    return ledger.settled_at.get((test.reference.epoch, test.reference.seq))
+    return observed.settled_at.get((test.reference.epoch, test.reference.seq))
 
 
-def _replies(ledger: Observations) -> dict[str, list[tuple[Millis, dict[str, Any]]]]:
+def _replies(observed: Observations) -> dict[str, list[tuple[Millis, dict[str, Any]]]]:
     """Return the replies to each message, by its reference: when this side knew them, and their bodies."""
     replies: dict[str, list[tuple[Millis, dict[str, Any]]]] = {}
-    for heard in ledger.heard:
+    for heard in observed.heard:
         of = heard.body.get("of") or heard.body.get("change", {}).get("of")
         if of is not None:
             reference = f"{of['sender']}/{of['epoch']}/{of['seq']}"
@@ -106,17 +106,17 @@ def _replies(ledger: Observations) -> dict[str, list[tuple[Millis, dict[str, Any
     return replies
 
 
-def _undisturbed(ledger: Observations, since: Millis, until: Millis) -> bool:
-    return all(end + _MARGIN < since or begin > until + _MARGIN for begin, end in ledger.disturbances)
+def _undisturbed(observed: Observations, since: Millis, until: Millis) -> bool:
+    return all(end + _MARGIN < since or begin > until + _MARGIN for begin, end in observed.disturbances)
 
 
-def _compare(side: str, ledger: Observations, due: Due) -> None:
-    raised = ledger.raised[due.code, due.subject]
+def _compare(side: str, observed: Observations, due: Due) -> None:
+    raised = observed.raised[due.code, due.subject]
     if not due.missed <= raised <= due.missed * due.times:
         how = "was missed" if due.missed else "was kept"
         raise Violation(f"{side}: {due.code}/{due.subject}, due {written(due.due_at)}, {how}, and {raised} were raised")
-    if due.missed and ledger.raised_at[due.code, due.subject] != written(due.due_at):
+    if due.missed and observed.raised_at[due.code, due.subject] != written(due.due_at):
         raise Violation(
-            f"{side}: {due.code}/{due.subject} carries {ledger.raised_at[due.code, due.subject]}, "
+            f"{side}: {due.code}/{due.subject} carries {observed.raised_at[due.code, due.subject]}, "
             f"but was due {written(due.due_at)}"
         )

@@ -16,7 +16,7 @@ from protocol.wire.instants import Millis, written
 from scenario.simulation.faults import CALM, DAY, Act, Fault, Plan
 from scenario.simulation.world import Totals, world
 
-TOLD = 60
+RECORDS_SHOWN = 60
 """How many of the last records are printed; the cause is seldom further back."""
 _FIELD_MAX = 120
 
@@ -85,11 +85,11 @@ def _shorter(plan: Plan) -> Plan:
 
 def transcript(plan: Plan) -> list[str]:
     """Return the plan, the last records of its world, and the failure, line by line."""
-    told: deque[str] = deque(maxlen=TOLD)
+    lines: deque[str] = deque(maxlen=RECORDS_SHOWN)
 
     def hear(at: Millis, process: str, entry: Entry, effects: Sequence[Effect]) -> None:
         if not isinstance(entry, Checkpoint) and (effects or not isinstance(entry, BatchClosed)):
-            told.append(_line(at, process, entry, effects))
+            lines.append(_line(at, process, entry, effects))
 
     failed = world(plan)
     failed.invariants.listen(hear)
@@ -100,7 +100,7 @@ def transcript(plan: Plan) -> list[str]:
         end = f"{type(error).__name__}: {error}"
     items: list[Fault | Act] = [*plan.faults, *plan.acts]
     planned = [f"  {written(failed.starts + item.at)}  {msgspec.json.encode(item).decode()}" for item in items]
-    return [f"seed {plan.seed}, {plan.days} days:", *planned, *told, f"<< {end}"]
+    return [f"seed {plan.seed}, {plan.days} days:", *planned, *lines, f"<< {end}"]
 
 
 def _line(at: Millis, process: str, entry: Entry, effects: Sequence[Effect]) -> str:

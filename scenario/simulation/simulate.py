@@ -24,11 +24,11 @@ from scenario.simulation.world import Totals
 DAYS = 30
 DAYS_MIN = CALM // DAY + 2
 _CHUNK = 4
-_SAY_EVERY = 500
+_REPORT_EVERY = 500
 
 
 def simulate(
-    seeds: Sequence[int], days: int = DAYS, processes: int = 1, told: Callable[[int], None] = lambda _happened: None
+    seeds: Sequence[int], days: int = DAYS, processes: int = 1, report: Callable[[int], None] = lambda _worlds: None
 ) -> tuple[Totals, int | None]:
     """Run the worlds of `seeds`. Return the totals, and the first seed that broke a promise, None if none did.
 
@@ -36,14 +36,14 @@ def simulate(
         seeds: the seeds, in the order in which they are checked.
         days: the length of each world.
         processes: how many worlds run at once.
-        told: called after each world with the number of worlds so far.
+        report: called after each world with the number of worlds so far.
     """
     totals = Totals()
     for seed, outcome in _outcomes(seeds, days, processes):
         if isinstance(outcome, str):
             return totals, seed
         totals.add(outcome)
-        told(totals.seeds)
+        report(totals.seeds)
     return totals, None
 
 
@@ -99,7 +99,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
         parser.error("--processes: at least 1")
     clock = SystemClock()
     began = clock.real_ms()
-    totals, broken = simulate(given.seeds, given.days, given.processes, partial(_say, len(given.seeds)))
+    totals, broken = simulate(given.seeds, given.days, given.processes, partial(_report, len(given.seeds)))
     if broken is not None:
         quiet()
         print(f"seed {broken} broke a promise; shrinking its plan ...", file=sys.stderr, flush=True)
@@ -110,9 +110,9 @@ def main(arguments: Iterable[str] | None = None) -> int:
     return 0
 
 
-def _say(seeds: int, happened: int) -> None:
-    if happened % _SAY_EVERY == 0 and happened < seeds:
-        print(f"{happened} of {seeds} worlds: no promise broken so far", file=sys.stderr, flush=True)
+def _report(seeds: int, worlds: int) -> None:
+    if worlds % _REPORT_EVERY == 0 and worlds < seeds:
+        print(f"{worlds} of {seeds} worlds: no promise broken so far", file=sys.stderr, flush=True)
 
 
 def _range(text: str) -> range:

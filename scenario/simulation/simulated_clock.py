@@ -17,12 +17,13 @@ _TICK_MS: Millis = 1_000
 
 
 class SimulatedClock:
-    """A machine's wall clock, which can be set, and its monotonic clock, which a boot restarts."""
+    """A machine's wall clock, which can be set, and its monotonic clock, which restarts at a boot."""
 
     def __init__(self, agenda: Agenda) -> None:
         self.skew: Millis = 0
         """How far the wall clock is ahead of true time."""
         self._agenda = agenda
+        # the true instant at which the monotonic clock showed 0
         self._boot: Millis = agenda.now - BOOT_MS
 
     def now(self) -> tuple[Millis, Millis]:
@@ -42,7 +43,7 @@ class SimulatedClock:
         self._boot = self._agenda.now + delay - BOOT_MS
 
     def finish_boot(self) -> None:
-        """Let the machine have booted by now, if it still would be."""
+        """Complete a boot that is under way."""
         self._boot = min(self._boot, self._agenda.now - BOOT_MS)
 
     def true_instant(self, deadline: Deadline) -> Millis | None:
@@ -67,7 +68,7 @@ class SkippedTicks:
         self._changing = False
 
     def look(self) -> None:
-        """Read the clocks now: they become irregular before the next turn."""
+        """Read the clocks now, because they will be irregular at the next turn."""
         self._watch.observe(*self._clock.now(), self._clock.real_ms())
         self._changing = True
 

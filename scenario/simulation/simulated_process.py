@@ -1,7 +1,7 @@
 """Simulates one process, an endpoint or the watch: the service's own loop and running links, in virtual time.
 
-Real are the core, the running link, the loop, its work items, the rate limits, and the journal's format and recovery.
-Simulated are the clocks, the disk, the broker, the receivers of notifications and, in most worlds, the signatures.
+The core, the running link, the loop, its work items, the rate limits and the journal's writer are the service's own.
+The clocks, the disk, the broker, the receivers of notifications and, in most worlds, the signatures are simulated.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from scenario.simulation.simulated_clock import AgendaTimer, SimulatedClock, Ski
 
 SEGMENT_BYTES = 160_000
 """Small, so that a month has many checkpoints, and a restart reads little."""
-_AGAIN_MS: tuple[Millis, Millis] = (60_000, 1_200_000)
+_RESTART_MS: tuple[Millis, Millis] = (60_000, 1_200_000)
 """How long operators take to restart a process after its disk has failed."""
 
 
@@ -57,7 +57,7 @@ class _Run(Struct, frozen=True):
 
 
 class SimulatedProcess:
-    """One process, and what outlives it: its clocks, its disk, its session at the broker."""
+    """One process, with what outlives it: the clocks, the disk and the session at the broker."""
 
     def __init__(
         self,
@@ -74,10 +74,10 @@ class SimulatedProcess:
         self.disk = Disk(name, chance)
         self._file = file
         self._asleep = False
-        self._doom: CrashPoint | None = None
+        self._crash_point: CrashPoint | None = None
         self._power_cut = False
         self._down_for: Millis = 0
-        self._told: list[Callable[[Notify], None]] = []
+        self._receivers: list[Callable[[Notify], None]] = []
         self._came_up: list[Callable[[], None]] = []
         self._agenda = agenda
         self._broker = broker
@@ -88,9 +88,9 @@ class SimulatedProcess:
         senders = tuple(party for party in file.parties if party != name)
         broker.admit(name, senders, self)
 
-    def attend(self, told: Callable[[Notify], None], came_up: Callable[[], None] | None = None) -> None:
-        """Call `told` with each notification, and `came_up` whenever the process answers again."""
-        self._told.append(told)
+    def notify(self, receiver: Callable[[Notify], None], came_up: Callable[[], None] | None = None) -> None:
+        """Call `receiver` with each notification, and `came_up` whenever the process answers again."""
+        self._receivers.append(receiver)
         if came_up is not None:
             self._came_up.append(came_up)
 
@@ -110,12 +110,12 @@ class SimulatedProcess:
         if self._run is not None:
             return
         self.clock.finish_boot()
-        self._spare()
+        self._cancel_crash()
         self._power_cut = False
         self._run = run = self._prepare()
         if self._drive(run.loop.start):
             if self._asleep:
-                # restarted during a sleep, which goes on: the next turn finds it
+                # the machine sleeps on: the turn after it wakes records the rest of the sleep
                 run.monitor.look()
             self._broker.want(self.name)
             self._report_up()
@@ -156,7 +156,7 @@ class SimulatedProcess:
 
     def _on_disk(self, batch: Batch) -> None:
         self._invariants.durable(self.name, batch)
-        if self._doom == "after_append":
+        if self._crash_point == "after_append":
             raise Crashed
 
     def _turn(self) -> None:
@@ -165,7 +165,7 @@ class SimulatedProcess:
             self._drive(self._run.loop.turn)
 
     def _drive(self, step: Callable[[], None]) -> bool:
-        """Let the loop take a step. Return whether the process survives it: its supervisor ends a link that stopped."""
+        """Let the loop take a step. Return whether the process still runs: a crash or a stopped link ends it."""
         assert self._run is not None
         try:
             step()
@@ -187,7 +187,7 @@ class SimulatedProcess:
         """End the process now; its supervisor restarts it later."""
         if self._run is None:
             return
-        down_for = self._down_for or self._chance.randint(*_AGAIN_MS)
+        down_for = self._down_for or self._chance.randint(*_RESTART_MS)
         self._down_for = 0
         if self._power_cut:
             self.clock.boot(down_for)
@@ -195,11 +195,11 @@ class SimulatedProcess:
         self._agenda.after(down_for, self.start)
 
     def _end(self) -> None:
-        """End the process."""
+        """End the process, and its connection."""
         assert self._run is not None
         self._run.timer.cancel()
         self._run = None
-        self._spare()
+        self._cancel_crash()
         self._broker.leave(self.name)
 
     def _report_up(self) -> None:
@@ -218,7 +218,7 @@ class SimulatedProcess:
         elif point in {"before_append", "torn"}:
             self.disk.crash_in_next_write(point, power_cut=power_cut)
         else:
-            self._doom = point
+            self._crash_point = point
 
     def stop_cleanly(self, down_for: Millis) -> None:
         """Stop the service as its supervisor does, and start it again later."""
@@ -233,8 +233,8 @@ class SimulatedProcess:
         return True
 
     def step_clock(self, step_ms: Millis) -> None:
-        """Move the wall clock; the loop notices within a second."""
-        if self._run is not None:
+        """Move the wall clock; the loop notices within a second, or when the machine wakes."""
+        if self._run is not None and not self._asleep:
             self._run.monitor.look()
         self.clock.step(step_ms)
         if self._run is not None:
@@ -276,15 +276,15 @@ class SimulatedProcess:
         """End every fault of this machine, set its clock right, and start the process if it is down."""
         self.disk.fill(full=False)
         self.disk.break_flushes(broken=False)
-        self._spare()
+        self._cancel_crash()
         if self.clock.skew:
             self.step_clock(-self.clock.skew)
         self.start()
 
-    def _spare(self) -> None:
-        """Take back the crash that was to come."""
-        self.disk.spare()
-        self._doom = None
+    def _cancel_crash(self) -> None:
+        """Cancel a crash that has not happened yet."""
+        self.disk.cancel_crash()
+        self._crash_point = None
 
     # --- the broker's session ---------------------------------------------------------------------------------------
 
@@ -322,7 +322,7 @@ class SimulatedProcess:
             self.turn_soon()
 
     def _acknowledge(self, delivery: Delivery) -> None:
-        if self._doom == "before_acknowledge":
+        if self._crash_point == "before_acknowledge":
             raise Crashed
         self._broker.acknowledge(self.name, delivery.packet_id)
 
@@ -330,7 +330,7 @@ class SimulatedProcess:
 
     def publish(self, topic: Topic, payload: bytes, token: object) -> bool:
         """Publish a frame."""
-        if self._doom == "mid_perform" and self._chance.getrandbits(1):
+        if self._crash_point == "mid_perform" and self._chance.getrandbits(1):
             raise Crashed
         assert topic.channel != "presence"
         self._invariants.published(self.name, payload)
@@ -343,8 +343,8 @@ class SimulatedProcess:
     def submit(self, link: str, side: str, effect: Notify) -> None:
         """Deliver a notification to the officers; report the delivery a moment later."""
         del side
-        for told in self._told:
-            told(effect)
+        for receive in self._receivers:
+            receive(effect)
         self._agenda.after(self._chance.randint(20, 2_000), partial(self._notified, self._run, link, effect.id))
 
     def _notified(self, run: _Run | None, link: str, notice: str) -> None:

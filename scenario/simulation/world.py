@@ -25,7 +25,7 @@ from scenario.simulation.fault_injector import FaultInjector
 from scenario.simulation.faults import CALM, HOUR, MINUTE, SECOND, Plan
 from scenario.simulation.invariants import Invariants, Violation
 from scenario.simulation.network import Broker
-from scenario.simulation.people import Habits, People
+from scenario.simulation.officers import Habits, Officers
 from scenario.simulation.signatures import Signatures, enrolled
 from scenario.simulation.simulated_process import SimulatedProcess
 
@@ -40,7 +40,7 @@ _ENDED_BY_AN_EPOCH = {"equivocation", "fork", "journal_behind"}
 
 
 class Totals(Struct):
-    """Counts of one world or of many."""
+    """Counts over one world or several."""
 
     seeds: int = 0
     simulated_ms: Millis = 0
@@ -60,7 +60,7 @@ class Totals(Struct):
 
 
 class World:
-    """One world: its `processes` by name, its `people` by side, its `broker`, and the `invariants` that check them."""
+    """One world: `processes` by name, `officers` by side, the `broker`, and the `invariants` that check them."""
 
     def __init__(
         self, plan: Plan, scenario: Scenario, starts: Millis, habits: Mapping[str, Habits] | None = None
@@ -93,13 +93,15 @@ class World:
             )
             for name in (*parties, WATCH_IDENTITY)
         }
-        self.people = {}
+        self.officers = {}
         for side in parties:
             own = part(chance)
-            self.people[side] = People(self.processes[side], self.agenda, own, (habits or {}).get(side) or Habits(own))
+            self.officers[side] = Officers(
+                self.processes[side], self.agenda, own, (habits or {}).get(side) or Habits(own)
+            )
         self._agreeing = False
         for process in self.processes.values():
-            process.attend(self._told)
+            process.notify(self._notified)
         self.fault_injector = FaultInjector(
             self.agenda,
             self.broker,
@@ -126,9 +128,9 @@ class World:
     def _run(self) -> None:
         self.start()
         for fault in self.plan.faults:
-            self.agenda.at(self.starts + fault.at, partial(self.fault_injector.strike, fault))
+            self.agenda.at(self.starts + fault.at, partial(self.fault_injector.inject, fault))
         for act in self.plan.acts:
-            self.agenda.at(self.starts + act.at, partial(self.people[act.side].act, act))
+            self.agenda.at(self.starts + act.at, partial(self.officers[act.side].act, act))
         self.agenda.run_until(self.ends - CALM)
         self.fault_injector.heal()
         if self._agreeing:
@@ -142,7 +144,7 @@ class World:
             convergence.replayed(self.processes)
         oracle.deadlines(self.invariants, self.file.terms.policy, self.ends)
 
-    def _told(self, notice: Notify) -> None:
+    def _notified(self, notice: Notify) -> None:
         """Schedule a new epoch, on which officers agree within hours, once a stream has two versions (SPEC E2)."""
         if notice.alarm is not UNSET and notice.alarm.code in _ENDED_BY_AN_EPOCH and not self._agreeing:
             self._agreeing = True
@@ -160,16 +162,16 @@ class World:
 
     def totals(self) -> Totals:
         """Return the counts so far."""
-        ledgers = self.invariants.ledgers.values()
+        observations = self.invariants.observations.values()
         return Totals(
             seeds=1,
             simulated_ms=self.agenda.now - self.starts,
             events=self.agenda.events,
             records=self.invariants.records,
             frames=self.broker.counts["delivered"],
-            messages=sum(len(ledger.queued) for ledger in ledgers),
-            alarms=sum(ledger.raised.total() for ledger in ledgers),
-            starts=sum(ledger.starts for ledger in ledgers),
+            messages=sum(len(observed.queued) for observed in observations),
+            alarms=sum(observed.raised.total() for observed in observations),
+            starts=sum(observed.starts for observed in observations),
             faults=dict(self.fault_injector.counts),
         )
 

@@ -170,7 +170,7 @@ def two_epochs(case: Path) -> None:
     exchange.alert("ndmc")
     exchange.run(MINUTE)
     for end in exchange.ends.values():
-        end.tells = False
+        end.notifies = False
     exchange.outage("ndmc", duration=4 * MINUTE)
     exchange.ask("eucom", LineTestRequested, nonce="0123456789abcdef")
     exchange.settle()

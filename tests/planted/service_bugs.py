@@ -189,14 +189,14 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "an older epoch in the link file is taken",
-        "LinkRunner.start",
+        "LinkRunner.check_link_file",
         "terms.epoch < known.epoch",
         "terms.epoch < 1",
         _RUNNER,
     ),
     Bug(
         "a changed policy needs no new epoch",
-        "LinkRunner.start",
+        "LinkRunner.check_link_file",
         "policy_digest(terms) != policy_digest(known)",
         "terms.caller != known.caller",
         _RUNNER,

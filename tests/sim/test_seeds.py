@@ -1,4 +1,4 @@
-"""Five hundred worlds, each with the troubles that its seed draws: no promise is broken. More: `make simulate`."""
+"""Five hundred worlds keep every promise despite the faults that their seeds draw. `make simulate` runs more."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from scenario.simulation.shrink import shrink, transcript
 from scenario.simulation.simulate import quiet, simulate
 
 SHORT, MONTH = 8, 30
-"""Days. A short world has as many troubles as a month has, closer together."""
+"""Days. A short world has as many faults as a month, closer together."""
 
 
 @pytest.fixture(autouse=True)

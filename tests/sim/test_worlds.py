@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from endpoints.runtime.link_runner import LinkRunner
+from endpoints.journal.writer import Batch, JournalWriter
 from protocol.core.alarm_book import AlarmBook
 from protocol.core.alerts import Alerts
 from protocol.core.effects import Effect
@@ -144,21 +144,16 @@ def _parts(ref: str) -> dict[str, Any]:
 
 
 def performs_before_it_appends(patch: pytest.MonkeyPatch) -> None:
-    commit = LinkRunner.commit
+    append = JournalWriter.append
+    held: dict[JournalWriter, Batch] = {}
 
-    def early(self: LinkRunner[Any], now: Any) -> None:
-        append, batch = self._journal.append, self._batch
+    def late(self: JournalWriter, batch: Batch) -> int:
+        if self in held:
+            append(self, held[self])
+        held[self] = list(batch)
+        return self.n + 1
 
-        def later(records: Any) -> int:
-            self._closed = list(batch)
-            LinkRunner.perform(self, now)
-            return append(records)
-
-        self._journal.append = later  # type: ignore[assignment, method-assign]
-        commit(self, now)
-        self._journal.append = append  # type: ignore[method-assign]
-
-    patch.setattr(LinkRunner, "commit", early)
+    patch.setattr(JournalWriter, "append", late)
 
 
 def resends_other_bytes(patch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,7 @@ from protocol.core.events import (
 from protocol.core.link import Link
 from protocol.core.observer import Observer
 from protocol.core.watch_state import TestState
-from protocol.wire.instants import Millis, parsed, written
+from protocol.wire.instants import Millis, written
 from protocol.wire.messages import Reference
 from protocol.wire.policy import Terms
 from tests.support.world import MINUTE, SECOND, Frame, Network, Process, World
@@ -49,7 +49,6 @@ WATCH = "watch"
 STEP: Millis = 30 * SECOND
 """How often the loop of a service takes a turn in an exchange, though nothing happens."""
 SEGMENT_BYTES = 1 << 20
-SLOT = "2022-11-29T08:00:00.000Z"
 TEXT = {"ru": "Обстрел станции", "en": "Shelling of the plant"}
 
 
@@ -98,8 +97,8 @@ class Service(Process):
         self.file = file
         self.folder = folder
         self.segment_bytes = segment_bytes
-        self.tells = True
-        """Whether notifications are delivered; the core learns of it in the next batch."""
+        self.notifies = True
+        """Whether notifications are delivered, which the core learns in the next batch."""
         self.last = (0, 0)
         """`at` and `mono` of the last record when the journal was opened."""
         self.journal: JournalWriter
@@ -143,10 +142,10 @@ class Service(Process):
         self.runner.take(kind(at=self.at, mono=self.mono, **fields))
 
     def turn(self) -> None:
-        """Put what was taken on disk, and carry out its effects."""
+        """Write the batch to disk, and carry out its effects."""
         if not self.running:
             return
-        while self.tells and self.notices.ids:
+        while self.notifies and self.notices.ids:
             done = NotificationDone(at=self.at, mono=self.mono, id=self.notices.ids.pop(0), delivered=True)
             self.runner.take(done)
         self.runner.commit(self.now)
@@ -179,7 +178,7 @@ class Service(Process):
         self.running = False
 
     def restart(self) -> None:
-        """Come up again on what the journal holds."""
+        """Start again on what the journal holds."""
         self.open()
         self.start()
 
@@ -368,38 +367,3 @@ class Exchange(Network[Service]):
         for alarm in self.ends[side].core.snapshot().alarms:
             if not alarm.acknowledged_at:
                 self.ask(side, AlarmAcknowledged, code=str(alarm.code), subject=alarm.subject)
-
-
-# --- a small day --------------------------------------------------------------------------------------------------
-
-
-def begun(folder: Path, *, segment_bytes: int = SEGMENT_BYTES, theirs: LinkFile | None = None) -> Exchange:
-    """Return an exchange that has just started, on empty journals, a minute before a slot."""
-    exchange = Exchange(folder, theirs=theirs, at=parsed(SLOT) - MINUTE, latency=20, segment_bytes=segment_bytes)
-    for end in exchange.ends.values():
-        # nobody is there to deliver a notification
-        end.tells = False
-    exchange.open()
-    exchange.start()
-    return exchange
-
-
-def a_day(folder: Path, *, segment_bytes: int = SEGMENT_BYTES) -> Exchange:
-    """Write the journals of a line test, an alert acknowledged, one in the other direction, and a clean stop."""
-    exchange = begun(folder, segment_bytes=segment_bytes)
-    # a timer is never exact
-    exchange.world.at = parsed(SLOT) + 5
-    exchange.eucom.wake()
-    exchange.settle()
-    exchange.world.at += MINUTE
-    exchange.answer_tests()
-    exchange.settle()
-    exchange.world.at += SECOND
-    reference = exchange.delivered("eucom")
-    exchange.world.at += MINUTE
-    exchange.acknowledge(reference)
-    exchange.settle()
-    exchange.delivered("ndmc", text=TEXT | {"ru": "Ракета над морем"})
-    exchange.world.at += SECOND
-    exchange.stop()
-    return exchange

@@ -1,6 +1,6 @@
 """Harness for the product's loop: a test moves its clocks and turns it by hand.
 
-`Machine` is a `Service` inside such a loop: whatever leaves it is noted together with what is on disk by then.
+`Machine` is a `Service` inside such a loop, which records what leaves it and what is on disk at that moment.
 """
 
 from __future__ import annotations

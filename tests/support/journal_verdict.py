@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from endpoints.journal.reader import JournalReader
-from protocol.core.effects import Apply, Notify, Queue
-from protocol.core.events import NotificationDone
+from protocol.core.effects import Apply, Queue
 from protocol.record.audit import Audit
 from protocol.record.journal import Record
 from protocol.record.ledger import Ledger
@@ -38,10 +37,6 @@ class SideVerdict:
         """Reference and English text of each alert of this side."""
         self.acknowledged: list[str] = []
         """The alert that each acknowledgement of this side refers to."""
-        self.told: set[str] = set()
-        """Ids of the notifications that were delivered."""
-        self.to_tell: set[str] = set()
-        """Ids of all notifications."""
         reader, audit = JournalReader(str(folder)), Audit()
         for record in reader.records():
             self._take(record)
@@ -59,8 +54,6 @@ class SideVerdict:
         self.replay.take(record)
         kind = type(record.entry).__name__
         self.events[kind] = self.events.get(kind, 0) + 1
-        if isinstance(record.entry, NotificationDone) and record.entry.delivered:
-            self.told.add(record.entry.id)
         for effect in record.effects:
             if isinstance(effect, Queue):
                 self.queued.append((effect.message.seq, message_digest(effect.message)))
@@ -72,8 +65,6 @@ class SideVerdict:
                     self.acknowledged.append(str(body["of"]))
             elif isinstance(effect, Apply):
                 self.applied.append((effect.message.seq, message_digest(effect.message)))
-            elif isinstance(effect, Notify):
-                self.to_tell.add(effect.id)
 
 
 class Verdict:

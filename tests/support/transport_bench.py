@@ -1,4 +1,4 @@
-"""A transport under test: runs it, keeps what it told, waits for it to tell something."""
+"""Bench for a transport: runs it, collects its events, and waits for them."""
 
 import asyncio
 import contextlib
@@ -17,24 +17,24 @@ LINK = "eucom-ndmc"
 PEERS = {"eucom": "ndmc", "ndmc": "eucom"}
 QUICK = Intervals(keepalive_s=1, back_off_min_s=0.02, back_off_max_s=0.1, presence_s=0.2, gone_after_s=1)
 PATIENT = Intervals(keepalive_s=60, back_off_min_s=0.02, back_off_max_s=0.1)
-"""Nothing but what the test does: no keepalive, no beat in its time."""
+"""Intervals so long that no keepalive and no presence message falls within a test."""
 
 EventT = TypeVar("EventT", bound=TransportEvent)
 
 
 class Bench:
-    """What every transport under test shares. An async context manager: it runs inside, and is cancelled at the end."""
+    """Runs a transport inside an async context, and cancels it at the end."""
 
     transport: EndpointTransport | ObserverTransport
 
     def __init__(self) -> None:
         self.events: list[TransportEvent] = []
-        self._told = asyncio.Event()
+        self._news = asyncio.Event()
         self.react: Callable[[TransportEvent], None] = lambda _event: None
 
     def take(self, event: TransportEvent) -> None:
         self.events.append(event)
-        self._told.set()
+        self._news.set()
         self.react(event)
 
     async def __aenter__(self) -> Self:
@@ -54,12 +54,12 @@ class Bench:
         return [arrived.payload for arrived in self.of(Arrived)]
 
     async def until(self, wanted: Callable[[], bool], within_s: float = 15) -> None:
-        """Wait for a condition that an event may bring about; fails with everything that was told."""
+        """Wait for a condition that an event may bring about; fail with all events so far."""
         try:
             async with asyncio.timeout(within_s):
                 while not wanted():
-                    self._told.clear()
-                    waiter = asyncio.create_task(self._told.wait())
+                    self._news.clear()
+                    waiter = asyncio.create_task(self._news.wait())
                     try:
                         await asyncio.wait({waiter, self.task}, return_when=asyncio.FIRST_COMPLETED)
                     finally:
@@ -70,7 +70,7 @@ class Bench:
             raise AssertionError(f"not within {within_s} s: {self.events} ({self.transport.trouble})") from None
 
     async def next(self, kind: type[EventT], times: int = 1) -> EventT:
-        """Wait until `kind` was told `times` times; return the last of these."""
+        """Wait for `times` events of `kind`; return the last of these."""
         await self.until(lambda: len(self.of(kind)) >= times)
         return self.of(kind)[times - 1]
 

@@ -16,8 +16,8 @@ from endpoints.journal.segments import segments
 from protocol.core.events import OfficerRaisedAlert
 from protocol.record.journal import ORIGIN, Entry, encode
 from protocol.wire.policy import EnrolledKey
-from tests.support.exchange import a_day, begun
 from tests.support.exchange import link_file as linked
+from tests.support.small_day import a_day, begun
 from tests.vectors.terms import enrolled
 
 

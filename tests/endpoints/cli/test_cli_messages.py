@@ -15,8 +15,8 @@ from endpoints.journal.segments import segments
 from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import DamagedJournal, JournalWriter
 from protocol.record.journal import Record
-from tests.support.exchange import a_day, begun
 from tests.support.journal_samples import LINK, NOON, SIDE, batch, raw_state
+from tests.support.small_day import a_day, begun
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:

@@ -19,7 +19,7 @@ from endpoints.config import default_terms
 from endpoints.config.provision import provision
 from endpoints.texts.i18n import translator
 from protocol.wire.instants import parsed
-from tests.support.exchange import a_day
+from tests.support.small_day import a_day
 
 COLUMNS = 80
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")

@@ -218,7 +218,7 @@ def test_a_finished_segment_loses_its_zeros(tmp_path: Path) -> None:
 def crashed_at(disk: Disk, write: Callable[[], None]) -> bytes:
     with pytest.raises(Crashed):
         write()
-    disk.spare()
+    disk.cancel_crash()
     last = disk.open(create=False)
     assert last is not None
     return last.data

@@ -8,6 +8,7 @@ import pytest
 from msgspec import structs
 
 from endpoints.errors import UserError
+from endpoints.journal.segments import segments
 from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
 from endpoints.keys.signer import Signer
@@ -28,6 +29,7 @@ from protocol.core.link import Link
 from protocol.wire.instants import parsed
 from protocol.wire.policy import Terms
 from tests.support.exchange import Notices, link_file
+from tests.support.failing_disk import refuse_writes
 from tests.support.journal_samples import fields_of, raw_state
 from tests.vectors.streams import STREAM
 from tests.vectors.terms import EPOCH_1, KEYS, message_frame
@@ -103,7 +105,7 @@ async def test_a_receipt_leaves_after_its_record_is_on_disk(opened: tuple[Endpoi
 
 
 async def test_nothing_leaves_of_a_batch_that_is_not_on_disk(
-    opened: tuple[EndpointLink, Outlet], monkeypatch: pytest.MonkeyPatch
+    opened: tuple[EndpointLink, Outlet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SPEC R2: and the frame stays with the broker."""
     runner, outlet = opened
@@ -112,7 +114,7 @@ async def test_nothing_leaves_of_a_batch_that_is_not_on_disk(
     done: list[str] = []
     item = FrameItem(runner, TOPIC, message_frame("eucom", STREAM[:1]), partial(done.append, "acknowledged"))
     item.take(BEGIN)
-    runner._journal.let_go()
+    refuse_writes(segments(tmp_path / "journal")[-1])
     turn(runner, BEGIN)
     item.settle()
     assert runner.failure is not None

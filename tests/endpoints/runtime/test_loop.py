@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from endpoints.clocks.clock import ClockWatch
 from endpoints.config import default_terms
-from endpoints.config.link_file import LinkFile
+from endpoints.errors import UserError
 from endpoints.journal.segments import segments
 from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
-from endpoints.keys.signer import Signer, generate
+from endpoints.keys.signer import Signer
 from endpoints.mqtt.topics import Topic
-from endpoints.notify import Notifier
 from endpoints.runtime.endpoint_link import EndpointLink, Token
 from endpoints.runtime.loop import BATCH_MAX_ITEMS, Loop
 from endpoints.runtime.ports import Now
@@ -32,30 +31,26 @@ from protocol.core.events import LineTestRequested, OfficerReleased, Request, Tr
 from protocol.core.link import Link
 from protocol.errors import LocalProtocolError
 from protocol.wire.instants import parsed, written
+from tests.support.exchange import Notices, link_file
 from tests.support.failing_disk import refuse_writes
+from tests.support.hand_turned import HandClock
+from tests.vectors.terms import KEYS
 
 LINKS = ("eucom-ndmc", "eucom-ndmc-air")
 BEGIN = parsed("2022-11-29T15:59:00.000Z")
 
 
-class HandClock:
+class AwaitedClock(HandClock):
     """A clock that stands still until the test moves it, which wakes the timer."""
 
     def __init__(self) -> None:
-        self.at, self.mono, self.real = BEGIN, 1_000, 1_000
+        super().__init__(BEGIN)
         self.moved = asyncio.Event()
 
-    def now(self) -> tuple[int, int]:
-        return self.at, self.mono
-
-    def real_ms(self) -> int:
-        return self.real
-
     def move(self, ms: int, *, step: int = 0, stall: bool = False) -> None:
-        """Let time pass, a second of it in each look unless it is a stall; step the wall clock."""
-        self.at += ms + step
-        self.mono += ms
-        self.real += ms if stall else min(ms, 1_000)
+        """Let time pass, of which the machine sees a second unless it is a stall; step the wall clock."""
+        self.passes(ms, real=ms if stall else min(ms, 1_000))
+        self.at += step
         self.moved.set()
 
     async def wait_until(self, at: int | None, mono: int | None) -> None:
@@ -67,8 +62,7 @@ class HandClock:
 class Outlet:
     """Keeps what would be published."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self) -> None:
         self.published: list[tuple[Topic, bytes, int]] = []
         self.left: list[str] = []
 
@@ -84,30 +78,27 @@ class Outlet:
 class Bench:
     """Two links of eucom, on disks of their own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, older: str = "", grace_s: Mapping[str, int] | None = None) -> None:
+        """Open both journals; `older` is a link whose journal has older rules, `grace_s` changes links' policies."""
         self.folder = folder
-        self.clock = HandClock()
-        self.outlet = Outlet(folder)
-        self.journals: dict[str, JournalWriter] = {}
+        self.clock = AwaitedClock()
+        self.outlet = Outlet()
         self.runners: dict[str, EndpointLink] = {}
-        keys = {}
-        for side in ("eucom", "ndmc"):
-            (folder / side).mkdir()
-            keys[side] = generate(folder / side)
+        self.journals: list[JournalWriter] = []
         for link in LINKS:
+            journal = JournalWriter.open(FolderStore(folder / link), link, "eucom")
+            self.journals.append(journal)
+            if link == older:
+                journal.recovered_rules = "0"
             terms = default_terms.terms(link)
-            parties = {side: default_terms.party(side) for side in keys}
-            file = LinkFile(
-                terms=terms,
-                parties={side: _with_keys(party, keys[side]) for side, party in parties.items()},
-            )
-            journal = self.journals[link] = JournalWriter.open(FolderStore(folder / link), link, "eucom")
+            grace = (grace_s or {}).get(link, terms.policy.grace_s)
+            terms = structs.replace(terms, policy=structs.replace(terms.policy, grace_s=grace))
             self.runners[link] = EndpointLink(
                 recovered_core(journal, Link.new(link, "eucom")),
                 journal,
-                file,
-                Notifier((), lambda _link, _notice, _reached: None),
-                signer=Signer.load(folder / "eucom"),
+                link_file(terms),
+                Notices(),
+                signer=Signer({KEYS["eucom"][2]: KEYS["eucom"][1]}),
                 outlet=self.outlet,
             )
         self.turns = 0
@@ -141,12 +132,6 @@ class Bench:
         )
 
 
-def _with_keys(party: Any, keys: Any) -> Any:
-    from msgspec import structs
-
-    return structs.replace(party, keys=keys)
-
-
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     bench = Bench(tmp_path)
@@ -169,6 +154,23 @@ async def test_a_life_begins_with_started_and_ends_with_a_signed_head(tmp_path: 
         assert events[:3] == ["EpochOpened", "KeysEnrolled", "Started"]
         assert events[-3:] == ["Stopped", "BatchClosed", "Closed"]
         assert "signed_head" in bench.records(link)[-1]
+
+
+async def test_a_link_file_that_contradicts_its_journal_is_reported_before_any_record(tmp_path: Path) -> None:
+    """Neither is the journal of another link, written under older rules, continued under the present ones."""
+    bench = Bench(tmp_path)
+    bench.loop.start()
+    for runner in bench.runners.values():
+        runner.close(bench.loop.now())
+    before = [bench.records(link) for link in LINKS]
+    again = Bench(tmp_path, older=LINKS[0], grace_s={LINKS[1]: 901})
+
+    with pytest.raises(UserError, match="epoch = 2 on both sides"):
+        again.loop.start()
+
+    assert [again.records(link) for link in LINKS] == before
+    for journal in again.journals:
+        journal.let_go()
 
 
 async def test_a_request_is_answered_once_it_is_on_disk_and_once_only(bench: Bench) -> None:

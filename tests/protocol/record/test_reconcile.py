@@ -14,8 +14,9 @@ from protocol.record.ledger import Ledger, ledger_of
 from protocol.record.reconcile import Reconciliation, reconcile
 from protocol.wire.instants import parsed, written
 from protocol.wire.messages import Reference
-from tests.support.exchange import SLOT, a_day, begun, link_file
+from tests.support.exchange import link_file
 from tests.support.journal_samples import records
+from tests.support.small_day import SLOT, a_day, begun
 from tests.support.world import HOUR, SECOND, terms
 
 

@@ -15,8 +15,8 @@ from protocol.record.journal import ORIGIN, Checkpoint, Entry, Record, decode, e
 from protocol.record.replay import Divergence, Replay, replay
 from protocol.wire import envelope
 from protocol.wire.policy import EnrolledKey
-from tests.support.exchange import a_day, begun
 from tests.support.journal_samples import raw_state, records
+from tests.support.small_day import a_day, begun
 from tests.vectors.terms import enrolled, party_keys
 
 SIDES = ("eucom", "ndmc", "watch")

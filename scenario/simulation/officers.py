@@ -1,4 +1,4 @@
-"""Simulates the duty officers of a side: they answer, acknowledge, refuse, release, and sometimes do nothing.
+"""Simulates the duty officers of a side, who answer, acknowledge, refuse, release, and sometimes do nothing.
 
 They outlive every process. They repeat a request that gets no answer, under the same id, until the service has taken or
 refused it.
@@ -54,7 +54,7 @@ Done = Callable[[str], None]
 
 
 class Habits:
-    """How the officers of a side behave. A scenario or a test overrides it."""
+    """Draws how the officers of a side behave. A scenario or a test overrides it."""
 
     # the first one answers the line tests
     officers: tuple[str, str] = ("duty-1", "duty-2")
@@ -84,7 +84,7 @@ class Habits:
         return int(10 ** self._chance.uniform(4, 7.5))
 
 
-class People:
+class Officers:
     """The officers of one side."""
 
     def __init__(self, process: SimulatedProcess, agenda: Agenda, chance: random.Random, habits: Habits) -> None:
@@ -100,12 +100,12 @@ class People:
         self._heard: set[str] = set()
         self._requests = 0
         self._open: dict[str, tuple[Make, Done]] = {}
-        process.attend(self.told, self._ask_all_again)
+        process.notify(self.notified, self._ask_all_again)
 
     # --- notifications ----------------------------------------------------------------------------------------------
 
-    def told(self, notice: Notify) -> None:
-        """Read a notification, and act on it later. It may come twice."""
+    def notified(self, notice: Notify) -> None:
+        """Take a notification, and act on it later. It may come twice."""
         if notice.id in self._heard:
             return
         self._heard.add(notice.id)
@@ -287,7 +287,7 @@ class People:
 
 
 class _Reply:
-    """Hands the service's answer to the officer, who waits for it without end."""
+    """Hands the service's answer to the officer, who waits for it indefinitely."""
 
     def __init__(self, answered: Callable[[str, LocalProtocolError | None], None]) -> None:
         self._answered = answered
