@@ -37,7 +37,7 @@ soak: setup  ## all processes killed repeatedly under a stream of alerts, for MI
 	@.venv/bin/python -m tests.soak.run $(MINUTES)
 
 coverage: setup  ## branches of the core that no test takes: none
-	@.venv/bin/coverage run -m pytest tests/protocol tests/test_vectors.py
+	@.venv/bin/coverage run -m pytest tests/protocol tests/attacks tests/test_vectors.py
 	@.venv/bin/coverage report --fail-under 100
 
 planted: setup  ## each of the planted bugs in a copy of the packages: what catches it, and how fast; about twenty minutes

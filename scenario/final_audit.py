@@ -12,9 +12,10 @@ from endpoints.config.link_file import LinkFile
 from endpoints.journal.reader import STANDARD_INPUT, JournalReader
 from protocol.errors import LinkError
 from protocol.record.audit import Audit
-from protocol.record.ledger import Ledger
+from protocol.record.evidence import Evidence
 from protocol.record.reconcile import reconcile
 from protocol.record.replay import Replay
+from protocol.record.trusted_files import TrustedFile
 from protocol.wire.instants import Millis
 from scenario.expect import Comparison, judge
 from scenario.files import Scenario
@@ -106,17 +107,17 @@ def close(
         collected: the collected standard output of each process, if there is any.
     """
     checks: list[JournalCheck] = []
-    ledgers: dict[str, Ledger] = {}
+    evidence: dict[str, Evidence] = {}
     for name, folder in folders.items():
-        check, ledgers[name] = examine(name, JournalReader(str(folder)), file)
+        check, evidence[name] = examine(name, JournalReader(str(folder)), file)
         checks.append(check)
     for name, path in collected.items():
         with path.open("rb") as stream:
             check, _ = examine(f"{name}, standard output", JournalReader(STANDARD_INPUT, stdin=stream), file)
         checks.append(check)
-    caller, answering = (ledgers[party.id] for party in scenario.parties)
-    reconciled = reconcile(caller, answering)
-    found = outcome(file.terms.policy, slots, caller, answering, reconciled)
+    caller, answering = (evidence[party.id] for party in scenario.parties)
+    reconciled = reconcile(*evidence.values())
+    found = outcome(file.terms.policy, slots, caller.ledger, answering.ledger, reconciled)
     return FinalAudit(
         scenario=scenario.name,
         journals=tuple(checks),
@@ -126,21 +127,20 @@ def close(
     )
 
 
-def examine(name: str, reader: JournalReader, file: LinkFile) -> tuple[JournalCheck, Ledger]:
-    """Verify one journal's chain and signatures, run it again; return the findings and its ledger."""
-    replay, audit, ledger = Replay(), Audit(file.keys), Ledger()
+def examine(name: str, reader: JournalReader, file: LinkFile) -> tuple[JournalCheck, Evidence]:
+    """Verify one journal's chain and signatures, run it again; return the findings and its evidence."""
+    trusted = TrustedFile("link file", file.terms, file.keys)
+    replay, audit, evidence = Replay(), Audit([trusted]), Evidence()
     problems: list[str] = []
     try:
         for record in reader.records():
             if wrong := audit.take(record):
                 problems.append(f"record {record.n}: {wrong}")
             replay.take(record)
-            ledger.take(record)
+            evidence.take(record)
     except LinkError as error:
         problems.append(str(error))
     problems += [f"record {each.record}: {each.reason}" for each in reader.verification.problems]
-    if (unlike := audit.finish()) is not None:
-        problems.append(f"record {unlike[0]}: {unlike[1]}")
     divergence = replay.divergence
     check = JournalCheck(
         journal=name,
@@ -149,4 +149,4 @@ def examine(name: str, reader: JournalReader, file: LinkFile) -> tuple[JournalCh
         problems=tuple(problems),
         divergence=None if divergence is None else f"record {divergence.record}: {divergence.reason}",
     )
-    return check, ledger
+    return check, evidence

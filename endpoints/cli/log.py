@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from endpoints.texts.i18n import Translator
     from protocol.record.audit import Audit
     from protocol.record.journal import Record
-    from protocol.wire.policy import EnrolledKey
+    from protocol.record.trusted_files import Judged, TrustedFile
 
 EXIT_DAMAGED = 4
 _HASH_LENGTH = 64
@@ -31,9 +31,13 @@ Journal = Annotated[
         negative="",
     ),
 ]
-LinkFileOption = Annotated[
-    Path | None,
-    Parameter(name="--link-file", help="A trusted link file: only signatures by its keys count."),
+LinkFiles = Annotated[
+    tuple[Path, ...],
+    Parameter(
+        name="--link-file",
+        help="A trusted link file, one for each epoch and rotation of keys: only signatures by their keys count.",
+        negative="",
+    ),
 ]
 SideOption = Annotated[
     str | None, Parameter(name="--side", help="The side, if a collected log holds several journals.")
@@ -42,7 +46,7 @@ SideOption = Annotated[
 
 def log_verify(
     *journals: Journal,
-    link_file: LinkFileOption = None,
+    link_file: LinkFiles = (),
     expect_head: Annotated[
         str | None, Parameter(help="A record's hash, noted elsewhere, that the journal must contain.")
     ] = None,
@@ -59,12 +63,12 @@ def log_verify(
         raise UserError("no journal given; name a folder or a file, or - for a collected log on standard input")
     if expect_head is not None and (len(expect_head) != _HASH_LENGTH or expect_head.strip("0123456789abcdef")):
         raise UserError(f"--expect-head: expected a hash of {_HASH_LENGTH} digits 0-9 a-f, found {expect_head[:80]!r}")
-    keys = trusted_keys(link_file)
+    trusted = trusted_files(link_file)
     t = translator(lang)
     findings = []
     for name in journals:
         reader = JournalReader(name, link=link, side=side)
-        audit = verify(reader, keys, expect_head)
+        audit = verify(reader, trusted, expect_head)
         findings.append(_finding(reader, audit))
         if not as_json:
             _show(reader, audit, t)
@@ -101,21 +105,19 @@ def log_show(
     return EXIT_DAMAGED if problems else 0
 
 
-def verify(
-    reader: JournalReader, keys: Mapping[str, Sequence[EnrolledKey]] | None, expect_head: str | None = None
-) -> Audit:
+def verify(reader: JournalReader, trusted: Sequence[TrustedFile], expect_head: str | None = None) -> Audit:
     """Read a journal to its end; collect its problems in `reader.verification.problems`.
 
     Args:
         reader: the journal.
-        keys: of a trusted link file; None for the keys that the journal itself enrols.
+        trusted: the trusted link files; none for the keys that the journal itself enrols.
         expect_head: a hash that one of its records must have.
 
     Raises UserError as `JournalReader.records` does.
     """
     from protocol.record.audit import Audit
 
-    audit = Audit(keys)
+    audit = Audit(trusted)
     expected = expect_head is None
     verification = reader.verification
     last = 0
@@ -124,8 +126,6 @@ def verify(
             verification.note(record.n, wrong)
         expected = expected or record.hash == expect_head
         last = record.n
-    if (wrong_keys := audit.finish()) is not None:
-        verification.note(*wrong_keys)
     if not expected:
         verification.note(
             last + 1, f"no record has the expected hash {expect_head}: the journal was truncated or rewritten"
@@ -134,13 +134,33 @@ def verify(
     return audit
 
 
-def trusted_keys(link_file: Path | None) -> Mapping[str, Sequence[EnrolledKey]] | None:
-    """Return the keys of a link file, None without one. Raises UserError."""
-    if link_file is None:
-        return None
-    from endpoints.config import link_file as link_files
+def trusted_files(link_files: Sequence[Path]) -> list[TrustedFile]:
+    """Return the link files that were given. Raises UserError."""
+    from endpoints.config.link_file import load
+    from protocol.record.trusted_files import TrustedFile
 
-    return link_files.load(link_file).keys
+    return [TrustedFile(str(path), file.terms, file.keys) for path in link_files for file in [load(path)]]
+
+
+def judged_lines(judged: Sequence[Judged], t: Translator) -> list[str]:
+    """Return what was judged under which link file, one line for each finding."""
+    if not judged:
+        return [t("no signature was judged under keys from outside: give the link file (--link-file)")]
+    lines = []
+    for each in judged:
+        values = {"file": each.link_file, "epoch": each.epoch}
+        lines.append(
+            t.plural(
+                "{count} signature of epoch {epoch} judged under {file}",
+                "{count} signatures of epoch {epoch} judged under {file}",
+                each.signatures,
+                **values,
+            )
+        )
+        if each.not_enrolled:
+            keys = ", ".join(each.not_enrolled)
+            lines.append(t("{file} has keys that the journal does not enrol: {keys}", keys=keys, **values))
+    return lines
 
 
 def _finding(reader: JournalReader, audit: Audit) -> dict[str, Any]:
@@ -153,6 +173,7 @@ def _finding(reader: JournalReader, audit: Audit) -> dict[str, Any]:
         "records": verification.records,
         "intact": not verification.problems,
         "sealed_upto": audit.sealed_upto,
+        "judged_under": audit.judged,
         "head": verification.head,
         "problems": [{"record": each.record, "reason": each.reason} for each in verification.problems],
     }
@@ -174,6 +195,8 @@ def _show(reader: JournalReader, audit: Audit, t: Translator) -> None:
     if reader.live:
         lines.append(t("a running service is writing it"))
     out.print(Text(f"  {', '.join(lines)}"))
+    for line in judged_lines(audit.judged, t):
+        out.print(Text(f"  {line}"))
     if verification.records:
         out.print(Text(f"  {t('head')}: {verification.head}"))
     for problem in verification.problems[:_SHOWN_MAX]:

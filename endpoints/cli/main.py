@@ -186,7 +186,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         ),
         Command(
             "reconcile",
-            "endpoints.cli.replay:reconcile",
+            "endpoints.cli.reconcile:reconcile",
             "Compare the journals of both sides, message by message.",
             "reconcile try/eucom/journal/eucom-ndmc try/ndmc/journal/eucom-ndmc",
             "Exit code: 0 both agree, 4 one is damaged, 6 they disagree.",

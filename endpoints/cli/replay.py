@@ -1,4 +1,4 @@
-"""`deconflict replay` and `reconcile`: run a journal's events again, and compare both sides' journals."""
+"""`deconflict replay`: runs a journal's events again."""
 
 from __future__ import annotations
 
@@ -10,25 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from endpoints.cli import options
-from endpoints.cli.log import Journal, LinkFileOption, SideOption, trusted_keys
+from endpoints.cli.log import Journal, SideOption
 from endpoints.cli.output import console, print_json
 from endpoints.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
 
     from endpoints.journal.reader import JournalReader
     from endpoints.texts.i18n import Translator
     from protocol.record.audit import Audit
     from protocol.record.journal import Record
-    from protocol.record.ledger import Ledger
-    from protocol.record.reconcile import MessagePath, Reconciliation
     from protocol.record.replay import Replay
     from protocol.wire.instants import Millis
-    from protocol.wire.policy import EnrolledKey
 
 EXIT_DIVERGED = 5
-EXIT_DISAGREE = 6
 _MAX_SPEED = "max"
 
 
@@ -69,40 +65,6 @@ def replay(
     else:
         _show(reader, result, audit, last, t)
     return 0 if result.identical else EXIT_DIVERGED
-
-
-def reconcile(
-    journal_a: Journal,
-    journal_b: Journal,
-    /,
-    *,
-    link_file: LinkFileOption = None,
-    link: options.LinkId = None,
-    lang: options.Lang = None,
-    as_json: options.AsJson = False,
-) -> int:
-    """Compare the journals of both sides; return 0 if they agree, 4 if one is damaged, 6 if they disagree."""
-    from endpoints.journal.reader import STANDARD_INPUT
-    from endpoints.texts.i18n import translator
-    from protocol.errors import LocalProtocolError
-    from protocol.record.reconcile import reconcile as compare
-
-    if journal_a == journal_b == STANDARD_INPUT:
-        raise UserError("both journals are -; only one of them can be read from standard input")
-    keys = trusted_keys(link_file)
-    one, other = (_ledger(name, link, keys) for name in (journal_a, journal_b))
-    try:
-        found = compare(one, other)
-    except LocalProtocolError as error:
-        raise UserError(str(error)) from error
-    if as_json:
-        print_json(_reconciliation(found))
-    else:
-        _show_reconciliation(found, translator(lang))
-    return 0 if found.agree else EXIT_DISAGREE
-
-
-# --- replay -------------------------------------------------------------------------------------------------------
 
 
 def _instant(text: str) -> Millis:
@@ -196,97 +158,3 @@ def _show(reader: JournalReader, result: Replay, audit: Audit, last: int, t: Tra
     for problem in (each for each in reader.verification.problems if each.record > last):
         text = t("not replayed, from record {record} on: {reason}", record=problem.record, reason=problem.reason)
         out.print(Text(f"  {text}", style="yellow"))
-
-
-# --- reconcile ----------------------------------------------------------------------------------------------------
-
-
-def _ledger(name: str, link: str | None, keys: Mapping[str, Sequence[EnrolledKey]] | None) -> Ledger:
-    """Return the ledger of one side's journal, after verifying its signatures if `keys` are given.
-
-    Raises DamagedJournal, and UserError as `JournalReader.records` does.
-    """
-    from endpoints.journal.reader import JournalReader
-    from protocol.record.audit import Audit
-    from protocol.record.ledger import Ledger
-
-    reader, ledger = JournalReader(name, link=link), Ledger()
-    audit = None if keys is None else Audit(keys)
-    for record in reader.whole_records():
-        ledger.take(record)
-        if audit is not None and (wrong := audit.take(record)):
-            reader.verification.note(record.n, wrong)
-    if audit is not None and (strange := audit.finish()) is not None:
-        reader.verification.note(*strange)
-    reader.require_whole()
-    return ledger
-
-
-def _reconciliation(found: Reconciliation) -> dict[str, Any]:
-    return {
-        "agree": found.agree,
-        "messages": [
-            {
-                "sender": path.reference.sender,
-                "epoch": path.reference.epoch,
-                "seq": path.reference.seq,
-                "kind": path.kind,
-                "sent_at": path.sent_at,
-                "received_at": path.received_at,
-                "receipted_at": path.receipted_at,
-                "acknowledged_at": path.acknowledged_at,
-            }
-            for path in found.messages
-        ],
-        "only_in": {side: [str(each) for each in references] for side, references in found.only_in.items()},
-        "outstanding": [str(each) for each in found.outstanding],
-        "differing": [str(each) for each in found.differing],
-        "policies_differ": list(found.policies),
-    }
-
-
-def _times(path: MessagePath, day: str) -> tuple[list[str], str]:
-    """Return a message's times in UTC, each with its date unless that is `day` or the last one; and the last date."""
-    times = []
-    for at in (path.sent_at, path.received_at, path.receipted_at, path.acknowledged_at):
-        if at is None:
-            times.append("-")
-            continue
-        date, time_of_day = at.removesuffix("Z").split("T")
-        times.append(time_of_day if date == day else f"{date} {time_of_day}")
-        day = date
-    return times, day
-
-
-def _show_reconciliation(found: Reconciliation, t: Translator) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    # fits into 80 columns: only dates and remarks are folded, onto a line above the times
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for title in (t("message"), t("sent"), t("received"), t("receipted"), t("acknowledged"), t("kind")):
-        table.add_column(Text(title), overflow="fold", vertical="bottom")
-    marks: dict[Any, tuple[str, str]] = {}
-    for reference in found.outstanding:
-        marks[reference] = t("outstanding"), "yellow"
-    for reference in found.differing:
-        marks[reference] = t("DIFFERS"), "bold red"
-    for side, references in found.only_in.items():
-        for reference in references:
-            marks[reference] = t("ONLY IN {side}", side=side), "bold red"
-    out, day = console(), ""
-    for path in found.messages:
-        mark, style = marks.get(path.reference, (t.term("reason", path.refused) if path.refused else "", ""))
-        kind = t.term("kind", path.kind)
-        times, last_day = _times(path, day)
-        if out.is_terminal:
-            # elsewhere each line has its date, so that it can be searched for
-            day = last_day
-        table.add_row(str(path.reference), *times, Text.assemble(kind, ": " if mark else "", (mark, style)))
-    out.print(table)
-    for epoch in found.policies:
-        out.print(Text(t("epoch {epoch} was opened under different policies", epoch=epoch), style="bold red"))
-    verdict = (t("THE JOURNALS AGREE"), "green") if found.agree else (t("THE JOURNALS DISAGREE"), "bold red")
-    count = t.plural("{count} message", "{count} messages", len(found.messages))
-    waiting = f", {t('outstanding: {count}', count=len(found.outstanding))}" if found.outstanding else ""
-    out.print(Text.assemble(verdict, f": {count}{waiting}"))

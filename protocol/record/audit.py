@@ -6,106 +6,186 @@ Start-up verifies none of these again; an audit verifies all of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from msgspec import UNSET
 
 from protocol.core.effects import Seal
-from protocol.core.events import BatchClosed, FrameReceived
+from protocol.core.events import BatchClosed, EpochOpened, FrameReceived, KeysEnrolled
 from protocol.errors import EnrolmentError, RemoteProtocolError
 from protocol.record.journal import HEAD_TYPE, Checkpoint, Closed, Record, head_payload
 from protocol.record.terms_history import TermsHistory
+from protocol.record.trusted_files import Judged, TrustedFile, chosen, effective, named
 from protocol.wire.envelope import PAYLOAD_TYPES
 from protocol.wire.keyring import Keyring
-from protocol.wire.policy import EnrolledKey
+from protocol.wire.refusals import VERIFIED
 
 
 class Audit:
     """Verifies the signatures of one journal, record by record.
 
-    Signatures are verified under the keys that the journal records as enrolled. A journal rewritten from end to end
-    can record any keys. To detect that, give the keys of the link file as `trusted`: only heads signed by these count.
+    Without link files, signatures are verified under the keys that the journal itself enrols. A forger can enrol any
+    keys, so this shows only that the journal is consistent. With the link files that the sides
+    agreed to (one for each epoch and each rotation of keys), a signature counts only under their keys.
 
     Attributes:
         sealed_upto: the number of the last record covered by a valid signed head, 0 if there is none.
         signatures: number of frames and heads verified.
+        judged: what was judged under which link file; empty without link files.
+        enrolled: all keys that the journal has enrolled: see `trusted_files.named`.
+        beyond: those of them that are in none of the link files that judge them, each with the file's name.
     """
 
-    def __init__(self, trusted: Mapping[str, Sequence[EnrolledKey]] | None = None) -> None:
+    def __init__(self, trusted: Sequence[TrustedFile] = ()) -> None:
         self.sealed_upto = 0
         self.signatures = 0
+        self.judged: list[Judged] = []
+        self.enrolled: set[str] = set()
+        self.beyond: dict[str, str] = {}
+        self._given = tuple(trusted)
+        self._trusted: tuple[TrustedFile, ...] = ()
         self._terms = TermsHistory()
-        self._trusted = None if trusted is None else {party: tuple(keys) for party, keys in trusted.items()}
         self._ring: Keyring | None = None
-        self._trusted_ring: Keyring | None = None
+        self._file: TrustedFile | None = None
+        self._replaced: set[str] = set()
+        self._records = 0
 
     def take(self, record: Record) -> str:
-        """Return what is wrong with the signatures in `record`, or an empty string if nothing is."""
+        """Return what is wrong with the signatures, keys or terms in `record`, or an empty string if nothing is."""
+        wrong = [self._begin(record)] if not self._records else []
+        self._records += 1
+        known = self._terms.terms is not None
         if self._terms.take(record):
-            self._ring = self._trusted_ring = None
-        entry = record.entry
+            self._ring = None
+            if known and isinstance(record.entry, Checkpoint):
+                wrong.append("its state names other terms or keys than the records before it")
+            wrong.append(self._changed(record))
         try:
-            if isinstance(entry, FrameReceived):
-                return self._verdict(entry)
-            if isinstance(entry, BatchClosed):
-                return self._own_frames(record, entry)
-            if isinstance(entry, Checkpoint | Closed) and entry.signed_head is not UNSET:
-                return self._head(record, entry.signed_head.encode())
+            wrong.append(self._signatures(record))
         except EnrolmentError as error:
-            return f"the enrolled keys can't be used: {error}"
+            wrong.append(f"the enrolled keys can't be used: {error}")
+        return "; ".join(each for each in wrong if each)
+
+    def _signatures(self, record: Record) -> str:
+        entry = record.entry
+        if isinstance(entry, FrameReceived):
+            return self._verdict(entry)
+        if isinstance(entry, BatchClosed):
+            return self._own_frames(record, entry)
+        if isinstance(entry, Checkpoint | Closed) and entry.signed_head is not UNSET:
+            return self._head(record, entry.signed_head.encode())
         return ""
 
-    def finish(self) -> tuple[int, str] | None:
-        """Return the number of the record and what is wrong if the journal's last keys are not the trusted ones."""
-        if self._trusted is None or self._terms.keys == self._trusted:
-            return None
-        return self._terms.keys_record or 1, "the keys that it enrols are not those of the link file"
+    # --- terms and keys -------------------------------------------------------------------------------------------
+
+    def _begin(self, record: Record) -> str:
+        self._trusted = tuple(file for file in self._given if file.terms.link == record.link)
+        if self._given and not self._trusted:
+            names = ", ".join(file.name for file in self._given)
+            return f"no link file of link {record.link} was given ({names})"
+        return ""
+
+    def _changed(self, record: Record) -> str:
+        """Compare new terms or keys with the link files; return what differs."""
+        terms, keys = self._terms.terms, self._terms.keys
+        self.enrolled.update(named(keys, {}))
+        if terms is None or not self._trusted:
+            return ""
+        own = [file for file in self._trusted if file.terms.epoch == terms.epoch]
+        if own and not isinstance(record.entry, KeysEnrolled) and all(file.terms != terms for file in own):
+            return f"its terms of epoch {terms.epoch} are not those of the link file {own[0].name}"
+        # the keys of a new epoch follow in a record of their own
+        return "" if isinstance(record.entry, EpochOpened) else self._enrols()
+
+    def _enrols(self) -> str:
+        """Return which of the journal's keys are not those of the link file in force, or an empty string."""
+        file, keys = self._judge(), self._terms.keys
+        if beyond := named(keys, file.keys):
+            self.beyond.update(dict.fromkeys(beyond, file.name))
+            return (
+                f"it enrols keys that are not those of the link file {file.name}: {', '.join(beyond)} "
+                f"(the link file of every epoch and rotation has to be given)"
+            )
+        if file.name in self._replaced:
+            return f"it enrols the keys of the link file {file.name} again, which others had replaced"
+        return ""
+
+    def _judge(self) -> TrustedFile:
+        """Return the link file that judges from now on; note the one that it replaces."""
+        terms = self._terms.terms
+        epoch = 0 if terms is None else terms.epoch
+        file = chosen(self._trusted, epoch, self._terms.keys)
+        if self._file is not None and self._file is not file and file.name not in self._replaced:
+            self._replaced.add(self._file.name)
+        self._file = file
+        entry = next((each for each in self.judged if (each.link_file, each.epoch) == (file.name, epoch)), None)
+        if entry is None:
+            entry = Judged(link_file=file.name, epoch=epoch)
+            self.judged.append(entry)
+        entry.not_enrolled = named(file.keys, self._terms.keys)
+        return file
+
+    def _keyring(self) -> Keyring | None:
+        """Return the keys in force; None without link files, before the journal has enrolled any.
+
+        Raises EnrolmentError.
+        """
+        history = self._terms
+        if self._ring is None and self._trusted:
+            file = self._judge()
+            self._ring = Keyring(effective(history.keys, file), file.terms.policy.suite)
+        elif self._ring is None and history.terms is not None and history.keys:
+            self._ring = Keyring(history.keys, history.terms.policy.suite)
+        return self._ring
+
+    def _counted(self) -> str:
+        """Count a signature that is verified now; return the words that name the judging link file."""
+        self.signatures += 1
+        if self._file is None:
+            return ""
+        terms = self._terms.terms
+        epoch = 0 if terms is None else terms.epoch
+        entry = next(each for each in self.judged if (each.link_file, each.epoch) == (self._file.name, epoch))
+        entry.signatures += 1
+        return f" under the link file {self._file.name}"
+
+    # --- signatures -----------------------------------------------------------------------------------------------
 
     def _verdict(self, event: FrameReceived) -> str:
         ring = self._keyring()
         if ring is None:
-            return ""
-        self.signatures += 1
+            return "it says that a frame is verified, before any key is enrolled" if event.verdict == VERIFIED else ""
+        under = self._counted()
         verdict = ring.judge(event.channel, event.sender, event.frame)
-        return "" if verdict == event.verdict else f"the verdict says {event.verdict}, but the frame is {verdict}"
+        return (
+            "" if verdict == event.verdict else f"the verdict says {event.verdict}, but the frame is {verdict}{under}"
+        )
 
     def _own_frames(self, record: Record, event: BatchClosed) -> str:
-        ring = self._keyring()
-        if ring is None or not event.frames:
+        if not event.frames:
             return ""
+        ring = self._keyring()
+        if ring is None:
+            return "it seals frames, before any key is enrolled"
         channels = {effect.index: effect.channel for effect in record.effects if isinstance(effect, Seal)}
         for index, frame in enumerate(event.frames):
-            self.signatures += 1
+            under = self._counted()
             try:
                 ring.open(record.side, PAYLOAD_TYPES[channels.get(index, "message")], frame)
             except RemoteProtocolError as error:
-                return f"our own frame {index} does not verify: {error}"
+                return f"our own frame {index} does not verify{under}: {error}"
         return ""
 
     def _head(self, record: Record, head: bytes) -> str:
         ring = self._keyring()
         if ring is None:
-            return ""
-        self.signatures += 1
+            return "it has a signed head, before any key is enrolled"
+        under = self._counted()
         claim = head_payload(record.link, record.side, record.n - 1, record.prev)
-        if self._trusted_ring is not None and _vouches(self._trusted_ring, record.side, head, claim):
-            self.sealed_upto = record.n - 1
-            return ""
         if not _vouches(ring, record.side, head, claim):
-            return "its signed head does not vouch for the records before it"
-        if self._trusted_ring is None:
-            self.sealed_upto = record.n - 1
+            return f"its signed head does not vouch for the records before it{under}"
+        self.sealed_upto = record.n - 1
         return ""
-
-    def _keyring(self) -> Keyring | None:
-        """Return the keys in force, None before the journal has recorded any. Raises EnrolmentError."""
-        history = self._terms
-        if self._ring is None and history.terms is not None and history.keys:
-            suite = history.terms.policy.suite
-            self._ring = Keyring(history.keys, suite)
-            if self._trusted is not None:
-                self._trusted_ring = Keyring(self._trusted, suite)
-        return self._ring
 
 
 def _vouches(ring: Keyring, side: str, head: bytes, claim: bytes) -> bool:

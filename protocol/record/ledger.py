@@ -15,6 +15,7 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from protocol.core.alarms import Alarm
+from protocol.core.deadlines import SECOND
 from protocol.core.effects import Apply, ClearAlarm, HoldDraft, Queue, RaiseAlarm, RejectFrame, Seal, Settle
 from protocol.core.events import (
     AlarmAcknowledged,
@@ -27,7 +28,7 @@ from protocol.core.events import (
 from protocol.record.journal import Checkpoint, Record
 from protocol.record.terms_history import TermsHistory
 from protocol.wire.digests import message_digest, policy_digest
-from protocol.wire.instants import written
+from protocol.wire.instants import Millis, written
 from protocol.wire.messages import Identifier, Message, Reference, Utc
 
 State = Literal["queued", "sent", "received", "receipted", "acknowledged", "refused", "undelivered"]
@@ -171,6 +172,18 @@ class Ledger:
     def epoch(self) -> int:
         """The epoch of the last record, 0 before the first `EpochOpened`."""
         return self._terms.terms.epoch if self._terms.terms else 0
+
+    @property
+    def parties(self) -> tuple[Identifier, ...]:
+        """The caller and the answering side, none before the first `EpochOpened`."""
+        terms = self._terms.terms
+        return () if terms is None else (terms.caller, terms.answering)
+
+    @property
+    def skew_limit_ms(self) -> Millis:
+        """The skew limit of the current epoch's policy, 0 before the first `EpochOpened`."""
+        terms = self._terms.terms
+        return 0 if terms is None else terms.policy.skew_limit_s * SECOND
 
     def _add(self, sender: str, message: Message, now: Utc, *, refused: str | None = None) -> list[LedgerEntry]:
         """Add a message; record on an earlier message that this one acknowledges, answers or refuses it."""

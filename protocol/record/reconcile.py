@@ -1,26 +1,37 @@
-"""Compares the ledgers of both sides, message by message.
+"""Compares the journals of one link: both sides', the watch's with them, or any two of the three.
 
 A side journals a message before sending it, and receipts a message only after journaling it. Every message that the
 receiver has must therefore be in the sender's journal, and every message that the sender holds a receipt for must be in
-the receiver's. The sides disagree about:
+the receiver's. The journals disagree about:
 
-- a message whose digests differ: its sender signed two messages under one number, or a journal was changed;
+- a frame that another journal has received, verified, and that its signer's journal did not seal, payload for payload;
+- a message whose digests differ, wherever they are from: applied or refused messages, receipts, checkpoints;
 - a message that only the receiver has: the sender's journal has lost it, or ends earlier (stop both sides, or copy
   the sender's journal last);
-- a message that only the sender has, although it holds the peer's receipt: the receiver's journal has lost it;
-- an epoch that the two sides opened under different terms.
+- a message that only the sender has, although the receiver signed a receipt for it: the receiver's journal has lost it;
+- times that cannot be: see `impossible_times`;
+- an epoch that the sides opened under different terms.
 
 A message that only the sender has and that was not receipted is **outstanding**, not a disagreement: it was in flight
-when the journals ended, or its epoch ended first. If a journal begins at a checkpoint, earlier messages are not
-compared.
+when the journals ended, or its epoch ended first.
+
+A journal that begins at a checkpoint does not contain earlier messages and frames. The digest of each stream in the
+checkpoint covers the messages of its epoch, if another journal has the same digest. Messages of earlier epochs are not
+compared. But no beginning excuses a message that a signed receipt covers, and journals of which no record was compared
+with a record of another do not agree.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from msgspec import Struct
 
 from protocol.errors import LocalProtocolError
-from protocol.record.ledger import Ledger, LedgerEntry
+from protocol.record.evidence import CLOCK_TOLERANCE_MS, Evidence, HeldFrame, Sighting
+from protocol.record.impossible_times import Impossible, impossible_times
+from protocol.record.ledger import LedgerEntry
+from protocol.wire.instants import parsed
 from protocol.wire.messages import Reference, Utc
 
 
@@ -40,85 +51,249 @@ class MessagePath(Struct, frozen=True, kw_only=True):
     refused: str | None
 
 
+class Version(Struct, frozen=True):
+    """One of several digests of a message, and the first record that has it."""
+
+    digest: str
+    seen: Sighting
+
+
 class Reconciliation(Struct, frozen=True, kw_only=True):
-    """The comparison of both journals.
+    """The comparison of two or three journals.
 
     Attributes:
-        agree: there is no disagreement.
-        messages: every message that either journal has, in order of sender, epoch and seq.
-        only_in: by side, the messages that its journal has and that the other's should have and lacks.
+        agree: there is no disagreement, and what had to be compared was compared.
+        messages: every message that a journal has, in order of sender, epoch and seq.
+        compared: how many of them were compared, by their records or by a checkpoint's digest.
+        by_checkpoint: how many of these by a checkpoint's digest alone.
+        only_in: by side, the messages that its journal has and that another should have and lacks.
         outstanding: messages that only their sender's journal has, not receipted.
-        differing: messages whose digests differ.
+        differing: messages whose digests differ, with each version.
+        missing_frames: verified frames that their signer's journal did not seal.
+        impossible: times that cannot be.
         policies: epochs that were opened under different terms.
     """
 
     agree: bool
     messages: tuple[MessagePath, ...]
+    compared: int
+    by_checkpoint: int
     only_in: dict[str, tuple[Reference, ...]]
     outstanding: tuple[Reference, ...]
-    differing: tuple[Reference, ...]
+    differing: dict[Reference, tuple[Version, ...]]
+    missing_frames: tuple[HeldFrame, ...]
+    impossible: tuple[Impossible, ...]
     policies: tuple[int, ...]
 
+    @property
+    def not_compared(self) -> int:
+        """How many messages were not compared."""
+        return len(self.messages) - self.compared
 
-def reconcile(one: Ledger, other: Ledger) -> Reconciliation:
-    """Compare the ledgers of the two sides of one link. Raises LocalProtocolError if they are of anything else."""
-    if one.link != other.link:
-        raise LocalProtocolError(
-            "wrong_link",
-            f"the journals are of two links, {one.link} and {other.link}; give both sides' journals of one link",
-        )
-    if one.side == other.side:
-        raise LocalProtocolError("wrong_side", f"both journals are of {one.side}; give one of each side")
-    sides = {one.side: one, other.side: other}
-    strangers = {reference.sender for ledger in sides.values() for reference in ledger.entries} - set(sides)
-    if strangers:
-        raise LocalProtocolError(
-            "wrong_side",
-            f"the journals of {one.side} and {other.side} hold messages of {', '.join(sorted(strangers))}; "
-            "give the journals of the link's two sides",
-        )
-    only_in: dict[str, list[Reference]] = {one.side: [], other.side: []}
-    outstanding: list[Reference] = []
-    differing: list[Reference] = []
-    paths: list[MessagePath] = []
-    for reference in sorted(one.entries.keys() | other.entries.keys(), key=_order):
-        sender = sides[reference.sender]
-        receiver = other if sender is one else one
-        sent, received = sender.entries.get(reference), receiver.entries.get(reference)
-        paths.append(_path(reference, sent, received))
-        if sent is None:
-            if not _begins_after(sender, reference):
-                only_in[receiver.side].append(reference)
-        elif received is None:
-            if _begins_after(receiver, reference):
-                continue
-            if sent.receipted_at is None:
-                outstanding.append(reference)
-            else:
-                only_in[sender.side].append(reference)
-        elif sent.digest != received.digest:
-            differing.append(reference)
-    common = one.policies.keys() & other.policies.keys()
-    policies = tuple(sorted(epoch for epoch in common if one.policies[epoch] != other.policies[epoch]))
+
+def reconcile(*journals: Evidence) -> Reconciliation:
+    """Compare two or three journals. Raises LocalProtocolError unless they are of one link, one of each side."""
+    _check(journals)
+    comparison = _Comparison(journals)
+    comparison.run()
+    by_side = {each.side: each for each in journals}
+    unsealed = [frame for each in journals for frame in each.held if _unsealed(frame, by_side.get(frame.signer))]
+    # each frame once, though several journals have received it
+    missing = tuple({(frame.signer, frame.channel, frame.digest): frame for frame in reversed(unsealed)}.values())[::-1]
+    differing, policies = _differing(journals), _policies(journals)
+    impossible = tuple(impossible_times(journals))
+    found = bool(any(comparison.only_in.values()) or differing or missing or impossible or policies)
+    messages = tuple(comparison.paths)
+    partial = any(each.beginning for each in journals)
+    nothing = partial and bool(messages) and not comparison.direct and not _frames_compared(journals)
     return Reconciliation(
-        agree=not (any(only_in.values()) or differing or policies),
-        messages=tuple(paths),
-        only_in={side: tuple(references) for side, references in only_in.items()},
-        outstanding=tuple(outstanding),
-        differing=tuple(differing),
+        agree=not (found or nothing),
+        messages=messages,
+        compared=comparison.direct + comparison.by_checkpoint,
+        by_checkpoint=comparison.by_checkpoint,
+        only_in={side: tuple(references) for side, references in comparison.only_in.items()},
+        outstanding=tuple(comparison.outstanding),
+        differing=differing,
+        missing_frames=missing,
+        impossible=impossible,
         policies=policies,
     )
+
+
+class _Comparison:
+    """Compares the messages of the journals one by one."""
+
+    def __init__(self, journals: Sequence[Evidence]) -> None:
+        self.paths: list[MessagePath] = []
+        self.only_in: dict[str, list[Reference]] = {each.side: [] for each in journals}
+        self.outstanding: list[Reference] = []
+        self.direct = 0
+        self.by_checkpoint = 0
+        self._journals = journals
+        self._sides = {each.side: each for each in journals}
+        self._parties = _parties(journals)
+        self._receipted = _receipted(journals)
+        # for each journal that begins at a checkpoint: how much of each stream the others confirm
+        self._confirmed = {each.side: _confirmed(each, journals) for each in journals if each.beginning}
+
+    def run(self) -> None:
+        known = {reference for each in self._journals for reference in each.ledger.entries}
+        for reference in sorted(known, key=_order):
+            self._compare(reference)
+        for reference, sides in self._beyond(known).items():
+            for side in sides:
+                self.only_in[side].append(reference)
+
+    def _compare(self, reference: Reference) -> None:
+        holders = [each for each in self._journals if reference in each.ledger.entries]
+        sender = self._sides.get(reference.sender)
+        receiver = self._sides.get(self._receiver_of(reference))
+        sent = sender.ledger.entries.get(reference) if sender else None
+        received = receiver.ledger.entries.get(reference) if receiver else None
+        # the watch's, where the receiver has none
+        other = next((each.ledger.entries[reference] for each in holders if each is not sender), None)
+        self.paths.append(_path(reference, sent, received or other))
+        confirmed = any(self._is_confirmed(each, reference) for each in self._journals if each not in holders)
+        if len(holders) > 1:
+            self.direct += 1
+        elif confirmed:
+            self.by_checkpoint += 1
+        receipted = self._is_receipted(reference) or (sent is not None and sent.receipted_at is not None)
+        if sender and sent is None and not self._is_confirmed(sender, reference):
+            if receipted or not sender.covers(reference):
+                self._only_in(reference, holders)
+        elif receiver and received is None and not self._is_confirmed(receiver, reference):
+            if receipted:
+                self._only_in(reference, holders)
+            elif sent is not None and not receiver.covers(reference):
+                self.outstanding.append(reference)
+
+    def _only_in(self, reference: Reference, holders: Iterable[Evidence]) -> None:
+        for holder in holders:
+            self.only_in[holder.side].append(reference)
+
+    def _receiver_of(self, reference: Reference) -> str:
+        return next((party for party in self._parties if party != reference.sender), "")
+
+    def _is_confirmed(self, journal: Evidence, reference: Reference) -> bool:
+        """Return whether the checkpoint that a journal begins with has the digest that another journal has."""
+        if journal.beginning is None or reference.epoch != journal.beginning.epoch:
+            return False
+        return reference.seq <= self._confirmed[journal.side].get(reference.sender, 0)
+
+    def _is_receipted(self, reference: Reference) -> bool:
+        return reference.seq <= self._receipted.get((reference.sender, reference.epoch), (0, ""))[0]
+
+    def _beyond(self, known: set[Reference]) -> dict[Reference, list[str]]:
+        """Return receipted messages that no journal has, by the journals with the receipts; the last of each stream."""
+        found: dict[Reference, list[str]] = {}
+        for (party, epoch), (upto, journal) in self._receipted.items():
+            reference, sender = Reference(party, epoch, upto), self._sides.get(party)
+            if upto and reference not in known and sender is not None and not sender.covers(reference):
+                found.setdefault(reference, []).append(journal)
+        return found
+
+
+def _check(journals: Sequence[Evidence]) -> None:
+    one = journals[0].ledger
+    for other in (each.ledger for each in journals[1:]):
+        if one.link != other.link:
+            raise LocalProtocolError(
+                "wrong_link",
+                f"the journals are of two links, {one.link} and {other.link}; give the journals of one link",
+            )
+    sides = [each.side for each in journals]
+    for side in sides:
+        if sides.count(side) > 1:
+            raise LocalProtocolError("wrong_side", f"two journals are of {side}; give one of each side")
+    parties = _parties(journals)
+    strangers = {reference.sender for each in journals for reference in each.ledger.entries} - set(parties)
+    if strangers or len(set(sides) - set(parties)) > 1:
+        who = ", ".join(sorted(strangers)) or "neither"
+        raise LocalProtocolError(
+            "wrong_side",
+            f"the journals of {' and '.join(sides)} hold messages of {who}; "
+            "give the journals of the link's two sides, and of its watch",
+        )
+
+
+def _parties(journals: Iterable[Evidence]) -> tuple[str, ...]:
+    """Return the link's two parties; none if no journal has terms."""
+    return next((each.ledger.parties for each in journals if each.ledger.parties), ())
 
 
 def _order(reference: Reference) -> tuple[str, int, int]:
     return reference.sender, reference.epoch, reference.seq
 
 
-def _begins_after(ledger: Ledger, reference: Reference) -> bool:
-    """Return whether `ledger` begins at a checkpoint after this message."""
-    if not ledger.partial:
+def _receipted(journals: Sequence[Evidence]) -> dict[tuple[str, int], tuple[int, str]]:
+    """Return how far each stream was receipted by a signed receipt, and a journal that has it."""
+    found: dict[tuple[str, int], tuple[int, str]] = {}
+    for each in journals:
+        for receipt in each.receipts:
+            key = receipt.party, receipt.epoch
+            found[key] = max(found.get(key, (0, "")), (receipt.upto, each.side))
+    return found
+
+
+def _confirmed(journal: Evidence, journals: Sequence[Evidence]) -> dict[str, int]:
+    """Return, for each party, the last message of the checkpoint whose digest another journal has too."""
+    assert journal.beginning is not None
+    found = {}
+    for party, (upto, head) in journal.beginning.streams.items():
+        reference = Reference(party, journal.beginning.epoch, upto)
+        if any(head in other.versions.get(reference, ()) for other in journals if other is not journal):
+            found[party] = upto
+    return found
+
+
+def _differing(journals: Sequence[Evidence]) -> dict[Reference, tuple[Version, ...]]:
+    """Return the messages with several digests in all journals together."""
+    together: dict[Reference, dict[str, Sighting]] = {}
+    for each in journals:
+        for reference, entry in each.ledger.entries.items():
+            place = (each.queued if entry.own else each.applied)[reference]
+            together.setdefault(reference, {}).setdefault(entry.digest, place)
+        for reference, versions in each.versions.items():
+            for digest, seen in versions.items():
+                together.setdefault(reference, {}).setdefault(digest, seen)
+    return {
+        reference: tuple(Version(digest, seen) for digest, seen in together[reference].items())
+        for reference in sorted(together, key=_order)
+        if len(together[reference]) > 1
+    }
+
+
+def _unsealed(frame: HeldFrame, signer: Evidence | None) -> bool:
+    """Return whether the journal of its signer should have sealed a frame and did not."""
+    if signer is None or (frame.channel, frame.digest) in signer.sealed:
         return False
-    return all(_order(reference) < _order(known) for known in ledger.entries if known.sender == reference.sender)
+    if signer.beginning is None or frame.unreadable:
+        return True
+    receipt = frame.receipt
+    began = parsed(signer.beginning.at)
+    before = receipt is None or (signer.covers(receipt.last) and receipt.at <= began + CLOCK_TOLERANCE_MS)
+    return not (before and all(signer.covers(reference) for reference in frame.messages))
+
+
+def _frames_compared(journals: Sequence[Evidence]) -> bool:
+    """Return whether a record of one journal has a frame that a record of its signer's journal sealed."""
+    for signer in journals:
+        begins = signer.beginning.record if signer.beginning else 0
+        for each in journals:
+            for frame in each.held:
+                sealed = signer.sealed.get((frame.channel, frame.digest))
+                if frame.signer == signer.side and sealed is not None and sealed.record != begins:
+                    return True
+    return False
+
+
+def _policies(journals: Sequence[Evidence]) -> tuple[int, ...]:
+    known: dict[int, set[str]] = {}
+    for each in journals:
+        for epoch, digest in each.ledger.policies.items():
+            known.setdefault(epoch, set()).add(digest)
+    return tuple(sorted(epoch for epoch, digests in known.items() if len(digests) > 1))
 
 
 def _path(reference: Reference, sent: LedgerEntry | None, received: LedgerEntry | None) -> MessagePath:

@@ -28,31 +28,29 @@ class _Kept(Struct, frozen=True):
 class TermsHistory:
     """The terms and keys in force at the last record taken.
 
+    A service starts from the last checkpoint, so every checkpoint counts, not only one that a journal begins with.
+
     Attributes:
         terms: the terms of the current epoch, None before a record contains any.
         keys: the enrolled keys, by party.
-        keys_record: the number of the record that they are from, 0 before there is one.
     """
 
     def __init__(self) -> None:
         self.terms: Terms | None = None
         self.keys: dict[str, tuple[EnrolledKey, ...]] = {}
-        self.keys_record = 0
 
     def take(self, record: Record) -> bool:
-        """Take the next record; return whether it changed the terms or keys."""
-        entry = record.entry
+        """Take the next record; return whether it named other terms or keys than those in force."""
+        entry, before = record.entry, (self.terms, self.keys)
         if isinstance(entry, EpochOpened):
             self.terms = entry.terms
         elif isinstance(entry, KeysEnrolled):
-            self.keys, self.keys_record = entry.keys, record.n
-        elif isinstance(entry, Checkpoint) and self.terms is None:
+            self.keys = entry.keys
+        elif isinstance(entry, Checkpoint):
             try:
                 kept = msgspec.json.decode(entry.state, type=_Kept)
             except msgspec.ValidationError:
                 return False
             self.terms = kept.terms if kept.epoch is None else kept.epoch.terms
-            self.keys, self.keys_record = kept.keys, record.n
-        else:
-            return False
-        return True
+            self.keys = kept.keys
+        return before != (self.terms, self.keys)

@@ -9,6 +9,7 @@ import atexit
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -27,6 +28,7 @@ from endpoints.runtime.ports import Now
 from endpoints.texts.printable import printable
 from protocol.errors import EnrolmentError, JournalError, LocalProtocolError, RemoteProtocolError
 from protocol.record.audit import Audit
+from protocol.record.evidence import Evidence
 from protocol.record.journal import decode, encode
 from protocol.record.recovery import recover
 from protocol.record.replay import Replay
@@ -155,7 +157,6 @@ def collected_log(data: bytes) -> None:
     except UserError as error:
         _one_line(error)
         return
-    audit.finish()
     for problem in reader.verification.problems:
         assert "\n" not in problem.reason
 
@@ -163,11 +164,13 @@ def collected_log(data: bytes) -> None:
 def rewritten_journal(data: bytes) -> None:
     """A forged journal with valid hashes; audit, replay and display must cope with it."""
     reader = JournalReader("-", stdin=BytesIO(rewritten.journal(data)))
-    replay, audit = Replay(), Audit()
+    replay, audit, evidence = Replay(), Audit(), Evidence()
     try:
         for record in reader.whole_records():
             audit.take(record)
             replay.take(record)
+            with suppress(JournalError):
+                evidence.take(record)
             rewritten.told(record)
     except UserError as error:
         _one_line(error)

@@ -14,6 +14,8 @@ from msgspec import Struct
 
 GOLDEN = Path(__file__).parent
 SUFFIX = ".tar.xz"
+TWO_FACED = "world-42"
+"""The case in which a side signs two versions of one message."""
 ONE_SEGMENT = GOLDEN / "rules-1" / f"killed{SUFFIX}"
 """Journals of one segment each, which no checkpoint opens."""
 
@@ -42,7 +44,16 @@ def rules_of(archive: Path) -> str:
 def expected(archive: Path) -> list[Run]:
     """Return the commands of a case and what they must say."""
     text = archive.with_name(archive.name.removesuffix(SUFFIX) + ".json").read_bytes()
-    return msgspec.json.decode(text, type=list[Run])
+    runs = msgspec.json.decode(text, type=list[Run])
+    return [_corrected(run) if archive.name == f"{TWO_FACED}{SUFFIX}" else run for run in runs]
+
+
+def _corrected(run: Run) -> Run:
+    """Return what `reconcile` has to say of the two-faced peer; version 0.1.0 did not compare refused frames."""
+    if run.arguments[0] != "reconcile":
+        return run
+    found = {"agree": False, "differing": ["eucom/1/3"]}
+    return Run(run.arguments, run.stdin, 6, run.document | found)
 
 
 def write_expected(runs: list[Run], path: Path) -> None:

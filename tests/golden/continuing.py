@@ -36,18 +36,23 @@ _SMALL_BYTES = 6_000
 
 def deconflict(case: Path, arguments: Sequence[str], stdin: str = "") -> Run:
     """Run a command of the command line in the folder `case`, with the file `stdin` on standard input."""
-    code, printed = _printed(case, arguments, stdin)
-    return Run(tuple(arguments), stdin, code, json.loads(printed) if printed else None)
+    code, text = _run(case, arguments, stdin)
+    return Run(tuple(arguments), stdin, code, json.loads(text) if text else None)
 
 
 def rich(case: Path, arguments: Sequence[str]) -> str:
-    """Return what a command prints for people, with single spaces."""
-    code, printed = _printed(case, arguments, "")
-    assert code == 0, printed
-    return " ".join(printed.split())
+    """Return what a command that succeeds prints for people, with single spaces."""
+    code, text = _run(case, arguments, "")
+    assert code == 0, text
+    return " ".join(text.split())
 
 
-def _printed(case: Path, arguments: Sequence[str], stdin: str) -> tuple[int, str]:
+def printed(case: Path, arguments: Sequence[str]) -> str:
+    """Return what a command prints for people, whatever it ends with."""
+    return _run(case, arguments, "")[1]
+
+
+def _run(case: Path, arguments: Sequence[str], stdin: str) -> tuple[int, str]:
     out = io.StringIO()
     with (
         chdir(case),

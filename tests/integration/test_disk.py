@@ -14,7 +14,8 @@ import msgspec
 import pytest
 
 from endpoints.cli.log import log_verify
-from endpoints.cli.replay import reconcile, replay
+from endpoints.cli.reconcile import reconcile
+from endpoints.cli.replay import replay
 from endpoints.control.client import RequestRefused
 from endpoints.journal.segments import LOCK, segments
 from endpoints.journal.stdout_feed import PLACE

@@ -104,9 +104,9 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "reconcile compares numbers, not contents",
-        "reconcile",
-        "sent.digest != received.digest",
-        "bool(sent.digest) != bool(received.digest)",
+        "_differing",
+        "len(together[reference]) > 1",
+        "not together[reference]",
         "test_reconcile",
     ),
     # --- a turn of the loop --------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from typing import Any, Self
 from endpoints.journal.reader import JournalReader
 from protocol.core.effects import Apply, Queue
 from protocol.record.audit import Audit
+from protocol.record.evidence import Evidence
 from protocol.record.journal import Record
-from protocol.record.ledger import Ledger
 from protocol.record.reconcile import MessagePath, reconcile
 from protocol.record.replay import Replay
 from protocol.wire.digests import message_digest
@@ -25,7 +25,8 @@ class SideVerdict:
     """Reads one side's journal; `broken` lists what is wrong with that journal alone."""
 
     def __init__(self, folder: Path) -> None:
-        self.ledger = Ledger()
+        self.evidence = Evidence()
+        self.ledger = self.evidence.ledger
         self.replay = Replay()
         self.broken: list[str] = []
         self.events: dict[str, int] = {}
@@ -50,7 +51,7 @@ class SideVerdict:
             self.broken.append(f"{folder}: replay differs at record {divergence.record}: {divergence.reason}")
 
     def _take(self, record: Record) -> None:
-        self.ledger.take(record)
+        self.evidence.take(record)
         self.replay.take(record)
         kind = type(record.entry).__name__
         self.events[kind] = self.events.get(kind, 0) + 1
@@ -72,7 +73,7 @@ class Verdict:
 
     def __init__(self, one: SideVerdict, other: SideVerdict) -> None:
         self.sides = first, second = [one, other]
-        found = reconcile(first.ledger, second.ledger)
+        found = reconcile(first.evidence, second.evidence)
         self.ways: dict[str, MessagePath] = {str(way.reference): way for way in found.messages}
         self.lost = [str(each) for each in found.outstanding]
         self.lost += [str(each) for references in found.only_in.values() for each in references]
@@ -80,7 +81,9 @@ class Verdict:
         self.out_of_order = [*_out_of_order(first), *_out_of_order(second)]
         self.broken = [*first.broken, *second.broken]
         self.broken += _shown("lost", self.lost)
-        self.broken += _shown("differs in the two journals", found.differing)
+        self.broken += _shown("differs in the two journals", [*found.differing])
+        self.broken += _shown("frame that its signer did not seal", found.missing_frames)
+        self.broken += _shown("impossible time", found.impossible)
         self.broken += _shown("epoch agreed differently", found.policies)
         self.broken += _shown("doubled", self.doubled)
         self.broken += _shown("out of order", self.out_of_order)

@@ -174,7 +174,7 @@ def test_bad_arguments_are_one_line(day: Path, run: Any, tmp_path: Path) -> None
         ("replay", day / "eucom", "--speed", "0"),
         ("reconcile", day / "eucom"),
         ("reconcile", day / "eucom", day / "eucom"),
-        ("reconcile", day / "eucom", day / "watch"),
+        ("reconcile", day / "eucom", day / "ndmc", "--watch", day / "ndmc"),
         ("messages", tmp_path / "none"),
     ):
         code, out, err = run(*words)

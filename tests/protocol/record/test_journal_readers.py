@@ -14,6 +14,7 @@ from protocol.core.events import (
     AnyEvent,
     BatchClosed,
     EpochOpened,
+    FrameReceived,
     FramesSuppressed,
     OfficerCancelled,
     OfficerRaisedAlert,
@@ -70,10 +71,15 @@ def test_terms_history_ignores_an_unreadable_checkpoint() -> None:
     assert history.terms is None
 
 
-def test_an_audit_verifies_nothing_before_keys_are_enrolled() -> None:
+def test_an_audit_names_signatures_before_any_key_is_enrolled() -> None:
     audit = Audit()
-    for each in (*records_of(batch(1)), record(the_checkpoint(terms=5), n=4)):
-        assert audit.take(each) == ""
+    frame = FrameReceived(at=AT, mono=1, channel="message", sender="ndmc", frame=b"{}", verdict="verified")
+    for entry, reason in (
+        (the_checkpoint(terms=5), "it has a signed head, before any key is enrolled"),
+        (frame, "it says that a frame is verified, before any key is enrolled"),
+        (BatchClosed(at=AT, mono=1, frames=(b"{}",)), "it seals frames, before any key is enrolled"),
+    ):
+        assert audit.take(record(entry, n=4)) == reason
     assert (audit.signatures, audit.sealed_upto) == (0, 0)
 
 

@@ -9,6 +9,7 @@ from protocol.core.alarms import AlarmCode
 from protocol.core.effects import RaiseAlarm
 from protocol.core.events import AlarmAcknowledged, EpochOpened
 from protocol.errors import LocalProtocolError
+from protocol.record.evidence import Evidence, evidence_of
 from protocol.record.journal import Checkpoint
 from protocol.record.ledger import Ledger, ledger_of
 from protocol.record.reconcile import Reconciliation, reconcile
@@ -20,12 +21,16 @@ from tests.support.small_day import SLOT, a_day, begun
 from tests.support.world import HOUR, SECOND, terms
 
 
+def evidence(folder: Path) -> tuple[Evidence, Evidence]:
+    return evidence_of(records(folder / "eucom")), evidence_of(records(folder / "ndmc"))
+
+
 def ledgers(folder: Path) -> tuple[Ledger, Ledger]:
     return ledger_of(records(folder / "eucom")), ledger_of(records(folder / "ndmc"))
 
 
 def reconciled(folder: Path) -> Reconciliation:
-    return reconcile(*ledgers(folder))
+    return reconcile(*evidence(folder))
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +78,7 @@ def test_the_journals_of_both_sides_agree(day: Path) -> None:
         assert way.receipted_at is not None
         assert way.sent_at < way.received_at < way.receipted_at
     assert [way.acknowledged_at is not None for way in found.messages] == [True, True, False, False, False]
-    assert reconcile(*reversed(ledgers(day))) == msgspec.structs.replace(found, only_in={"ndmc": (), "eucom": ()})
+    assert reconcile(*reversed(evidence(day))) == msgspec.structs.replace(found, only_in={"ndmc": (), "eucom": ()})
 
 
 def test_a_message_in_flight_is_outstanding_but_not_a_disagreement(tmp_path: Path) -> None:
@@ -92,7 +97,7 @@ def test_a_receipted_message_missing_from_the_receiver_is_a_disagreement(day: Pa
     mine, theirs = records(day / "eucom"), records(day / "ndmc")
     # the receiver's journal ends before the first alert, for which the sender holds a receipt
     shorter = [record for record in theirs if record.entry.at < parsed(SLOT)]
-    found = reconcile(ledger_of(mine), ledger_of(shorter))
+    found = reconcile(evidence_of(mine), evidence_of(shorter))
     assert not found.agree
     # the receiver's own messages, which the other side has received, are missing from it as well
     everything = tuple(way.reference for way in found.messages)
@@ -103,18 +108,19 @@ def test_a_receipted_message_missing_from_the_receiver_is_a_disagreement(day: Pa
 def test_a_message_missing_from_the_sender_is_a_disagreement(day: Path) -> None:
     mine, theirs = records(day / "eucom"), records(day / "ndmc")
     shorter = [record for record in mine if record.entry.at < parsed(SLOT)]
-    found = reconcile(ledger_of(shorter), ledger_of(theirs))
+    found = reconcile(evidence_of(shorter), evidence_of(theirs))
     assert not found.agree
     assert found.only_in["ndmc"][:2] == (Reference("eucom", 1, 1), Reference("eucom", 1, 2))
 
 
 def test_different_messages_with_one_number_are_a_disagreement(day: Path) -> None:
-    one, other = ledgers(day)
+    one, other = evidence(day)
     reference = Reference("eucom", 1, 2)
-    other.entries[reference].digest = "0" * 64
+    other.ledger.entries[reference].digest = "0" * 64
     found = reconcile(one, other)
     assert not found.agree
-    assert found.differing == (reference,)
+    assert [*found.differing] == [reference]
+    assert [version.seen.journal for version in found.differing[reference]] == ["eucom", "ndmc"]
 
 
 def test_different_policies_in_one_epoch_are_a_disagreement(tmp_path: Path) -> None:
@@ -124,14 +130,21 @@ def test_different_policies_in_one_epoch_are_a_disagreement(tmp_path: Path) -> N
     assert found.policies == (1,)
 
 
-def test_only_the_two_sides_of_one_link_can_be_reconciled(day: Path) -> None:
-    one, other = ledgers(day)
-    watch = ledger_of(records(day / "watch"))
-    with pytest.raises(LocalProtocolError, match="both journals are of eucom"):
+def test_only_journals_of_one_link_and_of_different_sides_can_be_reconciled(day: Path) -> None:
+    one, other = evidence(day)
+    watch = evidence_of(records(day / "watch"))
+    for journals in ((one, watch), (watch, other), (one, other, watch)):
+        assert reconcile(*journals).agree
+    with pytest.raises(LocalProtocolError, match="two journals are of eucom"):
         reconcile(one, one)
-    with pytest.raises(LocalProtocolError, match="journals of eucom and watch hold messages of ndmc"):
-        reconcile(one, watch)
-    other.link = "syria"
+    second = evidence_of(records(day / "watch"))
+    second.ledger.side = "watch-2"
+    with pytest.raises(LocalProtocolError, match="two sides, and of its watch"):
+        reconcile(watch, second)
+    other.ledger.entries[Reference("syria", 1, 1)] = next(iter(other.ledger.entries.values()))
+    with pytest.raises(LocalProtocolError, match="journals of eucom and ndmc hold messages of syria"):
+        reconcile(one, other)
+    other.ledger.link = "syria"
     with pytest.raises(LocalProtocolError, match="journals are of two links"):
         reconcile(one, other)
 
@@ -147,10 +160,13 @@ def test_a_journal_that_begins_at_a_checkpoint_is_compared_from_there(tmp_path: 
     mine, theirs = records(tmp_path / "eucom"), records(tmp_path / "ndmc")
     starts = [index for index, record in enumerate(mine) if isinstance(record.entry, Checkpoint)]
     for start in starts:
-        late = ledger_of(mine[start:])
-        assert late.partial
-        assert reconcile(late, ledger_of(theirs)).agree
-        assert reconcile(ledger_of(theirs), late).agree
+        late = evidence_of(mine[start:])
+        assert late.beginning is not None
+        found = reconcile(late, evidence_of(theirs))
+        assert found == msgspec.structs.replace(reconcile(evidence_of(theirs), late), only_in={"eucom": (), "ndmc": ()})
+        # a journal without any message or frame compares nothing but the digests of its checkpoint
+        assert found.agree == bool(late.ledger.entries or late.held or late.sealed)
+        assert (found.compared, found.by_checkpoint) == (5, 5 - len(late.ledger.entries))
 
 
 def test_the_ledger_shows_refusals(tmp_path: Path) -> None:
@@ -162,7 +178,7 @@ def test_the_ledger_shows_refusals(tmp_path: Path) -> None:
     for ledger in (caller, answering):
         entry = ledger.entries[reference]
         assert (entry.state, entry.refused, entry.refused_by) == ("refused", "out_of_scope", "duty-2")
-    assert reconcile(caller, answering).messages[0].refused == "out_of_scope"
+    assert reconciled(tmp_path).messages[0].refused == "out_of_scope"
 
 
 def test_messages_left_at_a_new_epoch_are_undelivered(tmp_path: Path) -> None:
@@ -175,10 +191,10 @@ def test_messages_left_at_a_new_epoch_are_undelivered(tmp_path: Path) -> None:
     exchange.settle()
     later = Reference.parse(exchange.delivered("eucom"))
     assert later == Reference("eucom", 2, 1)
-    caller, answering = ledgers(tmp_path)
+    caller, _ = ledgers(tmp_path)
     assert caller.entries[lost].state == "undelivered"
     assert caller.entries[later].receipted_at is not None
-    found = reconcile(caller, answering)
+    found = reconciled(tmp_path)
     assert found.agree
     assert found.outstanding == (lost,)
 

@@ -13,14 +13,16 @@ from protocol.core.observer import Observer
 from protocol.record.audit import Audit
 from protocol.record.journal import ORIGIN, Checkpoint, Entry, Record, decode, encode
 from protocol.record.replay import Divergence, Replay, replay
+from protocol.record.trusted_files import TrustedFile
 from protocol.wire import envelope
 from protocol.wire.policy import EnrolledKey
 from tests.support.journal_samples import raw_state, records
 from tests.support.small_day import a_day, begun
-from tests.vectors.terms import enrolled, party_keys
+from tests.vectors.terms import EPOCH_1, enrolled, party_keys
 
 SIDES = ("eucom", "ndmc", "watch")
 KEYS = party_keys("ed25519")
+TRUSTED = TrustedFile("link.toml", EPOCH_1, KEYS)
 
 
 @pytest.fixture(scope="module")
@@ -192,16 +194,14 @@ def test_an_unknown_core_or_a_strange_state_diverges(long_day: Path) -> None:
 
 
 def faults(audit: Audit, given: Iterator[Record] | list[Record]) -> list[tuple[int, str]]:
-    found = [(record.n, wrong) for record in given if (wrong := audit.take(record))]
-    last = audit.finish()
-    return [*found, last] if last else found
+    return [(record.n, wrong) for record in given if (wrong := audit.take(record))]
 
 
 @pytest.mark.parametrize("side", SIDES)
 def test_every_signature_of_a_day_is_good(long_day: Path, side: str) -> None:
     original = records(long_day / side)
-    for keys in (None, KEYS):
-        audit = Audit(keys)
+    for given in ([], [TRUSTED]):
+        audit = Audit(given)
         assert faults(audit, original) == []
         assert audit.signatures > 3
         assert audit.sealed_upto == (0 if side == "watch" else len(original) - 1)
@@ -238,10 +238,13 @@ def test_verdicts_and_own_frames_are_verified_again(day: Path) -> None:
 
 def test_a_link_file_of_other_keys_vouches_for_nothing(day: Path) -> None:
     original = records(day / "eucom")
-    audit = Audit({"eucom": (enrolled("stranger"),), "ndmc": KEYS["ndmc"]})
-    found = faults(audit, original)
-    assert found == [(2, "the keys that it enrols are not those of the link file")]
+    other = msgspec.structs.replace(TRUSTED, keys={"eucom": (enrolled("stranger"),), "ndmc": KEYS["ndmc"]})
+    audit = Audit([other])
+    found = dict(faults(audit, original))
+    assert found[2].startswith("it enrols keys that are not those of the link file link.toml: eucom/eucom-1 (")
+    assert any("our own frame 0 does not verify" in reason for reason in found.values())
     assert audit.sealed_upto == 0
+    assert [*audit.beyond.values()] == ["link.toml"]
 
 
 def test_keys_that_may_not_be_enrolled_are_said(day: Path) -> None:
@@ -251,12 +254,16 @@ def test_keys_that_may_not_be_enrolled_are_said(day: Path) -> None:
     changed = msgspec.structs.replace(original[1].entry, keys=weak)
     found = faults(Audit(), forged(original, {2: (changed, ())}))
     assert "the enrolled keys can't be used" in found[0][1]
+    broken = KEYS | {"eucom": (EnrolledKey("eucom-1", "ed25519", "not base64"),)}
+    audit = Audit([TRUSTED])
+    found = faults(audit, forged(original, {2: (msgspec.structs.replace(original[1].entry, keys=broken), ())}))
+    assert found[0][1].startswith("it enrols keys that are not those of the link file link.toml: eucom/eucom-1 (")
 
 
 def test_an_audit_begins_at_any_checkpoint(long_day: Path) -> None:
     original = records(long_day / "eucom")
     start = next(index for index, record in enumerate(original) if isinstance(record.entry, Checkpoint))
-    audit = Audit(KEYS)
+    audit = Audit([TRUSTED])
     assert faults(audit, original[start:]) == []
     assert audit.sealed_upto == len(original) - 1
 
