@@ -13,7 +13,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "journal.md"
 BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 
-def typed(block: str, journal: Path, folder: Path) -> list[str]:
+def typed(block: str, journal: Path, folder: Path, other: Path | None = None) -> list[str]:
     """Return the output lines of a block of commands on the page, run in `folder`."""
     missing = [program for program in ("bash", "jq", "openssl", "sha256sum") if shutil.which(program) is None]
     if missing:
@@ -21,7 +21,7 @@ def typed(block: str, journal: Path, folder: Path) -> list[str]:
     done = subprocess.run(
         ["bash", "-c", block],
         cwd=folder,
-        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "JOURNAL": str(journal)},
+        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "JOURNAL": str(journal), "OTHER": str(other)},
         capture_output=True,
         text=True,
         timeout=60,
@@ -34,13 +34,17 @@ def test_the_commands_print_what_the_page_says(tmp_path: Path) -> None:
     record(tmp_path / "made", hours=2)
     folder = tmp_path / "read"
     folder.mkdir()
-    whole, last_word, officers, signature = (typed(block, tmp_path / "made" / "eucom", folder) for block in BLOCKS)
+    sides = tmp_path / "made" / "eucom", tmp_path / "made" / "ndmc"
+    whole, last_word, officers, signature, frames = (typed(block, sides[0], folder, sides[1]) for block in BLOCKS)
     assert whole == ["every record gives its hash", "every record follows from the one before"]
     assert len(last_word) == 1
     assert '"seq":' in last_word[0]
     assert any("OfficerRaisedAlert  watch-1" in line for line in officers)
     assert signature[0] == "Signature Verified Successfully"
     assert '"type":"acknowledgement"' in signature[1]
+    assert frames == []
+    # its own journal does not have the other side's frames
+    assert '"sender":"ndmc"' in typed(BLOCKS[-1], sides[0], folder, sides[0])[0]
 
 
 def test_the_commands_show_changed_and_missing_records(tmp_path: Path) -> None:
