@@ -66,8 +66,11 @@ def findings(name: str, text: str) -> list[str]:
 def checked(name: str) -> bool:
     """Return whether the file `name`, relative to the repository, contains prose to check."""
     path = Path(name)
-    in_place = len(path.parts) == 1 or path.parts[0] in FOLDERS
-    return in_place and path.suffix in CHECKED and not name.startswith(EXCLUDED) and "node_modules" not in path.parts
+    # a dot file at the top is a tool's: its settings, or its data, such as .coverage
+    in_place = path.parts[0] in FOLDERS or (len(path.parts) == 1 and (path.suffix or not name.startswith(".")))
+    return (
+        bool(in_place) and path.suffix in CHECKED and not name.startswith(EXCLUDED) and "node_modules" not in path.parts
+    )
 
 
 def repository() -> Iterator[str]:

@@ -43,3 +43,9 @@ def test_other_text_is_let_through(text: str) -> None:
 def test_a_finding_is_one_line_with_file_line_phrase_and_replacement() -> None:
     (line,) = run.findings("docs/journal.md", "first\nit says\nso here")
     assert line.startswith("docs/journal.md:2: “says so”: write instead: ")
+
+
+def test_data_of_tools_at_the_top_is_not_read() -> None:
+    assert not run.checked(".coverage")
+    assert run.checked(".pre-commit-config.yaml")
+    assert run.checked("Makefile")
