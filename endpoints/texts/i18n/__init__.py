@@ -49,9 +49,9 @@ class Translator:
     def term(self, kind: str, word: str) -> str:
         """Return the translation of a term of the protocol: `term("category", "air_pursuit")`.
 
-        An unknown term, such as a newer peer's, is returned unchanged.
+        An unknown term, such as a newer peer's, is returned as it is, on one line: a line break in it is spelt out.
         """
-        return str(self._catalogue.pgettext(kind, word))
+        return str(self._catalogue.pgettext(kind, word)).replace("\n", "\\n")
 
     def plural(self, one: str, many: str, count: int, **values: Any) -> str:
         """Return the plural form for `count`, with `count` and `values` in its braces."""

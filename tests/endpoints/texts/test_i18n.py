@@ -147,3 +147,9 @@ def test_a_language_without_a_catalogue_is_refused_and_an_unknown_term_is_kept()
     with pytest.raises(UserError, match="language 'fr' is not supported; supported: en, ru"):
         translator("fr")
     assert translator("ru").term("category", "space_debris") == "space_debris"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_an_unknown_term_of_the_peer_cannot_begin_another_line(language: str) -> None:
+    shown = translator(language).term("kind", "alert\nTHE JOURNALS AGREE: 9 messages")
+    assert shown == "alert\\nTHE JOURNALS AGREE: 9 messages"
