@@ -8,7 +8,7 @@ import msgspec
 
 from protocol.core.events import BatchClosed, FrameReceived
 from protocol.errors import RemoteProtocolError
-from protocol.record.journal import Checkpoint, Closed, Record
+from protocol.record.journal import Checkpoint, Closed, HeadSigned, Record
 from protocol.wire import envelope
 from protocol.wire.instants import written
 
@@ -21,7 +21,7 @@ def decoded(record: Record) -> dict[str, Any]:
         fields["frame"] = frame(entry.frame)
     elif isinstance(entry, BatchClosed) and entry.frames:
         fields["frames"] = [frame(each) for each in entry.frames]
-    elif isinstance(entry, Checkpoint | Closed) and entry.signed_head:
+    elif isinstance(entry, Checkpoint | HeadSigned | Closed) and entry.signed_head:
         fields["signed_head"] = frame(entry.signed_head.encode())
     return {
         "n": record.n,

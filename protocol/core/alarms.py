@@ -34,6 +34,9 @@ class AlarmCode(StrEnum):
     JOURNAL_FAILURE = "journal_failure"
     UNDELIVERED = "undelivered"
     WATCH_BLIND = "watch_blind"
+    KEYS_CHANGED = "keys_changed"
+    CERTIFICATE_EXPIRING = "certificate_expiring"
+    CREDENTIALS_REFUSED = "credentials_refused"
 
 
 SEVERITY: dict[AlarmCode, Severity] = {
@@ -56,6 +59,9 @@ SEVERITY: dict[AlarmCode, Severity] = {
     AlarmCode.JOURNAL_FAILURE: "critical",
     AlarmCode.UNDELIVERED: "critical",
     AlarmCode.WATCH_BLIND: "major",
+    AlarmCode.KEYS_CHANGED: "critical",
+    AlarmCode.CERTIFICATE_EXPIRING: "major",
+    AlarmCode.CREDENTIALS_REFUSED: "warning",
 }
 """The severity of each code."""
 

@@ -48,7 +48,7 @@ changed nothing; the others account themselves for deadlines that passed while n
 class Core(ABC):
     """A link as one observer sees it."""
 
-    RULES: ClassVar[Rules] = "2"
+    RULES: ClassVar[Rules] = "3"
     """The version of the rules that lead from events to effects and state. A change of either raises it.
 
     That includes the texts in them, also those that a library words: tests/protocol/core/test_refusal_texts.py.

@@ -15,6 +15,7 @@ from protocol.wire.messages import (
     Category,
     Count,
     Decision,
+    Digest,
     Identifier,
     Precedence,
     Reference,
@@ -62,6 +63,33 @@ class KeysEnrolled(Event, frozen=True, kw_only=True):
     """The service found other keys in the link file, by party. An audit of the journal verifies frames with them."""
 
     keys: dict[Identifier, tuple[EnrolledKey, ...]]
+
+
+class KeysChanged(Event, frozen=True, kw_only=True):
+    """The service found other keys in the link file under the same epoch.
+
+    Keys that are missing from `keys` are no longer accepted. New ones are accepted once an officer has acknowledged
+    the alarm `keys_changed` with words of the fingerprint.
+    """
+
+    keys: dict[Identifier, tuple[EnrolledKey, ...]]
+    # the digest of the link file, from which the words of its fingerprint derive
+    digest: Digest
+
+
+class OfficersEnrolled(Event, frozen=True, kw_only=True):
+    """The service found other officers in its settings. An audit names acts of officers who were not enrolled."""
+
+    # the SHA-256 of each officer's entry in the settings, by officer
+    officers: dict[Identifier, Digest]
+
+
+class WordsChosen(Event, frozen=True, kw_only=True):
+    """The service found other words of its own in the settings, for the line tests that it places or answers."""
+
+    # the policy's if absent
+    test_text: Text | UnsetType = UNSET
+    answer_text: Text | UnsetType = UNSET
 
 
 class Started(Event, frozen=True, kw_only=True):
@@ -129,6 +157,22 @@ class NotificationDone(Event, frozen=True, kw_only=True):
 
     id: str
     delivered: bool
+
+
+class CertificateSeen(Event, frozen=True, kw_only=True):
+    """The service read a certificate that the connection depends on: daily, and whenever another one is in use."""
+
+    # `own`, `authority`, `broker`
+    whose: Identifier
+    ends_at: Utc
+
+
+class CredentialsRefused(Event, frozen=True, kw_only=True):
+    """`count` attempts to act as an officer were refused for a wrong credential."""
+
+    count: Count
+    # where they came from: the user of the process at the control socket, or a session of the console
+    source: str
 
 
 # --- the broker and the peer --------------------------------------------------------------------------------------
@@ -269,14 +313,35 @@ class AlarmAcknowledged(Request, frozen=True, kw_only=True):
     officer: Identifier
     code: str
     subject: str
+    # for `keys_changed`: three words of the new fingerprint
+    words: tuple[Word, Word, Word] | UnsetType = UNSET
 
 
-BEFORE_STARTED = (EpochOpened, KeysEnrolled)
+class WatchTaken(Request, frozen=True, kw_only=True):
+    """An officer took the watch: from now on they answer for what the link reports."""
+
+    officer: Identifier
+    # the officer who hands the watch over; absent if nobody had it
+    relieves: Identifier | UnsetType = UNSET
+
+
+class WatchLeft(Request, frozen=True, kw_only=True):
+    """The officer on watch left it, and nobody took it from them."""
+
+    officer: Identifier
+    # why, in a few words: `log-out`, `session ended`
+    why: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+BEFORE_STARTED = (EpochOpened, KeysEnrolled, KeysChanged, OfficersEnrolled, WordsChosen)
 """Events that may come before `Started`. They belong to the absence that it measures, and need no open epoch."""
 
 AnyEvent = (
     EpochOpened
     | KeysEnrolled
+    | KeysChanged
+    | OfficersEnrolled
+    | WordsChosen
     | Started
     | Stopped
     | Resumed
@@ -287,6 +352,8 @@ AnyEvent = (
     | SpaceLow
     | SpaceOk
     | NotificationDone
+    | CertificateSeen
+    | CredentialsRefused
     | TransportConnected
     | TransportLost
     | IdentityTakenOver
@@ -302,4 +369,6 @@ AnyEvent = (
     | OfficerCancelled
     | LineTestRequested
     | AlarmAcknowledged
+    | WatchTaken
+    | WatchLeft
 )

@@ -13,7 +13,7 @@ from msgspec import UNSET
 from protocol.core.effects import Seal
 from protocol.core.events import BatchClosed, EpochOpened, FrameReceived, KeysEnrolled
 from protocol.errors import EnrolmentError, RemoteProtocolError
-from protocol.record.journal import HEAD_TYPE, Checkpoint, Closed, Record, head_payload
+from protocol.record.journal import HEAD_TYPE, Checkpoint, Closed, HeadSigned, Record, head_payload
 from protocol.record.terms_history import TermsHistory
 from protocol.record.trusted_files import Judged, TrustedFile, chosen, effective, named
 from protocol.wire.envelope import PAYLOAD_TYPES
@@ -72,7 +72,7 @@ class Audit:
             return self._verdict(entry)
         if isinstance(entry, BatchClosed):
             return self._own_frames(record, entry)
-        if isinstance(entry, Checkpoint | Closed) and entry.signed_head is not UNSET:
+        if isinstance(entry, Checkpoint | HeadSigned | Closed) and entry.signed_head is not UNSET:
             return self._head(record, entry.signed_head.encode())
         return ""
 

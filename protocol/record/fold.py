@@ -1,6 +1,7 @@
 """Folds a journal's records into the core that they lead to: at start-up and in the simulation.
 
-A checkpoint replaces the core by the one that it restores; `Closed` changes nothing; every other record is an event.
+A checkpoint replaces the core by the one that it restores; `HeadSigned` and `Closed` change nothing; every other
+record is an event.
 
 Records of older rules are folded as well: the state is migrated, and the events are applied under the present rules.
 Whatever wrote the records, they must lead to the messages and frames that were sent. Other effects may differ; those
@@ -15,7 +16,7 @@ from typing import TypeVar
 from protocol.core.core import Core
 from protocol.core.effects import Effect, Queue
 from protocol.errors import JournalError
-from protocol.record.journal import Checkpoint, Closed, Record
+from protocol.record.journal import Checkpoint, Closed, HeadSigned, Record
 from protocol.record.migration import migrated, objection
 from protocol.wire.digests import message_digest
 from protocol.wire.messages import Digest
@@ -49,7 +50,7 @@ def fold(records: Iterable[Record], empty: CoreT, compare: Compare | None = None
             raise FoldError(record.n, f"{wrong}: run the version that wrote it")
         if isinstance(record.entry, Checkpoint):
             core = _restored(core, record, record.entry)
-        elif not isinstance(record.entry, Closed):
+        elif not isinstance(record.entry, HeadSigned | Closed):
             effects = _handled(core, record)
             if contradiction := _contradiction(record, effects):
                 wrong = f"this version would {contradiction}, unlike the one that wrote it: run that version"
@@ -60,7 +61,7 @@ def fold(records: Iterable[Record], empty: CoreT, compare: Compare | None = None
 
 
 def _handled(core: Core, record: Record) -> tuple[Effect, ...]:
-    assert not isinstance(record.entry, Checkpoint | Closed)
+    assert not isinstance(record.entry, Checkpoint | HeadSigned | Closed)
     try:
         # a core refuses a `BatchClosed` whose frames do not seal exactly its messages
         return core.handle(record.entry)

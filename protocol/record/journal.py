@@ -6,7 +6,7 @@
 `hash` is the SHA-256 of the line's bytes before `,"hash":`; `prev` is the `hash` of the record before; `batch` is the
 first `n` of the records that reached the disk with one flush. A record has exactly one encoding: a line that does not
 re-encode to its own bytes is refused, so that no byte can change undetected. Every batch ends with a `BatchClosed`;
-the journal's own entries, `Checkpoint` and `Closed`, are each a batch of their own.
+the journal's own entries, `Checkpoint`, `HeadSigned` and `Closed`, are each a batch of their own.
 """
 
 from __future__ import annotations
@@ -50,6 +50,13 @@ class Checkpoint(Event, frozen=True, kw_only=True):
     signed_head: str | UnsetType = UNSET
 
 
+class HeadSigned(Event, frozen=True, kw_only=True):
+    """The side vouched for the journal so far: at the latest 15 minutes after a record."""
+
+    # DSSE envelope over `head_payload` of the record before this one
+    signed_head: str
+
+
 class Closed(Event, frozen=True, kw_only=True):
     """The service stopped in order; no batch was open."""
 
@@ -57,7 +64,7 @@ class Closed(Event, frozen=True, kw_only=True):
     signed_head: str | UnsetType = UNSET
 
 
-Entry = AnyEvent | Checkpoint | Closed
+Entry = AnyEvent | Checkpoint | HeadSigned | Closed
 """The content of a record: an event of the core, or an entry of the journal's own."""
 
 
@@ -76,7 +83,7 @@ class Record(Struct, frozen=True):
     @property
     def ends_batch(self) -> bool:
         """Whether this record is the last one of its batch."""
-        return isinstance(self.entry, BatchClosed | Checkpoint | Closed)
+        return isinstance(self.entry, BatchClosed | Checkpoint | HeadSigned | Closed)
 
     @property
     def rules(self) -> Rules | None:
@@ -295,7 +302,7 @@ class Chain:
             return ""
         if record.batch != self.batch:
             return f"it says batch {record.batch}, but batch {self.batch} has not ended"
-        if isinstance(record.entry, Checkpoint | Closed):
+        if isinstance(record.entry, Checkpoint | HeadSigned | Closed):
             return f"a {type(record.entry).__name__} in the midst of batch {self.batch}"
         return ""
 

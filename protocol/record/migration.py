@@ -80,8 +80,20 @@ def _core_1_to_2(state: State, epoch: State | None) -> State:
     }
 
 
+def _link_2_to_3(state: State) -> State:
+    """Add what rules 3 keep of one side's end of a link."""
+    return state
+
+
+def _observer_2_to_3(state: State) -> State:
+    """Add what rules 3 keep of a watch."""
+    return state
+
+
 STEPS: dict[tuple[int, str], Callable[[State], State]] = {
     (1, "Link"): _link_1_to_2,
     (1, "Observer"): _observer_1_to_2,
+    (2, "Link"): _link_2_to_3,
+    (2, "Observer"): _observer_2_to_3,
 }
 """The steps, by the version from which each leads to the next one, and by the name of the core."""

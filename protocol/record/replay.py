@@ -18,7 +18,7 @@ from protocol.core.events import BatchClosed, EpochOpened, Event, Rules
 from protocol.core.link import Link
 from protocol.core.observer import Observer
 from protocol.errors import LocalProtocolError, RemoteProtocolError
-from protocol.record.journal import FIRST_RULES, Checkpoint, Closed, Record
+from protocol.record.journal import FIRST_RULES, Checkpoint, Closed, HeadSigned, Record
 from protocol.wire import envelope
 
 CORES: dict[str, type[Link | Observer]] = {"Link": Link, "Observer": Observer}
@@ -78,7 +78,7 @@ class Replay:
             return
         elif isinstance(entry, Checkpoint):
             self._checkpoint(record, entry)
-        elif not isinstance(entry, Closed):
+        elif not isinstance(entry, HeadSigned | Closed):
             if self.core is None:
                 self.core = _first_core(record)
             self._event(self.core, record, entry)
