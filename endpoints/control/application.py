@@ -34,7 +34,9 @@ from endpoints.keys.credentials import OfficerCredentials
 from endpoints.runtime.link_runner import AnyRunner
 from endpoints.runtime.loop import Loop
 from endpoints.runtime.work_items import RequestItem
+from endpoints.texts.printable import printable
 from protocol.errors import LocalProtocolError
+from protocol.wire.characters import UNICODE, unassigned
 from protocol.wire.instants import Millis
 
 BODY_MAX_BYTES = 65_536
@@ -256,10 +258,32 @@ def _decode(body: bytes, kind: type[Ask]) -> Ask:
     so the text is composed here instead of refusing the officer.
     """
     try:
-        plain = msgspec.json.encode(msgspec.json.decode(body)).decode()
-        return msgspec.json.decode(unicodedata.normalize("NFC", plain), type=kind)
+        return msgspec.json.decode(msgspec.json.encode(_composed(msgspec.json.decode(body))), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise LocalProtocolError("bad_request", f"not a valid request for this action: {error}") from error
+
+
+def _composed(value: Any, at: str = "") -> Any:
+    """Return `value` with its texts in normalization form C.
+
+    Raises LocalProtocolError(not_writable), which names the field, for a character that Unicode 14.0 does not have.
+    """
+    match value:
+        case dict():
+            return {key: _composed(each, f"{at}.{key}".removeprefix(".")) for key, each in value.items()}
+        case list():
+            return [_composed(each, at) for each in value]
+        case str():
+            # a credential is compared, but never sent
+            if at != "credential" and (character := unassigned(value)) is not None:
+                raise LocalProtocolError(
+                    "not_writable",
+                    f"{printable(at)[:60]}: U+{ord(character):04X} is not a character of Unicode {UNICODE}, "
+                    "and the other side may not know it: write it in words",
+                )
+            return unicodedata.normalize("NFC", value)
+        case _:
+            return value
 
 
 def _seconds(text: str | None) -> float | None:

@@ -125,6 +125,7 @@ def test_a_line_test_is_answered_only_with_its_words(station: Station) -> None:
         ({"changes": "eucom/1/999", "change_kind": "update"}, "unknown_reference"),
         ({"changes": "eucom/1/1"}, "wrong_change"),
         ({"text": {"en": "a\u0007b"}}, "not_writable"),
+        ({"text": {"en": "a \U0001fae8"}}, "not_writable"),
         ({"text": {}}, "bad_request"),
         ({"text": TEXT, "unknown": 1}, "bad_request"),
         ({"precedence": "at once"}, "bad_request"),

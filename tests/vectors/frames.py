@@ -11,8 +11,9 @@ from protocol.wire.digests import genesis
 from protocol.wire.envelope import pae, seal
 from protocol.wire.keyring import Keyring
 from protocol.wire.messages import FRAME_MAX_BYTES, MESSAGE_TYPE, RECEIPT_TYPE
+from tests.vectors import bodies
 from tests.vectors.streams import ANSWERS, STREAM
-from tests.vectors.terms import EPOCH_1, HYBRID, KEYS, Vector, address, message_frame, party_keys, signed, text
+from tests.vectors.terms import EPOCH_1, HYBRID, KEYS, Vector, address, message_frame, party_keys, signed, stream, text
 
 RECEIPT = address("ndmc") | {"upto": 2, "head": digest(STREAM[1]), "at": "2022-11-29T08:30:00.000Z"}
 PAYLOAD = address("eucom") | {"floor": 0, "messages": STREAM[:1]}
@@ -31,6 +32,7 @@ def plain_frames() -> list[Vector]:
     """Return valid frames of the suite `ed25519`."""
     receipt = {key: RECEIPT[key] for key in ("upto", "head", "at")}
     unhinted = seal(MESSAGE_TYPE, encode(PAYLOAD), [("", signature("eucom", MESSAGE_TYPE, encode(PAYLOAD)))])
+    combining = stream("eucom", bodies.HEARTBEAT | {"text": "Проверка\n\u0303линии"})
     three = signed(MESSAGE_TYPE, encode(PAYLOAD), "stranger", "ndmc", "eucom")
     return [
         frame("a line test", "message", "eucom", message_frame("eucom", STREAM[:1]), opens=True),
@@ -43,6 +45,9 @@ def plain_frames() -> list[Vector]:
             opens=True,
         ),
         frame("a receipt alone", "receipt", "ndmc", signed(RECEIPT_TYPE, encode(RECEIPT), "ndmc"), opens=True),
+        frame(
+            "a combining character after a newline", "message", "eucom", message_frame("eucom", combining), opens=True
+        ),
         frame("keyid is a hint: none given", "message", "eucom", unhinted, opens=True),
         frame("signatures of others beside the good one", "message", "eucom", three, opens=True),
     ]
@@ -134,6 +139,7 @@ def ill_payloads() -> list[Vector]:
         ("payload with null", good.replace(b'"floor":0', b'"floor":null')),
         ("payload with a fraction", good.replace(b'"floor":0', b'"floor":0.0')),
         ("payload with text in form D", good.replace("Проверка".encode(), "Проверкаи\u0306".encode())),
+        ("payload with a character of Unicode 15.0", good.replace("Проверка".encode(), "x\U0001e08f\u0323".encode())),
     ]
     first = STREAM[0]
     malformed: list[tuple[str, Any]] = [

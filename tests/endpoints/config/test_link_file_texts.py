@@ -18,6 +18,7 @@ from tests.support.exchange import link_file as linked
         (unicodedata.normalize("NFD", "Говорит Висбаден: й"), "normalization form C"),
         ("a\x7fb", "control"),
         ("a\rb", "control"),
+        ("a\U0001fae8b", "U+1FAE8 is not assigned in Unicode 14.0"),
     ],
 )
 def test_a_text_without_a_canonical_form_is_refused_by_its_key(text: str, why: str, tmp_path: Path) -> None:

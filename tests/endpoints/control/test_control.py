@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,30 @@ def test_text_typed_in_decomposed_form_is_composed(*, escaped: bool) -> None:
     ask = _decode(body, AskAlert)
     assert isinstance(ask, AskAlert)
     assert ask.text == {"ru": "Чужо\u0439 снаряд"}
+
+
+@pytest.mark.parametrize("text", ["a\n\u0303b", 'a"\u0303b', "\u0303b", "\\\u0303"])
+def test_a_combining_character_after_an_escape_stays_as_it_is(text: str) -> None:
+    """SPEC F4.4: each text is composed by itself, not the JSON around it."""
+    for body in (msgspec.json.encode({**ALERT, "text": {"ru": text}}), json.dumps({**ALERT, "text": {"ru": text}})):
+        ask = _decode(body.encode() if isinstance(body, str) else body, AskAlert)
+        assert isinstance(ask, AskAlert)
+        assert ask.text == {"ru": text}
+
+
+def test_a_character_newer_than_unicode_14_is_refused_by_its_field() -> None:
+    """SPEC F4.4: the peer would refuse the whole frame, and the direction would stand still."""
+    for field, at in (("text", "text.ru"), ("cancellation", "cancellation.ru")):
+        body = msgspec.json.encode({**ALERT, "text": {"ru": "Снаряд"}} | {field: {"ru": "Снаряд \U0001fae8"}})
+        with pytest.raises(LocalProtocolError) as refused:
+            _decode(body, AskAlert)
+        assert refused.value.code == "not_writable"
+        assert refused.value.detail.startswith(f"{at}: U+1FAE8 is not a character of Unicode 14.0")
+
+
+def test_a_credential_may_contain_any_character() -> None:
+    body = msgspec.json.encode({**ALERT, "credential": "пароль\U0001fae8", "text": {"en": "x"}})
+    assert _decode(body, AskAlert).credential == "пароль\U0001fae8"
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff", b"[" * 100_000, b"null", b"[]", b'{"request": 1}'])

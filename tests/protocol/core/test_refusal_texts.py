@@ -141,6 +141,7 @@ RULE = (
         (b'{"b":1,"a":1}', "not canonical JSON: written again, it differs from byte 2 on"),
         (b"null", f"not admitted at byte 0: b'null' ({RULE})"[:200]),
         (b'"e\xcc\x81"', "not admitted: a string is not in Unicode normalization form C"),
+        ('"\U0001e08f"'.encode(), "not admitted: U+1E08F is not assigned in Unicode 14.0"),
         (b"[" * 17 + b"]" * 17, "not admitted: nested deeper than 16"),
         (encode([]), "Expected `object`, got `array`"),
         (encode(PAYLOAD | {"messages": []}), "Expected `array` of length >= 1 - at `$.messages`"),

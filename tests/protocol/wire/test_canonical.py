@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from protocol.wire.canonical import DEPTH_MAX, CanonicalError, decode, digest, encode
+from protocol.wire.characters import unassigned
 from protocol.wire.messages import Change, Reference
 
 Value = Any
@@ -51,6 +52,8 @@ def reference_string(text: str) -> bytes:
             raise ValueError("a control character")
         if 0xD800 <= code <= 0xDFFF or 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE:
             raise ValueError("a surrogate or a noncharacter")
+        if unassigned(character):
+            raise ValueError("a character that Unicode 14.0 does not have")
     if unicodedata.normalize("NFC", text) != text:
         raise ValueError("not NFC")
     return json.dumps(text, ensure_ascii=False).encode()
@@ -68,7 +71,7 @@ def admitted(value: Value) -> bool:
 
 awkward_characters = st.sampled_from(
     '\0\t\n\r\x1f "\\/\x7f\x80\x85\x9f\xa0\u0300\u0301\u0338<=>ée\u2028\ud7ff\ue000\ufdcf\ufdd0\ufdef\ufdf0\ufeff\ufffd'
-    "\ufffe\uffff\U0001f600\U0001fffe\U0001ffff\U0010fffe\U0010ffff\ud800\udfffйи\u0306ёЩ"
+    "\ufffe\uffff\u0378\u0870\U0001e08f\U0001fae8\U0001f600\U0001fffe\U0001ffff\U0010fffe\U0010ffff\ud800\udfffйи\u0306ёЩ"
 )
 strings = st.text(st.one_of(st.characters(), awkward_characters), max_size=12)
 integers = st.one_of(
@@ -110,6 +113,12 @@ def nested(depth: int) -> Value:
 @example(nested(DEPTH_MAX))
 @example(nested(DEPTH_MAX + 1))
 @example("\u0338")
+@example("a\n\u0303b")
+@example("\\n\u0303")
+@example("\\\n\u0303")
+@example(["n", "\u0303"])
+@example("x\U0001e08f\u0323")
+@example("\ue000\U0010fffd")
 def test_encode_agrees_with_the_reference(value: Value) -> None:
     """SPEC F4.1, F4.2, F4.3, F4.4, F4.5"""
     try:
@@ -190,6 +199,9 @@ NOT_CANONICAL = {
     "not NFC": '"e\u0301"'.encode(),
     "not NFC in a long text": f'"{"x" * 5_000}e\u0301"'.encode(),
     "not NFC in Russian": '"и\u0306"'.encode(),
+    "not NFC after a newline": '"\\nn\u0303"'.encode(),
+    "not NFC after a backslash": '"\\\\n\u0303"'.encode(),
+    "newer than Unicode 14.0": '"\U0001e08f"'.encode(),
     "lone surrogate escaped": b'"\\ud800"',
     "lone surrogate encoded": b'"\xed\xa0\x80"',
     "surrogate pair encoded": b'"\xed\xa0\xbd\xed\xb8\x80"',
@@ -237,3 +249,5 @@ def test_a_refusal_gives_the_position() -> None:
         decode(b'{"a":"b","c":1, "d":2}'.replace(b", ", b",").replace(b"1", b"1.5"))
     with pytest.raises(CanonicalError, match="deeper than 16"):
         encode(nested(17))
+    with pytest.raises(CanonicalError, match=r"U\+1FAE8 is not assigned in Unicode 14\.0"):
+        encode({"text": "Внимание \U0001fae8"})

@@ -1,0 +1,37 @@
+"""The table of characters is that of Unicode 14.0, and the versions of Python agree on what it admits (SPEC F4.4)."""
+
+import sys
+import unicodedata
+
+import pytest
+
+from protocol.wire.characters import UNICODE, unassigned
+from tests.support.assigned_characters import MODULE, assigned, renewed
+
+EVERY = [chr(code) for code in range(sys.maxunicode + 1)]
+ADMITTED = [character for character in EVERY if unassigned(character) is None]
+
+
+@pytest.mark.skipif(not unicodedata.unidata_version.startswith(UNICODE), reason="Python 3.11 has Unicode 14.0")
+def test_the_table_is_generated() -> None:
+    text = MODULE.read_text()
+    assert renewed(text, assigned()) == text, "stale: python -m tests.support.assigned_characters, under Python 3.11"
+    assert [character for first, last in assigned() for character in map(chr, range(first, last + 1))] == ADMITTED
+
+
+def test_every_later_version_has_these_characters() -> None:
+    assert {"Cn", "Cs"}.isdisjoint(map(unicodedata.category, ADMITTED))
+    assert len(ADMITTED) == 144_697 + 137_468 + 65  # graphic and format characters, private use, controls
+
+
+def test_surrogates_noncharacters_and_newer_characters_are_not_among_them() -> None:
+    for character in ("\ud800", "\udfff", "\ufdd0", "\ufdef", "\ufffe", "\U0010ffff", "\u0378", "\U0001e08f"):
+        assert unassigned(f"я{character}я") == character
+    assert unassigned("") is None
+    assert unassigned("Внимание\n\ue000\U0001f600") is None
+
+
+def test_quotation_mark_backslash_and_newline_compose_with_no_character() -> None:
+    """So a JSON text is in NFC if and only if each of its strings is."""
+    for before in ('"', "\\", "\n"):
+        assert all(unicodedata.normalize("NFC", before + character)[0] == before for character in ADMITTED)
