@@ -36,8 +36,9 @@ def endpoint(settings: EndpointSettings) -> Process[EndpointLink]:
 
     def build(link: LinkSettings, journal: JournalWriter) -> EndpointLink:
         core = recovered_core(journal, Link.new(link.id, side))
-        signer = _signer(settings, link)
-        return EndpointLink(core, journal, link.content, notifier, signer=signer, outlet=transport)
+        signer = _signer(settings, link, core)
+        officers = {name: officer.digest for name, officer in settings.officers.items()}
+        return EndpointLink(core, journal, link.content, notifier, signer=signer, outlet=transport, officers=officers)
 
     return Process(
         settings,
@@ -52,8 +53,11 @@ def endpoint(settings: EndpointSettings) -> Process[EndpointLink]:
     )
 
 
-def _signer(settings: EndpointSettings, link: LinkSettings) -> Signer:
-    """Return the signer of a link whose keys the link file enrols. Raises UserError."""
+def _signer(settings: EndpointSettings, link: LinkSettings, core: Link) -> Signer:
+    """Return the signer of a link whose keys the link file enrols, and that `core` does not hold back beside others.
+
+    Raises UserError.
+    """
     signer = Signer.load(settings.keys, link.content.terms.policy.suite)
     enrolled = {key.public for key in link.content.keys[settings.side]}
     for key in signer.enrolled:
@@ -61,5 +65,17 @@ def _signer(settings: EndpointSettings, link: LinkSettings) -> Signer:
             raise UserError(
                 f"{settings.keys}: key {key.id} is not among those that {link.file} enrols for {settings.side}: "
                 f"the other side would refuse every frame; enrol it there, or use the enrolled key"
+            )
+    terms, file = link.content.terms, link.content
+    if core.terms is None or core.terms.epoch != terms.epoch or not core.keys.agreed:
+        return signer
+    # SPEC F5.6
+    accepted = core.keys.changed(file.keys, file.digest, nonce="0").accepted.get(settings.side, ())
+    for key in signer.enrolled:
+        beside = [each for each in accepted if each.algorithm == key.algorithm]
+        if beside and all(each.public != key.public for each in beside):
+            raise UserError(
+                f"{settings.keys}: no officer has accepted key {key.id} yet, and {link.file} still enrols "
+                f"{beside[0].id}; keep signing with that one until the alarm keys_changed is acknowledged"
             )
     return signer

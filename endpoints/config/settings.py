@@ -34,12 +34,14 @@ Environment variables take precedence, so that one file can serve several machin
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from endpoints.config import link_file, toml_reader
@@ -92,6 +94,15 @@ class Officer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Annotated[str, Meta(max_length=80)] = ""
     # what `endpoints.keys.credentials.hash_credential` returned
     credential: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the entry in hexadecimal, for the journal.
+
+        It does not help to guess the credential: the entry holds the credential's hash and its random salt, which only
+        the settings contain.
+        """
+        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
 
 
 class _Process(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import UNSET, Struct, structs
@@ -12,12 +13,21 @@ from endpoints.journal.writer import JournalWriter, Sign
 from endpoints.mqtt.topics import Topic
 from endpoints.runtime.gauges import Gauges
 from endpoints.runtime.link_runner import LinkRunner
-from endpoints.runtime.ports import FrameJudge, FrameOutlet, FrameSigner, NonceSource, NotificationOutlet, random_nonce
+from endpoints.runtime.ports import (
+    FrameOutlet,
+    FrameSigner,
+    JudgeOfKeys,
+    NonceSource,
+    NotificationOutlet,
+    judge_of_keys,
+    random_nonce,
+)
 from protocol.core.effects import AnyEffect, Resend, Seal, Settle
 from protocol.core.events import AnyEvent, BatchClosed, OfficerReleased, Request
 from protocol.core.link import Link
 from protocol.wire.envelope import PAYLOAD_TYPES
 from protocol.wire.instants import Millis
+from protocol.wire.messages import Digest, Identifier
 
 RELEASES_REMEMBERED = 256
 """Released drafts whose reference is remembered, for a client that still waits on the draft."""
@@ -47,9 +57,9 @@ class FrameSender:
         self._last_of: dict[int, int] = {}
 
     @property
-    def sign(self) -> Sign:
-        """What signs a journal head."""
-        return self._signer.seal
+    def sign(self) -> Sign | None:
+        """What signs a journal head; None while our keys wait for an officer (SPEC F5.6)."""
+        return self._signer.seal if self._core.signs else None
 
     def seal(self, at: Millis) -> tuple[bytes, ...]:
         """Return the signed frames of what the core has queued."""
@@ -105,7 +115,8 @@ class EndpointLink(LinkRunner[Link]):
         *,
         signer: FrameSigner,
         outlet: FrameOutlet,
-        judge: FrameJudge | None = None,
+        officers: Mapping[Identifier, Digest] | None = None,
+        judges: JudgeOfKeys = judge_of_keys,
         draw_nonce: NonceSource = random_nonce,
     ) -> None:
         """Make a runner, which has not started yet.
@@ -117,11 +128,21 @@ class EndpointLink(LinkRunner[Link]):
             notifications: delivers what the core asks to notify.
             signer: signs this side's frames and journal heads.
             outlet: publishes the frames.
-            judge: verifies frames; by default with the keys of the link file.
+            officers: the officers of the settings, each with the digest of their entry.
+            judges: makes what verifies frames with the accepted keys.
             draw_nonce: draws the words of line tests; by default from the operating system.
         """
         self._sender = FrameSender(core, journal.link, journal.side, signer, outlet)
-        super().__init__(core, journal, file, notifications, outbound=self._sender, judge=judge, draw_nonce=draw_nonce)
+        super().__init__(
+            core,
+            journal,
+            file,
+            notifications,
+            outbound=self._sender,
+            officers=officers,
+            judges=judges,
+            draw_nonce=draw_nonce,
+        )
         self._released: dict[int, str] = {}
 
     def gauges(self) -> Gauges:

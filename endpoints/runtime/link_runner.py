@@ -6,6 +6,7 @@ performs the effects. An error of its journal stops this link at once, and no ot
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Generic, TypeAlias, TypeVar, cast
 
@@ -20,11 +21,13 @@ from endpoints.runtime.failure import FailureAlarm
 from endpoints.runtime.gauges import Gauges
 from endpoints.runtime.ports import (
     FrameJudge,
+    JudgeOfKeys,
     NonceSource,
     NotificationOutlet,
     Now,
     Outbound,
     RunnableCore,
+    judge_of_keys,
     random_nonce,
 )
 from endpoints.runtime.rate_limits import PresenceCap, RefusalCap, RepeatCap
@@ -39,7 +42,9 @@ from protocol.core.events import (
     EpochOpened,
     FrameReceived,
     FramesSuppressed,
+    KeysChanged,
     KeysEnrolled,
+    OfficersEnrolled,
     PeerPresenceChanged,
     Request,
     Started,
@@ -51,7 +56,8 @@ from protocol.errors import LinkError
 from protocol.wire.digests import policy_digest
 from protocol.wire.instants import Millis
 from protocol.wire.keyring import Keyring
-from protocol.wire.messages import FRAME_MAX_BYTES
+from protocol.wire.messages import FRAME_MAX_BYTES, Digest, Identifier
+from protocol.wire.policy import EnrolledKey
 from protocol.wire.refusals import VERIFIED
 
 SPACE_EVERY_S = 5
@@ -90,7 +96,8 @@ class LinkRunner(Generic[CoreT_co]):
         notifications: NotificationOutlet,
         *,
         outbound: Outbound | None = None,
-        judge: FrameJudge | None = None,
+        officers: Mapping[Identifier, Digest] | None = None,
+        judges: JudgeOfKeys = judge_of_keys,
         draw_nonce: NonceSource = random_nonce,
     ) -> None:
         """Make a runner, which has not started yet.
@@ -101,9 +108,13 @@ class LinkRunner(Generic[CoreT_co]):
             file: the link file.
             notifications: delivers what the core asks to notify.
             outbound: signs and publishes; by default the link only observes.
-            judge: verifies frames; by default with the keys of the link file.
+            officers: the officers of the settings, each with the digest of their entry; None if there can be none.
+            judges: makes what verifies frames with the accepted keys.
             draw_nonce: draws the words of line tests; by default from the operating system.
+
+        Raises EnrolmentError if the link file has keys that may not be enrolled.
         """
+        Keyring(file.keys, file.terms.policy.suite)
         self.core = core
         self.link = journal.link
         self.side = journal.side
@@ -114,7 +125,10 @@ class LinkRunner(Generic[CoreT_co]):
         self._journal = journal
         self._notifications = notifications
         self._outbound = outbound or SendsNothing()
-        self._judge = judge or Keyring(file.keys, file.terms.policy.suite)
+        self._officers = officers
+        self._judges = judges
+        self._judge: FrameJudge | None = None
+        self._judged_by: Mapping[Identifier, Sequence[EnrolledKey]] = {}
         self._draw_nonce = draw_nonce
         self._planner = SlotPlanner(file.terms.policy)
         self._batch: list[tuple[AnyEvent, tuple[AnyEffect, ...]]] = []
@@ -182,15 +196,16 @@ class LinkRunner(Generic[CoreT_co]):
         terms, known = self._file.terms, self.core.terms
         if self._journal.recovered_rules not in {None, self.core.RULES}:
             # the records of older rules end here, and a checkpoint of the present ones follows
-            self._rotate(now)
+            self._rotate(now, signed=not self.core.keys.differ(self._file.keys, self._file.digest))
             if self.failure is not None:
                 return
         if known is None:
             self.take(EpochOpened(at=now.at, mono=now.mono, terms=terms, rules=self.core.RULES))
         elif terms.epoch > known.epoch:
             self.take(EpochOpened(at=now.at, mono=now.mono, terms=terms))
-        if self.core.keys != self._file.keys:
-            self.take(KeysEnrolled(at=now.at, mono=now.mono, keys=self._file.keys))
+        self._take_keys(now, new_epoch=known is None or terms.epoch > known.epoch)
+        if self._officers is not None and self.core.officers != self._officers:
+            self.take(OfficersEnrolled(at=now.at, mono=now.mono, officers=dict(self._officers)))
         since = min(self.core.last_at or now.at, now.at)
         plan = self._planner.plan(since, now.at)
         failpoint("before_started")
@@ -204,6 +219,16 @@ class LinkRunner(Generic[CoreT_co]):
                 tzdata=plan.tzdata,
             )
         )
+
+    def _take_keys(self, now: Now, *, new_epoch: bool) -> None:
+        """Take the keys of the link file, if the journal does not know them (SPEC F5.4)."""
+        keys, digest, known = self._file.keys, self._file.digest, self.core.keys
+        if not known.differ(keys, digest) and not (new_epoch and known.pending):
+            return
+        if new_epoch or not known.agreed:
+            self.take(KeysEnrolled(at=now.at, mono=now.mono, keys=keys))
+        else:
+            self.take(KeysChanged(at=now.at, mono=now.mono, keys=keys, digest=digest, nonce=self._draw_nonce()))
 
     def stop(self, now: Now) -> None:
         """Take the events that end a run in order."""
@@ -230,7 +255,7 @@ class LinkRunner(Generic[CoreT_co]):
             self._refusals.count("repeated", now.real_s)
             return
         assert topic.channel != "presence", "the transport handles presence"
-        verdict = self._judge.judge(topic.channel, topic.sender, frame)
+        verdict = self._verdict(topic, frame)
         if verdict != VERIFIED and not self._refusals.admits(verdict, now.real_s):
             return
         self.take(
@@ -244,6 +269,13 @@ class LinkRunner(Generic[CoreT_co]):
             )
         )
         failpoint("after_frame")
+
+    def _verdict(self, topic: Topic, frame: bytes) -> str:
+        """Return the verdict on a frame under the keys that are accepted now, which may just have changed."""
+        keys = self.core.keys.accepted
+        if self._judge is None or keys != self._judged_by:
+            self._judge, self._judged_by = self._judges(keys, self._file.terms.policy.suite), keys
+        return self._judge.judge(topic.channel, topic.sender, frame)
 
     def tick(self, now: Now) -> None:
         """Take the events that time alone causes: a deadline, more slots, suppressed frames, presence, space."""
@@ -320,11 +352,12 @@ class LinkRunner(Generic[CoreT_co]):
         if self._journal.rotate_due:
             self._rotate(now)
 
-    def _rotate(self, now: Now) -> None:
+    def _rotate(self, now: Now, *, signed: bool = True) -> None:
+        sign = self._outbound.sign if signed else None
         failpoint("before_rotate")
         try:
             self._journal.rotate(
-                self.core.checkpoint(), self.core.RULES, type(self.core).__name__, now.at, now.mono, self._outbound.sign
+                self.core.checkpoint(), self.core.RULES, type(self.core).__name__, now.at, now.mono, sign
             )
         except JournalFailure as error:
             self.fail(now, error)

@@ -17,9 +17,11 @@ from endpoints.mqtt.topics import Topic
 from protocol.core.deadlines import Deadline
 from protocol.core.effects import AnyEffect, Effect, Notify
 from protocol.core.events import AnyEvent
+from protocol.core.link_keys import LinkKeys
 from protocol.core.snapshot import Snapshot
 from protocol.wire.instants import Millis
-from protocol.wire.messages import Identifier
+from protocol.wire.keyring import Keyring
+from protocol.wire.messages import Digest, Identifier
 from protocol.wire.policy import EnrolledKey, Terms
 
 NonceSource = Callable[[], str]
@@ -77,6 +79,15 @@ class FrameJudge(Protocol):
     def judge(self, channel: str, sender: str, frame: bytes) -> str:
         """Return `VERIFIED`, or the reason why the frame is refused."""
         ...
+
+
+JudgeOfKeys = Callable[[Mapping[Identifier, tuple[EnrolledKey, ...]], str], FrameJudge]
+"""Makes the judge of frames from the accepted keys, by party, and the suite. A party may lack a key of the suite."""
+
+
+def judge_of_keys(keys: Mapping[Identifier, tuple[EnrolledKey, ...]], suite: str) -> FrameJudge:
+    """Return what verifies frames with these keys."""
+    return Keyring(keys, suite, complete=False)
 
 
 class FrameSigner(Protocol):
@@ -151,8 +162,13 @@ class RunnableCore(Protocol):
         ...
 
     @property
-    def keys(self) -> Mapping[Identifier, tuple[EnrolledKey, ...]]:
-        """The enrolled public keys, by party."""
+    def keys(self) -> LinkKeys:
+        """The public keys of the link: those that verify, and those that wait for an officer."""
+        ...
+
+    @property
+    def officers(self) -> Mapping[Identifier, Digest] | None:
+        """The officers who may act, each with the digest of their entry; None if none were ever enrolled."""
         ...
 
     @property

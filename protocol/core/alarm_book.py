@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from protocol.core.alarms import SEVERITY, Alarm, AlarmCode
 from protocol.core.deadlines import Turn
@@ -27,7 +27,13 @@ class AlarmBook:
         self._cleared = sum(not alarm.active for alarm in alarms.values())
 
     def raise_alarm(
-        self, turn: Turn, code: AlarmCode, subject: str, raised_at: Utc | None = None, detail: str = ""
+        self,
+        turn: Turn,
+        code: AlarmCode,
+        subject: str,
+        raised_at: Utc | None = None,
+        detail: str = "",
+        words_from: int | UnsetType = UNSET,
     ) -> None:
         """Raise an alarm. While it is active, raising it again changes nothing (SPEC W4)."""
         known = self._alarms.get(f"{code}/{subject}")
@@ -40,6 +46,7 @@ class AlarmBook:
             raised_at=raised_at or turn.utc,
             detected_at=turn.utc,
             detail=detail,
+            words_from=words_from,
         )
         if known is not None:  # the new one is listed last
             self._cleared -= 1

@@ -77,6 +77,8 @@ class Alarm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     detected_at: Utc
     # what happened, in one line for an officer
     detail: str = ""
+    # the place, from 1, of the first of the three words of a fingerprint with which it has to be acknowledged
+    words_from: int | UnsetType = UNSET
     acknowledged_by: str | UnsetType = UNSET
     acknowledged_at: Utc | UnsetType = UNSET
     cleared_at: Utc | UnsetType = UNSET

@@ -1,4 +1,4 @@
-"""What a core keeps across epochs: deadlines, pending notifications, alarms, and those about the environment."""
+"""What a core keeps across epochs: deadlines, pending notifications, alarms, those about the environment, and keys."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from protocol.core.alarm_book import AlarmBook
 from protocol.core.core_state import CoreState
 from protocol.core.deadlines import Deadlines
 from protocol.core.environment import Environment
+from protocol.core.key_changes import KeyChanges
 from protocol.core.pending_notifications import PendingNotifications
 
 
@@ -17,3 +18,4 @@ class Books:
         self.notifications = PendingNotifications(state.notifications)
         self.alarms = AlarmBook(state.alarms, self.notifications)
         self.environment = Environment(state, self.deadlines, self.alarms)
+        self.keys = KeyChanges(state, self.alarms)

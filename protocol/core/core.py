@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar, Self
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from protocol.core.books import Books
 from protocol.core.core_state import CoreState
@@ -23,19 +23,23 @@ from protocol.core.events import (
     AlarmAcknowledged,
     ClockStepped,
     Event,
+    KeysChanged,
+    KeysEnrolled,
     NotificationDone,
+    OfficersEnrolled,
     Request,
     Resumed,
     Rules,
     SlotsPlanned,
     Started,
 )
+from protocol.core.link_keys import LinkKeys
 from protocol.core.snapshot import DraftView, Snapshot, StreamView, alert_views, condition_of, watch_views
 from protocol.core.undelivered import Undelivered
 from protocol.errors import LocalProtocolError
 from protocol.wire.instants import Millis, written
-from protocol.wire.messages import Identifier
-from protocol.wire.policy import EnrolledKey, Terms
+from protocol.wire.messages import Digest, Identifier
+from protocol.wire.policy import Terms
 
 REQUESTS_KEPT = 1_024
 """Control requests that are recognised when they are repeated."""
@@ -102,13 +106,18 @@ class Core(ABC):
         return None if self._epoch is None else self._epoch.terms
 
     @property
-    def keys(self) -> dict[Identifier, tuple[EnrolledKey, ...]]:
-        """The public keys that the last `KeysEnrolled` named, by party."""
+    def keys(self) -> LinkKeys:
+        """The public keys of the link: those that verify, and those that wait for an officer."""
         return self.state.keys
 
     @property
+    def officers(self) -> dict[Identifier, Digest] | None:
+        """The officers who may act, each with the digest of their entry; None if none were ever enrolled."""
+        return self.state.officers
+
+    @property
     def last_at(self) -> Millis:
-        """The time of the last event, `EpochOpened` and `KeysEnrolled` aside; 0 before the first `Started`."""
+        """The time of the last event, those of `BEFORE_STARTED` aside; 0 before the first `Started`."""
         return self.state.deadlines.at
 
     @property
@@ -130,7 +139,27 @@ class Core(ABC):
             raise no_epoch()
         if isinstance(event, Request) and event.request in self.state.requests:
             raise LocalProtocolError("repeated_request", f"this request led to {self.state.requests[event.request]}")
+        self._check_officer(event)
         check_event(event)
+
+    def _check_officer(self, event: Event) -> None:
+        """Raise LocalProtocolError(not_authorised) for an act of an officer who is not enrolled (SPEC P1.5)."""
+        officer = acting(event)
+        if officer is not None and self.state.officers is not None and officer not in self.state.officers:
+            raise LocalProtocolError("not_authorised", f"officer {officer[:40]!r} is not enrolled here")
+
+    def _take_settings(self, turn: Turn, event: Event) -> bool:
+        """Handle an event about the link file or the settings that needs no open epoch; return whether it is one."""
+        match event:
+            case KeysEnrolled():
+                self._books.keys.enrolled(turn, event)
+            case KeysChanged():
+                self._books.keys.changed(turn, event)
+            case OfficersEnrolled():
+                self.state.officers = event.officers
+            case _:
+                return False
+        return True
 
     def _take_shared(self, turn: Turn, epoch: Epoch, event: Event) -> None:
         """Handle an event that means the same to both kinds of core."""
@@ -147,7 +176,7 @@ class Core(ABC):
                 epoch.absences.clock_stepped(turn, event)
             case AlarmAcknowledged():
                 alarm = self._books.alarms.find(event.code, event.subject)
-                self._books.alarms.acknowledge(turn, alarm, event.officer)
+                self._books.keys.acknowledged(turn, alarm, event)
                 self._done(event, f"{event.code}/{event.subject}")
             case _:
                 self._books.environment.take(turn, event)
@@ -203,6 +232,12 @@ class Core(ABC):
             notifications_pending=len(state.notifications.pending),
             notifications_given_up=state.notifications.given_up,
         )
+
+
+def acting(event: Event) -> Identifier | None:
+    """Return the officer whose act an event is, None if it is nobody's."""
+    officer: Identifier | UnsetType = getattr(event, "officer", UNSET)
+    return None if officer is UNSET else officer
 
 
 def due_first(event: Event) -> bool:

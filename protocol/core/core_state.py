@@ -7,10 +7,11 @@ from msgspec import Struct, field
 from protocol.core.alarms import Alarm
 from protocol.core.alerts import OpenAlert
 from protocol.core.deadlines import DeadlinesState
+from protocol.core.link_keys import LinkKeys
 from protocol.core.pending_notifications import PendingNotificationsState
 from protocol.core.watch_state import WatchState
-from protocol.wire.messages import Identifier
-from protocol.wire.policy import EnrolledKey, Terms
+from protocol.wire.messages import Digest, Identifier
+from protocol.wire.policy import Terms
 
 
 class EpochState(Struct):
@@ -27,7 +28,9 @@ class CoreState(Struct):
     side: Identifier
     # None before the first `EpochOpened`
     epoch: EpochState | None = None
-    keys: dict[Identifier, tuple[EnrolledKey, ...]] = {}
+    keys: LinkKeys = field(default_factory=LinkKeys)
+    # the SHA-256 of each officer's entry in the settings; None before the first `OfficersEnrolled`
+    officers: dict[Identifier, Digest] | None = None
     deadlines: DeadlinesState = field(default_factory=DeadlinesState)
     # by `code/subject`
     alarms: dict[str, Alarm] = {}

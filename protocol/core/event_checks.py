@@ -15,6 +15,7 @@ from protocol.core.events import (
     DeadlineReached,
     EpochOpened,
     Event,
+    KeysChanged,
     LineTestRequested,
     Resumed,
     SlotsPlanned,
@@ -30,6 +31,7 @@ AT_MAX: Millis = parsed("9000-01-01T00:00:00.000Z")
 """The latest time of an event. Every deadline that follows from it can still be written as an instant."""
 
 _NONCE = re.compile(r"[0-9a-f]{16}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def check_event(event: Event) -> None:
@@ -63,9 +65,15 @@ def _check_step(event: ClockStepped) -> None:
         )
 
 
-def _check_nonce(event: DeadlineReached | LineTestRequested) -> None:
+def _check_nonce(event: DeadlineReached | LineTestRequested | KeysChanged) -> None:
     if not _NONCE.fullmatch(event.nonce):
         raise LocalProtocolError("wrong_event", f"not a nonce of 16 hexadecimal digits: {event.nonce[:40]!r}")
+
+
+def _check_change(event: KeysChanged) -> None:
+    _check_nonce(event)
+    if not _DIGEST.fullmatch(event.digest):
+        raise LocalProtocolError("wrong_event", f"not a SHA-256 in hexadecimal: {event.digest[:80]!r}")
 
 
 def _check_instants(*instants: str) -> None:
@@ -86,4 +94,5 @@ _CHECKS: dict[type[Event], Callable[[Any], None]] = {
     ClockStepped: _check_step,
     DeadlineReached: _check_nonce,
     LineTestRequested: _check_nonce,
+    KeysChanged: _check_change,
 }

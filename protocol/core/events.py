@@ -60,21 +60,23 @@ class EpochOpened(Event, frozen=True, kw_only=True):
 
 
 class KeysEnrolled(Event, frozen=True, kw_only=True):
-    """The service found other keys in the link file, by party. An audit of the journal verifies frames with them."""
+    """The service found the first keys in the link file, or those of a new epoch, by party (SPEC F5.4)."""
 
     keys: dict[Identifier, tuple[EnrolledKey, ...]]
 
 
 class KeysChanged(Event, frozen=True, kw_only=True):
-    """The service found other keys in the link file under the same epoch.
+    """The service found other keys in the link file under the same epoch (SPEC F5.4).
 
     Keys that are missing from `keys` are no longer accepted. New ones are accepted once an officer has acknowledged
-    the alarm `keys_changed` with words of the fingerprint.
+    the alarm `keys_changed` with words of the fingerprint. With the keys that were agreed to before, nothing waits.
     """
 
     keys: dict[Identifier, tuple[EnrolledKey, ...]]
     # the digest of the link file, from which the words of its fingerprint derive
     digest: Digest
+    # eight random bytes, hexadecimal: which of the words an officer has to type derives from them
+    nonce: str
 
 
 class OfficersEnrolled(Event, frozen=True, kw_only=True):
@@ -313,7 +315,7 @@ class AlarmAcknowledged(Request, frozen=True, kw_only=True):
     officer: Identifier
     code: str
     subject: str
-    # for `keys_changed`: three words of the new fingerprint
+    # for `keys_changed`: the three words of the new fingerprint that the alarm asks for
     words: tuple[Word, Word, Word] | UnsetType = UNSET
 
 

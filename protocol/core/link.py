@@ -26,7 +26,6 @@ from protocol.core.events import (
     EpochOpened,
     Event,
     FrameReceived,
-    KeysEnrolled,
     LineTestRequested,
     OfficerAcknowledged,
     OfficerAnswered,
@@ -40,6 +39,7 @@ from protocol.core.events import (
 )
 from protocol.core.frame_intake import ForeignTermsError
 from protocol.core.link_epoch import LinkEpoch, open_link_epoch
+from protocol.core.link_keys import LinkKeys
 from protocol.core.link_state import LinkState
 from protocol.core.sealing import Unsealed
 from protocol.core.snapshot import Snapshot, draft_views, inbox_view, outbox_view
@@ -90,6 +90,11 @@ class Link(Core):
             return None
         return self._deadline(self._epoch, self._epoch.outbox.due_age() if self.state.connected else None)
 
+    @property
+    def signs(self) -> bool:
+        """Whether our side's accepted keys can sign what the policy requires (SPEC F5.6)."""
+        return self._epoch is None or self.state.keys.satisfy(self.side, self._epoch.terms.policy.suite)
+
     def unsealed(self, at: Millis) -> tuple[Unsealed, ...]:
         """Return the payloads that the `BatchClosed` at the same `at`, the very next event, must carry signed."""
         if self._epoch is None:
@@ -101,14 +106,16 @@ class Link(Core):
         if self._epoch is not None and not isinstance(event, BatchClosed):
             self._epoch.sealing.forget()
         self._check(event)
+        keys = self.state.keys
         turn = self._books.deadlines.turn(event)
         match event:
             case EpochOpened():
                 self._open_epoch(turn, event)
-            case KeysEnrolled():
-                self.state.keys = event.keys
             case _:
-                self._take(turn, self._opened(), event)
+                if not self._take_settings(turn, event):
+                    self._take(turn, self._opened(), event)
+        if self.state.keys is not keys:
+            self._keys_changed(keys)
         self._books.deadlines.commit(event, turn)
         return tuple(turn.effects)
 
@@ -125,6 +132,18 @@ class Link(Core):
             raise LocalProtocolError("wrong_side", f"{self.side} is no party of {event.terms.link}")
         check_terms(event.terms, self.link, self._epoch)
         self._epoch = open_link_epoch(turn, event.terms, self.state, self._books)
+
+    def _keys_changed(self, before: LinkKeys) -> None:
+        """Sign again what was signed with a key of our own that is no longer accepted (SPEC F5.6)."""
+        if self._epoch is None:
+            return
+        now, suite = self.state.keys, self._epoch.terms.policy.suite
+        if now.satisfy(self.side, suite) and not before.satisfy(self.side, suite):
+            # the batches that ended meanwhile have dropped their receipts
+            self.state.receipt_owed = True
+        own = now.accepted.get(self.side, ())
+        if any(key not in own for key in before.accepted.get(self.side, ())):
+            self._epoch.outbox.sign_again()
 
     # --- events ---------------------------------------------------------------------------------------------------
 

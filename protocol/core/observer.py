@@ -18,7 +18,6 @@ from protocol.core.events import (
     EpochOpened,
     Event,
     FrameReceived,
-    KeysEnrolled,
     PublishRefused,
     Request,
 )
@@ -89,12 +88,11 @@ class Observer(Core):
         match event:
             case EpochOpened():
                 self._open_epoch(turn, event)
-            case KeysEnrolled():
-                self.state.keys = event.keys
             case BatchClosed(frames=frames) if frames:
                 raise LocalProtocolError("wrong_frames", "the watch sends nothing, so no frames can be sealed")
             case _:
-                self._take(turn, self._opened(), event)
+                if not self._take_settings(turn, event):
+                    self._take(turn, self._opened(), event)
         self._books.deadlines.commit(event, turn)
         return tuple(turn.effects)
 

@@ -32,6 +32,8 @@ class Departure(Struct, frozen=True):
     unsealed: Unsealed
     seal: Seal
     run: tuple[Message, ...] = ()
+    # the first message of a frame that was signed before, with a key that is no longer accepted
+    again: int = 0
 
 
 class Sealing:
@@ -50,9 +52,10 @@ class Sealing:
         """Return the frames that leave if the batch ends at `at`. `forget` it when anything else happens first."""
         if self._plan is None or self._plan[0] != at:
             leaving = []
-            if self._state.connected:
+            if self._state.connected and self._signs():
                 claim = self._inbox.claim(at) if self._state.receipt_owed else None
-                leaving = self._departures(self._outbox.next_runs(), claim)
+                again = self._signed_again()
+                leaving = again + self._departures(self._outbox.next_runs(), claim, len(again))
             self._plan = (at, leaving)
         return self._plan[1]
 
@@ -71,15 +74,32 @@ class Sealing:
         leaving = self.planned(turn.at)
         self._plan = None
         for departure, frame in zip(leaving, frames, strict=True):
-            if departure.run:
+            if departure.again:
+                self._outbox.signed_again(departure.again, frame)
+            elif departure.run:
                 self._outbox.sealed(turn, departure.run, frame)
                 self._references.known_upto(self._state.side, departure.run[-1].seq)
             turn.emit(departure.seal)
         # every connect makes one owed again
         self._state.receipt_owed = False
 
-    def _departures(self, runs: Sequence[tuple[Message, ...]], claim: Claim | None) -> list[Departure]:
-        """Return the frames of `runs`. The claim goes with the first of them, or alone if there is none."""
+    def _signs(self) -> bool:
+        """Return whether our side's accepted keys can sign what the policy requires (SPEC F5.6)."""
+        return self._state.keys.satisfy(self._state.side, self._epoch.terms.policy.suite)
+
+    def _signed_again(self) -> list[Departure]:
+        """Return the unreceipted frames that were signed with a key that is no longer accepted, with their payloads."""
+        return [
+            Departure(
+                Unsealed("message", envelope.parse(sealed.frame).payload),
+                Seal(index=index, channel="message", first=sealed.first, last=sealed.last),
+                again=sealed.first,
+            )
+            for index, sealed in enumerate(self._outbox.to_sign_again())
+        ]
+
+    def _departures(self, runs: Sequence[tuple[Message, ...]], claim: Claim | None, after: int) -> list[Departure]:
+        """Return the frames of `runs`, behind `after` others. The claim goes with the first, or alone without any."""
         terms, policy, sender = self._epoch.terms, self._epoch.policy_digest, self._state.side
         if claim is not None and not runs:
             receipt = ReceiptPayload(
@@ -92,7 +112,7 @@ class Sealing:
                 head=claim.head,
                 at=claim.at,
             )
-            seal = Seal(index=0, channel="receipt", upto=claim.upto)
+            seal = Seal(index=after, channel="receipt", upto=claim.upto)
             return [Departure(Unsealed("receipt", canonical.encode(receipt)), seal)]
         leaving = []
         for index, run in enumerate(runs):
@@ -108,7 +128,7 @@ class Sealing:
                 receipt=riding or UNSET,
             )
             seal = Seal(
-                index=index,
+                index=after + index,
                 channel="message",
                 first=run[0].seq,
                 last=run[-1].seq,

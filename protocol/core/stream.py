@@ -67,6 +67,8 @@ class OutboxState(Struct):
     sizes: dict[int, int] = {}
     # the alarm code for which this direction stopped until a new epoch, or empty
     stopped: str = ""
+    # the frames in `sealed` were signed with a key that is no longer accepted
+    sign_again: bool = False
 
 
 class Outbox:
@@ -142,6 +144,20 @@ class Outbox:
             SealedRun(run[0].seq, run[-1].seq, frame, turn.utc, 0, turn.age + _backoff(frame, 0, RESEND_MAX_MS))
         )
 
+    def sign_again(self) -> None:
+        """Have every unreceipted frame signed again: our key is no longer accepted (SPEC F5.6)."""
+        self.state.sign_again = bool(self.state.sealed)
+
+    def to_sign_again(self) -> list[SealedRun]:
+        """Return the frames that have to be signed again."""
+        return self.state.sealed if self.state.sign_again and not self.state.stopped else []
+
+    def signed_again(self, first: int, frame: bytes) -> None:
+        """Store the frame that begins with message `first`, signed anew."""
+        run = next(run for run in self.state.sealed if run.first == first)
+        run.frame = frame
+        self.state.sign_again = run is not self.state.sealed[-1]
+
     def frame(self, first: int) -> bytes | None:
         """Return the unreceipted frame that begins with message `first`, None if there is none (SPEC M4.1)."""
         return next((run.frame for run in self.state.sealed if run.first == first), None)
@@ -191,6 +207,7 @@ class Outbox:
             state.unreceipted_bytes -= state.sizes.pop(seq)
         state.receipted, state.receipted_head = claim.upto, claim.head
         state.sealed = [run for run in state.sealed if run.last > claim.upto]
+        state.sign_again = state.sign_again and bool(state.sealed)
         return covered
 
 

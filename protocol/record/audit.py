@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from msgspec import UNSET
 
 from protocol.core.effects import Seal
-from protocol.core.events import BatchClosed, EpochOpened, FrameReceived, KeysEnrolled
+from protocol.core.events import BatchClosed, EpochOpened, FrameReceived
+from protocol.core.link_keys import LinkKeys, named
 from protocol.errors import EnrolmentError, RemoteProtocolError
+from protocol.record.enrolments import Enrolments
 from protocol.record.journal import HEAD_TYPE, Checkpoint, Closed, HeadSigned, Record, head_payload
 from protocol.record.terms_history import TermsHistory
-from protocol.record.trusted_files import Judged, TrustedFile, chosen, effective, named
+from protocol.record.trusted_files import Judged, TrustedFile, chosen, effective
 from protocol.wire.envelope import PAYLOAD_TYPES
 from protocol.wire.keyring import Keyring
 from protocol.wire.refusals import VERIFIED
@@ -24,7 +26,9 @@ from protocol.wire.refusals import VERIFIED
 class Audit:
     """Verifies the signatures of one journal, record by record.
 
-    Without link files, signatures are verified under the keys that the journal itself enrols. A forger can enrol any
+    Keys that were added under an epoch verify nothing before an officer has accepted them (SPEC F5.4), and only
+    enrolled officers act (SPEC P1.5). Without link files, signatures are verified under the keys that the journal
+    itself enrols. A forger can enrol any
     keys, so this shows only that the journal is consistent. With the link files that the sides
     agreed to (one for each epoch and each rotation of keys), a signature counts only under their keys.
 
@@ -45,6 +49,7 @@ class Audit:
         self._given = tuple(trusted)
         self._trusted: tuple[TrustedFile, ...] = ()
         self._terms = TermsHistory()
+        self._enrolments = Enrolments()
         self._ring: Keyring | None = None
         self._file: TrustedFile | None = None
         self._replaced: set[str] = set()
@@ -54,12 +59,17 @@ class Audit:
         """Return what is wrong with the signatures, keys or terms in `record`, or an empty string if nothing is."""
         wrong = [self._begin(record)] if not self._records else []
         self._records += 1
-        known = self._terms.terms is not None
-        if self._terms.take(record):
+        history = self._terms
+        known, agreed, officers = history.terms, history.keys.agreed, history.officers
+        wrong.append(self._enrolments.objection(record, history))
+        if history.take(record):
             self._ring = None
-            if known and isinstance(record.entry, Checkpoint):
+            if known is not None and isinstance(record.entry, Checkpoint):
                 wrong.append("its state names other terms or keys than the records before it")
-            wrong.append(self._changed(record))
+            if (history.terms, history.keys.agreed) != (known, agreed):
+                wrong.append(self._changed(record))
+        if known is not None and isinstance(record.entry, Checkpoint) and history.officers != officers:
+            wrong.append("its state names other officers than the records before it")
         try:
             wrong.append(self._signatures(record))
         except EnrolmentError as error:
@@ -87,19 +97,19 @@ class Audit:
 
     def _changed(self, record: Record) -> str:
         """Compare new terms or keys with the link files; return what differs."""
-        terms, keys = self._terms.terms, self._terms.keys
+        terms, keys = self._terms.terms, self._terms.keys.agreed
         self.enrolled.update(named(keys, {}))
         if terms is None or not self._trusted:
             return ""
         own = [file for file in self._trusted if file.terms.epoch == terms.epoch]
-        if own and not isinstance(record.entry, KeysEnrolled) and all(file.terms != terms for file in own):
+        if own and isinstance(record.entry, EpochOpened | Checkpoint) and all(file.terms != terms for file in own):
             return f"its terms of epoch {terms.epoch} are not those of the link file {own[0].name}"
         # the keys of a new epoch follow in a record of their own
         return "" if isinstance(record.entry, EpochOpened) else self._enrols()
 
     def _enrols(self) -> str:
         """Return which of the journal's keys are not those of the link file in force, or an empty string."""
-        file, keys = self._judge(), self._terms.keys
+        file, keys = self._judge(), self._terms.keys.agreed
         if beyond := named(keys, file.keys):
             self.beyond.update(dict.fromkeys(beyond, file.name))
             return (
@@ -114,7 +124,7 @@ class Audit:
         """Return the link file that judges from now on; note the one that it replaces."""
         terms = self._terms.terms
         epoch = 0 if terms is None else terms.epoch
-        file = chosen(self._trusted, epoch, self._terms.keys)
+        file = chosen(self._trusted, epoch, self._terms.keys.agreed)
         if self._file is not None and self._file is not file and file.name not in self._replaced:
             self._replaced.add(self._file.name)
         self._file = file
@@ -122,7 +132,7 @@ class Audit:
         if entry is None:
             entry = Judged(link_file=file.name, epoch=epoch)
             self.judged.append(entry)
-        entry.not_enrolled = named(file.keys, self._terms.keys)
+        entry.not_enrolled = named(file.keys, self._terms.keys.agreed)
         return file
 
     def _keyring(self) -> Keyring | None:
@@ -130,12 +140,13 @@ class Audit:
 
         Raises EnrolmentError.
         """
-        history = self._terms
+        history, keys = self._terms, self._terms.keys
         if self._ring is None and self._trusted:
             file = self._judge()
-            self._ring = Keyring(effective(history.keys, file), file.terms.policy.suite)
-        elif self._ring is None and history.terms is not None and history.keys:
-            self._ring = Keyring(history.keys, history.terms.policy.suite)
+            judging = LinkKeys(effective(keys.agreed, file), keys.pending).accepted
+            self._ring = Keyring(judging, file.terms.policy.suite, complete=keys.pending is None)
+        elif self._ring is None and history.terms is not None and keys.agreed:
+            self._ring = Keyring(keys.accepted, history.terms.policy.suite, complete=keys.pending is None)
         return self._ring
 
     def _counted(self) -> str:

@@ -82,12 +82,25 @@ def _core_1_to_2(state: State, epoch: State | None) -> State:
 
 def _link_2_to_3(state: State) -> State:
     """Add what rules 3 keep of one side's end of a link."""
-    return state
+    epoch = state["epoch"]
+    if epoch is not None:
+        epoch = epoch | {"outbox": epoch["outbox"] | {"sign_again": False}}
+    return _core_2_to_3(state) | {"epoch": epoch}
 
 
 def _observer_2_to_3(state: State) -> State:
     """Add what rules 3 keep of a watch."""
-    return state
+    return _core_2_to_3(state)
+
+
+def _core_2_to_3(state: State) -> State:
+    """Add what rules 3 keep of both: a change of keys that waits, the officers."""
+    added: State = {}
+    for name, value in state.items():
+        added[name] = value
+        if name == "keys":
+            added |= {"keys": {"agreed": value, "pending": None}, "officers": None}
+    return added
 
 
 STEPS: dict[tuple[int, str], Callable[[State], State]] = {

@@ -7,16 +7,13 @@ removed between two epochs verifies nothing after its removal.
 
 from __future__ import annotations
 
-from base64 import b64decode
-from collections.abc import Iterable, Mapping, Sequence
-from hashlib import sha256
+from collections.abc import Iterable
 
 from msgspec import Struct
 
+from protocol.core.link_keys import Keys, named
 from protocol.wire.envelope import SUITE_ALGORITHMS
 from protocol.wire.policy import EnrolledKey, Terms
-
-Keys = Mapping[str, Sequence[EnrolledKey]]
 
 
 class TrustedFile(Struct, frozen=True):
@@ -53,27 +50,6 @@ def chosen(files: Iterable[TrustedFile], epoch: int, keys: Keys) -> TrustedFile:
     judging = min((each for each in epochs if each >= epoch), default=max(epochs))
     fitting = [file for file in listed if file.terms.epoch == judging]
     return min(fitting, key=lambda file: len(named(keys, file.keys)) + len(named(file.keys, keys)))
-
-
-def named(keys: Keys, without: Keys) -> tuple[str, ...]:
-    """Return the keys that are in `keys` and not in `without`, as `party/key id (digits)`.
-
-    The digits are the first 16 of the public key's SHA-256, since two keys may have one id.
-    """
-    return tuple(
-        f"{party}/{key.id} ({_digits(key)})"
-        for party in keys
-        for key in keys[party]
-        if key not in without.get(party, ())
-    )
-
-
-def _digits(key: EnrolledKey) -> str:
-    try:
-        public = b64decode(key.public, validate=True)
-    except ValueError:
-        public = key.public.encode()
-    return sha256(public).hexdigest()[:16]
 
 
 def effective(enrolled: Keys, file: TrustedFile) -> dict[str, tuple[EnrolledKey, ...]]:

@@ -21,14 +21,21 @@ KEYS_MAX = 8
 
 
 class Keyring:
-    """The enrolled keys of a link's parties, and the suite that its policy requires.
+    """The enrolled keys of a link's parties, and the suite that its policy requires."""
 
-    Raises EnrolmentError, with one line for the maintainer of the link file, for a key that may not be enrolled
-    (unknown algorithm, bad encoding, low order, enrolled twice), and for a party that lacks a key which the suite
-    requires (SPEC F5.1 to F5.3).
-    """
+    def __init__(self, keys: Mapping[str, Sequence[EnrolledKey]], suite: str, *, complete: bool = True) -> None:
+        """Take the keys.
 
-    def __init__(self, keys: Mapping[str, Sequence[EnrolledKey]], suite: str) -> None:
+        Args:
+            keys: the keys of each party.
+            suite: the suite.
+            complete: whether every party must have what the suite requires, as in a link file. While keys wait for an
+                officer, a party may lack some; no frame of it verifies then (SPEC F5.4).
+
+        Raises EnrolmentError, with one line for the maintainer of the link file, for a key that may not be enrolled
+        (unknown algorithm, bad encoding, low order, enrolled twice), and for a party that lacks a key (SPEC F5.1 to
+        F5.3).
+        """
         if suite not in SUITE_ALGORITHMS:
             raise EnrolmentError(f"suite {suite!r} is not one of {', '.join(SUITE_ALGORITHMS)}")
         self._required = SUITE_ALGORITHMS[suite]
@@ -47,7 +54,7 @@ class Keyring:
                 owners[key.public] = name
             self._parties[party] = tuple(_Key(party, key) for key in enrolled)
             # SPEC F5.3
-            for algorithm in self._required:
+            for algorithm in self._required if complete else ():
                 if not any(key.algorithm == algorithm for key in self._parties[party]):
                     raise EnrolmentError(f"{party} has no {algorithm} key, which the suite {suite!r} requires")
 

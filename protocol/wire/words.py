@@ -48,8 +48,8 @@ WORDS: dict[str, tuple[str, ...]] = {"en": tuple(_ENGLISH.split()), "ru": tuple(
 """The words of each language, indexed by byte value."""
 
 _NONCE_BYTES = 8
-_FINGERPRINT_BYTES = 16
-"""128 bits: making two files with the same fingerprint takes about 2^64 attempts."""
+FINGERPRINT_WORDS = 16
+"""One for each byte of 128 bits: making two files with the same fingerprint takes about 2^64 attempts."""
 _DIGEST_BYTES = 32
 
 
@@ -79,4 +79,4 @@ def fingerprint_words(digest: str, language: str) -> tuple[str, ...]:
     data = bytes.fromhex(digest)
     if data.hex() != digest or len(data) != _DIGEST_BYTES:
         raise ValueError(f"not a SHA-256 in hexadecimal: {digest[:80]!r}")
-    return words(data[:_FINGERPRINT_BYTES], language)
+    return words(data[:FINGERPRINT_WORDS], language)

@@ -12,6 +12,7 @@ from hashlib import blake2b, sha256
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from endpoints.keys.signer import Signer
+from protocol.core.link_keys import Keys
 from protocol.errors import RemoteProtocolError
 from protocol.wire import envelope
 from protocol.wire.envelope import PAYLOAD_TYPES
@@ -55,9 +56,9 @@ class Signatures:
         """Return the signer of a party."""
         return SimulatedSigner(party, self)
 
-    def judge(self) -> SimulatedJudge:
-        """Return the judge of frames for a link of the two parties."""
-        return SimulatedJudge(self)
+    def judge(self, keys: Keys, suite: str) -> SimulatedJudge:
+        """Return the judge of frames for a link with these accepted keys."""
+        return SimulatedJudge(self, keys, suite)
 
 
 class SimulatedSigner:
@@ -83,15 +84,16 @@ class SimulatedSigner:
 class SimulatedJudge:
     """Judges frames by the recorded signatures, and by the real keys where there is no record."""
 
-    def __init__(self, signatures: Signatures) -> None:
-        self._keyring = _keyring(signatures.parties)
+    def __init__(self, signatures: Signatures, keys: Keys, suite: str) -> None:
+        self._keyring = _keyring(tuple(keys.items()), suite)
+        self._enrolled = {party for party in signatures.parties if set(_signer(party).enrolled) & set(keys[party])}
         self._signatures = signatures
 
     def judge(self, channel: str, sender: str, frame: bytes) -> str:
         """Return the verdict on a frame."""
         if not self._signatures.real:
             made = self._signatures.made.get(frame)
-            if made is not None and made[:2] == (sender, PAYLOAD_TYPES[channel]):
+            if made is not None and sender in self._enrolled and made[:2] == (sender, PAYLOAD_TYPES[channel]):
                 return VERIFIED
         return self._keyring.judge(channel, sender, frame)
 
@@ -103,8 +105,8 @@ def enrolled(parties: tuple[str, str]) -> dict[str, tuple[EnrolledKey, ...]]:
 
 
 @cache
-def _keyring(parties: tuple[str, str]) -> Keyring:
-    return Keyring(enrolled(parties), "ed25519")
+def _keyring(keys: tuple[tuple[str, tuple[EnrolledKey, ...]], ...], suite: str) -> Keyring:
+    return Keyring(dict(keys), suite, complete=False)
 
 
 @cache

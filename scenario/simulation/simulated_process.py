@@ -7,13 +7,13 @@ The clocks, the disk, the broker, the receivers of notifications and, in most wo
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from msgspec import Struct
 
 from endpoints.config.link_file import LinkFile
-from endpoints.config.settings import WATCH_IDENTITY
+from endpoints.config.settings import WATCH_IDENTITY, Officer
 from endpoints.journal.writer import Batch, JournalWriter
 from endpoints.mqtt.events import Arrived, Connected, Delivery, Lost, PresenceChanged, PublishDenied, TakenOver
 from endpoints.mqtt.topics import Topic
@@ -68,6 +68,7 @@ class SimulatedProcess:
         signatures: Signatures,
         invariants: Invariants,
         chance: random.Random,
+        officers: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.clock = SimulatedClock(agenda)
@@ -84,6 +85,7 @@ class SimulatedProcess:
         self._signatures = signatures
         self._invariants = invariants
         self._chance = chance
+        self._officers = {name: Officer(credential=f"of {name}").digest for name in officers}
         self._run: _Run | None = None
         senders = tuple(party for party in file.parties if party != name)
         broker.admit(name, senders, self)
@@ -124,12 +126,12 @@ class SimulatedProcess:
         """Return the parts of a process that has not started yet, on what its disk holds."""
         link, queue = self._file.terms.link, WorkQueue()
         journal = JournalWriter.open(self.disk, link, self.name, segment_bytes=SEGMENT_BYTES, on_disk=self._on_disk)
-        judge = self._signatures.judge()
         runner: AnyRunner
         intake: Intake
         if self.name == WATCH_IDENTITY:
             watch = self._recovered(journal, Observer.new(link, self.name))
-            runner = LinkRunner(watch, journal, self._file, self, judge=judge, draw_nonce=self._draw_nonce)
+            judges = self._signatures.judge
+            runner = LinkRunner(watch, journal, self._file, self, judges=judges, draw_nonce=self._draw_nonce)
             intake = Intake({link: runner}, queue, self._acknowledge)
         else:
             runner = endpoint_link = EndpointLink(
@@ -139,7 +141,8 @@ class SimulatedProcess:
                 self,
                 signer=self._signatures.signer(self.name),
                 outlet=self,
-                judge=judge,
+                officers=self._officers,
+                judges=self._signatures.judge,
                 draw_nonce=self._draw_nonce,
             )
             intake = EndpointIntake({link: endpoint_link}, queue, self._acknowledge)

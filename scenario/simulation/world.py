@@ -90,6 +90,7 @@ class World:
                 self.signatures,
                 self.invariants,
                 part(chance),
+                roster(scenario, name) if name in parties else (),
             )
             for name in (*parties, WATCH_IDENTITY)
         }
@@ -179,6 +180,11 @@ class World:
 def world(plan: Plan) -> World:
     """Return the world of a plan, with the real line's schedule and policy, in a month that the seed picks."""
     return World(plan, load(packaged("november-2022")), _FIRST_DAYS[plan.seed % len(_FIRST_DAYS)])
+
+
+def roster(scenario: Scenario, side: str) -> tuple[str, ...]:
+    """Return the officers of a side: the scenario's, and those of `Habits`."""
+    return tuple(dict.fromkeys([*scenario.officers(side), *Habits.officers]))
 
 
 def _link_file(scenario: Scenario) -> LinkFile:

@@ -14,10 +14,10 @@ from endpoints.config.link_file import LinkFile
 from endpoints.keys.signer import Signer
 from protocol.core.events import FrameReceived, KeysEnrolled
 from protocol.core.link import Link
+from protocol.core.link_keys import named
 from protocol.core.observer import Observer
 from protocol.core.stream import InboxState
 from protocol.record.journal import Entry, Record
-from protocol.record.trusted_files import named
 from protocol.wire import canonical
 from protocol.wire.digests import policy_digest
 from protocol.wire.instants import written

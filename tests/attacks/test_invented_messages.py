@@ -17,6 +17,7 @@ from endpoints.config.link_file import LinkFile
 from endpoints.journal.segments import segments
 from endpoints.keys.signer import Signer
 from protocol.core.events import FrameReceived, KeysEnrolled
+from protocol.core.link_keys import LinkKeys
 from protocol.record.journal import Checkpoint, Entry, Record
 from tests.attacks.forge import signer_of
 from tests.attacks.scene import (
@@ -75,7 +76,7 @@ def test_an_alert_under_a_key_enrolled_for_a_minute(scene: Scene, side: str, bes
         yield enrols(record, keys)
 
     found = reasons(scene.verify(scene.forged(side, inserted(place, make))))
-    assert set(found) == {place, place + 1}
+    assert set(found) == {place, place + 1, place + 2}
     assert f"{peer}/rogue" in found[place]
     assert "not those of the link file link.toml" in found[place]
     assert found[place + 1] == "the verdict says verified, but the frame is bad_signature under the link file link.toml"
@@ -91,7 +92,7 @@ def test_the_watch_invents_an_alert_of_either_side(scene: Scene, party: str) -> 
         yield arrives(record, party, invented(core, party, ROGUE, record.entry.at))
         yield enrols(record, scene.file.keys)
 
-    assert set(reasons(scene.verify(scene.forged("watch", inserted(place, make))))) == {place, place + 1}
+    assert set(reasons(scene.verify(scene.forged("watch", inserted(place, make))))) == {place, place + 1, place + 2}
 
 
 def test_a_rogue_key_from_the_beginning(scene: Scene) -> None:
@@ -116,7 +117,7 @@ def test_a_rogue_key_that_only_a_checkpoint_names(tmp_path: Path) -> None:
 
     def edit(record: Record, core: Any) -> Iterator[Entry]:
         if record.n == checkpoint.n:
-            core.state.keys = keys | {"ndmc": (*keys["ndmc"], *ROGUE.enrolled)}
+            core.state.keys = LinkKeys(keys | {"ndmc": (*keys["ndmc"], *ROGUE.enrolled)})
         if record.n == place:
             yield arrives(record, "ndmc", invented(core, "ndmc", ROGUE, record.entry.at))
         yield record.entry
@@ -134,7 +135,7 @@ def test_a_journal_that_begins_at_a_checkpoint_with_a_rogue_key(tmp_path: Path) 
     keys = scene.file.keys | {"ndmc": (*scene.file.keys["ndmc"], *ROGUE.enrolled)}
 
     def edit(record: Record, core: Any) -> Iterator[Entry]:
-        core.state.keys = keys
+        core.state.keys = LinkKeys(keys)
         yield record.entry
 
     scene.forged("eucom", edit)
@@ -182,7 +183,7 @@ def test_a_true_frame_refused_under_a_rogue_key(scene: Scene) -> None:
         yield enrols(record, scene.file.keys)
 
     found = reasons(scene.verify(scene.forged("eucom", edit)))
-    assert set(found) == {place, place + 1}
+    assert set(found) == {place, place + 1, place + 2}
     assert "the verdict says bad_signature, but the frame is verified" in found[place + 1]
 
 
@@ -208,6 +209,7 @@ def rotated(folder: Path, *, epoch: int) -> tuple[Scene, LinkFile]:
     exchange = Exchange(folder / "journal", second, signers=signers, tag="second")  # type: ignore[arg-type]
     exchange.open()
     exchange.start()
+    exchange.accept_keys()
     exchange.delivered("ndmc")
     exchange.run(MINUTE)
     exchange.stop()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
 
 from endpoints.cli.main import main
+from protocol.core.events import KeysEnrolled
+from protocol.record.journal import Entry, Record
+from protocol.wire.policy import EnrolledKey
+from tests.attacks.forge import Edit
 from tests.attacks.scene import ROGUE, Scene, enrols, inserted, name_of, with_keys
 from tests.golden.continuing import deconflict, rich
 from tests.vectors.terms import enrolled
@@ -17,6 +22,7 @@ NOT_JUDGED = {
     "en": "no signature was judged under keys from outside: give the link file (--link-file)",
     "ru": "ни одна подпись не проверена ключами извне: укажите файл линии (--link-file)",
 }
+Keys = dict[str, tuple[EnrolledKey, ...]]
 ROGUE_NAME = name_of("ndmc", ROGUE.enrolled[0])
 TRUE_NAME = name_of("ndmc", enrolled("ndmc"))
 JOURNALS = ("journal/eucom", "journal/ndmc")
@@ -69,6 +75,16 @@ def test_a_link_file_with_an_extra_key_does_not_refuse_honest_journals(scene: Sc
     assert (run.exit, run.document["judged_under"][0]["not_enrolled"]) == (0, [ROGUE_NAME])
 
 
+def first_enrolment_of(keys: Keys) -> Edit:
+    """Return an edit that enrols other keys in place of the first ones."""
+
+    def edit(record: Record, core: Any) -> Iterator[Entry]:
+        del core
+        yield structs.replace(record.entry, keys=keys) if isinstance(record.entry, KeysEnrolled) else record.entry
+
+    return edit
+
+
 @pytest.fixture
 def refusal(scene: Scene, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Return the line with which a command in the scene's folder refuses a damaged journal."""
@@ -110,7 +126,12 @@ def test_a_rogue_key_with_the_id_of_the_true_one(scene: Scene, refusal: Callable
     scene.forged("eucom", inserted(20, lambda record, _core: iter([enrols(record, rogue), enrols(record, keys)])))
     said = refusal("reconcile", "forged/eucom", "journal/ndmc", "--link-file", "link.toml")
     assert f"{name_of('ndmc', fake)}: neither link.toml nor journal/ndmc has it" in said
-    # without a link file, too, the verdict names the journal that has further keys
+
+
+def test_without_a_link_file_the_verdict_names_the_journal_that_has_further_keys(scene: Scene) -> None:
+    fake = structs.replace(ROGUE.enrolled[0], id="ndmc-2")
+    keys = scene.file.keys | {"ndmc": (*scene.file.keys["ndmc"], fake)}
+    scene.forged("eucom", first_enrolment_of(keys))
     run = deconflict(scene.folder, ["reconcile", "forged/eucom", "journal/ndmc", "--json"])
     assert run.document["keys_only_in"] == {"eucom": [name_of("ndmc", fake)], "ndmc": []}
     said = rich(scene.folder, ["reconcile", "forged/eucom", "journal/ndmc", "--lang", "en"])

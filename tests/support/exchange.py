@@ -13,6 +13,7 @@ from msgspec import structs
 
 from endpoints.config import default_terms
 from endpoints.config.link_file import LinkFile
+from endpoints.config.settings import Officer
 from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
 from endpoints.keys.signer import Signer
@@ -42,6 +43,7 @@ from protocol.core.watch_state import TestState
 from protocol.wire.instants import Millis, written
 from protocol.wire.messages import Reference
 from protocol.wire.policy import Terms
+from protocol.wire.words import fingerprint_words
 from tests.support.world import MINUTE, SECOND, Frame, Network, Process, World
 from tests.vectors.terms import EPOCH_1, KEYS, party_keys
 
@@ -58,6 +60,17 @@ def link_file(terms: Terms = EPOCH_1) -> LinkFile:
     return LinkFile(
         terms=terms, parties={side: structs.replace(default_terms.party(side), keys=keys[side]) for side in keys}
     )
+
+
+def roster(side: str) -> dict[str, str]:
+    """Return the officers whom a side's settings name by default, as its service enrols them."""
+    return {name: Officer(credential=f"of {name}").digest for name in default_terms.officers(side)}
+
+
+def words_asked(file: LinkFile, words_from: int, language: str = "en") -> tuple[str, str, str]:
+    """Return the three words of a link file's fingerprint that an alarm asks for."""
+    first, second, third = fingerprint_words(file.digest, language)[words_from - 1 : words_from + 2]
+    return first, second, third
 
 
 class Notices:
@@ -127,7 +140,14 @@ class Service(Process):
             core = recovered_core(self.journal, Link.new(link, self.name))
             signer = self._signer or Signer({KEYS[self.name][2]: KEYS[self.name][1]})
             self.runner = EndpointLink(
-                core, self.journal, self.file, self.notices, signer=signer, outlet=self, draw_nonce=self._nonce
+                core,
+                self.journal,
+                self.file,
+                self.notices,
+                signer=signer,
+                outlet=self,
+                officers=roster(self.name),
+                draw_nonce=self._nonce,
             )
         self.core = self.runner.core
 
@@ -361,6 +381,25 @@ class Exchange(Network[Service]):
             of = Reference.parse(test.reference)
             if of.sender != side and test.state in {TestState.RECEIVED, TestState.UNANSWERED}:
                 self.ask(side, OfficerAnswered, of=of, read_back=test.heartbeat.challenge)
+
+    def accept_keys(self, *names: str) -> None:
+        """Let an officer of each end, by default of all, accept the changed keys of its link file."""
+        for end in (self.ends[name] for name in names or self.ends):
+            for alarm in end.core.snapshot().alarms:
+                if alarm.words_from and alarm.active:
+                    self._requests += 1
+                    end.runner.request(
+                        AlarmAcknowledged(
+                            at=end.at,
+                            mono=end.mono,
+                            request=f"{self._tag}-{self._requests}",
+                            officer="watch-1" if end.name == WATCH else default_terms.officers(end.name)[0],
+                            code=str(alarm.code),
+                            subject=alarm.subject,
+                            words=words_asked(end.file, alarm.words_from),
+                        )
+                    )
+        self.settle()
 
     def acknowledge_alarms(self, side: str) -> None:
         """Let an officer acknowledge every alarm of a side."""

@@ -129,7 +129,7 @@ class Machine(Service):
                 at=now.at,
                 mono=now.mono,
                 request=request,
-                officer="miller",
+                officer="watch-1",
                 status="exercise",
                 category="critical_infrastructure",
                 precedence="routine",

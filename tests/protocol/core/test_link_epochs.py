@@ -334,7 +334,7 @@ def test_policies_are_compared_by_what_they_say() -> None:
     line = Line(quiet=True)
     keys = {"eucom": (EnrolledKey(id="eucom-1", algorithm="ed25519", public="AAAA"),)}
     line.ndmc.happens((KeysEnrolled, {"keys": keys}))
-    assert line.ndmc.core.keys == keys
+    assert line.ndmc.core.keys.accepted == keys
     line.eucom.happens(*alert().happenings)
     line.settle()
     assert line.ndmc.inbox.upto == 1

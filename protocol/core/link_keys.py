@@ -1,0 +1,155 @@
+"""The public keys of a link: those that people agreed to, and a change of the link file that waits for an officer.
+
+The core and an audit of its journal both follow the keys with `LinkKeys`, so that they agree on the keys that counted
+at each record (SPEC F5.4 to F5.6).
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+
+from msgspec import Struct
+
+from protocol.errors import LocalProtocolError
+from protocol.wire.envelope import SUITE_ALGORITHMS
+from protocol.wire.messages import Digest, Identifier
+from protocol.wire.policy import EnrolledKey
+from protocol.wire.words import FINGERPRINT_WORDS, WORDS, fingerprint_words
+
+Keys = Mapping[str, Sequence[EnrolledKey]]
+
+WORDS_ASKED = 3
+"""How many words of the fingerprint an officer types to accept other keys."""
+SUBJECT_DIGITS = 16
+"""The digits of the link file's digest that name a change: the subject of its alarm."""
+NAMED_MAX = 8
+"""How many keys the alarm names; it counts the others."""
+
+
+class PendingKeys(Struct, frozen=True):
+    """The keys of a changed link file that no officer has accepted yet."""
+
+    keys: dict[Identifier, tuple[EnrolledKey, ...]]
+    # the digest of the link file
+    digest: Digest
+    # the place, from 1, of the first word of the fingerprint that an officer has to type
+    words_from: int
+
+    @property
+    def subject(self) -> str:
+        """The subject of the alarm about this change."""
+        return self.digest[:SUBJECT_DIGITS]
+
+
+class LinkKeys(Struct, frozen=True):
+    """The keys of a link, by party.
+
+    Attributes:
+        agreed: the keys that people have agreed to: the first ones, those of a new epoch, or accepted by an officer.
+        pending: a change of the link file that no officer has accepted yet, None if there is none.
+    """
+
+    agreed: dict[Identifier, tuple[EnrolledKey, ...]] = {}
+    pending: PendingKeys | None = None
+
+    @property
+    def accepted(self) -> dict[Identifier, tuple[EnrolledKey, ...]]:
+        """The keys that verify signatures now: those agreed to that the link file still has (SPEC F5.4)."""
+        if self.pending is None:
+            return self.agreed
+        file = self.pending.keys
+        return {party: tuple(key for key in keys if key in file.get(party, ())) for party, keys in self.agreed.items()}
+
+    def differ(self, keys: Keys, digest: Digest) -> bool:
+        """Return whether a link file with these keys and digest is a change that is not known yet."""
+        if self.pending is None:
+            return not same(self.agreed, keys)
+        return not (same(self.pending.keys, keys) and self.pending.digest == digest)
+
+    def changed(self, keys: dict[Identifier, tuple[EnrolledKey, ...]], digest: Digest, nonce: str) -> LinkKeys:
+        """Return the keys after `KeysChanged`: the difference waits for an officer; going back ends the wait."""
+        if same(self.agreed, keys):
+            return LinkKeys(self.agreed)
+        place = int(nonce, 16) % (FINGERPRINT_WORDS - WORDS_ASKED + 1) + 1
+        return LinkKeys(self.agreed, PendingKeys(keys, digest, place))
+
+    def acknowledged(self, subject: str, words: object) -> LinkKeys:
+        """Return the keys after the acknowledgement of the alarm about change `subject`: those of the link file.
+
+        An alarm about a change that is over changes nothing. Raises LocalProtocolError(wrong_words) unless `words` are
+        the words asked for, in English or Russian.
+        """
+        pending = self.pending
+        if pending is None or pending.subject != subject:
+            return self
+        first, last = pending.words_from, pending.words_from + WORDS_ASKED - 1
+        if words not in [fingerprint_words(pending.digest, language)[first - 1 : last] for language in WORDS]:
+            raise LocalProtocolError(
+                "wrong_words",
+                f"type words {first} to {last} of the new link file's fingerprint, as the other side reads them from "
+                "its file; with other words there, the files differ: leave the alarm open",
+            )
+        return LinkKeys(pending.keys)
+
+    def satisfy(self, party: Identifier, suite: str) -> bool:
+        """Return whether the accepted keys of `party` can make a signature that `suite` requires.
+
+        A party whose keys nobody has enrolled yet is not held back.
+        """
+        if self.pending is None:
+            return True
+        algorithms = {key.algorithm for key in self.accepted.get(party, ())}
+        return algorithms.issuperset(SUITE_ALGORITHMS[suite])
+
+
+def same(one: Keys, other: Keys) -> bool:
+    """Return whether both have the same keys for each party, in any order."""
+    return {party: set(keys) for party, keys in one.items()} == {party: set(keys) for party, keys in other.items()}
+
+
+def detail_of(agreed: Keys, pending: PendingKeys) -> str:
+    """Return the alarm's line about a change: the keys, and the fingerprint without the words that are asked for."""
+    first, last = pending.words_from, pending.words_from + WORDS_ASKED - 1
+    shown = []
+    for language in WORDS:
+        words = fingerprint_words(pending.digest, language)
+        hidden = [f"[{place}]" if first <= place <= last else word for place, word in enumerate(words, 1)]
+        shown.append(f"{language}: {' '.join(hidden)}")
+    return (
+        f"the link file has other keys under the same epoch: added {_listed(named(pending.keys, agreed))}; "
+        f"removed {_listed(named(agreed, pending.keys))}. Added keys verify nothing until an officer acknowledges this "
+        f"with words {first} to {last} of its fingerprint, as the other side reads them. {'; '.join(shown)}"
+    )
+
+
+def named(keys: Keys, without: Keys) -> tuple[str, ...]:
+    """Return the keys that are in `keys` and not in `without`, as `party/key id (digits)`.
+
+    The digits are the first 16 of the public key's SHA-256, since two keys may have one id.
+    """
+    return tuple(
+        f"{party}/{_harmless(key.id)} ({_digits(key)})"
+        for party in keys
+        for key in keys[party]
+        if key not in without.get(party, ())
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
+    return (", ".join(names[:NAMED_MAX]) or "none") + more
+
+
+def _harmless(key_id: str) -> str:
+    """Return a key id, which may be any text, as one word without control characters."""
+    return "".join(each if each.isascii() and (each.isalnum() or each in "-_.") else "?" for each in key_id)[:64]
+
+
+def _digits(key: EnrolledKey) -> str:
+    try:
+        public = b64decode(key.public, validate=True)
+    except ValueError:
+        public = key.public.encode("utf-8", "surrogatepass")
+    return sha256(public).hexdigest()[:16]

@@ -1,0 +1,72 @@
+"""Checks how a journal came to its keys, and whether the officers who act in it were enrolled (SPEC F5.4, F5.5, P1.5).
+
+Records of rules 1 and 2, which knew neither changed keys nor a roster of officers, are not judged.
+"""
+
+from __future__ import annotations
+
+from protocol.core.alarms import AlarmCode
+from protocol.core.core import acting
+from protocol.core.events import BEFORE_STARTED, AlarmAcknowledged, EpochOpened, Event, KeysEnrolled, Started
+from protocol.core.link_keys import LinkKeys
+from protocol.errors import LocalProtocolError
+from protocol.record.journal import Record
+from protocol.record.terms_history import TermsHistory
+
+SINCE_RULES = 3
+
+
+class Enrolments:
+    """Checks the records of one journal, in order."""
+
+    def __init__(self) -> None:
+        self._rules = 0
+        # the keys of a new epoch may follow
+        self._opened = False
+        # the first record of a start whose `Started` has not come yet, and its event; 0 if there is none
+        self._starting = 0
+        self._what = ""
+
+    def objection(self, record: Record, before: TermsHistory) -> str:
+        """Return what is wrong with `record` after what is `before` it, or an empty string."""
+        self._rules = int(record.rules or self._rules)
+        entry = record.entry
+        wrong = [self._start(record), self._keys(entry, before), self._act(record, entry, before)]
+        if wrong[1]:
+            # one finding is enough for one enrolment
+            self._starting = 0
+        self._opened = isinstance(entry, EpochOpened) or (self._opened and isinstance(entry, BEFORE_STARTED))
+        return "; ".join(each for each in wrong if each) if self._rules >= SINCE_RULES else ""
+
+    def _start(self, record: Record) -> str:
+        """Return that the settings changed though no start followed: a service reads them only when it starts."""
+        if isinstance(record.entry, BEFORE_STARTED):
+            if not self._starting:
+                self._starting, self._what = record.n, type(record.entry).__name__
+            return ""
+        began, self._starting = self._starting, 0
+        if not began or isinstance(record.entry, Started):
+            return ""
+        return f"record {began} has a {self._what}, which only a start writes, and no start follows"
+
+    def _keys(self, entry: Event, before: TermsHistory) -> str:
+        known = before.keys
+        if isinstance(entry, KeysEnrolled) and known != LinkKeys() and not self._opened:
+            return "it enrols keys without a new epoch: changed keys count once an officer has accepted them"
+        if isinstance(entry, AlarmAcknowledged) and entry.code == AlarmCode.KEYS_CHANGED:
+            try:
+                known.acknowledged(entry.subject, entry.words)
+            except LocalProtocolError:
+                return "it accepts changed keys with other words than those of the fingerprint"
+        return ""
+
+    def _act(self, record: Record, entry: Event, before: TermsHistory) -> str:
+        officer = acting(entry)
+        if officer is None:
+            return ""
+        if before.officers is not None:
+            return "" if officer in before.officers else f"officer {officer} acts, who is not enrolled"
+        terms = before.terms
+        # the watch has no officers of its own
+        party = terms is None or record.side in {terms.caller, terms.answering}
+        return f"officer {officer} acts, before any officer is enrolled" if party else ""
