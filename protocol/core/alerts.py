@@ -6,6 +6,7 @@ Both sides and the independent watch derive the same list from the same messages
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
@@ -14,6 +15,8 @@ from msgspec import UNSET, Struct
 from protocol.core.alarm_book import AlarmBook
 from protocol.core.alarms import AlarmCode
 from protocol.core.deadlines import SECOND, Deadlines, Turn
+from protocol.core.staleness import Staleness, expiry, staleness
+from protocol.wire.instants import parsed
 from protocol.wire.messages import Acknowledgement, Alert, Identifier, Reference, Refusal, Utc
 from protocol.wire.policy import Policy
 
@@ -71,6 +74,8 @@ class OpenAlert(Struct):
     # the last acknowledgement or refusal, and when it arrived here
     reply: Acknowledgement | Refusal | None = None
     replied_at: Utc | None = None
+    # the message's `at`, by its sender's clock; None if it came under rules 2
+    sent_at: Utc | None = None
 
 
 class Alerts:
@@ -92,6 +97,10 @@ class Alerts:
         """Return the alert if it is open or one of the last closed ones, else None."""
         return self._alerts.get(str(reference))
 
+    def changed_by(self, reference: Reference) -> str | None:
+        """Return the reference of the alert that changed or cancelled `reference`, None if none did."""
+        return successors(self._alerts).get(str(reference))
+
     def has_room(self, sender: Identifier, alert: Alert) -> bool:
         """Return whether one more alert of `sender` can be kept open. One that replaces an open alert always can."""
         if self._bytes[sender] >= OPEN_MAX_BYTES:
@@ -99,10 +108,12 @@ class Alerts:
         changed = None if alert.change is UNSET else self.get(alert.change.of)
         return self._open[sender] < OPEN_MAX or (changed is not None and changed.state in _OPEN)
 
-    def opened(self, turn: Turn, reference: Reference, alert: Alert, *, received: bool) -> None:
+    def opened(self, turn: Turn, reference: Reference, alert: Alert, sent_at: Utc, *, received: bool) -> None:
         """Add an alert that was sent, or with `received` has arrived, and start its handling deadline (SPEC W2.3)."""
         state = AlertState.RECEIVED if received else AlertState.SENT
-        self._alerts[str(reference)] = OpenAlert(alert, turn.utc, state, turn.utc if received else None)
+        self._alerts[str(reference)] = OpenAlert(
+            alert, turn.utc, state, turn.utc if received else None, sent_at=sent_at
+        )
         self._count(reference.sender, alert, 1)
         self._arm(turn, str(reference), alert)
         if alert.change is not UNSET:
@@ -141,7 +152,8 @@ class Alerts:
         opened = self._alerts.get(ref)
         if opened is not None and opened.state is AlertState.WILL_REPLY:
             detail = f"nothing followed the promise to reply to alert {ref}"
-        self._alarms.raise_alarm(turn, AlarmCode.ALERT_UNACKNOWLEDGED, ref, raised_at, detail)
+        how_old = "" if opened is None else _staleness(opened, turn).prefix
+        self._alarms.raise_alarm(turn, AlarmCode.ALERT_UNACKNOWLEDGED, ref, raised_at, f"{how_old}{detail}")
 
     def _arm(self, turn: Turn, ref: str, alert: Alert) -> None:
         handling_s: int = getattr(self._policy.handling, alert.precedence)
@@ -171,3 +183,16 @@ class Alerts:
         closed = [ref for ref, opened in self._alerts.items() if opened.state not in _OPEN]
         for ref in closed[:-CLOSED_KEPT]:
             del self._alerts[ref]
+
+
+def _staleness(opened: OpenAlert, turn: Turn) -> Staleness:
+    return staleness(expiry(opened.alert), opened.sent_at, parsed(opened.at), turn.at)
+
+
+def successors(alerts: Mapping[str, OpenAlert]) -> dict[str, str]:
+    """Return, for each alert that was changed or cancelled, the alert that did it (SPEC B3.3): the first one counts."""
+    found: dict[str, str] = {}
+    for ref, opened in alerts.items():
+        if opened.alert.change is not UNSET:
+            found.setdefault(str(opened.alert.change.of), ref)
+    return found

@@ -15,6 +15,7 @@ from msgspec import UNSET, Raw, UnsetType
 from protocol.core.books import Books
 from protocol.core.core_state import CoreState
 from protocol.core.deadlines import Deadline, Turn
+from protocol.core.duty import OnWatch
 from protocol.core.effects import Effect
 from protocol.core.epoch import Epoch
 from protocol.core.event_checks import check_event
@@ -203,6 +204,7 @@ class Core(ABC):
         ours: StreamView | None = None,
         drafts: tuple[DraftView, ...] = (),
         undelivered: tuple[Undelivered, ...] = (),
+        on_watch: OnWatch | None = None,
     ) -> Snapshot:
         """Return the immutable view, with the streams of this kind of core."""
         state = self.state
@@ -229,6 +231,7 @@ class Core(ABC):
             drafts=drafts,
             alarms=alarms,
             undelivered=undelivered,
+            on_watch=on_watch,
             notifications_pending=len(state.notifications.pending),
             notifications_given_up=state.notifications.given_up,
         )

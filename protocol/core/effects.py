@@ -7,7 +7,7 @@ from typing import Any, Literal
 from msgspec import UNSET, Struct, UnsetType
 
 from protocol.core.alarms import Alarm, AlarmCode
-from protocol.wire.messages import Count, Digest, Message, Reference, Seq
+from protocol.wire.messages import Count, Digest, Message, Reference, Seq, Utc
 
 
 class Effect(
@@ -90,8 +90,8 @@ class ClearAlarm(Effect, frozen=True, kw_only=True):
 class Notify(Effect, frozen=True, kw_only=True):
     """Notify the duty officer, at least once and under a stable id, until `NotificationDone`.
 
-    `kind` names the fields that are set: for `alarm` it is `alarm`; for `message` they are `reference` and `body` of an
-    alert, a line test to answer, an answer, an acknowledgement or a refusal.
+    `kind` names the fields that are set: for `alarm` it is `alarm`; for `message` they are the others, of an alert, a
+    line test to answer, an answer, an acknowledgement or a refusal. Records of rules 2 lack its times.
     """
 
     id: str
@@ -99,6 +99,9 @@ class Notify(Effect, frozen=True, kw_only=True):
     alarm: Alarm | UnsetType = UNSET
     reference: Reference | UnsetType = UNSET
     body: dict[str, Any] | UnsetType = UNSET
+    # the message's `at`, by its sender's clock, and when it was applied here
+    sent_at: Utc | UnsetType = UNSET
+    received_at: Utc | UnsetType = UNSET
 
 
 AnyEffect = Queue | HoldDraft | Seal | Resend | Apply | Settle | RejectFrame | RaiseAlarm | ClearAlarm | Notify

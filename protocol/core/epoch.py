@@ -14,7 +14,16 @@ from protocol.core.watch import Watch
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.wire.digests import policy_digest
 from protocol.wire.instants import Millis
-from protocol.wire.messages import Acknowledgement, Alert, AnyBody, Heartbeat, HeartbeatAnswer, Identifier, Reference
+from protocol.wire.messages import (
+    Acknowledgement,
+    Alert,
+    AnyBody,
+    Heartbeat,
+    HeartbeatAnswer,
+    Identifier,
+    Reference,
+    Utc,
+)
 from protocol.wire.policy import Terms
 from protocol.wire.refusals import MessageRefusal
 
@@ -64,22 +73,23 @@ class Epoch:
 
     # --- messages of either party ---------------------------------------------------------------------------------
 
-    def apply(self, turn: Turn, reference: Reference, body: AnyBody, *, received: bool) -> None:
+    def apply(self, turn: Turn, reference: Reference, body: AnyBody, sent_at: Utc, *, received: bool) -> None:
         """Update line tests and alerts for a message that joined a stream.
 
         Args:
             turn: the event's turn.
             reference: the message.
             body: its body.
+            sent_at: its time, by its sender's clock.
             received: whether it arrived at the side that has to answer it.
         """
         match body:
             case Heartbeat():
-                self.watch.called(turn, reference, body, received=received)
+                self.watch.called(turn, reference, body, sent_at, received=received)
             case HeartbeatAnswer():
                 self.watch.answered(turn, body)
             case Alert():
-                self.alerts.opened(turn, reference, body, received=received)
+                self.alerts.opened(turn, reference, body, sent_at, received=received)
             case Acknowledgement():
                 self.alerts.acknowledged(turn, body)
             case _:

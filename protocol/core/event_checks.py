@@ -10,6 +10,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+from msgspec import UNSET
+
 from protocol.core.events import (
     ClockStepped,
     DeadlineReached,
@@ -20,12 +23,13 @@ from protocol.core.events import (
     Resumed,
     SlotsPlanned,
     Started,
+    WordsChosen,
 )
 from protocol.errors import LocalProtocolError
 from protocol.wire import canonical
 from protocol.wire.canonical import CanonicalError
 from protocol.wire.instants import Millis, parsed
-from protocol.wire.messages import INTEGER_MAX
+from protocol.wire.messages import INTEGER_MAX, Text
 
 AT_MAX: Millis = parsed("9000-01-01T00:00:00.000Z")
 """The latest time of an event. Every deadline that follows from it can still be written as an instant."""
@@ -48,6 +52,14 @@ def _check_terms(event: EpochOpened) -> None:
         canonical.encode(event.terms)
     except CanonicalError as error:
         raise LocalProtocolError("wrong_event", f"terms without a digest: {error}") from error
+
+
+def _check_words(event: WordsChosen) -> None:
+    words = [text for text in (event.test_text, event.answer_text) if text is not UNSET]
+    try:
+        canonical.encode(msgspec.convert(words, list[Text]))
+    except (CanonicalError, msgspec.ValidationError) as error:
+        raise LocalProtocolError("wrong_event", f"words that no message can carry: {error}") from error
 
 
 def _check_slots(event: Started | SlotsPlanned) -> None:
@@ -88,6 +100,7 @@ def _check_instants(*instants: str) -> None:
 
 _CHECKS: dict[type[Event], Callable[[Any], None]] = {
     EpochOpened: _check_terms,
+    WordsChosen: _check_words,
     Started: _check_slots,
     SlotsPlanned: _check_slots,
     Resumed: _check_since,

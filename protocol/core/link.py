@@ -16,6 +16,7 @@ from protocol.core.alarms import AlarmCode
 from protocol.core.core import Core, due_first, no_epoch
 from protocol.core.core_state import CoreState
 from protocol.core.deadlines import SECOND, Deadline, Turn
+from protocol.core.duty import OwnWords, check_leaving, taken
 from protocol.core.effects import Effect
 from protocol.core.epoch import check_terms
 from protocol.core.events import (
@@ -36,6 +37,9 @@ from protocol.core.events import (
     PeerPresenceChanged,
     PublishRefused,
     TransportConnected,
+    WatchLeft,
+    WatchTaken,
+    WordsChosen,
 )
 from protocol.core.frame_intake import ForeignTermsError
 from protocol.core.link_epoch import LinkEpoch, open_link_epoch
@@ -69,6 +73,11 @@ class Link(Core):
         """Return a link without any history: its first event is `EpochOpened`."""
         return cls(LinkState(link=link, side=side))
 
+    @property
+    def words(self) -> OwnWords:
+        """The words that the last `WordsChosen` named. Nobody may change them."""
+        return self.state.words
+
     def frame(self, first: int) -> bytes | None:
         """Return the sealed frame that begins with message `first`, while it is not receipted: for `Resend`."""
         return None if self._epoch is None else self._epoch.outbox.frame(first)
@@ -82,6 +91,7 @@ class Link(Core):
             theirs={epoch.peer: inbox_view(epoch.inbox.state)},
             drafts=draft_views(self.state.officer_requests, epoch.terms.policy.status),
             undelivered=tuple(self.state.undelivered),
+            on_watch=self.state.on_watch,
         )
 
     def next_deadline(self) -> Deadline | None:
@@ -111,6 +121,8 @@ class Link(Core):
         match event:
             case EpochOpened():
                 self._open_epoch(turn, event)
+            case WordsChosen():
+                self.state.words.choose(event)
             case _:
                 if not self._take_settings(turn, event):
                     self._take(turn, self._opened(), event)
@@ -182,6 +194,13 @@ class Link(Core):
                 | LineTestRequested()
             ):
                 self._done(event, epoch.officer_requests.take(turn, event))
+            case WatchTaken():
+                self.state.on_watch = taken(self.state.on_watch, turn, event)
+                self._done(event, f"watch/{event.officer}")
+            case WatchLeft():
+                check_leaving(self.state.on_watch, event)
+                self.state.on_watch = None
+                self._done(event, f"watch/{event.officer}")
             case AlarmAcknowledged(code=AlarmCode.UNDELIVERED):
                 self._take_shared(turn, epoch, event)
                 # the officer has taken the messages over

@@ -46,7 +46,7 @@ class LinkEpoch(Epoch):
         self.theirs = PeerStream(state, self.inbox, self.own, references, self, books)
         self.intake = FrameIntake(self, (self.peer,), books)
         self.sealing = Sealing(state, self, self.outbox, self.inbox, references)
-        self.officer_requests = OfficerRequests(state.officer_requests, state.side, self.own, self)
+        self.officer_requests = OfficerRequests(state.officer_requests, state.side, state.words, self.own, self)
 
 
 def open_link_epoch(turn: Turn, terms: Terms, state: LinkState, books: Books) -> LinkEpoch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import field
 
 from protocol.core.core_state import CoreState, EpochState
+from protocol.core.duty import OnWatch, OwnWords
 from protocol.core.officer_requests import OfficerRequestsState
 from protocol.core.references import KnownState
 from protocol.core.stream import InboxState, OutboxState
@@ -32,3 +33,5 @@ class LinkState(CoreState):
     receipt_owed: bool = False
     # the age at which a frame of other terms was last answered
     foreign_answered_age: Millis | None = None
+    words: OwnWords = field(default_factory=OwnWords)
+    on_watch: OnWatch | None = None

@@ -97,6 +97,6 @@ class ObservedStreams:
             turn.emit(Apply(sender=sender, message=message, refused=refusal.reason))
             return
         turn.emit(Apply(sender=sender, message=message))
-        self._epoch.apply(turn, reference, body, received=False)
+        self._epoch.apply(turn, reference, body, message.at, received=False)
         if message.seq <= self.state.receipted[sender]:  # its receipt came here first
             self._epoch.receipted(turn, sender, range(message.seq, message.seq + 1))

@@ -20,6 +20,7 @@ from protocol.core.events import (
     FrameReceived,
     PublishRefused,
     Request,
+    WordsChosen,
 )
 from protocol.core.frame_intake import FrameIntake
 from protocol.core.observed_streams import ObservedStreams, ObserverEpochState
@@ -56,7 +57,7 @@ class Observer(Core):
     STATE: ClassVar[type[CoreState]] = ObserverState
     EVENTS: ClassVar[frozenset[type[Event]]] = frozenset(
         event for event in get_args(AnyEvent) if event is AlarmAcknowledged or not issubclass(event, Request)
-    ) - {PublishRefused}
+    ) - {PublishRefused, WordsChosen}
     state: ObserverState
 
     def __init__(self, state: ObserverState) -> None:

@@ -9,6 +9,7 @@ from msgspec import UNSET, Struct, UnsetType, structs
 
 from protocol.core.alerts import AlertState, OpenAlert
 from protocol.core.deadlines import SECOND, Turn
+from protocol.core.duty import OwnWords
 from protocol.core.effects import HoldDraft
 from protocol.core.epoch import Epoch
 from protocol.core.events import (
@@ -85,11 +86,13 @@ class OfficerRequests:
         self,
         state: OfficerRequestsState,
         side: Identifier,
+        words: OwnWords,
         own: OwnStream,
         epoch: Epoch,
     ) -> None:
         self._state = state
         self._side = side
+        self._words = words
         self._own = own
         self._terms = epoch.terms
         self._watch = epoch.watch
@@ -217,7 +220,8 @@ class OfficerRequests:
         if opened is None or of.sender != self._side or is_cancellation(opened.alert):
             raise LocalProtocolError("unknown_reference", f"{of} is no alert of {self._side} that can be changed")
         if opened.state in {AlertState.CANCELLED, AlertState.CHANGED}:
-            raise LocalProtocolError("already_done", f"{of} is {opened.state} already: name the message that did it")
+            by = self._alerts.changed_by(of)
+            raise LocalProtocolError("already_done", f"{of} is {opened.state} already, by {by}: name that message")
         return opened
 
     # --- answers --------------------------------------------------------------------------------------------------
@@ -237,7 +241,7 @@ class OfficerRequests:
             HeartbeatAnswer(
                 of=event.of,
                 language=policy.test_language,
-                text=event.text or policy.answer_text,
+                text=event.text or self._words.answer_text or policy.answer_text,
                 read_back=event.read_back,
                 officer=event.officer,
             ),
@@ -287,7 +291,7 @@ class OfficerRequests:
             Heartbeat(
                 status=policy.status,
                 language=policy.test_language,
-                text=policy.test_text,
+                text=self._words.test_text or policy.test_text,
                 challenge=challenge(nonce, policy.test_language),
                 slot=slot or UNSET,
             ),

@@ -44,7 +44,7 @@ class OwnStream:
         turn.emit(Queue(message=message))
         reference = Reference(self._side, self._epoch.terms.epoch, message.seq)
         self._references.remember(reference, body)
-        self._epoch.apply(turn, reference, body, received=False)
+        self._epoch.apply(turn, reference, body, message.at, received=False)
         return reference
 
     def check_sayable(self, body: AnyBody, beside_bytes: int) -> None:

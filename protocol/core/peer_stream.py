@@ -88,8 +88,8 @@ class PeerStream:
             return
         turn.emit(Apply(sender=peer, message=message))
         self._references.remember(reference, body)
-        self._epoch.apply(turn, reference, body, received=True)
-        self._notifications.message(turn, reference, message.body)
+        self._epoch.apply(turn, reference, body, message.at, received=True)
+        self._notifications.message(turn, reference, message)
         if isinstance(body, Heartbeat) and terms.policy.answered_by == "service":  # SPEC B2.2
             self._answer(turn, reference, body)
 
@@ -106,7 +106,10 @@ class PeerStream:
     def _answer(self, turn: Turn, reference: Reference, heartbeat: Heartbeat) -> None:
         policy = self._epoch.terms.policy
         answer = HeartbeatAnswer(
-            of=reference, language=policy.test_language, text=policy.answer_text, read_back=heartbeat.challenge
+            of=reference,
+            language=policy.test_language,
+            text=self._state.words.answer_text or policy.answer_text,
+            read_back=heartbeat.challenge,
         )
         with suppress(LocalProtocolError):  # no room in the outbox: the unanswered test raises its own alarm
             self._own.say(turn, answer)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec import Struct
 
 from protocol.core.alarms import Alarm
 from protocol.core.deadlines import Turn
 from protocol.core.effects import Notify
-from protocol.wire.messages import Reference
+from protocol.wire.messages import Message, Reference
 
 PENDING_MAX = 1_000
 """The limit. Beyond it the oldest are given up and counted, so that `status` shows a notifier that does not work."""
@@ -34,9 +32,19 @@ class PendingNotifications:
             turn, Notify(id=f"alarm/{alarm.code}/{alarm.subject}/{alarm.raised_at}", kind="alarm", alarm=alarm)
         )
 
-    def message(self, turn: Turn, reference: Reference, body: dict[str, Any]) -> None:
-        """Notify of a message of the peer."""
-        self._notify(turn, Notify(id=f"message/{reference}", kind="message", reference=reference, body=body))
+    def message(self, turn: Turn, reference: Reference, message: Message) -> None:
+        """Notify of a message of the peer, however old it is (SPEC M8.4)."""
+        self._notify(
+            turn,
+            Notify(
+                id=f"message/{reference}",
+                kind="message",
+                reference=reference,
+                body=message.body,
+                sent_at=message.at,
+                received_at=turn.utc,
+            ),
+        )
 
     def done(self, notification_id: str) -> None:
         """Remove a notification that has reached all recipients, or was given up."""

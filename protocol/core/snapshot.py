@@ -11,8 +11,9 @@ from typing import Literal
 from msgspec import Struct
 
 from protocol.core.alarms import Alarm
-from protocol.core.alerts import AlertState, OpenAlert
+from protocol.core.alerts import AlertState, OpenAlert, successors
 from protocol.core.deadlines import Armed
+from protocol.core.duty import OnWatch
 from protocol.core.officer_requests import OfficerRequestsState
 from protocol.core.stream import InboxState, OutboxState
 from protocol.core.undelivered import Undelivered
@@ -73,6 +74,8 @@ class TestView(Struct, frozen=True, kw_only=True):
     heartbeat: Heartbeat
     answer: HeartbeatAnswer | None
     answered_at: Utc | None
+    # the message's time by its sender's clock; None if it came under rules 2
+    sent_at: Utc | None
 
 
 class AlertView(Struct, frozen=True, kw_only=True):
@@ -87,6 +90,10 @@ class AlertView(Struct, frozen=True, kw_only=True):
     replied_at: Utc | None
     # the instant of the handling deadline, if it runs
     due_at: Utc | None
+    # the message's time by its sender's clock; None if it came under rules 2
+    sent_at: Utc | None
+    # the alert that changed or cancelled this one
+    changed_by: str | None
 
 
 class DraftView(Struct, frozen=True, kw_only=True):
@@ -138,6 +145,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     drafts: tuple[DraftView, ...]
     alarms: tuple[Alarm, ...]
     undelivered: tuple[Undelivered, ...]
+    # None while nobody is on watch; at the independent watch, which has no officers, always
+    on_watch: OnWatch | None
     notifications_pending: int
     notifications_given_up: int
 
@@ -167,6 +176,7 @@ def watch_views(watch: WatchState) -> tuple[tuple[SlotView, ...], tuple[TestView
             heartbeat=test.heartbeat,
             answer=test.answer,
             answered_at=test.answered_at,
+            sent_at=test.sent_at,
         )
         for reference, test in watch.tests.items()
     )
@@ -175,6 +185,7 @@ def watch_views(watch: WatchState) -> tuple[tuple[SlotView, ...], tuple[TestView
 
 def alert_views(alerts: Mapping[str, OpenAlert], armed: Mapping[str, Armed]) -> tuple[AlertView, ...]:
     """Return the views of the open and the last closed alerts, oldest first."""
+    by = successors(alerts)
     return tuple(
         AlertView(
             reference=reference,
@@ -185,6 +196,8 @@ def alert_views(alerts: Mapping[str, OpenAlert], armed: Mapping[str, Armed]) -> 
             reply=opened.reply,
             replied_at=opened.replied_at,
             due_at=due.raised_at if (due := armed.get(f"acknowledgement/{reference}")) else None,
+            sent_at=opened.sent_at,
+            changed_by=by.get(reference),
         )
         for reference, opened in alerts.items()
     )

@@ -7,6 +7,7 @@ from msgspec import UNSET
 from protocol.core.alarm_book import AlarmBook
 from protocol.core.alarms import AlarmCode
 from protocol.core.deadlines import SECOND, Deadlines, Turn
+from protocol.core.staleness import staleness
 from protocol.core.watch_state import SLOT, TEST, Slot, SlotState, Test, TestState, WatchState
 from protocol.wire.instants import Millis, parsed, written
 from protocol.wire.messages import Heartbeat, HeartbeatAnswer, Reference, Utc
@@ -165,10 +166,10 @@ class Watch:
 
     # --- tests ----------------------------------------------------------------------------------------------------
 
-    def called(self, turn: Turn, reference: Reference, heartbeat: Heartbeat, *, received: bool) -> None:
+    def called(self, turn: Turn, reference: Reference, heartbeat: Heartbeat, sent_at: Utc, *, received: bool) -> None:
         """Add a test that was placed, or with `received` has arrived at the side that has to answer it."""
         ref = str(reference)
-        self.state.tests[ref] = Test(heartbeat, turn.utc, TestState.PLACED)
+        self.state.tests[ref] = Test(heartbeat, turn.utc, TestState.PLACED, sent_at=sent_at)
         receipt_after = self._grace_ms
         if heartbeat.slot is not UNSET:
             self._meet(turn, ref, heartbeat.slot)
@@ -252,12 +253,14 @@ class Watch:
 
     def overdue(self, turn: Turn, kind: str, ref: str, raised_at: Utc) -> None:
         """Raise the alarm of a test whose receipt or answer is overdue (SPEC W2.1)."""
-        self._step_test(self.state.tests[ref], "overdue")
+        test = self.state.tests[ref]
+        self._step_test(test, "overdue")
+        stale = staleness(None, test.sent_at, parsed(test.at), turn.at)
         if kind == "receipt":
             code, detail = AlarmCode.HEARTBEAT_UNRECEIPTED, f"no receipt for line test {ref}"
         else:
             code, detail = AlarmCode.HEARTBEAT_UNANSWERED, f"nobody answered line test {ref}"
-        self._alarms.raise_alarm(turn, code, ref, raised_at, detail)
+        self._alarms.raise_alarm(turn, code, ref, raised_at, f"{stale.prefix}{detail}")
 
     # --- the tables -----------------------------------------------------------------------------------------------
 

@@ -97,6 +97,8 @@ class Test(Struct):
     state: TestState
     answer: HeartbeatAnswer | None = None
     answered_at: Utc | None = None
+    # the message's `at`, by its sender's clock; None if it came under rules 2
+    sent_at: Utc | None = None
 
 
 class WatchState(Struct):

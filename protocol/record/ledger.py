@@ -31,7 +31,9 @@ from protocol.wire.digests import message_digest, policy_digest
 from protocol.wire.instants import Millis, written
 from protocol.wire.messages import Identifier, Message, Reference, Utc
 
-State = Literal["queued", "sent", "received", "receipted", "acknowledged", "refused", "undelivered"]
+State = Literal[
+    "queued", "sent", "received", "receipted", "acknowledged", "refused", "changed", "cancelled", "undelivered"
+]
 SERVICE = "service"
 """Stands for an officer where the service itself acted."""
 
@@ -63,12 +65,17 @@ class LedgerEntry(Struct, kw_only=True):
     # the reason of its refusal, and who refused it: `service` or an officer
     refused: str | None = None
     refused_by: str | None = None
+    # the alert that changed or cancelled it, and how (SPEC B3.3)
+    changed_by: Reference | None = None
+    change: str | None = None
     # its epoch ended before the peer receipted it
     undelivered: bool = False
 
     @property
     def state(self) -> State:
         """The last step that it has reached."""
+        if self.changed_by is not None:
+            return "cancelled" if self.change == "cancellation" else "changed"
         if self.refused:
             return "refused"
         if self.acknowledged_at:
@@ -186,7 +193,7 @@ class Ledger:
         return 0 if terms is None else terms.policy.skew_limit_s * SECOND
 
     def _add(self, sender: str, message: Message, now: Utc, *, refused: str | None = None) -> list[LedgerEntry]:
-        """Add a message; record on an earlier message that this one acknowledges, answers or refuses it."""
+        """Add a message; record on an earlier one that this one acknowledges, answers, refuses or changes it."""
         kind = message.body.get("type")
         own = sender == self.side
         reference = Reference(sender, self.epoch, message.seq)
@@ -209,7 +216,9 @@ class Ledger:
         return [entry] if about is None else [about, entry]
 
     def _settle_about(self, entry: LedgerEntry, now: Utc) -> LedgerEntry | None:
-        """Record an acknowledgement, an answer or a refusal on the message that it refers to; return that message."""
+        """Record what a message does to the one that it refers to, and return that one."""
+        if entry.kind == "alert" and "change" in entry.body:
+            return self._change(entry, entry.body["change"])
         if entry.kind not in {"acknowledgement", "heartbeat_answer", "refusal"}:
             return None
         body = entry.body
@@ -222,6 +231,14 @@ class Ledger:
             about.acknowledged_at = about.acknowledged_at or now
             about.acknowledged_by = about.acknowledged_by or body.get("officer", SERVICE)
             about.decision = body.get("decision")
+        return about
+
+    def _change(self, entry: LedgerEntry, change: dict[str, Any]) -> LedgerEntry | None:
+        """Record the first change of an alert on it; another one has no effect (SPEC B3.3)."""
+        about = self.entries.get(msgspec.convert(change["of"], Reference))
+        if about is None or about.kind != "alert" or about.changed_by is not None:
+            return None
+        about.changed_by, about.change = entry.reference, change["kind"]
         return about
 
     def _sealed(self, seal: Seal, now: Utc) -> list[LedgerEntry]:

@@ -85,7 +85,8 @@ def _link_2_to_3(state: State) -> State:
     epoch = state["epoch"]
     if epoch is not None:
         epoch = epoch | {"outbox": epoch["outbox"] | {"sign_again": False}}
-    return _core_2_to_3(state) | {"epoch": epoch}
+    own = {"words": {"test_text": None, "answer_text": None}, "on_watch": None}
+    return _core_2_to_3(state) | {"epoch": epoch} | own
 
 
 def _observer_2_to_3(state: State) -> State:
@@ -94,7 +95,9 @@ def _observer_2_to_3(state: State) -> State:
 
 
 def _core_2_to_3(state: State) -> State:
-    """Add what rules 3 keep of both: a change of keys that waits, the officers."""
+    """Add what rules 3 keep of both: a change of keys that waits, the officers, when messages were sent."""
+    for each in (*state["alerts"].values(), *state["watch"]["tests"].values()):
+        each["sent_at"] = None
     added: State = {}
     for name, value in state.items():
         added[name] = value

@@ -49,6 +49,9 @@ class MessagePath(Struct, frozen=True, kw_only=True):
     # when it was acknowledged or answered: by the receiver's journal, else by the sender's
     acknowledged_at: Utc | None
     refused: str | None
+    # the alert that changed or cancelled it, and how
+    changed_by: Reference | None
+    change: str | None
 
 
 class Version(Struct, frozen=True):
@@ -301,6 +304,8 @@ def _path(reference: Reference, sent: LedgerEntry | None, received: LedgerEntry 
     assert known is not None
     times = [entry.acknowledged_at for entry in (received, sent) if entry and entry.acknowledged_at]
     reasons = [entry.refused for entry in (received, sent) if entry and entry.refused]
+    changes = [(entry.changed_by, entry.change) for entry in (received, sent) if entry and entry.changed_by]
+    changed_by, change = changes[0] if changes else (None, None)
     return MessagePath(
         reference=reference,
         kind=known.kind,
@@ -309,4 +314,6 @@ def _path(reference: Reference, sent: LedgerEntry | None, received: LedgerEntry 
         receipted_at=sent.receipted_at if sent else None,
         acknowledged_at=times[0] if times else None,
         refused=reasons[0] if reasons else None,
+        changed_by=changed_by,
+        change=change,
     )

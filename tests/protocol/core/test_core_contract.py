@@ -44,6 +44,9 @@ from protocol.core.events import (
     Stopped,
     TransportConnected,
     TransportLost,
+    WatchLeft,
+    WatchTaken,
+    WordsChosen,
 )
 from protocol.core.link import Link
 from protocol.core.observer import Observer
@@ -87,6 +90,8 @@ REQUESTED: list[st.SearchStrategy[Event]] = [
     events(OfficerRefused, request=REQUESTS, officer=OFFICERS, of=REFERENCES, text=TEXTS),
     events(OfficerCancelled, request=REQUESTS, officer=OFFICERS, of=REFERENCES, draft=st.integers(1, 2)),
     events(LineTestRequested, request=REQUESTS, nonce=NONCES, officer=OFFICERS),
+    events(WatchTaken, request=REQUESTS, officer=OFFICERS, relieves=OFFICERS),
+    events(WatchLeft, request=REQUESTS, officer=OFFICERS),
     events(
         AlarmAcknowledged,
         request=REQUESTS,
@@ -107,6 +112,7 @@ HAPPENING: list[st.SearchStrategy[Event]] = [
     events(SlotsPlanned, slots=st.just(slots_between(START, START + 2 * DAY)), slots_until=INSTANTS),
     events(NotificationDone, id=st.just("message/ndmc/1/1")),
     events(PeerPresenceChanged, party=PARTIES),
+    events(WordsChosen, test_text=st.sampled_from(["Говорит Висбаден.", "Cafe\u0301"])),
     events(BatchClosed, frames=st.lists(st.binary(max_size=4), max_size=1).map(tuple)),
     *(events(kind) for kind in PLAIN),
 ]
@@ -310,6 +316,9 @@ def test_any_bytes(data: bytes, channel: Any) -> None:
         SlotsPlanned(at=START, mono=0, slots=("2022-02-30T00:00:00.000Z",), slots_until=written(START), tzdata="x"),
         SlotsPlanned(at=START, mono=0, slots=(), slots_until="9999-12-31T23:59:59.999Z", tzdata="x"),
         LineTestRequested(at=START, mono=0, request="x", nonce="0011"),
+        WordsChosen(at=START, mono=0, test_text="Cafe\u0301"),
+        WordsChosen(at=START, mono=0, answer_text="x" * 4_001),
+        WordsChosen(at=START, mono=0, answer_text=""),
     ],
 )
 def test_an_event_that_a_core_cannot_calculate_with_is_the_callers_mistake(event: Event) -> None:

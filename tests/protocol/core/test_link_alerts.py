@@ -523,7 +523,7 @@ def crowd(end: End, sender: str, written_body: dict[str, Any] | None = None) -> 
     for seq in range(FAR, FAR + OPEN_MAX):
         if not end.epoch.alerts.has_room(sender, body):
             break
-        end.epoch.alerts.opened(turn, Reference(sender, 1, seq), body, received=True)
+        end.epoch.alerts.opened(turn, Reference(sender, 1, seq), body, written(START), received=True)
 
 
 # --- when there is no room ----------------------------------------------------------------------------------------

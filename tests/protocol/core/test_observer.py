@@ -9,6 +9,7 @@ from protocol.core.events import BatchClosed, EpochOpened, PeerPresenceChanged, 
 from protocol.core.observer import Observer
 from protocol.core.stream import AHEAD_MAX, HASHES_KEPT
 from protocol.errors import LocalProtocolError
+from protocol.wire.instants import written
 from protocol.wire.messages import Alert, Reference
 from protocol.wire.policy import Terms
 from tests.support.cast import (
@@ -26,7 +27,7 @@ from tests.support.cast import (
     see,
 )
 from tests.support.playbook import Playbook, event, on, play, settle, wait
-from tests.support.world import HOUR, MINUTE, TERMS, End, Line, terms
+from tests.support.world import HOUR, MINUTE, START, TERMS, End, Line, terms
 
 OTHER = "0" * 64
 SLOT = "2022-11-29T08:00:00.000Z"
@@ -410,7 +411,7 @@ def test_a_flood_of_alerts_or_tests_is_bounded() -> None:
     turn = Turn(end.at, 0, [])
     for seq in range(OPEN_MAX):
         end.epoch.alerts.opened(
-            turn, Reference("eucom", 1, 1_000_000 + seq), convert(an_alert(), Alert), received=False
+            turn, Reference("eucom", 1, 1_000_000 + seq), convert(an_alert(), Alert), written(START), received=False
         )
     end.transcript.clear()
     play(end, arrives(eucom.sends(eucom.says(an_alert()))), "Apply 1 alert, refused: not_permitted")

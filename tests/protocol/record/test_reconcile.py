@@ -7,7 +7,7 @@ import pytest
 
 from protocol.core.alarms import AlarmCode
 from protocol.core.effects import RaiseAlarm
-from protocol.core.events import AlarmAcknowledged, EpochOpened
+from protocol.core.events import AlarmAcknowledged, EpochOpened, OfficerCancelled
 from protocol.errors import LocalProtocolError
 from protocol.record.evidence import Evidence, evidence_of
 from protocol.record.journal import Checkpoint
@@ -179,6 +179,44 @@ def test_the_ledger_shows_refusals(tmp_path: Path) -> None:
         entry = ledger.entries[reference]
         assert (entry.state, entry.refused, entry.refused_by) == ("refused", "out_of_scope", "duty-2")
     assert reconciled(tmp_path).messages[0].refused == "out_of_scope"
+
+
+def test_the_ledger_shows_what_changed_and_cancelled_an_alert(tmp_path: Path) -> None:
+    """SPEC B3.3"""
+    exchange = begun(tmp_path)
+    first, refused = (Reference.parse(exchange.delivered("eucom")) for _ in range(2))
+    exchange.acknowledge(str(first))
+    exchange.refuse(str(refused), officer="duty-2")
+    exchange.settle()
+    update = Reference.parse(exchange.alert("eucom", changes=first, change_kind="update"))
+    cancellations = [
+        Reference.parse(exchange.ask("eucom", OfficerCancelled, of=of, officer="watch-1")) for of in (update, refused)
+    ]
+    exchange.settle()
+    for ledger in ledgers(tmp_path):
+        known = ledger.entries
+        assert (known[first].state, known[first].changed_by, known[first].change) == ("changed", update, "update")
+        assert known[first].acknowledged_by == "duty-1"
+        for of, by in zip((update, refused), cancellations, strict=True):
+            assert (known[of].state, known[of].changed_by) == ("cancelled", by)
+            assert known[by].changed_by is None
+    found = {path.reference: (path.change, path.changed_by) for path in reconciled(tmp_path).messages}
+    assert found[first] == ("update", update)
+    assert found[refused] == ("cancellation", cancellations[1])
+    assert found[cancellations[1]] == (None, None)
+
+
+def test_a_change_of_what_the_journal_does_not_have_is_passed_over(tmp_path: Path) -> None:
+    """SPEC B3.3, W6"""
+    exchange = begun(tmp_path)
+    first = Reference.parse(exchange.delivered("eucom"))
+    before = len(records(tmp_path / "ndmc"))
+    for kind in ("update", "correction"):
+        exchange.delivered("eucom", changes=first, change_kind=kind)
+        first = Reference("eucom", 1, first.seq + 1)
+    opened, *rest = records(tmp_path / "ndmc")
+    late = ledger_of([opened, *rest[before - 1 :]])
+    assert [entry.changed_by for entry in late.entries.values()] == [Reference("eucom", 1, 3), None]
 
 
 def test_messages_left_at_a_new_epoch_are_undelivered(tmp_path: Path) -> None:

@@ -1,0 +1,56 @@
+"""Who is on watch at one side, and the words of its line tests: what a side decides alone and no peer is told."""
+
+from __future__ import annotations
+
+from msgspec import UNSET, Struct
+
+from protocol.core.deadlines import Turn
+from protocol.core.events import WatchLeft, WatchTaken, WordsChosen
+from protocol.errors import LocalProtocolError
+from protocol.wire.messages import Identifier, Text, Utc
+
+
+class OnWatch(Struct, frozen=True):
+    """The officer on watch, and since when."""
+
+    officer: Identifier
+    since: Utc
+
+
+class OwnWords(Struct):
+    """A side's words for the line tests that it places and answers (SPEC B2.4); None: the policy's."""
+
+    test_text: Text | None = None
+    answer_text: Text | None = None
+
+    def choose(self, event: WordsChosen) -> None:
+        """Take the words of the settings."""
+        self.test_text, self.answer_text = event.test_text or None, event.answer_text or None
+
+
+def taken(before: OnWatch | None, turn: Turn, event: WatchTaken) -> OnWatch:
+    """Return who is on watch after `event` (SPEC W7).
+
+    An officer who has the watch already keeps it, since when they took it. Raises LocalProtocolError(conflict) unless
+    `relieves` names the officer on watch.
+    """
+    relieves = None if event.relieves is UNSET else event.relieves
+    if before is not None and before.officer == event.officer and relieves in {None, event.officer}:
+        return before
+    if before is None and relieves is not None:
+        raise LocalProtocolError("conflict", f"{relieves} is not on watch, nor is anybody: relieve nobody")
+    if before is not None and relieves != before.officer:
+        raise LocalProtocolError("conflict", f"{_has_it(before)}: relieve {before.officer}")
+    return OnWatch(event.officer, turn.utc)
+
+
+def check_leaving(before: OnWatch | None, event: WatchLeft) -> None:
+    """Raise LocalProtocolError(conflict) unless the officer of `event` is on watch (SPEC W7)."""
+    if before is None:
+        raise LocalProtocolError("conflict", f"{event.officer} is not on watch, nor is anybody")
+    if before.officer != event.officer:
+        raise LocalProtocolError("conflict", f"{event.officer} is not on watch: {_has_it(before)}")
+
+
+def _has_it(before: OnWatch) -> str:
+    return f"{before.officer} is on watch since {before.since}"
