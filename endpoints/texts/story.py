@@ -51,6 +51,10 @@ def _event(record: Record, t: Translator) -> list[tuple[str, Tone]]:
             return [(f"{party}: {t.term('presence', 'present' if present else 'gone')}", "quiet")]
         case events.FramesSuppressed(reason=reason, count=count):
             return [(t("{count} more frames refused: {reason}", count=count, reason=reason), "bad")]
+        case events.CredentialsRefused(source=source, count=count):
+            return [(t("wrong credentials of officers, from {source}: {count}", source=source, count=count), "bad")]
+        case events.CertificateSeen(whose=whose, ends_at=ends):
+            return [(f"{t.term('certificate', whose)}: {t('valid until {when}', when=ends)}", "quiet")]
         case events.PublishRefused(reason=reason):
             return [(t("the broker refused a frame: {reason}", reason=reason), "bad")]
         case events.OfficerReleased(officer=officer, draft=draft):

@@ -10,6 +10,7 @@ from protocol.core.deadlines import DeadlinesState
 from protocol.core.link_keys import LinkKeys
 from protocol.core.pending_notifications import PendingNotificationsState
 from protocol.core.watch_state import WatchState
+from protocol.wire.instants import Millis
 from protocol.wire.messages import Digest, Identifier
 from protocol.wire.policy import Terms
 
@@ -43,3 +44,5 @@ class CoreState(Struct):
     connected: bool = False
     # by party, as far as the broker reported it: a hint
     present: dict[Identifier, bool] = {}
+    # by source, the least recently refused first: the age at which each of the last refusals was reported, and how many
+    credentials_refused: dict[str, tuple[tuple[Millis, int], ...]] = {}

@@ -1,4 +1,4 @@
-"""Alarms about a link's environment: broker, presence, disk, refused frames, clocks (SPEC W3, M6, M8)."""
+"""Alarms about a link's environment: broker, presence, disk, refused frames, clocks, access (SPEC W3, M6, M8)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Literal
 from protocol.core.alarm_book import AlarmBook
 from protocol.core.alarms import AlarmCode
 from protocol.core.core_state import CoreState
-from protocol.core.deadlines import SECOND, Deadlines, Turn
+from protocol.core.deadlines import DAY, SECOND, Deadlines, Turn
 from protocol.core.events import (
+    CertificateSeen,
+    CredentialsRefused,
     Event,
     FramesSuppressed,
     IdentityTakenOver,
@@ -19,14 +21,21 @@ from protocol.core.events import (
     TransportLost,
 )
 from protocol.errors import RemoteProtocolError
-from protocol.wire.instants import Millis
+from protocol.wire.instants import Millis, parsed, written
 from protocol.wire.messages import Identifier, Utc
 from protocol.wire.refusals import FrameRefusal
 
 BROKER_GRACE_MS: Millis = 30 * SECOND
 """How long the broker may be unreachable before an alarm is raised; a short reconnect raises none."""
 QUIET_MS: Millis = 600 * SECOND
-"""How long nothing of the kind must have happened before `bad_frames` and `identity_in_use` are cleared."""
+"""How long nothing of the kind must have happened before an alarm of repeated events is cleared."""
+CERTIFICATE_LEADS_DAYS = (30, 7)
+"""How long before a certificate's end `certificate_expiring` is raised: a first time, and again."""
+REFUSALS_MAX = 10
+"""Wrong credentials from one source within `REFUSALS_WITHIN_MS` that raise `credentials_refused`."""
+REFUSALS_WITHIN_MS: Millis = 600 * SECOND
+SOURCES_MAX = 128
+"""Sources of wrong credentials that are remembered; with more, the least recently refused is forgotten."""
 
 _BROKER = "broker/unreachable"
 _HARMLESS = {
@@ -36,6 +45,11 @@ _HARMLESS = {
     FrameRefusal.WRONG_POLICY,
 }
 """Refusals that an honest peer can cause, or that raise another alarm."""
+_CERTIFICATES = {
+    "own": "the certificate of this process",
+    "authority": "the certificate of the broker's authority",
+    "broker": "the certificate of the broker",
+}
 
 
 class Environment:
@@ -63,6 +77,10 @@ class Environment:
                 self.space_ok(turn)
             case FramesSuppressed():
                 self.suppressed(turn, event)
+            case CertificateSeen():
+                self.certificate_seen(turn, event)
+            case CredentialsRefused():
+                self.credentials_refused(turn, event)
             case _:
                 pass
 
@@ -137,6 +155,37 @@ class Environment:
             self._alarms.raise_alarm(turn, AlarmCode.CLOCK_SKEW, f"{party}/{way}", detail=detail)
         else:
             self._alarms.clear(turn, AlarmCode.CLOCK_SKEW, f"{party}/{way}")
+
+    # --- access ---------------------------------------------------------------------------------------------------
+
+    def certificate_seen(self, turn: Turn, event: CertificateSeen) -> None:
+        """Raise `certificate_expiring` for each lead that the certificate's end is within; clear the others."""
+        ends = parsed(event.ends_at)
+        for days in CERTIFICATE_LEADS_DAYS:
+            subject = f"{event.whose}/{days}d"
+            due = ends - days * DAY
+            if turn.at >= due:
+                detail = f"{_CERTIFICATES[event.whose]} ends on {event.ends_at}: renew it before"
+                self._alarms.raise_alarm(
+                    turn, AlarmCode.CERTIFICATE_EXPIRING, subject, written(max(due, 0)), detail=detail
+                )
+            else:
+                self._alarms.clear(turn, AlarmCode.CERTIFICATE_EXPIRING, subject)
+
+    def credentials_refused(self, turn: Turn, event: CredentialsRefused) -> None:
+        """Raise `credentials_refused` for a source of `REFUSALS_MAX` wrong credentials in `REFUSALS_WITHIN_MS`."""
+        sources, source = self.state.credentials_refused, event.source
+        since = turn.age - REFUSALS_WITHIN_MS
+        recent = [each for each in sources.pop(source, ()) if each[0] > since]
+        # each report counts at least one, so the last ten decide
+        recent = [*recent, (turn.age, event.count)][-REFUSALS_MAX:]
+        sources[source] = tuple(recent)
+        if len(sources) > SOURCES_MAX:
+            del sources[next(iter(sources))]
+        count = sum(refused for _, refused in recent)
+        code = AlarmCode.CREDENTIALS_REFUSED
+        if count >= REFUSALS_MAX or self._alarms.active(code, source):
+            self._raise_until_quiet(turn, code, source, f"{count} wrong credentials of officers from {source}")
 
     # --- deadlines ------------------------------------------------------------------------------------------------
 

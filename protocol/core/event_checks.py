@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET
 
 from protocol.core.events import (
+    CertificateSeen,
     ClockStepped,
     DeadlineReached,
     EpochOpened,
@@ -70,6 +71,10 @@ def _check_since(event: Resumed) -> None:
     _check_instants(event.since)
 
 
+def _check_end(event: CertificateSeen) -> None:
+    _check_instants(event.ends_at)
+
+
 def _check_step(event: ClockStepped) -> None:
     if not 0 < event.at - event.step_ms <= AT_MAX:
         raise LocalProtocolError(
@@ -104,6 +109,7 @@ _CHECKS: dict[type[Event], Callable[[Any], None]] = {
     Started: _check_slots,
     SlotsPlanned: _check_slots,
     Resumed: _check_since,
+    CertificateSeen: _check_end,
     ClockStepped: _check_step,
     DeadlineReached: _check_nonce,
     LineTestRequested: _check_nonce,

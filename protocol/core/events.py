@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from protocol.wire.messages import (
+    INTEGER_MAX,
     Area,
     Category,
     Count,
@@ -31,6 +32,10 @@ from protocol.wire.policy import EnrolledKey, Terms
 
 Rules = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,5}\Z")]
 """A version of the rules that lead from events to effects and state: a number."""
+CertificateOwner = Literal["own", "authority", "broker"]
+"""Whose certificate: this process's, the authority's that issues them, the broker's."""
+CredentialSource = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}(/[A-Za-z0-9-]{1,64})?\Z")]
+"""Where credentials came from: the user of the process at the control socket (`uid-1000`), or a session of theirs."""
 
 
 class Event(
@@ -164,17 +169,16 @@ class NotificationDone(Event, frozen=True, kw_only=True):
 class CertificateSeen(Event, frozen=True, kw_only=True):
     """The service read a certificate that the connection depends on: daily, and whenever another one is in use."""
 
-    # `own`, `authority`, `broker`
-    whose: Identifier
+    whose: CertificateOwner
+    # on the clock of `at`: an exercise's differs from the clock that the certificate goes by
     ends_at: Utc
 
 
 class CredentialsRefused(Event, frozen=True, kw_only=True):
     """`count` attempts to act as an officer were refused for a wrong credential."""
 
-    count: Count
-    # where they came from: the user of the process at the control socket, or a session of the console
-    source: str
+    count: Annotated[int, Meta(ge=1, le=INTEGER_MAX)]
+    source: CredentialSource
 
 
 # --- the broker and the peer --------------------------------------------------------------------------------------

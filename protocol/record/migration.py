@@ -95,15 +95,19 @@ def _observer_2_to_3(state: State) -> State:
 
 
 def _core_2_to_3(state: State) -> State:
-    """Add what rules 3 keep of both: a change of keys that waits, the officers, when messages were sent."""
+    """Add what rules 3 keep of both: changed keys that wait, officers, refusals, and when messages were sent."""
     for each in (*state["alerts"].values(), *state["watch"]["tests"].values()):
         each["sent_at"] = None
-    added: State = {}
-    for name, value in state.items():
-        added[name] = value
-        if name == "keys":
-            added |= {"keys": {"agreed": value, "pending": None}, "officers": None}
-    return added
+    state["keys"] = {"agreed": state["keys"], "pending": None}
+    state = _with_after("keys", {"officers": None}, state)
+    return _with_after("present", {"credentials_refused": {}}, state)
+
+
+def _with_after(key: str, added: State, state: State) -> State:
+    """Return `state` with further entries behind `key`: a checkpoint is written in the order of its structure."""
+    items = list(state.items())
+    place = [name for name, _ in items].index(key) + 1
+    return dict(items[:place]) | added | dict(items[place:])
 
 
 STEPS: dict[tuple[int, str], Callable[[State], State]] = {

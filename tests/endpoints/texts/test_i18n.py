@@ -14,6 +14,7 @@ from endpoints.control.delivery_progress import Step
 from endpoints.errors import UserError
 from endpoints.texts.i18n import LANGUAGES, translator
 from protocol.core.alarms import AlarmCode, Severity
+from protocol.core.events import CertificateOwner
 from protocol.core.watch_state import TestState
 from protocol.wire import messages
 from protocol.wire.instants import parsed
@@ -35,6 +36,7 @@ TERMS = {
     "connection": ("connected", "disconnected"),
     "presence": ("present", "gone", "unknown"),
     "test": tuple(TestState),
+    "certificate": get_args(CertificateOwner),
 }
 
 

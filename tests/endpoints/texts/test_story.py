@@ -99,6 +99,11 @@ def test_what_a_message_says(body: dict[str, Any], said: str) -> None:
         (events.TransportLost(**AT, reason="timeout"), "lost the connection to the broker: timeout"),
         (events.PeerPresenceChanged(**AT, party="ndmc", present=False), "ndmc: gone"),
         (events.FramesSuppressed(**AT, reason="bad_signature", count=3), "3 more frames refused: bad_signature"),
+        (events.CertificateSeen(**AT, whose="broker", ends_at=WHEN), f"certificate of the broker: valid until {WHEN}"),
+        (
+            events.CredentialsRefused(**AT, count=3, source="uid-1000"),
+            "wrong credentials of officers, from uid-1000: 3",
+        ),
         (
             events.PublishRefused(**AT, channel="message", code=151, reason="quota"),
             "the broker refused a frame: quota",

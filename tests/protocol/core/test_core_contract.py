@@ -20,7 +20,9 @@ from protocol.core.events import (
     AlarmAcknowledged,
     AnyEvent,
     BatchClosed,
+    CertificateSeen,
     ClockStepped,
+    CredentialsRefused,
     DeadlineReached,
     EpochOpened,
     Event,
@@ -113,6 +115,8 @@ HAPPENING: list[st.SearchStrategy[Event]] = [
     events(NotificationDone, id=st.just("message/ndmc/1/1")),
     events(PeerPresenceChanged, party=PARTIES),
     events(WordsChosen, test_text=st.sampled_from(["Говорит Висбаден.", "Cafe\u0301"])),
+    events(CertificateSeen, ends_at=st.sampled_from([*(written(START + days * DAY) for days in (3, 20, 99)), "9999"])),
+    events(CredentialsRefused, count=st.integers(1, 20), source=st.sampled_from(["uid-0", "uid-7/session-1"])),
     events(BatchClosed, frames=st.lists(st.binary(max_size=4), max_size=1).map(tuple)),
     *(events(kind) for kind in PLAIN),
 ]
