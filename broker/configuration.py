@@ -35,7 +35,6 @@ def write(
     watch: str = "watch",
     address: str = "127.0.0.1",
     port: int = PORT,
-    files: Path | None = None,
 ) -> None:
     """Write `mosquitto.conf` and `acl` into `folder`, replacing older ones, and make `folder/data`.
 
@@ -45,15 +44,9 @@ def write(
         watch: the identity that reads every link and publishes nothing.
         address: the address that the broker listens at; 0.0.0.0 for all of this machine.
         port: the port that it listens at.
-        files: the folder's path as the broker sees it, if it differs (a container's mount).
 
-    Raises BrokerError if an identity, the address, the port or the path is not valid in these files.
+    Raises BrokerError if an identity, the address or the port is not valid in these files.
     """
-    files = files or folder.resolve()
-    if any(character in str(files) for character in "\r\n"):
-        raise BrokerError(
-            f"{str(files)!r}: Mosquitto's configuration cannot hold a path with a line break; rename the folder"
-        )
     if not 1 <= port <= _PORT_MAX:
         raise BrokerError(f"{port}: not a port from 1 to 65535")
     if not address or any(character.isspace() for character in address):
@@ -61,7 +54,6 @@ def write(
     access = access_list(links, watch)
     clients = len({watch}.union(*links.values()))
     configuration = Template((_TEMPLATES / "mosquitto.conf").read_text("utf-8")).substitute(
-        files=files,
         address=address,
         port=port,
         clients=clients,

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import IO, Self
 
 from broker.errors import BrokerError
+from broker.owner import hand_over
 
 START_WITHIN_S = 10.0
 """From the start of the process until it is ready: it may have to read a large queue from disk."""
@@ -44,15 +45,15 @@ def find() -> str:
     )
     if found is None:
         raise BrokerError("mosquitto: not found; install it: apt-get install mosquitto (Debian, Ubuntu)")
-    return found
+    return str(Path(found).absolute())
 
 
 class LocalBroker:
     """Mosquitto on the files of `broker.configuration`, as a child of this process.
 
-    The kernel kills it when the thread that started it ends (Linux: PR_SET_PDEATHSIG), so start it from the main
-    thread. As a context manager it starts on entry and stops on exit. `start` and `stop` block, normally for
-    milliseconds.
+    If root starts it, it runs as the owner of its folder: see `broker.owner`. The kernel kills it when the thread that
+    started it ends (Linux: PR_SET_PDEATHSIG), so start it from the main thread. As a context manager it starts on entry
+    and stops on exit. `start` and `stop` block, normally for milliseconds.
     """
 
     def __init__(self, folder: Path, clock_ms: ClockMs, log: IO[bytes] | int | None = None) -> None:
@@ -92,14 +93,17 @@ class LocalBroker:
             raise BrokerError(
                 f"{self.address}:{self.port}: another program listens there already; stop it or change the port"
             )
-        mosquitto = [find(), "-c", str(self.folder.resolve() / "mosquitto.conf")]
+        owner = hand_over(self.folder)
+        user = () if owner is None else (f"--user={owner.user}:{owner.group}",)
         log = _STDERR if self._log is None else self._log
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
             # the kernel chooses an abstract name, outside the file system
             notices.bind("")
             name: bytes = notices.getsockname()
             self._process = subprocess.Popen(  # noqa: S603 - our own files
-                [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), *mosquitto],
+                [sys.executable, "-I", "-S", str(_LAUNCH), *user, str(os.getpid()), find(), "-c", "mosquitto.conf"],
+                # its paths are relative: so its user needs no right to pass the folders above
+                cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

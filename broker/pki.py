@@ -75,7 +75,7 @@ class Authority:
             .sign(key, hashes.SHA256())
         )
         _write_key(folder / "ca.key", key)
-        (folder / "ca.crt").write_bytes(certificate.public_bytes(Encoding.PEM))
+        _write_certificate(folder / "ca.crt", certificate)
         return cls(certificate, key)
 
     @classmethod
@@ -139,8 +139,8 @@ class Authority:
             )
         certificate = builder.sign(self.key, hashes.SHA256())
         _write_key(folder / f"{stem}.key", key)
-        (folder / f"{stem}.crt").write_bytes(certificate.public_bytes(Encoding.PEM))
-        (folder / "ca.crt").write_bytes(self.certificate.public_bytes(Encoding.PEM))
+        _write_certificate(folder / f"{stem}.crt", certificate)
+        _write_certificate(folder / "ca.crt", self.certificate)
 
 
 def _builder(
@@ -187,4 +187,12 @@ def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    fresh.replace(path)
+
+
+def _write_certificate(path: Path, certificate: x509.Certificate) -> None:
+    # whatever the umask: a certificate that others may write is not accepted
+    fresh = path.with_suffix(".crt.new")
+    fresh.write_bytes(certificate.public_bytes(Encoding.PEM))
+    fresh.chmod(0o644)
     fresh.replace(path)

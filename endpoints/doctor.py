@@ -39,7 +39,7 @@ _OTHERS = 0o077
 
 
 class Finding(Struct, frozen=True):
-    """One thing that will prevent the process from working.
+    """One thing that will prevent the process from working, or that weakens it.
 
     Attributes:
         where: the file, address or folder concerned.
@@ -60,18 +60,20 @@ class Examination:
         self._settings = settings
         self._at = at
         self.findings: list[Finding] = []
+        self.hints: list[Finding] = []
+        """What an attacker profits from and a trial on one machine may have: no reason not to start."""
         self.checks = 0
         """How many checks have run."""
 
     def run(self) -> tuple[Finding, ...]:
         """Run every check; return the findings, in the order in which start-up needs the parts."""
         settings = self._settings
-        checks: list[Callable[[], None]] = [self._folders, self._clock]
+        checks: list[Callable[[], None]] = [self._folders, self._trust, self._clock]
         if isinstance(settings, EndpointSettings):
             checks += [self._keys, self._officers]
         for link in settings.links:
             checks += [lambda link=link: self._link(link), lambda link=link: self._journal(link)]  # type: ignore[misc]
-        checks += [self._certificates, self._broker, self._control, self._notifications]
+        checks += [self._certificates, self._broker, self._control, self._notifications, self._separation]
         for check in checks:
             self.checks += 1
             with self._finding():
@@ -92,6 +94,36 @@ class Examination:
                     self._find(folder, "no such folder; `deconflict init` or `enrol` makes it")
             elif (mode := folder.stat().st_mode & 0o7777) & _OTHERS:
                 self._find(folder, f"open to others (mode {mode:04o}); make it private: chmod 700 {folder}")
+
+    def _trust(self) -> None:
+        for line in self._settings.changeable():
+            with self._finding():
+                raise UserError(line)
+
+    def _separation(self) -> None:
+        """Give hints where one user of this machine has what belongs to several, as `init` lays it out."""
+        settings = self._settings
+        user = settings.path.stat().st_uid
+        same = f"belongs to the same user as the files of {settings.side}"
+        own = f"{same}: whoever takes over one has both; for more than a trial, give each a user of its own"
+        for link in settings.links:
+            for party in link.content.parties:
+                if party != settings.side:
+                    self._hint(link.sibling(party, "endpoint.toml"), user, own)
+            self._hint(link.sibling("broker", "mosquitto.conf"), user, own)
+            for folder in (("authority",), ("broker", "authority")):
+                what = f"{same}: this key issues certificates for anybody; for more than a trial, keep it elsewhere"
+                self._hint(link.sibling(*folder, "ca.key"), user, what)
+
+    def _hint(self, path: Path, user: int, what: str) -> None:
+        """Give a hint if `path` exists and `user` owns it."""
+        try:
+            shared = path.stat().st_uid == user
+        except OSError:
+            return
+        hint = Finding(str(path), what)
+        if shared and hint not in self.hints:
+            self.hints.append(hint)
 
     def _clock(self) -> None:
         exercise = self._settings.exercise_clock

@@ -7,7 +7,10 @@ from endpoints.cli.output import print_json, say
 
 
 def doctor(config: options.Config, /, *, lang: options.Lang = None, as_json: options.AsJson = False) -> int:
-    """Check an installation and print one line for each problem; return 0 if there is none, else 1."""
+    """Check an installation and print one line for each problem; return 0 if there is none, else 1.
+
+    Hints go to standard error: what is in order for a trial, and not in earnest.
+    """
     from endpoints.clocks.clock import SystemClock
     from endpoints.config import settings
     from endpoints.doctor import Examination
@@ -15,13 +18,15 @@ def doctor(config: options.Config, /, *, lang: options.Lang = None, as_json: opt
 
     t = translator(lang)
     at, _ = SystemClock().now()
-    examination = Examination(settings.load(config), at)
+    examination = Examination(settings.load_unchecked(config), at)
     findings = examination.run()
     if as_json:
-        print_json({"ok": not findings, "checks": examination.checks, "findings": findings})
+        print_json({"ok": not findings, "checks": examination.checks, "findings": findings, "hints": examination.hints})
     else:
         for finding in findings:
             print(finding)
+        for hint in examination.hints:
+            say(t("hint: {hint}", hint=hint))
         checked = t.plural("{count} check", "{count} checks", examination.checks)
         found = t.plural("{count} finding", "{count} findings", len(findings))
         say(f"{checked}, {found}")

@@ -40,6 +40,8 @@ from protocol.wire.canonical import CanonicalError
 from protocol.wire.messages import Identifier, Seq, Texts
 from protocol.wire.policy import EnrolledKey, Policy, Terms
 
+_PUBLIC_MODE = 0o644
+
 _HEADER = """\
 # The link file: parties, keys, schedule, policy. It is public, and both sides hold the same file.
 # Compare it by voice: deconflict link fingerprint FILE
@@ -134,6 +136,8 @@ def save(content: LinkFile, path: Path) -> None:
     fresh = path.with_name(f".{path.name}.new")
     try:
         with fresh.open("wb") as file:
+            # the umask may leave the group the right to write, and then no process would accept the file
+            os.fchmod(file.fileno(), _PUBLIC_MODE)
             file.write(dump(content))
             file.flush()
             os.fsync(file.fileno())

@@ -4,7 +4,8 @@
 DIR/link.toml            public; with several links: DIR/<link>.toml
 DIR/eucom/endpoint.toml  keys/ (with officers/)  tls/  journal/<link>/      private to one side (0600/0700)
 DIR/ndmc/...             DIR/watch/...
-DIR/broker/              mosquitto.conf acl tls/ data/, and the authority that issued every certificate
+DIR/broker/              mosquitto.conf acl tls/ data/
+DIR/authority/           the authority that issued every certificate: for whoever issues more, and not for the broker
 ```
 """
 
@@ -27,12 +28,13 @@ from endpoints.config import link_file, settings
 from endpoints.config.link_file import LinkFile, Party
 from endpoints.errors import UserError
 from endpoints.keys import credentials, signer
-from endpoints.keys.private_files import exists, make_private_folder, write_private
+from endpoints.keys.private_files import exists, forbid_writing, make_private_folder, write_private
 from protocol.wire.instants import Millis
 from protocol.wire.policy import EnrolledKey, Terms
 
 WATCH = settings.WATCH_IDENTITY
-_RESERVED = (WATCH, "broker")
+AUTHORITY = "authority"
+_RESERVED = (WATCH, "broker", AUTHORITY)
 """Names that a party or link cannot have: folders beside the sides', and identities at the broker."""
 
 
@@ -100,7 +102,8 @@ def provision(
         for content in contents:
             link_file.check(content)
             link_file.save(content, staging / names[content.terms.link])
-        authority = _make_broker(staging / "broker", home / "broker", links, broker, at)
+        authority = Authority.make(staging / AUTHORITY, at)
+        _make_broker(staging / "broker", authority, links, broker, at)
         make_private_folder(staging / WATCH)
         for side in (*sides, WATCH):
             own = staging / side
@@ -222,10 +225,9 @@ def _make_officers(own: Path, names: Iterable[str], *, fresh: bool = True) -> di
     return table
 
 
-def _make_broker(own: Path, home: Path, links: Sequence[Terms], plan: BrokerPlan, at: Millis) -> Authority:
+def _make_broker(own: Path, authority: Authority, links: Sequence[Terms], plan: BrokerPlan, at: Millis) -> None:
     make_private_folder(own)
     make_private_folder(own / "tls")
-    authority = Authority.make(own / "authority", at)
     authority.issue_server(own / "tls", at, tuple(dict.fromkeys((*SERVER_NAMES, plan.host))))
     configuration.write(
         own,
@@ -233,9 +235,7 @@ def _make_broker(own: Path, home: Path, links: Sequence[Terms], plan: BrokerPlan
         watch=WATCH,
         address=plan.listen,
         port=plan.port,
-        files=home,
     )
-    return authority
 
 
 def _common(names: Mapping[str, str], broker: BrokerPlan, exercise_clock: Path | None) -> dict[str, Any]:
@@ -288,6 +288,9 @@ def _all_or_nothing(home: Path) -> Iterator[Path]:
             raise UserError(f"{home}: not empty (it contains {path.relative_to(home)}); name a new folder")
         made = [each for each in (home, *home.parents) if not exists(each)]
         home.mkdir(parents=True, exist_ok=True)
+        # whatever the umask: no process accepts files that others can replace
+        for each in {home, *made}:
+            forbid_writing(each)
         staging = home / ".making"
         make_private_folder(staging)
     moved: list[Path] = []

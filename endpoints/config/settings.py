@@ -30,6 +30,7 @@ credential = "scrypt$n=16384,r=8,p=1$...$..."
 Environment variables take precedence, so that one file can serve several machines: `DECONFLICT_BROKER_HOST`,
 `DECONFLICT_BROKER_PORT`, `DECONFLICT_EXERCISE_CLOCK`, `DECONFLICT_LANG`. Secrets can stay out of the file:
 `DECONFLICT_WEBHOOK` or `DECONFLICT_WEBHOOK_FILE`, `DECONFLICT_PING` or `DECONFLICT_PING_FILE`.
+`DECONFLICT_ALLOW_PTRACE=1` lets a debugger or profiler attach to a process whose links are all exercises.
 """
 
 from __future__ import annotations
@@ -38,17 +39,16 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from endpoints.config import link_file, toml_reader
+from endpoints.config import exercise, link_file, toml_reader, variables
 from endpoints.config.link_file import LinkFile
 from endpoints.errors import UserError
 from endpoints.keys import credentials
-from endpoints.keys.private_files import exists, read_bytes, require_private
+from endpoints.keys.private_files import changeable, exists, require_private
 from protocol.wire.messages import Identifier
 from protocol.wire.policy import Seconds
 
@@ -59,7 +59,6 @@ SOCKET_PATH_MAX_BYTES = 107
 CONTROL = "control.sock"
 """The control socket's name, unless the settings name another."""
 LINKS_MAX = 64
-_SECRET_MAX_BYTES = 4_096
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 FilePath = Annotated[str, Meta(min_length=1, max_length=4_000)]
@@ -148,6 +147,10 @@ class LinkSettings(Struct, frozen=True, kw_only=True):
         """The link's id."""
         return self.content.terms.link
 
+    def sibling(self, *names: str) -> Path:
+        """Return the path of another file of the installation in whose folder the link file lies."""
+        return Path(os.path.normpath(self.file.parent.joinpath(*names)))
+
 
 class BrokerSettings(Struct, frozen=True, kw_only=True):
     """How to reach the broker: mutual TLS; `identity` is the MQTT user and client id (SPEC Q3.1)."""
@@ -169,6 +172,7 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
         control: the control socket.
         language: the language of notifications, `en` or `ru`.
         exercise_clock: the exercise's table; allowed only if the status of every link is `exercise`.
+        allow_ptrace: whether debuggers may attach and core dumps are written; allowed as `exercise_clock` is.
     """
 
     path: Path
@@ -179,6 +183,23 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
     language: str
     notifications: Notifications
     exercise_clock: Path | None
+    allow_ptrace: bool
+
+    @property
+    def trusted_files(self) -> tuple[tuple[Path, str], ...]:
+        """The files that decide whom this process trusts and who it is, each with its kind."""
+        broker = self.broker
+        return (
+            (self.path, "configuration"),
+            *((link.file, "link file") for link in self.links),
+            (broker.authority, "certificate"),
+            (broker.certificate, "certificate"),
+            (broker.key, "private key"),
+        )
+
+    def changeable(self) -> tuple[str, ...]:
+        """Return a line for each of these files that other users can change or replace."""
+        return tuple(changeable(self.trusted_files, {os.geteuid(), self.path.stat().st_uid}))
 
     def link(self, wanted: str | None) -> LinkSettings:
         """Return the link `wanted`, or the only one. Raises UserError if it is unknown, or not named among several."""
@@ -204,6 +225,11 @@ class EndpointSettings(ProcessSettings, frozen=True, kw_only=True):
     keys: Path
     officers: dict[str, Officer]
 
+    @property
+    def trusted_files(self) -> tuple[tuple[Path, str], ...]:
+        """The files that decide whom this endpoint trusts and who it is, and the folder of its private keys."""
+        return (*super().trusted_files, (self.keys, "folder of private keys"))
+
 
 class WatchSettings(ProcessSettings, frozen=True, kw_only=True):
     """The content of `watch.toml`: no signing keys and no officers.
@@ -217,8 +243,35 @@ class WatchSettings(ProcessSettings, frozen=True, kw_only=True):
     dead_man_every_s: int
 
 
+def load(path: Path, environment: Mapping[str, str] = os.environ) -> EndpointSettings | WatchSettings:
+    """Return the settings in `path`: an endpoint's if they have a `side`, otherwise the watch's.
+
+    Raises UserError, also if other users can change a file that decides whom the process trusts.
+    """
+    return _checked(load_unchecked(path, environment))
+
+
 def load_endpoint(path: Path, environment: Mapping[str, str] = os.environ) -> EndpointSettings:
-    """Return the endpoint configuration `path`, with the link files that it names. Raises UserError."""
+    """Return the endpoint configuration `path`, with the link files that it names. Raises UserError as `load`."""
+    return _checked(_endpoint(path, environment))
+
+
+def load_watch(path: Path, environment: Mapping[str, str] = os.environ) -> WatchSettings:
+    """Return the watch configuration `path`, with the link files that it names. Raises UserError as `load`."""
+    return _checked(_watch(path, environment))
+
+
+def load_unchecked(path: Path, environment: Mapping[str, str] = os.environ) -> EndpointSettings | WatchSettings:
+    """Return the settings in `path`, whoever can change the files; see `ProcessSettings.changeable`.
+
+    Raises UserError.
+    """
+    if "side" in toml_reader.read(path, what=toml_reader.PROCESS):
+        return _endpoint(path, environment)
+    return _watch(path, environment)
+
+
+def _endpoint(path: Path, environment: Mapping[str, str]) -> EndpointSettings:
     table = read_endpoint(path)
     raw = toml_reader.convert(table, _Endpoint, path=path)
     links = _links(raw.links, path)
@@ -249,8 +302,7 @@ def read_endpoint(path: Path) -> dict[str, Any]:
     return table
 
 
-def load_watch(path: Path, environment: Mapping[str, str] = os.environ) -> WatchSettings:
-    """Return the watch configuration `path`, with the link files that it names. Raises UserError."""
+def _watch(path: Path, environment: Mapping[str, str]) -> WatchSettings:
     raw = toml_reader.convert(toml_reader.read(path, what=toml_reader.WATCH), _Watch, path=path)
     links = _links(raw.links, path)
     for link in links:
@@ -258,8 +310,8 @@ def load_watch(path: Path, environment: Mapping[str, str] = os.environ) -> Watch
             raise UserError(
                 f"{path}: identity: {raw.identity} is a party of link {link.id}; the watch needs an identity of its own"
             )
-    url = _secret("PING", environment) or raw.dead_man.url
-    _check_url(url, f"{path}: dead_man.url")
+    url = variables.secret("PING", environment) or raw.dead_man.url
+    variables.check_url(url, f"{path}: dead_man.url")
     return WatchSettings(
         **_process(raw, raw.identity, links, path, environment),
         dead_man_url=url,
@@ -267,11 +319,14 @@ def load_watch(path: Path, environment: Mapping[str, str] = os.environ) -> Watch
     )
 
 
-def load(path: Path, environment: Mapping[str, str] = os.environ) -> EndpointSettings | WatchSettings:
-    """Return the settings in `path`: an endpoint's if they have a `side`, otherwise the watch's. Raises UserError."""
-    if "side" in toml_reader.read(path, what=toml_reader.PROCESS):
-        return load_endpoint(path, environment)
-    return load_watch(path, environment)
+_SettingsT = TypeVar("_SettingsT", bound=ProcessSettings)
+
+
+def _checked(loaded: _SettingsT) -> _SettingsT:
+    """Return `loaded`. Raises UserError if other users can change a file that decides whom the process trusts."""
+    for line in loaded.changeable():
+        raise UserError(line)
+    return loaded
 
 
 def _process(
@@ -279,6 +334,7 @@ def _process(
 ) -> dict[str, Any]:
     """Return the fields of ProcessSettings. Raises UserError."""
     folder = path.absolute().parent
+    contents = [link.content for link in links]
     return {
         "path": path,
         "side": side,
@@ -287,7 +343,8 @@ def _process(
         "control": check_socket(folder / raw.control, at=f"{path}: control"),
         "language": raw.language,
         "notifications": _notifications(raw.notifications, path, environment),
-        "exercise_clock": _exercise(raw.exercise_clock, links, folder, path, environment),
+        "exercise_clock": exercise.clock(raw.exercise_clock or None, contents, folder, path, environment),
+        "allow_ptrace": exercise.allow_ptrace(contents, environment),
     }
 
 
@@ -310,7 +367,7 @@ def _broker(raw: _Broker, identity: str, folder: Path, path: Path, environment: 
     settings = BrokerSettings(
         identity=identity,
         host=environment.get("DECONFLICT_BROKER_HOST") or raw.host,
-        port=_port(environment.get("DECONFLICT_BROKER_PORT")) or raw.port,
+        port=variables.port("DECONFLICT_BROKER_PORT", environment) or raw.port,
         authority=folder / raw.authority,
         certificate=folder / raw.certificate,
         key=folder / raw.key,
@@ -321,14 +378,6 @@ def _broker(raw: _Broker, identity: str, folder: Path, path: Path, environment: 
             raise UserError(f"{path}: broker.{key}: no such file: {file}")
     require_private(settings.key, what="private key")
     return settings
-
-
-def _port(text: str | None) -> int | None:
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= 65_535):  # noqa: PLR2004 - TCP's
-        raise UserError(f"DECONFLICT_BROKER_PORT: not a port from 1 to 65535: {text[:40]!r}")
-    return int(text)
 
 
 def check_socket(socket: Path, *, at: str) -> Path:
@@ -342,50 +391,7 @@ def check_socket(socket: Path, *, at: str) -> Path:
     return socket
 
 
-def _exercise(
-    raw: str | UnsetType, links: tuple[LinkSettings, ...], folder: Path, path: Path, environment: Mapping[str, str]
-) -> Path | None:
-    if variable := environment.get("DECONFLICT_EXERCISE_CLOCK"):
-        table = Path(variable).absolute()
-    elif raw is not UNSET:
-        table = folder / raw
-    else:
-        return None
-    for link in links:
-        if link.content.terms.policy.status != "exercise":
-            raise UserError(
-                f"{path}: exercise_clock: the status of link {link.id} is {link.content.terms.policy.status}; "
-                "only links whose status is exercise may use it"
-            )
-    return table
-
-
 def _notifications(raw: Notifications, path: Path, environment: Mapping[str, str]) -> Notifications:
-    webhook = _secret("WEBHOOK", environment) or raw.webhook
-    _check_url(webhook, f"{path}: notifications.webhook")
+    webhook = variables.secret("WEBHOOK", environment) or raw.webhook
+    variables.check_url(webhook, f"{path}: notifications.webhook")
     return Notifications(log=raw.log, command=raw.command, webhook=webhook)
-
-
-def _secret(name: str, environment: Mapping[str, str]) -> str:
-    """Return `DECONFLICT_<name>`, or the content of the file that `DECONFLICT_<name>_FILE` names, or an empty text."""
-    variable = f"DECONFLICT_{name}"
-    file = environment.get(f"{variable}_FILE")
-    if not file:
-        return environment.get(variable, "")
-    data = read_bytes(Path(file), what=f"secret ({variable}_FILE)", max_bytes=_SECRET_MAX_BYTES)
-    try:
-        return data.decode("utf-8").strip()
-    except UnicodeDecodeError:
-        raise UserError(f"{file}: {variable}_FILE: not text in UTF-8") from None
-
-
-def _check_url(url: str, at: str) -> None:
-    if not url:
-        return
-    try:
-        parts: Any = urlsplit(url)
-        right = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port)
-    except ValueError:
-        right = False
-    if not right:
-        raise UserError(f"{at}: not a URL such as https://example.org/hook")

@@ -1,9 +1,12 @@
-"""Reads and writes files that only their owner may read: keys, credentials, settings (0600), folders (0700)."""
+"""Reads and writes files that only their owner may read (0600; folders 0700); finds files that others can change."""
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import stat
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from endpoints.errors import UserError
@@ -11,6 +14,9 @@ from endpoints.errors import UserError
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 _OTHERS = 0o077
+_OTHERS_WRITE = 0o022
+_OVERFLOW_ID = 65_534
+"""The owner of what a user namespace has no number for: outer folders of some containers."""
 
 
 def with_article(what: str) -> str:
@@ -71,6 +77,71 @@ def require_private(path: Path, *, what: str) -> None:
         raise UserError(f"{path}: this {what} is open to others (mode {mode:04o}); make it private: chmod 600 {path}")
 
 
+def changeable(files: Iterable[tuple[Path, str]], owners: Collection[int]) -> Iterator[str]:
+    """Yield one line for each file that others can change, and for each folder on the way that lets them replace it.
+
+    The group's right to write counts as others'. Only in folders further up, a group whose single member is the
+    folder's owner does not: that is what an umask of 002 leaves. A sticky folder protects what others own in it.
+
+    Args:
+        files: each file and its kind (`link file`), for the text.
+        owners: the users who may own them, beside root.
+    """
+    trusted = {0, *owners}
+    folders: dict[Path, bool] = {}
+    for path, what in files:
+        try:
+            found = path.stat()
+        except OSError:
+            # whoever needs it says so
+            continue
+        shown = Path(os.path.normpath(path))
+        if found.st_uid not in trusted:
+            yield f"{shown}: this {what} belongs to another user ({_user(found.st_uid)}), who can change it; chown it"
+        if (mode := stat.S_IMODE(found.st_mode)) & _OTHERS_WRITE:
+            yield f"{shown}: others may change this {what} (mode {mode:04o}); forbid it: chmod go-w {shown}"
+        # as the path is written, and where its symbolic links lead
+        for own in (Path(os.path.normpath(path.absolute())), path.resolve()):
+            for folder in own.parents:
+                folders[folder] = folders.get(folder, False) or folder == own.parent
+    for folder, direct in folders.items():
+        yield from _open_folder(folder, trusted, direct=direct)
+
+
+def _open_folder(folder: Path, trusted: Collection[int], *, direct: bool) -> Iterator[str]:
+    """Yield a line if others can replace what is in `folder`; `direct` if it holds one of the files itself."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return
+    mode, owner = stat.S_IMODE(found.st_mode), found.st_uid
+    if owner not in trusted and (direct or owner != _OVERFLOW_ID):
+        yield f"{folder}: this folder belongs to another user ({_user(owner)}), who can replace what is in it; chown it"
+    shared = mode & _OTHERS_WRITE
+    if shared == stat.S_IWGRP and not direct and _alone(found.st_gid, owner):
+        return
+    if shared and not mode & stat.S_ISVTX:
+        yield f"{folder}: others can replace what is in this folder (mode {mode:04o}); forbid it: chmod go-w {folder}"
+
+
+def _alone(group: int, user: int) -> bool:
+    """Return whether `user` is the only member of `group`."""
+    try:
+        members = set(grp.getgrgid(group).gr_mem)
+        name = pwd.getpwuid(user).pw_name
+    except KeyError:
+        return False
+    return members | {each.pw_name for each in pwd.getpwall() if each.pw_gid == group} <= {name}
+
+
+def _user(user: int) -> str:
+    """Return the name of `user`, or the number of one without a name."""
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
+
+
 def write_private(path: Path, data: bytes) -> None:
     """Create `path` with `data` and mode 0600 from the start. Raises FileExistsError if it exists."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
@@ -78,6 +149,13 @@ def write_private(path: Path, data: bytes) -> None:
         # the umask may have cleared bits of the mode
         os.fchmod(descriptor, FILE_MODE)
         file.write(data)
+
+
+def forbid_writing(path: Path) -> None:
+    """Take the right to write `path` from others, which an umask such as 002 has left to them. Raises OSError."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & _OTHERS_WRITE:
+        path.chmod(mode & ~_OTHERS_WRITE)
 
 
 def make_private_folder(path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import threading
@@ -67,6 +68,36 @@ def test_what_init_makes_is_sound_but_for_the_broker_that_does_not_run(site: Pat
 
     assert only.what == "the broker cannot be reached: Connection refused"
     assert examined.checks >= 8
+
+
+def hints(site: Path, side: str = "eucom") -> list[str]:
+    name = "watch.toml" if side == "watch" else "endpoint.toml"
+    examination = Examination(settings.load(site / side / name, {}), NOW)
+    examination.run()
+    return [str(each) for each in examination.hints]
+
+
+def test_what_one_user_has_for_a_trial_is_a_hint_and_no_finding(site: Path) -> None:
+    assert [line.partition(": ")[0] for line in hints(site)] == [
+        str(site / name) for name in ("ndmc/endpoint.toml", "broker/mosquitto.conf", "authority/ca.key")
+    ]
+    assert len(hints(site, "watch")) == 4
+    assert findings(site) == findings(site, side="watch") == []
+
+    # as version 0.1.0 made it
+    (site / "authority").rename(site / "broker" / "authority")
+    assert any(line.startswith(f"{site}/broker/authority/ca.key: ") for line in hints(site))
+
+
+def test_what_is_separated_is_no_hint(site: Path) -> None:
+    shutil.rmtree(site / "authority")
+    shutil.rmtree(site / "ndmc")
+    if os.geteuid() == 0:
+        os.chown(site / "broker" / "mosquitto.conf", 12_345, 12_345)
+    else:
+        shutil.rmtree(site / "broker")
+
+    assert hints(site) == []
 
 
 def open_to_others(site: Path) -> str:
@@ -187,7 +218,7 @@ def with_record(site: Path, at: int = NOW, *, folder: str = "eucom", side: str =
 
 
 def test_a_watch_that_is_not_named_watch_finds_its_own_journal_intact(site: Path) -> None:
-    Authority.load(site / "broker" / "authority").issue_client("watch-2", site / "watch" / "tls", NOW)
+    Authority.load(site / "authority").issue_client("watch-2", site / "watch" / "tls", NOW)
     path = site / "watch" / "watch.toml"
     path.write_text(path.read_text("utf-8").replace('"watch"', '"watch-2"'), "utf-8")
     with_record(site, folder="watch", side="watch-2")

@@ -52,7 +52,7 @@ def answer(port: int, context: ssl.SSLContext | None) -> bytes:
 
 def trusting(site: BrokerSite) -> ssl.SSLContext:
     """Return a client's TLS context that trusts the broker but has no certificate of its own."""
-    return ssl.create_default_context(cafile=str(site.folder / "broker" / "ca" / "ca.crt"))
+    return ssl.create_default_context(cafile=str(site.folder / "authority" / "ca.crt"))
 
 
 @asynccontextmanager

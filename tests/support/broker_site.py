@@ -32,7 +32,7 @@ class BrokerSite:
         self.port = free_port()
         files = folder / "broker"
         (files / "tls").mkdir(parents=True)
-        self.authority = Authority.make(files / "ca", now())
+        self.authority = Authority.make(folder / "authority", now())
         self.authority.issue_server(files / "tls", now())
         configuration.write(files, links, port=self.port)
         self._log = (folder / "mosquitto.log").open("ab")

@@ -66,8 +66,8 @@ def test_both_sides_the_watch_and_the_broker_have_all_their_files(made: Path) ->
         "watch/tls/client.key",
         "broker/acl",
         "broker/mosquitto.conf",
-        "broker/authority/ca.crt",
-        "broker/authority/ca.key",
+        "authority/ca.crt",
+        "authority/ca.key",
         "broker/tls/ca.crt",
         "broker/tls/server.crt",
         "broker/tls/server.key",
@@ -76,7 +76,7 @@ def test_both_sides_the_watch_and_the_broker_have_all_their_files(made: Path) ->
 
 
 def test_private_files_are_private_from_the_start(made: Path) -> None:
-    for folder in ("eucom", "ndmc", "watch", "broker"):
+    for folder in ("eucom", "ndmc", "watch", "broker", "authority"):
         assert stat.S_IMODE((made / folder).stat().st_mode) == 0o700
     for path in made.rglob("*"):
         if path.suffix in {".key", ".pem", ".credential"} or path.name == "endpoint.toml":
@@ -98,8 +98,9 @@ def test_the_settings_load_what_is_made(made: Path) -> None:
         assert credentials.verify(credential, loaded.officers[officer].credential)
 
 
-def test_the_broker_s_configuration_names_its_final_folder(made: Path) -> None:
-    assert f"acl_file {made}/broker/acl" in (made / "broker" / "mosquitto.conf").read_text("utf-8")
+def test_the_authority_s_key_does_not_lie_below_the_broker_s_folder(made: Path) -> None:
+    assert not [path for path in (made / "broker").rglob("*") if path.name == "ca.key"]
+    assert stat.S_IMODE((made / "authority").stat().st_mode) == 0o700
     assert not (made / ".making").exists()
 
 
@@ -127,7 +128,7 @@ def test_a_folder_with_files_is_refused_and_unchanged(tmp_path: Path) -> None:
 
 
 def test_existing_empty_folders_are_accepted(tmp_path: Path) -> None:
-    for mounted in ("eucom", "ndmc", "watch", "broker", "broker/authority"):
+    for mounted in ("eucom", "ndmc", "watch", "broker", "authority"):
         (tmp_path / mounted).mkdir()
     kept = (tmp_path / "eucom").stat().st_ino
 
@@ -135,7 +136,7 @@ def test_existing_empty_folders_are_accepted(tmp_path: Path) -> None:
 
     assert (tmp_path / "eucom").stat().st_ino == kept
     assert (tmp_path / "eucom" / "endpoint.toml").is_file()
-    assert (tmp_path / "broker" / "authority" / "ca.key").is_file()
+    assert (tmp_path / "authority" / "ca.key").is_file()
     assert not (tmp_path / ".making").exists()
 
 
@@ -144,6 +145,7 @@ def test_existing_empty_folders_are_accepted(tmp_path: Path) -> None:
     [
         (default_terms.terms(caller="watch"), "watch: this name is reserved"),
         (default_terms.terms(answering="broker"), "broker: this name is reserved"),
+        (default_terms.terms(answering="authority"), "authority: this name is reserved"),
         (default_terms.terms(link="watch"), "watch: this name is reserved"),
         (default_terms.terms(caller="ndmc"), "ndmc: the same party calls and answers"),
     ],
@@ -214,9 +216,7 @@ def test_a_side_file_is_written_and_read(tmp_path: Path) -> None:
 
 
 def test_two_sides_enrolled_separately_make_a_valid_link(tmp_path: Path, made: Path) -> None:
-    parties = dict(
-        side_file.load(enrolled(tmp_path, side, authority=made / "broker" / "authority")) for side in ("eucom", "ndmc")
-    )
+    parties = dict(side_file.load(enrolled(tmp_path, side, authority=made / "authority")) for side in ("eucom", "ndmc"))
     link_file.save(LinkFile(terms=default_terms.terms(), parties=parties), tmp_path / "link.toml")
 
     found = settings.load_endpoint(tmp_path / "ndmc" / "endpoint.toml", {})

@@ -1,0 +1,57 @@
+"""Reads the environment variables that take precedence over the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from endpoints.errors import UserError
+from endpoints.keys.private_files import read_bytes
+
+_SECRET_MAX_BYTES = 4_096
+
+
+def port(variable: str, environment: Mapping[str, str]) -> int | None:
+    """Return the port in `variable`, None if it is not set. Raises UserError."""
+    text = environment.get(variable)
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= 65_535):  # noqa: PLR2004 - TCP's
+        raise UserError(f"{variable}: not a port from 1 to 65535: {text[:40]!r}")
+    return int(text)
+
+
+def switch(variable: str, environment: Mapping[str, str]) -> bool:
+    """Return whether `variable` is set, to 1. Raises UserError if it has another value."""
+    text = environment.get(variable)
+    if text and text != "1":
+        raise UserError(f"{variable}: expected 1 or nothing, found {text[:40]!r}")
+    return bool(text)
+
+
+def secret(name: str, environment: Mapping[str, str]) -> str:
+    """Return `DECONFLICT_<name>`, or the content of the file that `DECONFLICT_<name>_FILE` names, or an empty text."""
+    variable = f"DECONFLICT_{name}"
+    file = environment.get(f"{variable}_FILE")
+    if not file:
+        return environment.get(variable, "")
+    data = read_bytes(Path(file), what=f"secret ({variable}_FILE)", max_bytes=_SECRET_MAX_BYTES)
+    try:
+        return data.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        raise UserError(f"{file}: {variable}_FILE: not text in UTF-8") from None
+
+
+def check_url(url: str, at: str) -> None:
+    """Raise UserError, naming the key `at`, if `url` is neither empty nor a URL of HTTP or HTTPS."""
+    if not url:
+        return
+    try:
+        parts: Any = urlsplit(url)
+        right = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port)
+    except ValueError:
+        right = False
+    if not right:
+        raise UserError(f"{at}: not a URL such as https://example.org/hook")
