@@ -38,7 +38,16 @@ def endpoint(settings: EndpointSettings) -> Process[EndpointLink]:
         core = recovered_core(journal, Link.new(link.id, side))
         signer = _signer(settings, link, core)
         officers = {name: officer.digest for name, officer in settings.officers.items()}
-        return EndpointLink(core, journal, link.content, notifier, signer=signer, outlet=transport, officers=officers)
+        return EndpointLink(
+            core,
+            journal,
+            link.content,
+            notifier,
+            signer=signer,
+            outlet=transport,
+            officers=officers,
+            words=link.words,
+        )
 
     return Process(
         settings,

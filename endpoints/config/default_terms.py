@@ -5,9 +5,11 @@ The parties, the two tests a day, their language and the other channels are publ
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Literal
 
 from endpoints.config.link_file import Party
+from protocol.wire.messages import Texts
 from protocol.wire.policy import Channel, Policy, Terms
 
 LINK, CALLER, ANSWERING = "eucom-ndmc", "eucom", "ndmc"
@@ -30,6 +32,20 @@ _PARTIES = {
 }
 
 
+_SITES_IN_RUSSIAN = {"Wiesbaden": "Висбаден", "Moscow": "Москва"}
+_KEYS = ("test_text", "answer_text")
+_WORDS = {
+    "en": {
+        "test_text": "This is {site}. Line test. How do you read?",
+        "answer_text": "{site} here. Loud and clear.",
+    },
+    "ru": {
+        "test_text": "Говорит {site}. Проверка линии. Как слышите?",
+        "answer_text": "{site} на связи. Слышу хорошо.",
+    },
+}
+
+
 def party(name: str) -> Party:
     """Return the party `name` without keys. A party without defaults is named after its id and uses UTC."""
     return _PARTIES.get(name) or Party(name={"en": name}, site=name, zone="UTC")
@@ -38,6 +54,15 @@ def party(name: str) -> Party:
 def officers(name: str) -> tuple[str, ...]:
     """Return the ids of the officers of the party `name`."""
     return OFFICERS.get(name, OTHER_OFFICERS)
+
+
+def words(site: str, languages: Container[str]) -> dict[str, Texts]:
+    """Return what a side at `site` says in line tests: `test_text` and `answer_text`, in those of `languages` known."""
+    here = {"en": site, "ru": _SITES_IN_RUSSIAN.get(site, site)}
+    said = [(language, here[language]) for language in here if language in languages]
+    if not said:
+        return {}
+    return {key: {language: _WORDS[language][key].format(site=place) for language, place in said} for key in _KEYS}
 
 
 def terms(

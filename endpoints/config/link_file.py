@@ -162,7 +162,7 @@ def check(content: LinkFile) -> None:
         _distinct([key.id for key in party.keys], at=f"parties.{name}.keys", what="key id")
     publics = [key.public for party in content.parties.values() for key in party.keys]
     _distinct(publics, at="parties", what="public key")
-    _require_canonical(msgspec.to_builtins(policy), "policy")
+    require_canonical(msgspec.to_builtins(policy), "policy")
     zone(policy.zone, at="policy.zone")
     for index, expression in enumerate(policy.slots):
         try:
@@ -178,14 +178,17 @@ def check(content: LinkFile) -> None:
         )
 
 
-def _require_canonical(value: Any, at: str) -> None:
-    """Refuse a text of the policy that has no canonical form, and therefore no digest (SPEC E1, F4)."""
+def require_canonical(value: Any, at: str) -> None:
+    """Raise UserError for a text that has no canonical form, so that no frame and no digest can hold it (SPEC F4).
+
+    `at` is the key of `value`; the error names the key of the text.
+    """
     if isinstance(value, dict):
         for key, item in value.items():
-            _require_canonical(item, toml_reader.join(at, key))
+            require_canonical(item, toml_reader.join(at, key))
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
-            _require_canonical(item, f"{at}[{index}]")
+            require_canonical(item, f"{at}[{index}]")
     else:
         try:
             canonical.encode(value)

@@ -24,11 +24,13 @@ from msgspec import Struct, structs
 from broker import configuration
 from broker.errors import BrokerError
 from broker.pki import SERVER_NAMES, Authority
-from endpoints.config import link_file, settings
+from endpoints.config import default_terms, link_file, settings
+from endpoints.config.control_socket import check_socket
 from endpoints.config.link_file import LinkFile, Party
 from endpoints.errors import UserError
 from endpoints.keys import credentials, signer
 from endpoints.keys.private_files import exists, forbid_writing, make_private_folder, write_private
+from endpoints.texts.i18n import LANGUAGES
 from protocol.wire.instants import Millis
 from protocol.wire.policy import EnrolledKey, Terms
 
@@ -113,6 +115,8 @@ def provision(
             if side == WATCH:
                 write_private(own / "watch.toml", _render(_WATCH_HEADER, {"identity": WATCH, **table}))
             else:
+                for terms, link in zip(links, table["links"], strict=True):
+                    link.update(default_terms.words(parties[side].site, (terms.policy.test_language,)))
                 _make_endpoint(own, side, table, officers[side])
     return contents
 
@@ -147,7 +151,11 @@ def enrol(
         _make_folders(own, names)
         if authority is not None:
             Authority.load(authority).issue_client(side, own / "tls", at)
-        _make_endpoint(own, side, _common(names, broker, None), officers)
+        table = _common(names, broker, None)
+        for link in table["links"]:
+            # the policy is not agreed yet: words in each language that there are words in
+            link.update(default_terms.words(party.site, LANGUAGES))
+        _make_endpoint(own, side, table, officers)
     return structs.replace(party, keys=keys)
 
 
@@ -261,7 +269,7 @@ def _render(header: str, table: dict[str, Any]) -> bytes:
 
 def _check_socket(own: Path) -> None:
     """Refuse a folder whose control socket would have too long a path."""
-    settings.check_socket(own / settings.CONTROL, at=str(own))
+    check_socket(own / settings.CONTROL, at=str(own))
 
 
 @contextmanager

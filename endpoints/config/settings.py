@@ -9,6 +9,8 @@ control = "control.sock"            # socket of the running endpoint, for this u
 [[links]]
 file = "../link.toml"
 journal = "journal/eucom-ndmc"
+test_text = { ru = "Говорит Висбаден. Проверка линии. Как слышите?" }   # of tests placed here; the policy's if absent
+answer_text = { ru = "Висбаден на связи. Слышу хорошо." }               # of answers given here
 
 [broker]
 host = "127.0.0.1"
@@ -45,17 +47,18 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from endpoints.config import exercise, link_file, toml_reader, variables
+from endpoints.config.control_socket import check_socket
 from endpoints.config.link_file import LinkFile
+from endpoints.config.own_words import own_words
 from endpoints.errors import UserError
 from endpoints.keys import credentials
 from endpoints.keys.private_files import changeable, exists, require_private
-from protocol.wire.messages import Identifier
+from protocol.core.duty import OwnWords
+from protocol.wire.messages import Identifier, Texts
 from protocol.wire.policy import Seconds
 
 WATCH_IDENTITY = "watch"
 """The watch's side in its journals and its identity at the broker, unless the settings name another."""
-SOCKET_PATH_MAX_BYTES = 107
-"""The kernel's `sun_path` holds 108 bytes including the closing NUL."""
 CONTROL = "control.sock"
 """The control socket's name, unless the settings name another."""
 LINKS_MAX = 64
@@ -67,6 +70,12 @@ FilePath = Annotated[str, Meta(min_length=1, max_length=4_000)]
 class _Link(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     file: FilePath
     journal: FilePath
+
+
+class _EndpointLink(_Link, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    # the words of this side's line tests and answers, by language
+    test_text: Texts | UnsetType = UNSET
+    answer_text: Texts | UnsetType = UNSET
 
 
 class _Broker(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -114,6 +123,7 @@ class _Process(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class _Endpoint(_Process, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    links: Annotated[tuple[_EndpointLink, ...], Meta(min_length=1, max_length=LINKS_MAX)]
     side: Identifier
     keys: FilePath = "keys"
     officers: dict[Identifier, Officer]
@@ -136,11 +146,13 @@ class LinkSettings(Struct, frozen=True, kw_only=True):
         file: the link file.
         content: the link file's content.
         journal: the folder of this side's journal of this link.
+        words: this side's own words for line tests, in the policy's test language (SPEC B2.4); the watch has none.
     """
 
     file: Path
     content: LinkFile
     journal: Path
+    words: OwnWords
 
     @property
     def id(self) -> str:
@@ -341,7 +353,7 @@ def _process(
         "links": links,
         "broker": _broker(raw.broker, side, folder, path, environment),
         "control": check_socket(folder / raw.control, at=f"{path}: control"),
-        "language": raw.language,
+        "language": environment.get("DECONFLICT_LANG") or raw.language,
         "notifications": _notifications(raw.notifications, path, environment),
         "exercise_clock": exercise.clock(raw.exercise_clock or None, contents, folder, path, environment),
         "allow_ptrace": exercise.allow_ptrace(contents, environment),
@@ -359,7 +371,10 @@ def _links(raw: tuple[_Link, ...], path: Path) -> tuple[LinkSettings, ...]:
                 raise UserError(f"{path}: links[{index}].file: link {other.id} again; {other.file} already defines it")
             if os.path.normpath(other.journal) == os.path.normpath(journal):
                 raise UserError(f"{path}: links[{index}].journal: {each.journal} already is the journal of {other.id}")
-        links.append(LinkSettings(file=file, content=content, journal=journal))
+        words = OwnWords()
+        if isinstance(each, _EndpointLink):
+            words = own_words(each.test_text, each.answer_text, content.terms, at=f"{path}: links[{index}]")
+        links.append(LinkSettings(file=file, content=content, journal=journal, words=words))
     return tuple(links)
 
 
@@ -378,17 +393,6 @@ def _broker(raw: _Broker, identity: str, folder: Path, path: Path, environment: 
             raise UserError(f"{path}: broker.{key}: no such file: {file}")
     require_private(settings.key, what="private key")
     return settings
-
-
-def check_socket(socket: Path, *, at: str) -> Path:
-    """Return `socket` if the kernel can bind it. Raises UserError, naming the key `at`, if the path is too long."""
-    length = len(os.fsencode(socket))
-    if length > SOCKET_PATH_MAX_BYTES:
-        raise UserError(
-            f"{at}: the path of the control socket has {length} bytes, more than {SOCKET_PATH_MAX_BYTES}: {socket}; "
-            "choose a shorter one, such as /run/deconflict/eucom.sock"
-        )
-    return socket
 
 
 def _notifications(raw: Notifications, path: Path, environment: Mapping[str, str]) -> Notifications:

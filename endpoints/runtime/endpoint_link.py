@@ -19,11 +19,13 @@ from endpoints.runtime.ports import (
     JudgeOfKeys,
     NonceSource,
     NotificationOutlet,
+    Now,
     judge_of_keys,
     random_nonce,
 )
+from protocol.core.duty import OwnWords
 from protocol.core.effects import AnyEffect, Resend, Seal, Settle
-from protocol.core.events import AnyEvent, BatchClosed, OfficerReleased, Request
+from protocol.core.events import AnyEvent, BatchClosed, OfficerReleased, Request, WordsChosen
 from protocol.core.link import Link
 from protocol.wire.envelope import PAYLOAD_TYPES
 from protocol.wire.instants import Millis
@@ -118,6 +120,7 @@ class EndpointLink(LinkRunner[Link]):
         officers: Mapping[Identifier, Digest] | None = None,
         judges: JudgeOfKeys = judge_of_keys,
         draw_nonce: NonceSource = random_nonce,
+        words: OwnWords | None = None,
     ) -> None:
         """Make a runner, which has not started yet.
 
@@ -131,7 +134,9 @@ class EndpointLink(LinkRunner[Link]):
             officers: the officers of the settings, each with the digest of their entry.
             judges: makes what verifies frames with the accepted keys.
             draw_nonce: draws the words of line tests; by default from the operating system.
+            words: what this side says in line tests; by default the policy's words.
         """
+        self._words = words or OwnWords()
         self._sender = FrameSender(core, journal.link, journal.side, signer, outlet)
         super().__init__(
             core,
@@ -149,6 +154,20 @@ class EndpointLink(LinkRunner[Link]):
         """Return what this process alone knows about the link."""
         broker_has = frozenset(self._sender.broker_has)
         return structs.replace(super().gauges(), broker_has=broker_has, released=dict(self._released))
+
+    def chosen(self, now: Now) -> tuple[AnyEvent, ...]:
+        """Return `WordsChosen` if the settings have other words than the journal."""
+        words = self._words
+        if self.core.words == words:
+            return ()
+        return (
+            WordsChosen(
+                at=now.at,
+                mono=now.mono,
+                test_text=words.test_text or UNSET,
+                answer_text=words.answer_text or UNSET,
+            ),
+        )
 
     def request(self, request: Request) -> str:
         """Take an officer's request and return its reference; remember the reference of a released draft.

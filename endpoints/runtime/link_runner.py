@@ -33,7 +33,6 @@ from endpoints.runtime.ports import (
 from endpoints.runtime.rate_limits import PresenceCap, RefusalCap, RepeatCap
 from endpoints.runtime.slot_planner import SlotPlanner
 from protocol.core.alarms import Alarm, AlarmCode
-from protocol.core.deadlines import Deadline
 from protocol.core.effects import AnyEffect, Notify
 from protocol.core.events import (
     AnyEvent,
@@ -206,6 +205,8 @@ class LinkRunner(Generic[CoreT_co]):
         self._take_keys(now, new_epoch=known is None or terms.epoch > known.epoch)
         if self._officers is not None and self.core.officers != self._officers:
             self.take(OfficersEnrolled(at=now.at, mono=now.mono, officers=dict(self._officers)))
+        for event in self.chosen(now):
+            self.take(event)
         since = min(self.core.last_at or now.at, now.at)
         plan = self._planner.plan(since, now.at)
         failpoint("before_started")
@@ -229,6 +230,11 @@ class LinkRunner(Generic[CoreT_co]):
             self.take(KeysEnrolled(at=now.at, mono=now.mono, keys=keys))
         else:
             self.take(KeysChanged(at=now.at, mono=now.mono, keys=keys, digest=digest, nonce=self._draw_nonce()))
+
+    def chosen(self, now: Now) -> tuple[AnyEvent, ...]:
+        """Return the events by which the settings differ from what the journal knows: of an observing link, none."""
+        del now
+        return ()
 
     def stop(self, now: Now) -> None:
         """Take the events that end a run in order."""
@@ -281,7 +287,7 @@ class LinkRunner(Generic[CoreT_co]):
         """Take the events that time alone causes: a deadline, more slots, suppressed frames, presence, space."""
         at, mono = now.at, now.mono
         deadline = self.core.next_deadline()
-        if deadline is not None and _reached(deadline, now):
+        if deadline is not None and now.reached(deadline):
             self.take(DeadlineReached(at=at, mono=mono, nonce=self._draw_nonce()))
             failpoint("after_deadline")
         if self._planner.due(self.core.slots_until, at):
@@ -382,11 +388,6 @@ class LinkRunner(Generic[CoreT_co]):
 
 AnyRunner: TypeAlias = LinkRunner[RunnableCore]
 """A running link of an endpoint or of the watch."""
-
-
-def _reached(deadline: Deadline, now: Now) -> bool:
-    by_wall = deadline.at is not None and now.at >= deadline.at
-    return by_wall or (deadline.mono is not None and now.mono >= deadline.mono)
 
 
 def _space_is_low(core: RunnableCore) -> bool:

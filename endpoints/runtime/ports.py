@@ -40,6 +40,11 @@ class Now(Struct, frozen=True):
     mono: Millis
     real_s: int
 
+    def reached(self, deadline: Deadline) -> bool:
+        """Return whether `deadline` is reached, by either clock."""
+        by_wall = deadline.at is not None and self.at >= deadline.at
+        return by_wall or (deadline.mono is not None and self.mono >= deadline.mono)
+
 
 class ClockReader(Protocol):
     """Reads the clocks. `endpoints.clocks.clock.Clock` is one."""

@@ -10,9 +10,11 @@ import random
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
+from endpoints.config import default_terms
 from endpoints.config.link_file import LinkFile
+from endpoints.config.own_words import own_words
 from endpoints.config.settings import WATCH_IDENTITY, Officer
 from endpoints.journal.writer import Batch, JournalWriter
 from endpoints.mqtt.events import Arrived, Connected, Delivery, Lost, PresenceChanged, PublishDenied, TakenOver
@@ -25,6 +27,7 @@ from endpoints.runtime.ports import Now
 from endpoints.runtime.rate_limits import PRESENCE_PAUSE_S
 from endpoints.runtime.work_items import Reply, RequestItem
 from endpoints.runtime.work_queue import WorkQueue
+from protocol.core.duty import OwnWords
 from protocol.core.effects import Notify
 from protocol.core.events import Request
 from protocol.core.link import Link
@@ -144,12 +147,19 @@ class SimulatedProcess:
                 officers=self._officers,
                 judges=self._signatures.judge,
                 draw_nonce=self._draw_nonce,
+                words=self._words(),
             )
             intake = EndpointIntake({link: endpoint_link}, queue, self._acknowledge)
         monitor = SkippedTicks(self.clock)
         timer = AgendaTimer(self._agenda, self.clock, self._turn)
         loop = Loop({link: runner}, queue, self.clock, monitor, timer, lambda: None)
         return _Run(runner, loop, intake, monitor, timer)
+
+    def _words(self) -> OwnWords:
+        """Return what this side says in line tests: what `init` writes into its settings."""
+        terms = self._file.terms
+        texts = default_terms.words(self._file.parties[self.name].site, (terms.policy.test_language,))
+        return own_words(texts.get("test_text", UNSET), texts.get("answer_text", UNSET), terms, at=self.name)
 
     def _recovered(self, journal: JournalWriter, empty: CoreT) -> CoreT:
         """Return the core that the journal leads to; the invariants compare its effects with the recorded ones."""

@@ -62,6 +62,7 @@ def test_the_day_ends_as_expected(tmp_path: Path) -> None:
     assert not still_running(folder)
     narration = done.stderr
     assert "Говорит Висбаден" in narration
+    assert "Говорит Москва" in narration
     assert "the endpoint is killed (kill -9)" in narration
     assert "The scenario ended as it must." in narration
     # both local times precede each line: 08:00 UTC

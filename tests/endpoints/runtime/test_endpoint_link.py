@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from endpoints.errors import UserError
 from endpoints.journal.segments import segments
@@ -24,13 +24,14 @@ from endpoints.runtime.rate_limits import (
     RepeatCap,
 )
 from endpoints.runtime.work_items import FrameItem
-from protocol.core.events import TransportConnected
+from protocol.core.duty import OwnWords
+from protocol.core.events import Started, TransportConnected, WordsChosen
 from protocol.core.link import Link
 from protocol.wire.instants import parsed
 from protocol.wire.policy import Terms
 from tests.support.exchange import Notices, link_file
 from tests.support.failing_disk import refuse_writes
-from tests.support.journal_samples import fields_of, raw_state
+from tests.support.journal_samples import fields_of, raw_state, records
 from tests.vectors.streams import STREAM
 from tests.vectors.terms import EPOCH_1, KEYS, message_frame
 
@@ -56,7 +57,9 @@ class Outlet:
         raise AssertionError(f"{link} is left")
 
 
-def ndmc_runner(folder: Path, terms: Terms = EPOCH_1, core: Link | None = None) -> tuple[EndpointLink, Outlet]:
+def ndmc_runner(
+    folder: Path, terms: Terms = EPOCH_1, core: Link | None = None, words: OwnWords | None = None
+) -> tuple[EndpointLink, Outlet]:
     outlet = Outlet(folder)
     runner = EndpointLink(
         core or Link.new("eucom-ndmc", "ndmc"),
@@ -65,6 +68,7 @@ def ndmc_runner(folder: Path, terms: Terms = EPOCH_1, core: Link | None = None) 
         Notices(),
         signer=Signer({"ndmc-1": KEYS["ndmc"][1]}),
         outlet=outlet,
+        words=words,
     )
     return runner, outlet
 
@@ -83,6 +87,33 @@ async def opened(tmp_path: Path) -> AsyncIterator[tuple[EndpointLink, Outlet]]:
     outlet.published.clear()
     yield runner, outlet
     runner.close(BEGIN)
+
+
+def test_own_words_are_journaled_when_they_differ_and_before_the_start(tmp_path: Path) -> None:
+    """SPEC B2.4"""
+    core = Link.new("eucom-ndmc", "ndmc")
+    found: list[tuple[object, ...]] = []
+    for words in (OwnWords("Говорит Москва."), OwnWords("Говорит Москва."), OwnWords(None, "Слышу."), None, None):
+        runner, _ = ndmc_runner(tmp_path, core=core, words=words)
+        runner.start(BEGIN)
+        turn(runner, BEGIN)
+        runner.close(BEGIN)
+        assert core.words == (words or OwnWords())
+    for record in records(tmp_path):
+        if isinstance(record.entry, WordsChosen):
+            found.append((record.entry.test_text, record.entry.answer_text))
+        elif isinstance(record.entry, Started):
+            found.append(("started",))
+    assert found == [
+        ("Говорит Москва.", UNSET),
+        ("started",),
+        ("started",),
+        (UNSET, "Слышу."),
+        ("started",),
+        (UNSET, UNSET),
+        ("started",),
+        ("started",),
+    ]
 
 
 async def test_a_receipt_leaves_after_its_record_is_on_disk(opened: tuple[EndpointLink, Outlet]) -> None:
