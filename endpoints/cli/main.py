@@ -142,6 +142,21 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "The cancellation has the text that was prepared with the alert, else a standard text.",
         ),
         Command(
+            "duty take",
+            "endpoints.cli.duty:duty_take",
+            "Take the watch.",
+            "duty take try/eucom/endpoint.toml --officer watch-2 --relieves watch-1",
+            "--relieves names the officer on watch; `status` shows who it is. The other side is not told. "
+            "Exit code: 9 if somebody else has the watch.",
+        ),
+        Command(
+            "duty leave",
+            "endpoints.cli.duty:duty_leave",
+            "Leave the watch to nobody.",
+            "duty leave try/eucom/endpoint.toml --officer watch-1",
+            "Exit code: 9 if this officer does not have the watch.",
+        ),
+        Command(
             "messages",
             "endpoints.cli.messages:messages",
             "List the messages of both directions and their state.",
@@ -198,6 +213,11 @@ GROUPS = {
         "Create and inspect the public link file, which both sides share.",
         "link fingerprint try/link.toml",
         SETTING_UP,
+    ),
+    "duty": (
+        "Take and leave the watch at a running endpoint.",
+        "duty take try/eucom/endpoint.toml --officer watch-1",
+        DUTY,
     ),
     "alarms": (
         "List and acknowledge the alarms of a running endpoint or watch.",

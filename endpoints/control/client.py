@@ -21,6 +21,8 @@ from endpoints.errors import UserError
 EXIT_UNREACHABLE = 12
 """The status is unknown: the process does not run or does not answer."""
 EXIT_REFUSED = 2
+EXIT_OF = {"link_stopped": EXIT_UNREACHABLE, "conflict": 9}
+"""Exit codes by the code of an error; `conflict`: somebody else acted first, whom its text names."""
 ANSWER_WITHIN_S = 30.0
 """Longer than a flush of the slowest disk; the check of a credential takes one second."""
 
@@ -40,7 +42,7 @@ class RequestRefused(UserError):  # noqa: N818 - as above
     """
 
     def __init__(self, code: str, detail: str) -> None:
-        super().__init__(detail, exit_code=EXIT_UNREACHABLE if code == "link_stopped" else EXIT_REFUSED)
+        super().__init__(detail, exit_code=EXIT_OF.get(code, EXIT_REFUSED))
         self.code = code
 
 

@@ -22,6 +22,9 @@ from protocol.core.events import (
     OfficerRefused,
     OfficerReleased,
     Request,
+    WatchLeft,
+    WatchTaken,
+    Why,
 )
 from protocol.errors import LocalProtocolError
 from protocol.wire.instants import written
@@ -222,6 +225,26 @@ class AskAlarm(Ask, frozen=True, kw_only=True):
         )
 
 
+class AskTakeWatch(Ask, frozen=True, kw_only=True):
+    """Take the watch, and name the officer on watch, if there is one."""
+
+    relieves: Identifier | UnsetType = UNSET
+
+    def event(self, now: Now) -> Request:
+        """Return the event."""
+        return WatchTaken(at=now.at, mono=now.mono, request=self.request, officer=self.officer, relieves=self.relieves)
+
+
+class AskLeaveWatch(Ask, frozen=True, kw_only=True):
+    """Leave the watch to nobody."""
+
+    why: Why
+
+    def event(self, now: Now) -> Request:
+        """Return the event."""
+        return WatchLeft(at=now.at, mono=now.mono, request=self.request, officer=self.officer, why=self.why)
+
+
 ACTIONS: dict[str, type[Ask]] = {
     "alert": AskAlert,
     "release": AskRelease,
@@ -231,6 +254,8 @@ ACTIONS: dict[str, type[Ask]] = {
     "cancel": AskCancel,
     "test": AskTest,
     "acknowledge-alarm": AskAlarm,
+    "take-watch": AskTakeWatch,
+    "leave-watch": AskLeaveWatch,
 }
 """The actions of `POST /v1/links/LINK/ACTION`."""
 

@@ -323,6 +323,10 @@ class AlarmAcknowledged(Request, frozen=True, kw_only=True):
     words: tuple[Word, Word, Word] | UnsetType = UNSET
 
 
+Why = Annotated[str, Meta(min_length=1, max_length=200)]
+"""A reason in a few words."""
+
+
 class WatchTaken(Request, frozen=True, kw_only=True):
     """An officer took the watch: from now on they answer for what the link reports."""
 
@@ -335,8 +339,8 @@ class WatchLeft(Request, frozen=True, kw_only=True):
     """The officer on watch left it, and nobody took it from them."""
 
     officer: Identifier
-    # why, in a few words: `log-out`, `session ended`
-    why: Annotated[str, Meta(min_length=1, max_length=200)]
+    # such as `log-out`, `session ended`
+    why: Why
 
 
 BEFORE_STARTED = (EpochOpened, KeysEnrolled, KeysChanged, OfficersEnrolled, WordsChosen)

@@ -137,11 +137,14 @@ def test_a_line_test_is_placed_and_answered(station: Station) -> None:
 def test_status_prints_json_or_text(station: Station) -> None:
     shown = station.deconflict("status", str(station.config("watch")), "--json")
     document = msgspec.json.decode(shown.stdout)
-    assert list(document) == ["link", "side", "state", "broker", "peer", "last_test", "next_slot", "outbox", "alarms"]
+    assert list(document) == [
+        *("link", "side", "state", "broker", "peer", "last_test", "next_slot", "outbox", "alarms", "open", "on_watch")
+    ]
     assert (document["side"], document["state"], document["outbox"]) == ("watch", "fine", None)
     people = station.deconflict("status", str(station.config("eucom")), "--lang", "ru")
     assert "eucom-ndmc, eucom: ИСПРАВНА" in people.stdout
     assert "Europe/Berlin" in people.stdout
+    assert "  дежурство никем не принято\n" in people.stdout
 
 
 def test_status_is_followed_until_the_process_stops(station: Station) -> None:
@@ -194,3 +197,34 @@ def test_the_watch_s_socket_accepts_only_acknowledgements_of_alarms(station: Sta
     with pytest.raises(RequestRefused) as refused:
         station.client("watch").act("test", {})
     assert refused.value.code == "not_authorised"
+
+
+def test_the_watch_is_taken_handed_over_and_left(station: Station) -> None:
+    configuration = str(station.config("eucom"))
+
+    def duty(*words: str, name: str) -> tuple[int, str, str]:
+        done = station.deconflict("duty", words[0], configuration, *words[1:], *officer(station, "eucom", name))
+        return done.returncode, done.stdout, done.stderr
+
+    assert duty("take", name="watch-1") == (0, "watch/watch-1\n", "")
+    since = station.status("eucom")["on_watch"]["since"]
+    assert station.status("eucom")["on_watch"] == {"officer": "watch-1", "since": since}
+    conflict = f"deconflict: watch-1 is on watch since {since}: relieve watch-1\n"
+    assert duty("take", name="watch-2") == (9, "", conflict)
+    assert duty("leave", name="watch-2")[0] == 9
+    assert duty("take", "--relieves", "watch-1", name="watch-2")[0] == 0
+    people = station.deconflict("status", configuration, "--lang", "en")
+    assert "  on watch: watch-2 since " in people.stdout
+    station.stop("eucom")
+    station.start("eucom")
+    assert station.status("eucom")["on_watch"]["officer"] == "watch-2"
+    assert duty("leave", "--why", "log-out", name="watch-2")[0] == 0
+    assert station.status("eucom")["on_watch"] is None
+    wrong = duty("take", "--relieves", "Watch 2", name="watch-1")
+    assert wrong[0] == 2
+    assert wrong[2].count("\n") == 1
+    shown = station.deconflict("log", "show", str(station.journal("eucom")), "--lang", "en").stdout
+    assert "watch-2 took the watch from watch-1" in shown
+    assert "watch-2 left the watch: log-out" in shown
+    told = station.deconflict("log", "show", str(station.journal("ndmc")), "--lang", "en").stdout
+    assert "the watch" not in told

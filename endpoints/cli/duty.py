@@ -1,0 +1,55 @@
+"""`deconflict duty`: an officer takes the watch, or leaves it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from endpoints.cli import options
+from endpoints.cli.officer_session import OfficerSession
+from endpoints.cli.output import print_json
+from endpoints.cli.values import identifier
+
+Relieves = Annotated[str | None, Parameter(help="The officer on watch, who hands it over; required if there is one.")]
+Why = Annotated[str, Parameter(help="Why nobody has the watch from now on, in a few words.", allow_leading_hyphen=True)]
+
+
+def duty_take(
+    config: options.EndpointConfig,
+    /,
+    *,
+    officer: options.OfficerId,
+    relieves: Relieves = None,
+    credential_file: options.CredentialFile = None,
+    link: options.LinkId = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Take the watch: from now on, this officer answers for what the link reports."""
+    if relieves is not None:
+        identifier(relieves, option="relieves")
+    named: dict[str, Any] = {} if relieves is None else {"relieves": relieves}
+    session = OfficerSession.at(config, link, officer, credential_file)
+    _print(session.act("take-watch", named), as_json=as_json)
+
+
+def duty_leave(
+    config: options.EndpointConfig,
+    /,
+    *,
+    officer: options.OfficerId,
+    why: Why = "end of duty",
+    credential_file: options.CredentialFile = None,
+    link: options.LinkId = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Leave the watch. Nobody is on watch then."""
+    session = OfficerSession.at(config, link, officer, credential_file)
+    _print(session.act("leave-watch", {"why": why}), as_json=as_json)
+
+
+def _print(reference: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"reference": reference})
+    else:
+        print(reference)
