@@ -1,14 +1,17 @@
 """Delivers notifications as a log line, to a command, to a webhook: at least once, under a stable id (SPEC W3).
 
-A receiver gets one JSON object: `id`, `link`, `side`, `kind` (`alarm`, `message`, `undelivered`) and, by kind, `alarm`
-or `reference` and `body`. After a crash it may get the same notification again, under the same `id`.
+A receiver gets one JSON object: `text`, one line for people in the language of the settings, `id`, `link`, `side`,
+`kind` (`alarm`, `message`) and, by kind, `alarm`, or `reference`, `body`, `sent_at` and `received_at`. `text` begins
+with how old the message is, and `stale` says the same for programs (SPEC M8.4). After a crash a receiver may get the
+same notification again, under the same `id`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -16,10 +19,16 @@ import stamina
 import structlog
 from msgspec import UNSET
 
-from endpoints.config.settings import Notifications
+from endpoints.config.settings import Notifications, ProcessSettings
 from endpoints.failpoints import failpoint
+from endpoints.texts.i18n import Translator, translator
+from endpoints.texts.printable import one_line
+from endpoints.texts.wording import age_warning, wording
+from protocol.core.alarms import Alarm
 from protocol.core.effects import Notify
+from protocol.core.staleness import Staleness, expiry, staleness
 from protocol.errors import LinkError
+from protocol.wire.instants import Millis, parsed
 
 WAITING_MAX = 4_000
 """Notifications waiting or being delivered. Beyond it the receivers are down: more are given up, which is journaled."""
@@ -117,7 +126,15 @@ class WebhookSink:
 class Notifier:
     """Delivers each notification to every sink in the background, and reports when it is done."""
 
-    def __init__(self, sinks: Sequence[Sink], done: Done) -> None:
+    def __init__(self, sinks: Sequence[Sink], done: Done, words: NoticeWords) -> None:
+        """Make a notifier.
+
+        Args:
+            sinks: the receivers.
+            done: called when a notification has reached them, or was given up.
+            words: writes the text for people.
+        """
+        self._words = words
         self._sinks = [(sink, asyncio.Semaphore(CONCURRENT_PER_SINK)) for sink in sinks]
         self._done = done
         self._tasks: set[asyncio.Task[None]] = set()
@@ -128,7 +145,7 @@ class Notifier:
             _log.error("notification given up: too many waiting", id=effect.id, link=link)
             self._done(link, effect.id, False)
             return
-        task = asyncio.create_task(self._deliver(notice(link, side, effect)))
+        task = asyncio.create_task(self._deliver(link, side, effect))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -138,24 +155,28 @@ class Notifier:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _deliver(self, content: dict[str, Any]) -> None:
+    async def _deliver(self, link: str, side: str, effect: Notify) -> None:
         failpoint("before_notify")
-        reached = await asyncio.gather(*(self._reach(sink, places, content) for sink, places in self._sinks))
+        content = partial(notice, link, side, effect, self._words)
+        reached = await asyncio.gather(
+            *(self._reach(sink, places, content, effect.id, link) for sink, places in self._sinks)
+        )
         failpoint("after_notify")
-        self._done(content["link"], content["id"], all(reached))
+        self._done(link, effect.id, all(reached))
 
-    async def _reach(self, sink: Sink, places: asyncio.Semaphore, content: dict[str, Any]) -> bool:
+    async def _reach(
+        self, sink: Sink, places: asyncio.Semaphore, content: Callable[[], dict[str, Any]], name: str, link: str
+    ) -> bool:
         try:
             async for attempt in stamina.retry_context(
                 on=DeliveryError, attempts=ATTEMPTS, timeout=None, wait_max=BACKOFF_MAX_S
             ):
                 with attempt:
                     async with places:
-                        await sink.deliver(content)
+                        # written anew for each attempt: an alert may expire meanwhile
+                        await sink.deliver(content())
         except DeliveryError as error:
-            _log.error(
-                "notification not delivered", id=content["id"], link=content["link"], sink=sink.name, why=str(error)
-            )
+            _log.error("notification not delivered", id=name, link=link, sink=sink.name, why=str(error))
             return False
         return True
 
@@ -172,13 +193,64 @@ def sinks(settings: Notifications) -> list[Sink]:
     return chosen
 
 
-def notice(link: str, side: str, effect: Notify) -> dict[str, Any]:
-    """Return the JSON object that receivers of `effect` get."""
-    content: dict[str, Any] = {"id": effect.id, "link": link, "side": side, "kind": effect.kind}
+class NoticeWords:
+    """Writes the texts of notifications: in one language, as of now, on the wall clock of each link's own site."""
+
+    def __init__(self, t: Translator, now: Callable[[], Millis], zones: Mapping[str, str]) -> None:
+        """Make it.
+
+        Args:
+            t: the language.
+            now: reads the wall clock, in ms since 1970.
+            zones: the time zone of this side's site, by link.
+        """
+        self.now = now
+        self._t = t
+        self._zones = zones
+
+    def alarm(self, alarm: Alarm, now: Millis) -> str:
+        """Return the text for an alarm; first of all, whether it was raised or cleared more than an hour ago."""
+        t = self._t
+        what = f"{t.term('alarm', alarm.code)} ({alarm.subject})"
+        if alarm.detail:
+            what = f"{what}: {alarm.detail}"
+        since = alarm.cleared_at or alarm.detected_at
+        if alarm.cleared_at:
+            what = t("cleared: {alarm}", alarm=what)
+        if staleness(None, since, now, now).old_since is not None:
+            what = f"{t('OLD, of {when}', when=t.instant(parsed(since), 'UTC'))}: {what}"
+        return one_line(what)
+
+    def message(self, link: str, effect: Notify, stale: Staleness, now: Millis) -> str:
+        """Return the text for a message; first of all, what makes it old news (SPEC M8.4)."""
+        zone = self._zones.get(link, "UTC")
+        warning = age_warning(stale, self._t, now, zone)
+        return f"{warning}{effect.reference}: {wording(effect.body or {}, self._t, zone)}"
+
+
+def words_of(settings: ProcessSettings, read_clocks: Callable[[], tuple[Millis, Millis]]) -> NoticeWords:
+    """Return the words of a process's notifications; `read_clocks` returns `(at, mono)`."""
+    zones = {link.id: link.content.zone_of(settings.side) for link in settings.links}
+    return NoticeWords(translator(settings.language), lambda: read_clocks()[0], zones)
+
+
+def notice(link: str, side: str, effect: Notify, words: NoticeWords) -> dict[str, Any]:
+    """Return the JSON object that receivers of `effect` get now; `text` comes first."""
+    now = words.now()
+    content: dict[str, Any] = {"text": "", "id": effect.id, "link": link, "side": side, "kind": effect.kind}
     if effect.alarm is not UNSET:
+        content["text"] = words.alarm(effect.alarm, now)
         content["alarm"] = msgspec.to_builtins(effect.alarm)
-    if effect.reference is not UNSET:
-        content["reference"] = str(effect.reference)
-    if effect.body is not UNSET:
-        content["body"] = effect.body
-    return content
+        return content
+    body, sent_at, received_at = effect.body or {}, effect.sent_at or None, effect.received_at or None
+    arrived = now if received_at is None else max(now, parsed(received_at))
+    stale = staleness(expiry(body), sent_at, arrived, now)
+    content["text"] = words.message(link, effect, stale, now)
+    if stale:
+        content["stale"] = msgspec.to_builtins(stale)
+    return content | {
+        "reference": str(effect.reference),
+        "body": body,
+        "sent_at": sent_at,
+        "received_at": received_at,
+    }

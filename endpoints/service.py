@@ -10,7 +10,7 @@ from endpoints.keys.credentials import OfficerCredentials
 from endpoints.keys.signer import Signer
 from endpoints.mqtt.endpoint_transport import EndpointTransport
 from endpoints.mqtt.events import Delivery
-from endpoints.notify import Notifier, sinks
+from endpoints.notify import Notifier, sinks, words_of
 from endpoints.process import Process
 from endpoints.runtime.endpoint_link import EndpointLink
 from endpoints.runtime.intake import EndpointIntake
@@ -32,7 +32,7 @@ def endpoint(settings: EndpointSettings) -> Process[EndpointLink]:
     intake = EndpointIntake(runners, queue, acknowledge)
     peers = [(link.id, link.content.peer_of(side)) for link in settings.links]
     transport = EndpointTransport(settings.broker, peers, intake.happened, clocks.real_ms)
-    notifier = Notifier(sinks(settings.notifications), intake.notified)
+    notifier = Notifier(sinks(settings.notifications), intake.notified, words_of(settings, clocks.now))
 
     def build(link: LinkSettings, journal: JournalWriter) -> EndpointLink:
         core = recovered_core(journal, Link.new(link.id, side))

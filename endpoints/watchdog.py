@@ -14,7 +14,7 @@ from endpoints.clocks.clock import clock
 from endpoints.config.settings import LinkSettings, WatchSettings
 from endpoints.journal.writer import JournalWriter
 from endpoints.mqtt.observer_transport import ObserverTransport
-from endpoints.notify import Notifier, sinks
+from endpoints.notify import Notifier, sinks, words_of
 from endpoints.process import Process
 from endpoints.runtime.intake import Intake
 from endpoints.runtime.link_runner import LinkRunner
@@ -36,7 +36,7 @@ def watch(settings: WatchSettings) -> Process[LinkRunner[Observer]]:
     intake = Intake(runners, queue)
     parties = [(link.id, (link.content.terms.caller, link.content.terms.answering)) for link in settings.links]
     transport = ObserverTransport(settings.broker, parties, intake.happened, clocks.real_ms)
-    notifier = Notifier(sinks(settings.notifications), intake.notified)
+    notifier = Notifier(sinks(settings.notifications), intake.notified, words_of(settings, clocks.now))
 
     def build(link: LinkSettings, journal: JournalWriter) -> LinkRunner[Observer]:
         core = recovered_core(journal, Observer.new(link.id, settings.side))

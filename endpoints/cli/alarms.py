@@ -79,13 +79,14 @@ def print_alarms(out: Console, alarms: list[dict[str, Any]], t: Translator, zone
     """Print each alarm: its name, and below it its details with times on the wall clock of `zone`."""
     from rich.text import Text
 
+    from endpoints.texts.printable import one_line
     from protocol.wire.instants import parsed
 
     for alarm in alarms:
         over, seen = alarm.get("cleared_at"), alarm.get("acknowledged_at")
         colour = "bright_black" if over else {"critical": "bold red", "major": "red"}.get(alarm["severity"], "yellow")
         what = f"{t.term('alarm', alarm['code'])} ({t.term('severity', alarm['severity'])})"
-        name = (f"{alarm['code']}/{alarm['subject']}", colour)
+        name = (one_line(f"{alarm['code']}/{alarm['subject']}"), colour)
         print_indented(out, Text.assemble(name, f"  {what}"), columns=2)
         known = [t("since {when}", when=t.instant(parsed(alarm["raised_at"]), zone))]
         if over:
@@ -94,4 +95,4 @@ def print_alarms(out: Console, alarms: list[dict[str, Any]], t: Translator, zone
             t("acknowledged by {officer}", officer=alarm["acknowledged_by"]) if seen else t("not acknowledged")
         )
         detail = "; ".join([alarm["detail"], *known] if alarm.get("detail") else known)
-        print_indented(out, Text(detail), columns=4)
+        print_indented(out, Text(one_line(detail)), columns=4)

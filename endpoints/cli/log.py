@@ -211,6 +211,7 @@ def _show_record(record: Record, t: Translator) -> None:
 
     from endpoints.cli.story_lines import print_told
     from endpoints.journal.record_view import frame
+    from endpoints.texts.printable import one_line
     from endpoints.texts.story import story
     from protocol.core.effects import Resend, Seal
     from protocol.core.events import BatchClosed, FrameReceived
@@ -220,12 +221,13 @@ def _show_record(record: Record, t: Translator) -> None:
     name = type(entry).__name__
     out.print(Text.assemble((f"{record.n:>7}", "cyan"), f"  {written(entry.at)}  ", (name, "bold")))
     if isinstance(entry, FrameReceived):
-        out.print(Text(f"         {entry.channel} {entry.verdict}: {_frame_line(frame(entry.frame))}", "bright_black"))
+        line = f"{entry.channel} {entry.verdict}: {one_line(_frame_line(frame(entry.frame)))}"
+        out.print(Text(f"         {line}", "bright_black"))
     for told in story(record, t):
         print_told(told, indent="         ", with_time=False)
     for effect in record.effects:
         if isinstance(effect, Seal) and isinstance(entry, BatchClosed) and effect.index < len(entry.frames):
-            line = f"{effect.channel} sealed: {_frame_line(frame(entry.frames[effect.index]))}"
+            line = f"{effect.channel} sealed: {one_line(_frame_line(frame(entry.frames[effect.index])))}"
             out.print(Text(f"         {line}", "bright_black"))
         elif isinstance(effect, Resend):
             out.print(Text(f"         resend from message {effect.first}", "bright_black"))

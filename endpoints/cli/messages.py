@@ -11,8 +11,11 @@ from endpoints.cli import options
 from endpoints.cli.output import console, print_indented, print_json
 
 if TYPE_CHECKING:
+    from endpoints.clocks.clock import Clock
     from endpoints.texts.i18n import Translator
+    from protocol.core.staleness import Staleness
     from protocol.record.ledger import LedgerEntry
+    from protocol.wire.instants import Millis
 
 _COLOURS = {
     "queued": "yellow",
@@ -21,6 +24,8 @@ _COLOURS = {
     "receipted": "cyan",
     "acknowledged": "green",
     "refused": "red",
+    "changed": "bright_black",
+    "cancelled": "bright_black",
     "undelivered": "bold red",
 }
 Follow = Annotated[bool, Parameter(negative="", help="Keep running, and show every message that arrives or changes.")]
@@ -36,6 +41,7 @@ def messages(
     as_json: options.AsJson = False,
 ) -> None:
     """List the messages of both directions from the journal, whether or not the endpoint is running."""
+    from endpoints.clocks.clock import clock
     from endpoints.config import settings
     from endpoints.journal.reader import JournalReader
     from endpoints.texts.i18n import translator
@@ -45,20 +51,21 @@ def messages(
     chosen = found.link(link)
     zone = chosen.content.zone_of(found.side)
     t = translator(lang)
+    clocks = clock(found.exercise_clock)
     if follow:
-        _follow(chosen.journal, t, zone, as_json=as_json)
+        _follow(chosen.journal, t, zone, clocks, as_json=as_json)
         return
     ledger = ledger_of(JournalReader(str(chosen.journal)).whole_records())
+    now, _ = clocks.now()
     if as_json:
-        print_json(
-            {"link": ledger.link, "side": ledger.side, "messages": [_row(entry) for entry in ledger.entries.values()]}
-        )
+        rows = [_row(entry, now) for entry in ledger.entries.values()]
+        print_json({"link": ledger.link, "side": ledger.side, "messages": rows})
     else:
         for entry in ledger.entries.values():
-            _show(entry, t, zone)
+            _show(entry, t, zone, now)
 
 
-def _follow(folder: Path, t: Translator, zone: str, *, as_json: bool) -> None:
+def _follow(folder: Path, t: Translator, zone: str, clocks: Clock, *, as_json: bool) -> None:
     """Show all messages, then each one again when it arrives or changes."""
     from endpoints.journal.follower import follow
     from protocol.record.ledger import Ledger
@@ -69,15 +76,16 @@ def _follow(folder: Path, t: Translator, zone: str, *, as_json: bool) -> None:
         if record is not None:
             changed |= {str(entry.reference): entry for entry in ledger.take(record)}
             continue
+        now, _ = clocks.now()
         for entry in changed.values():
             if as_json:
-                print_json(_row(entry))
+                print_json(_row(entry, now))
             else:
-                _show(entry, t, zone)
+                _show(entry, t, zone, now)
         changed.clear()
 
 
-def _row(entry: LedgerEntry) -> dict[str, Any]:
+def _row(entry: LedgerEntry, now: Millis) -> dict[str, Any]:
     return {
         "reference": str(entry.reference),
         "sender": entry.reference.sender,
@@ -94,21 +102,35 @@ def _row(entry: LedgerEntry) -> dict[str, Any]:
         "decision": entry.decision,
         "refused": entry.refused,
         "refused_by": entry.refused_by,
+        "change": entry.change,
+        "changed_by": None if entry.changed_by is None else str(entry.changed_by),
+        "stale": _stale(entry, now) or None,
         "body": entry.body,
     }
 
 
-def _show(entry: LedgerEntry, t: Translator, zone: str) -> None:
+def _stale(entry: LedgerEntry, now: Millis) -> Staleness:
+    """Return why a message is no news; nothing for one that was taken back or changed, as its state says that."""
+    from protocol.core.staleness import expiry, staleness
+    from protocol.wire.instants import parsed
+
+    arrived = None if entry.received_at is None else parsed(entry.received_at)
+    expires_at = expiry(entry.body) if entry.changed_by is None else None
+    return staleness(expires_at, entry.at, arrived, now)
+
+
+def _show(entry: LedgerEntry, t: Translator, zone: str, now: Millis) -> None:
     from rich.text import Text
 
-    from endpoints.texts.wording import wording
+    from endpoints.texts.printable import one_line
+    from endpoints.texts.wording import age_warning, wording
     from protocol.wire.instants import parsed
 
     when = t.instant(parsed(entry.at), zone)
-    who = entry.refused_by or entry.acknowledged_by
-    state = t.term("way", entry.state) + (f", {who}" if who else "")
+    warning = age_warning(_stale(entry, now), t, now, zone)
+    state = one_line(t.term("way", entry.state) + _who(entry, t))
     head = Text.assemble((when, "bright_black"), "  ", (str(entry.reference), "bold"))
-    said = Text(wording(entry.body, t, zone))
+    said = Text.assemble((warning, "bold yellow"), wording(entry.body, t, zone))
     standing = Text(state, _COLOURS[entry.state])
     out = console()
     if out.is_terminal:
@@ -116,3 +138,11 @@ def _show(entry: LedgerEntry, t: Translator, zone: str) -> None:
         print_indented(out, said, columns=4)
     else:
         out.print(Text("  ").join([head, said, standing]))
+
+
+def _who(entry: LedgerEntry, t: Translator) -> str:
+    """Return what follows the state: the alert that changed this one, or who refused or acknowledged it."""
+    if entry.changed_by is not None:
+        return f", {t('by {reference}', reference=entry.changed_by)}"
+    who = entry.refused_by or entry.acknowledged_by
+    return f", {who}" if who else ""

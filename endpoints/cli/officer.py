@@ -272,15 +272,27 @@ def _ask_words(session: OfficerSession, ref: str, t: Translator) -> list[str]:
 
     from rich.text import Text
 
+    from endpoints.texts.printable import one_line
+
     if not sys.stdin.isatty():
         raise UserError("--words: there is no terminal to ask for the three words; give them with --words")
     for test in session.client.get("snapshot")["tests"]:
         if test["reference"] == ref:
             heartbeat = test["heartbeat"]
             out = console(stderr=True)
-            out.print(Text(heartbeat["text"]))
-            out.print(Text("  ".join(heartbeat["challenge"]), style="bold"))
+            out.print(Text(f"{_warning(test, t)}{one_line(heartbeat['text'])}"))
+            out.print(Text(one_line("  ".join(heartbeat["challenge"])), style="bold"))
     return input(t("the three words: ")).split()
+
+
+def _warning(test: dict[str, Any], t: Translator) -> str:
+    """Return what makes a line test old news (SPEC M8.4), empty if nothing does."""
+    from endpoints.texts.wording import age_warning
+    from protocol.core.staleness import staleness
+    from protocol.wire.instants import parsed
+
+    arrived = parsed(test["at"])
+    return age_warning(staleness(None, test["sent_at"], arrived, arrived), t, arrived)
 
 
 def _print(reference: str, *, as_json: bool) -> None:

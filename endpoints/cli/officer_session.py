@@ -28,7 +28,7 @@ Wait = Annotated[
 Timeout = Annotated[str, Parameter(help="How long to wait; after that, the exit code is 10 and delivery continues.")]
 Ref = Annotated[str, Parameter(help="A message such as eucom/1/42, or a draft such as draft/3.", negative="")]
 
-_FINAL = {"refused", "changed", "undelivered"}
+_FINAL = {"refused", "changed", "cancelled", "undelivered"}
 
 
 class OfficerSession:
@@ -86,6 +86,8 @@ class OfficerSession:
 def rung(ladder: dict[str, Any], step: str, t: Translator) -> str:
     """Return the words for one step of a ladder."""
     words = f"{ladder['reference']}: {t.term('step', step)}"
+    if step in ("changed", "cancelled"):
+        return f"{words} ({t('by {reference}', reference=ladder['changed_by'])})" if "changed_by" in ladder else words
     reply = ladder.get("reply") or {}
     if step not in ("acknowledged", "refused", "answered"):
         return words

@@ -138,6 +138,9 @@ def _document(found: Reconciliation, journals: Sequence[Read]) -> dict[str, Any]
                 "received_at": path.received_at,
                 "receipted_at": path.receipted_at,
                 "acknowledged_at": path.acknowledged_at,
+                "refused": path.refused,
+                "change": path.change,
+                "changed_by": None if path.changed_by is None else str(path.changed_by),
             }
             for path in found.messages
         ],
@@ -236,7 +239,7 @@ def _table(found: Reconciliation, t: Translator, *, fold_dates: bool) -> Any:
         marks[reference] = t("ONLY IN {side}", side=sides), "bold red"
     day = ""
     for path in found.messages:
-        mark, style = marks.get(path.reference, (t.term("reason", path.refused) if path.refused else "", ""))
+        mark, style = marks.get(path.reference, (_end(path, t), ""))
         kind = t.term("kind", path.kind)
         times, last_day = _times(path, day)
         if fold_dates:
@@ -244,6 +247,14 @@ def _table(found: Reconciliation, t: Translator, *, fold_dates: bool) -> Any:
             day = last_day
         table.add_row(str(path.reference), *times, Text.assemble(kind, ": " if mark else "", (mark, style)))
     return table
+
+
+def _end(path: MessagePath, t: Translator) -> str:
+    """Return what became of a message in the end: changed, cancelled or refused; empty if it was none of these."""
+    if path.changed_by is not None:
+        state = "cancelled" if path.change == "cancellation" else "changed"
+        return f"{t.term('way', state)} {t('by {reference}', reference=path.changed_by)}"
+    return t.term("reason", path.refused) if path.refused else ""
 
 
 def _times(path: MessagePath, day: str) -> tuple[list[str], str]:

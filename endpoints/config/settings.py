@@ -73,7 +73,6 @@ class _Link(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class _EndpointLink(_Link, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    # the words of this side's line tests and answers, by language
     test_text: Texts | UnsetType = UNSET
     answer_text: Texts | UnsetType = UNSET
 

@@ -18,7 +18,16 @@ from protocol.errors import LocalProtocolError
 from protocol.wire.messages import Acknowledgement, HeartbeatAnswer, Reference, Refusal
 
 Step = Literal[
-    "held", "journaled", "broker", "received", "acknowledged", "answered", "refused", "changed", "undelivered"
+    "held",
+    "journaled",
+    "broker",
+    "received",
+    "acknowledged",
+    "answered",
+    "refused",
+    "changed",
+    "cancelled",
+    "undelivered",
 ]
 _STEP_OF: dict[AlertState, Step] = {
     AlertState.UNDERSTOOD: "acknowledged",
@@ -26,7 +35,7 @@ _STEP_OF: dict[AlertState, Step] = {
     AlertState.WILL_REPLY: "acknowledged",
     AlertState.REFUSED: "refused",
     AlertState.CHANGED: "changed",
-    AlertState.CANCELLED: "changed",
+    AlertState.CANCELLED: "cancelled",
     AlertState.UNDELIVERED: "undelivered",
 }
 
@@ -39,6 +48,8 @@ class Ladder(Struct, frozen=True, kw_only=True, omit_defaults=True):
     steps: tuple[Step, ...]
     # the peer's acknowledgement, refusal or answer
     reply: Acknowledgement | Refusal | HeartbeatAnswer | None = None
+    # the alert that changed or cancelled it
+    changed_by: str | None = None
 
 
 def climb(view: Snapshot, gauges: Gauges, written: str) -> tuple[Ladder, bool]:
@@ -78,8 +89,9 @@ def _of_message(view: Snapshot, ours: StreamView, gauges: Gauges, reference: Ref
     test = next((each for each in view.tests if each.reference == written), None)
     last = received and alert is None and test is None
     reply: Acknowledgement | Refusal | HeartbeatAnswer | None = None
+    changed_by = None
     if alert is not None:
-        reply = alert.reply
+        reply, changed_by = alert.reply, alert.changed_by
         if alert.state in _STEP_OF:
             steps.append(_STEP_OF[alert.state])
             last = True
@@ -87,4 +99,4 @@ def _of_message(view: Snapshot, ours: StreamView, gauges: Gauges, reference: Ref
         reply = test.answer
         steps.append("answered")
         last = True
-    return Ladder(reference=written, steps=tuple(steps), reply=reply), last
+    return Ladder(reference=written, steps=tuple(steps), reply=reply, changed_by=changed_by), last

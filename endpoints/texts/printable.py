@@ -20,6 +20,11 @@ def printable(text: str) -> str:
     return "".join(character if _harmless(character) else _escaped(character) for character in text)
 
 
+def one_line(text: str) -> str:
+    r"""Return `text` as `printable` does, with its line breaks spelt out as `\n`: it cannot begin another row."""
+    return printable(text).replace("\n", "\\n")
+
+
 def _harmless(character: str) -> bool:
     category = unicodedata.category(character)
     return character == "\n" or not (category.startswith("C") or category in _LINE_ENDS)

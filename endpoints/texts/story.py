@@ -1,13 +1,18 @@
-"""Describes journal records for people, in a line for each event and effect that matters to an officer."""
+"""Describes journal records for people, in a line for each event and effect that matters to an officer.
+
+A story is told as of its records: an alert is expired if it had expired when it arrived.
+"""
 
 from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
 from endpoints.texts.i18n import Translator
-from endpoints.texts.wording import wording
+from endpoints.texts.printable import one_line
+from endpoints.texts.wording import age_warning, wording
 from protocol.core import events
 from protocol.core.effects import AnyEffect, Apply, ClearAlarm, HoldDraft, Queue, RaiseAlarm, RejectFrame, Settle
+from protocol.core.staleness import expiry, staleness
 from protocol.record.journal import Checkpoint, Closed, Record
 from protocol.wire.instants import Millis, parsed
 
@@ -27,10 +32,10 @@ def story(record: Record, t: Translator) -> list[Told]:
     """Return the lines that describe `record`, in order; none for most ends of batches and deadlines."""
     told = [(record.side, what, tone) for what, tone in _event(record, t)]
     for effect in record.effects:
-        line = _effect(record.side, effect, t)
+        line = _effect(record, effect, t)
         if line is not None:
             told.append(line)
-    return [Told(record.entry.at, *line) for line in told]
+    return [Told(record.entry.at, one_line(who), one_line(what), tone) for who, what, tone in told]
 
 
 def _event(record: Record, t: Translator) -> list[tuple[str, Tone]]:
@@ -61,6 +66,15 @@ def _event(record: Record, t: Translator) -> list[tuple[str, Tone]]:
             return [(t("{officer} released draft/{draft}", officer=officer, draft=draft), "plain")]
         case events.OfficerCancelled(officer=officer, draft=draft) if draft:
             return [(t("{officer} discarded draft/{draft}", officer=officer, draft=draft), "plain")]
+        case events.WatchTaken(officer=officer, relieves=relieves):
+            if relieves:
+                return [(t("{officer} took the watch from {other}", officer=officer, other=relieves), "plain")]
+            return [(t("{officer} took the watch", officer=officer), "plain")]
+        case events.WatchLeft(officer=officer, why=why):
+            return [(t("{officer} left the watch: {why}", officer=officer, why=why), "plain")]
+        case events.WordsChosen(test_text=test_text, answer_text=answer_text):
+            words = " / ".join(text for text in (test_text, answer_text) if text) or t("those of the policy")
+            return [(t("words of this side's line tests: {words}", words=words), "quiet")]
         case events.AlarmAcknowledged(officer=officer, code=code, subject=subject):
             alarm = f"{t.term('alarm', code)} ({subject})"
             return [(t("{officer} acknowledged the alarm: {alarm}", officer=officer, alarm=alarm), "plain")]
@@ -71,12 +85,15 @@ def _event(record: Record, t: Translator) -> list[tuple[str, Tone]]:
     return []
 
 
-def _effect(side: str, effect: AnyEffect, t: Translator) -> tuple[str, str, Tone] | None:
+def _effect(record: Record, effect: AnyEffect, t: Translator) -> tuple[str, str, Tone] | None:
+    side = record.side
     match effect:
         case Queue(message=message):
             return side, f"{message.seq}: {wording(message.body, t)}", "said"
         case Apply(sender=sender, message=message, refused=refused):
-            what = f"{message.seq}: {wording(message.body, t)}"
+            at = record.entry.at
+            stale = staleness(expiry(message.body), message.at, at, at)
+            what = f"{age_warning(stale, t, at)}{message.seq}: {wording(message.body, t)}"
             if refused:
                 return sender, f"{what} ({t.term('step', 'refused')}: {t.term('reason', refused)})", "bad"
             return sender, what, "heard"

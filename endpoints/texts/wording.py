@@ -1,4 +1,4 @@
-"""Describes the body of a message in one line for people."""
+"""Describes the body of a message in one line for people, and what makes it old news."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any
 import msgspec
 
 from endpoints.texts.i18n import Translator
+from endpoints.texts.printable import one_line
+from protocol.core.staleness import Staleness
 from protocol.errors import RemoteProtocolError
-from protocol.wire.instants import parsed
+from protocol.wire.instants import Millis, parsed
 from protocol.wire.messages import Acknowledgement, Alert, Heartbeat, HeartbeatAnswer, Reference, Refusal, Texts
 from protocol.wire.payloads import read_body
 
@@ -16,7 +18,33 @@ _UNKNOWN_MAX = 200
 
 
 def wording(body: dict[str, Any], t: Translator, zone: str = "UTC") -> str:
-    """Return `body` in words, times on the wall clock of `zone`; a body of an unknown kind as JSON."""
+    """Return `body` in words, times on the wall clock of `zone`; a body of an unknown kind as JSON.
+
+    It is one line, whatever the peer has written.
+    """
+    return one_line(_wording(body, t, zone))
+
+
+def age_warning(stale: Staleness, t: Translator, now: Millis, zone: str = "UTC") -> str:
+    """Return what a view says before an old message (SPEC M8.4), such as `EXPIRED 3 days ago: `; else nothing.
+
+    Args:
+        stale: why it is not news.
+        t: the language.
+        now: when it is shown.
+        zone: on whose wall clock instants are written.
+    """
+    said = []
+    if stale.expired_at is not None:
+        said.append(t("EXPIRED {ago}", ago=t.ago((now - parsed(stale.expired_at)) / 1_000)))
+    if stale.old_since is not None:
+        said.append(t("OLD, sent {when}", when=t.instant(parsed(stale.old_since), zone)))
+    if stale.ahead_at is not None:
+        said.append(t("DATED AHEAD, {when}", when=t.instant(parsed(stale.ahead_at), zone)))
+    return f"{'; '.join(said)}: " if said else ""
+
+
+def _wording(body: dict[str, Any], t: Translator, zone: str) -> str:
     try:
         said = read_body(body)
     except RemoteProtocolError:

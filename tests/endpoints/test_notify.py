@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 import stamina
 import structlog
+from msgspec import UNSET, structs
 
 from endpoints import notify
-from endpoints.notify import CommandSink, DeliveryError, LogSink, Notifier, WebhookSink
+from endpoints.notify import CommandSink, DeliveryError, LogSink, NoticeWords, Notifier, WebhookSink
+from endpoints.texts.i18n import translator
 from protocol.core.alarms import Alarm, AlarmCode
 from protocol.core.effects import Notify
+from protocol.wire.instants import parsed
 from protocol.wire.messages import Reference
 
 ALARM = Notify(
@@ -35,6 +38,28 @@ MESSAGE = Notify(
     reference=Reference("ndmc", 1, 7),
     body={"type": "alert", "text": {"ru": "Ы"}},
 )
+NOON = parsed("2022-11-29T12:00:00.000Z")
+PURSUIT = {
+    "type": "alert",
+    "status": "exercise",
+    "category": "air_pursuit",
+    "precedence": "flash",
+    "event_at": "2022-11-22T08:00:00.000Z",
+    "expires_at": "2022-11-22T10:00:00.000Z",
+    "text": {"en": "Two fighters.\nFINE: nothing", "ru": "Два истребителя."},
+    "released_by": ["duty-1", "duty-2"],
+}
+LAST_WEEK = structs.replace(
+    MESSAGE, body=PURSUIT, sent_at="2022-11-22T08:00:00.000Z", received_at="2022-11-29T12:00:00.000Z"
+)
+
+
+def words(lang: str = "en", now: int = NOON) -> NoticeWords:
+    return NoticeWords(translator(lang), lambda: now, {"eucom-ndmc": "Europe/Berlin"})
+
+
+def told(effect: Notify, lang: str = "en", now: int = NOON) -> dict[str, Any]:
+    return notify.notice("eucom-ndmc", "eucom", effect, words(lang, now))
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +112,7 @@ async def delivered(*effects: Notify, sinks: list[notify.Sink]) -> dict[str, boo
         if len(done) == len(effects):
             all_done.set()
 
-    notifier = Notifier(sinks, report)
+    notifier = Notifier(sinks, report, words())
     for effect in effects:
         notifier.submit("eucom-ndmc", "eucom", effect)
     await asyncio.wait_for(all_done.wait(), 20)
@@ -96,15 +121,78 @@ async def delivered(*effects: Notify, sinks: list[notify.Sink]) -> dict[str, boo
 
 
 def test_a_notice_says_whose_it_is_and_names_messages_as_commands_do() -> None:
-    assert notify.notice("eucom-ndmc", "eucom", MESSAGE) == {
+    assert told(MESSAGE) == {
+        "text": 'ndmc/1/7: {"type":"alert","text":{"ru":"Ы"}}',
         "id": "message/ndmc/1/7",
         "link": "eucom-ndmc",
         "side": "eucom",
         "kind": "message",
         "reference": "ndmc/1/7",
         "body": {"type": "alert", "text": {"ru": "Ы"}},
+        "sent_at": None,
+        "received_at": None,
     }
-    assert notify.notice("eucom-ndmc", "eucom", ALARM)["alarm"]["code"] == "broker_unreachable"
+    assert told(ALARM)["alarm"]["code"] == "broker_unreachable"
+
+
+@pytest.mark.parametrize(
+    ("lang", "begins"),
+    [
+        ("en", "EXPIRED 7 days ago; OLD, sent 22 Nov 2022, 09:00:00: ndmc/1/7: alert, FLASH, EXERCISE: "),
+        ("ru", "СРОК ИСТЁК 7 дней назад; СТАРОЕ, отправлено 22 нояб. 2022\u202fг., 09:00:00: ndmc/1/7: оповещение"),
+    ],
+)
+def test_the_notice_of_last_weeks_alert_says_so_first(lang: str, begins: str) -> None:
+    """SPEC M8.4"""
+    found = told(LAST_WEEK, lang)
+    assert next(iter(found)) == "text"
+    assert found["text"].startswith(begins)
+    assert found["stale"] == {"expired_at": PURSUIT["expires_at"], "old_since": LAST_WEEK.sent_at}
+    assert (found["sent_at"], found["received_at"]) == (LAST_WEEK.sent_at, LAST_WEEK.received_at)
+    assert "\n" not in found["text"]
+
+
+def test_a_notice_that_a_restored_journal_repeats_is_old_although_its_message_came_in_time() -> None:
+    """SPEC M8.4"""
+    heartbeat = {"type": "heartbeat", "status": "exercise", "language": "ru", "text": "Как слышите?"}
+    heartbeat |= {"challenge": ["а", "б", "в"]}  # type: ignore[dict-item]
+    repeated = structs.replace(LAST_WEEK, body=heartbeat, received_at="2022-11-22T08:00:01.000Z")
+    assert told(repeated)["text"].startswith("OLD, sent 22 Nov 2022, 09:00:00: ndmc/1/7: line test")
+    assert "stale" not in told(repeated, now=parsed("2022-11-22T08:30:00.000Z"))
+
+
+def test_a_notice_of_a_message_that_is_dated_ahead_says_so_first() -> None:
+    """SPEC M8.4"""
+    ahead = structs.replace(LAST_WEEK, sent_at="2022-11-29T15:00:00.000Z")
+    assert told(ahead)["text"].startswith("EXPIRED 7 days ago; DATED AHEAD, 29 Nov 2022, 16:00:00: ndmc/1/7: alert")
+
+
+def test_the_notice_of_an_alarm_is_old_an_hour_after_it_was_detected_or_cleared() -> None:
+    """SPEC M8.4, W4"""
+    assert ALARM.alarm is not UNSET
+    lost = f"{translator('en').term('alarm', 'broker_unreachable')} (broker)"
+    hours = 3_600_000
+    detected = parsed(ALARM.alarm.detected_at)
+    assert told(ALARM, now=detected + hours)["text"] == lost
+    assert told(ALARM, now=detected + hours + 1)["text"] == f"OLD, of 29 Nov 2022, 16:00:30: {lost}"
+    over = structs.replace(
+        ALARM, alarm=structs.replace(ALARM.alarm, cleared_at="2022-11-29T18:00:00.000Z", detail="a\nb\x1b[8m")
+    )
+    assert told(over, now=detected + 2 * hours)["text"] == f"cleared: {lost}: a\\nb\\x1b[8m"
+
+
+async def test_every_sink_gets_the_text_of_the_moment(hook: Hook, tmp_path: Path) -> None:
+    """SPEC M8.4"""
+    sinks: list[notify.Sink] = [
+        CommandSink(["/bin/sh", "-c", f"cat > {tmp_path}/got"]),
+        WebhookSink(hook.url),
+        LogSink(),
+    ]
+    with structlog.testing.capture_logs() as lines:
+        assert await delivered(LAST_WEEK, sinks=sinks) == {LAST_WEEK.id: True}
+    (command,) = map(json.loads, (tmp_path / "got").read_text().splitlines())
+    for got in (command, hook.got[0][1], lines[0]):
+        assert got["text"].startswith("EXPIRED 7 days ago; OLD, sent ")
 
 
 async def test_a_log_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -190,7 +278,7 @@ async def test_more_than_anybody_takes_is_given_up(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(notify, "WAITING_MAX", 2)
     done: list[tuple[str, bool]] = []
     notifier = Notifier(
-        [CommandSink(["/bin/sleep", "60"])], lambda _link, notice, reached: done.append((notice, reached))
+        [CommandSink(["/bin/sleep", "60"])], lambda _link, notice, reached: done.append((notice, reached)), words()
     )
     with structlog.testing.capture_logs():
         for _ in range(3):

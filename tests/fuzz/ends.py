@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import msgspec
 
-from endpoints.notify import notice
+from endpoints.notify import NoticeWords, notice
 from endpoints.texts.i18n import translator
 from endpoints.texts.wording import wording
 from protocol.core.effects import AnyEffect, Apply, Notify, Seal
@@ -86,7 +86,7 @@ class End:
                 if isinstance(effect, Apply):
                     wording(effect.message.body, t).encode()
                 elif isinstance(effect, Notify):
-                    msgspec.json.encode(notice("eucom-ndmc", SIDE, effect))
+                    msgspec.json.encode(notice("eucom-ndmc", SIDE, effect, NoticeWords(t, lambda: self.at, {})))
         state = self.link.checkpoint()
         assert Link.restore(state).checkpoint() == state
         msgspec.json.encode(self.link.snapshot())

@@ -234,8 +234,8 @@ CORE_BUGS: tuple[Bug, ...] = (
     Bug(
         "only alerts notify the duty officer",
         "PeerStream._apply",
-        "self._notifications.message(turn, reference, message.body)",
-        "if kind_of(type(body)) == 'alert':\n    self._notifications.message(turn, reference, message.body)",
+        "self._notifications.message(turn, reference, message)",
+        "if kind_of(type(body)) == 'alert':\n    self._notifications.message(turn, reference, message)",
         f"{_INBOX} {_WATCH}",
     ),
     Bug(

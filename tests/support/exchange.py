@@ -74,14 +74,16 @@ def words_asked(file: LinkFile, words_from: int, language: str = "en") -> tuple[
 
 
 class Notices:
-    """Collects the ids of notifications."""
+    """Collects notifications, and the ids of those that are not delivered yet."""
 
     def __init__(self) -> None:
         self.ids: list[str] = []
+        self.submitted: list[Notify] = []
 
     def submit(self, link: str, side: str, effect: Notify) -> None:
         del link, side
         self.ids.append(effect.id)
+        self.submitted.append(effect)
 
 
 class Service(Process):

@@ -27,6 +27,7 @@ from babel.support import Translations
 
 from endpoints.clocks import slots
 from endpoints.errors import UserError
+from endpoints.texts.printable import one_line
 from protocol.wire.instants import Millis
 
 LANGUAGES = ("en", "ru")
@@ -51,7 +52,7 @@ class Translator:
 
         An unknown term, such as a newer peer's, is returned as it is, on one line: a line break in it is spelt out.
         """
-        return str(self._catalogue.pgettext(kind, word)).replace("\n", "\\n")
+        return one_line(str(self._catalogue.pgettext(kind, word)))
 
     def plural(self, one: str, many: str, count: int, **values: Any) -> str:
         """Return the plural form for `count`, with `count` and `values` in its braces."""
@@ -64,6 +65,10 @@ class Translator:
     def time(self, at: Millis, zone: str) -> str:
         """Return the time of day of `at` on the wall clock of `zone`: `17:00:00`."""
         return format_time(slots.local(at, zone), "HH:mm:ss", locale=self._locale)
+
+    def ago(self, seconds: float) -> str:
+        """Return how long ago something was, rounded: `3 days ago`."""
+        return format_timedelta(-max(1, int(seconds)), locale=self._locale, threshold=1.5, add_direction=True)
 
     def duration(self, seconds: float) -> str:
         """Return a rounded duration: `15 minutes`."""

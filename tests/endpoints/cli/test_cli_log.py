@@ -245,7 +245,8 @@ def test_reconcile_shows_each_message(day: Path, run: Any, tmp_path: Path) -> No
     found = json.loads(out)
     assert found["agree"] is True
     assert list(found["messages"][0]) == [
-        *("sender", "epoch", "seq", "kind", "sent_at", "received_at", "receipted_at", "acknowledged_at")
+        *("sender", "epoch", "seq", "kind", "sent_at", "received_at", "receipted_at", "acknowledged_at"),
+        *("refused", "change", "changed_by"),
     ]
     assert found["only_in"] == {"eucom": [], "ndmc": []}
 

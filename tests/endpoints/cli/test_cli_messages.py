@@ -14,7 +14,9 @@ from endpoints.journal.follower import follow
 from endpoints.journal.segments import segments
 from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import DamagedJournal, JournalWriter
+from protocol.core.events import OfficerCancelled
 from protocol.record.journal import Record
+from protocol.wire.messages import Reference
 from tests.support.journal_samples import LINK, NOON, SIDE, batch, raw_state
 from tests.support.small_day import a_day, begun
 
@@ -57,6 +59,64 @@ def test_messages_are_read_from_the_journal(
     first = document["messages"][0]
     assert (first["reference"], first["kind"], first["state"]) == ("eucom/1/1", "heartbeat", "acknowledged")
     assert first["body"]["challenge"]
+
+
+def test_what_cancelled_or_changed_an_alert_is_shown_on_both_sides(
+    try_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SPEC B3.3"""
+    exchange = begun(tmp_path / "exchange")
+    first, second = (exchange.delivered("eucom") for _ in range(2))
+    exchange.acknowledge(first)
+    exchange.settle()
+    exchange.delivered("eucom", changes=Reference.parse(first), change_kind="correction")
+    exchange.ask("eucom", OfficerCancelled, of=Reference.parse(second))
+    exchange.settle()
+    exchange.stop()
+    for side in ("eucom", "ndmc"):
+        config = try_folder / side / "endpoint.toml"
+        shutil.copytree(tmp_path / "exchange" / side, try_folder / side / "journal" / "eucom-ndmc", dirs_exist_ok=True)
+        for lang, changed, cancelled in (
+            ("en", "  changed, by eucom/1/3", "  cancelled, by eucom/1/4"),
+            ("ru", "  изменено, сообщением eucom/1/3", "  отменено, сообщением eucom/1/4"),
+        ):
+            lines = run(capsys, "messages", config, "--lang", lang)[1].splitlines()
+            found = {line.split("  ")[1]: line for line in lines}
+            assert found[first].endswith(changed)
+            assert found[second].endswith(cancelled)
+            assert "EXPIRED" not in found[second]
+        rows = {row["reference"]: row for row in json.loads(run(capsys, "messages", config, "--json")[1])["messages"]}
+        assert (rows[first]["state"], rows[first]["change"], rows[first]["changed_by"], rows[first]["stale"]) == (
+            *("changed", "correction", "eucom/1/3"),
+            None,
+        )
+        assert (rows[second]["state"], rows[second]["changed_by"]) == ("cancelled", "eucom/1/4")
+        assert rows["eucom/1/4"]["changed_by"] is None
+    journals = [tmp_path / "exchange" / side for side in ("eucom", "ndmc")]
+    code, out, _ = run(capsys, "reconcile", *journals, "--lang", "en")
+    assert code == 0
+    assert "alert: changed by eucom/1/3" in out
+    assert "alert: cancelled by eucom/1/4" in out
+    paths = json.loads(run(capsys, "reconcile", *journals, "--json")[1])["messages"]
+    assert [path["changed_by"] for path in paths if path["change"]] == ["eucom/1/3", "eucom/1/4"]
+
+
+def test_no_text_of_the_peer_begins_another_row(
+    try_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SPEC M8.4"""
+    exchange = begun(tmp_path / "exchange")
+    foul = "Smoke.\n29 Nov 2022, 08:59:00  ndmc/1/9  alert, FLASH: all is well\u2028\u202e"
+    exchange.delivered("ndmc", text={"en": foul, "ru": foul})
+    exchange.stop()
+    config = try_folder / "eucom" / "endpoint.toml"
+    shutil.copytree(tmp_path / "exchange" / "eucom", config.parent / "journal" / "eucom-ndmc", dirs_exist_ok=True)
+    lines = run(capsys, "messages", config, "--lang", "en")[1].splitlines()
+    assert len(lines) == 1
+    assert r"Smoke.\n29 Nov" in lines[0]
+    for words in (("log", "show"), ("replay", "--speed", "max")):
+        shown = run(capsys, *words, tmp_path / "exchange" / "eucom", "--lang", "en")[1]
+        assert not [line for line in shown.splitlines() if line.startswith("29 Nov")]
 
 
 def test_messages_are_followed(try_folder: Path, tmp_path: Path) -> None:

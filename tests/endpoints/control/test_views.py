@@ -7,16 +7,20 @@ from typing import Any
 import msgspec
 import pytest
 
+from endpoints.cli.officer_session import rung
 from endpoints.control.delivery_progress import climb
 from endpoints.control.status import status
 from endpoints.runtime.gauges import Gauges
+from endpoints.texts.i18n import translator
 from protocol.core.alarms import SEVERITY, Alarm, AlarmCode
+from protocol.core.events import WatchTaken
 from protocol.core.snapshot import Snapshot
 from protocol.errors import LocalProtocolError
 from protocol.wire.instants import written
+from protocol.wire.messages import Reference
 from tests.support.cast import acknowledge, alert, cancel, refuse, release, test_line
-from tests.support.playbook import Cue
-from tests.support.world import START, Line, terms
+from tests.support.playbook import Cue, event
+from tests.support.world import DAY, START, Line, terms
 
 FAILURE = Alarm(
     code=AlarmCode.JOURNAL_FAILURE,
@@ -86,6 +90,8 @@ def test_of_a_link_whose_journal_could_not_be_opened_the_failure_alone_is_known(
         "last_test": None,
         "next_slot": None,
         "outbox": None,
+        "open": [],
+        "on_watch": None,
     }
 
 
@@ -99,6 +105,7 @@ def test_the_document_of_a_link_with_a_test_and_an_alert(line: Line) -> None:
         "slot": None,
         "state": "placed",
         "answered_at": None,
+        "stale": None,
     }
     assert document["outbox"] == {"waiting": 0, "in_flight": 2}
     assert document["state"] == "late"
@@ -138,7 +145,48 @@ def test_the_ladder_ends_with_a_refusal_and_with_a_cancellation(line: Line) -> N
     line.settle()
     received = ("journaled", "broker", "received")
     assert steps(line, "eucom/1/1") == ((*received, "refused"), True)
-    assert steps(line, "eucom/1/2") == ((*received, "changed"), True)
+    assert steps(line, "eucom/1/2") == ((*received, "cancelled"), True)
+    ladder, _ = climb(eucom(line), gauges(), "eucom/1/2")
+    assert ladder.changed_by == "eucom/1/3"
+
+
+def test_the_ladder_ends_with_an_update_and_names_it(line: Line) -> None:
+    """SPEC B3.3"""
+    happens(line, "eucom", alert())
+    happens(line, "eucom", alert(changes=Reference("eucom", 1, 1), change_kind="update"))
+    line.settle()
+    ladder, last = climb(eucom(line), gauges(), "eucom/1/1")
+    assert (ladder.steps[-1], ladder.changed_by, last) == ("changed", "eucom/1/2", True)
+    t = translator("en")
+    assert rung(msgspec.to_builtins(ladder), "changed", t) == "eucom/1/1: changed (by eucom/1/2)"
+    assert rung({"reference": "eucom/1/1"}, "cancelled", t) == "eucom/1/1: cancelled"
+
+
+def test_the_status_shows_what_waits_for_an_officer_and_how_old_it_is(line: Line) -> None:
+    """SPEC M8.4"""
+    for cue in (test_line(), alert(), alert("priority"), cancel("eucom/1/2"), alert()):
+        happens(line, "eucom", cue)
+    line.world.at += 2 * DAY
+    line.settle()
+    happens(line, "ndmc", acknowledge("eucom/1/5"))
+    view = line.ndmc.core.snapshot()
+    document = msgspec.json.decode(msgspec.json.encode(status(view, gauges(), line.world.at)))
+    expired, sent = written(START + DAY), written(START)
+    old = {"old_since": sent}
+    assert [(each["reference"], each["precedence"], each["change"], each["stale"]) for each in document["open"]] == [
+        ("eucom/1/3", "priority", None, old | {"expired_at": expired}),
+        ("eucom/1/4", "routine", "cancellation", old),
+        ("eucom/1/1", None, None, old),
+    ]
+    assert document["last_test"]["stale"] == old
+    assert not status(eucom(line), gauges(), line.world.at).open
+
+
+def test_the_status_shows_who_is_on_watch(line: Line) -> None:
+    """SPEC W7"""
+    happens(line, "eucom", event(WatchTaken, request="r", officer="watch-1"))
+    document = msgspec.json.decode(msgspec.json.encode(status(eucom(line), gauges(), START)))
+    assert document["on_watch"] == {"officer": "watch-1", "since": written(START)}
 
 
 def test_the_ladder_of_a_line_test_ends_with_its_answer(line: Line) -> None:

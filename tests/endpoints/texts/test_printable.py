@@ -5,7 +5,7 @@ import pytest
 from endpoints.cli import main as cli
 from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
-from endpoints.texts.printable import printable
+from endpoints.texts.printable import one_line, printable
 from protocol.core.events import BatchClosed, FrameReceived
 from protocol.wire import envelope
 from tests.support.journal_samples import LINK, NOON, SIDE
@@ -23,6 +23,10 @@ def test_what_people_write_stays(text: str) -> None:
 
 def test_what_moves_a_terminal_is_spelt_out() -> None:
     assert printable(FOUL) == r"ndmc\x1b]0;fine\x07\x1b[8m\u202etxt\x9b2J\x7f"
+
+
+def test_a_line_break_is_spelt_out_where_a_row_must_stay_one() -> None:
+    assert one_line(f"a\n{FOUL}\u2028") == r"a\nndmc\x1b]0;fine\x07\x1b[8m\u202etxt\x9b2J\x7f\u2028"
 
 
 def run_here(*arguments: str) -> int:
@@ -59,4 +63,4 @@ def test_a_refused_frame_writes_nothing_on_the_terminal_of_who_reads_the_log(
 
     told = capsys.readouterr().out
     assert told.replace("\n", "").isprintable()
-    assert r"ndmc\x1b]0;fine\u202e -> eucom" in told
+    assert r"ndmc\x1b]0;fine\x07\u202e -> eucom" in told

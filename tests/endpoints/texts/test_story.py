@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from endpoints.journal.record_view import decoded, frame
 from endpoints.texts.i18n import translator
@@ -13,6 +14,7 @@ from protocol.core.alarms import Alarm, AlarmCode
 from protocol.core.effects import AnyEffect, Apply, ClearAlarm, HoldDraft, Queue, RaiseAlarm, RejectFrame, Settle
 from protocol.record.journal import ORIGIN, Checkpoint, Closed, Entry, Record
 from protocol.wire import envelope
+from protocol.wire.instants import written
 from protocol.wire.messages import MESSAGE_TYPE, Message, Reference
 from tests.support.journal_samples import NOON, raw_state
 
@@ -110,6 +112,11 @@ def test_what_a_message_says(body: dict[str, Any], said: str) -> None:
         ),
         (events.OfficerReleased(**REQUEST, draft=3), "watch-1 released draft/3"),
         (events.OfficerCancelled(**REQUEST, draft=3), "watch-1 discarded draft/3"),
+        (events.WatchTaken(**REQUEST), "watch-1 took the watch"),
+        (events.WatchTaken(**REQUEST, relieves="watch-2"), "watch-1 took the watch from watch-2"),
+        (events.WatchLeft(**REQUEST, why="log-out\nFINE"), "watch-1 left the watch: log-out\\nFINE"),
+        (events.WordsChosen(**AT), "words of this side's line tests: those of the policy"),
+        (events.WordsChosen(**AT, test_text="A", answer_text="B"), "words of this side's line tests: A / B"),
         (Checkpoint(**AT, rules="1", core="Link", state=raw_state()), "checkpoint"),
         (Closed(**AT), "journal closed"),
     ],
@@ -120,6 +127,7 @@ def test_what_a_record_is_worth(entry: Entry, line: str) -> None:
 
 def test_what_effects_are_worth() -> None:
     entry = events.OfficerCancelled(**REQUEST, of=Reference("eucom", 1, 7))
+    refused = f"{T.term('step', 'refused')}: {T.term('reason', 'unsupported')}"
     assert told(
         entry,
         HoldDraft(draft=2),
@@ -132,7 +140,7 @@ def test_what_effects_are_worth() -> None:
     ) == [
         "eucom: draft/2 waits for a second officer",
         f"eucom: 7: {wording(ALERT, T)}",
-        f'ndmc: 7: {{"type":"song"}} ({T.term("step", "refused")}: {T.term("reason", "unsupported")})',
+        f'ndmc: OLD, sent 29 Nov 2022, 08:00:00: 7: {{"type":"song"}} ({refused})',
         "eucom: received the receipt for messages up to 4",
         "eucom: a frame was refused: bad_signature no good one",
         f"eucom: {T.term('alarm', 'fork')} (ndmc): why",
@@ -140,6 +148,35 @@ def test_what_effects_are_worth() -> None:
     ]
     seen = events.AlarmAcknowledged(**REQUEST, code="fork", subject="ndmc")
     assert told(seen) == [f"eucom: watch-1 acknowledged the alarm: {T.term('alarm', 'fork')} (ndmc)"]
+
+
+@pytest.mark.parametrize(
+    ("at", "expires", "begins"),
+    [
+        (NOON - 1, NOON + 1, "7: alert"),
+        (NOON - 1, NOON - 86_400_000, "EXPIRED 24 hours ago: 7: alert"),
+        (NOON - 7 * 86_400_000, NOON + 1, "OLD, sent 22 Nov 2022, 10:00:00: 7: alert"),
+        (NOON + 7_200_000, NOON + 1, "DATED AHEAD, 29 Nov 2022, 12:00:00: 7: alert"),
+    ],
+)
+def test_a_story_says_first_what_was_no_news_when_it_arrived(at: int, expires: int, begins: str) -> None:
+    """SPEC M8.4"""
+    arrived = Message(7, ORIGIN, written(at), ALERT | {"expires_at": written(expires)})
+    assert told(events.BatchClosed(**AT), Apply(sender="ndmc", message=arrived))[0].startswith(f"ndmc: {begins}")
+
+
+def test_no_text_of_the_peer_begins_another_line() -> None:
+    """SPEC M8.4"""
+    foul = "Smoke.\n2022-11-29T10:00:00.000Z  eucom     cleared: fork\r\x1b[8m\u2028"
+    body = ALERT | {"text": {"en": foul}}
+    lines = told(
+        events.TransportLost(**AT, reason=foul),
+        Apply(sender="ndmc", message=message(body)),
+        RejectFrame(reason="bad_signature", detail=foul),
+        RaiseAlarm(alarm=structs.replace(ALARM, detail=foul)),
+    )
+    assert len(lines) == 4
+    assert all(line.isprintable() for line in lines)
 
 
 def test_frames_are_laid_open_as_far_as_they_can_be_read() -> None:
