@@ -137,13 +137,14 @@ def test_a_damaged_journal_stops_only_its_link_and_is_not_changed(station: Stati
     assert station.stop("eucom") == 0
     segment = segments(station.journal("eucom", FIRST))[-1]
     before = segment.read_bytes()
+    started = station.records("eucom", "Started", FIRST)[0]["n"]
     damaged = before.replace(b'"Started"', b'"Stareed"', 1)
     segment.write_bytes(damaged)
 
     station.launch("eucom")
     station.until(lambda: station.answers("eucom"))
     alarm = station.alarm("eucom", "journal_failure", FIRST)
-    assert "record 3" in alarm["detail"]
+    assert f"record {started}" in alarm["detail"]
     reference = station.alert(link=SECOND)
     station.until(lambda: station.alert_state("ndmc", reference, SECOND) == "received")
     assert station.stop("eucom") == 0
@@ -154,7 +155,7 @@ def test_a_damaged_journal_stops_only_its_link_and_is_not_changed(station: Stati
     other.write_bytes(kept.replace(b'"Started"', b'"Stareed"', 1))
     refused = station.launch("eucom")
     assert refused.wait() == 4
-    assert (refused.errors().count("\n"), "record 3" in refused.errors()) == (1, True)
+    assert (refused.errors().count("\n"), f"record {started}" in refused.errors()) == (1, True)
     segment.write_bytes(before)
     other.write_bytes(kept)
 
