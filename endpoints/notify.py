@@ -209,7 +209,7 @@ class NoticeWords:
         self._zones = zones
 
     def alarm(self, alarm: Alarm, now: Millis) -> str:
-        """Return the text for an alarm; first of all, whether it was raised or cleared more than an hour ago."""
+        """Return the text for an alarm; first of all, whether it, or the message that it is about, is old."""
         t = self._t
         what = f"{t.term('alarm', alarm.code)} ({alarm.subject})"
         if alarm.detail:
@@ -219,7 +219,7 @@ class NoticeWords:
             what = t("cleared: {alarm}", alarm=what)
         if staleness(None, since, now, now).old_since is not None:
             what = f"{t('OLD, of {when}', when=t.instant(parsed(since), 'UTC'))}: {what}"
-        return one_line(what)
+        return one_line(f"{age_warning(alarm.stale or Staleness(), t, now)}{what}")
 
     def message(self, link: str, effect: Notify, stale: Staleness, now: Millis) -> str:
         """Return the text for a message; first of all, what makes it old news (SPEC M8.4)."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from endpoints.texts.i18n import Translator
+    from protocol.wire.instants import Millis
 
 AlarmName = Annotated[str, Parameter(help="CODE/SUBJECT, as `alarms list` shows it.", negative="")]
 
@@ -27,6 +28,7 @@ def alarms_list(
     as_json: options.AsJson = False,
 ) -> None:
     """List the alarms that are not both cleared and acknowledged."""
+    from endpoints.clocks.clock import clock
     from endpoints.config import settings
     from endpoints.control.client import ControlClient
     from endpoints.texts.i18n import translator
@@ -40,7 +42,8 @@ def alarms_list(
     zone = chosen.content.zone_of(found.side)
     t = translator(lang)
     out = console()
-    print_alarms(out, document["alarms"], t, zone)
+    now, _ = clock(found.exercise_clock).now()
+    print_alarms(out, document["alarms"], t, zone, now)
     if not document["alarms"]:
         out.print(t("no alarms"))
 
@@ -75,11 +78,17 @@ def alarms_acknowledge(
         print(reference)
 
 
-def print_alarms(out: Console, alarms: list[dict[str, Any]], t: Translator, zone: str) -> None:
-    """Print each alarm: its name, and below it its details with times on the wall clock of `zone`."""
+def print_alarms(out: Console, alarms: list[dict[str, Any]], t: Translator, zone: str, now: Millis) -> None:
+    """Print each alarm: its name, and below it its details with times on the wall clock of `zone`.
+
+    An alarm about an old message begins with that, as of `now`.
+    """
+    from msgspec import convert
     from rich.text import Text
 
     from endpoints.texts.printable import one_line
+    from endpoints.texts.wording import age_warning
+    from protocol.core.staleness import Staleness
     from protocol.wire.instants import parsed
 
     for alarm in alarms:
@@ -87,7 +96,8 @@ def print_alarms(out: Console, alarms: list[dict[str, Any]], t: Translator, zone
         colour = "bright_black" if over else {"critical": "bold red", "major": "red"}.get(alarm["severity"], "yellow")
         what = f"{t.term('alarm', alarm['code'])} ({t.term('severity', alarm['severity'])})"
         name = (one_line(f"{alarm['code']}/{alarm['subject']}"), colour)
-        print_indented(out, Text.assemble(name, f"  {what}"), columns=2)
+        warning = age_warning(convert(alarm.get("stale", {}), Staleness), t, now, zone)
+        print_indented(out, Text.assemble((warning, "bold yellow"), name, f"  {what}"), columns=2)
         known = [t("since {when}", when=t.instant(parsed(alarm["raised_at"]), zone))]
         if over:
             known.append(t("cleared {when}", when=t.instant(parsed(over), zone)))

@@ -143,6 +143,6 @@ def _show(entry: LedgerEntry, t: Translator, zone: str, now: Millis) -> None:
 def _who(entry: LedgerEntry, t: Translator) -> str:
     """Return what follows the state: the alert that changed this one, or who refused or acknowledged it."""
     if entry.changed_by is not None:
-        return f", {t('by {reference}', reference=entry.changed_by)}"
+        return f" {t('by {reference}', reference=entry.changed_by)}"
     who = entry.refused_by or entry.acknowledged_by
     return f", {who}" if who else ""

@@ -12,7 +12,7 @@ from endpoints.texts.printable import one_line
 from endpoints.texts.wording import age_warning, wording
 from protocol.core import events
 from protocol.core.effects import AnyEffect, Apply, ClearAlarm, HoldDraft, Queue, RaiseAlarm, RejectFrame, Settle
-from protocol.core.staleness import expiry, staleness
+from protocol.core.staleness import Staleness, expiry, staleness
 from protocol.record.journal import Checkpoint, Closed, Record
 from protocol.wire.instants import Millis, parsed
 
@@ -105,7 +105,8 @@ def _effect(record: Record, effect: AnyEffect, t: Translator) -> tuple[str, str,
             return side, t("a frame was refused: {reason}", reason=f"{reason} {detail}".strip()), "bad"
         case RaiseAlarm(alarm=alarm):
             detail = f": {alarm.detail}" if alarm.detail else ""
-            return side, f"{t.term('alarm', alarm.code)} ({alarm.subject}){detail}", "bad"
+            warning = age_warning(alarm.stale or Staleness(), t, record.entry.at)
+            return side, f"{warning}{t.term('alarm', alarm.code)} ({alarm.subject}){detail}", "bad"
         case ClearAlarm(code=code, subject=subject):
             return side, t("cleared: {alarm}", alarm=f"{t.term('alarm', code)} ({subject})"), "good"
     return None

@@ -10,6 +10,7 @@ from protocol.core.alarms import SEVERITY, Alarm, AlarmCode
 from protocol.core.deadlines import Turn
 from protocol.core.effects import ClearAlarm, RaiseAlarm
 from protocol.core.pending_notifications import PendingNotifications
+from protocol.core.staleness import Staleness
 from protocol.errors import LocalProtocolError
 from protocol.wire.messages import Utc
 
@@ -33,6 +34,7 @@ class AlarmBook:
         subject: str,
         raised_at: Utc | None = None,
         detail: str = "",
+        stale: Staleness | None = None,
         words_from: int | UnsetType = UNSET,
     ) -> None:
         """Raise an alarm. While it is active, raising it again changes nothing (SPEC W4)."""
@@ -46,6 +48,7 @@ class AlarmBook:
             raised_at=raised_at or turn.utc,
             detected_at=turn.utc,
             detail=detail,
+            stale=stale or UNSET,
             words_from=words_from,
         )
         if known is not None:  # the new one is listed last

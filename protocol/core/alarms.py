@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType, structs
 
+from protocol.core.staleness import Staleness
 from protocol.wire.messages import Utc
 
 Severity = Literal["critical", "major", "warning"]
@@ -82,6 +83,8 @@ class Alarm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     acknowledged_by: str | UnsetType = UNSET
     acknowledged_at: Utc | UnsetType = UNSET
     cleared_at: Utc | UnsetType = UNSET
+    # why the message that it is about was not news when it was raised (SPEC M8.4)
+    stale: Staleness | UnsetType = UNSET
 
     @property
     def active(self) -> bool:

@@ -152,8 +152,8 @@ class Alerts:
         opened = self._alerts.get(ref)
         if opened is not None and opened.state is AlertState.WILL_REPLY:
             detail = f"nothing followed the promise to reply to alert {ref}"
-        how_old = "" if opened is None else _staleness(opened, turn).prefix
-        self._alarms.raise_alarm(turn, AlarmCode.ALERT_UNACKNOWLEDGED, ref, raised_at, f"{how_old}{detail}")
+        stale = Staleness() if opened is None else _staleness(opened, turn)
+        self._alarms.raise_alarm(turn, AlarmCode.ALERT_UNACKNOWLEDGED, ref, raised_at, detail, stale)
 
     def _arm(self, turn: Turn, ref: str, alert: Alert) -> None:
         handling_s: int = getattr(self._policy.handling, alert.precedence)

@@ -33,16 +33,6 @@ class Staleness(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def __bool__(self) -> bool:
         return bool(self.expired_at or self.old_since or self.ahead_at)
 
-    @property
-    def prefix(self) -> str:
-        """What the detail of an alarm about the message begins with, such as `sent at ...: `."""
-        said = [
-            *([f"expired at {self.expired_at}"] if self.expired_at else []),
-            *([f"sent long before it arrived, at {self.old_since}"] if self.old_since else []),
-            *([f"dated ahead, {self.ahead_at}"] if self.ahead_at else []),
-        ]
-        return f"{'; '.join(said)}: " if said else ""
-
 
 def staleness(expires_at: Utc | None, sent_at: Utc | None, arrived: Millis | None, now: Millis) -> Staleness:
     """Return why a message is no news (SPEC M8.4).

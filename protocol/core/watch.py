@@ -260,7 +260,7 @@ class Watch:
             code, detail = AlarmCode.HEARTBEAT_UNRECEIPTED, f"no receipt for line test {ref}"
         else:
             code, detail = AlarmCode.HEARTBEAT_UNANSWERED, f"nobody answered line test {ref}"
-        self._alarms.raise_alarm(turn, code, ref, raised_at, f"{stale.prefix}{detail}")
+        self._alarms.raise_alarm(turn, code, ref, raised_at, detail, stale)
 
     # --- the tables -----------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from endpoints.notify import CommandSink, DeliveryError, LogSink, NoticeWords, N
 from endpoints.texts.i18n import translator
 from protocol.core.alarms import Alarm, AlarmCode
 from protocol.core.effects import Notify
+from protocol.core.staleness import Staleness
 from protocol.wire.instants import parsed
 from protocol.wire.messages import Reference
 
@@ -179,6 +180,16 @@ def test_the_notice_of_an_alarm_is_old_an_hour_after_it_was_detected_or_cleared(
         ALARM, alarm=structs.replace(ALARM.alarm, cleared_at="2022-11-29T18:00:00.000Z", detail="a\nb\x1b[8m")
     )
     assert told(over, now=detected + 2 * hours)["text"] == f"cleared: {lost}: a\\nb\\x1b[8m"
+
+
+@pytest.mark.parametrize(("lang", "begins"), [("en", "EXPIRED 7 days ago: "), ("ru", "СРОК ИСТЁК 7 дней назад: ")])
+def test_the_notice_of_an_alarm_about_an_expired_alert_says_so_first(lang: str, begins: str) -> None:
+    """SPEC M8.4, W4"""
+    assert ALARM.alarm is not UNSET
+    about = structs.replace(ALARM.alarm, stale=Staleness(expired_at="2022-11-22T16:00:00.000Z"))
+    found = told(structs.replace(ALARM, alarm=about), lang, parsed("2022-11-29T16:00:31.000Z"))
+    assert found["text"].startswith(begins)
+    assert found["alarm"]["stale"] == {"expired_at": "2022-11-22T16:00:00.000Z"}
 
 
 async def test_every_sink_gets_the_text_of_the_moment(hook: Hook, tmp_path: Path) -> None:

@@ -77,8 +77,8 @@ def test_what_cancelled_or_changed_an_alert_is_shown_on_both_sides(
         config = try_folder / side / "endpoint.toml"
         shutil.copytree(tmp_path / "exchange" / side, try_folder / side / "journal" / "eucom-ndmc", dirs_exist_ok=True)
         for lang, changed, cancelled in (
-            ("en", "  changed, by eucom/1/3", "  cancelled, by eucom/1/4"),
-            ("ru", "  изменено, сообщением eucom/1/3", "  отменено, сообщением eucom/1/4"),
+            ("en", "  changed by eucom/1/3", "  cancelled by eucom/1/4"),
+            ("ru", "  изменено сообщением eucom/1/3", "  отменено сообщением eucom/1/4"),
         ):
             lines = run(capsys, "messages", config, "--lang", lang)[1].splitlines()
             found = {line.split("  ")[1]: line for line in lines}

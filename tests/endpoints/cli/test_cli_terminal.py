@@ -98,16 +98,17 @@ def test_the_details_of_an_alarm_stay_indented_on_a_terminal_and_whole_in_a_pipe
         "severity": "critical",
         "detail": "no connection to the broker",
         "raised_at": "2022-11-29T12:00:00.000Z",
+        "stale": {"expired_at": "2022-11-27T12:00:00.000Z"},
         "cleared_at": "2022-11-29T12:05:00.000Z",
     }
     # `console` gives a pipe 4,096 columns
     out = Console(file=io.StringIO(), force_terminal=terminal, width=COLUMNS if terminal else 4_096, color_system=None)
 
-    print_alarms(out, [alarm], translator("en"), "Europe/Berlin")
+    print_alarms(out, [alarm], translator("en"), "Europe/Berlin", parsed("2022-11-30T12:00:00.000Z"))
 
     assert isinstance(out.file, io.StringIO)
     lines = out.file.getvalue().splitlines()
-    assert lines[0] == "  broker_unreachable/broker  broker unreachable (critical)"
+    assert lines[0] == "  EXPIRED 3 days ago: broker_unreachable/broker  broker unreachable (critical)"
     assert len(lines) == (3 if terminal else 2)
     assert all(line.startswith("    ") for line in lines[1:])
     assert all(len(line.rstrip()) <= COLUMNS for line in lines) == terminal

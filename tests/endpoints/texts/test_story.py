@@ -12,6 +12,7 @@ from endpoints.texts.wording import wording
 from protocol.core import events
 from protocol.core.alarms import Alarm, AlarmCode
 from protocol.core.effects import AnyEffect, Apply, ClearAlarm, HoldDraft, Queue, RaiseAlarm, RejectFrame, Settle
+from protocol.core.staleness import Staleness
 from protocol.record.journal import ORIGIN, Checkpoint, Closed, Entry, Record
 from protocol.wire import envelope
 from protocol.wire.instants import written
@@ -163,6 +164,13 @@ def test_a_story_says_first_what_was_no_news_when_it_arrived(at: int, expires: i
     """SPEC M8.4"""
     arrived = Message(7, ORIGIN, written(at), ALERT | {"expires_at": written(expires)})
     assert told(events.BatchClosed(**AT), Apply(sender="ndmc", message=arrived))[0].startswith(f"ndmc: {begins}")
+
+
+def test_the_alarm_about_an_old_message_says_so_first() -> None:
+    """SPEC M8.4, W4"""
+    about = structs.replace(ALARM, stale=Staleness(old_since="2022-11-22T08:00:00.000Z"))
+    (line,) = told(events.BatchClosed(**AT), RaiseAlarm(alarm=about))
+    assert line.startswith("eucom: OLD, sent 22 Nov 2022, 08:00:00: ")
 
 
 def test_no_text_of_the_peer_begins_another_line() -> None:
