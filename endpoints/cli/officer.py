@@ -51,7 +51,8 @@ Cancellation = Annotated[
     Parameter(negative="", allow_leading_hyphen=True, help="The text of a later cancellation, given like --text."),
 ]
 AnswerText = Annotated[
-    str | None, Parameter(name="--text", help="The answer, in the test's language; by default the policy's.")
+    str | None,
+    Parameter(name="--text", help="The answer, in the test's language; by default this side's own, else the policy's."),
 ]
 Referral = Annotated[str | None, Parameter(help="The channel to use instead, one of the policy's.")]
 MaybeOfficer = Annotated[str | None, Parameter(name="--officer", help="The officer who places the test; optional.")]

@@ -104,6 +104,12 @@ def test_words_that_no_line_test_can_carry_are_refused_by_their_key(made: Path, 
     assert "\n" not in str(refused.value)
 
 
+def test_the_language_of_notifications_is_the_settings_or_that_of_the_environment(made: Path) -> None:
+    path = made / "eucom" / "endpoint.toml"
+    assert settings.load_endpoint(path, {}).language == "en"
+    assert settings.load_endpoint(path, {"DECONFLICT_LANG": "ru"}).language == "ru"
+
+
 def test_the_independent_watch_has_no_words(made: Path) -> None:
     """SPEC B2.4, W6"""
     path = made / "watch" / "watch.toml"
