@@ -9,10 +9,12 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
+from msgspec import UNSET
 
 from protocol.core.effects import Apply, Effect, RaiseAlarm, RejectFrame, Settle
 from protocol.core.events import EpochOpened, FrameReceived
 from protocol.core.link import Link
+from protocol.core.observer import Observer
 from protocol.core.rules import check_body
 from protocol.errors import EnrolmentError, RemoteProtocolError
 from protocol.wire import canonical, envelope
@@ -37,9 +39,8 @@ def committed(name: str) -> Any:
     return json.loads((FOLDER / name).read_text())
 
 
-KEYS, CANONICAL, HASHES, FRAMES, BODIES, STREAMS = (
-    committed(name)
-    for name in ("keys.json", "canonical.json", "hashes.json", "frames.json", "bodies.json", "streams.json")
+KEYS, CANONICAL, HASHES, FRAMES, BODIES, STREAMS, ALERTS = (
+    committed(f"{name}.json") for name in ("keys", "canonical", "hashes", "frames", "bodies", "streams", "alerts")
 )
 
 
@@ -146,7 +147,9 @@ def end_of(side: str) -> Link:
     return link
 
 
-def arrival(link: Link, channel: Any, sender: str, frame: bytes, suite: str = "ed25519") -> tuple[Effect, ...]:
+def arrival(
+    link: Link | Observer, channel: Any, sender: str, frame: bytes, suite: str = "ed25519"
+) -> tuple[Effect, ...]:
     """Give a core a frame with the verdict on its signatures, as the service does; return the effects."""
     verdict = SUITES[suite].judge(channel, sender, frame)
     return link.handle(
@@ -215,10 +218,24 @@ def test_streams_are_applied_as_the_vectors_say(vector: Vector) -> None:
     link = end_of("ndmc")
     for step in vector["steps"]:
         effects = arrival(link, "message", "eucom", step["frame"].encode())
-        assert [effect.message.seq for effect in effects if isinstance(effect, Apply)] == step.get("applied", [])
+        applied = [effect for effect in effects if isinstance(effect, Apply)]
+        assert [effect.message.seq for effect in applied] == step.get("applied", [])
+        if "refused_messages" in step:
+            reasons = {str(effect.message.seq): effect.refused for effect in applied if effect.refused is not UNSET}
+            assert reasons == step["refused_messages"]
         assert refusals(effects) == ([step["refused"]] if "refused" in step else [])
         inbox = fields_of(link)["epoch"]["inbox"]
         assert (inbox["upto"], inbox["head"]) == (step["upto"], step["head"])
+
+
+@each(ALERTS)
+def test_alerts_have_the_states_of_the_vectors(vector: Vector) -> None:
+    """SPEC W2.3, W6: as the watch derives them, which sees both sides' messages in this order."""
+    watch = Observer.new("eucom-ndmc")
+    watch.handle(EpochOpened(at=NOON, mono=0, terms=EPOCH_1))
+    for step in vector["steps"]:
+        arrival(watch, "message", step["sender"], step["frame"].encode())
+        assert {view.reference: view.state for view in watch.snapshot().alerts} == step["alerts"]
 
 
 @each(STREAMS["receipts"])
@@ -231,13 +248,19 @@ def test_receipts_have_the_outcome_in_the_vectors(vector: Vector) -> None:
     state["epoch"]["outbox"] |= {
         "last": 2,
         "head": digests[-1],
-        "sealed": [{"first": 1, "last": 2, "frame": "", "sealed_at": STREAM[1]["at"], "tries": 0, "due_age": 0}],
+        "sealed": [
+            {"first": seq, "last": seq, "frame": "", "sealed_at": STREAM[1]["at"], "tries": 0, "due_age": 0}
+            for seq in (1, 2)
+        ],
         "hashes": {"1": digests[0], "2": digests[1]},
         "sizes": {"1": 1, "2": 1},
         "unreceipted_bytes": 2,
     }
     link = Link.restore(msgspec.json.encode(state))
-    effects = arrival(link, "receipt", "ndmc", vector["frame"].encode())
+    for earlier in vector.get("before", []):
+        arrival(link, "receipt", "ndmc", earlier.encode())
+    effects = arrival(link, vector.get("channel", "receipt"), "ndmc", vector["frame"].encode())
+    assert refusals(effects) == ([vector["refused"]] if "refused" in vector else [])
     settled = [effect.upto for effect in effects if isinstance(effect, Settle)]
     forks = [effect for effect in effects if isinstance(effect, RaiseAlarm) and effect.alarm.code == "fork"]
     outcome = "fork" if forks else "settles" if settled else "stale"

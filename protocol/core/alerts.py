@@ -60,6 +60,8 @@ ALERT: dict[tuple[AlertState, str], AlertState] = {
     # the author's change wins over a refusal, so both sides reach the same state whatever the order of arrival
     **{(state, "changed"): AlertState.CHANGED for state in (*_OPEN, *_CLOSED, AlertState.REFUSED)},
     **{(state, "cancelled"): AlertState.CANCELLED for state in (*_OPEN, *_CLOSED, AlertState.REFUSED)},
+    # a message that the other side's service has refused has no effect (SPEC M7.1), neither there nor here
+    **{(state, "change_refused"): AlertState.RECEIVED for state in (AlertState.CHANGED, AlertState.CANCELLED)},
 }
 """The transitions of an alert. A pair that is not listed changes nothing."""
 
@@ -76,6 +78,10 @@ class OpenAlert(Struct):
     replied_at: Utc | None = None
     # the message's `at`, by its sender's clock; None if it came under rules 2
     sent_at: Utc | None = None
+
+    def refused_by_service(self) -> bool:
+        """Return whether the other side's service has refused it, so that it had no effect there."""
+        return isinstance(self.reply, Refusal) and self.reply.by == "service"
 
 
 class Alerts:
@@ -102,7 +108,10 @@ class Alerts:
         return successors(self._alerts).get(str(reference))
 
     def has_room(self, sender: Identifier, alert: Alert) -> bool:
-        """Return whether one more alert of `sender` can be kept open. One that replaces an open alert always can."""
+        """Return whether one more alert of `sender` can be kept open (SPEC B6.4).
+
+        One that replaces an open alert needs no place.
+        """
         if self._bytes[sender] >= OPEN_MAX_BYTES:
             return False
         changed = None if alert.change is UNSET else self.get(alert.change.of)
@@ -136,10 +145,35 @@ class Alerts:
                 self._arm(turn, str(acknowledgement.of), opened.alert)
 
     def refused(self, turn: Turn, refusal: Refusal) -> None:
-        """Take a refusal by an officer or a service (SPEC B5.1)."""
-        opened = self._step(turn, refusal.of, "refused")
-        if opened is not None:
+        """Take a refusal by an officer or a service (SPEC B5.1).
+
+        A change that a service refuses has no effect: the alert that it changed is as before (SPEC W2.3).
+        """
+        opened = self._alerts.get(str(refusal.of))
+        if opened is None or opened.refused_by_service():
+            return
+        if self._step(turn, refusal.of, "refused") or refusal.by == "service":
             opened.reply, opened.replied_at = refusal, turn.utc
+        if opened.refused_by_service() and opened.alert.change is not UNSET:
+            self._restore(turn, opened.alert.change.of)
+
+    def _restore(self, turn: Turn, reference: Reference) -> None:
+        """Undo the change of an alert, unless another change of it stands: its last reply counts again."""
+        for other in self._alerts.values():
+            if (
+                other.alert.change is not UNSET
+                and other.alert.change.of == reference
+                and not other.refused_by_service()
+            ):
+                return
+        restored = self._step(turn, reference, "change_refused")
+        if restored is None:
+            return
+        reply = restored.reply
+        if reply is not None:
+            self._step(turn, reference, reply.decision if isinstance(reply, Acknowledgement) else "refused")
+        if restored.state in _OPEN:
+            self._arm(turn, str(reference), restored.alert)
 
     def epoch_over(self, turn: Turn) -> None:
         """Mark the alerts that have no receipt as undelivered: their epoch has ended (SPEC E2.2)."""

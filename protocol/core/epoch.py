@@ -96,7 +96,7 @@ class Epoch:
                 self.alerts.refused(turn, body)
 
     def check_capacity(self, sender: Identifier, body: AnyBody) -> None:
-        """Raise RemoteProtocolError(not_permitted) if no more alerts of `sender` can be kept open."""
+        """Raise RemoteProtocolError(not_permitted) if no more alerts of `sender` can be kept open (SPEC B6.4)."""
         if isinstance(body, Alert) and not self.alerts.has_room(sender, body):
             raise RemoteProtocolError(MessageRefusal.NOT_PERMITTED, "too many alerts are open here")
 

@@ -14,12 +14,11 @@ from protocol.core.deadlines import Turn
 from protocol.core.effects import Apply
 from protocol.core.epoch import Epoch
 from protocol.core.references import check_parties
-from protocol.core.rules import check_body
+from protocol.core.rules import read_message
 from protocol.core.stream import HASHES_KEPT, Equivocated, Inbox, InboxState
 from protocol.errors import RemoteProtocolError
 from protocol.wire.instants import parsed
 from protocol.wire.messages import Claim, Identifier, Message, MessagePayload, Reference
-from protocol.wire.payloads import read_body
 from protocol.wire.refusals import FrameRefusal
 
 
@@ -89,8 +88,7 @@ class ObservedStreams:
         self._epoch.skew(turn, sender, "ahead", parsed(message.at) - turn.at)
         reference = Reference(sender, self._epoch.terms.epoch, message.seq)
         try:
-            body = read_body(message.body)
-            check_body(body, sender, self._epoch.terms)
+            body = read_message(message, sender, self._epoch.terms)
             check_parties(body, sender)
             self._epoch.check_capacity(sender, body)
         except RemoteProtocolError as refusal:

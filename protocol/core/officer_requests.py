@@ -222,6 +222,11 @@ class OfficerRequests:
         if opened.state in {AlertState.CANCELLED, AlertState.CHANGED}:
             by = self._alerts.changed_by(of)
             raise LocalProtocolError("already_done", f"{of} is {opened.state} already, by {by}: name that message")
+        if opened.refused_by_service():  # SPEC B6.3
+            raise LocalProtocolError(
+                "already_done",
+                f"the other side's service refused {of}: no officer there acts on it, and it cannot be changed",
+            )
         return opened
 
     # --- answers --------------------------------------------------------------------------------------------------

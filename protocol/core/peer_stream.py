@@ -15,12 +15,11 @@ from protocol.core.epoch import Epoch
 from protocol.core.link_state import LinkState
 from protocol.core.own_stream import OwnStream
 from protocol.core.references import References, kind_of
-from protocol.core.rules import check_body
+from protocol.core.rules import read_message
 from protocol.core.stream import Equivocated, Inbox
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.wire.instants import parsed
 from protocol.wire.messages import Heartbeat, HeartbeatAnswer, Message, MessagePayload, Reference, Refusal
-from protocol.wire.payloads import read_body
 from protocol.wire.refusals import FrameRefusal, MessageRefusal
 
 REASON_MAX = 400
@@ -77,8 +76,7 @@ class PeerStream:
         reference = Reference(peer, terms.epoch, message.seq)
         self._references.known_upto(peer, message.seq)
         try:
-            body = read_body(message.body)
-            check_body(body, peer, terms)
+            body = read_message(message, peer, terms)
             self._references.check(body, peer, unsent_too=False)
             self._epoch.check_capacity(peer, body)
         except RemoteProtocolError as refusal:
@@ -88,6 +86,7 @@ class PeerStream:
             return
         turn.emit(Apply(sender=peer, message=message))
         self._references.remember(reference, body)
+        self._references.note_change(body)
         self._epoch.apply(turn, reference, body, message.at, received=True)
         self._notifications.message(turn, reference, message)
         if isinstance(body, Heartbeat) and terms.policy.answered_by == "service":  # SPEC B2.2

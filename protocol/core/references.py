@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import UNSET, Struct
 
+from protocol.core.rules import is_cancellation
 from protocol.errors import RemoteProtocolError
 from protocol.wire.messages import (
     Acknowledgement,
@@ -22,6 +23,8 @@ KINDS_KEPT = 1_024
 """How many kinds are kept for each side. Older messages count as closed (SPEC B6.2)."""
 NO_KIND = "refused"
 """The kind of a message that was refused: it exists, but an answer cannot refer to it."""
+FINAL_ALERT = "final_alert"
+"""The kind of an alert that no change may refer to: it was changed or cancelled, or is a cancellation (SPEC B3.3)."""
 
 
 class KnownState(Struct):
@@ -43,11 +46,22 @@ class References:
     def remember(self, reference: Reference, body: AnyBody | None) -> None:
         """Add a message with its kind; `body` is None if it was refused."""
         party = self._state[reference.sender]
-        party.kinds[str(reference)] = kind_of(type(body)) if body is not None else NO_KIND
+        if isinstance(body, Alert) and is_cancellation(body):
+            kind = FINAL_ALERT
+        else:
+            kind = NO_KIND if body is None else kind_of(type(body))
+        party.kinds[str(reference)] = kind
         # the outbox bounds the messages that have not left yet
         unsent = max(0, reference.seq - party.known_upto)
         while len(party.kinds) > KINDS_KEPT + unsent:
             del party.kinds[next(iter(party.kinds))]
+
+    def note_change(self, body: AnyBody) -> None:
+        """Note that the peer has changed the alert that `body` names, if it is a change: that happens once."""
+        if isinstance(body, Alert) and body.change is not UNSET:
+            kinds = self._state[body.change.of.sender].kinds
+            if str(body.change.of) in kinds:
+                kinds[str(body.change.of)] = FINAL_ALERT
 
     def known_upto(self, party: Identifier, seq: int) -> None:
         """Note that messages of `party` up to `seq` have left it, so its peer may refer to them."""
@@ -61,30 +75,30 @@ class References:
         check_parties(body, sender)
         match body:
             case HeartbeatAnswer():
-                self._check(body.of, Heartbeat)
+                self._check(body.of, kind_of(Heartbeat))
             case Acknowledgement():
-                self._check(body.of, Alert)
+                self._check(body.of, kind_of(Alert), FINAL_ALERT)
             case Refusal():
-                self._check(body.of, None)
+                self._check(body.of)
             case Alert():
                 if body.change is not UNSET:
-                    self._check(body.change.of, Alert, unsent_too=unsent_too)
+                    self._check(body.change.of, kind_of(Alert), unsent_too=unsent_too)
                 for reference in body.references or ():
-                    self._check(reference, None, unsent_too=unsent_too)
+                    self._check(reference, unsent_too=unsent_too)
 
-    def _check(self, of: Reference, kind: type[AnyBody] | None, *, unsent_too: bool = False) -> None:
+    def _check(self, of: Reference, *kinds: str, unsent_too: bool = False) -> None:
         party = self._state.get(of.sender)
         if party is None or of.epoch > self._epoch:
-            raise _unknown(of, kind)
+            raise _unknown(of, *kinds)
         if of.epoch == self._epoch and of.seq > party.known_upto and not unsent_too:
-            raise _unknown(of, kind)
+            raise _unknown(of, *kinds)
         known = party.kinds.get(str(of))
         if known is None:
             closed = of.epoch < self._epoch or of.seq <= party.known_upto - KINDS_KEPT
             if not closed:
-                raise _unknown(of, kind)
-        elif kind is not None and known != kind_of(kind):
-            raise _unknown(of, kind)
+                raise _unknown(of, *kinds)
+        elif kinds and known not in kinds:
+            raise _unknown(of, *kinds)
 
 
 def check_parties(body: AnyBody, sender: Identifier) -> None:
@@ -94,9 +108,9 @@ def check_parties(body: AnyBody, sender: Identifier) -> None:
     """
     match body:
         case HeartbeatAnswer() | Acknowledgement() | Refusal() if body.of.sender == sender:
-            raise _unknown(body.of, None)
+            raise _unknown(body.of)
         case Alert(change=Change(of=of)) if of.sender != sender:
-            raise _unknown(of, Alert)
+            raise _unknown(of, kind_of(Alert))
 
 
 def kind_of(body: type[AnyBody]) -> str:
@@ -104,6 +118,6 @@ def kind_of(body: type[AnyBody]) -> str:
     return str(body.__struct_config__.tag)
 
 
-def _unknown(of: Reference, kind: type[AnyBody] | None) -> RemoteProtocolError:
-    what = f"{kind_of(kind)} " if kind is not None else ""
+def _unknown(of: Reference, *kinds: str) -> RemoteProtocolError:
+    what = f"{kinds[0]} " if kinds else ""
     return RemoteProtocolError(MessageRefusal.UNKNOWN_REFERENCE, f"there is no {what}{of} that this could refer to")

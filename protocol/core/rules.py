@@ -1,4 +1,4 @@
-"""Checks a message body against the agreed policy (SPEC M7, B1 to B5, P1).
+"""Checks a message and its body against the agreed policy (SPEC M7, B1 to B5, P1).
 
 Both ends make the same checks: a message that our side may not send is refused when it arrives.
 """
@@ -10,19 +10,39 @@ from collections.abc import Iterable
 from msgspec import UNSET
 
 from protocol.errors import RemoteProtocolError
+from protocol.wire import canonical
 from protocol.wire.messages import (
+    MESSAGE_MAX_BYTES,
     Acknowledgement,
     Alert,
     AnyBody,
     Heartbeat,
     HeartbeatAnswer,
     Identifier,
+    Message,
     Refusal,
 )
+from protocol.wire.payloads import read_body
 from protocol.wire.policy import Terms
 from protocol.wire.refusals import MessageRefusal
 
 FOUR_EYES = 2
+
+
+def read_message(message: Message, sender: Identifier, terms: Terms) -> AnyBody:
+    """Return the body of a message of `sender` that arrived.
+
+    Raises RemoteProtocolError with the MessageRefusal of its first fault, in the order of SPEC M7.2.
+    """
+    # SPEC F6.2: refused as a message, since a refused frame would be sent again permanently
+    size = len(canonical.encode(message))
+    if size > MESSAGE_MAX_BYTES:
+        raise RemoteProtocolError(
+            MessageRefusal.UNSUPPORTED, f"the message has {size} bytes; {MESSAGE_MAX_BYTES} is the limit"
+        )
+    body = read_body(message.body)
+    check_body(body, sender, terms)
+    return body
 
 
 def check_body(body: AnyBody, sender: Identifier, terms: Terms) -> None:
@@ -31,8 +51,8 @@ def check_body(body: AnyBody, sender: Identifier, terms: Terms) -> None:
         case Heartbeat():
             _check_heartbeat(body, sender, terms)
         case HeartbeatAnswer():
-            _check_languages([body.language], terms)
             # SPEC B2.2
+            _check_languages([body.language], terms)
             if body.officer is UNSET and terms.policy.answered_by == "officer":
                 raise RemoteProtocolError(MessageRefusal.NOT_PERMITTED, "a line test is answered by an officer here")
         case Alert():
@@ -79,12 +99,13 @@ def is_cancellation(alert: Alert) -> bool:
 
 
 def _check_refusal(refusal: Refusal, terms: Terms) -> None:
-    # SPEC B5.1, B5.2
-    _check_languages(refusal.text or (), terms)
+    # SPEC B5.1
     if (refusal.by == "officer") != (refusal.officer is not UNSET):
         raise RemoteProtocolError(
             MessageRefusal.UNSUPPORTED, "an officer's refusal names the officer, a service's names nobody"
         )
+    # SPEC B5.2
+    _check_languages(refusal.text or (), terms)
     if refusal.referral is not UNSET and refusal.referral not in {channel.id for channel in terms.policy.channels}:
         known = ", ".join(channel.id for channel in terms.policy.channels)
         raise RemoteProtocolError(

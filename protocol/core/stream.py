@@ -18,7 +18,7 @@ from protocol.wire import canonical
 from protocol.wire.canonical import CanonicalError
 from protocol.wire.digests import message_digest
 from protocol.wire.instants import Millis, written
-from protocol.wire.messages import INTEGER_MAX, Claim, Digest, Message, Utc
+from protocol.wire.messages import INTEGER_MAX, MESSAGE_MAX_BYTES, Claim, Digest, Message, Utc
 
 SEALED_MAX = 8
 """The limit of unreceipted frames, which keeps small what a reconnect sends again (SPEC M4.2)."""
@@ -27,9 +27,6 @@ OUTBOX_MAX_BYTES = 64 * 2**20
 """Beyond either limit new alerts and line tests are refused: use another channel to the peer (SPEC M4.5)."""
 OUTBOX_RESERVE_MESSAGES = 1_000
 """The reserve beyond the limit for acknowledgements, answers and refusals."""
-MESSAGE_MAX_BYTES = 44_000
-"""The limit of a message, so that a frame of it and a receipt, in base64 and signed by either suite, stays below
-65,536 bytes (SPEC F6.2)."""
 AHEAD_MAX = 256
 """How many messages beyond a gap are buffered (SPEC M3.2)."""
 HASHES_KEPT = 1_024

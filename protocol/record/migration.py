@@ -82,11 +82,22 @@ def _core_1_to_2(state: State, epoch: State | None) -> State:
 
 def _link_2_to_3(state: State) -> State:
     """Add what rules 3 keep of one side's end of a link."""
+    _mark_final_alerts(state)
     epoch = state["epoch"]
     if epoch is not None:
         epoch = epoch | {"outbox": epoch["outbox"] | {"sign_again": False}}
     own = {"words": {"test_text": None, "answer_text": None}, "on_watch": None}
     return _core_2_to_3(state) | {"epoch": epoch} | own
+
+
+def _mark_final_alerts(state: State) -> None:
+    """Give cancellations, and alerts that the peer has changed, the kind that no change may refer to."""
+    for reference, opened in state["alerts"].items():
+        sender = reference.partition("/")[0]
+        changed = sender != state["side"] and opened["state"] in {"changed", "cancelled"}
+        kinds = state["references"].get(sender, {}).get("kinds", {})
+        if reference in kinds and (changed or opened["alert"].get("change", {}).get("kind") == "cancellation"):
+            kinds[reference] = "final_alert"
 
 
 def _observer_2_to_3(state: State) -> State:

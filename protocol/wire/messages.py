@@ -15,6 +15,9 @@ MESSAGE_TYPE = "application/vnd.deconfliction.message.v1+json"
 RECEIPT_TYPE = "application/vnd.deconfliction.receipt.v1+json"
 FRAME_MAX_BYTES = 65_536
 """Maximum size of a frame (SPEC F6.1)."""
+MESSAGE_MAX_BYTES = 44_000
+"""Maximum size of a message, so that a frame of it and a receipt, in base64 and signed by either suite, stays below
+65,536 bytes (SPEC F6.2)."""
 
 # SPEC F4.8: the value types
 INTEGER_MAX = 2**53 - 1

@@ -242,7 +242,7 @@ WATCH_BUGS: tuple[Bug, ...] = (
     Bug(
         "a reference to what was never sent is taken",
         "References._check",
-        "if of.epoch == self._epoch and of.seq > party.known_upto and not unsent_too:\n    raise _unknown(of, kind)",
+        "if of.epoch == self._epoch and of.seq > party.known_upto and not unsent_too:\n    raise _unknown(of, *kinds)",
         "pass",
         f"{_REFUSALS} {_ALERTS}",
     ),
@@ -252,6 +252,41 @@ WATCH_BUGS: tuple[Bug, ...] = (
         "requests[event.request] = reference",
         'requests[event.request + "/" + reference] = reference',
         _ALERTS,
+    ),
+    Bug(
+        "an alert is changed twice",
+        "References.note_change",
+        "kinds[str(body.change.of)] = FINAL_ALERT",
+        "pass",
+        f"{_REFUSALS} {_ALERTS}",
+    ),
+    Bug(
+        "what the other side's service refused is cancelled",
+        "OfficerRequests._own_alert",
+        "opened.refused_by_service()",
+        "opened.refused_by_service() and opened.state is AlertState.SENT",
+        _ALERTS,
+    ),
+    Bug(
+        "a change counts though it was refused",
+        "Alerts.refused",
+        "self._restore(turn, opened.alert.change.of)",
+        "pass",
+        _ALERTS,
+    ),
+    Bug(
+        "the refusal of another change reopens an alert",
+        "Alerts._restore",
+        "not other.refused_by_service()",
+        "other.refused_by_service()",
+        f"{_ALERTS} test_observer",
+    ),
+    Bug(
+        "a message of any size is applied",
+        "read_message",
+        "size > MESSAGE_MAX_BYTES",
+        "size > 2 * MESSAGE_MAX_BYTES",
+        _REFUSALS,
     ),
     # --- the independent watch -----------------------------------------------------------------------------------
     Bug(

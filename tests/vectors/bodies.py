@@ -53,6 +53,8 @@ REFUSAL: Body = {
     "referral": "defence-ministers",
     "text": {"en": "Please use the ministers' line."},
 }
+OTHER_CATEGORY: Body = {"category": "air_pursuit"}
+GERMAN: Body = {"text": {"de": "x"}}
 FUTURE: Body = {"type": "position_report", "track": [1, 2, 3], "friendly": True}
 
 
@@ -71,6 +73,11 @@ VALID: list[tuple[str, str, Body]] = [
     ("alert without an area", "eucom", without(ALERT, "area")),
     ("alert that is a test", "eucom", ALERT | {"status": "test"}),
     ("alert in one language", "eucom", ALERT | {"text": {"ru": "Внимание.\nВторая строка."}}),
+    (
+        "first and last instant",
+        "eucom",
+        ALERT | {"event_at": "0001-01-01T00:00:00.000Z", "expires_at": "9999-12-31T23:59:59.999Z"},
+    ),
     ("flash alert, released by two", "eucom", FLASH),
     ("cancellation", "eucom", CANCELLATION),
     ("cancellation of a flash alert, by one officer", "eucom", CANCELLATION | {"precedence": "flash"}),
@@ -94,6 +101,7 @@ REFUSED: list[tuple[str, str, Body, str]] = [
     ("reason of the future", "ndmc", REFUSAL | {"reason": "busy"}, "unsupported"),
     ("change of the future", "eucom", ALERT | {"change": {"of": ANSWER["of"], "kind": "extension"}}, "unsupported"),
     ("instant that is none", "eucom", ALERT | {"expires_at": "2022-11-31T10:00:00.000Z"}, "unsupported"),
+    ("instant in the year 0", "eucom", ALERT | {"event_at": "0000-01-01T00:00:00.000Z"}, "unsupported"),
     ("slot that is no instant", "eucom", HEARTBEAT | {"slot": "2022-11-29T08:00:00Z"}, "unsupported"),
     ("two words for three", "eucom", HEARTBEAT | {"challenge": ["абажур", "автобус"]}, "unsupported"),
     ("empty text", "eucom", ALERT | {"text": {"en": ""}}, "unsupported"),
@@ -120,6 +128,19 @@ REFUSED: list[tuple[str, str, Body, str]] = [
     ("flash alert, released by one twice", "eucom", FLASH | {"released_by": ["miller", "miller"]}, "not_authorised"),
     ("language that the policy does not admit", "eucom", ALERT | {"text": {"de": "Achtung"}}, "unintelligible"),
     ("line test in another language", "eucom", HEARTBEAT | {"language": "de"}, "unintelligible"),
+    ("answer in another language", "ndmc", ANSWER | {"language": "de"}, "unintelligible"),
+    ("acknowledgement in another language", "ndmc", ACKNOWLEDGEMENT | {"text": {"de": "Ja."}}, "unintelligible"),
+    ("refusal in another language", "ndmc", REFUSAL | {"text": {"de": "Nein."}}, "unintelligible"),
     ("referral to an unknown channel", "ndmc", REFUSAL | {"referral": "nobody"}, "unknown_reference"),
+    # two faults: the first one gives the reason (SPEC M7.2)
+    ("a field, then the status", "eucom", ALERT | {"status": "actual", "colour": "red"}, "unsupported"),
+    ("the status, then the category", "eucom", ALERT | OTHER_CATEGORY | {"status": "actual"}, "not_permitted"),
+    ("the category, then the language", "eucom", ALERT | OTHER_CATEGORY | GERMAN, "out_of_scope"),
+    ("the language, then one officer of two", "eucom", FLASH | GERMAN | {"released_by": ["miller"]}, "unintelligible"),
+    ("the status, then the slot of the caller", "ndmc", HEARTBEAT | {"status": "actual"}, "not_permitted"),
+    ("the slot of the caller, then the language", "ndmc", HEARTBEAT | {"language": "de"}, "not_permitted"),
+    ("the language, then no officer", "ndmc", without(ANSWER, "officer") | {"language": "de"}, "unintelligible"),
+    ("no officer's name, then the language", "ndmc", without(REFUSAL, "officer") | GERMAN, "unsupported"),
+    ("the language, then the referral", "ndmc", REFUSAL | GERMAN | {"referral": "nobody"}, "unintelligible"),
 ]
 """Name, sender, body, and the reason for which the service refuses it."""

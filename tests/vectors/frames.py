@@ -151,6 +151,7 @@ def ill_payloads() -> list[Vector]:
         ("a digest cut short", PAYLOAD | {"policy": "0" * 63}),
         ("a number as text", PAYLOAD | {"floor": "0"}),
         ("seq 0", PAYLOAD | {"messages": [first | {"seq": 0}]}),
+        ("the year 0", PAYLOAD | {"messages": [first | {"at": "0000-12-31T08:00:00.000Z"}]}),
         ("30 February", PAYLOAD | {"messages": [first | {"at": "2022-02-30T08:00:00.000Z"}]}),
         ("a leap second", PAYLOAD | {"messages": [first | {"at": "2016-12-31T23:59:60.000Z"}]}),
         ("time without milliseconds", PAYLOAD | {"messages": [first | {"at": "2022-11-29T08:00:00Z"}]}),

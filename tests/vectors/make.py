@@ -14,6 +14,7 @@ from protocol.wire.envelope import pae
 from protocol.wire.messages import MESSAGE_TYPE
 from protocol.wire.words import challenge, fingerprint_words
 from tests.vectors import bodies
+from tests.vectors.alerts import alerts
 from tests.vectors.frames import frames
 from tests.vectors.streams import ANSWERS, STREAM, receipts, streams
 from tests.vectors.terms import EPOCH_1, KEYS, Vector, address, enrolled, text
@@ -192,6 +193,7 @@ def vectors() -> dict[str, str]:
         "hashes.json": hashes(),
         "frames.json": frames(committed_frames()),
         "bodies.json": body_vectors(),
+        "alerts.json": alerts(),
         "streams.json": {"messages": streams(), "receipts": receipts()},
     }
     return {name: json.dumps(content, ensure_ascii=False, indent=1) + "\n" for name, content in files.items()}

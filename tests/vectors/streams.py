@@ -2,18 +2,45 @@
 
 from typing import Any
 
-from protocol.wire.canonical import digest
+from protocol.wire.canonical import digest, encode
 from protocol.wire.digests import genesis
+from protocol.wire.messages import MESSAGE_MAX_BYTES
 from tests.vectors import bodies
 from tests.vectors.terms import EPOCH_1, Vector, message_frame, receipt_frame, stream, text
+
+Messages = list[dict[str, Any]]
 
 STREAM = stream("eucom", bodies.HEARTBEAT, bodies.ALERT, bodies.FUTURE, bodies.FLASH, bodies.CANCELLATION)
 ANSWERS = stream("ndmc", bodies.ANSWER, bodies.ACKNOWLEDGEMENT)
 
 
+OTHER_SCOPE = bodies.ALERT | {"category": "air_pursuit"}
+
+
+def change(kind: str, seq: int, sender: str = "eucom") -> bodies.Body:
+    """Return an alert that changes another one."""
+    return bodies.ALERT | {"change": {"of": of(seq, sender), "kind": kind}}
+
+
+def of(seq: int, sender: str = "eucom") -> bodies.Body:
+    """Return a reference in epoch 1."""
+    return {"sender": sender, "epoch": 1, "seq": seq}
+
+
+def of_size(size: int) -> bodies.Body:
+    """Return an alert whose message, as the first one of a stream, has `size` bytes; its languages are not admitted."""
+    letters = {"de": "\U0001f6d1" * 4_000, "fr": "\U0001f6d1" * 4_000, "it": "Ж" * 4_000, "pl": ""}
+    left = size - len(encode(stream("eucom", bodies.ALERT | {"text": letters | {"pl": "x"}})[0])) + 1
+    return bodies.ALERT | {"text": letters | {"pl": "x" * left}}
+
+
 def streams() -> list[Vector]:
     """Return sequences of frames that arrive at `ndmc`, with the messages applied, the receipt and any refusal."""
     another = [STREAM[0], STREAM[1] | {"at": "2022-11-29T09:00:00.000Z"}]
+    ahead = [STREAM[1] | {"seq": 256, "prev": "0" * 64}]
+    contradicting = stream("eucom", bodies.ALERT, bodies.ALERT)
+    contradicting[0] |= {"seq": 256, "prev": "1" * 64}
+    contradicting[1] |= {"seq": 257, "prev": digest(contradicting[0])}
     broken = [STREAM[0], STREAM[1] | {"prev": "0" * 64}]
     return [
         conversation(
@@ -54,6 +81,15 @@ def streams() -> list[Vector]:
             step(broken, refused="direction_stopped", upto=1),
         ),
         conversation(
+            "a contradiction within a run: nothing of the run is applied",
+            step(broken, refused="direction_stopped", upto=0),
+        ),
+        conversation(
+            "a contradiction in a run that is too far ahead",
+            step(ahead[:1], applied=[], upto=0),
+            step(contradicting, refused="direction_stopped", upto=0),
+        ),
+        conversation(
             "a first prev that is not the stream's",
             step([STREAM[0] | {"prev": "0" * 64}], refused="direction_stopped", upto=0),
         ),
@@ -61,6 +97,62 @@ def streams() -> list[Vector]:
             "a floor beyond what is on disk here",
             step(STREAM[1:2], floor=1, refused="direction_stopped", upto=0),
             step(STREAM[:1], refused="direction_stopped", upto=0),
+        ),
+        *refused_in_their_turn(),
+    ]
+
+
+def refused_in_their_turn() -> list[Vector]:
+    """Return sequences with messages that the service of `ndmc` refuses, each with the reason."""
+    changes = stream(
+        "eucom",
+        OTHER_SCOPE,
+        change("cancellation", 1),
+        bodies.ALERT,
+        change("update", 3),
+        change("correction", 3),
+        change("cancellation", 3),
+        change("cancellation", 4),
+        change("update", 4),
+        change("cancellation", 7),
+        bodies.HEARTBEAT,
+        change("update", 10),
+        change("update", 1, "ndmc"),
+        change("update", 14),
+        bodies.ALERT | {"references": [of(1), of(3), of(7)]},
+        bodies.ALERT | {"references": [of(16)]},
+        OTHER_SCOPE | {"references": [of(99)]},
+    )
+    unknown = dict.fromkeys(("5", "6", "8", "9", "11", "12", "13", "15"), "unknown_reference")
+    limit, above = (stream("eucom", of_size(size), bodies.ALERT) for size in (MESSAGE_MAX_BYTES, MESSAGE_MAX_BYTES + 1))
+    return [
+        conversation(
+            "changes of what was refused, changed, cancelled, no alert, or never sent",
+            step(
+                changes[:2],
+                of=changes,
+                applied=[1, 2],
+                refused_messages={"1": "out_of_scope", "2": "unknown_reference"},
+                upto=2,
+            ),
+            step(
+                changes[2:],
+                of=changes,
+                applied=list(range(3, 17)),
+                refused_messages=unknown | {"16": "out_of_scope"},
+                upto=16,
+            ),
+        ),
+        *(
+            conversation(
+                name,
+                step(messages[:1], of=messages, applied=[1], refused_messages={"1": reason}, upto=1),
+                step(messages[1:], of=messages, applied=[2], upto=2),
+            )
+            for name, messages, reason in (
+                ("a message of 44,000 bytes, in another language", limit, "unintelligible"),
+                ("a message of 44,001 bytes", above, "unsupported"),
+            )
         ),
     ]
 
@@ -70,9 +162,9 @@ def conversation(name: str, *steps: Vector) -> Vector:
     return {"name": name, "steps": list(steps)}
 
 
-def step(messages: list[dict[str, Any]], *, upto: int, floor: int = 0, **outcome: Any) -> Vector:
-    """Return the arrival of one frame, its outcome, and what a receipt then claims."""
-    head = digest(STREAM[upto - 1]) if upto else genesis(EPOCH_1, "eucom")
+def step(messages: Messages, *, upto: int, floor: int = 0, of: Messages = STREAM, **outcome: Any) -> Vector:
+    """Return the arrival of one frame of the stream `of`, its outcome, and what a receipt then claims."""
+    head = digest(of[upto - 1]) if upto else genesis(EPOCH_1, "eucom")
     return {"frame": text(message_frame("eucom", messages, floor=floor))} | outcome | {"upto": upto, "head": head}
 
 
@@ -88,7 +180,38 @@ def receipts() -> list[Vector]:
         ("another beginning", 0, "0" * 64, "fork"),
         ("more than was sent", 3, heads[2], "fork"),
     ]
+    later = [
+        ("the same once more", 1, heads[1], "stale"),
+        ("the same upto with another head", 1, heads[2], "fork"),
+        ("the rest of it", 2, heads[2], "settles"),
+        ("a lower one", 0, heads[0], "stale"),
+    ]
+    first = text(receipt_frame("ndmc", 1, heads[1]))
+    claim = {"upto": 2, "head": heads[2], "at": "2022-11-29T08:30:00.000Z"}
+    ahead = [ANSWERS[1] | {"seq": 257}]
+    beside = [
+        ("beside messages that are too far ahead", message_frame("ndmc", ahead, receipt=claim), "settles"),
+        (
+            "beside a floor that proves a lost journal",
+            message_frame("ndmc", ANSWERS, floor=1, receipt=claim),
+            "settles",
+        ),
+        ("beside messages, and a fork", message_frame("ndmc", ANSWERS, receipt=claim | {"upto": 3}), "fork"),
+    ]
+    refused = ("too_far_ahead", "direction_stopped", None)
     return [
-        {"name": name, "frame": text(receipt_frame("ndmc", upto, head)), "outcome": outcome}
-        for name, upto, head, outcome in claims
+        *(
+            {"name": name, "frame": text(receipt_frame("ndmc", upto, head)), "outcome": outcome}
+            for name, upto, head, outcome in claims
+        ),
+        *(
+            {"name": f"after a receipt of 1: {name}", "before": [first]}
+            | {"frame": text(receipt_frame("ndmc", upto, head)), "outcome": outcome}
+            for name, upto, head, outcome in later
+        ),
+        *(
+            {"name": name, "channel": "message", "outcome": outcome, "frame": text(data)}
+            | ({"refused": reason} if reason else {})
+            for (name, data, outcome), reason in zip(beside, refused, strict=True)
+        ),
     ]

@@ -14,7 +14,20 @@ from protocol.core.stream import OUTBOX_MAX_MESSAGES
 from protocol.wire.instants import written
 from protocol.wire.messages import Acknowledgement, Alert, Reference
 from protocol.wire.policy import Channel
-from tests.support.cast import Peer, acknowledge, alert, an_alert, arrives, cancel, ref, refuse, release, test_line
+from tests.support.cast import (
+    Peer,
+    a_refusal,
+    acknowledge,
+    alert,
+    an_acknowledgement,
+    an_alert,
+    arrives,
+    cancel,
+    ref,
+    refuse,
+    release,
+    test_line,
+)
 from tests.support.playbook import Cue, Playbook, crash, deliver, event, on, play, settle, start, wait
 from tests.support.world import HOUR, MINUTE, SECOND, START, TERMS, End, Line, terms
 
@@ -466,6 +479,134 @@ def test_a_change_and_a_reply_that_cross_end_alike_on_both_sides(reply: Cue, cha
     assert states(line, "eucom/1/1") == (("changed",) * 2 if change == "update" else ("cancelled",) * 2)
 
 
+def refused_by_service(seq: int, reason: str = "not_permitted") -> dict[str, Any]:
+    """Return the body with which a service refuses a message of `eucom`."""
+    return {"type": "refusal", "of": ref(seq), "by": "service", "reason": reason}
+
+
+def update_of(seq: int) -> Cue:
+    return alert(changes=Reference("eucom", 1, seq), change_kind="update")
+
+
+def arrive(end: End, peer: Peer, *bodies: dict[str, Any]) -> None:
+    """Let messages with these bodies arrive in one frame."""
+    end.receive(peer.sends(*[peer.says(body) for body in bodies]))
+
+
+def test_what_the_other_sides_service_has_refused_is_neither_changed_nor_cancelled() -> None:
+    """SPEC B6.3: its officers have never seen it, and its service would refuse the change too."""
+    end, peer = caller(), Peer("ndmc")
+    end.happens(*alert().happenings)
+    arrive(end, peer, refused_by_service(1))
+    assert state_of(end, "eucom/1/1") == "refused"
+    play(end, cancel("eucom/1/1"), "refused: already_done")
+    play(end, update_of(1), "refused: already_done")
+    # what an officer has refused was an alert there
+    end.happens(*alert().happenings)
+    arrive(end, peer, a_refusal(ref(2)))
+    play(end, cancel("eucom/1/2"), "Queue 3 alert", "Seal message 3")
+    assert state_of(end, "eucom/1/2") == "cancelled"
+
+
+@pytest.mark.parametrize("change", [cancel("eucom/1/1"), update_of(1)])
+def test_a_change_that_crosses_the_refusal_of_its_alert_has_no_effect(change: Cue) -> None:
+    """SPEC B6.3, W2.3: both sides end with an alert that was refused."""
+    end, peer = caller(), Peer("ndmc")
+    end.happens(*alert().happenings)
+    end.happens(*change.happenings)
+    arrive(end, peer, refused_by_service(1), refused_by_service(2, "unknown_reference"))
+    assert [state_of(end, f"eucom/1/{seq}") for seq in (1, 2)] == ["refused", "refused"]
+    end.world.wait(7 * HOUR)
+    assert not end.alarms
+
+
+@pytest.mark.parametrize("change", [cancel("eucom/1/1"), update_of(1)])
+@pytest.mark.parametrize(
+    ("reply", "state"),
+    [
+        (None, "received"),
+        (an_acknowledgement(ref(1)), "understood"),
+        (an_acknowledgement(ref(1), "will_reply"), "will_reply"),
+        (a_refusal(ref(1)), "refused"),
+    ],
+)
+def test_an_alert_whose_change_was_refused_is_as_before(reply: dict[str, Any] | None, state: str, change: Cue) -> None:
+    """SPEC W2.3, M7.1"""
+    end, peer = caller(), Peer("ndmc")
+    end.happens(*alert().happenings)
+    if reply is not None:
+        arrive(end, peer, reply)
+    end.happens(*change.happenings)
+    arrive(end, peer, refused_by_service(2))
+    assert [state_of(end, f"eucom/1/{seq}") for seq in (1, 2)] == [state, "refused"]
+    # a second refusal of the same message says nothing new
+    play(end, cancel("eucom/1/1"), "Queue 3 alert", "Seal message 3")
+    arrive(end, peer, refused_by_service(2), a_refusal(ref(2)))
+    assert state_of(end, "eucom/1/1") == "cancelled"
+    arrive(end, peer, refused_by_service(3))
+    assert state_of(end, "eucom/1/1") == state
+    end.world.wait(7 * HOUR)
+    assert end.alarms == ([] if state in {"understood", "refused"} else ["alert_unacknowledged/eucom/1/1"])
+
+
+def test_a_change_of_a_change_that_was_refused_has_no_effect_either() -> None:
+    """SPEC W2.3, B6.3"""
+    end, peer = caller(), Peer("ndmc")
+    for cue in (alert(), update_of(1), cancel("eucom/1/2")):
+        end.happens(*cue.happenings)
+    arrive(end, peer, refused_by_service(2), refused_by_service(3, "unknown_reference"))
+    assert [state_of(end, f"eucom/1/{seq}") for seq in (1, 2, 3)] == ["received", "refused", "refused"]
+
+
+FINAL = {
+    "changed": [an_alert(), an_alert(change={"of": ref(1), "kind": "update"})],
+    "cancelled": [an_alert(), an_alert(change={"of": ref(1), "kind": "cancellation"})],
+    "a cancellation": [an_alert(), an_alert(), an_alert(change={"of": ref(2), "kind": "cancellation"})],
+}
+
+
+@pytest.mark.parametrize("kind", ["update", "correction", "cancellation"])
+@pytest.mark.parametrize("what", FINAL)
+def test_an_alert_is_changed_once_and_a_cancellation_never(what: str, kind: str) -> None:
+    """SPEC B3.3, B6.3: whatever the other side's service admits."""
+    end, peer = End.started("ndmc", quiet=True), Peer("eucom")
+    arrive(end, peer, *FINAL[what])
+    of = len(FINAL[what]) if what == "a cancellation" else 1
+    before = state_of(end, f"eucom/1/{of}")
+    end.transcript.clear()
+    arrive(end, peer, an_alert(change={"of": ref(of), "kind": kind}), an_alert(references=[ref(of)]))
+    last = len(FINAL[what])
+    assert end.transcript[:3] == [
+        f"Apply {last + 1} alert, refused: unknown_reference",
+        "Queue 1 refusal",
+        f"Apply {last + 2} alert",
+    ]
+    assert state_of(end, f"eucom/1/{of}") == before
+    assert state_of(end, f"eucom/1/{last + 1}") == "forgotten"
+
+
+def test_a_change_can_be_changed_and_replies_to_the_alert_that_it_closed_are_taken() -> None:
+    """SPEC B3.3, B6.3: an acknowledgement may have crossed the change."""
+    end, peer = caller(), Peer("ndmc")
+    for cue in (alert(), update_of(1), update_of(2), cancel("eucom/1/3")):
+        end.happens(*cue.happenings)
+    arrive(end, peer, *[an_acknowledgement(ref(seq)) for seq in (1, 2, 3, 4)])
+    assert not [line for line in end.transcript if "refused" in line]
+    assert [state_of(end, f"eucom/1/{seq}") for seq in (1, 2, 3)] == ["changed", "changed", "cancelled"]
+    assert state_of(end, "eucom/1/4") == "understood"
+
+
+def test_an_acknowledgement_after_a_refusal_changes_nothing() -> None:
+    """SPEC W2.3: it is applied all the same."""
+    end, peer = caller(), Peer("ndmc")
+    end.happens(*alert().happenings)
+    arrive(end, peer, a_refusal(ref(1)))
+    end.transcript.clear()
+    arrive(end, peer, an_acknowledgement(ref(1), "acting"))
+    assert end.transcript[0] == "Apply 2 acknowledgement"
+    assert state_of(end, "eucom/1/1") == "refused"
+
+
 def test_an_acknowledgement_shows_that_what_counted_as_undelivered_was_delivered() -> None:
     """SPEC E2.2, B4.1: the receipt was lost, and the epoch with it."""
     line = quiet_line()
@@ -570,7 +711,7 @@ def test_a_full_outbox_keeps_room_for_a_cancellation() -> None:
 
 
 def test_open_alerts_are_bounded_and_those_that_are_closed_make_room() -> None:
-    """SPEC B6.2, M7.2"""
+    """SPEC B6.4, M7.2"""
     end, peer = caller(shadowed=False), Peer("ndmc", TERMS)
     body = an_alert()
     end.receive(peer.sends(*[peer.says(body) for _ in range(10)]))
@@ -587,19 +728,23 @@ def test_open_alerts_are_bounded_and_those_that_are_closed_make_room() -> None:
     play(end, alert(), "Queue 2 alert", "Seal message 2")
     # what takes the place of another needs no room
     change = {"of": ref(7, "ndmc"), "kind": "update"}
-    end.receive(peer.sends(peer.says(an_alert(change=change)), peer.says(an_alert(change=change))))
-    assert end.transcript[-5:-2] == [
-        "Apply 12 alert",
-        "Notify message/ndmc/1/12",
-        "Apply 13 alert, refused: not_permitted",
-    ]
-    end.happens(*acknowledge("ndmc/1/5").happenings)
     play(
         end,
-        arrives(peer.sends(peer.says(body))),
-        "Apply 14 alert",
-        "Notify message/ndmc/1/14",
-        "Seal receipt, receipt 14",
+        arrives(peer.sends(peer.says(an_alert(change=change)))),
+        "Apply 12 alert",
+        "Notify message/ndmc/1/12",
+        "Seal receipt, receipt 12",
+    )
+    end.happens(*acknowledge("ndmc/1/5").happenings)
+    change = {"of": ref(5, "ndmc"), "kind": "update"}
+    play(
+        end,
+        arrives(peer.sends(peer.says(body), peer.says(an_alert(change=change)))),
+        "Apply 13 alert",
+        "Notify message/ndmc/1/13",
+        "Apply 14 alert, refused: not_permitted",
+        "Queue 4 refusal",
+        "Seal message 4, receipt 14",
     )
     closed = range(FAR, FAR + 3 * CLOSED_KEPT)
     for seq in closed:
@@ -612,7 +757,7 @@ def test_open_alerts_are_bounded_and_those_that_are_closed_make_room() -> None:
 
 
 def test_open_alerts_are_also_bounded_in_bytes() -> None:
-    """SPEC B6.2, M7.2: whatever their author makes of them."""
+    """SPEC B6.4, M7.2: whatever their author makes of them."""
     opened = terms(languages=("de", "en", "pl", "ru"))
     end, peer = caller(shadowed=False, languages=opened.policy.languages), Peer("ndmc", opened)
     large = an_alert(text=dict.fromkeys(opened.policy.languages, "x" * 4_000))

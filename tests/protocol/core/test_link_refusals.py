@@ -8,6 +8,8 @@ from protocol.core.effects import Queue
 from protocol.core.events import TransportLost
 from protocol.core.references import KINDS_KEPT
 from protocol.core.stream import OUTBOX_MAX_MESSAGES, OUTBOX_RESERVE_MESSAGES
+from protocol.wire import canonical
+from protocol.wire.messages import MESSAGE_MAX_BYTES
 from protocol.wire.policy import Channel, Terms
 from protocol.wire.refusals import MessageRefusal
 from tests.support.cast import (
@@ -290,6 +292,55 @@ def test_an_acknowledgement_is_taken_however_many_alerts_were_queued_behind() ->
         << "Seal receipt, receipt 2"
     )
     assert len(end.link.state.references["ndmc"].kinds) <= KINDS_KEPT + 2_001
+
+
+def test_a_message_above_the_limit_is_refused_as_a_message_and_nothing_stalls() -> None:
+    """SPEC F6.2, M7.1"""
+    languages = ("de", "en", "pl", "ru")
+    opened = terms(languages=languages)
+    largest = an_alert(text=dict.fromkeys(languages[:2], "𝄞" * 4_000) | {"pl": "x"})
+    fixed = len(canonical.encode(Peer("eucom", opened).says(largest, seq=2)))
+    at_limit = largest | {"text": largest["text"] | {"pl": "x" * 4_000, "ru": "Ж" * 3_000 + "y"}}
+    assert fixed < MESSAGE_MAX_BYTES
+    padding = MESSAGE_MAX_BYTES - len(canonical.encode(Peer("eucom", opened).says(at_limit, seq=2)))
+    at_limit["text"]["ru"] = "Ж" * (3_000 + padding // 2) + "y" * (1 + padding % 2)
+    assert refused(opened, at_limit) == ("", "")
+    above = at_limit | {"text": at_limit["text"] | {"ru": at_limit["text"]["ru"].replace("y", "Ж", 1)}}
+    assert refused(opened, above) == ("unsupported", "the message has 44001 bytes; 44000 is the limit")
+
+
+TWO_FAULTS: dict[str, tuple[dict[str, Any], str]] = {
+    "a field, and a status": (an_alert(status="actual", colour="red"), "unsupported"),
+    "a status, and a category": (an_alert(status="actual", category="air_pursuit"), "not_permitted"),
+    "a category, and a language": (an_alert(category="air_pursuit", text={"de": "x"}), "out_of_scope"),
+    "a language, and one officer": (an_alert("flash", text={"de": "x"}, released_by=["a"]), "unintelligible"),
+    "one officer, and a reference": (an_alert("flash", references=[ref(9)], released_by=["a"]), "not_authorised"),
+    "a status, and a language": (a_heartbeat(status="actual", language="de"), "not_permitted"),
+    "a language, and no officer": (without(an_answer(ref(9, "ndmc"), language="de"), "officer"), "unintelligible"),
+    "no officer, and a reference": (without(an_answer(ref(9, "ndmc")), "officer"), "not_permitted"),
+    "a language, and a reference": (an_acknowledgement(ref(9, "ndmc"), text={"de": "x"}), "unintelligible"),
+}
+
+
+@pytest.mark.parametrize("what", TWO_FAULTS)
+def test_the_first_fault_gives_the_reason(what: str) -> None:
+    """SPEC M7.2, B1.2, B2.2, B3.2, B4.1, P1.2"""
+    body, reason = TWO_FAULTS[what]
+    assert refused(TERMS, body)[0] == reason
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (a_refusal(ref(1), text={"de": "x"}, by="service"), "unsupported"),
+        (a_refusal(ref(1), text={"de": "x"}, referral="nobody"), "unintelligible"),
+    ],
+)
+def test_the_first_fault_of_a_refusal_gives_the_reason(body: dict[str, Any], reason: str) -> None:
+    """SPEC M7.2, B5.1, B5.2"""
+    end, peer = answering()
+    end.receive(peer.sends(peer.says(body)))
+    assert f"Apply 1 refusal, refused: {reason}" in end.transcript
 
 
 def test_the_refusal_says_why_in_english_if_that_is_agreed() -> None:

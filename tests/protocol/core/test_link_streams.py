@@ -8,7 +8,6 @@ import pytest
 from protocol.core.events import BatchClosed, PeerPresenceChanged, TransportConnected, TransportLost
 from protocol.core.link import Link
 from protocol.core.stream import (
-    MESSAGE_MAX_BYTES,
     OUTBOX_MAX_BYTES,
     OUTBOX_MAX_MESSAGES,
     OUTBOX_RESERVE_MESSAGES,
@@ -18,7 +17,7 @@ from protocol.wire import canonical, envelope
 from protocol.wire.digests import genesis, message_digest, policy_digest
 from protocol.wire.envelope import KEYID_MAX, PAYLOAD_TYPES
 from protocol.wire.instants import written
-from protocol.wire.messages import FRAME_MAX_BYTES, INTEGER_MAX, MessagePayload
+from protocol.wire.messages import FRAME_MAX_BYTES, INTEGER_MAX, MESSAGE_MAX_BYTES, MessagePayload
 from protocol.wire.payloads import read_message_payload
 from protocol.wire.policy import Terms
 from tests.support.cast import Peer, acknowledge, alert, an_alert, arrives, cancel, test_line

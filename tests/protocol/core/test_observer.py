@@ -446,3 +446,28 @@ def test_a_watch_without_an_epoch_has_no_view() -> None:
     with pytest.raises(LocalProtocolError) as refused:
         Observer.new("eucom-ndmc").snapshot()
     assert refused.value.code == "no_epoch"
+
+
+def test_a_change_that_a_side_refuses_has_no_effect_at_the_watch() -> None:
+    """SPEC W2.3, W6: the watch does not keep what may be referred to, but sees the refusal."""
+    end, eucom, ndmc = watching()
+    said = [an_alert(), *(an_alert(change={"of": ref(1), "kind": kind}) for kind in ("update", "cancellation"))]
+    end.receive(eucom.sends(*[eucom.says(body) for body in said]))
+    by_service = {"type": "refusal", "by": "service", "reason": "unknown_reference"}
+    # the second change, as of an alert that was changed; the first one stands
+    end.receive(ndmc.sends(ndmc.says(by_service | {"of": ref(3)})))
+    assert [state_of(end, f"eucom/1/{seq}") for seq in (1, 2, 3)] == ["changed", "sent", "refused"]
+    end.receive(ndmc.sends(ndmc.says(by_service | {"of": ref(2)})))
+    assert [state_of(end, f"eucom/1/{seq}") for seq in (1, 2, 3)] == ["received", "refused", "refused"]
+    # a change of an alert that the watch has never seen
+    end.receive(eucom.sends(eucom.says(an_alert(change={"of": ref(9), "kind": "update"}))))
+    end.receive(ndmc.sends(ndmc.says(by_service | {"of": ref(4)})))
+    assert state_of(end, "eucom/1/4") == "refused"
+
+
+def test_the_watch_refuses_a_message_above_the_limit() -> None:
+    """SPEC F6.2, W6"""
+    end, eucom, _ = watching()
+    body = an_alert(text=dict.fromkeys(("en", "ru"), "𝄞" * 4_000) | {"de": "𝄞" * 4_000})
+    end.receive(eucom.sends(eucom.says(body)))
+    assert "Apply 1 alert, refused: unsupported" in end.transcript

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from protocol.core.deadlines import Turn
-from protocol.core.stream import MESSAGE_MAX_BYTES, SEALED_MAX, Outbox, OutboxState
+from protocol.core.stream import SEALED_MAX, Outbox, OutboxState
+from protocol.wire.messages import MESSAGE_MAX_BYTES
 
 AT = "2022-11-29T08:00:00.000Z"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,7 +21,9 @@ from protocol.record.fold import FoldError, fold
 from protocol.record.journal import ORIGIN, Checkpoint, Entry, Record, decode, encode
 from protocol.record.migration import migrated, objection
 from tests.golden import cases
+from tests.support.cast import Peer, alert, an_alert, cancel, ref
 from tests.support.journal_samples import empty, records
+from tests.support.world import End
 
 OLDER = {
     f"{archive.parent.name}/{archive.name.removesuffix(cases.SUFFIX)}": archive
@@ -124,6 +127,25 @@ def test_the_migration_is_pure_and_gives_a_whole_state(older: Path) -> None:
                 restored = type(empty(record)).restore(first)
                 assert restored.checkpoint() == first
                 assert restored.terms is not None
+
+
+def test_alerts_that_no_change_may_name_are_found_in_a_state_of_rules_2() -> None:
+    """SPEC B3.3, B6.3: rules 2 kept them as any other alert."""
+    end, peer = End.started("ndmc", quiet=True), Peer("eucom")
+    changes = [(1, "update"), (2, "cancellation")]
+    bodies = [an_alert(), *(an_alert(change={"of": ref(of), "kind": kind}) for of, kind in changes), an_alert()]
+    end.receive(peer.sends(*[peer.says(body) for body in bodies]))
+    for cue in (alert(), cancel("ndmc/1/1")):
+        end.happens(*cue.happenings)
+    state = msgspec.json.decode(end.core.checkpoint())
+    kinds = {party: known["kinds"] for party, known in state["references"].items()}
+    final = {ref for known in kinds.values() for ref, kind in known.items() if kind == "final_alert"}
+    assert final == {"eucom/1/1", "eucom/1/2", "eucom/1/3", "ndmc/1/2"}
+    older = json.loads(json.dumps(state).replace('"final_alert"', '"alert"'))
+    del older["references"]["eucom"]["kinds"]["eucom/1/1"]  # forgotten: it counts as closed
+    del kinds["eucom"]["eucom/1/1"]
+    references = msgspec.json.decode(migrated(raw(older), "Link", "2"))["references"]
+    assert {party: known["kinds"] for party, known in references.items()} == kinds
 
 
 def test_a_state_without_an_epoch_is_migrated() -> None:

@@ -5,11 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from protocol.core.stream import MESSAGE_MAX_BYTES
 from protocol.errors import RemoteProtocolError
 from protocol.wire.canonical import encode
 from protocol.wire.envelope import KEYID_MAX, SIGNATURES_MAX, Signature, pae, parse, seal
-from protocol.wire.messages import FRAME_MAX_BYTES, MESSAGE_TYPE, RECEIPT_TYPE, Claim, Message, MessagePayload
+from protocol.wire.messages import (
+    FRAME_MAX_BYTES,
+    MESSAGE_MAX_BYTES,
+    MESSAGE_TYPE,
+    RECEIPT_TYPE,
+    Claim,
+    Message,
+    MessagePayload,
+)
 
 good_keyids = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=64)
 
