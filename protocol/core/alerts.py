@@ -159,13 +159,8 @@ class Alerts:
 
     def _restore(self, turn: Turn, reference: Reference) -> None:
         """Undo the change of an alert, unless another change of it stands: its last reply counts again."""
-        for other in self._alerts.values():
-            if (
-                other.alert.change is not UNSET
-                and other.alert.change.of == reference
-                and not other.refused_by_service()
-            ):
-                return
+        if self.changed_by(reference) is not None:
+            return
         restored = self._step(turn, reference, "change_refused")
         if restored is None:
             return
@@ -224,9 +219,12 @@ def _staleness(opened: OpenAlert, turn: Turn) -> Staleness:
 
 
 def successors(alerts: Mapping[str, OpenAlert]) -> dict[str, str]:
-    """Return, for each alert that was changed or cancelled, the alert that did it (SPEC B3.3): the first one counts."""
+    """Return, for each alert that was changed or cancelled, the alert that did it (SPEC B3.3): the first one counts.
+
+    A change that the other side's service has refused does not.
+    """
     found: dict[str, str] = {}
     for ref, opened in alerts.items():
-        if opened.alert.change is not UNSET:
+        if opened.alert.change is not UNSET and not opened.refused_by_service():
             found.setdefault(str(opened.alert.change.of), ref)
     return found

@@ -128,6 +128,8 @@ class Ledger:
         self.policies: dict[int, str] = {}
         self.last_at: Utc | None = None
         self._terms = TermsHistory()
+        # the alert that each change has changed
+        self._changed: dict[Reference, Reference] = {}
         self._standing: dict[tuple[str, str], int] = {}
         # in this epoch: the last message of ours that the peer has receipted, the last of the peer's that we have
         self._settled = 0
@@ -212,34 +214,44 @@ class Ledger:
             refused_by=SERVICE if refused else None,
         )
         self.entries[reference] = entry
-        about = None if refused else self._settle_about(entry, now)
-        return [entry] if about is None else [about, entry]
+        return [*([] if refused else self._settle_about(entry, now)), entry]
 
-    def _settle_about(self, entry: LedgerEntry, now: Utc) -> LedgerEntry | None:
-        """Record what a message does to the one that it refers to, and return that one."""
+    def _settle_about(self, entry: LedgerEntry, now: Utc) -> list[LedgerEntry]:
+        """Record what a message does to the one that it refers to; return the entries that it changed."""
         if entry.kind == "alert" and "change" in entry.body:
             return self._change(entry, entry.body["change"])
         if entry.kind not in {"acknowledgement", "heartbeat_answer", "refusal"}:
-            return None
+            return []
         body = entry.body
         about = self.entries.get(msgspec.convert(body["of"], Reference))
         if about is None:
-            return None
+            return []
         if entry.kind == "refusal":
             about.refused, about.refused_by = body["reason"], body.get("officer", SERVICE)
+            if about.refused_by == SERVICE:
+                return [*self._undo_change(about), about]
         elif entry.kind == "acknowledgement" or body["read_back"] == about.body.get("challenge"):
             about.acknowledged_at = about.acknowledged_at or now
             about.acknowledged_by = about.acknowledged_by or body.get("officer", SERVICE)
             about.decision = body.get("decision")
-        return about
+        return [about]
 
-    def _change(self, entry: LedgerEntry, change: dict[str, Any]) -> LedgerEntry | None:
+    def _change(self, entry: LedgerEntry, change: dict[str, Any]) -> list[LedgerEntry]:
         """Record the first change of an alert on it; another one has no effect (SPEC B3.3)."""
         about = self.entries.get(msgspec.convert(change["of"], Reference))
         if about is None or about.kind != "alert" or about.changed_by is not None:
-            return None
+            return []
         about.changed_by, about.change = entry.reference, change["kind"]
-        return about
+        self._changed[entry.reference] = about.reference
+        return [about]
+
+    def _undo_change(self, refused: LedgerEntry) -> list[LedgerEntry]:
+        """Restore the alert that a change names, since the other side's service has refused the change (SPEC W2.3)."""
+        about = self.entries.get(self._changed.pop(refused.reference, refused.reference))
+        if about is None or about.changed_by != refused.reference:
+            return []
+        about.changed_by = about.change = None
+        return [about]
 
     def _sealed(self, seal: Seal, now: Utc) -> list[LedgerEntry]:
         """Record the departure of our messages, and of our receipt for the peer's."""

@@ -277,8 +277,8 @@ WATCH_BUGS: tuple[Bug, ...] = (
     Bug(
         "the refusal of another change reopens an alert",
         "Alerts._restore",
-        "not other.refused_by_service()",
-        "other.refused_by_service()",
+        "if self.changed_by(reference) is not None:\n    return",
+        "pass",
         f"{_ALERTS} test_observer",
     ),
     Bug(

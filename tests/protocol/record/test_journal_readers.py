@@ -95,6 +95,35 @@ def test_the_ledger_ignores_effects_without_a_message() -> None:
     assert (ledger.alarms, ledger.drafts) == ([], {})
 
 
+def test_the_ledger_undoes_a_change_that_the_other_sides_service_refuses() -> None:
+    """SPEC W2.3, B3.3"""
+    ours, theirs, first = Peer("eucom"), Peer("ndmc"), Reference("eucom", 1, 1)
+    changes = [an_alert(change={"of": ref(1), "kind": kind}) for kind in ("update", "cancellation")]
+    ledger = ledger_of(
+        [
+            record(EpochOpened(at=AT, mono=1, terms=TERMS)),
+            record(
+                TransportConnected(at=AT, mono=1),
+                *[Queue(message=ours.says(body)) for body in (an_alert(), *changes)],
+                n=2,
+            ),
+        ]
+    )
+
+    def refused(seq: int) -> tuple[list[int], str, str]:
+        """Let a service's refusal arrive; return the messages that changed, and the states of both."""
+        body = {"type": "refusal", "of": ref(seq), "by": "service", "reason": "not_permitted"}
+        said = Apply(sender="ndmc", message=theirs.says(body))
+        changed = ledger.take(record(TransportConnected(at=AT, mono=1), said, n=2))
+        own = [entry.reference.seq for entry in changed if entry.own]
+        return own, ledger.entries[first].state, ledger.entries[Reference("eucom", 1, seq)].state
+
+    # the second change of an alert has none; the first one stands
+    assert refused(3) == ([3], "changed", "refused")
+    assert refused(2) == ([1, 2], "queued", "refused")
+    assert refused(2) == ([2], "queued", "refused")
+
+
 def test_the_ledger_counts_refused_frames_by_reason() -> None:
     """SPEC M6.2"""
     connected = TransportConnected(at=AT, mono=1)
