@@ -10,11 +10,13 @@ from typing import get_args
 import msgspec
 import pytest
 
+from endpoints.config import link_file
 from protocol.core.alarms import SEVERITY
 from protocol.core.watch_state import TEST
 from protocol.wire import messages, policy
 from protocol.wire.envelope import PAYLOAD_TYPES
 from protocol.wire.refusals import FrameRefusal, MessageRefusal
+from protocol.wire.words import WORDS
 from tests.support.spec_diagrams import DIAGRAMS, SPEC, renewed, state_diagram
 
 ROOT = SPEC.parent.parent
@@ -111,7 +113,7 @@ TABLES_OF_FIELDS = dict(re.findall(r"<!-- fields: (\w+) -->\n\| field .*\n\| ---
 @pytest.mark.parametrize("name", TABLES_OF_FIELDS)
 def test_tables_of_fields_match_the_types(name: str) -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \|", TABLES_OF_FIELDS[name], re.MULTILINE)
-    kind: type[msgspec.Struct] = getattr(messages, name, None) or getattr(policy, name)
+    kind: type[msgspec.Struct] = next(vars(each)[name] for each in (messages, policy, link_file) if name in vars(each))
     tag = [("type", f"`{kind.__struct_config__.tag}`")] if kind.__struct_config__.tag else []
     assert rows[: len(tag)] == tag
     fields = msgspec.structs.fields(kind)
@@ -127,8 +129,15 @@ def test_every_type_on_the_wire_has_a_table() -> None:
         for name, kind in vars(module).items()
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind.__module__ == module.__name__
     }
-    # a key is enrolled in the link file, never sent
-    assert of_the_wire - {"Body", "EnrolledKey"} == set(TABLES_OF_FIELDS)
+    assert of_the_wire - {"Body"} | {"Party"} == set(TABLES_OF_FIELDS)
+
+
+@pytest.mark.parametrize("language", WORDS)
+def test_the_lists_of_words_are_those_of_the_code(language: str) -> None:
+    """SPEC B1.3"""
+    (listed,) = re.findall(rf"<!-- words: {language} -->\n```text\n(.*?)```", TEXT, re.DOTALL)
+    assert tuple(listed.split()) == WORDS[language]
+    assert len(set(WORDS[language])) == 256
 
 
 def test_the_vector_files_are_listed() -> None:

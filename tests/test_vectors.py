@@ -3,6 +3,7 @@
 import json
 from base64 import b64decode
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 from msgspec import UNSET
 
+from endpoints.clocks.slots import plan
+from endpoints.config import link_file
 from protocol.core.effects import Apply, Effect, RaiseAlarm, RejectFrame, Settle
 from protocol.core.events import EpochOpened, FrameReceived
 from protocol.core.link import Link
@@ -42,6 +45,7 @@ def committed(name: str) -> Any:
 KEYS, CANONICAL, HASHES, FRAMES, BODIES, STREAMS, ALERTS = (
     committed(f"{name}.json") for name in ("keys", "canonical", "hashes", "frames", "bodies", "streams", "alerts")
 )
+LINK_FILE, SLOTS = (committed(f"{name}.json") for name in ("link_file", "slots"))
 
 
 def each(found: list[Vector]) -> pytest.MarkDecorator:
@@ -130,6 +134,23 @@ def test_words_match(language: str) -> None:
     vector = HASHES["words"][language]
     assert list(challenge(vector["nonce"], language)) == vector["challenge"]
     assert list(fingerprint_words(vector["digest"], language)) == vector["fingerprint"]
+
+
+def test_the_terms_of_a_link_file_match(tmp_path: Path) -> None:
+    """SPEC E1.3, E1.4, E1.5"""
+    path = tmp_path / "link.toml"
+    path.write_text(LINK_FILE["toml"])
+    path.chmod(0o600)
+    loaded = link_file.load(path)
+    assert loaded.terms == EPOCH_1 == msgspec.convert(LINK_FILE["terms"], Terms)
+    assert policy_digest(loaded.terms) == HASHES["policy"]
+
+
+@each(SLOTS)
+def test_slots_match(vector: Vector) -> None:
+    """SPEC W1.5"""
+    found = plan([vector["expression"]], vector["zone"], parsed(vector["after"]), parsed(vector["until"]))
+    assert list(found) == vector["slots"]
 
 
 # --- frames -------------------------------------------------------------------------------------------------------
@@ -240,7 +261,7 @@ def test_alerts_have_the_states_of_the_vectors(vector: Vector) -> None:
 
 @each(STREAMS["receipts"])
 def test_receipts_have_the_outcome_in_the_vectors(vector: Vector) -> None:
-    """SPEC R1.2, R3.1, R3.2"""
+    """SPEC R1.2, R3.1, R3.2, R3.4"""
     link = end_of("eucom")
     # the vectors' stream, in this side's outbox as in a checkpoint
     state = fields_of(link)

@@ -1,4 +1,4 @@
-"""Computes slots: cron expressions in a site's time zone to UTC instants, across summer time (SPEC W1, W5).
+"""Computes slots: cron expressions in a site's time zone to UTC instants, across summer time (SPEC W1.5).
 
 Time zone data come from the `tzdata` package, never from the system: both sides, and a replay years later, must agree.
 """

@@ -1,4 +1,4 @@
-"""Reads and writes durations such as `30s`, `10m`, `2h`, `7d`."""
+"""Reads and writes durations such as `30s`, `10m`, `2h`, `7d` (SPEC E1.4)."""
 
 from __future__ import annotations
 

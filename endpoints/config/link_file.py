@@ -1,4 +1,4 @@
-"""Reads and writes the link file: the public terms and keys that both sides hold alike (SPEC E1).
+"""Reads and writes the link file: the public terms and keys that both sides hold alike (SPEC E1.1, E1.3).
 
 ```toml
 link = "eucom-ndmc"
@@ -148,7 +148,7 @@ def save(content: LinkFile, path: Path) -> None:
 
 
 def check(content: LinkFile) -> None:
-    """Check what the types cannot express. Raises UserError, which names the key."""
+    """Check what the types cannot express (SPEC E1.5). Raises UserError, which names the key."""
     terms, policy = content.terms, content.terms.policy
     if terms.caller == terms.answering:
         raise UserError(f"answering: the same party as caller ({terms.caller}); name the other party")

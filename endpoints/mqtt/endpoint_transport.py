@@ -277,7 +277,7 @@ class EndpointTransport:
                 now_s = self._now_s()
                 if self._presence.hear(topic.link, topic.sender, bytes(message.payload), now_s):
                     self._publish_presence(topic.link, PRESENT)
-        elif topic is not None and ours and message.qos:
+        elif topic is not None and ours and message.qos:  # SPEC Q1.3
             self._owed[message.mid] = (topic.link, False)
             self._check_receive_max(len(self._owed))
             self._on_event(Arrived(topic, bytes(message.payload), Delivery(self._number, message.mid)))

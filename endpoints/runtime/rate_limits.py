@@ -15,7 +15,7 @@ REPEATS_PER_WINDOW = 1_000
 """A peer resends a frame once a minute while we are away: after half a day, the broker delivers 720 copies at once."""
 REPEATS_REMEMBERED = 1_024
 PRESENCE_PAUSE_S = 5
-"""The least time between two journaled changes of presence: a flapping peer costs 12 records a minute."""
+"""The least time between two journaled changes of presence (SPEC Q2.4): a flapping peer costs 12 records a minute."""
 
 
 class RefusalCap:

@@ -181,7 +181,7 @@ class Outbox:
         return [run.first for run in self.state.sealed]
 
     def judge(self, claim: Claim) -> Literal["news", "stale", "fork"]:
-        """Compare the peer's claim with our own chain (SPEC R1.2, R3.1, R3.2)."""
+        """Compare the peer's claim with our own chain (SPEC R1.2, R3.1, R3.2, R3.4)."""
         state = self.state
         if claim.upto > self.sent:
             return "fork"

@@ -151,6 +151,18 @@ async def test_a_certificate_without_an_acl_entry_can_do_nothing(running: Broker
         assert len(stranger.messages) == 0
 
 
+async def test_a_frame_at_qos_0_is_left_to_its_resend(running: BrokerSite) -> None:
+    """SPEC Q1.3: an endpoint can acknowledge nothing, so it does not take it; the watch does."""
+    async with witnesses(running) as (ndmc, watch):
+        async with hostile(running) as client:
+            await client.publish(OWN, b"once", qos=0)
+            await client.publish(OWN, b"again", qos=1)
+        await ndmc.next(Arrived)
+        await watch.next(Arrived, times=2)
+    assert ndmc.payloads == [b"again"]
+    assert watch.payloads == [b"once", b"again"]
+
+
 async def test_publishing_under_the_peers_name_is_acknowledged_and_reaches_nobody(running: BrokerSite) -> None:
     async with witnesses(running) as (ndmc, watch):
         async with hostile(running) as client:

@@ -14,6 +14,7 @@ from protocol.wire.envelope import pae
 from protocol.wire.messages import MESSAGE_TYPE
 from protocol.wire.words import challenge, fingerprint_words
 from tests.vectors import bodies
+from tests.vectors.agreements import link_file, slots
 from tests.vectors.alerts import alerts
 from tests.vectors.frames import frames
 from tests.vectors.streams import ANSWERS, STREAM, receipts, streams
@@ -194,6 +195,8 @@ def vectors() -> dict[str, str]:
         "frames.json": frames(committed_frames()),
         "bodies.json": body_vectors(),
         "alerts.json": alerts(),
+        "link_file.json": link_file(),
+        "slots.json": slots(),
         "streams.json": {"messages": streams(), "receipts": receipts()},
     }
     return {name: json.dumps(content, ensure_ascii=False, indent=1) + "\n" for name, content in files.items()}

@@ -223,6 +223,7 @@ def test_the_very_same_bytes_are_admitted_more_often_than_honest_resends_need() 
 
 
 def test_presence_that_flaps_changes_rarely() -> None:
+    """SPEC Q2.4"""
     cap = PresenceCap()
     assert cap.due(0) is None
     cap.see(present=True)
