@@ -781,6 +781,25 @@ def test_open_alerts_are_also_bounded_in_bytes() -> None:
     assert end.transcript[3].endswith("alert, refused: not_permitted")
 
 
+def test_both_sides_agree_on_a_cancellation_of_an_alert_without_room() -> None:
+    """SPEC B6.3, B6.4, W2.3: the alert is refused, and so is its cancellation, which was on its way."""
+    line = Line(quiet=True, watch=True, shadowed=False)
+    crowd(line.ndmc, "eucom")
+    crowd(line.end("watch"), "eucom")
+    line.eucom.happens(*alert().happenings)
+    line.eucom.happens(*cancel("eucom/1/1").happenings)
+    line.settle()
+    for seq in (1, 2):
+        assert states(line, f"eucom/1/{seq}") == ("refused", "forgotten")
+        assert state_of(line.end("watch"), f"eucom/1/{seq}") in {"refused", "forgotten"}
+    play(line, on("eucom", cancel("eucom/1/1")), "eucom: refused: already_done")
+    # the next one has room
+    word = Acknowledgement(of=Reference("eucom", 1, FAR), officer="duty-1", decision="understood")
+    line.ndmc.epoch.alerts.acknowledged(Turn(line.ndmc.at, 0, []), word)
+    passed(line, on("eucom", alert()), on("eucom", cancel("eucom/1/3")))
+    assert states(line, "eucom/1/3") == ("cancelled", "cancelled")
+
+
 def test_ones_own_open_alerts_are_bounded_though_they_are_receipted() -> None:
     """SPEC M4.5"""
     line = Line(quiet=True, shadowed=False)
