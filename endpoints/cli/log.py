@@ -19,14 +19,17 @@ if TYPE_CHECKING:
     from protocol.record.journal import Record
     from protocol.record.trusted_files import Judged, TrustedFile
 
+EXIT_INCOMPLETE = 3
 EXIT_DAMAGED = 4
+EXITS = {"intact": 0, "incomplete": EXIT_INCOMPLETE, "changed": EXIT_DAMAGED}
+"""The exit codes of the verdicts; of several journals the worst counts."""
 _HASH_LENGTH = 64
 _SHOWN_MAX = 20
 
 Journal = Annotated[
     str,
     Parameter(
-        help="A journal's folder or file, or - for a collected log on standard input.",
+        help="A journal's folder, or a collected log: a file, a folder of its files, or - for standard input.",
         allow_leading_hyphen=True,
         negative="",
     ),
@@ -55,7 +58,7 @@ def log_verify(
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> int:
-    """Verify the chain and signatures of journals; return 0 if all are intact, 4 if one is damaged."""
+    """Verify the chain and signatures of journals; return 0 if all are intact, 3 if incomplete, 4 if changed."""
     from endpoints.journal.reader import JournalReader
     from endpoints.texts.i18n import translator
 
@@ -74,7 +77,7 @@ def log_verify(
             _show(reader, audit, t)
     if as_json:
         print_json(findings[0] if len(findings) == 1 else findings)
-    return 0 if all(finding["intact"] for finding in findings) else EXIT_DAMAGED
+    return max(EXITS[finding["verdict"]] for finding in findings)
 
 
 def log_show(
@@ -86,7 +89,7 @@ def log_show(
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> int:
-    """Show a journal's records with their frames decoded, as JSON lines or text; return 4 if it is damaged, else 0."""
+    """Show a journal's records with their frames decoded, as JSON lines or text; return as `log verify` does."""
     from endpoints.journal.reader import JournalReader
     from endpoints.journal.record_view import decoded
     from endpoints.texts.i18n import translator
@@ -98,11 +101,10 @@ def log_show(
             print_json(decoded(record))
         else:
             _show_record(record, t)
-    problems = reader.verification.problems
     out = console(stderr=True)
-    for problem in problems:
+    for problem in reader.verification.problems:
         out.print(f"record {problem.record}: {problem.reason}", style="red", markup=False)
-    return EXIT_DAMAGED if problems else 0
+    return EXITS[reader.verification.verdict]
 
 
 def verify(reader: JournalReader, trusted: Sequence[TrustedFile], expect_head: str | None = None) -> Audit:
@@ -122,15 +124,17 @@ def verify(reader: JournalReader, trusted: Sequence[TrustedFile], expect_head: s
     verification = reader.verification
     last = 0
     for record in reader.records():
-        if wrong := audit.take(record):
+        if not reader.founded:
+            # the keys that were in force are not known
+            audit.interrupt()
+        elif wrong := audit.take(record):
             verification.note(record.n, wrong)
         expected = expected or record.hash == expect_head
         last = record.n
     if not expected:
-        verification.note(
-            last + 1, f"no record has the expected hash {expect_head}: the journal was truncated or rewritten"
-        )
-    verification.problems.sort(key=lambda problem: problem.record)
+        reason = f"no record has the expected hash {expect_head}: the journal was truncated or rewritten"
+        verification.note(last + 1, reason, kind="missing" if reader.collected else "changed")
+    verification.sort()
     return audit
 
 
@@ -171,7 +175,12 @@ def _finding(reader: JournalReader, audit: Audit) -> dict[str, Any]:
         "link": link,
         "side": side,
         "records": verification.records,
-        "intact": not verification.problems,
+        "intact": verification.verdict == "intact",
+        "verdict": verification.verdict,
+        "collected": reader.collected,
+        "begins_at": verification.begins or None,
+        "from_checkpoint": reader.from_checkpoint,
+        "missing": [{"first": first, "last": last} for first, last in getattr(verification, "missing", ())],
         "sealed_upto": audit.sealed_upto,
         "judged_under": audit.judged,
         "head": verification.head,
@@ -184,7 +193,7 @@ def _show(reader: JournalReader, audit: Audit, t: Translator) -> None:
 
     out, verification = console(), reader.verification
     link, side = verification.whose
-    verdict = (t("DAMAGED"), "bold red") if verification.problems else (t("INTACT"), "green")
+    verdict = _verdict(reader, t)
     whose = f" ({link}, {side})" if link else ""
     out.print(Text.assemble(f"{reader.name}{whose}: ", verdict))
     lines = [
@@ -195,7 +204,7 @@ def _show(reader: JournalReader, audit: Audit, t: Translator) -> None:
     if reader.live:
         lines.append(t("a running service is writing it"))
     out.print(Text(f"  {', '.join(lines)}"))
-    for line in judged_lines(audit.judged, t):
+    for line in (*beginning_lines(reader, t), *judged_lines(audit.judged, t)):
         out.print(Text(f"  {line}"))
     if verification.records:
         out.print(Text(f"  {t('head')}: {verification.head}"))
@@ -204,6 +213,30 @@ def _show(reader: JournalReader, audit: Audit, t: Translator) -> None:
     more = len(verification.problems) - _SHOWN_MAX + verification.unlisted
     if more > 0:
         out.print(Text(f"  {t.plural('{count} more problem', '{count} more problems', more)}", style="red"))
+
+
+def _verdict(reader: JournalReader, t: Translator) -> tuple[str, str]:
+    """Return the verdict in words, and its colour."""
+    verdict = reader.verification.verdict
+    if verdict == "intact":
+        begins = reader.verification.begins
+        return (t("INTACT") if begins == 1 else t("INTACT FROM RECORD {record} ON", record=begins)), "green"
+    if verdict == "incomplete":
+        return t("INCOMPLETE"), "bold yellow"
+    return t("DAMAGED"), "bold red"
+
+
+def beginning_lines(reader: JournalReader, t: Translator) -> list[str]:
+    """Return how a journal without record 1 begins, one line; no line for one that has it."""
+    begins, checkpoint = reader.verification.begins, reader.from_checkpoint
+    if begins <= 1 and checkpoint is None:
+        return []
+    if checkpoint is None:
+        return [t("begins at record {begins}, and has no checkpoint: no signature was judged", begins=begins)]
+    if checkpoint == begins:
+        return [t("begins at record {begins}, a checkpoint: the records before it are not here", begins=begins)]
+    values = {"begins": begins, "record": checkpoint}
+    return [t("begins at record {begins}; used from the checkpoint at record {record} on", **values)]
 
 
 def _show_record(record: Record, t: Translator) -> None:

@@ -46,10 +46,16 @@ def reconcile(
     watch: Annotated[str | None, Parameter(help="The journal of the independent watch, as a third witness.")] = None,
     link_file: LinkFiles = (),
     link: options.LinkId = None,
+    side: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="The side of each journal, in their order: for collected logs that hold several journals.", negative=""
+        ),
+    ] = (),
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> int:
-    """Compare both sides' journals; return 0 if they agree, 4 if one is damaged, 6 if they disagree."""
+    """Compare both sides' journals; return 0 if they agree, 3 or 4 if one is unusable, 6 if they disagree."""
     from endpoints.journal.reader import STANDARD_INPUT
     from endpoints.texts.i18n import translator
     from protocol.errors import LocalProtocolError
@@ -59,7 +65,10 @@ def reconcile(
     if names.count(STANDARD_INPUT) > 1:
         raise UserError("two journals are -; only one of them can be read from standard input")
     trusted = trusted_files(link_file)
-    journals = [_read(name, link, trusted) for name in names]
+    if side and len(side) != len(names):
+        raise UserError(f"--side: give it for each of the {len(names)} journals, in their order, or not at all")
+    sides = side or (None,) * len(names)
+    journals = [_read(name, link, each, trusted) for name, each in zip(names, sides, strict=True)]
     _require_undamaged(journals)
     try:
         found = compare(*(each.evidence for each in journals))
@@ -75,15 +84,15 @@ def reconcile(
 # --- reading ------------------------------------------------------------------------------------------------------
 
 
-def _read(name: str, link: str | None, trusted: Sequence[TrustedFile]) -> Read:
-    """Read one journal. Raises DamagedJournal, and UserError as `JournalReader.records` does."""
+def _read(name: str, link: str | None, side: str | None, trusted: Sequence[TrustedFile]) -> Read:
+    """Read one journal. Raises UserError as `JournalReader.whole_records` does."""
     from endpoints.journal.reader import JournalReader
     from endpoints.journal.writer import DamagedJournal
     from protocol.errors import JournalError
     from protocol.record.audit import Audit
     from protocol.record.evidence import Evidence
 
-    reader, evidence, audit = JournalReader(name, link=link), Evidence(), Audit(trusted)
+    reader, evidence, audit = JournalReader(name, link=link, side=side), Evidence(), Audit(trusted)
     problem: tuple[int, str] | None = None
     for record in reader.whole_records():
         try:
@@ -155,9 +164,16 @@ def _document(found: Reconciliation, journals: Sequence[Read]) -> dict[str, Any]
         "missing_frames": [_frame(each) for each in found.missing_frames],
         "impossible": [_impossible(each) for each in found.impossible],
         "policies_differ": list(found.policies),
+        "begins_at": {each.evidence.side: _begins_at(each) for each in journals},
         "judged_under": {each.evidence.side: each.audit.judged for each in journals},
         "keys_only_in": {each.evidence.side: _keys_only_in(each, journals) for each in journals},
     }
+
+
+def _begins_at(journal: Read) -> int:
+    """Return the record from which on a journal was compared."""
+    beginning = journal.evidence.beginning
+    return 1 if beginning is None else beginning.record
 
 
 def _keys_only_in(journal: Read, journals: Sequence[Read]) -> list[str]:

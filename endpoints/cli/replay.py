@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from endpoints.cli import options
-from endpoints.cli.log import Journal, SideOption
+from endpoints.cli.log import Journal, SideOption, beginning_lines
 from endpoints.cli.output import console, print_json
 from endpoints.errors import UserError
 
@@ -41,7 +41,7 @@ def replay(
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> int:
-    """Run a journal's events again and compare the effects; return 0 if identical, 4 if damaged, 5 if diverged."""
+    """Run a journal's events again; return 0 if the effects are identical, 3 or 4 if it is unusable, 5 if diverged."""
     from endpoints.journal.reader import JournalReader
     from endpoints.texts.i18n import translator
     from protocol.record.audit import Audit
@@ -61,7 +61,7 @@ def replay(
         if pace is not None:
             _tell(record, t, stderr=as_json)
     if as_json:
-        print_json(_finding(result))
+        print_json(_finding(reader, result))
     else:
         _show(reader, result, audit, last, t)
     return 0 if result.identical else EXIT_DIVERGED
@@ -115,9 +115,11 @@ def _tell(record: Record, t: Translator, *, stderr: bool) -> None:
         print_told(told, stderr=stderr)
 
 
-def _finding(result: Replay) -> dict[str, Any]:
+def _finding(reader: JournalReader, result: Replay) -> dict[str, Any]:
     divergence = result.divergence
     return {
+        "begins_at": reader.verification.begins or None,
+        "from_checkpoint": reader.from_checkpoint,
         "records": result.records,
         "identical": result.identical,
         "divergence": None if divergence is None else {"record": divergence.record, "reason": divergence.reason},
@@ -148,6 +150,8 @@ def _show(reader: JournalReader, result: Replay, audit: Audit, last: int, t: Tra
         t.plural("{count} signature verified", "{count} signatures verified", audit.signatures),
     ]
     out.print(Text(f"  {', '.join(lines)}"))
+    for line in beginning_lines(reader, t):
+        out.print(Text(f"  {line}", style="yellow"))
     if result.divergence is not None:
         where = t("record {record}", record=result.divergence.record)
         out.print(Text(f"  {where}: {result.divergence.reason}", style="red"))

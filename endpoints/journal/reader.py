@@ -1,13 +1,12 @@
 """Reads a journal that a command was given: a folder, one file, or `-` for a collected log on standard input.
 
-Everything is read once, as a stream. A folder or a file holds nothing but records. A file may be one segment of several
-and then begins with a checkpoint. A collected log may hold other lines between the records: see `record_in`.
+A folder of segments, and a segment, hold nothing but records. Every other file is read as a collected log, as is a
+folder of files that are no segments: see `collected_log`. Everything is read once, as a stream.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import stat
 import sys
 from collections.abc import Iterator
@@ -15,30 +14,26 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from endpoints.errors import UserError
+from endpoints.journal.collected_log import in_order, opened, read_collected
 from endpoints.journal.segments import locked, segment_first, segments
 from endpoints.journal.writer import DamagedJournal
 from protocol.errors import JournalError
-from protocol.record.journal import Record
+from protocol.record.collected import CollectedVerification
+from protocol.record.journal import Checkpoint, Record
 from protocol.record.recovery import recover
-from protocol.record.verification import Verification, resembles_record
+from protocol.record.verification import Verification
 
 STANDARD_INPUT: Final = "-"
 _LINE_MAX_BYTES: Final = 1 << 28
 """A checkpoint of a full outbox takes a third of this. Input without a newline for longer is not a log."""
-_COLOUR: Final = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
-_BEGINNINGS: Final = (b'{"', b'{"n', b'{"n"')
+EXIT_INCOMPLETE: Final = 3
 
 
-def record_in(line: bytes) -> bytes | None:
-    """Return the record in a line of a collected log, whole or damaged; None for an ordinary line.
+class IncompleteLog(UserError):  # noqa: N818 - as DamagedJournal: named for what is wrong
+    """Records are missing that have to be there. Nobody need have taken them out."""
 
-    Log systems put colours and `eucom-1  | ` before a record, and carriage returns after it.
-    """
-    plain = _COLOUR.sub(b"", line).rstrip(b" \t\r\n")
-    candidate = plain[max(plain.find(b"{"), 0) :]
-    if candidate.startswith(b'{"n":') or candidate in _BEGINNINGS:
-        return candidate
-    return plain if resembles_record(plain) else None
+    def __init__(self, message: str) -> None:
+        super().__init__(message, exit_code=EXIT_INCOMPLETE)
 
 
 class JournalReader:
@@ -47,6 +42,10 @@ class JournalReader:
     Attributes:
         name: the argument, for error texts.
         live: a service was writing it when reading began.
+        collected: it is a log that a log system has collected.
+        founded: no record is missing between the last one yielded and record 1 or a checkpoint before it, so that it
+            can be audited and run again.
+        from_checkpoint: the checkpoint from which on records were founded first; None if that was record 1, or none.
         verification: what was found so far.
     """
 
@@ -55,23 +54,29 @@ class JournalReader:
     ) -> None:
         self.name = "standard input" if where == STANDARD_INPUT else where
         self.live = False
-        self.verification = Verification(collected=where == STANDARD_INPUT, link=link, side=side)
+        self.founded = False
+        self.from_checkpoint: int | None = None
+        self._was_founded = False
+        self._last = 0
         self._where = where
         self._link = link
         self._side = side
         self._stdin = stdin
+        self.collected = where == STANDARD_INPUT or _is_collected(Path(where))
+        self.verification: Verification | CollectedVerification = (
+            CollectedVerification(link=link, side=side) if self.collected else Verification()
+        )
 
     def records(self) -> Iterator[Record]:
-        """Yield every whole record once, in the order of the journal. Call it once.
+        """Yield every whole record once, in the order of the journal. Call it once, or a method that does.
 
         Raises UserError if the journal can't be read, holds no record, or is a collected log of several journals of
         which none was chosen.
         """
         try:
-            if self._where == STANDARD_INPUT:
-                yield from self._collected(self._stdin or sys.stdin.buffer)
-            else:
-                yield from self._files(Path(self._where))
+            for record in self._read():
+                self._follow(record)
+                yield record
         except OSError as error:
             raise UserError(f"{error.filename or self.name}: can't be read: {error.strerror}") from None
         except ValueError as error:
@@ -81,103 +86,138 @@ class JournalReader:
             raise UserError(
                 f"{self.name}: holds no journal record; name a journal's folder, one of its files, or - for a log"
             )
-        verification.finish(live=self.live)
+        if isinstance(verification, Verification):
+            verification.finish(live=self.live)
         self._check_choice()
         if not verification.records and not verification.problems:
             raise UserError(f"{self.name}: holds no record of the journal chosen by --link and --side")
 
     def whole_records(self) -> Iterator[Record]:
-        """Yield the records of a journal that must be intact, up to its last finished batch.
+        """Yield the founded records of a journal that must be intact, up to its last finished batch.
 
-        Raises DamagedJournal at the first damage, and UserError as `records` does. An unfinished batch at the end is
-        not damage: it is left out, as the next start of the service would cut it.
+        Raises DamagedJournal or IncompleteLog at the first damage, and UserError as `records` does. An unfinished
+        batch at the end is not damage: it is left out, as the next start of the service would cut it.
         """
         batch: list[Record] = []
         for record in self.records():
+            if not self.founded:
+                continue
             batch.append(record)
             if record.ends_batch:
                 self.require_whole()
                 yield from batch
                 batch.clear()
         self.require_whole()
+        if not self.founded and self.verification.records:
+            raise IncompleteLog(f"{self.name}: has neither record 1 nor a checkpoint to begin with")
 
     def require_whole(self) -> None:
-        """Raise DamagedJournal if damage has been found."""
+        """Raise DamagedJournal or IncompleteLog if damage has been found."""
         damage = self.verification.damage
         if damage is not None:
-            raise DamagedJournal(
+            error = DamagedJournal if damage.kind == "changed" else IncompleteLog
+            raise error(
                 f"{self.name}: record {damage.record}: {damage.reason}; see: deconflict log verify {self._where}"
             )
 
+    def _read(self) -> Iterator[Record]:
+        if isinstance(self.verification, CollectedVerification):
+            return self._collected(self.verification)
+        return self._files(Path(self._where), self.verification)
+
+    def _follow(self, record: Record) -> None:
+        checkpoint = isinstance(record.entry, Checkpoint)
+        if record.n == 1 or checkpoint:
+            if checkpoint and not self._was_founded:
+                self.from_checkpoint = record.n
+            self.founded = self._was_founded = True
+        elif self.collected and record.n != self._last + 1:
+            self.founded = False
+        self._last = record.n
+
     def _check_choice(self) -> None:
-        others = self.verification.others
+        others = self.verification.others if isinstance(self.verification, CollectedVerification) else None
         if not others:
             return
         there = ", ".join(sorted(f"--link {link} --side {side}" for link, side in {*others, self.verification.whose}))
         raise UserError(f"{self.name}: holds several journals; choose one: {there}")
 
-    def _files(self, path: Path) -> Iterator[Record]:
+    def _files(self, path: Path, verification: Verification) -> Iterator[Record]:
         if stat.S_ISDIR(path.stat().st_mode):
             files, folder, alone = segments(path), path, False
-            if not files:
-                raise UserError(f"{path}: no journal in this folder: it has no file like 0000000000000001.jsonl")
         else:
             files, folder, alone = [path], path.parent, True
-        named = not alone or segment_first(path) is not None
-        last = segments(folder)[-1:] if named else files
-        self.live = named and files[-1:] == last and locked(folder)
+        last = segments(folder)[-1:]
+        self.live = files[-1:] == last and locked(folder)
         for file in files:
-            first = segment_first(file)
-            if first is not None:
-                self.verification.begin_segment(first, file.name, alone=alone)
+            first = segment_first(file) or 0
+            verification.begin_segment(first, file.name, alone=alone)
             with open(_open(file), "rb") as stream:
                 yield from self._segment(stream, final=[file] == last, first=first)
 
-    def _segment(self, stream: BinaryIO, *, final: bool, first: int | None = None) -> Iterator[Record]:
-        live = final and self.live
+    def _segment(self, stream: BinaryIO, *, final: bool, first: int = 0) -> Iterator[Record]:
+        assert isinstance(self.verification, Verification)
+        verification, live = self.verification, final and self.live
         while line := stream.readline(_LINE_MAX_BYTES):
             if not line.endswith(b"\n"):
-                self.verification.cut(line, final=final, live=live)
+                verification.cut(line, final=final, live=live)
                 return
             if live and b"\0" in line:
                 # the batch that is being written: its pages may become visible in any order
                 return
-            if final and b"\0" in line and first is not None and self._lost_sectors(stream, first):
+            if final and b"\0" in line and _lost_sectors(stream, first, verification):
                 return
-            if (record := self.verification.take(line[:-1])) is not None:
+            if (record := verification.take(line[:-1])) is not None:
                 yield record
 
-    def _lost_sectors(self, stream: BinaryIO, first: int) -> bool:
-        """Return True, and note it, if a crash explains the hole in the last segment: the next start cuts it."""
-        link, side = self.verification.whose
-        if link is None or side is None:
-            return False
-        after_hole = stream.tell()
-        stream.seek(0)
-        try:
-            recover(stream.read(), first, link, side)
-        except JournalError:
-            stream.seek(after_hole)
-            return False
-        self.verification.note(self.verification.n + 1, "a part of the last batch never reached the disk", normal=True)
-        return True
-
-    def _collected(self, stream: BinaryIO) -> Iterator[Record]:
+    def _collected(self, verification: CollectedVerification) -> Iterator[Record]:
         chosen = self._link is not None and self._side is not None
-        while line := stream.readline(_LINE_MAX_BYTES):
-            if len(line) == _LINE_MAX_BYTES:
-                raise UserError(
-                    f"{self.name}: a line is longer than {_LINE_MAX_BYTES} bytes; give a log, one record on each line"
-                )
-            candidate = record_in(line)
-            if candidate is None:
-                continue
-            if not line.endswith(b"\n") and not candidate.endswith(b'"}'):
-                self.verification.cut(candidate)
-            elif (record := self.verification.take(candidate)) is not None:
-                yield record
+
+        def check() -> None:
             if not chosen:
                 self._check_choice()
+
+        yield from read_collected(self.name, self._streams(), verification, check)
+
+    def _streams(self) -> Iterator[BinaryIO]:
+        """Yield the parts of a collected log, opened. Raises OSError, UserError."""
+        if self._where == STANDARD_INPUT:
+            yield self._stdin or sys.stdin.buffer
+            return
+        path = Path(self._where)
+        files = [path]
+        if path.is_dir():
+            files = in_order(each for each in path.iterdir() if each.is_file())
+            if not files:
+                raise UserError(f"{path}: no journal in this folder: it has no file like 0000000000000001.jsonl")
+        for file in files:
+            with opened(file, _open(file)) as stream:
+                yield stream
+
+
+def _is_collected(path: Path) -> bool:
+    """Return whether a file or folder is to be read as a collected log; False as well if there is none."""
+    try:
+        return not segments(path) if path.is_dir() else path.is_file() and segment_first(path) is None
+    except (OSError, ValueError):
+        # reading it says what is wrong
+        return False
+
+
+def _lost_sectors(stream: BinaryIO, first: int, verification: Verification) -> bool:
+    """Return True, and note it, if a crash explains the hole in the last segment: the next start cuts it."""
+    link, side = verification.whose
+    if link is None or side is None:
+        return False
+    after_hole = stream.tell()
+    stream.seek(0)
+    try:
+        recover(stream.read(), first, link, side)
+    except JournalError:
+        stream.seek(after_hole)
+        return False
+    verification.lost_sectors()
+    return True
 
 
 def _open(path: Path) -> int:

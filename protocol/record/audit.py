@@ -76,6 +76,11 @@ class Audit:
             wrong.append(f"the enrolled keys can't be used: {error}")
         return "; ".join(each for each in wrong if each)
 
+    def interrupt(self) -> None:
+        """Forget the terms and keys in force: records are missing, and the next one taken is a checkpoint."""
+        self._terms = TermsHistory()
+        self._ring = None
+
     def _signatures(self, record: Record) -> str:
         entry = record.entry
         if isinstance(entry, FrameReceived):

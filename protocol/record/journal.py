@@ -202,8 +202,11 @@ def complete_record_in(fragment: bytes) -> int:
 
     For a line whose newline is missing or has become something else.
     """
+    digest, done = sha256(), 0
     for match in _HASH.finditer(fragment):
-        if sha256(fragment[: match.start()]).hexdigest().encode() == match[1]:
+        digest.update(fragment[done : match.start()])
+        done = match.start()
+        if digest.hexdigest().encode() == match[1]:
             return match.end()
     return 0
 
@@ -312,6 +315,11 @@ class Chain:
         self.n, self.hash = record.n, record.hash
         self.batch = None if record.ends_batch else record.batch
         self.rules = self.rules if record.rules is None else int(record.rules)
+
+    def skip_to(self, record: Record) -> None:
+        """Take for granted all records before `record`: they are missing, or precede the log."""
+        self.n, self.hash = record.n - 1, record.prev
+        self.batch = record.batch if record.batch < record.n else None
 
     def _stranger(self, record: Record) -> str:
         if self.link is not None and record.link != self.link:

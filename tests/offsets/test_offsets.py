@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from endpoints.cli.log import log_verify
+from endpoints.cli.log import EXIT_INCOMPLETE, log_verify
 from endpoints.cli.replay import replay
 from endpoints.errors import UserError
 from endpoints.journal.reader import JournalReader
@@ -191,7 +191,7 @@ def test_the_commands_accept_a_torn_end_as_a_crash_leaves_it(missing: int, small
     data = last.read_bytes().rstrip(b"\0")
     last.write_bytes(data[:-missing].ljust(len(data) + 4_096, b"\0"))
 
-    assert exit_code(partial(log_verify, str(torn))) == EXIT_DAMAGED
+    assert exit_code(partial(log_verify, str(torn))) == EXIT_INCOMPLETE
     assert exit_code(partial(replay, str(torn))) == 0
     assert start(torn) == 0
     assert exit_code(partial(log_verify, str(torn))) == 0
@@ -251,6 +251,6 @@ def test_every_command_accepts_a_hole_in_the_last_batch_as_a_power_cut_leaves_it
     last.write_bytes(data)
 
     assert exit_code(partial(replay, str(holed))) == 0
-    assert exit_code(partial(log_verify, str(holed))) == EXIT_DAMAGED
+    assert exit_code(partial(log_verify, str(holed))) == EXIT_INCOMPLETE
     assert start(holed) == 0
     assert exit_code(partial(log_verify, str(holed))) == 0

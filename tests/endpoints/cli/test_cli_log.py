@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -140,21 +141,105 @@ def test_a_collected_log_on_standard_input(day: Path, run: Any, monkeypatch: pyt
         assert json.loads(out)
     feed(monkeypatch, log.replace(lines[12], b""))
     code, out, _ = run("log", "verify", "-")
-    assert code == 4
+    assert code == 3
+    assert "INCOMPLETE" in out
     assert "record 13: record 13 is missing" in out
     assert run("reconcile", "-", "-")[0] == 2
 
 
-def test_a_collected_log_in_a_file_is_said_to_be_no_journal(day: Path, run: Any, tmp_path: Path) -> None:
+def test_a_collected_log_in_a_file_is_a_journal(day: Path, run: Any, tmp_path: Path) -> None:
     (segment,) = segments(day / "eucom")
     log = tmp_path / "eucom.log"
     log.write_bytes(b'{"at":"2022-11-29T08:00:00.000Z","event":"started"}\n' + segment.read_bytes().rstrip(b"\0"))
-    remark = "record 1: the line is not a record; give a log with other lines on standard input, as -"
+    for command in (("log", "verify"), ("log", "show"), ("replay",)):
+        assert run(*command, log)[0] == 0
+    code, out, _ = run("log", "verify", log, "--json")
+    finding = json.loads(out)
+    assert (code, finding["verdict"], finding["collected"], finding["begins_at"]) == (0, "intact", True, 1)
+    assert (finding["from_checkpoint"], finding["missing"]) == (None, [])
 
-    for command, shown in ((("log", "verify"), 1), (("log", "show"), 2), (("replay",), 2)):
-        found = run(*command, log)
-        assert found[0] == 4
-        assert remark in found[shown]
+
+def two_services(day: Path, path: Path) -> list[bytes]:
+    """Write a log in which the lines of both sides alternate, and return the lines of eucom."""
+    ours, theirs = (
+        segments(day / side)[0].read_bytes().rstrip(b"\0").splitlines(keepends=True) for side in ("eucom", "ndmc")
+    )
+    both = [
+        b"%b-1  | %b" % pair
+        for each in zip_longest(ours, theirs, fillvalue=b"\n")
+        for pair in zip((b"eucom", b"ndmc"), each, strict=True)
+    ]
+    path.write_bytes(b"".join(both))
+    return ours
+
+
+def test_collected_logs_are_reconciled(day: Path, run: Any, tmp_path: Path) -> None:
+    both = tmp_path / "compose.log"
+    ours = two_services(day, both)
+    code, out, _ = run("reconcile", both, both, "--side", "eucom", "--side", "ndmc", "--json")
+    assert code == 0
+    assert json.loads(out)["begins_at"] == {"eucom": 1, "ndmc": 1}
+    assert run("reconcile", both, day / "ndmc", "--side", "eucom", "--side", "ndmc")[0] == 0
+    code, _, err = run("reconcile", both, both)
+    assert code == 2
+    assert "holds several journals; choose one: --link eucom-ndmc --side eucom, --link eucom-ndmc --side ndmc" in err
+    code, _, err = run("reconcile", both, both, "--side", "eucom")
+    assert code == 2
+    assert "--side: give it for each of the 2 journals" in err
+    log = tmp_path / "eucom.log"
+    log.write_bytes(b"".join([*ours[:9], *ours[10:]]))
+    code, out, err = run("reconcile", log, day / "ndmc")
+    assert (code, out) == (3, "")
+    assert err.startswith(f"deconflict: {log}: record 10: record 10 is missing; see: deconflict log verify")
+    assert run("reconcile", log, day / "eucom")[0] == 3
+
+
+def test_a_log_without_its_beginning(run: Any, tmp_path: Path) -> None:
+    a_day(tmp_path / "day", segment_bytes=4_000)
+    lines = [
+        line
+        for segment in segments(tmp_path / "day" / "eucom")
+        for line in segment.read_bytes().rstrip(b"\0").splitlines(keepends=True)
+    ]
+    first = next(n for n, line in enumerate(lines, 1) if b'"event":"Checkpoint"' in line)
+    log = tmp_path / "late.log"
+    log.write_bytes(b"".join(lines[first - 1 :]))
+    code, out, _ = run("log", "verify", log)
+    assert code == 0
+    assert f"INTACT FROM RECORD {first} ON" in out
+    assert f"begins at record {first}, a checkpoint: the records before it are not here" in " ".join(out.split())
+    log.write_bytes(b"".join(lines[first - 4 :]))
+    code, out, _ = run("log", "verify", log, "--json")
+    finding = json.loads(out)
+    assert (code, finding["verdict"], finding["begins_at"]) == (3, "incomplete", first - 3)
+    assert (finding["from_checkpoint"], finding["missing"]) == (first, [{"first": 1, "last": first - 4}])
+    code, out, _ = run("log", "verify", log)
+    assert "INCOMPLETE" in out
+    assert f"used from the checkpoint at record {first} on" in " ".join(out.split())
+    code, out, _ = run("replay", log, "--json")
+    assert (code, json.loads(out)["from_checkpoint"]) == (0, first)
+    assert run("log", "show", log)[0] == 3
+    assert run("reconcile", log, tmp_path / "day" / "ndmc")[0] == 0
+    log.write_bytes(b"".join(lines[1:3]))
+    code, out, _ = run("log", "verify", log)
+    assert code == 3
+    assert "begins at record 2, and has no checkpoint: no signature was judged" in out
+    assert run("replay", log)[0] == 3
+
+
+def test_signatures_after_a_gap_are_judged_from_the_next_checkpoint(run: Any, tmp_path: Path) -> None:
+    """A gap may hide an enrolment of keys; what follows it is not said to be forged."""
+    a_day(tmp_path / "day", segment_bytes=4_000)
+    lines = [
+        line
+        for segment in segments(tmp_path / "day" / "eucom")
+        for line in segment.read_bytes().rstrip(b"\0").splitlines(keepends=True)
+    ]
+    log = tmp_path / "gap.log"
+    for index in range(1, len(lines) - 1):
+        log.write_bytes(b"".join(lines[:index] + lines[index + 1 :]))
+        code, out, _ = run("log", "verify", log, "--json")
+        assert (code, json.loads(out)["missing"]) == (3, [{"first": index + 1, "last": index + 1}])
 
 
 def test_bad_arguments_are_one_line(day: Path, run: Any, tmp_path: Path) -> None:

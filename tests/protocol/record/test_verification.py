@@ -1,48 +1,48 @@
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from protocol.record.findings import PROBLEMS_MAX, Problem
 from protocol.record.journal import claimed_hash
-from protocol.record.verification import PROBLEMS_MAX, Problem, Verification, resembles_record
+from protocol.record.verification import Verification, resembles_record
 from tests.support.journal_samples import Batch, batch, checkpoint, closed, lines_of
 
 BATCHES: list[Batch] = [batch(0), batch(1), batch(2), checkpoint(3), batch(4), closed(5)]
 LINES = [line.removesuffix(b"\n") for line in lines_of(BATCHES)]
 
 
-def verified(lines: list[bytes], *, collected: bool = False) -> Verification:
-    verification = Verification(collected=collected)
+def verified(lines: list[bytes]) -> Verification:
+    verification = Verification()
     for line in lines:
         verification.take(line)
     verification.finish()
     return verification
 
 
-def problems(lines: list[bytes], *, collected: bool = False) -> list[tuple[int, str]]:
-    return [(each.record, each.reason) for each in verified(lines, collected=collected).problems]
+def problems(lines: list[bytes]) -> list[tuple[int, str]]:
+    return [(each.record, each.reason) for each in verified(lines).problems]
 
 
 def test_an_intact_journal_has_no_problems() -> None:
-    for collected in (False, True):
-        found = verified(LINES, collected=collected)
-        assert found.problems == []
-        assert found.damage is None
-        assert found.records == found.n == len(LINES)
-        assert found.head == claimed_hash(LINES[-1])
+    found = verified(LINES)
+    assert found.problems == []
+    assert found.damage is None
+    assert found.verdict == "intact"
+    assert found.records == found.n == len(LINES)
+    assert found.head == claimed_hash(LINES[-1])
 
 
 def test_each_damaged_record_is_found_once_and_the_rest_is_verified() -> None:
     for index, line in enumerate(LINES):
         changed = [*LINES]
         changed[index] = line.replace(b'"effects"', b'"effectz"')
-        for collected in (False, True):
-            found = verified(changed, collected=collected)
-            assert [each.record for each in found.problems] == [index + 1]
-            assert found.records == len(LINES) - 1
-            assert found.damage is not None
+        found = verified(changed)
+        assert [each.record for each in found.problems] == [index + 1]
+        assert found.records == len(LINES) - 1
+        assert found.damage is not None
+        assert found.verdict == "changed"
 
 
 def test_the_record_after_a_damaged_one_must_follow_from_its_claimed_hash() -> None:
@@ -61,23 +61,20 @@ def test_a_file_with_only_a_cut_line_is_damaged() -> None:
     assert found.damage is not None
 
 
-@pytest.mark.parametrize("collected", [False, True])
-def test_missing_records_are_reported(collected: bool) -> None:
-    assert problems(LINES[:3] + LINES[4:], collected=collected) == [(4, "record 4 is missing")]
-    assert problems(LINES[:3] + LINES[6:], collected=collected) == [(4, "records 4 to 6 are missing")]
-    begun = problems(LINES[1:], collected=collected)
+def test_missing_records_are_reported() -> None:
+    assert problems(LINES[:3] + LINES[4:]) == [(4, "record 4 is missing")]
+    assert problems(LINES[:3] + LINES[6:]) == [(4, "records 4 to 6 are missing")]
+    begun = problems(LINES[1:])
     assert begun == [(2, "records 1 to 1 are missing, and it is not a checkpoint")]
     broken = [*LINES[:3], LINES[3][:100], *LINES[6:]]
-    found = problems(broken, collected=collected)
+    found = problems(broken)
     assert [record for record, _ in found] == [4, 5]
     assert found[1][1] == "records 5 to 6 are missing"
 
 
-def test_a_repeated_line_is_damage_in_a_file_but_not_in_a_collected_log() -> None:
+def test_a_repeated_line_is_damage() -> None:
     doubled = [*LINES[:4], LINES[3], *LINES[4:]]
     assert problems(doubled) == [(4, "record 4 stands here, after record 4: moved, doubled or inserted")]
-    assert problems(doubled, collected=True) == []
-    assert problems([*LINES[:6], *LINES[2:]], collected=True) == []
 
 
 def test_a_moved_line_is_reported_at_both_places() -> None:
@@ -86,29 +83,21 @@ def test_a_moved_line_is_reported_at_both_places() -> None:
         (3, "record 3 is missing"),
         (3, "record 3 stands here, after record 6: moved, doubled or inserted"),
     ]
-    assert problems(moved, collected=True) == [
-        (3, "record 3 is missing"),
-        (3, "record 3 stands after record 6: it was missing before"),
-    ]
 
 
 def test_a_different_record_with_the_same_number_is_damage() -> None:
     other = lines_of([batch(0), batch(2)])[3].removesuffix(b"\n")
-    assert problems([*LINES[:6], other, *LINES[6:]], collected=True) == [
-        (4, "record 4 stands after record 6: it is not the one that stood there before")
-    ]
     assert problems([*LINES[:3], other, *LINES[3:]])[0][0] == 4
     assert problems([*LINES[:3], other, *LINES[4:]]) == [
         (5, "it does not follow from record 4: its prev is not that record's hash")
     ]
 
 
-@pytest.mark.parametrize("collected", [False, True])
-def test_a_checkpoint_of_older_rules_than_those_before_it_is_damage(collected: bool) -> None:
+def test_a_checkpoint_of_older_rules_than_those_before_it_is_damage() -> None:
     """Its records would be left out of a replay."""
     newer = structs.replace(checkpoint(0)[0][0], rules="2")
     lines = lines_of([[(newer, ())], checkpoint(1), batch(1)], n=5)
-    found = problems([line.removesuffix(b"\n") for line in lines], collected=collected)
+    found = problems([line.removesuffix(b"\n") for line in lines])
     assert found == [(6, "it names rules 1 after records of rules 2: no version goes back")]
 
 
@@ -119,21 +108,8 @@ def test_an_inserted_line_is_reported_once() -> None:
         assert [record for record, _ in problems(broken)] == [4]
 
 
-def test_an_incomplete_line_is_ignored_if_the_complete_one_follows() -> None:
-    for length in (7, 40, 300):
-        torn = LINES[4][:length]
-        assert problems([*LINES[:4], torn, *LINES[4:]], collected=True) == []
-        assert problems([*LINES[:4], torn, *LINES[2:]], collected=True) == []
-        lost = problems([*LINES[:4], torn, *LINES[5:]], collected=True)
-        assert lost == [(5, "it is cut, or its end was changed: it does not end with its hash")]
-        assert problems([*LINES[:4], torn, *LINES[4:]]) != []
-    other = problems([*LINES[:4], LINES[4][:300].replace(b'"prev"', b'"prew"') + b"?", *LINES[4:]], collected=True)
-    assert [record for record, _ in other] == [5]
-
-
-def test_a_collected_log_may_begin_at_a_checkpoint_but_a_folder_may_not() -> None:
+def test_a_folder_may_not_begin_at_a_checkpoint() -> None:
     start = next(index for index, line in enumerate(LINES) if b'"Checkpoint"' in line)
-    assert problems(LINES[start:], collected=True) == []
     folder = Verification()
     folder.begin_segment(start + 1, "segment")
     for line in LINES[start:]:
@@ -146,6 +122,7 @@ def test_a_collected_log_may_begin_at_a_checkpoint_but_a_folder_may_not() -> Non
         alone.take(line)
     alone.finish()
     assert alone.problems == []
+    assert alone.begins == start + 1
 
 
 def test_segments_must_begin_with_the_checkpoint_in_their_name() -> None:
@@ -160,7 +137,7 @@ def test_segments_must_begin_with_the_checkpoint_in_their_name() -> None:
     verification.finish()
     assert verification.problems[:3] == [
         Problem(4, "record 4 stands first in five, whose name says 5"),
-        Problem(5, "batch 4 has no end (normal after a crash; the next start cuts it)"),
+        Problem(5, "batch 4 has no end (normal after a crash; the next start cuts it)", "missing"),
         Problem(6, "six contains no record"),
     ]
     later = Verification()
@@ -186,7 +163,7 @@ def test_a_damaged_first_line_of_a_segment_keeps_its_number() -> None:
 def test_an_unfinished_batch_is_a_problem_but_not_damage() -> None:
     found = verified(LINES[:-2])
     assert found.problems == [
-        Problem(len(LINES) - 1, "batch 9 has no end (normal after a crash; the next start cuts it)")
+        Problem(len(LINES) - 1, "batch 9 has no end (normal after a crash; the next start cuts it)", "missing")
     ]
     assert found.damage is None
     live = Verification()
@@ -204,7 +181,7 @@ def test_a_cut_last_line_is_a_problem_but_not_damage() -> None:
     verification.cut(LINES[7][:90] + bytes(100))
     verification.finish()
     assert verification.problems == [
-        Problem(8, "the last line is cut: it has no newline (normal after a crash; the next start cuts it)")
+        Problem(8, "the last line is cut: it has no newline (normal after a crash; the next start cuts it)", "missing")
     ]
     assert verification.damage is None
     strange = Verification()
@@ -216,25 +193,9 @@ def test_a_cut_last_line_is_a_problem_but_not_damage() -> None:
     assert strange.damage is not None
 
 
-def test_journals_in_one_collected_log_are_distinguished() -> None:
+def test_lines_of_another_journal_are_damage() -> None:
     other = [line.removesuffix(b"\n") for line in lines_of(BATCHES, link="syria")]
     both = [line for pair in zip(LINES, other, strict=True) for line in pair]
-    found = verified(both, collected=True)
-    assert found.problems == []
-    assert found.others == {("syria", "eucom")}
-    for link in ("eucom-ndmc", "syria"):
-        chosen = Verification(collected=True, link=link)
-        for line in both:
-            chosen.take(line)
-        chosen.finish()
-        assert chosen.whose == (link, "eucom")
-        assert chosen.records == len(LINES)
-        assert chosen.others == set()
-    partly = Verification(collected=True, side="eucom")
-    for line in both:
-        partly.take(line)
-    assert partly.others == {("syria", "eucom")}
-    # in a journal's own file, they are damage
     assert [reason for _, reason in problems(both)] == ["it is of link syria, not eucom-ndmc"] * len(LINES)
 
 
