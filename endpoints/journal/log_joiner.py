@@ -205,14 +205,14 @@ class Joiner:
         return None
 
     def _give_up(self, channel: bytes, each: _Open | None = None) -> None:
-        """Report a beginning, by default the oldest of its channel, and the pieces after it that resemble a record."""
+        """Report a beginning, by default the oldest of its channel, and the ends of records after it."""
         each = self._open[channel][0] if each is None else each
         first, *others = each.pieces
         if not first.used and first.text not in _SHORT:
             self._damaged(channel, first.text)
         kept = {id(piece) for other in self._open[channel] if other is not each for piece in other.pieces}
         for piece in others:
-            if not piece.used and id(piece) not in kept and resembles_record(piece.text):
+            if not piece.used and id(piece) not in kept and is_closed(piece.text):
                 piece.used = True
                 self._damaged(channel, piece.text)
         self._close(channel, each)
