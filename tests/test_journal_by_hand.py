@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.log_systems import LogSystem, cri, docker_json_file, journald, prefixed
 from tests.support.recorded import record
 
 PAGE = Path(__file__).parent.parent / "docs" / "journal.md"
+COLLECTED = re.findall(r"```bash\n(.*?)```", PAGE.read_text(), re.DOTALL)
 BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 
-def typed(block: str, journal: Path, folder: Path, other: Path | None = None) -> list[str]:
+def typed(block: str, journal: Path, folder: Path, other: Path | None = None, **variables: str) -> list[str]:
     """Return the output lines of a block of commands on the page, run in `folder`."""
     missing = [program for program in ("bash", "jq", "openssl", "sha256sum") if shutil.which(program) is None]
     if missing:
@@ -21,7 +23,7 @@ def typed(block: str, journal: Path, folder: Path, other: Path | None = None) ->
     done = subprocess.run(
         ["bash", "-c", block],
         cwd=folder,
-        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "JOURNAL": str(journal), "OTHER": str(other)},
+        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "JOURNAL": str(journal), "OTHER": str(other)} | variables,
         capture_output=True,
         text=True,
         timeout=60,
@@ -59,3 +61,25 @@ def test_the_commands_show_changed_and_missing_records(tmp_path: Path) -> None:
     found = typed(BLOCKS[0], journal, tmp_path)
     assert "every record gives its hash" in found
     assert "every record follows from the one before" not in found
+
+
+@pytest.mark.parametrize(
+    ("system", "keep"),
+    [
+        ("json-file", docker_json_file(300)),
+        ("kubernetes", cri(300)),
+        ("journald", journald()),
+        ("compose", prefixed(b"eucom-1  | ")),
+    ],
+)
+def test_the_commands_find_the_records_in_a_collected_log(system: str, keep: LogSystem, tmp_path: Path) -> None:
+    record(tmp_path / "made", hours=1)
+    segments = sorted((tmp_path / "made" / "eucom").glob("*.jsonl"))
+    lines = [line for path in segments for line in path.read_bytes().rstrip(b"\0").splitlines(keepends=True)]
+    # ASCII alone: the pieces of Docker divide no character
+    lines = [line for line in lines if line.isascii()]
+    log = tmp_path / "log"
+    log.write_bytes(b"".join(keep([*lines[9:], b'{"level":"info","event":"started"}\n', *lines])))
+    (block,) = COLLECTED
+    assert typed(block, tmp_path, tmp_path, SYSTEM=system, LOG=str(log)) == []
+    assert (tmp_path / "records").read_bytes() == b"".join(lines)

@@ -1,7 +1,7 @@
 """Reads a journal that a command was given: a folder, one file, or `-` for a collected log on standard input.
 
 A folder of segments, and a segment, hold nothing but records. Every other file is read as a collected log, as is a
-folder of files that are no segments: see `collected_log`. Everything is read once, as a stream.
+folder of other files: see `collected_log`. Everything is read once, as a stream.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ class CollectedVerification(Findings):
         try:
             record = decode(line, self._place)
         except JournalError as error:
-            # whoever wrote it has computed its hash
+            # someone has computed its hash
             self.note(self._place, error.reason)
             return None
         if self._is_another(record):

@@ -50,7 +50,7 @@ class Findings:
         Args:
             record: the number of the record.
             reason: what is wrong.
-            kind: whether something that is no person explains it.
+            kind: whether a crash, a snapshot or a log system explains it.
             damage: whether later records are unusable; by default if it was changed.
         """
         problem = Problem(record, reason, kind)

@@ -1,4 +1,4 @@
-"""Collected logs in which a side, or whoever keeps the logs, has changed a record and made it look like an accident.
+"""Collected logs in which a side, or the keeper of the logs, has changed a record and made it look like an accident.
 
 Three verdicts are kept apart: intact (0), incomplete or cut in transport (3), changed by someone (4). A changed record
 is never in the verdict "intact". What a log system does to honest lines is never "changed".

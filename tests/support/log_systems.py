@@ -26,7 +26,7 @@ def prefixed(prefix: bytes, size: int = 1 << 30) -> LogSystem:
 
 
 def docker_json_file(size: int = 16_384, stream: str = "stdout") -> LogSystem:
-    """Return Docker's json-file. Bytes that are no text become U+FFFD, as in a character that a split divides."""
+    """Return Docker's json-file. Bytes that are not text become U+FFFD, as in a character that a split divides."""
 
     def keep(lines: Sequence[bytes]) -> list[bytes]:
         kept: list[bytes] = []
@@ -55,7 +55,7 @@ def cri(size: int = 16_384) -> LogSystem:
 
 
 def journald(size: int = 49_152, *, everything: bool = True) -> LogSystem:
-    """Return `journalctl -o json`: bytes that are no text become an array; long messages null unless `everything`."""
+    """Return `journalctl -o json`: bytes that are not text become an array; long messages null unless `everything`."""
 
     def keep(lines: Sequence[bytes]) -> list[bytes]:
         kept: list[bytes] = []

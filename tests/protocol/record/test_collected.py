@@ -108,6 +108,18 @@ def test_a_piece_without_beginning_and_end_is_named_by_its_place() -> None:
     assert Log().whole(*LINES[:4]).damaged(piece).end() == [(5, reason)]
 
 
+def test_a_piece_in_a_gap_does_not_say_which_record_it_is() -> None:
+    piece = LINES[4][30:-70]
+    found = Log().whole(*LINES[:3]).damaged(piece).whole(*LINES[6:]).end()
+    assert found == [(4, "records 4 to 6 are missing"), (4, "a piece of a line that could not be put together")]
+
+
+def test_a_log_of_one_changed_record_is_changed() -> None:
+    log = Log().damaged(changed(LINES[0]))
+    assert log.end() == [(1, CHANGED)]
+    assert log.found.verdict == "changed"
+
+
 def test_pieces_of_records_that_are_there_do_no_harm() -> None:
     for piece in (LINES[4][:150], LINES[4][100:], LINES[4][:9], LINES[4][:5], LINES[6][100:]):
         assert Log().whole(*LINES[:4]).damaged(piece).whole(*LINES[2:]).end() == []
