@@ -28,6 +28,8 @@ ATTEMPTS_MAX: Final = 8
 """How often the end of a record may fail to complete a beginning, until the beginning is given up."""
 _VARIED_MAX: Final = 40
 _TAIL_BYTES: Final = 100
+_ATTEMPT_BYTES: Final = 2_000
+"""What an attempt costs besides hashing, as so many bytes hashed."""
 
 # a record that is cut before its side's name ends; the shortest ones must be all of their line
 _BEGUN: Final = re.compile(rb'\{"n":[^{}\[\]]{0,200}\Z')
@@ -193,7 +195,7 @@ class Joiner:
         """Return the record that the pieces are, None if no way to join them gives a hash."""
         each.attempts += 1
         for pieces in each.joins():
-            if not self.effort.spend(each.size):
+            if not self.effort.spend(each.size + _ATTEMPT_BYTES):
                 return None
             text = b"".join(piece.text for piece in pieces)
             length = complete_record_in(text)
