@@ -194,12 +194,12 @@ class Joiner:
     def _joined(self, each: _Open) -> bytes | None:
         """Return the record that the pieces are, None if no way to join them gives a hash."""
         each.attempts += 1
-        for pieces in each.joins():
+        for number, pieces in enumerate(each.joins()):
             if not self.effort.spend(each.size + _ATTEMPT_BYTES):
                 return None
             text = b"".join(piece.text for piece in pieces)
             length = complete_record_in(text)
-            record = text[:length] if length else repaired(text, self.effort)
+            record = text[:length] if length else None if number else repaired(text, self.effort)
             if record is not None and START.match(record):
                 for piece in pieces:
                     piece.used = True

@@ -62,7 +62,7 @@ def repaired(text: bytes, effort: Effort) -> bytes | None:
 
 def _filled(text: bytes, effort: Effort) -> bytes | None:
     """Return the record with the characters that stood where U+FFFD stands now."""
-    holes = [*_REPLACED.finditer(text)]
+    holes = [*_REPLACED.finditer(text)] if _REPLACEMENT in text else []
     end = next(_END.finditer(text, holes[-1].end()), None) if holes else None
     if end is None or len(holes) > _REPLACED_MAX:
         return None

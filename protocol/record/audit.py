@@ -77,8 +77,9 @@ class Audit:
         return "; ".join(each for each in wrong if each)
 
     def interrupt(self) -> None:
-        """Forget the terms and keys in force: records are missing, and the next one taken is a checkpoint."""
+        """Forget what was in force: records are missing, and the next one taken is a checkpoint."""
         self._terms = TermsHistory()
+        self._enrolments = Enrolments()
         self._ring = None
 
     def _signatures(self, record: Record) -> str:

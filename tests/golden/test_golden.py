@@ -27,7 +27,9 @@ def case(archive: Path, tmp_path: Path) -> Path:
 def wanted_of(run: cases.Run, rules: str) -> Any:
     """Return what a command must say: a state of other rules can't be computed, only verified."""
     if run.arguments[0] == "replay" and rules != RULES:
-        return {name: value for name, value in run.document.items() if name not in {"state", "other_rules", "not_run_again"}}
+        return {
+            name: value for name, value in run.document.items() if name not in {"state", "other_rules", "not_run_again"}
+        }
     return run.document
 
 

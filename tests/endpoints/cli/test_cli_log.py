@@ -68,13 +68,13 @@ def test_an_intact_journal(day: Path, run: Any, tmp_path: Path) -> None:
     code, out, _ = run("log", "verify", day / "eucom")
     assert code == 0
     assert "INTACT" in out
-    assert "sealed up to record 23" in out
+    assert "sealed up to record 24" in out
     code, out, err = run("log", "verify", day / "eucom", "--json", "--link-file", a_link_file(tmp_path / "link.toml"))
     finding = json.loads(out)
     assert (code, err) == (0, "")
-    assert finding["records"] == 24
+    assert finding["records"] == 25
     assert finding["intact"] is True
-    assert finding["sealed_upto"] == 23
+    assert finding["sealed_upto"] == 24
     assert finding["problems"] == []
 
 
@@ -83,13 +83,13 @@ def test_a_damaged_journal_says_where_and_what(day: Path, run: Any, tmp_path: Pa
     code, out, _ = run("log", "verify", path)
     assert code == 4
     assert "DAMAGED" in out
-    assert "record 3: its bytes do not give its hash" in out
+    assert "record 4: its bytes do not give its hash" in out
     code, out, _ = run("log", "verify", path, "--json")
     assert code == 4
     finding = json.loads(out)
     assert finding["intact"] is False
     assert finding["problems"] == [
-        {"record": 3, "reason": "its bytes do not give its hash: something in it was changed"}
+        {"record": 4, "reason": "its bytes do not give its hash: something in it was changed"}
     ]
     code, out, _ = run("log", "verify", day / "ndmc", path, "--json")
     assert code == 4
@@ -97,11 +97,11 @@ def test_a_damaged_journal_says_where_and_what(day: Path, run: Any, tmp_path: Pa
     for words in (("replay", path), ("reconcile", path, day / "ndmc")):
         code, out, err = run(*words)
         assert (code, out) == (4, "")
-        assert err.startswith(f"deconflict: {path}: record 3: its bytes do not give its hash")
+        assert err.startswith(f"deconflict: {path}: record 4: its bytes do not give its hash")
         assert err.count("\n") == 1
     code, out, err = run("log", "show", path)
     assert code == 4
-    assert "record 3: its bytes do not give its hash" in err
+    assert "record 4: its bytes do not give its hash" in err
 
 
 def test_a_link_file_of_other_keys(day: Path, run: Any, tmp_path: Path) -> None:
@@ -300,12 +300,12 @@ def test_replay_says_the_first_divergence(day: Path, run: Any, tmp_path: Path) -
     result = json.loads(out)
     assert code == 5
     assert result["identical"] is False
-    assert result["divergence"]["record"] == 14
+    assert result["divergence"]["record"] == 15
     assert result["divergence"]["reason"].startswith("effects of OfficerRaisedAlert: effects[0].message.body.text.ru")
     code, out, _ = run("replay", path, "--lang", "en")
     assert code == 5
     assert "DIVERGED" in out
-    assert "record 14: effects of OfficerRaisedAlert" in out
+    assert "record 15: effects of OfficerRaisedAlert" in out
 
 
 def test_log_show_decodes_frames(day: Path, run: Any) -> None:
@@ -316,10 +316,10 @@ def test_log_show_decodes_frames(day: Path, run: Any) -> None:
     assert "alert, ROUTINE, EXERCISE: critical infrastructure: Shelling of the plant" in out
     code, out, _ = run("log", "show", day / "eucom", "--json")
     records = [json.loads(line) for line in out.splitlines()]
-    assert [record["n"] for record in records] == list(range(1, 25))
+    assert [record["n"] for record in records] == list(range(1, 26))
     frame = next(record["frame"] for record in records if record["event"] == "FrameReceived")
     assert frame["payload"]["sender"] == "ndmc"
-    assert records[-1]["signed_head"]["payload"]["n"] == 23
+    assert records[-1]["signed_head"]["payload"]["n"] == 24
 
 
 def test_reconcile_shows_each_message(day: Path, run: Any, tmp_path: Path) -> None:
