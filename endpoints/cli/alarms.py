@@ -13,9 +13,20 @@ from endpoints.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from endpoints.control.client import ControlClient
     from endpoints.texts.i18n import Translator
     from protocol.wire.instants import Millis
 
+WORDS = 3
+Words = Annotated[
+    list[str] | None,
+    Parameter(
+        consume_multiple=True,
+        negative="",
+        help="For keys_changed: the three words that the alarm asks for, as the other side reads them from its link "
+        "file. Without them, the command asks for them.",
+    ),
+]
 AlarmName = Annotated[str, Parameter(help="CODE/SUBJECT, as `alarms list` shows it.", negative="")]
 
 
@@ -54,14 +65,17 @@ def alarms_acknowledge(
     /,
     *,
     officer: options.OfficerId,
+    words: Words = None,
     credential_file: options.CredentialFile = None,
     link: options.LinkId = None,
+    lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Acknowledge an alarm. It is listed until it is cleared as well. The watch asks for no credential."""
     from endpoints.cli.credential import obtain
     from endpoints.config import settings
     from endpoints.control.client import ControlClient
+    from endpoints.texts.i18n import translator
 
     code, separator, subject = alarm.partition("/")
     if not separator:
@@ -69,13 +83,39 @@ def alarms_acknowledge(
     found = settings.load(config)
     # the watch has no officers: any user who may open its socket may acknowledge there
     proven = isinstance(found, settings.EndpointSettings)
-    proof = {"credential": obtain(officer, credential_file)} if proven else {}
     client = ControlClient(found.control, found.link(link).id)
-    reference = client.act("acknowledge-alarm", {"officer": officer, **proof, "code": code, "subject": subject})
+    given = " ".join(words).split() if words else _ask_words(client, code, subject, translator(lang))
+    if given and len(given) != WORDS:
+        raise UserError(f"--words: expected {WORDS} words of the fingerprint, found {len(given)}")
+    ask: dict[str, Any] = {"officer": officer, "code": code, "subject": subject}
+    if given:
+        ask["words"] = given
+    if proven:
+        ask["credential"] = obtain(officer, credential_file)
+    reference = client.act("acknowledge-alarm", ask)
     if as_json:
         print_json({"alarm": reference})
     else:
         print(reference)
+
+
+def _ask_words(client: ControlClient, code: str, subject: str, t: Translator) -> list[str]:
+    """Read the words that an alarm asks for from the terminal; none if it asks for none.
+
+    Raises UserError without a terminal.
+    """
+    import sys
+
+    alarms = [] if code != "keys_changed" else client.get("alarms")["alarms"]
+    alarm = next((each for each in alarms if (each["code"], each["subject"]) == (code, subject)), None)
+    if alarm is None or alarm.get("cleared_at"):
+        return []
+    first, last = alarm["words_from"], alarm["words_from"] + WORDS - 1
+    if not sys.stdin.isatty():
+        raise UserError(
+            f"--words: give words {first} to {last} of the new link file's fingerprint, as the other side reads them"
+        )
+    return input(t("words {first} to {last}, as the other side reads them: ", first=first, last=last)).split()
 
 
 def print_alarms(out: Console, alarms: list[dict[str, Any]], t: Translator, zone: str, now: Millis) -> None:
@@ -104,5 +144,13 @@ def print_alarms(out: Console, alarms: list[dict[str, Any]], t: Translator, zone
         known.append(
             t("acknowledged by {officer}", officer=alarm["acknowledged_by"]) if seen else t("not acknowledged")
         )
+        if alarm.get("words_from") and not over:
+            known.append(
+                t(
+                    "compare the fingerprint by voice, then acknowledge with words {first} to {last}",
+                    first=alarm["words_from"],
+                    last=alarm["words_from"] + WORDS - 1,
+                )
+            )
         detail = "; ".join([alarm["detail"], *known] if alarm.get("detail") else known)
         print_indented(out, Text(one_line(detail)), columns=4)

@@ -174,7 +174,8 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "endpoints.cli.alarms:alarms_acknowledge",
             "Acknowledge an alarm.",
             "alarms acknowledge try/eucom/endpoint.toml broker_unreachable/broker --officer watch-1",
-            "The alarm is listed until it is cleared as well. The watch asks for no credential.",
+            "The alarm is listed until it is cleared as well. The watch asks for no credential. The alarm keys_changed "
+            "is acknowledged with three words of the new link file's fingerprint, which accepts the keys.",
         ),
     ),
     RECORD: (

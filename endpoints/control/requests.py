@@ -207,14 +207,22 @@ class AskTest(Ask, frozen=True, kw_only=True):
 
 
 class AskAlarm(Ask, frozen=True, kw_only=True):
-    """Acknowledge an alarm raised here. The watch, which has no officers, asks for no credential."""
+    """Acknowledge an alarm raised here, `keys_changed` with three words of the fingerprint, in any case of letters.
+
+    The watch, which has no officers, asks for no credential.
+    """
 
     credential: Credential | UnsetType = UNSET  # type: ignore[assignment] # the application requires it at an endpoint
     code: Annotated[str, Meta(max_length=40)]
     subject: Annotated[str, Meta(max_length=200)]
+    words: tuple[Word, Word, Word] | UnsetType = UNSET
 
     def event(self, now: Now) -> Request:
         """Return the event."""
+        words: tuple[Word, Word, Word] | UnsetType = UNSET
+        if self.words is not UNSET:
+            first, second, third = (word.lower() for word in self.words)
+            words = first, second, third
         return AlarmAcknowledged(
             at=now.at,
             mono=now.mono,
@@ -222,6 +230,7 @@ class AskAlarm(Ask, frozen=True, kw_only=True):
             officer=self.officer,
             code=self.code,
             subject=self.subject,
+            words=words,
         )
 
 

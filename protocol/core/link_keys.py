@@ -118,9 +118,8 @@ def detail_of(agreed: Keys, pending: PendingKeys) -> str:
         hidden = [f"[{place}]" if first <= place <= last else word for place, word in enumerate(words, 1)]
         shown.append(f"{language}: {' '.join(hidden)}")
     return (
-        f"the link file has other keys under the same epoch: added {_listed(named(pending.keys, agreed))}; "
-        f"removed {_listed(named(agreed, pending.keys))}. Added keys verify nothing until an officer acknowledges this "
-        f"with words {first} to {last} of its fingerprint, as the other side reads them. {'; '.join(shown)}"
+        f"added {_listed(named(pending.keys, agreed))}; removed {_listed(named(agreed, pending.keys))}; "
+        f"added keys verify nothing until an officer accepts them; fingerprint: {'; '.join(shown)}"
     )
 
 

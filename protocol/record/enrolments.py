@@ -47,7 +47,7 @@ class Enrolments:
         began, self._starting = self._starting, 0
         if not began or isinstance(record.entry, Started):
             return ""
-        return f"record {began} has a {self._what}, which only a start writes, and no start follows"
+        return f"record {began}, {self._what}, is written only at a start, and no start follows it"
 
     def _keys(self, entry: Event, before: TermsHistory) -> str:
         known = before.keys
