@@ -1,4 +1,4 @@
-"""Follows the keys in the link file, and raises the alarm about a change under one epoch (SPEC F5.4 to F5.6)."""
+"""Follows the keys in the link file, and raises the alarm about a change under one epoch (SPEC F5.4, F5.5, F5.6)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The public keys of a link: those that people agreed to, and a change of the link file that waits for an officer.
 
 The core and an audit of its journal both follow the keys with `LinkKeys`, so that they agree on the keys that counted
-at each record (SPEC F5.4 to F5.6).
+at each record (SPEC F5.4, F5.5, F5.6).
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def _check_alert(alert: Alert, terms: Terms) -> None:
             MessageRefusal.OUT_OF_SCOPE, f"{alert.category} is not among {', '.join(policy.categories)}"
         )
     _check_languages(alert.text, terms)
-    # SPEC P1.2
+    # SPEC P1.2: names that their side vouches for, not people (SPEC P1.4)
     if alert.precedence in policy.four_eyes and len(set(alert.released_by)) < FOUR_EYES and not is_cancellation(alert):
         raise RemoteProtocolError(
             MessageRefusal.NOT_AUTHORISED, f"{alert.precedence} alerts are released by two officers"

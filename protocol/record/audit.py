@@ -53,22 +53,24 @@ class Audit:
         self._ring: Keyring | None = None
         self._file: TrustedFile | None = None
         self._replaced: set[str] = set()
-        self._records = 0
+        self._last = 0
 
     def take(self, record: Record) -> str:
         """Return what is wrong with the signatures, keys or terms in `record`, or an empty string if nothing is."""
-        wrong = [self._begin(record)] if not self._records else []
-        self._records += 1
+        wrong = [self._begin(record)] if not self._last else []
+        # what missing records changed is nobody's fault
+        known = self._last == record.n - 1 and self._terms.terms is not None
+        self._last = record.n
         history = self._terms
-        known, agreed, officers = history.terms, history.keys.agreed, history.officers
+        terms, agreed, officers = history.terms, history.keys.agreed, history.officers
         wrong.append(self._enrolments.objection(record, history))
         if history.take(record):
             self._ring = None
-            if known is not None and isinstance(record.entry, Checkpoint):
+            if known and isinstance(record.entry, Checkpoint):
                 wrong.append("its state names other terms or keys than the records before it")
-            if (history.terms, history.keys.agreed) != (known, agreed):
+            if (history.terms, history.keys.agreed) != (terms, agreed):
                 wrong.append(self._changed(record))
-        if known is not None and isinstance(record.entry, Checkpoint) and history.officers != officers:
+        if known and isinstance(record.entry, Checkpoint) and history.officers != officers:
             wrong.append("its state names other officers than the records before it")
         try:
             wrong.append(self._signatures(record))

@@ -10,17 +10,22 @@ from protocol.core.core import acting
 from protocol.core.events import BEFORE_STARTED, AlarmAcknowledged, EpochOpened, Event, KeysEnrolled, Started
 from protocol.core.link_keys import LinkKeys
 from protocol.errors import LocalProtocolError
-from protocol.record.journal import Record
+from protocol.record.journal import Checkpoint, Record
 from protocol.record.terms_history import TermsHistory
 
 SINCE_RULES = 3
 
 
 class Enrolments:
-    """Checks the records of one journal, in order."""
+    """Checks the records of one journal, in order.
+
+    After missing records nothing is judged before a checkpoint: they may have enrolled other keys and officers.
+    """
 
     def __init__(self) -> None:
         self._rules = 0
+        self._n = 0
+        self._complete = True
         # the keys of a new epoch may follow
         self._opened = False
         # the first record of a start whose `Started` has not come yet, and its event; 0 if there is none
@@ -31,12 +36,17 @@ class Enrolments:
         """Return what is wrong with `record` after what is `before` it, or an empty string."""
         self._rules = int(record.rules or self._rules)
         entry = record.entry
+        if isinstance(entry, Checkpoint):
+            self._complete = True
+        elif self._n and record.n != self._n + 1:
+            self._complete, self._starting = False, 0
+        self._n = record.n
         wrong = [self._start(record), self._keys(entry, before), self._act(record, entry, before)]
         if wrong[1]:
             # one finding is enough for one enrolment
             self._starting = 0
         self._opened = isinstance(entry, EpochOpened) or (self._opened and isinstance(entry, BEFORE_STARTED))
-        return "; ".join(each for each in wrong if each) if self._rules >= SINCE_RULES else ""
+        return "; ".join(each for each in wrong if each) if self._complete and self._rules >= SINCE_RULES else ""
 
     def _start(self, record: Record) -> str:
         """Return that the settings changed though no start followed: a service reads them only when it starts."""

@@ -1,15 +1,15 @@
-"""Officers who act in a journal without having been enrolled, or who were enrolled only for that."""
+"""Officers who act in a journal without having been enrolled, or who were enrolled only for that (SPEC P1.5)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import structs
 
-from protocol.core.core import Core
 from protocol.core.events import (
     FrameReceived,
     OfficerAcknowledged,
@@ -19,9 +19,12 @@ from protocol.core.events import (
 )
 from protocol.errors import LocalProtocolError
 from protocol.record.journal import Entry, Record
-from tests.attacks.scene import Scene, end_of_batch, inserted, last, without
+from protocol.wire.instants import written
+from protocol.wire.messages import Alert, Message
+from tests.attacks.forge import signer_of
+from tests.attacks.scene import Scene, alert, end_of_batch, inserted, last, message_frame, without
 from tests.support.exchange import Exchange
-from tests.support.world import MINUTE
+from tests.support.world import MINUTE, Frame
 
 MORNING = 1_669_708_740_000
 
@@ -38,16 +41,11 @@ def scene(honest: Scene, tmp_path: Path) -> Scene:
     return Scene(tmp_path)
 
 
-@pytest.fixture
-def careless(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Return the forger of a service that lets anybody act."""
-
-    def forged(scene: Scene, *arguments: Any) -> str:
-        with monkeypatch.context() as patched:
-            patched.setattr(Core, "_check_officer", lambda *_: None)
-            return scene.forged(*arguments)
-
-    return forged
+def careless(entry: Entry, core: Any) -> Iterator[Entry]:
+    """Yield an entry as a service takes it that lets anybody act."""
+    roster, core.state.officers = core.state.officers, None
+    yield entry
+    core.state.officers = roster
 
 
 def problems(scene: Scene, journal: str) -> dict[int, str]:
@@ -84,22 +82,41 @@ def test_the_core_refuses_an_officer_who_is_not_enrolled(tmp_path: Path) -> None
     assert exchange.eucom.core.checkpoint() == before
 
 
-def test_an_alert_of_an_officer_who_was_never_enrolled(scene: Scene, careless: Callable[..., str]) -> None:
+def test_an_alert_of_an_officer_who_was_never_enrolled(scene: Scene) -> None:
     journal = scene.records("eucom")
     place = end_of_batch(journal, last(journal, FrameReceived))
-    forged = careless(scene, "eucom", inserted(place, lambda record, _core: iter([ghost(record)])))
+    forged = scene.forged("eucom", inserted(place, lambda record, core: careless(ghost(record), core)))
     assert problems(scene, forged) == {place: "officer ghost acts, who is not enrolled"}
 
 
-def test_an_act_in_the_name_of_somebody_else(scene: Scene, careless: Callable[..., str]) -> None:
+def test_the_other_side_counts_names_and_cannot_know_people(tmp_path: Path) -> None:
+    """SPEC P1.4: a side whose service signs for two officers who do not exist is believed."""
+    scene = Scene(tmp_path)
+    exchange = Exchange(tmp_path / "journal", at=MORNING)
+    exchange.open()
+    exchange.start()
+    signer, peer = signer_of("eucom"), exchange.ndmc
+    assert signer is not None
+    invented = structs.replace(
+        msgspec.convert(alert(peer.at, "Invented"), Alert), precedence="flash", released_by=("ghost-1", "ghost-2")
+    )
+    stream = peer.core.state.epoch.inbox  # type: ignore[union-attr]
+    body = msgspec.to_builtins(invented)
+    message = Message(seq=stream.upto + 1, prev=stream.head, at=written(peer.at), body=body)
+    peer.receive(Frame("eucom", "message", message_frame(scene.file.terms, "eucom", signer, message)))
+    assert [each.alert.released_by for each in peer.core.snapshot().alerts] == [("ghost-1", "ghost-2")]
+
+
+def test_an_act_in_the_name_of_somebody_else(scene: Scene) -> None:
     place = last(scene.records("ndmc"), OfficerAcknowledged).n
 
     def edit(record: Record, core: Any) -> Iterator[Entry]:
-        del core
-        entry = record.entry
-        yield structs.replace(entry, officer="ghost") if record.n == place else entry
+        if record.n != place:
+            yield record.entry
+        else:
+            yield from careless(structs.replace(record.entry, officer="ghost"), core)
 
-    assert place in problems(scene, careless(scene, "ndmc", edit))
+    assert place in problems(scene, scene.forged("ndmc", edit))
 
 
 def test_an_officer_enrolled_for_a_minute(scene: Scene) -> None:

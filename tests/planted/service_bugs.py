@@ -159,7 +159,7 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "frames are not judged by their sender's keys",
-        "LinkRunner.receive",
+        "LinkRunner._verdict",
         "self._judge.judge(topic.channel, topic.sender, frame)",
         (
             "next(\n"

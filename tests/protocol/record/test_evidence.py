@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
+from protocol.core.core import Core
 from protocol.core.events import BatchClosed, EpochOpened, FrameReceived, TransportConnected
 from protocol.core.observer import Observer
 from protocol.errors import JournalError
@@ -49,7 +50,7 @@ def test_a_clock_that_goes_back_is_explained_within_its_batch_or_named() -> None
 @pytest.mark.parametrize("core", ["Observer", "Link", "Oracle"])
 def test_a_state_without_an_epoch_covers_no_message(core: str) -> None:
     state = Observer.new(LINK, "watch").checkpoint() if core == "Observer" else raw_state(link=LINK, side=SIDE)
-    entry = Checkpoint(at=NOON, mono=1, rules="2", core=core, state=state)
+    entry = Checkpoint(at=NOON, mono=1, rules=Core.RULES, core=core, state=state)
     beginning = Beginning.of(record(entry, 9), entry)
     assert (beginning.record, beginning.epoch, beginning.streams) == (9, 0, {})
     assert not beginning.covers(Reference("eucom", 1, 1))
