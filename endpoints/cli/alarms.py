@@ -54,7 +54,7 @@ def alarms_list(
     t = translator(lang)
     out = console()
     now, _ = clock(found.exercise_clock).now()
-    print_alarms(out, document["alarms"], t, zone, now)
+    print_alarms(out, document["alarms"], t, zone, now, document.get("keys_changed"))
     if not document["alarms"]:
         out.print(t("no alarms"))
 
@@ -118,10 +118,17 @@ def _ask_words(client: ControlClient, code: str, subject: str, t: Translator) ->
     return input(t("words {first} to {last}, as the other side reads them: ", first=first, last=last)).split()
 
 
-def print_alarms(out: Console, alarms: list[dict[str, Any]], t: Translator, zone: str, now: Millis) -> None:
+def print_alarms(
+    out: Console,
+    alarms: list[dict[str, Any]],
+    t: Translator,
+    zone: str,
+    now: Millis,
+    change: dict[str, Any] | None = None,
+) -> None:
     """Print each alarm: its name, and below it its details with times on the wall clock of `zone`.
 
-    An alarm about an old message begins with that, as of `now`.
+    An alarm about an old message begins with that, as of `now`. `change` is what an open alarm `keys_changed` is about.
     """
     from msgspec import convert
     from rich.text import Text
@@ -152,5 +159,20 @@ def print_alarms(out: Console, alarms: list[dict[str, Any]], t: Translator, zone
                     last=alarm["words_from"] + WORDS - 1,
                 )
             )
-        detail = "; ".join([alarm["detail"], *known] if alarm.get("detail") else known)
+        detail = alarm.get("detail")
+        if change and not over and (alarm["code"], alarm["subject"]) == ("keys_changed", change["subject"]):
+            detail = _change(change, t)
+        detail = "; ".join([detail, *known] if detail else known)
         print_indented(out, Text(one_line(detail)), columns=4)
+
+
+def _change(change: dict[str, Any], t: Translator) -> str:
+    """Return the words for changed keys, with the fingerprint in the reader's language."""
+    words = change["fingerprint"].get(t.language) or next(iter(change["fingerprint"].values()))
+    return t(
+        "added {added}; removed {removed}; added keys verify nothing until an officer accepts them; "
+        "fingerprint: {words}",
+        added=", ".join(change["added"]) or t("none"),
+        removed=", ".join(change["removed"]) or t("none"),
+        words=" ".join(words),
+    )

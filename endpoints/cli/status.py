@@ -108,7 +108,7 @@ def _show(view: dict[str, Any], t: Translator, zone: str, clocks: Clock, *, as_j
     lines += [f"{t('open')}: {_open(each, t, zone, now)}" for each in view["open"]]
     for line in lines:
         print_indented(out, Text(line), columns=2)
-    print_alarms(out, view["alarms"], t, zone, now)
+    print_alarms(out, view["alarms"], t, zone, now, view.get("keys_changed"))
 
 
 def _open(item: dict[str, Any], t: Translator, zone: str, now: Millis) -> str:

@@ -120,7 +120,9 @@ class Control:
         return _json(self._known(request).core.snapshot())
 
     async def _alarms(self, request: Request) -> Response:
-        return _json({"alarms": self._status_of(self._runner(request)).alarms})
+        found = self._status_of(self._runner(request))
+        changed = {"keys_changed": found.keys_changed} if found.keys_changed else {}
+        return _json({"alarms": found.alarms} | changed)
 
     def _status_of(self, runner: AnyRunner) -> Status:
         unopened = runner.failure is not None and runner.core.terms is None

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from endpoints.runtime.gauges import Gauges
 from protocol.core.alarms import Alarm
 from protocol.core.alerts import AlertState
 from protocol.core.duty import OnWatch
+from protocol.core.link_keys import KeyChange
 from protocol.core.snapshot import LinkCondition, Snapshot, condition_of
 from protocol.core.staleness import Staleness, expiry, staleness
 from protocol.core.watch_state import TestState
@@ -81,6 +82,8 @@ class Status(Struct, frozen=True, kw_only=True):
     open: tuple[OpenItem, ...]
     # null while nobody is on watch, and for the independent watch, which has no officers
     on_watch: OnWatch | None
+    # what the open alarm `keys_changed` is about; left out if there is none
+    keys_changed: KeyChange | UnsetType = UNSET
 
 
 def status(view: Snapshot | None, gauges: Gauges, now: Millis) -> Status:
@@ -113,6 +116,7 @@ def status(view: Snapshot | None, gauges: Gauges, now: Millis) -> Status:
         alarms=alarms,
         open=() if view.ours is None else tuple(sorted(_open(view, now), key=lambda each: each.received_at)),
         on_watch=view.on_watch,
+        keys_changed=view.keys_changed or UNSET,
     )
 
 

@@ -230,6 +230,7 @@ class Core(ABC):
             alerts=alert_views(state.alerts, state.deadlines.armed),
             drafts=drafts,
             alarms=alarms,
+            keys_changed=state.keys.change,
             undelivered=undelivered,
             on_watch=on_watch,
             notifications_pending=len(state.notifications.pending),

@@ -33,11 +33,10 @@ class KeyChanges:
         self._state.keys = keys = self._state.keys.changed(event.keys, event.digest, event.nonce)
         # an earlier change is over: this one has replaced it
         self._alarms.clear_all(turn, AlarmCode.KEYS_CHANGED)
-        if keys.pending is not None:
-            detail, words_from = detail_of(keys.agreed, keys.pending), keys.pending.words_from
-            self._alarms.raise_alarm(
-                turn, AlarmCode.KEYS_CHANGED, keys.pending.subject, detail=detail, words_from=words_from
-            )
+        change = keys.change
+        if change is not None:
+            detail, words_from = detail_of(change), change.words_from
+            self._alarms.raise_alarm(turn, AlarmCode.KEYS_CHANGED, change.subject, detail=detail, words_from=words_from)
 
     def acknowledged(self, turn: Turn, alarm: Alarm, event: AlarmAcknowledged) -> None:
         """Acknowledge an alarm; accept the changed keys if it is about them (SPEC F5.5).

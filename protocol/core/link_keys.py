@@ -43,6 +43,24 @@ class PendingKeys(Struct, frozen=True):
         return self.digest[:SUBJECT_DIGITS]
 
 
+class KeyChange(Struct, frozen=True, kw_only=True):
+    """A change that waits for an officer, as people see it.
+
+    Attributes:
+        subject: the subject of its alarm.
+        added, removed: the keys: see `named`.
+        words_from: the place, from 1, of the first word to type.
+        fingerprint: the words of the link file's fingerprint by language, with `[6]` in place of word 6 if it is asked
+            for.
+    """
+
+    subject: str
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    words_from: int
+    fingerprint: dict[str, tuple[str, ...]]
+
+
 class LinkKeys(Struct, frozen=True):
     """The keys of a link, by party.
 
@@ -61,6 +79,28 @@ class LinkKeys(Struct, frozen=True):
             return self.agreed
         file = self.pending.keys
         return {party: tuple(key for key in keys if key in file.get(party, ())) for party, keys in self.agreed.items()}
+
+    @property
+    def change(self) -> KeyChange | None:
+        """The change that waits for an officer, None if there is none."""
+        pending = self.pending
+        if pending is None:
+            return None
+        asked = range(pending.words_from, pending.words_from + WORDS_ASKED)
+        fingerprint = {
+            language: tuple(
+                f"[{place}]" if place in asked else word
+                for place, word in enumerate(fingerprint_words(pending.digest, language), 1)
+            )
+            for language in WORDS
+        }
+        return KeyChange(
+            subject=pending.subject,
+            added=named(pending.keys, self.agreed),
+            removed=named(self.agreed, pending.keys),
+            words_from=pending.words_from,
+            fingerprint=fingerprint,
+        )
 
     def differ(self, keys: Keys, digest: Digest) -> bool:
         """Return whether a link file with these keys and digest is a change that is not known yet."""
@@ -109,17 +149,12 @@ def same(one: Keys, other: Keys) -> bool:
     return {party: set(keys) for party, keys in one.items()} == {party: set(keys) for party, keys in other.items()}
 
 
-def detail_of(agreed: Keys, pending: PendingKeys) -> str:
-    """Return the alarm's line about a change: the keys, and the fingerprint without the words that are asked for."""
-    first, last = pending.words_from, pending.words_from + WORDS_ASKED - 1
-    shown = []
-    for language in WORDS:
-        words = fingerprint_words(pending.digest, language)
-        hidden = [f"[{place}]" if first <= place <= last else word for place, word in enumerate(words, 1)]
-        shown.append(f"{language}: {' '.join(hidden)}")
+def detail_of(change: KeyChange) -> str:
+    """Return the alarm's line about a change."""
+    words = "; ".join(f"{language}: {' '.join(each)}" for language, each in change.fingerprint.items())
     return (
-        f"added {_listed(named(pending.keys, agreed))}; removed {_listed(named(agreed, pending.keys))}; "
-        f"added keys verify nothing until an officer accepts them; fingerprint: {'; '.join(shown)}"
+        f"added {_listed(change.added)}; removed {_listed(change.removed)}; "
+        f"added keys verify nothing until an officer accepts them; fingerprint: {words}"
     )
 
 

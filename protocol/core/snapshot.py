@@ -14,6 +14,7 @@ from protocol.core.alarms import Alarm
 from protocol.core.alerts import AlertState, OpenAlert, successors
 from protocol.core.deadlines import Armed
 from protocol.core.duty import OnWatch
+from protocol.core.link_keys import KeyChange
 from protocol.core.officer_requests import OfficerRequestsState
 from protocol.core.stream import InboxState, OutboxState
 from protocol.core.undelivered import Undelivered
@@ -144,6 +145,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     alerts: tuple[AlertView, ...]
     drafts: tuple[DraftView, ...]
     alarms: tuple[Alarm, ...]
+    # the change of the link file's keys that waits for an officer
+    keys_changed: KeyChange | None
     undelivered: tuple[Undelivered, ...]
     # None while nobody is on watch; at the independent watch, which has no officers, always
     on_watch: OnWatch | None

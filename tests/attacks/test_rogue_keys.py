@@ -21,6 +21,7 @@ from protocol.wire.words import FINGERPRINT_WORDS, WORDS, fingerprint_words
 from tests.attacks.forge import records, signer_of
 from tests.attacks.scene import ROGUE, Scene, arrives, end_of_batch, enrols, inserted, invented, last, with_keys
 from tests.golden.cases import Run
+from tests.golden.continuing import deconflict
 from tests.support.exchange import Exchange, words_asked
 from tests.support.world import MINUTE, Frame
 
@@ -402,7 +403,25 @@ def test_a_key_enrolled_live(scene: Scene) -> None:
         yield arrives(record, "ndmc", invented(core, "ndmc", ROGUE, record.entry.at))
 
     found = problems(scene.verify(scene.forged("eucom", inserted(place, make)), "--lang", "en"))
+    assert deconflict(scene.folder, ["replay", "forged/eucom", "--json"]).exit == 5
     assert found == {place: "it enrols keys without a new epoch: changed keys count once an officer has accepted them"}
+
+
+def test_a_rogue_key_that_the_journal_says_an_officer_accepted(scene: Scene) -> None:
+    """The forger knows the words of their own file. Under the link files that both sides agreed to, nothing counts."""
+    journal, _ = waiting(scene)
+    place = next(each.n for each in journal if isinstance(each.entry, KeysChanged))
+    place = end_of_batch(journal, next(each for each in journal if each.n > place))
+    file = beside(scene)
+
+    def make(record: Record, core: Any) -> Iterator[Entry]:
+        change = core.keys.pending
+        yield accepts(record, file, words_asked(file, change.words_from))
+        yield arrives(record, "ndmc", invented(core, "ndmc", ROGUE, record.entry.at))
+
+    found = problems(scene.verify(scene.forged("eucom", inserted(place, make))))
+    assert "it enrols keys that are not those of the link file link.toml" in found[place]
+    assert "bad_signature" in found[place + 1]
 
 
 def test_an_enrolment_in_place_of_the_change(scene: Scene) -> None:

@@ -40,6 +40,7 @@ def test_an_officer_accepts_a_changed_key(station: Station, name: str) -> None:
     assert f"added ndmc/rogue-{name} (" in said.stdout
     assert f"compare the fingerprint by voice, then acknowledge with words {first} to {first + 2}" in said.stdout
     listed = station.deconflict("alarms", "list", config, "--lang", "ru").stdout
+    assert f"добавлены ndmc/rogue-{name} (" in listed
     assert f"сверьте отпечаток голосом и примите к сведению со словами с {first} по {first + 2}" in listed
 
     officer = ["--officer", "watch-1"]
