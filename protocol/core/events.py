@@ -81,7 +81,7 @@ class KeysChanged(Event, frozen=True, kw_only=True):
     # the digest of the link file, from which the words of its fingerprint derive
     digest: Digest
     # eight random bytes, hexadecimal: which of the words an officer has to type derives from them
-    nonce: str
+    nonce: Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]
 
 
 class OfficersEnrolled(Event, frozen=True, kw_only=True):

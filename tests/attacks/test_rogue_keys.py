@@ -11,12 +11,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import structs
 
 from endpoints.config.link_file import LinkFile
+from endpoints.journal.segments import segments
 from endpoints.keys.signer import Signer
 from protocol.core.alarms import AlarmCode
 from protocol.core.events import AlarmAcknowledged, BatchClosed, FrameReceived, KeysChanged, KeysEnrolled
 from protocol.core.link_keys import LinkKeys
-from protocol.errors import LocalProtocolError
-from protocol.record.journal import Entry, Record
+from protocol.errors import JournalError, LocalProtocolError
+from protocol.record.journal import Checkpoint, Entry, Record, encode
 from protocol.wire.words import FINGERPRINT_WORDS, WORDS, fingerprint_words
 from tests.attacks.forge import records, signer_of
 from tests.attacks.scene import ROGUE, Scene, arrives, end_of_batch, enrols, inserted, invented, last, with_keys
@@ -35,9 +36,9 @@ def scene(tmp_path: Path) -> Scene:
     return Scene(tmp_path)
 
 
-def exchange(scene: Scene) -> Exchange:
+def exchange(scene: Scene, **options: Any) -> Exchange:
     """Return a running exchange on the scene's journals."""
-    made = Exchange(scene.folder / "journal", scene.file, at=MORNING)
+    made = Exchange(scene.folder / "journal", scene.file, at=MORNING, **options)
     made.open()
     made.start()
     return made
@@ -371,6 +372,31 @@ def test_an_honest_journal_with_a_change_that_waits_is_intact(scene: Scene) -> N
     for words in ((), ("--lang", "en"), ("--link-file", "link.toml", "--link-file", "extra.toml")):
         assert problems(scene.verify("journal/eucom", *words)) == {}
     assert scene.reconcile("journal/eucom", "journal/ndmc").exit == 0
+
+
+def test_a_change_that_waits_in_the_checkpoint_that_a_journal_begins_with(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    line = exchange(scene, segment_bytes=4_000)
+    restart(line, "eucom", beside(scene))
+    for _ in range(6):
+        line.delivered("ndmc")
+        line.run(MINUTE)
+    line.stop()
+    segment = segments(tmp_path / "journal" / "eucom")[-1]
+    first = next(each for each in scene.records("eucom") if each.n == int(segment.stem))
+    assert isinstance(first.entry, Checkpoint)
+    assert b'"pending":{"keys"' in bytes(first.entry.state)
+    for words in (("--lang", "en"), ("--link-file", "link.toml")):
+        assert problems(scene.verify(str(segment), *words)) == {}
+
+
+def test_a_change_with_a_nonce_that_no_service_draws_is_no_record(scene: Scene) -> None:
+    journal, _ = waiting(scene)
+    changed = next(each for each in journal if isinstance(each.entry, KeysChanged))
+    assert isinstance(changed.entry, KeysChanged)
+    entry = structs.replace(changed.entry, nonce="not a number")
+    with pytest.raises(JournalError, match="could not be read again"):
+        encode(changed.n, changed.link, changed.side, changed.batch, entry, changed.effects, changed.prev)
 
 
 @pytest.mark.parametrize("judged", ["by itself", "under the first file", "under the changed file", "under both"])
