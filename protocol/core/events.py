@@ -68,6 +68,8 @@ class KeysEnrolled(Event, frozen=True, kw_only=True):
     """The service found the first keys in the link file, or those of a new epoch, by party (SPEC F5.4)."""
 
     keys: dict[Identifier, tuple[EnrolledKey, ...]]
+    # the watch's, which verify no frame (SPEC E1.9); absent if it has none
+    watch: tuple[EnrolledKey, ...] | UnsetType = UNSET
 
 
 class KeysChanged(Event, frozen=True, kw_only=True):
@@ -82,6 +84,8 @@ class KeysChanged(Event, frozen=True, kw_only=True):
     digest: Digest
     # eight random bytes, hexadecimal: which of the words an officer has to type derives from them
     nonce: Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]
+    # the watch's, as in `KeysEnrolled`
+    watch: tuple[EnrolledKey, ...] | UnsetType = UNSET
 
 
 class OfficersEnrolled(Event, frozen=True, kw_only=True):

@@ -25,12 +25,12 @@ class KeyChanges:
 
         Rules 1 and 2 also enrolled changed keys so; an audit reports that in records of the present rules.
         """
-        self._state.keys = LinkKeys(event.keys)
+        self._state.keys = LinkKeys(event.keys, watch=event.watch or ())
         self._alarms.clear_all(turn, AlarmCode.KEYS_CHANGED)
 
     def changed(self, turn: Turn, event: KeysChanged) -> None:
         """Take other keys under the same epoch: removed ones stop at once, added ones wait for an officer."""
-        self._state.keys = keys = self._state.keys.changed(event.keys, event.digest, event.nonce)
+        self._state.keys = keys = self._state.keys.changed(event.keys, event.digest, event.nonce, event.watch or ())
         # an earlier change is over: this one has replaced it
         self._alarms.clear_all(turn, AlarmCode.KEYS_CHANGED)
         change = keys.change

@@ -26,6 +26,8 @@ SUBJECT_DIGITS = 16
 """The digits of the link file's digest that name a change: the subject of its alarm."""
 NAMED_MAX = 8
 """How many keys the alarm names; it counts the others."""
+_WATCH = "[watch]"
+"""Stands for the watch where keys are listed by party: no party has this name."""
 
 
 class PendingKeys(Struct, frozen=True):
@@ -36,6 +38,8 @@ class PendingKeys(Struct, frozen=True):
     digest: Digest
     # the place, from 1, of the first word of the fingerprint that an officer has to type
     words_from: int
+    # the watch's keys, which verify no frame (SPEC E1.9)
+    watch: tuple[EnrolledKey, ...] = ()
 
     @property
     def subject(self) -> str:
@@ -67,10 +71,12 @@ class LinkKeys(Struct, frozen=True):
     Attributes:
         agreed: the keys that people have agreed to: the first ones, those of a new epoch, or accepted by an officer.
         pending: a change of the link file that no officer has accepted yet, None if there is none.
+        watch: the watch's keys that people have agreed to. They verify no frame (SPEC E1.9).
     """
 
     agreed: dict[Identifier, tuple[EnrolledKey, ...]] = {}
     pending: PendingKeys | None = None
+    watch: tuple[EnrolledKey, ...] = ()
 
     @property
     def accepted(self) -> dict[Identifier, tuple[EnrolledKey, ...]]:
@@ -86,6 +92,7 @@ class LinkKeys(Struct, frozen=True):
         pending = self.pending
         if pending is None:
             return None
+        before, after = {**self.agreed, _WATCH: self.watch}, {**pending.keys, _WATCH: pending.watch}
         asked = range(pending.words_from, pending.words_from + WORDS_ASKED)
         fingerprint = {
             language: tuple(
@@ -96,24 +103,31 @@ class LinkKeys(Struct, frozen=True):
         }
         return KeyChange(
             subject=pending.subject,
-            added=named(pending.keys, self.agreed),
-            removed=named(self.agreed, pending.keys),
+            added=named(after, before),
+            removed=named(before, after),
             words_from=pending.words_from,
             fingerprint=fingerprint,
         )
 
-    def differ(self, keys: Keys, digest: Digest) -> bool:
+    def differ(self, keys: Keys, digest: Digest, watch: Sequence[EnrolledKey] = ()) -> bool:
         """Return whether a link file with these keys and digest is a change that is not known yet."""
         if self.pending is None:
-            return not same(self.agreed, keys)
+            return not (same(self.agreed, keys) and set(self.watch) == set(watch))
+        # the digest covers the keys of the watch
         return not (same(self.pending.keys, keys) and self.pending.digest == digest)
 
-    def changed(self, keys: dict[Identifier, tuple[EnrolledKey, ...]], digest: Digest, nonce: str) -> LinkKeys:
+    def changed(
+        self,
+        keys: dict[Identifier, tuple[EnrolledKey, ...]],
+        digest: Digest,
+        nonce: str,
+        watch: tuple[EnrolledKey, ...] = (),
+    ) -> LinkKeys:
         """Return the keys after `KeysChanged`: the difference waits for an officer; going back ends the wait."""
-        if same(self.agreed, keys):
-            return LinkKeys(self.agreed)
+        if same(self.agreed, keys) and set(self.watch) == set(watch):
+            return LinkKeys(self.agreed, watch=self.watch)
         place = int(nonce, 16) % (FINGERPRINT_WORDS - WORDS_ASKED + 1) + 1
-        return LinkKeys(self.agreed, PendingKeys(keys, digest, place))
+        return LinkKeys(self.agreed, PendingKeys(keys, digest, place, watch), self.watch)
 
     def acknowledged(self, subject: str, words: object) -> LinkKeys:
         """Return the keys after the acknowledgement of the alarm about change `subject`: those of the link file.
@@ -131,7 +145,7 @@ class LinkKeys(Struct, frozen=True):
                 f"type words {first} to {last} of the new link file's fingerprint, as the other side reads them from "
                 "its file; with other words there, the files differ: leave the alarm open",
             )
-        return LinkKeys(pending.keys)
+        return LinkKeys(pending.keys, watch=pending.watch)
 
     def satisfy(self, party: Identifier, suite: str) -> bool:
         """Return whether the accepted keys of `party` can make a signature that `suite` requires.

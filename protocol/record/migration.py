@@ -109,7 +109,7 @@ def _core_2_to_3(state: State) -> State:
     """Add what rules 3 keep of both: changed keys that wait, officers, refusals, and when messages were sent."""
     for each in (*state["alerts"].values(), *state["watch"]["tests"].values()):
         each["sent_at"] = None
-    state["keys"] = {"agreed": state["keys"], "pending": None}
+    state["keys"] = {"agreed": state["keys"], "pending": None, "watch": []}
     state = _with_after("keys", {"officers": None}, state)
     return _with_after("present", {"credentials_refused": {}}, state)
 

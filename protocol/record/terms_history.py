@@ -52,9 +52,9 @@ class TermsHistory:
             case EpochOpened():
                 self.terms = entry.terms
             case KeysEnrolled():
-                self.keys = LinkKeys(entry.keys)
+                self.keys = LinkKeys(entry.keys, watch=entry.watch or ())
             case KeysChanged():
-                self.keys = self.keys.changed(entry.keys, entry.digest, entry.nonce)
+                self.keys = self.keys.changed(entry.keys, entry.digest, entry.nonce, entry.watch or ())
             case AlarmAcknowledged(code=AlarmCode.KEYS_CHANGED):
                 # wrong words accept nothing: `enrolments` reports them
                 with suppress(LocalProtocolError):
