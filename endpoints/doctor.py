@@ -71,6 +71,8 @@ class Examination:
         checks: list[Callable[[], None]] = [self._folders, self._trust, self._clock]
         if isinstance(settings, EndpointSettings):
             checks += [self._keys, self._officers]
+        else:
+            checks += [self._watch_keys]
         for link in settings.links:
             checks += [lambda link=link: self._link(link), lambda link=link: self._journal(link)]  # type: ignore[misc]
         checks += [self._certificates, self._broker, self._control, self._notifications, self._separation]
@@ -85,7 +87,7 @@ class Examination:
     def _folders(self) -> None:
         settings = self._settings
         private = {settings.broker.key.parent, *(link.journal for link in settings.links)}
-        if isinstance(settings, EndpointSettings):
+        if settings.keys is not None:
             private.add(settings.keys)
         for folder in sorted(private):
             if not folder.is_dir():
@@ -144,6 +146,27 @@ class Examination:
                             f"parties.{settings.side}.keys: {key.id} of {settings.keys} is not enrolled there, so the "
                             "other side will refuse every frame; enrol the key, or use the enrolled one",
                         )
+
+    def _watch_keys(self) -> None:
+        settings = self._settings
+        assert isinstance(settings, WatchSettings)
+        for link in settings.links:
+            enrolled = link.content.watch_keys
+            with self._finding():
+                if settings.keys is None and enrolled:
+                    self._find(
+                        settings.path,
+                        f"keys: none, but {link.file} enrols a key for the watch, so no audit accepts its unsigned "
+                        'journal; name the folder of its key: keys = "keys"',
+                    )
+                elif settings.keys is not None:
+                    for key in Signer.load(settings.keys, link.content.terms.policy.suite).enrolled:
+                        if key not in enrolled:
+                            self._find(
+                                link.file,
+                                f"watch.keys: {key.id} of {settings.keys} is not enrolled there, so no audit accepts "
+                                "what the watch signs; enrol the key, or use the enrolled one",
+                            )
 
     def _officers(self) -> None:
         settings = self._settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from cyclopts import Parameter
@@ -14,6 +14,11 @@ from endpoints.cli.values import check_host, check_port, identifier
 from endpoints.config import default_terms
 from endpoints.errors import UserError
 
+if TYPE_CHECKING:
+    from endpoints.config.provision import BrokerPlan
+
+_CERTIFICATE = "The broker's operators issue its certificate: put ca.crt, client.crt and client.key into {own}/tls/"
+
 NewFolder = Annotated[Path, Parameter(help="A new or empty folder.", negative="")]
 Caller = Annotated[str, Parameter(name="--caller", help="The side that makes the line tests.")]
 Answering = Annotated[str, Parameter(name="--answering", help="The side that answers them.")]
@@ -21,7 +26,7 @@ BrokerHost = Annotated[str, Parameter(name="--broker-host", help="The host where
 BrokerPort = Annotated[int, Parameter(name="--port", help="The broker's port.")]
 Listen = Annotated[str, Parameter(help="The address that the broker listens at; 0.0.0.0 for all.")]
 
-SideId = Annotated[str, Parameter(name="--side", help="The side's id.")]
+SideId = Annotated[str, Parameter(name="--side", help="The side's id; `watch` for the independent watch.")]
 OfficerIds = Annotated[
     list[str] | None,
     Parameter(name="--officer", negative="", help="An officer, who gets a new credential; repeat it for several."),
@@ -109,7 +114,8 @@ def enrol(
 ) -> None:
     """Make one side's keys and officers; print the side file for the other side.
 
-    If the side is enrolled already, add the officers that are named.
+    If the side is enrolled already, add the officers that are named. For the watch, make its key, and print its entry
+    for the link file.
     """
     from endpoints.clocks.clock import SystemClock
     from endpoints.config import provision, side_file
@@ -126,6 +132,13 @@ def enrol(
     if len(set(officer or ())) < len(officer or ()):
         raise UserError("--officer: the same officer twice; name each once")
     own = folder / side
+    plan = provision.BrokerPlan(host=broker_host, port=port)
+    if side == provision.WATCH:
+        given = {"officer": officer, "name": name, "site": site, "zone": zone}
+        for option in (option for option, value in given.items() if value):
+            raise UserError(f"--{option}: the watch has none; leave it out")
+        _enrol_watch(own, suite, link or [default_terms.LINK], plan, authority, as_json=as_json)
+        return
     if exists(own / "endpoint.toml"):
         _add(own, side, officer)
         return
@@ -142,18 +155,42 @@ def enrol(
         officers=officer or default_terms.officers(side),
         suite=suite,
         links=link or [default_terms.LINK],
-        broker=provision.BrokerPlan(host=broker_host, port=port),
+        broker=plan,
         authority=authority,
         at=at,
     )
     say(f"{own}: made. The private keys never leave it. Officers' credentials: {own}/keys/officers/")
     if authority is None:
-        say(f"The broker's operators issue its certificate: put ca.crt, client.crt and client.key into {own}/tls/")
+        say(_CERTIFICATE.format(own=own))
     say("Send this to the other side as a file; it is needed for: deconflict link make")
     if as_json:
         print_json({"side": side, **msgspec.to_builtins(party)})
     else:
         print(side_file.dump(side, party).decode(), end="")
+
+
+def _enrol_watch(
+    own: Path, suite: str, links: list[str], broker: BrokerPlan, authority: Path | None, *, as_json: bool
+) -> None:
+    """Make the watch in `own`, or a key for one without; print its entry for the link file. Raises UserError."""
+    from endpoints.clocks.clock import SystemClock
+    from endpoints.config import provision, side_file
+    from endpoints.keys.private_files import exists
+
+    if exists(own / "watch.toml"):
+        entry = provision.add_watch_keys(own, suite)
+        say(f"{own}/watch.toml: a key was added. Restart a running watch once the link file has the entry below.")
+    else:
+        at, _ = SystemClock().now()
+        entry = provision.enrol_watch(own.parent, suite=suite, links=links, broker=broker, authority=authority, at=at)
+        say(f"{own}: made. The private keys never leave it.")
+        if authority is None:
+            say(_CERTIFICATE.format(own=own))
+    say("Give this to the one who makes the link file: deconflict link make --watch FILE, or append it to the file.")
+    if as_json:
+        print_json({"watch": msgspec.to_builtins(entry)})
+    else:
+        print(side_file.dump_watch(entry).decode(), end="")
 
 
 def _add(own: Path, side: str, officer: list[str] | None) -> None:

@@ -17,6 +17,9 @@ site = "Wiesbaden"
 zone = "Europe/Berlin"
 name = { en = "US European Command", ru = "..." }
 keys = [{ id = "eucom-2022", algorithm = "ed25519", public = "..." }]
+
+[watch]                             # optional: signs the heads of the watch's journals, and nothing else
+keys = [{ id = "watch-2022", algorithm = "ed25519", public = "..." }]
 ```
 """
 
@@ -30,13 +33,15 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import tomli_w
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from endpoints.clocks import slots
 from endpoints.config import toml_reader
 from endpoints.errors import UserError
+from protocol.errors import EnrolmentError
 from protocol.wire import canonical
 from protocol.wire.canonical import CanonicalError
+from protocol.wire.keyring import KEYS_MAX, Keyring
 from protocol.wire.messages import Identifier, Seq, Texts
 from protocol.wire.policy import EnrolledKey, Policy, Terms
 
@@ -59,6 +64,12 @@ class Party(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     keys: Annotated[tuple[EnrolledKey, ...], Meta(max_length=16)] = ()
 
 
+class WatchEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The independent watch: the public keys that verify the signed heads of its journals (SPEC E1.9)."""
+
+    keys: Annotated[tuple[EnrolledKey, ...], Meta(min_length=1, max_length=KEYS_MAX)]
+
+
 class _Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The structure of the file."""
 
@@ -68,6 +79,7 @@ class _Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     answering: Identifier
     policy: Policy
     parties: dict[Identifier, Party]
+    watch: WatchEntry | UnsetType = UNSET
 
 
 class LinkFile(Struct, frozen=True, kw_only=True):
@@ -77,15 +89,22 @@ class LinkFile(Struct, frozen=True, kw_only=True):
         terms: the link, its epoch, the calling and the answering party, the policy; policy digests on the wire cover
             them.
         parties: exactly the two parties of `terms`.
+        watch: the watch's entry, None if the file has none.
     """
 
     terms: Terms
     parties: dict[str, Party]
+    watch: WatchEntry | None = None
 
     @property
     def keys(self) -> dict[str, tuple[EnrolledKey, ...]]:
-        """The enrolled keys by party."""
+        """The enrolled keys by party. The watch is not a party: its keys verify no frame."""
         return {party: each.keys for party, each in self.parties.items()}
+
+    @property
+    def watch_keys(self) -> tuple[EnrolledKey, ...]:
+        """The keys that verify the watch's signed heads; none without an entry for it."""
+        return self.watch.keys if self.watch else ()
 
     def peer_of(self, side: str) -> str:
         """Return the other party. Raises UserError if `side` is not a party of the link."""
@@ -102,7 +121,7 @@ class LinkFile(Struct, frozen=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the content in hexadecimal; spaces and comments of the file do not change it."""
+        """SHA-256 of the content in hexadecimal; spaces and comments of the file do not change it (SPEC E1.7)."""
         ordered = msgspec.json.encode(_document(self), order="deterministic")
         return hashlib.sha256(ordered).hexdigest()
 
@@ -117,7 +136,7 @@ def load(path: Path) -> LinkFile:
         answering=document.answering,
         policy=document.policy,
     )
-    content = LinkFile(terms=terms, parties=document.parties)
+    content = LinkFile(terms=terms, parties=document.parties, watch=document.watch or None)
     try:
         check(content)
     except UserError as error:
@@ -162,6 +181,13 @@ def check(content: LinkFile) -> None:
         _distinct([key.id for key in party.keys], at=f"parties.{name}.keys", what="key id")
     publics = [key.public for party in content.parties.values() for key in party.keys]
     _distinct(publics, at="parties", what="public key")
+    if content.watch:
+        # SPEC F5.2: once in a link, for a party or for the watch
+        _distinct([*publics, *(key.public for key in content.watch_keys)], at="watch.keys", what="public key")
+        try:
+            Keyring({"watch": content.watch_keys}, policy.suite)
+        except EnrolmentError as error:
+            raise UserError(f"watch.keys: {error}") from None
     require_canonical(msgspec.to_builtins(policy), "policy")
     zone(policy.zone, at="policy.zone")
     for index, expression in enumerate(policy.slots):
@@ -213,6 +239,7 @@ def _document(content: LinkFile) -> _Document:
         answering=terms.answering,
         policy=terms.policy,
         parties=content.parties,
+        watch=content.watch or UNSET,
     )
 
 

@@ -1,9 +1,9 @@
-"""Makes the files of an installation: both sides with watch and broker, or one side alone; adds officers.
+"""Makes the files of an installation: both sides with watch and broker, or one side or the watch alone; adds officers.
 
 ```
 DIR/link.toml            public; with several links: DIR/<link>.toml
 DIR/eucom/endpoint.toml  keys/ (with officers/)  tls/  journal/<link>/      private to one side (0600/0700)
-DIR/ndmc/...             DIR/watch/...
+DIR/ndmc/...             DIR/watch/watch.toml  keys/  tls/  journal/<link>/
 DIR/broker/              mosquitto.conf acl tls/ data/
 DIR/authority/           the authority that issued every certificate: for whoever issues more, and not for the broker
 ```
@@ -26,7 +26,7 @@ from broker.errors import BrokerError
 from broker.pki import SERVER_NAMES, Authority
 from endpoints.config import default_terms, link_file, settings
 from endpoints.config.control_socket import check_socket
-from endpoints.config.link_file import LinkFile, Party
+from endpoints.config.link_file import LinkFile, Party, WatchEntry
 from endpoints.errors import UserError
 from endpoints.keys import credentials, signer
 from endpoints.keys.private_files import exists, forbid_writing, make_private_folder, write_private
@@ -100,20 +100,21 @@ def provision(
         for side in sides:
             make_private_folder(staging / side)
             enrolled[side] = structs.replace(parties[side], keys=_make_keys(staging / side, links[0].policy.suite))
-        contents = tuple(LinkFile(terms=terms, parties=enrolled) for terms in links)
+        make_private_folder(staging / WATCH)
+        watch = WatchEntry(keys=_make_keys(staging / WATCH, links[0].policy.suite))
+        contents = tuple(LinkFile(terms=terms, parties=enrolled, watch=watch) for terms in links)
         for content in contents:
             link_file.check(content)
             link_file.save(content, staging / names[content.terms.link])
         authority = Authority.make(staging / AUTHORITY, at)
         _make_broker(staging / "broker", authority, links, broker, at)
-        make_private_folder(staging / WATCH)
         for side in (*sides, WATCH):
             own = staging / side
             _make_folders(own, names)
             authority.issue_client(side, own / "tls", at)
             table = _common(names, broker, exercise_clock)
             if side == WATCH:
-                write_private(own / "watch.toml", _render(_WATCH_HEADER, {"identity": WATCH, **table}))
+                _make_watch(own, table)
             else:
                 for terms, link in zip(links, table["links"], strict=True):
                     link.update(default_terms.words(parties[side].site, (terms.policy.test_language,)))
@@ -159,6 +160,46 @@ def enrol(
     return structs.replace(party, keys=keys)
 
 
+def enrol_watch(
+    folder: Path, *, suite: str, links: Sequence[str], broker: BrokerPlan, authority: Path | None, at: Millis
+) -> WatchEntry:
+    """Make `folder/watch` for the watch alone, or nothing; return its entry for the link file.
+
+    The arguments are those of `enrol`. Raises UserError as `enrol` does.
+    """
+    home = folder.absolute() / WATCH
+    _check_socket(home)
+    names = _link_files(links)
+    with _all_or_nothing(home) as own, _as_user_errors(home):
+        keys = _make_keys(own, suite)
+        _make_folders(own, names)
+        if authority is not None:
+            Authority.load(authority).issue_client(WATCH, own / "tls", at)
+        _make_watch(own, _common(names, broker, None))
+    return WatchEntry(keys=keys)
+
+
+def add_watch_keys(own: Path, suite: str) -> WatchEntry:
+    """Make keys for the watch in `own`, which has none; return its entry for the link file. Raises UserError."""
+    path, keys = own / "watch.toml", own / "keys"
+    if settings.load_watch(path).keys is not None:
+        raise UserError(f"{path}: keys: already there; the watch has a key")
+    if exists(keys):
+        raise UserError(f"{keys}: already exists; remove it first if it is no longer used")
+    fresh = own / ".watch.toml.new"
+    try:
+        with _as_user_errors(own):
+            made = _make_keys(own, suite)
+            # inserted, not rewritten: comments in the file are kept; a key of the file stands before its tables
+            write_private(fresh, b'keys = "keys"\n' + path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+            fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        shutil.rmtree(keys, ignore_errors=True)
+        raise
+    return WatchEntry(keys=made)
+
+
 def add_officers(own: Path, names: Sequence[str]) -> None:
     """Add all these officers to the endpoint in `own`, each with a new credential, or none. Raises UserError."""
     path = own / "endpoint.toml"
@@ -192,7 +233,7 @@ _ENDPOINT_HEADER = """\
 # Check it: deconflict doctor FILE
 """
 _WATCH_HEADER = """\
-# The independent watch: reads both directions, publishes nothing, has no signing key.
+# The independent watch: reads both directions, publishes nothing. Its key signs the heads of its journals.
 # Paths are relative to this folder.
 # To be alerted when the watch itself is down, add: [dead_man] url = "https://..." every = "1m"
 """
@@ -214,6 +255,10 @@ def _make_folders(own: Path, links: Iterable[str]) -> None:
 def _make_endpoint(own: Path, side: str, table: dict[str, Any], officers: Iterable[str]) -> None:
     table = {"side": side, **table, "officers": _make_officers(own, officers)}
     write_private(own / "endpoint.toml", _render(_ENDPOINT_HEADER, table))
+
+
+def _make_watch(own: Path, table: dict[str, Any]) -> None:
+    write_private(own / "watch.toml", _render(_WATCH_HEADER, {"identity": WATCH, "keys": "keys", **table}))
 
 
 def _make_keys(own: Path, suite: str) -> tuple[EnrolledKey, ...]:

@@ -135,6 +135,7 @@ class _DeadMan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class _Watch(_Process, frozen=True, kw_only=True, forbid_unknown_fields=True):
     identity: Identifier = WATCH_IDENTITY
+    keys: FilePath | UnsetType = UNSET
     dead_man: _DeadMan = field(default_factory=_DeadMan)
 
 
@@ -243,13 +244,14 @@ class EndpointSettings(ProcessSettings, frozen=True, kw_only=True):
 
 
 class WatchSettings(ProcessSettings, frozen=True, kw_only=True):
-    """The content of `watch.toml`: no signing keys and no officers.
+    """The content of `watch.toml`: no officers.
 
     Attributes:
-        dead_man_url: requested every `dead_man_every_s` seconds while every link is watched; empty if there is none
-            (SPEC W6).
+        keys: the folder of the private keys that sign the heads of its journals; None if it has none.
+        dead_man_url: requested every `dead_man_every_s` seconds while all is watched; empty if there is none (SPEC W6).
     """
 
+    keys: Path | None
     dead_man_url: str
     dead_man_every_s: int
 
@@ -325,6 +327,7 @@ def _watch(path: Path, environment: Mapping[str, str]) -> WatchSettings:
     variables.check_url(url, f"{path}: dead_man.url")
     return WatchSettings(
         **_process(raw, raw.identity, links, path, environment),
+        keys=None if raw.keys is UNSET else path.absolute().parent / raw.keys,
         dead_man_url=url,
         dead_man_every_s=raw.dead_man.every_s,
     )

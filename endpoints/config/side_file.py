@@ -7,6 +7,8 @@ zone = "Europe/Berlin"
 name = { en = "US European Command" }
 keys = [{ id = "ed25519-f343b31b", algorithm = "ed25519", public = "..." }]
 ```
+
+The entry of the watch is the table `[watch]` of the link file, alone.
 """
 
 from __future__ import annotations
@@ -16,17 +18,25 @@ from typing import Any
 
 import msgspec
 import tomli_w
+from msgspec import Struct
 
 from endpoints.config import link_file, toml_reader
-from endpoints.config.link_file import Party
+from endpoints.config.link_file import Party, WatchEntry
 from endpoints.errors import UserError
 from protocol.wire.messages import Identifier
 
 _HEADER = "# One side's part of a link file. Public: hand it to the other side.\n\n"
 
 
+_WATCH_HEADER = "# The entry of the watch in a link file. Public: hand it to the one who makes the link file.\n\n"
+
+
 class _Named(Party, frozen=True, kw_only=True, forbid_unknown_fields=True):
     side: Identifier
+
+
+class _Alone(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    watch: WatchEntry
 
 
 def load(path: Path) -> tuple[str, Party]:
@@ -45,3 +55,13 @@ def dump(side: str, party: Party) -> bytes:
     """Return the side file of `party`, whose id is `side`."""
     table: dict[str, Any] = {"side": side, **msgspec.to_builtins(party)}
     return (_HEADER + tomli_w.dumps(table)).encode()
+
+
+def load_watch(path: Path) -> WatchEntry:
+    """Return the entry of the watch in the file `path`. Raises UserError, which names file and key."""
+    return toml_reader.convert(toml_reader.read(path, what=toml_reader.WATCH_ENTRY), _Alone, path=path).watch
+
+
+def dump_watch(entry: WatchEntry) -> bytes:
+    """Return the file of the watch's entry, which may also be appended to a link file."""
+    return (_WATCH_HEADER + tomli_w.dumps({"watch": msgspec.to_builtins(entry)})).encode()

@@ -21,6 +21,7 @@ FILE_MAX_BYTES = 262_144
 
 LINK_FILE = "link file"
 SIDE_FILE = "side file (deconflict enrol)"
+WATCH_ENTRY = "entry of the watch (deconflict enrol --side watch)"
 ENDPOINT = "endpoint configuration (endpoint.toml)"
 WATCH = "watch configuration (watch.toml)"
 PROCESS = "configuration (endpoint.toml or watch.toml)"
@@ -74,6 +75,8 @@ def _kind(table: dict[str, Any]) -> str | None:
     """Return the kind of file that the keys of `table` suggest, None if they suggest none."""
     if "parties" in table:
         return LINK_FILE
+    if set(table) == {"watch"}:
+        return WATCH_ENTRY
     if "links" not in table:
         return SIDE_FILE if "site" in table else None
     if "side" in table or "officers" in table:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from broker.errors import BrokerError
 from broker.local import LocalBroker, find
@@ -215,6 +216,28 @@ def with_record(site: Path, at: int = NOW, *, folder: str = "eucom", side: str =
     with_journal = JournalWriter.open(FolderStore(site / folder / "journal" / "eucom-ndmc"), "eucom-ndmc", side)
     with_journal.append([(Stopped(at=at, mono=MONO), ()), (BatchClosed(at=at, mono=MONO), ())])
     with_journal.close(at, MONO, None)
+
+
+def test_a_key_of_the_watch_that_is_missing_on_one_side_is_reported(site: Path) -> None:
+    path, file = site / "watch" / "watch.toml", site / "link.toml"
+    content = link_file.load(file)
+    link_file.save(structs.replace(content, watch=None), file)
+    (found,) = findings(site, side="watch")
+    assert "link.toml: watch.keys: ed25519-" in found
+    assert "is not enrolled there, so no audit accepts what the watch signs" in found
+
+    # a watch without a key, under a file without one, is sound
+    text = path.read_text("utf-8")
+    path.write_text(text.replace('keys = "keys"\n', ""), "utf-8")
+    assert findings(site, side="watch") == []
+
+    link_file.save(content, file)
+    (found,) = findings(site, side="watch")
+    assert "watch.toml: keys: none, but" in found
+
+    path.write_text(text, "utf-8")
+    shutil.rmtree(site / "watch" / "keys")
+    assert any("watch/keys: no such folder" in each for each in findings(site, side="watch"))
 
 
 def test_a_watch_that_is_not_named_watch_finds_its_own_journal_intact(site: Path) -> None:

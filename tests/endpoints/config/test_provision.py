@@ -45,7 +45,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_both_sides_the_watch_and_the_broker_have_all_their_files(made: Path) -> None:
     keys = {str(path.relative_to(made)) for path in made.glob("*/keys/*.pem")}
 
-    assert len(keys) == 2
+    assert len(keys) == 3
     assert files(made) - keys == {
         "link.toml",
         "eucom/endpoint.toml",

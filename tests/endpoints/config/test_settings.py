@@ -388,13 +388,16 @@ def test_the_environment_takes_precedence_over_the_file(folder: Path) -> None:
 WATCH = ENDPOINT.split("[officers", maxsplit=1)[0].replace('side = "eucom"', "")
 
 
-def test_the_watch_has_no_keys_and_no_officers_and_may_have_a_dead_man_url(folder: Path) -> None:
+def test_the_watch_has_no_officers_and_may_have_keys_and_a_dead_man_url(folder: Path) -> None:
     path = folder / "watch.toml"
     path.write_text(WATCH + '[dead_man]\nurl = "https://hc.example/1"\nevery = "30s"\n', encoding="utf-8")
 
     found = settings.load_watch(path, {})
 
     assert (found.side, found.dead_man_url, found.dead_man_every_s) == ("watch", "https://hc.example/1", 30)
+    assert found.keys is None
+    path.write_text('keys = "signing"\n' + path.read_text("utf-8"), "utf-8")
+    assert settings.load_watch(path, {}).keys == folder / "signing"
     assert isinstance(settings.load(path, {}), settings.WatchSettings)
     assert isinstance(settings.load(folder / "endpoint.toml", {}), settings.EndpointSettings)
     assert settings.load_watch(path, {"DECONFLICT_PING": "https://hc.example/2"}).dead_man_url == "https://hc.example/2"
