@@ -129,7 +129,7 @@ def close(
 
 def examine(name: str, reader: JournalReader, file: LinkFile) -> tuple[JournalCheck, Evidence]:
     """Verify one journal's chain and signatures, run it again; return the findings and its evidence."""
-    trusted = TrustedFile("link file", file.terms, file.keys)
+    trusted = TrustedFile("link file", file.terms, file.keys, file.watch_keys)
     replay, audit, evidence = Replay(), Audit([trusted]), Evidence()
     problems: list[str] = []
     try:

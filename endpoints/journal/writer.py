@@ -16,7 +16,18 @@ from endpoints.journal.store import LastSegment, SegmentStore
 from protocol.core.effects import AnyEffect
 from protocol.core.events import BatchClosed
 from protocol.errors import JournalError, LinkError
-from protocol.record.journal import HEAD_TYPE, ORIGIN, Checkpoint, Closed, Entry, Record, encode, head_payload
+from protocol.record.heads import SIGN_AFTER_MS, Uncovered
+from protocol.record.journal import (
+    HEAD_TYPE,
+    ORIGIN,
+    Checkpoint,
+    Closed,
+    Entry,
+    HeadSigned,
+    Record,
+    encode,
+    head_payload,
+)
 from protocol.record.recovery import recover
 from protocol.wire.instants import Millis
 
@@ -26,7 +37,7 @@ start-up reads within a second."""
 EXIT_DAMAGED: Final = 4
 
 Batch: TypeAlias = Sequence[tuple[Entry, tuple[AnyEffect, ...]]]
-"""Entries with the effects that each had. `BatchClosed` ends a batch; a `Checkpoint` or a `Closed` stands alone."""
+"""Entries with the effects that each had. `BatchClosed` ends a batch; the journal's own entries stand alone."""
 OnDisk = Callable[[Batch], None]
 """Called with each batch as soon as it is on disk."""
 Sign = Callable[[str, bytes], bytes]
@@ -89,6 +100,7 @@ class JournalWriter:
         self._opening = 0  # bytes of the segment's checkpoint
         self._n = 0
         self._hash = ORIGIN
+        self._uncovered = Uncovered()
         self._ended = ""  # why nothing is written any more
 
     @classmethod
@@ -154,10 +166,14 @@ class JournalWriter:
             core: the core's name.
             at: now.
             mono: now, by the clock that never steps.
-            sign: signs the head; None for the watch, which has no key.
+            sign: signs the head; None without a key.
         """
         entry = Checkpoint(at=at, mono=mono, rules=rules, core=core, state=state, signed_head=self._signed_head(sign))
         self._write([(entry, ())], new_segment=True)
+
+    def sign_head(self, at: Millis, mono: Millis, sign: Sign) -> None:
+        """Record a signed head over all records so far. Raises JournalFailure."""
+        self._write([(HeadSigned(at=at, mono=mono, signed_head=self._signed_head(sign)), ())], new_segment=False)
 
     def close(self, at: Millis, mono: Millis, sign: Sign | None) -> None:
         """Record a clean stop with a signed head, and close the store. Raises JournalFailure.
@@ -210,6 +226,15 @@ class JournalWriter:
         """The segment is long enough: call `rotate` between two batches."""
         return self._flushed[1] - self._opening >= self._segment_bytes
 
+    @property
+    def head_due_mono(self) -> Millis | None:
+        """The `mono` at which the head has to be signed, None if every batch is covered.
+
+        After `open` it is of the clock of an earlier run, until `sign_head` is called.
+        """
+        first = self._uncovered.first
+        return None if first is None else first.mono + SIGN_AFTER_MS
+
     def free_bytes(self) -> int:
         """Return how many bytes may still be written to the disk. Raises JournalFailure if the disk can't say."""
         try:
@@ -251,6 +276,8 @@ class JournalWriter:
         self.recovered, self.cut_bytes = found.records, found.cut_bytes
         self.recovered_rules = found.records[0].rules
         self._flushed, self._n, self._hash = (last.first, found.keep), found.records[-1].n, found.records[-1].hash
+        for record in found.records:
+            self._uncovered.take(record.n, record.entry, ends_batch=record.ends_batch)
         self._opening = last.data.find(b"\n") + 1 if isinstance(found.records[0].entry, Checkpoint) else 0
 
     def _recognise(self, records: Sequence[Record], known: tuple[int, str]) -> None:
@@ -277,6 +304,7 @@ class JournalWriter:
         self._flushed = (first, end + len(data))
         self._n += len(batch)
         self._hash = digest
+        self._uncovered.take(self._n, batch[-1][0], ends_batch=True)
         self._on_disk(batch)
 
     def _encode(self, batch: Batch) -> tuple[bytes, str]:

@@ -10,15 +10,19 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Generic, TypeAlias, TypeVar, cast
 
+from msgspec import UNSET
+
 from endpoints.config.link_file import LinkFile
 from endpoints.errors import UserError
 from endpoints.failpoints import failpoint
 from endpoints.journal.space_watch import SpaceWatch
-from endpoints.journal.writer import JournalFailure, JournalWriter, Sign
+from endpoints.journal.writer import JournalFailure, JournalWriter
 from endpoints.mqtt.topics import Topic
 from endpoints.runtime.change_signal import ChangeSignal
 from endpoints.runtime.failure import FailureAlarm
 from endpoints.runtime.gauges import Gauges
+from endpoints.runtime.head_signing import HeadSigning
+from endpoints.runtime.observing import SendsNothing
 from endpoints.runtime.ports import (
     FrameJudge,
     JudgeOfKeys,
@@ -67,23 +71,6 @@ SOFTWARE = f"deconfliction-link {version('deconfliction-link')}"
 CoreT_co = TypeVar("CoreT_co", bound=RunnableCore, covariant=True)
 
 
-class SendsNothing:
-    """The sending half of a link that only observes: the watch's."""
-
-    sign: Sign | None = None
-
-    def seal(self, at: Millis) -> tuple[bytes, ...]:
-        """Return no frames."""
-        del at
-        return ()
-
-    def perform(self, event: AnyEvent, effect: AnyEffect) -> None:
-        """Do nothing: the watch's core asks for notifications only."""
-
-    def leave(self) -> None:
-        """Do nothing."""
-
-
 class LinkRunner(Generic[CoreT_co]):
     """One link's core and journal in this process."""
 
@@ -106,7 +93,7 @@ class LinkRunner(Generic[CoreT_co]):
             journal: the journal, opened.
             file: the link file.
             notifications: delivers what the core asks to notify.
-            outbound: signs and publishes; by default the link only observes.
+            outbound: signs and publishes; by default the link only observes, without a key.
             officers: the officers of the settings, each with the digest of their entry; None if there can be none.
             judges: makes what verifies frames with the accepted keys.
             draw_nonce: draws the words of line tests; by default from the operating system.
@@ -124,6 +111,7 @@ class LinkRunner(Generic[CoreT_co]):
         self._journal = journal
         self._notifications = notifications
         self._outbound = outbound or SendsNothing()
+        self._heads = HeadSigning(journal, self._outbound)
         self._officers = officers
         self._judges = judges
         self._judge: FrameJudge | None = None
@@ -195,9 +183,12 @@ class LinkRunner(Generic[CoreT_co]):
         terms, known = self._file.terms, self.core.terms
         if self._journal.recovered_rules not in {None, self.core.RULES}:
             # the records of older rules end here, and a checkpoint of the present ones follows
-            self._rotate(now, signed=not self.core.keys.differ(self._file.keys, self._file.digest))
+            self._rotate(
+                now, signed=not self.core.keys.differ(self._file.keys, self._file.digest, self._file.watch_keys)
+            )
             if self.failure is not None:
                 return
+        self._heads.begin()
         if known is None:
             self.take(EpochOpened(at=now.at, mono=now.mono, terms=terms, rules=self.core.RULES))
         elif terms.epoch > known.epoch:
@@ -224,12 +215,14 @@ class LinkRunner(Generic[CoreT_co]):
     def _take_keys(self, now: Now, *, new_epoch: bool) -> None:
         """Take the keys of the link file, if the journal does not know them (SPEC F5.4)."""
         keys, digest, known = self._file.keys, self._file.digest, self.core.keys
-        if not known.differ(keys, digest) and not (new_epoch and known.pending):
+        watch = self._file.watch_keys or UNSET
+        if not known.differ(keys, digest, self._file.watch_keys) and not (new_epoch and known.pending):
             return
         if new_epoch or not known.agreed:
-            self.take(KeysEnrolled(at=now.at, mono=now.mono, keys=keys))
+            self.take(KeysEnrolled(at=now.at, mono=now.mono, keys=keys, watch=watch))
         else:
-            self.take(KeysChanged(at=now.at, mono=now.mono, keys=keys, digest=digest, nonce=self._draw_nonce()))
+            nonce = self._draw_nonce()
+            self.take(KeysChanged(at=now.at, mono=now.mono, keys=keys, digest=digest, nonce=nonce, watch=watch))
 
     def chosen(self, now: Now) -> tuple[AnyEvent, ...]:
         """Return the events by which the settings differ from what the journal knows: of an observing link, none."""
@@ -299,6 +292,10 @@ class LinkRunner(Generic[CoreT_co]):
             self._space_s = now.real_s
             self._tick_space(now)
 
+    def next_deadline(self) -> Deadline:
+        """Return when the next turn is due: for the core, or to sign the journal's head."""
+        return self._heads.sooner(self.core.next_deadline())
+
     def plan_over(self, at: Millis, mono: Millis, until: Millis) -> None:
         """Plan the slots that the clocks have skipped between their reading `at`, `mono` and `until`.
 
@@ -343,9 +340,16 @@ class LinkRunner(Generic[CoreT_co]):
         self._batch, self._closed = [], self._batch
 
     def perform(self, now: Now) -> None:
-        """Carry out the effects of the batch on disk, in order; then begin a new segment if one is due."""
-        if not self._closed:
-            return
+        """Carry out the effects of the batch on disk, in order; then sign the head or begin a new segment, if due."""
+        if self._closed:
+            self._perform(now)
+        if self.failure is None:
+            try:
+                self._heads.tick(now)
+            except JournalFailure as error:
+                self.fail(now, error)
+
+    def _perform(self, now: Now) -> None:
         batch, self._closed = self._closed, []
         for event, effects in batch:
             for effect in effects:

@@ -136,7 +136,7 @@ class LinkTransport(Protocol):
 
 
 class Outbound(Protocol):
-    """The sending half of a running link. An endpoint signs and publishes; the watch does neither."""
+    """The sending half of a running link. An endpoint signs and publishes; the watch signs heads at most."""
 
     @property
     def sign(self) -> Sign | None:

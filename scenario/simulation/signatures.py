@@ -99,9 +99,9 @@ class SimulatedJudge:
 
 
 @cache
-def enrolled(parties: tuple[str, str]) -> dict[str, tuple[EnrolledKey, ...]]:
-    """Return the public keys of both parties, as a link file enrols them."""
-    return {party: _signer(party).enrolled for party in parties}
+def enrolled(names: tuple[str, ...]) -> dict[str, tuple[EnrolledKey, ...]]:
+    """Return the public keys of parties, or of the watch, as a link file enrols them."""
+    return {name: _signer(name).enrolled for name in names}
 
 
 @cache

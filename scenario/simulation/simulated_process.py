@@ -23,6 +23,7 @@ from endpoints.runtime.endpoint_link import EndpointLink
 from endpoints.runtime.intake import EndpointIntake, Intake
 from endpoints.runtime.link_runner import SPACE_EVERY_S, AnyRunner, LinkRunner
 from endpoints.runtime.loop import Loop
+from endpoints.runtime.observing import SendsNothing
 from endpoints.runtime.ports import Now
 from endpoints.runtime.rate_limits import PRESENCE_PAUSE_S
 from endpoints.runtime.work_items import Reply, RequestItem
@@ -133,8 +134,10 @@ class SimulatedProcess:
         intake: Intake
         if self.name == WATCH_IDENTITY:
             watch = self._recovered(journal, Observer.new(link, self.name))
-            judges = self._signatures.judge
-            runner = LinkRunner(watch, journal, self._file, self, judges=judges, draw_nonce=self._draw_nonce)
+            judges, heads = self._signatures.judge, SendsNothing(self._signatures.signer(self.name))
+            runner = LinkRunner(
+                watch, journal, self._file, self, outbound=heads, judges=judges, draw_nonce=self._draw_nonce
+            )
             intake = Intake({link: runner}, queue, self._acknowledge)
         else:
             runner = endpoint_link = EndpointLink(

@@ -13,7 +13,7 @@ from functools import partial
 from msgspec import UNSET, Struct, structs
 
 from endpoints.clocks import slots
-from endpoints.config.link_file import LinkFile, Party
+from endpoints.config.link_file import LinkFile, Party, WatchEntry
 from endpoints.config.settings import WATCH_IDENTITY
 from protocol.core.effects import Notify
 from protocol.wire.instants import Millis, parsed, written
@@ -188,11 +188,12 @@ def roster(scenario: Scenario, side: str) -> tuple[str, ...]:
 
 
 def _link_file(scenario: Scenario) -> LinkFile:
-    keys = enrolled((scenario.link.caller.id, scenario.link.answering.id))
+    keys = enrolled((scenario.link.caller.id, scenario.link.answering.id, WATCH_IDENTITY))
     return LinkFile(
         terms=scenario.terms(),
         parties={
             party.id: Party(name=party.name, site=party.site, zone=party.zone, keys=keys[party.id])
             for party in scenario.parties
         },
+        watch=WatchEntry(keys=keys[WATCH_IDENTITY]),
     )

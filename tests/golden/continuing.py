@@ -25,7 +25,7 @@ from endpoints.keys.signer import Signer
 from protocol.core.core import Core
 from protocol.wire.instants import Millis
 from tests.golden.cases import Run
-from tests.support.exchange import SEGMENT_BYTES, STEP, Exchange
+from tests.support.exchange import SEGMENT_BYTES, STEP, WATCH, Exchange
 from tests.support.world import MINUTE
 
 RULES = Core.RULES
@@ -82,7 +82,8 @@ class Continued(Struct, frozen=True):
 def exchange_of(case: Path, *, at: Millis = 0, segment_bytes: int = SEGMENT_BYTES, tag: str = "continued") -> Exchange:
     """Return an exchange on the journals, keys and link file of `case`, not opened yet."""
     file = link_file.load(case / "link.toml")
-    signers = {side: Signer.load(case / "keys" / side) for side in (file.terms.caller, file.terms.answering)}
+    names = (file.terms.caller, file.terms.answering, *([WATCH] if file.watch else []))
+    signers = {name: Signer.load(case / "keys" / name) for name in names}
     return Exchange(case / "journal", file, signers=signers, at=at, segment_bytes=segment_bytes, tag=tag)
 
 

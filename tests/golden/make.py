@@ -13,7 +13,7 @@ from pathlib import Path
 from msgspec import structs
 
 from endpoints.config import default_terms, link_file
-from endpoints.config.link_file import LinkFile
+from endpoints.config.link_file import LinkFile, WatchEntry
 from endpoints.journal.segments import segment_path, segments
 from endpoints.keys.signer import Signer
 from protocol.core.events import LineTestRequested
@@ -52,10 +52,10 @@ def one_day(case: Path) -> None:
             shutil.copytree(day / "link" / name / "journal" / default_terms.LINK, case / "journal" / name)
             (case / "output").mkdir(exist_ok=True)
             shutil.copy(day / "output" / f"{name}.jsonl", case / "output" / f"{name}.jsonl")
-        for side in ("eucom", "ndmc"):
-            (case / "keys" / side).mkdir(parents=True)
-            for key in (day / "link" / side / "keys").glob("*.pem"):
-                shutil.copy(key, case / "keys" / side / key.name)
+        for name in ("eucom", "ndmc", WATCH):
+            (case / "keys" / name).mkdir(parents=True)
+            for key in (day / "link" / name / "keys").glob("*.pem"):
+                shutil.copy(key, case / "keys" / name / key.name)
 
 
 def simulated(seed: int) -> Callable[[Path], None]:
@@ -68,9 +68,9 @@ def simulated(seed: int) -> Callable[[Path], None]:
         link_file.save(made.file, case / "link.toml")
         for name, site in made.processes.items():
             _write_disk(site, case / "journal" / name)
-        for side in made.signatures.parties:
-            # the seed of which the simulation makes a party's key
-            _write_key(case, side, f"{side}-key", sha256(side.encode()).digest())
+        for name in made.processes:
+            # the seed of which the simulation makes the key
+            _write_key(case, name, f"{name}-key", sha256(name.encode()).digest())
 
     return make
 
@@ -231,12 +231,13 @@ def main() -> int:
 
 def _begin(case: Path, segment_bytes: int) -> Exchange:
     """Return an exchange of both sides and the watch that have just started for the first time."""
-    parties = {}
-    for number, side in enumerate(default_terms.OFFICERS, 1):
-        key_id = f"{side}-golden"
-        _write_key(case, side, key_id, bytes([number]) * 32)
-        parties[side] = structs.replace(default_terms.party(side), keys=Signer.load(case / "keys" / side).enrolled)
-    link_file.save(LinkFile(terms=default_terms.terms(), parties=parties), case / "link.toml")
+    keys = {}
+    for number, name in enumerate((*default_terms.OFFICERS, WATCH), 1):
+        _write_key(case, name, f"{name}-golden", bytes([number]) * 32)
+        keys[name] = Signer.load(case / "keys" / name).enrolled
+    parties = {side: structs.replace(default_terms.party(side), keys=keys[side]) for side in default_terms.OFFICERS}
+    watch = WatchEntry(keys=keys[WATCH])
+    link_file.save(LinkFile(terms=default_terms.terms(), parties=parties, watch=watch), case / "link.toml")
     exchange = exchange_of(case, at=MORNING, segment_bytes=segment_bytes, tag="golden")
     exchange.open()
     exchange.start()

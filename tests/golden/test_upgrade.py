@@ -12,7 +12,7 @@ from msgspec import UNSET
 from endpoints.failpoints import EXIT_CODE
 from protocol.core.events import EpochOpened, KeysEnrolled
 from protocol.record.fold import fold
-from protocol.record.journal import Checkpoint, decode, encode
+from protocol.record.journal import Checkpoint, HeadSigned, decode, encode
 from protocol.record.replay import NotRunAgain, replay
 from tests.golden import cases
 from tests.golden.continuing import RULES, deconflict, exchange_of, rich
@@ -51,13 +51,18 @@ def test_a_start_begins_with_a_checkpoint_of_the_present_rules(case: Path) -> No
         assert isinstance(opening, Checkpoint)
         assert opening.rules == RULES
         assert (opening.signed_head is UNSET) == (name == "watch")
+        # another follows the first batch
+        heads = [record.n for record in journal if isinstance(record.entry, HeadSigned)]
+        started = next(record.batch for record in journal if record.n > before[name] + 1)
+        closed = next(record.n for record in journal if record.batch == started and record.ends_batch)
+        assert heads == ([] if name == "watch" else [closed + 1])
         assert sum(isinstance(record.entry, Checkpoint) for record in journal) == 1
 
         result = replay(journal)
         assert result.identical
         assert result.not_run_again == [NotRunAgain(1, before[name], "1")]
         assert result.other_rules == (1, "1")
-        assert result.compared >= len(journal) - before[name] - 1
+        assert result.compared >= len(journal) - before[name] - 1 - len(heads)
         assert result.core is not None
 
         ranges = [{"first": 1, "last": before[name], "rules": "1"}]

@@ -1,12 +1,13 @@
-"""The watch sends its dead-man's ping only while it watches everything."""
+"""The watch sends its dead-man's ping only while it watches everything, and signs the heads of its journal."""
 
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import msgspec
 import pytest
 
-from tests.support.station import Station
+from tests.support.station import ALL, Station
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -66,3 +67,42 @@ def test_the_ping_is_sent_only_while_all_is_watched(
 
         station.broker.start()
         station.until(lambda: listener.pings >= pings + 3)
+
+
+def test_after_a_kill_the_next_start_signs_what_was_left(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The parties and the watch; all of it is vouched for under the link file, and nothing without the watch's key."""
+    with Station.of(tmp_path_factory) as station:
+        station.start(*ALL)
+        station.until(lambda: bool(station.alert()))
+        station.each(ALL, lambda name: bool(station.records(name, "FrameReceived")))
+        for name in ALL:
+            assert not station.records(name, "HeadSigned")
+            station.kill(name)
+        station.start(*ALL)
+        for name in ALL:
+            records = station.records(name)
+            (head,) = (record for record in records if record["event"] == "HeadSigned")
+            before = records[head["n"] - 2]
+            assert before["event"] == "BatchClosed"
+            assert "Started" in {record["event"] for record in records if record["batch"] == before["batch"]}
+            station.kill(name)
+        # nothing but the heads and what followed them
+        file = ("--link-file", str(station.link_file()))
+        journals = [str(station.journal(name)) for name in ALL]
+        run = station.deconflict("log", "verify", *journals, *file, "--json")
+        assert run.returncode == 0, run.stdout
+        assert all(each["vouched_for"] > 10 for each in msgspec.json.decode(run.stdout))
+        run = station.deconflict("reconcile", *journals[:2], "--watch", journals[2], *file)
+        assert run.returncode == 0, run.stdout
+
+
+def test_a_head_is_signed_within_the_time_of_the_exercise(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """At a hundred times the speed of real time: one head for ten minutes of the journal, and none for a quiet hour."""
+    with Station.of(tmp_path_factory) as station:
+        station.start("watch")
+        station.forward(11 * 60)
+        station.until(lambda: len(station.records("watch", "HeadSigned")) == 1)
+        first, *_ = station.records("watch", "BatchClosed")
+        (head,) = station.records("watch", "HeadSigned")
+        assert 600_000 <= head["mono"] - first["mono"] < 900_000
+        assert station.stop("watch") == 0

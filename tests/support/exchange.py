@@ -20,6 +20,7 @@ from endpoints.keys.signer import Signer
 from endpoints.mqtt.topics import Topic
 from endpoints.runtime.endpoint_link import EndpointLink
 from endpoints.runtime.link_runner import LinkRunner
+from endpoints.runtime.observing import SendsNothing
 from endpoints.runtime.ports import Now
 from endpoints.runtime.reopening import recovered_core
 from protocol.core.effects import Notify
@@ -94,7 +95,7 @@ class Service(Process):
         world: whose time it lives in.
         file: the link file.
         folder: of its journal.
-        signer: what it signs with; by default the test vectors' key.
+        signer: what it signs with; by default the test vectors' key, and nothing for the watch.
         segment_bytes: the size at which the journal begins its next segment.
     """
 
@@ -137,7 +138,14 @@ class Service(Process):
             self.last = (entry.at, entry.mono)
         if self.name == WATCH:
             watch = recovered_core(self.journal, Observer.new(link, self.name))
-            self.runner = LinkRunner(watch, self.journal, self.file, self.notices, draw_nonce=self._nonce)
+            self.runner = LinkRunner(
+                watch,
+                self.journal,
+                self.file,
+                self.notices,
+                outbound=SendsNothing(self._signer),
+                draw_nonce=self._nonce,
+            )
         else:
             core = recovered_core(self.journal, Link.new(link, self.name))
             signer = self._signer or Signer({KEYS[self.name][2]: KEYS[self.name][1]})
@@ -229,7 +237,7 @@ class Exchange(Network[Service]):
         folder: where every end keeps its journal, in a folder of its name.
         file: the link file; by default with the terms and keys of the test vectors.
         theirs: the answering side's, if it differs.
-        signers: what the sides sign with, if not with the test vectors' keys.
+        signers: what the ends sign with, if not with the test vectors' keys; without one, the watch signs nothing.
         at: when it begins.
         latency: how long each frame is on the wire.
         watch: whether the watch listens.
