@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from endpoints.journal.reader import JournalReader
 from tests.support.log_systems import LogSystem, cri, docker_json_file, journald, prefixed
 from tests.support.recorded import record
 
@@ -37,10 +38,17 @@ def test_the_commands_print_what_the_page_says(tmp_path: Path) -> None:
     folder = tmp_path / "read"
     folder.mkdir()
     sides = tmp_path / "made" / "eucom", tmp_path / "made" / "ndmc"
-    whole, last_word, officers, signature, frames = (typed(block, sides[0], folder, sides[1]) for block in BLOCKS)
+    whole, last_word, heads, officers, signature, frames = (
+        typed(block, sides[0], folder, sides[1]) for block in BLOCKS
+    )
     assert whole == ["every record gives its hash", "every record follows from the one before"]
     assert len(last_word) == 1
     assert '"seq":' in last_word[0]
+    *_, end = JournalReader(str(sides[0])).records()
+    fitting = re.fullmatch(r"(\d+) of (\d+) heads fit, the last one covers the records up to (\d+)", heads[0])
+    assert fitting
+    assert int(fitting[1]) == int(fitting[2]) > 5
+    assert int(fitting[3]) == end.n - 1
     assert any("OfficerRaisedAlert  watch-1" in line for line in officers)
     assert signature[0] == "Signature Verified Successfully"
     assert '"type":"acknowledgement"' in signature[1]

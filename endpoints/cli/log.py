@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from endpoints.texts.i18n import Translator
     from protocol.record.audit import Audit
     from protocol.record.journal import Record
-    from protocol.record.trusted_files import Judged, TrustedFile
+    from protocol.record.trusted_files import TrustedFile
 
 EXIT_INCOMPLETE = 3
 EXIT_DAMAGED = 4
@@ -143,15 +143,28 @@ def trusted_files(link_files: Sequence[Path]) -> list[TrustedFile]:
     from endpoints.config.link_file import load
     from protocol.record.trusted_files import TrustedFile
 
-    return [TrustedFile(str(path), file.terms, file.keys) for path in link_files for file in [load(path)]]
+    loaded = [(str(path), load(path)) for path in link_files]
+    return [TrustedFile(name, file.terms, file.keys, file.watch_keys) for name, file in loaded]
 
 
-def judged_lines(judged: Sequence[Judged], t: Translator) -> list[str]:
+def vouched_words(audit: Audit, t: Translator) -> str:
+    """Return how many of a journal's records the last signed head covers."""
+    return t.plural(
+        "{vouched} of {count} record vouched for",
+        "{vouched} of {count} records vouched for",
+        audit.records,
+        vouched=audit.vouched,
+    )
+
+
+def judged_lines(audit: Audit, t: Translator) -> list[str]:
     """Return what was judged under which link file, one line for each finding."""
-    if not judged:
-        return [t("no signature was judged under keys from outside: give the link file (--link-file)")]
     lines = []
-    for each in judged:
+    if audit.watch_without_key:
+        lines.append(t("the watch's journal is not vouched for: no link file with a key of the watch was given"))
+    if not audit.judged:
+        return [*lines, t("no signature was judged under keys from outside: give the link file (--link-file)")]
+    for each in audit.judged:
         values = {"file": each.link_file, "epoch": each.epoch}
         lines.append(
             t.plural(
@@ -182,6 +195,7 @@ def _finding(reader: JournalReader, audit: Audit) -> dict[str, Any]:
         "from_checkpoint": reader.from_checkpoint,
         "missing": [{"first": first, "last": last} for first, last in getattr(verification, "missing", ())],
         "sealed_upto": audit.sealed_upto,
+        "vouched_for": audit.vouched,
         "judged_under": audit.judged,
         "head": verification.head,
         "problems": [{"record": each.record, "reason": each.reason} for each in verification.problems],
@@ -199,12 +213,12 @@ def _show(reader: JournalReader, audit: Audit, t: Translator) -> None:
     lines = [
         t.plural("{count} record", "{count} records", verification.records),
         t.plural("{count} signature verified", "{count} signatures verified", audit.signatures),
-        t("sealed up to record {record}", record=audit.sealed_upto) if audit.sealed_upto else t("no signed head"),
+        vouched_words(audit, t),
     ]
     if reader.live:
         lines.append(t("a running service is writing it"))
     out.print(Text(f"  {', '.join(lines)}"))
-    for line in (*beginning_lines(reader, t), *judged_lines(audit.judged, t)):
+    for line in (*beginning_lines(reader, t), *judged_lines(audit, t)):
         out.print(Text(f"  {line}"))
     if verification.records:
         out.print(Text(f"  {t('head')}: {verification.head}"))

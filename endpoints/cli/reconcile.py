@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from msgspec import Struct, to_builtins
 
 from endpoints.cli import options
-from endpoints.cli.log import Journal, LinkFiles, judged_lines, trusted_files
+from endpoints.cli.log import Journal, LinkFiles, judged_lines, trusted_files, vouched_words
 from endpoints.cli.output import console, print_json
 from endpoints.errors import UserError
 
@@ -165,6 +165,9 @@ def _document(found: Reconciliation, journals: Sequence[Read]) -> dict[str, Any]
         "impossible": [_impossible(each) for each in found.impossible],
         "policies_differ": list(found.policies),
         "begins_at": {each.evidence.side: _begins_at(each) for each in journals},
+        "vouched_for": {
+            each.evidence.side: {"records": each.audit.records, "vouched_for": each.audit.vouched} for each in journals
+        },
         "judged_under": {each.evidence.side: each.audit.judged for each in journals},
         "keys_only_in": {each.evidence.side: _keys_only_in(each, journals) for each in journals},
     }
@@ -221,7 +224,7 @@ def _show(found: Reconciliation, journals: Sequence[Read], t: Translator) -> Non
                 "{side}: the journal begins at record {record}", side=side, record=each.evidence.beginning.record
             )
             out.print(Text(begins, style="yellow"))
-        for line in judged_lines(each.audit.judged, t):
+        for line in (vouched_words(each.audit, t), *judged_lines(each.audit, t)):
             out.print(Text(f"{side}: {line}"))
         if keys := _keys_only_in(each, journals):
             line = t("{side}: no other journal enrols the keys {keys}", side=side, keys=", ".join(keys))

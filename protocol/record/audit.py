@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from msgspec import UNSET
-
 from protocol.core.effects import Seal
 from protocol.core.events import BatchClosed, EpochOpened, FrameReceived
 from protocol.core.link_keys import LinkKeys, named
 from protocol.errors import EnrolmentError, RemoteProtocolError
-from protocol.record.enrolments import Enrolments
-from protocol.record.journal import HEAD_TYPE, Checkpoint, Closed, HeadSigned, Record, head_payload
+from protocol.record.enrolments import SINCE_RULES, Enrolments
+from protocol.record.heads import MissingHeads, signed_head
+from protocol.record.journal import HEAD_TYPE, Checkpoint, Record, head_payload
 from protocol.record.terms_history import TermsHistory
-from protocol.record.trusted_files import Judged, TrustedFile, chosen, effective
+from protocol.record.trusted_files import Judged, TrustedFile, chosen, effective, of_epoch
 from protocol.wire.envelope import PAYLOAD_TYPES
 from protocol.wire.keyring import Keyring
 from protocol.wire.refusals import VERIFIED
@@ -28,12 +27,15 @@ class Audit:
 
     Keys that were added under an epoch verify nothing before an officer has accepted them (SPEC F5.4), and only
     enrolled officers act (SPEC P1.5). Without link files, signatures are verified under the keys that the journal
-    itself enrols. A forger can enrol any
-    keys, so this shows only that the journal is consistent. With the link files that the sides
-    agreed to (one for each epoch and each rotation of keys), a signature counts only under their keys.
+    itself enrols. A forger can enrol any keys, so this shows only that the journal is consistent. With the link files
+    that the sides agreed to (one for each epoch and each rotation of keys), a signature counts only under their keys.
+    The keys of the watch are in link files alone: no journal enrols them.
 
     Attributes:
         sealed_upto: the number of the last record covered by a valid signed head, 0 if there is none.
+        vouched: how many of the records taken that head covers.
+        records: how many records were taken.
+        watch_without_key: the journal is of the watch, and no link file has had a key to judge its signed heads.
         signatures: number of frames and heads verified.
         judged: what was judged under which link file; empty without link files.
         enrolled: all keys that the journal has enrolled: see `trusted_files.named`.
@@ -42,6 +44,9 @@ class Audit:
 
     def __init__(self, trusted: Sequence[TrustedFile] = ()) -> None:
         self.sealed_upto = 0
+        self.vouched = 0
+        self.records = 0
+        self.watch_without_key = False
         self.signatures = 0
         self.judged: list[Judged] = []
         self.enrolled: set[str] = set()
@@ -53,11 +58,15 @@ class Audit:
         self._ring: Keyring | None = None
         self._file: TrustedFile | None = None
         self._replaced: set[str] = set()
+        self._missing = MissingHeads()
+        self._watch: TrustedFile | None = None
+        self._watch_replaced: set[str] = set()
         self._last = 0
 
     def take(self, record: Record) -> str:
         """Return what is wrong with the signatures, keys or terms in `record`, or an empty string if nothing is."""
-        wrong = [self._begin(record)] if not self._last else []
+        wrong = [self._begin(record)] if not self.records else []
+        self.records += 1
         # what missing records changed is nobody's fault
         known = self._last == record.n - 1 and self._terms.terms is not None
         self._last = record.n
@@ -74,6 +83,7 @@ class Audit:
             wrong.append("its state names other officers than the records before it")
         try:
             wrong.append(self._signatures(record))
+            wrong.append(self._heads(record))
         except EnrolmentError as error:
             wrong.append(f"the enrolled keys can't be used: {error}")
         return "; ".join(each for each in wrong if each)
@@ -90,8 +100,6 @@ class Audit:
             return self._verdict(entry)
         if isinstance(entry, BatchClosed):
             return self._own_frames(record, entry)
-        if isinstance(entry, Checkpoint | HeadSigned | Closed) and entry.signed_head is not UNSET:
-            return self._head(record, entry.signed_head.encode())
         return ""
 
     # --- terms and keys -------------------------------------------------------------------------------------------
@@ -130,17 +138,11 @@ class Audit:
 
     def _judge(self) -> TrustedFile:
         """Return the link file that judges from now on; note the one that it replaces."""
-        terms = self._terms.terms
-        epoch = 0 if terms is None else terms.epoch
-        file = chosen(self._trusted, epoch, self._terms.keys.agreed)
+        file = chosen(self._trusted, self._epoch, self._terms.keys.agreed)
         if self._file is not None and self._file is not file and file.name not in self._replaced:
             self._replaced.add(self._file.name)
         self._file = file
-        entry = next((each for each in self.judged if (each.link_file, each.epoch) == (file.name, epoch)), None)
-        if entry is None:
-            entry = Judged(link_file=file.name, epoch=epoch)
-            self.judged.append(entry)
-        entry.not_enrolled = named(file.keys, self._terms.keys.agreed)
+        self._judged(file).not_enrolled = named(file.keys, self._terms.keys.agreed)
         return file
 
     def _keyring(self) -> Keyring | None:
@@ -162,11 +164,20 @@ class Audit:
         self.signatures += 1
         if self._file is None:
             return ""
-        terms = self._terms.terms
-        epoch = 0 if terms is None else terms.epoch
-        entry = next(each for each in self.judged if (each.link_file, each.epoch) == (self._file.name, epoch))
-        entry.signatures += 1
+        self._judged(self._file).signatures += 1
         return f" under the link file {self._file.name}"
+
+    def _judged(self, file: TrustedFile) -> Judged:
+        """Return what a link file has judged in the present epoch."""
+        entry = next((each for each in self.judged if (each.link_file, each.epoch) == (file.name, self._epoch)), None)
+        if entry is None:
+            entry = Judged(link_file=file.name, epoch=self._epoch)
+            self.judged.append(entry)
+        return entry
+
+    @property
+    def _epoch(self) -> int:
+        return 0 if self._terms.terms is None else self._terms.terms.epoch
 
     # --- signatures -----------------------------------------------------------------------------------------------
 
@@ -195,21 +206,71 @@ class Audit:
                 return f"our own frame {index} does not verify{under}: {error}"
         return ""
 
+    # --- signed heads ---------------------------------------------------------------------------------------------
+
+    def _heads(self, record: Record) -> str:
+        """Return what is wrong with the signed head in `record`, or that one is missing before it."""
+        head, watch = signed_head(record.entry), self._is_watch(record.side)
+        demanded = self._watch_signs() if watch else self._party_signs(record.side)
+        wrong = [self._missing.take(record, demanded=demanded)]
+        if head is not None:
+            wrong.append(self._watch_head(record, head.encode()) if watch else self._head(record, head.encode()))
+        return "; ".join(each for each in wrong if each)
+
     def _head(self, record: Record, head: bytes) -> str:
         ring = self._keyring()
         if ring is None:
             return "it has a signed head, before any key is enrolled"
         under = self._counted()
-        claim = head_payload(record.link, record.side, record.n - 1, record.prev)
-        if not _vouches(ring, record.side, head, claim):
+        if not _vouches(ring, record, head):
             return f"its signed head does not vouch for the records before it{under}"
-        self.sealed_upto = record.n - 1
+        self._vouched_for(record)
         return ""
 
+    def _vouched_for(self, record: Record) -> None:
+        self.sealed_upto, self.vouched = record.n - 1, self.records - 1
 
-def _vouches(ring: Keyring, side: str, head: bytes, claim: bytes) -> bool:
-    """Return whether `head` is signed by `side` and its payload is `claim`."""
+    def _is_watch(self, side: str) -> bool:
+        """Return whether a side is the watch: no party of the link."""
+        terms = self._trusted[0].terms if self._trusted else self._terms.terms
+        watch = terms is not None and side not in {terms.caller, terms.answering}
+        self.watch_without_key = watch and not any(file.watch for file in self._trusted)
+        return watch
+
+    def _party_signs(self, side: str) -> bool:
+        """Return whether a party signs its heads often: since rules 3, unless its keys wait for an officer."""
+        terms, keys = self._terms.terms, self._terms.keys
+        return self._enrolments.rules >= SINCE_RULES and terms is not None and keys.satisfy(side, terms.policy.suite)
+
+    def _watch_signs(self) -> bool:
+        """Return whether the watch signs its heads: each link file of the epoch has its key, or one has judged them."""
+        files = of_epoch(self._trusted, self._epoch) if self._trusted else []
+        return bool(files) and (all(file.watch for file in files) or self._watch in files)
+
+    def _watch_head(self, record: Record, head: bytes) -> str:
+        """Judge a signed head of the watch under the link files of the epoch. One that another replaced is out."""
+        files = of_epoch(self._trusted, self._epoch) if self._trusted else []
+        judging = [file for file in files if file.watch and file.name not in self._watch_replaced]
+        for file in judging:
+            if not _vouches(Keyring({record.side: file.watch}, file.terms.policy.suite), record, head):
+                continue
+            if self._watch is not None and self._watch is not file:
+                self._watch_replaced.add(self._watch.name)
+            self._watch = file
+            self.signatures += 1
+            self._judged(file).signatures += 1
+            self._vouched_for(record)
+            return ""
+        if not judging:
+            return ""
+        names = ", ".join(file.name for file in judging)
+        return f"its signed head does not vouch for the records before it under the watch's keys of {names}"
+
+
+def _vouches(ring: Keyring, record: Record, head: bytes) -> bool:
+    """Return whether `head` is signed by the record's side and covers all records before it."""
+    claim = head_payload(record.link, record.side, record.n - 1, record.prev)
     try:
-        return ring.open(side, HEAD_TYPE, head) == claim
+        return ring.open(record.side, HEAD_TYPE, head) == claim
     except RemoteProtocolError:
         return False

@@ -20,10 +20,13 @@ class Enrolments:
     """Checks the records of one journal, in order.
 
     After missing records nothing is judged before a checkpoint: they may have enrolled other keys and officers.
+
+    Attributes:
+        rules: the version of the rules of the last record, 0 before the first.
     """
 
     def __init__(self) -> None:
-        self._rules = 0
+        self.rules = 0
         self._n = 0
         self._complete = True
         # the keys of a new epoch may follow
@@ -34,7 +37,7 @@ class Enrolments:
 
     def objection(self, record: Record, before: TermsHistory) -> str:
         """Return what is wrong with `record` after what is `before` it, or an empty string."""
-        self._rules = int(record.rules or self._rules)
+        self.rules = int(record.rules or self.rules)
         entry = record.entry
         if isinstance(entry, Checkpoint):
             self._complete = True
@@ -46,7 +49,7 @@ class Enrolments:
             # one finding is enough for one enrolment
             self._starting = 0
         self._opened = isinstance(entry, EpochOpened) or (self._opened and isinstance(entry, BEFORE_STARTED))
-        return "; ".join(each for each in wrong if each) if self._complete and self._rules >= SINCE_RULES else ""
+        return "; ".join(each for each in wrong if each) if self._complete and self.rules >= SINCE_RULES else ""
 
     def _start(self, record: Record) -> str:
         """Return that the settings changed though no start followed: a service reads them only when it starts."""

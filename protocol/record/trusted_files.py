@@ -17,11 +17,19 @@ from protocol.wire.policy import EnrolledKey, Terms
 
 
 class TrustedFile(Struct, frozen=True):
-    """A link file as the auditor holds it: its name, for findings, its terms and the keys of each party."""
+    """A link file as the auditor holds it.
+
+    Attributes:
+        name: its name, for findings.
+        terms: its terms.
+        keys: the keys of each party.
+        watch: the keys of the watch, none if it enrols none.
+    """
 
     name: str
     terms: Terms
     keys: dict[str, tuple[EnrolledKey, ...]]
+    watch: tuple[EnrolledKey, ...] = ()
 
 
 class Judged(Struct, kw_only=True):
@@ -45,11 +53,16 @@ def chosen(files: Iterable[TrustedFile], epoch: int, keys: Keys) -> TrustedFile:
 
     Of several files of one epoch it is the one that differs least from the enrolled keys.
     """
+    fitting = of_epoch(files, epoch)
+    return min(fitting, key=lambda file: len(named(keys, file.keys)) + len(named(file.keys, keys)))
+
+
+def of_epoch(files: Iterable[TrustedFile], epoch: int) -> list[TrustedFile]:
+    """Return the files, of at least one, that may judge records of `epoch`."""
     listed = list(files)
     epochs = {file.terms.epoch for file in listed}
     judging = min((each for each in epochs if each >= epoch), default=max(epochs))
-    fitting = [file for file in listed if file.terms.epoch == judging]
-    return min(fitting, key=lambda file: len(named(keys, file.keys)) + len(named(file.keys, keys)))
+    return [file for file in listed if file.terms.epoch == judging]
 
 
 def effective(enrolled: Keys, file: TrustedFile) -> dict[str, tuple[EnrolledKey, ...]]:

@@ -18,11 +18,23 @@ from endpoints.keys.private_files import FILE_MODE
 from endpoints.keys.signer import Signer
 from protocol.core.core import Core
 from protocol.core.effects import AnyEffect
-from protocol.core.events import BatchClosed, EpochOpened, Event
+from protocol.core.events import BatchClosed, EpochOpened, Event, Started
 from protocol.core.link import Link
 from protocol.core.observer import Observer
 from protocol.errors import LocalProtocolError
-from protocol.record.journal import HEAD_TYPE, ORIGIN, Checkpoint, Closed, Entry, Record, decode, encode, head_payload
+from protocol.record.heads import SIGN_AFTER_MS, Uncovered, signed_head
+from protocol.record.journal import (
+    HEAD_TYPE,
+    ORIGIN,
+    Checkpoint,
+    Closed,
+    Entry,
+    HeadSigned,
+    Record,
+    decode,
+    encode,
+    head_payload,
+)
 from protocol.record.replay import CORES
 from protocol.wire.envelope import PAYLOAD_TYPES
 from tests.vectors.terms import KEYS
@@ -50,8 +62,9 @@ def records(journal: Path) -> list[Record]:
 def forge(journal: Iterable[Record], signer: Signer | None, edit: Edit = unedited) -> list[Record]:
     """Return `journal`, of the present rules, with its events edited and everything that follows from them made anew.
 
-    An event that the core refuses is left out, as the service would have done. Without a `signer` nothing is sealed and
-    no head is signed: for the watch.
+    An event that the core refuses is left out, as the service would have done. A signed head that an edit has left out,
+    and that the service would have written, is written. Without a `signer` nothing is sealed and no head is signed:
+    for a watch without a key.
     """
     return list(_Forge(signer).run(journal, edit))
 
@@ -99,12 +112,19 @@ class _Forge:
         self._n = 0
         self._batch = 0
         self._hash = ORIGIN
+        self._uncovered = Uncovered()
+        # the last batch, if a signed head has to follow it
+        self._owing: BatchClosed | None = None
+        self._starts = False
 
     def run(self, journal: Iterable[Record], edit: Edit) -> Iterator[Record]:
         for record in journal:
             if not self._n:
                 self._begin(record)
             for entry in edit(record, self._core):
+                if self._owing is not None and signed_head(entry) is None:
+                    at, mono = self._owing.at, self._owing.mono
+                    yield from self._written(HeadSigned(at=at, mono=mono, signed_head=""))
                 yield from self._written(entry)
 
     def _begin(self, record: Record) -> None:
@@ -124,7 +144,9 @@ class _Forge:
             state = self._core.checkpoint()
             assert entry.rules == Core.RULES, "only journals of the present rules can be run again"
             entry = structs.replace(entry, state=state, signed_head=self._head(entry))
-        elif isinstance(entry, Closed):
+        elif isinstance(entry, HeadSigned) and self._signer is None:
+            return
+        elif isinstance(entry, HeadSigned | Closed):
             entry = structs.replace(entry, signed_head=self._head(entry))
         else:
             if isinstance(entry, BatchClosed):
@@ -144,7 +166,7 @@ class _Forge:
         unsealed = self._core.unsealed(event.at)
         return tuple(self._signer.seal(PAYLOAD_TYPES[each.channel], each.payload) for each in unsealed)
 
-    def _head(self, entry: Checkpoint | Closed) -> Any:
+    def _head(self, entry: Checkpoint | HeadSigned | Closed) -> Any:
         if self._signer is None or entry.signed_head is UNSET:
             return UNSET
         return self._signer.seal(HEAD_TYPE, head_payload(*self._whose, self._n, self._hash)).decode()
@@ -154,6 +176,13 @@ class _Forge:
         self._batch = self._batch or self._n
         line, self._hash = encode(self._n, *self._whose, self._batch, entry, effects, self._hash)
         record = decode(line)
+        self._starts = self._starts or isinstance(entry, Started)
+        if record.ends_batch:
+            due = self._starts or self._uncovered.age_ms(0, entry.mono) >= SIGN_AFTER_MS
+            owing = isinstance(entry, BatchClosed) and self._uncovered.first is not None and due
+            self._owing = entry if owing and self._signer and isinstance(entry, BatchClosed) else None
+            self._starts = False
+        self._uncovered.take(record.n, entry, ends_batch=record.ends_batch)
         if record.ends_batch:
             self._batch = 0
         return record

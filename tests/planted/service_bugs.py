@@ -84,8 +84,8 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     Bug(
         "a signed head vouches for any record",
         "_vouches",
-        "ring.open(side, HEAD_TYPE, head) == claim",
-        "bool(ring.open(side, HEAD_TYPE, head))",
+        "ring.open(record.side, HEAD_TYPE, head) == claim",
+        "bool(ring.open(record.side, HEAD_TYPE, head))",
         "test_replay",
     ),
     Bug(
