@@ -14,6 +14,7 @@ from msgspec import UNSET
 
 from endpoints.clocks.slots import plan
 from endpoints.config import link_file
+from endpoints.config.link_file import LinkFile
 from protocol.core.effects import Apply, Effect, RaiseAlarm, RejectFrame, Settle
 from protocol.core.events import EpochOpened, FrameReceived
 from protocol.core.link import Link
@@ -28,7 +29,7 @@ from protocol.wire.messages import Message
 from protocol.wire.payloads import read_body
 from protocol.wire.policy import EnrolledKey, Terms
 from protocol.wire.refusals import VERIFIED, FrameRefusal
-from protocol.wire.words import challenge, fingerprint_words
+from protocol.wire.words import challenge, differing_words, fingerprint_words, typed_words
 from tests.support.journal_samples import fields_of
 from tests.vectors.make import FOLDER, vectors
 from tests.vectors.streams import STREAM
@@ -151,6 +152,35 @@ def test_slots_match(vector: Vector) -> None:
     """SPEC W1.5"""
     found = plan([vector["expression"]], vector["zone"], parsed(vector["after"]), parsed(vector["until"]))
     assert list(found) == vector["slots"]
+
+
+FINGERPRINTS = committed("fingerprints.json")
+
+
+@pytest.mark.parametrize("vector", FINGERPRINTS, ids=lambda vector: vector["name"])
+def test_a_link_file_has_its_digest_and_words(vector: Vector, tmp_path: Path) -> None:
+    """SPEC E1.7"""
+    assert msgspec.json.encode(vector["file"]).decode() == vector["bytes"]
+    assert sha256(vector["bytes"].encode()).hexdigest() == vector["digest"]
+    for language, words in vector["words"].items():
+        assert list(fingerprint_words(vector["digest"], language)) == words
+    terms = {name: vector["file"][name] for name in EPOCH_1.__struct_fields__}
+    content = msgspec.convert(
+        {"terms": terms, "parties": vector["file"]["parties"], "watch": vector["file"].get("watch")}, LinkFile
+    )
+    assert content.digest == vector["digest"]
+    link_file.save(content, tmp_path / "link.toml")
+    assert link_file.load(tmp_path / "link.toml").digest == vector["digest"]
+
+
+@pytest.mark.parametrize(
+    ("digest", "vector"),
+    [(each["digest"], comparison) for each in FINGERPRINTS for comparison in each["comparisons"]],
+    ids=lambda value: value["name"] if isinstance(value, dict) else value[:8],
+)
+def test_typed_words_are_compared_from_a_start(digest: str, vector: Vector) -> None:
+    """SPEC E1.8"""
+    assert list(differing_words(digest, vector["start"], typed_words(vector["typed"]))) == vector["differing"]
 
 
 # --- frames -------------------------------------------------------------------------------------------------------

@@ -17,6 +17,9 @@ from endpoints.errors import UserError
 if TYPE_CHECKING:
     from endpoints.config.link_file import LinkFile
 
+_WORDS_IN_A_ROW = 4
+_WORD_WIDTH = 13
+
 File = Annotated[Path, Parameter(help="The link file.", negative="")]
 CallerFile = Annotated[Path, Parameter(help="The side file that `deconflict enrol` printed at the calling side.")]
 AnsweringFile = Annotated[Path, Parameter(help="The side file of the answering side.")]
@@ -28,6 +31,9 @@ def link_make(
     answering_file: AnsweringFile,
     /,
     *,
+    watch: Annotated[
+        Path | None, Parameter(help="The entry that `deconflict enrol --side watch` printed: the key of the watch.")
+    ] = None,
     link: options.NewLinkId = default_terms.LINK,
     status: options.LinkStatus = "actual",
     as_json: options.AsJson = False,
@@ -52,6 +58,7 @@ def link_make(
     content = LinkFile(
         terms=msgspec.structs.replace(terms, policy=policy),
         parties={caller: calling_party, answering: answering_party},
+        watch=None if watch is None else side_file.load_watch(watch),
     )
     link_file.check(content)
     link_file.save(content, file)
@@ -70,8 +77,8 @@ def link_show(file: File, /, *, lang: options.Lang = None, as_json: options.AsJs
     content = link_file.load(file)
     terms, policy = content.terms, content.terms.policy
     if as_json:
-        parties = msgspec.to_builtins(content.parties)
-        print_json({**msgspec.to_builtins(terms), "parties": parties, "digest": content.digest})
+        parties, watch = msgspec.to_builtins(content.parties), msgspec.to_builtins(content.watch)
+        print_json({**msgspec.to_builtins(terms), "parties": parties, "watch": watch, "digest": content.digest})
         return
     t = translator(lang)
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -83,6 +90,7 @@ def link_show(file: File, /, *, lang: options.Lang = None, as_json: options.AsJs
         keys = ", ".join(key.id for key in party.keys) or t("no key")
         rows.append((label, f"{side}: {_in(party.name, t.language)}, {party.site} ({party.zone}); {keys}"))
     rows += [
+        (t("watch"), ", ".join(key.id for key in content.watch_keys) or t("no key")),
         (t("line tests"), f"{'; '.join(policy.slots)} ({policy.zone})"),
         (t("grace"), durations.write_s(policy.grace_s)),
         (t("answer within"), durations.write_s(policy.answer_within_s)),
@@ -95,11 +103,29 @@ def link_show(file: File, /, *, lang: options.Lang = None, as_json: options.AsJs
     console().print(table)
 
 
-def link_fingerprint(file: File, /, *, as_json: options.AsJson = False) -> None:
-    """Show a link file's fingerprint as words to read aloud to the other side: equal words mean equal files."""
+def link_fingerprint(
+    file: File,
+    /,
+    *,
+    compare: Annotated[
+        bool, Parameter(help="Ask for the words that the other side reads, from a random one on.", negative="")
+    ] = False,
+    lang: options.Lang = None,
+    as_json: options.AsJson = False,
+) -> int:
+    """Show a link file's fingerprint as words to read aloud, or compare it with what the other side reads.
+
+    Equal words mean equal files. Two files that share the first words are found in seconds, so all words count, from
+    a random one on.
+    """
+    from endpoints.cli.fingerprint import compare as compare_words
     from endpoints.config import link_file
 
-    _print_fingerprint(link_file.load(file), as_json=as_json)
+    content = link_file.load(file)
+    if compare:
+        return compare_words(content, lang, as_json=as_json)
+    _print_fingerprint(content, as_json=as_json)
+    return 0
 
 
 def epoch(file: File, /, *, as_json: options.AsJson = False) -> None:
@@ -129,7 +155,10 @@ def _print_fingerprint(content: LinkFile, *, as_json: bool) -> None:
         return
     print(f"link {terms.link}, epoch {terms.epoch}: {digest}")
     for language, spoken in words.items():
-        print(f"{language}: {' '.join(spoken)}")
+        for first in range(0, len(spoken), _WORDS_IN_A_ROW):
+            row = enumerate(spoken[first : first + _WORDS_IN_A_ROW], first + 1)
+            columns = "".join(f"{position:>3} {word:<{_WORD_WIDTH}}" for position, word in row)
+            print(f"{language if not first else '':<2}{columns}".rstrip())
 
 
 def _in(names: dict[str, str], language: str) -> str:

@@ -58,8 +58,10 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         Command(
             "link fingerprint",
             "endpoints.cli.link:link_fingerprint",
-            "Print a link file's fingerprint as words to read aloud to the other side.",
-            "link fingerprint try/link.toml",
+            "Print a link file's fingerprint as words to read aloud, or compare it with the other side's.",
+            "link fingerprint try/link.toml --compare",
+            "With --compare, the words that the other side reads are typed, from a random one on. Exit code: 0 equal, "
+            "6 different.",
         ),
         Command(
             "epoch",

@@ -7,6 +7,10 @@ line (tests/protocol/wire/test_words.py). The lists are part of version 1: the p
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from unicodedata import normalize
+
 _ENGLISH = """
 acorn airport album almond amber apple apron armchair atlas avocado bagel bakery balcony balloon bamboo banana
 barley basket bathtub beaver belfry bench bicycle biscuit blossom bonnet book bottle breeze brick bridge buffalo
@@ -47,6 +51,8 @@ _RUSSIAN = """
 WORDS: dict[str, tuple[str, ...]] = {"en": tuple(_ENGLISH.split()), "ru": tuple(_RUSSIAN.split())}
 """The words of each language, indexed by byte value."""
 
+_BYTES = {word: byte for listed in WORDS.values() for byte, word in enumerate(listed)}
+"""The byte value of each word; no two lists have a word in common."""
 _NONCE_BYTES = 8
 FINGERPRINT_WORDS = 16
 """One for each byte of 128 bits: making two files with the same fingerprint takes about 2^64 attempts."""
@@ -72,11 +78,43 @@ def challenge(nonce: str, language: str) -> tuple[str, str, str]:
 
 
 def fingerprint_words(digest: str, language: str) -> tuple[str, ...]:
-    """Return sixteen words to read aloud, for the first 128 bits of `digest`, a SHA-256.
+    """Return sixteen words to read aloud, for the first 128 bits of `digest`, a SHA-256 (SPEC E1.7).
 
     Raises ValueError unless `digest` is 64 lower-case hexadecimal digits.
     """
+    return words(_fingerprint(digest), language)
+
+
+def typed_words(text: str) -> tuple[str, ...]:
+    """Return the words in a text as the lists spell them, whatever their case and what stands between them."""
+    plain = normalize("NFC", text).casefold().replace("ё", "е")
+    return tuple(re.findall(r"[^\W\d_]+", plain))
+
+
+def is_listed(word: str) -> bool:
+    """Return whether a list of any language has this word."""
+    return word in _BYTES
+
+
+def differing_words(digest: str, start: int, read: Sequence[str]) -> tuple[int, ...]:
+    """Return the positions, from 1, at which words that were read aloud are not those of a fingerprint (SPEC E1.8).
+
+    Args:
+        digest: the link file's SHA-256, in hexadecimal.
+        start: the position of the first word that was read, from 1; after word 16 comes word 1.
+        read: all sixteen words, in the order of reading, as `typed_words` returns them. Each may be of any language.
+
+    Raises ValueError if `digest` is no digest, or these are not sixteen words from a position from 1 to 16.
+    """
+    data = _fingerprint(digest)
+    if not 1 <= start <= FINGERPRINT_WORDS or len(read) != FINGERPRINT_WORDS:
+        raise ValueError(f"expected {FINGERPRINT_WORDS} words from a position of 1 to {FINGERPRINT_WORDS}")
+    places = [(start - 1 + offset) % FINGERPRINT_WORDS for offset in range(FINGERPRINT_WORDS)]
+    return tuple(sorted(place + 1 for place, word in zip(places, read, strict=True) if _BYTES.get(word) != data[place]))
+
+
+def _fingerprint(digest: str) -> bytes:
     data = bytes.fromhex(digest)
     if data.hex() != digest or len(data) != _DIGEST_BYTES:
         raise ValueError(f"not a SHA-256 in hexadecimal: {digest[:80]!r}")
-    return words(data[:FINGERPRINT_WORDS], language)
+    return data[:FINGERPRINT_WORDS]

@@ -16,6 +16,7 @@ from protocol.wire.words import challenge, fingerprint_words
 from tests.vectors import bodies
 from tests.vectors.agreements import link_file, slots
 from tests.vectors.alerts import alerts
+from tests.vectors.fingerprints import fingerprints
 from tests.vectors.frames import frames
 from tests.vectors.streams import ANSWERS, STREAM, receipts, streams
 from tests.vectors.terms import EPOCH_1, KEYS, Vector, address, enrolled, text
@@ -192,6 +193,7 @@ def vectors() -> dict[str, str]:
         "keys.json": keys(),
         "canonical.json": canonical_bytes(),
         "hashes.json": hashes(),
+        "fingerprints.json": fingerprints(),
         "frames.json": frames(committed_frames()),
         "bodies.json": body_vectors(),
         "alerts.json": alerts(),

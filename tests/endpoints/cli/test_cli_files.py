@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from endpoints.cli import main as cli
 from endpoints.cli.options import texts
-from endpoints.config import settings
+from endpoints.config import link_file, settings
 from endpoints.errors import UserError
+from endpoints.keys.signer import Signer
 
 LONG = "/tmp/" + "x" * 300
 """A name that no file has: asking about it is an error, as it is in a folder that may not be searched."""
@@ -212,6 +214,67 @@ def test_two_headquarters_enrol_apart_and_join_their_files(tmp_path: Path, capsy
     assert "already exists" in capsys.readouterr().err
     assert run("link", "make", tmp_path / "other.toml", files[0], files[0]) == 2
     assert "the same side as" in capsys.readouterr().err
+
+
+def test_the_watch_is_enrolled_alone_and_its_key_joins_the_link_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {}
+    for side in ("eucom", "ndmc", "watch"):
+        assert run("enrol", tmp_path / "hq", "--side", side) == 0
+        files[side] = tmp_path / f"{side}.toml"
+        files[side].write_text(capsys.readouterr().out, encoding="utf-8")
+    parties = (files["eucom"], files["ndmc"])
+
+    assert run("link", "make", tmp_path / "without.toml", *parties) == 0
+    without = capsys.readouterr().out
+    assert run("link", "make", tmp_path / "hq" / "link.toml", *parties, "--watch", files["watch"]) == 0
+    assert capsys.readouterr().out != without
+    content = link_file.load(tmp_path / "hq" / "link.toml")
+    assert 'keys = "keys"' in (tmp_path / "hq" / "watch" / "watch.toml").read_text("utf-8")
+    assert Signer.load(tmp_path / "hq" / "watch" / "keys").enrolled == content.watch_keys
+    # or appended to an existing file
+    path = tmp_path / "without.toml"
+    path.write_bytes(path.read_bytes() + files["watch"].read_bytes())
+    assert link_file.load(path) == content
+
+    assert run("link", "show", path, "--lang", "en") == 0
+    assert re.search(rf"watch +{content.watch_keys[0].id}", capsys.readouterr().out)
+    assert run("link", "show", path, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["watch"]["keys"][0]["id"] == content.watch_keys[0].id
+
+    # the side's file and the watch's are not the same
+    assert run("link", "make", tmp_path / "no.toml", *parties, "--watch", files["eucom"]) == 2
+    assert "a side file (deconflict enrol); an entry of the watch" in capsys.readouterr().err
+    assert run("link", "make", tmp_path / "no.toml", files["eucom"], files["watch"]) == 2
+    assert "an entry of the watch (deconflict enrol --side watch); a side file" in capsys.readouterr().err
+
+
+def test_a_watch_without_a_key_gets_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("init", tmp_path / "try") == 0
+    path = tmp_path / "try" / "watch" / "watch.toml"
+    path.write_text("# ours\n" + path.read_text("utf-8").replace('keys = "keys"\n', ""), "utf-8")
+    assert run("enrol", tmp_path / "try", "--side", "watch") == 2
+    assert "keys: already exists" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "try" / "watch" / "keys")
+
+    assert run("enrol", tmp_path / "try", "--side", "watch", "--json") == 0
+    (key,) = json.loads(capsys.readouterr().out)["watch"]["keys"]
+    found = settings.load_watch(path, {})
+    assert found.keys is not None
+    assert [each.id for each in Signer.load(found.keys).enrolled] == [key["id"]]
+    assert "# ours" in path.read_text("utf-8")
+    assert run("enrol", tmp_path / "try", "--side", "watch") == 2
+    assert "the watch has a key" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--officer", "kim"], ["--site", "Ramstein"], ["--zone", "UTC"], ["--name", "en=W"]])
+def test_the_watch_has_no_officers_and_no_site(
+    tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("enrol", tmp_path / "hq", "--side", "watch", *words) == 2
+    assert capsys.readouterr().err == f"deconflict: {words[0]}: the watch has none; leave it out\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_enrol_takes_another_party_and_adds_officers_later(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,14 @@ import msgspec
 import pytest
 
 from protocol.wire.messages import Word
-from protocol.wire.words import WORDS, challenge, fingerprint_words
+from protocol.wire.words import (
+    WORDS,
+    challenge,
+    differing_words,
+    fingerprint_words,
+    is_listed,
+    typed_words,
+)
 
 
 def distance(left: str, right: str) -> int:
@@ -78,3 +85,66 @@ def test_a_malformed_nonce_is_refused(nonce: str) -> None:
 def test_a_malformed_digest_is_refused(digest: str) -> None:
     with pytest.raises(ValueError, match="hexadecimal"):
         fingerprint_words(digest, "ru")
+
+
+# --- comparing fingerprints ---------------------------------------------------------------------------------------
+
+DIGEST = "00ff" * 16
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+@pytest.mark.parametrize("start", [1, 7, 16])
+def test_all_words_from_any_start_are_equal(start: int, language: str) -> None:
+    """SPEC E1.8"""
+    spoken = fingerprint_words(DIGEST, language)
+    read = spoken[start - 1 :] + spoken[: start - 1]
+    assert differing_words(DIGEST, start, read) == ()
+    # from another start they are others
+    assert differing_words(DIGEST, start % 16 + 1, read) == tuple(range(1, 17))
+
+
+def test_each_differing_word_is_named_by_its_position() -> None:
+    """SPEC E1.8: also of two files that share all words but the last."""
+    other = DIGEST[:28] + "0101" + DIGEST[32:]
+    read = fingerprint_words(other, "en")
+    assert differing_words(DIGEST, 1, read) == (15, 16)
+    assert differing_words(DIGEST, 10, read[9:] + read[:9]) == (15, 16)
+
+
+def test_words_of_both_languages_may_stand_together() -> None:
+    english, russian = fingerprint_words(DIGEST, "en"), fingerprint_words(DIGEST, "ru")
+    assert differing_words(DIGEST, 1, english[:8] + russian[8:]) == ()
+
+
+def test_an_unlisted_word_differs_and_is_not_listed() -> None:
+    assert differing_words(DIGEST, 1, ("lampe", *fingerprint_words(DIGEST, "en")[1:])) == (1,)
+    assert not is_listed("lampe")
+    assert is_listed("lamp")
+    assert is_listed("лампа")
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("  Lamp,lemon ;\tKITE\n", ("lamp", "lemon", "kite")),
+        ("1. ЛАМПА 2) лев-лодка", ("лампа", "лев", "лодка")),
+        ("чаи\u0306ник", ("чайник",)),
+        ("Овёс", ("овес",)),
+        ("\u202elamp\u200b \x1b[2Jlemon", ("lamp", "jlemon")),
+        ("7 _ 8", ()),
+    ],
+)
+def test_typed_words_forgive_case_and_separators(typed: str, words: tuple[str, ...]) -> None:
+    """SPEC E1.8"""
+    assert typed_words(typed) == words
+
+
+@pytest.mark.parametrize(("start", "count"), [(0, 16), (17, 16), (1, 15), (1, 17)])
+def test_only_all_words_from_a_position_are_compared(start: int, count: int) -> None:
+    """SPEC E1.8"""
+    with pytest.raises(ValueError, match="expected 16 words"):
+        differing_words(DIGEST, start, ["lamp"] * count)
+
+
+def test_no_two_lists_have_a_word_in_common() -> None:
+    assert not set(WORDS["en"]) & set(WORDS["ru"])

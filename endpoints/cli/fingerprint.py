@@ -1,0 +1,99 @@
+"""Compares a link file's fingerprint with the words that the other side reads aloud (`link fingerprint --compare`)."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from typing import TYPE_CHECKING
+
+from endpoints.cli.output import console, print_json, say
+from endpoints.errors import UserError
+
+if TYPE_CHECKING:
+    from endpoints.config.link_file import LinkFile
+    from endpoints.texts.i18n import Translator
+
+EXIT_DIFFERENT = 6
+_LINE_MAX = 2_000
+_LINES_MAX = 256
+"""More lines than sixteen words and some mistakes need."""
+
+
+def compare(content: LinkFile, lang: str | None, *, as_json: bool) -> int:
+    """Ask for all words from a random one on; return 0 if they are those of `content`, else 6.
+
+    Nothing of the fingerprint is shown before all words were typed. What is asked goes to standard error.
+
+    Raises UserError for a word that no list has, and unless there are exactly sixteen.
+    """
+    from endpoints.texts.i18n import translator
+    from protocol.wire.words import FINGERPRINT_WORDS, differing_words
+
+    t, terms, count = translator(lang), content.terms, FINGERPRINT_WORDS
+    start = 1 + secrets.randbelow(count)
+    say(
+        t(
+            "link {link}, epoch {epoch}: have the other side read aloud all {count} words of its fingerprint",
+            link=terms.link,
+            epoch=terms.epoch,
+            count=count,
+        )
+    )
+    say(t("It begins with word {start}; word 1 follows word {count}. Type what you hear:", start=start, count=count))
+    differing = differing_words(content.digest, start, _read(count, t))
+    if as_json:
+        print_json(
+            {
+                "link": terms.link,
+                "epoch": terms.epoch,
+                "start": start,
+                "equal": not differing,
+                "differing": differing,
+            }
+        )
+    else:
+        _show(differing, t)
+    return EXIT_DIFFERENT if differing else 0
+
+
+def _show(differing: tuple[int, ...], t: Translator) -> None:
+    from rich.text import Text
+
+    out = console()
+    if differing:
+        positions = ", ".join(map(str, differing))
+        text = t("DIFFERENT: the other side does not have this link file (words {positions})", positions=positions)
+        out.print(Text(text, style="bold red"))
+        out.print(Text(t("Do not use the file. Call back and compare again; if it stays so, one file was changed.")))
+    else:
+        out.print(Text(t("EQUAL: the other side has this link file"), style="green"))
+        out.print(Text(t("Now read your words to the other side, from the one that it names.")))
+
+
+def _read(wanted: int, t: Translator) -> tuple[str, ...]:
+    """Return the words on standard input; a person may type a wrong line again. Raises UserError."""
+    from protocol.wire.words import is_listed, typed_words
+
+    person = sys.stdin.isatty()
+    words: list[str] = []
+    for _ in range(_LINES_MAX):
+        # a pipe is read to its end, so that no further word goes unnoticed
+        if (person and len(words) == wanted) or not (line := sys.stdin.readline(_LINE_MAX)):
+            break
+        typed = typed_words(line)
+        unknown = next((word for word in typed if not is_listed(word)), None)
+        if unknown is not None:
+            wrong = t("no word of a fingerprint: {word}", word=repr(unknown[:40]))
+        elif len(words) + len(typed) > wanted:
+            wrong = t("more than {count} words", count=wanted)
+        else:
+            words += typed
+            if person:
+                say(f"{len(words)}/{wanted}")
+            continue
+        if not person:
+            raise UserError(wrong)
+        say(t("{wrong}; type this line again:", wrong=wrong))
+    if len(words) != wanted:
+        raise UserError(t("{found} words were given; all {count} are compared", found=len(words), count=wanted))
+    return tuple(words)
