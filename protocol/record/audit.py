@@ -29,7 +29,7 @@ class Audit:
     enrolled officers act (SPEC P1.5). Without link files, signatures are verified under the keys that the journal
     itself enrols. A forger can enrol any keys, so this shows only that the journal is consistent. With the link files
     that the sides agreed to (one for each epoch and each rotation of keys), a signature counts only under their keys.
-    The keys of the watch are in link files alone: no journal enrols them.
+    For the keys of the watch only the link files count, whatever the journal enrols.
 
     Attributes:
         sealed_upto: the number of the last record covered by a valid signed head, 0 if there is none.
