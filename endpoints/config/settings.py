@@ -185,6 +185,7 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
         language: the language of notifications, `en` or `ru`.
         exercise_clock: the exercise's table; allowed only if the status of every link is `exercise`.
         allow_ptrace: whether debuggers may attach and core dumps are written; allowed as `exercise_clock` is.
+        keys: the folder of private signing keys; None for a watch without a key.
     """
 
     path: Path
@@ -196,6 +197,7 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
     notifications: Notifications
     exercise_clock: Path | None
     allow_ptrace: bool
+    keys: Path | None
 
     @property
     def trusted_files(self) -> tuple[tuple[Path, str], ...]:
@@ -207,6 +209,7 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
             (broker.authority, "certificate"),
             (broker.certificate, "certificate"),
             (broker.key, "private key"),
+            *([] if self.keys is None else [(self.keys, "folder of private keys")]),
         )
 
     def changeable(self) -> tuple[str, ...]:
@@ -237,21 +240,14 @@ class EndpointSettings(ProcessSettings, frozen=True, kw_only=True):
     keys: Path
     officers: dict[str, Officer]
 
-    @property
-    def trusted_files(self) -> tuple[tuple[Path, str], ...]:
-        """The files that decide whom this endpoint trusts and who it is, and the folder of its private keys."""
-        return (*super().trusted_files, (self.keys, "folder of private keys"))
-
 
 class WatchSettings(ProcessSettings, frozen=True, kw_only=True):
     """The content of `watch.toml`: no officers.
 
     Attributes:
-        keys: the folder of the private keys that sign the heads of its journals; None if it has none.
         dead_man_url: requested every `dead_man_every_s` seconds while all is watched; empty if there is none (SPEC W6).
     """
 
-    keys: Path | None
     dead_man_url: str
     dead_man_every_s: int
 

@@ -111,7 +111,7 @@ class LinkRunner(Generic[CoreT_co]):
         self._journal = journal
         self._notifications = notifications
         self._outbound = outbound or SendsNothing()
-        self._heads = HeadSigning(journal, self._outbound)
+        self.heads = HeadSigning(journal, self._outbound)
         self._officers = officers
         self._judges = judges
         self._judge: FrameJudge | None = None
@@ -188,7 +188,7 @@ class LinkRunner(Generic[CoreT_co]):
             )
             if self.failure is not None:
                 return
-        self._heads.begin()
+        self.heads.begin()
         if known is None:
             self.take(EpochOpened(at=now.at, mono=now.mono, terms=terms, rules=self.core.RULES))
         elif terms.epoch > known.epoch:
@@ -292,10 +292,6 @@ class LinkRunner(Generic[CoreT_co]):
             self._space_s = now.real_s
             self._tick_space(now)
 
-    def next_deadline(self) -> Deadline:
-        """Return when the next turn is due: for the core, or to sign the journal's head."""
-        return self._heads.sooner(self.core.next_deadline())
-
     def plan_over(self, at: Millis, mono: Millis, until: Millis) -> None:
         """Plan the slots that the clocks have skipped between their reading `at`, `mono` and `until`.
 
@@ -345,7 +341,7 @@ class LinkRunner(Generic[CoreT_co]):
             self._perform(now)
         if self.failure is None:
             try:
-                self._heads.tick(now)
+                self.heads.tick(now)
             except JournalFailure as error:
                 self.fail(now, error)
 
@@ -366,9 +362,8 @@ class LinkRunner(Generic[CoreT_co]):
         sign = self._outbound.sign if signed else None
         failpoint("before_rotate")
         try:
-            self._journal.rotate(
-                self.core.checkpoint(), self.core.RULES, type(self.core).__name__, now.at, now.mono, sign
-            )
+            state, core = self.core.checkpoint(), type(self.core).__name__
+            self._journal.rotate(state, self.core.RULES, core, now.at, now.mono, sign)
         except JournalFailure as error:
             self.fail(now, error)
         failpoint("after_rotate")

@@ -143,7 +143,7 @@ class Loop:
                 runner.take(ClockStepped(at=now.at, mono=now.mono, step_ms=step_ms))
 
     def _earliest(self) -> Deadline:
-        deadlines = [runner.next_deadline() for runner in self._running()]
+        deadlines = [runner.heads.sooner(runner.core.next_deadline()) for runner in self._running()]
         return Deadline(
             at=min((each.at for each in deadlines if each.at is not None), default=None),
             mono=min((each.mono for each in deadlines if each.mono is not None), default=None),
