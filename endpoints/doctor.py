@@ -107,7 +107,7 @@ class Examination:
         settings = self._settings
         user = settings.path.stat().st_uid
         same = f"belongs to the same user as the files of {settings.side}"
-        own = f"{same}: whoever takes over one has both; for more than a trial, give each a user of its own"
+        own = f"{same}: an intruder in one has both; for more than a trial, give each a user of its own"
         for link in settings.links:
             for party in link.content.parties:
                 if party != settings.side:

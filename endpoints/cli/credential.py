@@ -8,10 +8,15 @@ from pathlib import Path
 
 from endpoints.errors import UserError
 from endpoints.keys.credentials import read_credential
+from endpoints.keys.process_memory import protect
 
 
 def obtain(officer: str, file: Path | None) -> str:
-    """Return the credential of `officer` from `file`, or else from a prompt at the terminal. Raises UserError."""
+    """Return the credential of `officer` from `file`, or else from a prompt at the terminal. Raises UserError.
+
+    Protects this process's memory first.
+    """
+    protect()
     if file is not None:
         return read_credential(file)
     if not sys.stdin.isatty():

@@ -65,7 +65,9 @@ def init(
     """Make both sides, the watch and the broker on one machine, for trials and tests."""
     from endpoints.clocks.clock import SystemClock
     from endpoints.config.provision import BrokerPlan, provision
+    from endpoints.keys.process_memory import protect
 
+    protect()
     for option, value in (("link", link), ("caller", caller), ("answering", answering)):
         identifier(value, option=option)
     check_host(broker_host, option="broker-host")
@@ -121,7 +123,9 @@ def enrol(
     from endpoints.config import provision, side_file
     from endpoints.config.link_file import zone as check_zone
     from endpoints.keys.private_files import exists
+    from endpoints.keys.process_memory import protect
 
+    protect()
     identifier(side, option="side")
     for each in officer or ():
         identifier(each, option="officer")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from endpoints.cli import options
 
 if TYPE_CHECKING:
+    from endpoints.config.settings import ProcessSettings
     from endpoints.process import Process
 
 
@@ -16,7 +17,9 @@ def run(config: options.EndpointConfig, /) -> None:
     from endpoints.config.settings import load_endpoint
     from endpoints.service import endpoint
 
-    _run(endpoint(load_endpoint(config)))
+    settings = load_endpoint(config)
+    _protect(settings)
+    _run(endpoint(settings))
 
 
 def watch(config: options.WatchConfig, /) -> None:
@@ -24,7 +27,17 @@ def watch(config: options.WatchConfig, /) -> None:
     from endpoints.config.settings import load_watch
     from endpoints.watchdog import watch as watch_process
 
-    _run(watch_process(load_watch(config)))
+    settings = load_watch(config)
+    _protect(settings)
+    _run(watch_process(settings))
+
+
+def _protect(settings: ProcessSettings) -> None:
+    """Protect this process's memory before it holds a private key, unless an exercise allows to look into it."""
+    from endpoints.keys.process_memory import protect
+
+    if not settings.allow_ptrace:
+        protect()
 
 
 def _run(process: Process[Any]) -> None:

@@ -271,7 +271,7 @@ def load_watch(path: Path, environment: Mapping[str, str] = os.environ) -> Watch
 
 
 def load_unchecked(path: Path, environment: Mapping[str, str] = os.environ) -> EndpointSettings | WatchSettings:
-    """Return the settings in `path`, whoever can change the files; see `ProcessSettings.changeable`.
+    """Return the settings in `path` without the check of who can change its files (`ProcessSettings.changeable`).
 
     Raises UserError.
     """

@@ -93,7 +93,7 @@ def changeable(files: Iterable[tuple[Path, str]], owners: Collection[int]) -> It
         try:
             found = path.stat()
         except OSError:
-            # whoever needs it says so
+            # reading it raises the error
             continue
         shown = Path(os.path.normpath(path))
         if found.st_uid not in trusted:

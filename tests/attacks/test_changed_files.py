@@ -127,7 +127,7 @@ def test_a_link_to_a_file_in_a_folder_of_others(site: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(("process", "name", "what"), FILES)
 def test_a_file_of_another_user(site: Path, process: str, name: str, what: str) -> None:
     if name == CONFIGS[process]:
-        pytest.skip("whoever owns the settings owns the process")
+        pytest.skip("the owner of the settings is the owner of the process")
     os.chown(site / name, STRANGER, STRANGER)
     refused(site, process, f"{site / name}: this {what} belongs to another user (12345), who can change it")
 

@@ -74,7 +74,13 @@ class Endpoint:
             stdout=self._files[0],
             stderr=self._files[1],
             cwd=ROOT,
-            env={**os.environ, "LC_ALL": "C.UTF-8", "DECONFLICT_BROKER_PORT": str(self.proxy.port)},
+            env={
+                **os.environ,
+                "LC_ALL": "C.UTF-8",
+                "DECONFLICT_BROKER_PORT": str(self.proxy.port),
+                # the gauge counts descriptors in /proc
+                "DECONFLICT_ALLOW_PTRACE": "1",
+            },
             start_new_session=True,
         )
         self.starts += 1
