@@ -58,7 +58,9 @@ def endpoint(settings: EndpointSettings) -> Process[EndpointLink]:
         notifier,
         transport,
         build,
-        officers=OfficerCredentials({name: officer.credential for name, officer in settings.officers.items()}),
+        officers=OfficerCredentials(
+            {name: officer.credential for name, officer in settings.officers.items()}, clocks.real_ms
+        ),
     )
 
 

@@ -8,7 +8,8 @@
     POST /v1/links/LINK/ACTION                   an officer's action (`requests.ACTIONS`): {"reference": ...}
 
 Errors are JSON: {"code", "detail"}. 400 malformed, 403 not authenticated, 404 unknown, 409 not allowed in this state,
-413 too large, 503 link stopped or process overloaded. It runs in the process's event loop.
+413 too large, 429 too many wrong credentials, 503 link stopped or process overloaded. It runs in the event loop of the
+process.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ from starlette.routing import Route
 from endpoints.control.delivery_progress import Ladder, climb
 from endpoints.control.requests import ACTIONS, Ask, AskAlarm, AskTest
 from endpoints.control.status import Status, status
-from endpoints.keys.credentials import OfficerCredentials
+from endpoints.keys.attempt_throttle import Caller
+from endpoints.keys.credentials import OfficerCredentials, WrongCredential
 from endpoints.runtime.link_runner import AnyRunner
 from endpoints.runtime.loop import Loop
-from endpoints.runtime.work_items import RequestItem
+from endpoints.runtime.work_items import RequestItem, WrongCredentialItem
 from endpoints.texts.printable import printable
 from protocol.errors import LocalProtocolError
 from protocol.wire.characters import UNICODE, unassigned
@@ -51,6 +53,7 @@ _STATUS_OF = {
     "unknown_link": HTTPStatus.NOT_FOUND,
     "bad_request": HTTPStatus.BAD_REQUEST,
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "throttled": HTTPStatus.TOO_MANY_REQUESTS,
     "link_stopped": HTTPStatus.SERVICE_UNAVAILABLE,
     "stopping": HTTPStatus.SERVICE_UNAVAILABLE,
     "busy": HTTPStatus.SERVICE_UNAVAILABLE,
@@ -179,7 +182,7 @@ class Control:
         if kind is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         ask = _decode(await _body(request), kind)
-        await self._authenticate(ask)
+        await self._authenticate(runner, ask, request)
         if self._closing:
             raise LocalProtocolError("stopping", "the endpoint is stopping; repeat the command once it runs again")
         reply: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -190,14 +193,23 @@ class Control:
             )
         return _json({"reference": await reply})
 
-    async def _authenticate(self, ask: Ask) -> None:
+    async def _authenticate(self, runner: AnyRunner, ask: Ask, request: Request) -> None:
+        """Return if `ask` may be carried out. Raises LocalProtocolError; a wrong credential goes into the journal."""
+
+        async def abandoned() -> bool:
+            return self._closing or await request.is_disconnected()
+
         if self._officers is None:
             if not isinstance(ask, AskAlarm):
                 raise LocalProtocolError(
                     "not_authorised", "the watch accepts no officer commands; run this against an endpoint"
                 )
         elif ask.officer and ask.credential:
-            await self._officers.authenticate(ask.officer, ask.credential)
+            try:
+                await self._officers.authenticate(ask.officer, ask.credential, _caller(request), abandoned)
+            except WrongCredential as wrong:
+                self._loop.queue.push(WrongCredentialItem(runner, wrong.source))
+                raise
         elif ask.officer or ask.credential or not isinstance(ask, AskTest):
             raise LocalProtocolError("not_authorised", "this action needs both an officer and their credential")
 
@@ -241,6 +253,11 @@ class Control:
         return _error(
             HTTPStatus.BAD_REQUEST, "bad_request", "the client closed the connection before the request was complete"
         )
+
+
+def _caller(request: Request) -> Caller:
+    """Return where the request comes from; `ControlServer` sets it."""
+    return Caller("unknown", 0) if request.client is None else Caller(request.client.host, request.client.port)
 
 
 async def _body(request: Request) -> bytes:

@@ -24,7 +24,7 @@ EXIT_REFUSED = 2
 EXIT_OF = {"link_stopped": EXIT_UNREACHABLE, "conflict": 9}
 """Exit codes by the code of an error; `conflict`: somebody else acted first, whom its text names."""
 ANSWER_WITHIN_S = 30.0
-"""Longer than a flush of the slowest disk; the check of a credential takes one second."""
+"""Longer than a flush of the slowest disk, and than a credential waits for its check (`PATIENCE_S`)."""
 
 
 class Unreachable(UserError):  # noqa: N818 - names a state

@@ -7,13 +7,17 @@ import contextlib
 import os
 import socket
 import stat
+import struct
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from endpoints.errors import UserError
+from endpoints.keys.attempt_throttle import Caller
 from endpoints.keys.private_files import FILE_MODE, FOLDER_MODE
 
 CONNECTIONS_MAX = 64
@@ -22,6 +26,8 @@ HEADERS_MAX_BYTES = 16_384
 BACKLOG = 16
 STREAMS_END_WITHIN_S = 2
 _OTHERS = 0o077
+# no process has a negative id
+_unknown_processes = count(-1, -1)
 
 
 def listen(path: Path) -> socket.socket:
@@ -83,7 +89,9 @@ class ControlServer:
             uvicorn.Config(
                 application,
                 lifespan="off",
-                http="h11",
+                http=_FromCaller,
+                # a header must not name another caller
+                proxy_headers=False,
                 ws="none",
                 log_config=None,
                 access_log=False,
@@ -107,6 +115,28 @@ class ControlServer:
         """Stop accepting requests and wait for `run` to end. The application must have ended its streams before."""
         self._server.should_exit = True
         await running
+
+
+class _FromCaller(H11Protocol):
+    """uvicorn's protocol, whose requests name the calling user and process as their client."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Ask the kernel who has connected."""
+        super().connection_made(transport)
+        self.client = caller(transport.get_extra_info("socket"))
+
+
+def caller(connection: socket.socket) -> Caller:
+    """Return the user and the process at the other end, as of when they connected.
+
+    Where the system does not say (other systems than Linux, a process outside of this container), each connection
+    counts as another process.
+    """
+    peer_credentials = getattr(socket, "SO_PEERCRED", None)
+    if peer_credentials is None:
+        return Caller("unknown", next(_unknown_processes))
+    process, user, _ = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, peer_credentials, 12))
+    return Caller(f"uid-{user}", process or next(_unknown_processes))
 
 
 class _Quiet(uvicorn.Server):

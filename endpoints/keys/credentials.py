@@ -8,19 +8,19 @@ import binascii
 import hmac
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from endpoints.errors import UserError
+from endpoints.keys.attempt_throttle import Abandoned, AttemptThrottle, Caller
 from endpoints.keys.private_files import read_bytes, require_private
 from protocol.errors import LocalProtocolError
+from protocol.wire.instants import Millis
 
 CREDENTIAL_MAX_BYTES = 1_024
 CREDENTIAL_MIN_LENGTH = 8
-WRONG_CREDENTIAL_DELAY_S = 1.0
-"""Delay after a wrong credential. There is no lockout, with which anybody at the socket could keep officers out."""
 
 _COST, _BLOCK, _PARALLEL = 2**14, 8, 1
 """scrypt with 16 MiB, about 50 ms (RFC 7914; OWASP's minimum for interactive use)."""
@@ -73,32 +73,44 @@ def read_credential(path: Path) -> str:
     return credential
 
 
+class WrongCredential(LocalProtocolError):  # noqa: N818 - names what was tried
+    """The credential is not the officer's, or there is no such officer: which of the two is not said.
+
+    Attributes:
+        source: under which the failure is counted; see `endpoints.keys.attempt_throttle`.
+    """
+
+    def __init__(self, officer: str, source: str) -> None:
+        super().__init__(
+            "not_authorised",
+            f"officer {officer[:40]!r} with this credential is not enrolled here; check both, or add the officer with: "
+            "deconflict enrol",
+        )
+        self.source = source
+
+
 class OfficerCredentials:
     """Authenticates the officers of one endpoint."""
 
-    def __init__(self, hashed: Mapping[str, str], wrong_delay_s: float = WRONG_CREDENTIAL_DELAY_S) -> None:
-        """Accept the officers in `hashed`, id to hashed credential. A wrong credential costs `wrong_delay_s`."""
+    def __init__(self, hashed: Mapping[str, str], real_ms: Callable[[], Millis]) -> None:
+        """Accept the officers in `hashed`, id to hashed credential. `real_ms` reads the machine's monotonic clock."""
         self._hashed = dict(hashed)
-        self._wrong_delay_s = wrong_delay_s
         self._decoy = hash_credential(generate())
-        # scrypt is expensive by design: one at a time leaves the other processor cores to the links
-        self._one = asyncio.Semaphore(1)
+        self._throttle = AttemptThrottle(real_ms)
 
-    async def authenticate(self, officer: str, credential: str) -> None:
-        """Return if `credential` is the officer's. Raises LocalProtocolError `not_authorised` after a delay.
+    async def authenticate(self, officer: str, credential: str, caller: Caller, abandoned: Abandoned) -> None:
+        """Return if `credential` is the officer's.
 
-        An unknown officer takes as long as a wrong credential. The delay does not affect other requests.
+        An unknown officer takes as long as a wrong credential. `caller` may have to wait before the check, until
+        `abandoned`. Raises WrongCredential, and LocalProtocolError as `AttemptThrottle.turn`.
         """
         hashed = self._hashed.get(officer, self._decoy)
-        async with self._one:
-            right = await asyncio.to_thread(verify, credential, hashed)
-        if not right or officer not in self._hashed:
-            await asyncio.sleep(self._wrong_delay_s)
-            raise LocalProtocolError(
-                "not_authorised",
-                f"this is not the credential of officer {officer[:40]!r}; "
-                f"officers of this endpoint: {', '.join(self._hashed) or 'none'}",
-            )
+        async with self._throttle.turn(caller, abandoned) as attempt:
+            right = await asyncio.to_thread(verify, credential, hashed) and officer in self._hashed
+            if not right:
+                attempt.failed()
+        if not right:
+            raise WrongCredential(officer, attempt.source)
 
 
 def _derive(credential: str, salt: bytes, cost: int, block: int, parallel: int) -> bytes:

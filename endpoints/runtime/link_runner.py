@@ -41,6 +41,7 @@ from protocol.core.effects import AnyEffect, Notify
 from protocol.core.events import (
     AnyEvent,
     BatchClosed,
+    CredentialsRefused,
     DeadlineReached,
     EpochOpened,
     FrameReceived,
@@ -121,6 +122,7 @@ class LinkRunner(Generic[CoreT_co]):
         self._batch: list[tuple[AnyEvent, tuple[AnyEffect, ...]]] = []
         self._closed: list[tuple[AnyEvent, tuple[AnyEffect, ...]]] = []
         self._refusals = RefusalCap()
+        self._wrong_credentials = RefusalCap()
         self._repeats = RepeatCap()
         self._trouble = NOT_CONNECTED
         self._flushed_at: Millis | None = None
@@ -233,6 +235,8 @@ class LinkRunner(Generic[CoreT_co]):
         """Take the events that end a run in order."""
         for reason, count in self._refusals.flush().items():
             self.take(FramesSuppressed(at=now.at, mono=now.mono, reason=reason, count=count))
+        for source, count in self._wrong_credentials.flush().items():
+            self.take(CredentialsRefused(at=now.at, mono=now.mono, count=count, source=source))
         self.take(Stopped(at=now.at, mono=now.mono))
 
     def request(self, request: Request) -> str:
@@ -245,6 +249,11 @@ class LinkRunner(Generic[CoreT_co]):
             self.take(cast("AnyEvent", request))
             known = self.core.reference_of(request.request)
         return known or ""
+
+    def credential_refused(self, source: str, now: Now) -> None:
+        """Take a wrong credential from `source`; those above the rate limit are only counted."""
+        if self._wrong_credentials.admits(source, now.real_s):
+            self.take(CredentialsRefused(at=now.at, mono=now.mono, count=1, source=source))
 
     def receive(self, topic: Topic, frame: bytes, now: Now) -> None:
         """Verify a frame and take it. Refused or repeated frames above the rate limit are only counted (SPEC M6.2)."""
@@ -277,7 +286,7 @@ class LinkRunner(Generic[CoreT_co]):
         return self._judge.judge(topic.channel, topic.sender, frame)
 
     def tick(self, now: Now) -> None:
-        """Take the events that time alone causes: a deadline, more slots, suppressed frames, presence, space."""
+        """Take the events that time alone causes: a deadline, more slots, suppressed refusals, presence, space."""
         at, mono = now.at, now.mono
         deadline = self.core.next_deadline()
         if deadline is not None and now.reached(deadline):
@@ -287,6 +296,8 @@ class LinkRunner(Generic[CoreT_co]):
             self.take(self._planner.more(at, mono, self.core.slots_until, at))
         for reason, count in self._refusals.due(now.real_s).items():
             self.take(FramesSuppressed(at=at, mono=mono, reason=reason, count=count))
+        for source, count in self._wrong_credentials.due(now.real_s).items():
+            self.take(CredentialsRefused(at=at, mono=mono, count=count, source=source))
         self._tick_presence(now)
         if now.real_s - self._space_s >= SPACE_EVERY_S:
             self._space_s = now.real_s

@@ -9,7 +9,7 @@ from collections import Counter
 from hashlib import sha256
 
 REFUSALS_PER_WINDOW = 10
-"""Refused frames of one reason that are journaled in full within one window: enough for a diagnosis."""
+"""Refusals of one reason that are journaled one by one within one window: enough for a diagnosis."""
 WINDOW_S = 60
 REPEATS_PER_WINDOW = 1_000
 """A peer resends a frame once a minute while we are away: after half a day, the broker delivers 720 copies at once."""
@@ -19,7 +19,7 @@ PRESENCE_PAUSE_S = 5
 
 
 class RefusalCap:
-    """Limits refused frames by reason, and counts those above the limit."""
+    """Limits refusals by reason, of frames or of credentials, and counts those above the limit."""
 
     def __init__(self) -> None:
         self._since_s: int | None = None
@@ -27,7 +27,7 @@ class RefusalCap:
         self._suppressed: Counter[str] = Counter()
 
     def admits(self, reason: str, now_s: int) -> bool:
-        """Return whether to journal a frame refused for `reason`; if not, count it."""
+        """Return whether to journal a refusal for `reason` by itself; if not, count it."""
         if self._since_s is None:
             self._since_s = now_s
         self._seen[reason] += 1
@@ -37,19 +37,19 @@ class RefusalCap:
         return False
 
     def count(self, reason: str, now_s: int) -> None:
-        """Count a frame that is not journaled for `reason`."""
+        """Count a refusal for `reason` that is not journaled by itself."""
         if self._since_s is None:
             self._since_s = now_s
         self._suppressed[reason] += 1
 
     def due(self, now_s: int) -> dict[str, int]:
-        """Return the suppressed frames by reason if the window is over; the next refusal opens a new one."""
+        """Return the suppressed refusals by reason if the window is over; the next refusal opens a new one."""
         if self._since_s is None or now_s - self._since_s < WINDOW_S:
             return {}
         return self.flush()
 
     def flush(self) -> dict[str, int]:
-        """Return the suppressed frames by reason, and start a new window."""
+        """Return the suppressed refusals by reason, and start a new window."""
         suppressed = dict(self._suppressed)
         self._since_s = None
         self._seen.clear()

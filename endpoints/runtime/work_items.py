@@ -61,6 +61,22 @@ class EventItem:
         """Do nothing: no caller waits for it."""
 
 
+class WrongCredentialItem:
+    """A wrong credential, tried for an act at one link."""
+
+    def __init__(self, runner: AnyRunner, source: str) -> None:
+        self._runner = runner
+        self._source = source
+
+    def take(self, now: Now) -> None:
+        """Report it to the link, unless the link has stopped."""
+        if self._runner.failure is None:
+            self._runner.credential_refused(self._source, now)
+
+    def settle(self) -> None:
+        """Do nothing: the caller has its answer."""
+
+
 class Reply(Protocol):
     """Carries the answer to a request back to its caller. `asyncio.Future` is one."""
 

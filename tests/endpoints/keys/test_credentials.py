@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-import asyncio
-import time
 from pathlib import Path
 
 import pytest
 
+from endpoints.clocks.clock import SystemClock
 from endpoints.errors import UserError
 from endpoints.keys import credentials
-from endpoints.keys.credentials import OfficerCredentials
-from protocol.errors import LocalProtocolError
+from endpoints.keys.attempt_throttle import Caller
+from endpoints.keys.credentials import OfficerCredentials, WrongCredential
 
 CREDENTIAL = "тихий-вечер-42"
 HASHED = credentials.hash_credential(CREDENTIAL)
@@ -59,27 +58,24 @@ def test_a_malformed_hash_is_refused(damaged: str) -> None:
         credentials.check_hash(damaged)
 
 
+async def nobody_left() -> bool:
+    return False
+
+
 async def test_only_an_officer_with_their_own_credential_is_authenticated() -> None:
-    watch = OfficerCredentials({"watch-1": HASHED}, wrong_delay_s=0.05)
-    await watch.authenticate("watch-1", CREDENTIAL)
+    watch = OfficerCredentials({"watch-1": HASHED}, SystemClock().real_ms)
+    await watch.authenticate("watch-1", CREDENTIAL, Caller("uid-1", 1), nobody_left)
 
-    for officer, credential in [("watch-1", "wrong-wrong"), ("watch-9", CREDENTIAL), ("", "")]:
-        began = time.monotonic()
-        with pytest.raises(LocalProtocolError, match=r"not the credential of officer .*: watch-1") as refused:
-            await watch.authenticate(officer, credential)
+    said = set()
+    tries = [("watch-1", "wrong-wrong"), ("watch-9", CREDENTIAL), ("", ""), ("watch-9", "wrong-wrong")]
+    for number, (officer, credential) in enumerate(tries):
+        with pytest.raises(WrongCredential) as refused:
+            await watch.authenticate(officer, credential, Caller(f"uid-{number}", number), nobody_left)
         assert refused.value.code == "not_authorised"
-        assert time.monotonic() - began >= 0.05
-
-
-async def test_a_wrong_attempt_delays_no_other_officer() -> None:
-    watch = OfficerCredentials({"watch-1": HASHED}, wrong_delay_s=30)
-    wrong = [asyncio.ensure_future(watch.authenticate("watch-1", "wrong-wrong")) for _ in range(5)]
-
-    await asyncio.wait_for(watch.authenticate("watch-1", CREDENTIAL), 20)
-
-    for attempt in wrong:
-        assert not attempt.done()
-        attempt.cancel()
+        assert refused.value.source == f"uid-{number}"
+        assert credential not in refused.value.detail or not credential
+        said.add(refused.value.detail.replace(repr(officer), "X"))
+    assert len(said) == 1, "an unknown officer is told something else than one with a wrong credential"
 
 
 def test_a_credential_is_read_from_a_private_file_of_one_line(tmp_path: Path) -> None:

@@ -25,8 +25,9 @@ from endpoints.runtime.rate_limits import (
 )
 from endpoints.runtime.work_items import FrameItem
 from protocol.core.duty import OwnWords
-from protocol.core.events import Started, TransportConnected, WordsChosen
+from protocol.core.events import CredentialsRefused, Started, TransportConnected, WordsChosen
 from protocol.core.link import Link
+from protocol.record.journal import decode
 from protocol.wire.instants import parsed
 from protocol.wire.policy import Terms
 from tests.support.exchange import Notices, link_file
@@ -182,6 +183,27 @@ async def test_a_flood_is_counted_in_one_record(opened: tuple[EndpointLink, Outl
     assert journal.count(b'"event":"FrameReceived"') == REFUSALS_PER_WINDOW
     assert journal.count(b'"event":"FramesSuppressed"') == 1
     assert b'"count":490' in journal
+
+
+async def test_wrong_credentials_are_counted_in_one_record_beyond_ten_a_minute(
+    opened: tuple[EndpointLink, Outlet], tmp_path: Path
+) -> None:
+    """SPEC W3"""
+    runner, _ = opened
+    for _ in range(12):
+        runner.credential_refused("uid-1000", BEGIN)
+    runner.credential_refused("uid-2000", BEGIN)
+    later = Now(at=BEGIN.at + 60_000, mono=BEGIN.mono + 60_000, real_s=BEGIN.real_s + WINDOW_S)
+    runner.tick(later)
+    for _ in range(REFUSALS_PER_WINDOW + 3):
+        runner.credential_refused("uid-1000", later)
+    runner.stop(later)
+    turn(runner, later)
+    written = (line for path in (tmp_path / "journal").glob("*.jsonl") for line in path.read_bytes().splitlines())
+    records = [decode(line).entry for line in written if b'"event":"CredentialsRefused"' in line]
+    counts = [(each.source, each.count) for each in records if isinstance(each, CredentialsRefused)]
+    one_by_one = [("uid-1000", 1)] * REFUSALS_PER_WINDOW
+    assert counts == [*one_by_one, ("uid-2000", 1), ("uid-1000", 2), *one_by_one, ("uid-1000", 3)]
 
 
 async def test_other_terms_under_the_same_epoch_do_not_start(tmp_path: Path) -> None:
