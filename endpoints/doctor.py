@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cryptography import x509
 from cryptography.x509.oid import NameOID
 from msgspec import Struct
 
@@ -20,20 +19,20 @@ from endpoints.config.settings import BrokerSettings, EndpointSettings, LinkSett
 from endpoints.errors import UserError
 from endpoints.journal.segments import locked, segment_first, segments
 from endpoints.journal.space_watch import SPACE_LOW_BYTES
-from endpoints.keys.private_files import read_bytes
 from endpoints.keys.signer import Signer
+from endpoints.mqtt import certificates
 from endpoints.mqtt.tls import client_context
+from protocol.core.environment import CERTIFICATE_LEADS_DAYS
 from protocol.errors import LinkError
 from protocol.record.recovery import recover
 from protocol.wire.instants import Millis, written
 from protocol.wire.keyring import Keyring
 
-EXPIRES_SOON_DAYS = 30
+EXPIRES_SOON_DAYS = CERTIFICATE_LEADS_DAYS[0]
 """A certificate that expires within this time is a finding: two sites have to agree on a day to replace it."""
 CONNECT_WITHIN_S = 5.0
 _REFUSAL_WITHIN_S = 1.0
 """In TLS 1.3 the server refuses our certificate, if at all, only after the handshake."""
-_PEM_MAX_BYTES = 65_536
 _DAY_MS = 86_400_000
 _OTHERS = 0o077
 
@@ -232,8 +231,8 @@ class Examination:
     def _certificates(self) -> None:
         broker = self._settings.broker
         client_context(broker)
-        authority = _certificate(broker.authority)
-        certificate = _certificate(broker.certificate)
+        authority = certificates.load(broker.authority)[0]
+        certificate = certificates.load(broker.certificate)[0]
         try:
             certificate.verify_directly_issued_by(authority)
         except Exception:  # noqa: BLE001 - cryptography raises a different error for each cause
@@ -245,8 +244,7 @@ class Examination:
         if names != [broker.identity]:
             self._find(broker.certificate, f"issued to {', '.join(names) or 'no name'}, not to {broker.identity}")
         for path, each in ((broker.authority, authority), (broker.certificate, certificate)):
-            ends = int(each.not_valid_after_utc.timestamp() * 1_000)
-            begins = int(each.not_valid_before_utc.timestamp() * 1_000)
+            begins, ends = certificates.begins(each), certificates.ends(each)
             if self._at < begins:
                 self._find(path, f"not valid before {written(begins)}; check the machine's clock")
             elif self._at >= ends:
@@ -283,14 +281,6 @@ class Examination:
             self._find(*((path, what) if where is None and what else (where or self._settings.path, str(error))))
         except OSError as error:
             self._find(error.filename or where or self._settings.path, error.strerror or str(error))
-
-
-def _certificate(path: Path) -> x509.Certificate:
-    data = read_bytes(path, what="certificate", max_bytes=_PEM_MAX_BYTES)
-    try:
-        return x509.load_pem_x509_certificate(data)
-    except ValueError:
-        raise UserError(f"{path}: not a certificate in PEM form") from None
 
 
 def _handshake(broker: BrokerSettings, context: ssl.SSLContext) -> str:

@@ -12,6 +12,7 @@ from endpoints.mqtt.endpoint_transport import EndpointTransport
 from endpoints.mqtt.events import Delivery
 from endpoints.notify import Notifier, sinks, words_of
 from endpoints.process import Process
+from endpoints.runtime.certificate_report import CertificateReport
 from endpoints.runtime.endpoint_link import EndpointLink
 from endpoints.runtime.intake import EndpointIntake
 from endpoints.runtime.reopening import recovered_core
@@ -29,7 +30,8 @@ def endpoint(settings: EndpointSettings) -> Process[EndpointLink]:
     def acknowledge(delivery: Delivery) -> None:
         transport.acknowledge(delivery)
 
-    intake = EndpointIntake(runners, queue, acknowledge)
+    certificates = CertificateReport(settings.broker, runners, queue, exercise=settings.exercise_clock is not None)
+    intake = EndpointIntake(runners, queue, acknowledge, certificates.connected)
     peers = [(link.id, link.content.peer_of(side)) for link in settings.links]
     transport = EndpointTransport(settings.broker, peers, intake.happened, clocks.real_ms)
     notifier = Notifier(sinks(settings.notifications), intake.notified, words_of(settings, clocks.now))
@@ -61,6 +63,7 @@ def endpoint(settings: EndpointSettings) -> Process[EndpointLink]:
         officers=OfficerCredentials(
             {name: officer.credential for name, officer in settings.officers.items()}, clocks.real_ms
         ),
+        beside=[certificates.run],
     )
 
 

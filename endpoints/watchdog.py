@@ -19,6 +19,7 @@ from endpoints.keys.signer import Signer
 from endpoints.mqtt.observer_transport import ObserverTransport
 from endpoints.notify import Notifier, sinks, words_of
 from endpoints.process import Process
+from endpoints.runtime.certificate_report import CertificateReport
 from endpoints.runtime.intake import Intake
 from endpoints.runtime.link_runner import LinkRunner
 from endpoints.runtime.observing import SendsNothing
@@ -37,7 +38,8 @@ def watch(settings: WatchSettings) -> Process[LinkRunner[Observer]]:
     runners: dict[str, LinkRunner[Observer]] = {}
     queue = WorkQueue()
     clocks = clock(settings.exercise_clock)
-    intake = Intake(runners, queue)
+    certificates = CertificateReport(settings.broker, runners, queue, exercise=settings.exercise_clock is not None)
+    intake = Intake(runners, queue, connected=certificates.connected)
     parties = [(link.id, (link.content.terms.caller, link.content.terms.answering)) for link in settings.links]
     transport = ObserverTransport(settings.broker, parties, intake.happened, clocks.real_ms)
     notifier = Notifier(sinks(settings.notifications), intake.notified, words_of(settings, clocks.now))
@@ -61,7 +63,7 @@ def watch(settings: WatchSettings) -> Process[LinkRunner[Observer]]:
         notifier,
         transport,
         build,
-        beside=[ping] if settings.dead_man_url else [],
+        beside=[certificates.run, *([ping] if settings.dead_man_url else [])],
     )
 
 

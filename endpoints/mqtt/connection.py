@@ -27,7 +27,7 @@ from endpoints.config.settings import BrokerSettings
 from endpoints.errors import UserError
 from endpoints.mqtt import session
 from endpoints.mqtt.session import ConnectionClosed, Opened, Will
-from endpoints.mqtt.tls import client_context
+from endpoints.mqtt.tls import ClientContext, client_context
 
 IN_FLIGHT_MAX = 1_024
 """Publishes that wait for the broker's answer at most: 64 MiB of the largest frames, far more than the core sends."""
@@ -92,6 +92,7 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[ConnectionClosed] = self._loop.create_future()
         self._opened: Opened | None = None
+        self._context: ClientContext | None = None
         self._trouble = ""
         # QoS 1 publishes by packet id: sent, and not yet answered
         self._tokens: dict[int, object] = {}
@@ -222,6 +223,7 @@ class Connection:
     def _connect(self) -> None:
         # read for each connection: a renewed certificate takes effect at the next one
         context = client_context(self._settings)
+        self._context = context
         self._client.tls_set_context(context)
         try:
             self._client.connect(
@@ -311,7 +313,11 @@ class Connection:
         if code.is_failure:
             self._end(ConnectionClosed(f"the broker refused the connection: {code.getName()}", code.value))
             return
-        self._opened = Opened(flags.session_present, getattr(properties, "MaximumPacketSize", None))
+        self._opened = Opened(
+            flags.session_present,
+            getattr(properties, "MaximumPacketSize", None),
+            None if self._context is None else self._context.peer_certificate(),
+        )
         self._window = min(IN_FLIGHT_MAX, getattr(properties, "ReceiveMaximum", IN_FLIGHT_MAX))
         if not self._subscriptions:
             self._open()

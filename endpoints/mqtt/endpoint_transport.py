@@ -227,7 +227,13 @@ class EndpointTransport:
         self._packet_max_bytes = opened.packet_max_bytes
         self._presence.listen(now_s)
         self._trouble = None
-        self._on_event(Connected(session_present=opened.session_present, packet_max_bytes=opened.packet_max_bytes))
+        self._on_event(
+            Connected(
+                session_present=opened.session_present,
+                packet_max_bytes=opened.packet_max_bytes,
+                broker_certificate=opened.broker_certificate,
+            )
+        )
         taken_over = self._takeovers.opened(now_s)
         if taken_over is not None:
             self._on_event(TakenOver(taken_over))

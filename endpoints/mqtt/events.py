@@ -14,6 +14,8 @@ class Connected(Struct, frozen=True, kw_only=True):
     session_present: bool | None = None
     # CONNACK's Maximum Packet Size, if the broker named one and the client library reports it
     packet_max_bytes: int | None = None
+    # the certificate that the broker has shown (DER)
+    broker_certificate: bytes | None = None
 
 
 class Joined(Struct, frozen=True):

@@ -122,7 +122,7 @@ class ObserverTransport:
             self._opened_at_s = self._now_s()
             self._trouble = None
             self._presence.listen(self._opened_at_s)
-            self._on_event(Connected())
+            self._on_event(Connected(broker_certificate=context.peer_certificate()))
             # neither task ends by itself; the first error ends both
             tasks = {asyncio.create_task(self._listen(client)), asyncio.create_task(self._check_presence())}
             try:

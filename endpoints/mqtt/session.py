@@ -32,6 +32,8 @@ class Opened(Struct, frozen=True):
 
     session_present: bool
     packet_max_bytes: int | None
+    # DER
+    broker_certificate: bytes | None
 
 
 class ConnectionClosed(Struct, frozen=True):

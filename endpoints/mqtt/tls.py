@@ -22,6 +22,10 @@ class ClientContext(ssl.SSLContext):
         self._socket = super().wrap_socket(*args, **{**kwargs, "suppress_ragged_eofs": False})
         return self._socket
 
+    def peer_certificate(self) -> bytes | None:
+        """Return the certificate (DER) that the broker has shown, None before the handshake."""
+        return None if self._socket is None else self._socket.getpeercert(binary_form=True)
+
     def abandon(self) -> None:
         """Close the socket of a failed connection: paho leaves it open if the handshake fails."""
         if self._socket is not None:

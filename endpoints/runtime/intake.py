@@ -41,6 +41,7 @@ class Intake:
         runners: Mapping[str, AnyRunner],
         queue: WorkQueue,
         acknowledge: Callable[[Delivery], None] | None = None,
+        connected: Callable[[bytes | None], None] | None = None,
     ) -> None:
         """Prepare it.
 
@@ -49,10 +50,12 @@ class Intake:
             queue: the loop's.
             acknowledge: acknowledges a delivery to the broker; called when its record is on disk (SPEC Q1.2). None
                 if the transport acknowledges by itself.
+            connected: takes the broker's certificate (DER) of a new connection.
         """
         self._runners = runners
         self._queue = queue
         self._acknowledge = acknowledge
+        self._connected = connected
 
     def happened(self, event: TransportEvent) -> None:
         """Take an event of the transport."""
@@ -64,9 +67,11 @@ class Intake:
             case PresenceChanged(link=link, party=party, present=present):
                 runners[link].presence[party].see(present=present)
                 queue.wake()
-            case Connected():
+            case Connected(broker_certificate=certificate):
                 failpoint("after_connected")
                 queue.push(EventItem(runners.values(), lambda now: TransportConnected(at=now.at, mono=now.mono)))
+                if self._connected is not None:
+                    self._connected(certificate)
             case Joined(link=link):
                 queue.push(EventItem([runners[link]], lambda now: TransportConnected(at=now.at, mono=now.mono)))
             case Lost(reason=reason):
@@ -101,9 +106,13 @@ class EndpointIntake(Intake):
     """Takes also the broker's answers to what an endpoint's links publish."""
 
     def __init__(
-        self, runners: Mapping[str, EndpointLink], queue: WorkQueue, acknowledge: Callable[[Delivery], None]
+        self,
+        runners: Mapping[str, EndpointLink],
+        queue: WorkQueue,
+        acknowledge: Callable[[Delivery], None],
+        connected: Callable[[bytes | None], None] | None = None,
     ) -> None:
-        super().__init__(runners, queue, acknowledge)
+        super().__init__(runners, queue, acknowledge, connected)
         self._endpoint_links = runners
 
     def happened(self, event: TransportEvent) -> None:
