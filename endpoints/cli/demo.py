@@ -18,6 +18,7 @@ from endpoints.clocks import slots
 from endpoints.clocks.clock import SystemClock
 from endpoints.clocks.exercise_table import RATE_MAX
 from endpoints.errors import UserError
+from endpoints.keys.process_memory import protect
 from endpoints.texts.i18n import translator
 from protocol.wire.instants import Millis, parsed
 from scenario.files import PACKAGED, Scenario, load, packaged
@@ -43,6 +44,7 @@ def demo(
     lang: options.Lang = None,
 ) -> int:
     """Play a scenario through real processes: broker, both endpoints, the watch. Exit 0 if it ended as expected."""
+    protect()
     rate = _rate(speed)
     story = load(_path(scenario))
     narrator = Narrator(story, console(stderr=as_json), translator(lang))

@@ -210,6 +210,8 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
             (broker.certificate, "certificate"),
             (broker.key, "private key"),
             *([] if self.keys is None else [(self.keys, "folder of private keys")]),
+            # officers send their credentials to the socket that lies there
+            (self.control.parent, "folder of the control socket"),
         )
 
     def changeable(self) -> tuple[str, ...]:

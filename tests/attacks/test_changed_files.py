@@ -103,6 +103,16 @@ def test_a_folder_in_which_others_may_replace_such_a_file(site: Path, process: s
     refused(site, process, f"{site / name}: others ")
 
 
+def test_the_folder_of_the_socket_to_which_officers_send_their_credentials(site: Path) -> None:
+    run = site / "run"
+    run.mkdir(mode=0o700)
+    config = site / CONFIGS["eucom"]
+    config.write_text(f'control = "{run}/control.sock"\n' + config.read_text("utf-8"), "utf-8")
+    settings.load(config, {})
+    run.chmod(0o757)
+    refused(site, "eucom", f"{run}: others may change this folder of the control socket (mode 0757)")
+
+
 @pytest.mark.parametrize(("process", "name"), FOLDERS)
 def test_a_sticky_folder_protects_what_others_own(site: Path, process: str, name: str) -> None:
     (site / name).chmod(0o1757 if name == "." else 0o1700)
