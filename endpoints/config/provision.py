@@ -5,7 +5,7 @@ DIR/link.toml            public; with several links: DIR/<link>.toml
 DIR/eucom/endpoint.toml  keys/ (with officers/)  tls/  journal/<link>/      private to one side (0600/0700)
 DIR/ndmc/...             DIR/watch/watch.toml  keys/  tls/  journal/<link>/
 DIR/broker/              mosquitto.conf acl tls/ data/
-DIR/authority/           the authority that issued every certificate: for whoever issues more, and not for the broker
+DIR/authority/           the authority that issued every certificate: to issue more; the broker does not need it
 ```
 """
 

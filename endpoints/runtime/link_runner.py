@@ -34,18 +34,17 @@ from endpoints.runtime.ports import (
     judge_of_keys,
     random_nonce,
 )
-from endpoints.runtime.rate_limits import PresenceCap, RefusalCap, RepeatCap
+from endpoints.runtime.rate_limits import PresenceCap, RepeatCap
+from endpoints.runtime.refusals import Refusals
 from endpoints.runtime.slot_planner import SlotPlanner
 from protocol.core.alarms import Alarm, AlarmCode
 from protocol.core.effects import AnyEffect, Notify
 from protocol.core.events import (
     AnyEvent,
     BatchClosed,
-    CredentialsRefused,
     DeadlineReached,
     EpochOpened,
     FrameReceived,
-    FramesSuppressed,
     KeysChanged,
     KeysEnrolled,
     OfficersEnrolled,
@@ -121,8 +120,7 @@ class LinkRunner(Generic[CoreT_co]):
         self._planner = SlotPlanner(file.terms.policy)
         self._batch: list[tuple[AnyEvent, tuple[AnyEffect, ...]]] = []
         self._closed: list[tuple[AnyEvent, tuple[AnyEffect, ...]]] = []
-        self._refusals = RefusalCap()
-        self._wrong_credentials = RefusalCap()
+        self._refusals = Refusals()
         self._repeats = RepeatCap()
         self._trouble = NOT_CONNECTED
         self._flushed_at: Millis | None = None
@@ -233,10 +231,8 @@ class LinkRunner(Generic[CoreT_co]):
 
     def stop(self, now: Now) -> None:
         """Take the events that end a run in order."""
-        for reason, count in self._refusals.flush().items():
-            self.take(FramesSuppressed(at=now.at, mono=now.mono, reason=reason, count=count))
-        for source, count in self._wrong_credentials.flush().items():
-            self.take(CredentialsRefused(at=now.at, mono=now.mono, count=count, source=source))
+        for event in self._refusals.flush(now):
+            self.take(event)
         self.take(Stopped(at=now.at, mono=now.mono))
 
     def request(self, request: Request) -> str:
@@ -252,19 +248,20 @@ class LinkRunner(Generic[CoreT_co]):
 
     def credential_refused(self, source: str, now: Now) -> None:
         """Take a wrong credential from `source`; those above the rate limit are only counted."""
-        if self._wrong_credentials.admits(source, now.real_s):
-            self.take(CredentialsRefused(at=now.at, mono=now.mono, count=1, source=source))
+        event = self._refusals.credential(source, now)
+        if event is not None:
+            self.take(event)
 
     def receive(self, topic: Topic, frame: bytes, now: Now) -> None:
         """Verify a frame and take it. Refused or repeated frames above the rate limit are only counted (SPEC M6.2)."""
         # SPEC F6: one byte above the limit suffices to refuse it
         frame = frame[: FRAME_MAX_BYTES + 1]
         if not self._repeats.admits(frame, now.real_s):
-            self._refusals.count("repeated", now.real_s)
+            self._refusals.frames.count("repeated", now.real_s)
             return
         assert topic.channel != "presence", "the transport handles presence"
         verdict = self._verdict(topic, frame)
-        if verdict != VERIFIED and not self._refusals.admits(verdict, now.real_s):
+        if verdict != VERIFIED and not self._refusals.frames.admits(verdict, now.real_s):
             return
         self.take(
             FrameReceived(
@@ -294,10 +291,8 @@ class LinkRunner(Generic[CoreT_co]):
             failpoint("after_deadline")
         if self._planner.due(self.core.slots_until, at):
             self.take(self._planner.more(at, mono, self.core.slots_until, at))
-        for reason, count in self._refusals.due(now.real_s).items():
-            self.take(FramesSuppressed(at=at, mono=mono, reason=reason, count=count))
-        for source, count in self._wrong_credentials.due(now.real_s).items():
-            self.take(CredentialsRefused(at=at, mono=mono, count=count, source=source))
+        for event in self._refusals.due(now):
+            self.take(event)
         self._tick_presence(now)
         if now.real_s - self._space_s >= SPACE_EVERY_S:
             self._space_s = now.real_s

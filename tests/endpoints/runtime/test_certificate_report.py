@@ -58,7 +58,7 @@ class Site:
         return ssl.PEM_cert_to_DER_cert((self.tls / "server.crt").read_text())
 
     def seen(self) -> list[tuple[str, int]]:
-        """Return whose certificates the link was told of since the last call, and in how many days they end."""
+        """Return the certificates that were reported since the last call: whose, and in how many days they end."""
         taken: list[CertificateSeen] = []
         take = self.eucom.runner.take
 
