@@ -1,5 +1,6 @@
 import asyncio
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator
 
@@ -51,8 +52,11 @@ async def test_a_frame_reaches_the_peer_and_the_watch(running: BrokerSite) -> No
     ):
         connected = await eucom.next(Connected)
         await ndmc.next(Connected)
-        await watch.next(Connected)
-        assert connected == Connected(session_present=False, packet_max_bytes=131_072)
+        seen = await watch.next(Connected)
+        shown = ssl.PEM_cert_to_DER_cert((running.folder / "broker" / "tls" / "server.crt").read_text())
+        assert connected == Connected(session_present=False, packet_max_bytes=131_072, broker_certificate=shown)
+        assert isinstance(seen, Connected)
+        assert seen.broker_certificate == shown
         assert eucom.transport.trouble is None
 
         assert eucom.publish(b"frame")
