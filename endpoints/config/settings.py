@@ -206,8 +206,7 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
         return (
             (self.path, "configuration"),
             *((link.file, "link file") for link in self.links),
-            (broker.authority, "certificate"),
-            (broker.certificate, "certificate"),
+            *((path, "certificate") for path in (broker.authority, broker.certificate)),
             (broker.key, "private key"),
             *([] if self.keys is None else [(self.keys, "folder of private keys")]),
             # officers send their credentials to the socket that lies there

@@ -265,12 +265,7 @@ class LinkRunner(Generic[CoreT_co]):
             return
         self.take(
             FrameReceived(
-                at=now.at,
-                mono=now.mono,
-                channel=topic.channel,
-                sender=topic.sender,
-                frame=frame,
-                verdict=verdict,
+                at=now.at, mono=now.mono, channel=topic.channel, sender=topic.sender, frame=frame, verdict=verdict
             )
         )
         failpoint("after_frame")
