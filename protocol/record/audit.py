@@ -21,6 +21,9 @@ from protocol.wire.envelope import PAYLOAD_TYPES
 from protocol.wire.keyring import Keyring
 from protocol.wire.refusals import VERIFIED
 
+_EXACT_LENGTHS = 3
+"""The first version of the rules under which every signature has the length of an algorithm."""
+
 
 class Audit:
     """Verifies the signatures of one journal, record by record.
@@ -62,6 +65,8 @@ class Audit:
         self._watch: TrustedFile | None = None
         self._watch_replaced: set[str] = set()
         self._last = 0
+        # the version of the rules that the records are of
+        self._rules = 0
 
     def take(self, record: Record) -> str:
         """Return what is wrong with the signatures, keys or terms in `record`, or an empty string if nothing is."""
@@ -70,6 +75,7 @@ class Audit:
         # what missing records changed is nobody's fault
         known = self._last == record.n - 1 and self._terms.terms is not None
         self._last = record.n
+        self._rules = self._rules if record.rules is None else int(record.rules)
         history = self._terms
         terms, agreed, officers = history.terms, history.keys.agreed, history.officers
         wrong.append(self._enrolments.objection(record, history))
@@ -186,7 +192,9 @@ class Audit:
         if ring is None:
             return "it says that a frame is verified, before any key is enrolled" if event.verdict == VERIFIED else ""
         under = self._counted()
-        verdict = ring.judge(event.channel, event.sender, event.frame)
+        # SPEC F1.1: rules 1 and 2 did not examine the lengths of signatures
+        any_length = self._rules < _EXACT_LENGTHS
+        verdict = ring.judge(event.channel, event.sender, event.frame, any_length=any_length)
         return (
             "" if verdict == event.verdict else f"the verdict says {event.verdict}, but the frame is {verdict}{under}"
         )

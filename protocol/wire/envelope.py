@@ -31,6 +31,9 @@ SUITE_ALGORITHMS: dict[str, tuple[str, ...]] = {
 }
 """The algorithms of each suite; a frame needs a valid signature of every one of them (SPEC F1.3)."""
 
+SIGNATURE_BYTES: dict[str, int] = {"ed25519": 64, "ml-dsa-65": 3_309}
+"""The exact length of each algorithm's signatures (SPEC F1.1)."""
+
 Channel = Literal["message", "receipt"]
 PAYLOAD_TYPES: dict[str, str] = {"message": MESSAGE_TYPE, "receipt": RECEIPT_TYPE}
 """The payload type of each channel (SPEC F2)."""
@@ -85,7 +88,8 @@ def seal(payload_type: str, payload: bytes, signatures: Sequence[tuple[str, byte
 def parse(frame: bytes) -> Envelope:
     """Return the envelope in `frame` without verifying its signatures (SPEC F3.1, F3.2).
 
-    Raises RemoteProtocolError: `too_large`, `malformed_envelope`.
+    Raises RemoteProtocolError: `too_large`, `malformed_envelope`. Accepts signatures of any length, since journals of
+    rules 1 and 2 contain such frames; `check_lengths` refuses them.
     """
     # SPEC F3.1, F6.1
     if len(frame) > FRAME_MAX_BYTES:
@@ -100,6 +104,14 @@ def parse(frame: bytes) -> Envelope:
         )
     except ValueError as error:
         raise RemoteProtocolError(FrameRefusal.MALFORMED_ENVELOPE, str(error)) from error
+
+
+def check_lengths(envelope: Envelope) -> None:
+    """Raise RemoteProtocolError(malformed_envelope) for a signature that has the length of no algorithm (SPEC F1.1)."""
+    for each in envelope.signatures:
+        if len(each.signature) not in SIGNATURE_BYTES.values():
+            detail = f"a signature of {len(each.signature)} bytes; an Ed25519 one has 64, an ML-DSA-65 one 3309"
+            raise RemoteProtocolError(FrameRefusal.MALFORMED_ENVELOPE, detail)
 
 
 def _unbase64(text: str) -> bytes:

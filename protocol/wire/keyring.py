@@ -58,18 +58,22 @@ class Keyring:
                 if not any(key.algorithm == algorithm for key in self._parties[party]):
                     raise EnrolmentError(f"{party} has no {algorithm} key, which the suite {suite!r} requires")
 
-    def open(self, sender: str, payload_type: str, frame: bytes) -> bytes:
+    def open(self, sender: str, payload_type: str, frame: bytes, *, any_length: bool = False) -> bytes:
         """Return the payload of `frame`, exactly the bytes that enrolled keys of `sender` signed (SPEC F3).
 
         Args:
             sender: the party that the topic names.
             payload_type: the payload type of the channel.
             frame: the bytes received.
+            any_length: admit signatures of other lengths than the algorithms', as rules 1 and 2 did.
 
         Raises RemoteProtocolError, in the order of the checks: `too_large`, `malformed_envelope`,
         `wrong_payload_type`, `unknown_sender`, `bad_signature`.
         """
         opened = envelope.parse(frame)
+        # SPEC F3.2
+        if not any_length:
+            envelope.check_lengths(opened)
         # SPEC F3.3
         if opened.payload_type != payload_type:
             raise RemoteProtocolError(FrameRefusal.WRONG_PAYLOAD_TYPE, f"{opened.payload_type[:100]!r}")
@@ -85,10 +89,13 @@ class Keyring:
             raise RemoteProtocolError(FrameRefusal.BAD_SIGNATURE, detail)
         return opened.payload
 
-    def judge(self, channel: str, sender: str, frame: bytes) -> str:
-        """Return the verdict on a frame received on `channel` of `sender`: `verified` or the reason for refusal."""
+    def judge(self, channel: str, sender: str, frame: bytes, *, any_length: bool = False) -> str:
+        """Return the verdict on a frame received on `channel` of `sender`: `verified` or the reason for refusal.
+
+        `any_length` is that of `open`.
+        """
         try:
-            self.open(sender, PAYLOAD_TYPES[channel], frame)
+            self.open(sender, PAYLOAD_TYPES[channel], frame, any_length=any_length)
         except RemoteProtocolError as refused:
             return str(refused.reason)
         return VERIFIED

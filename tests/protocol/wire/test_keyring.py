@@ -107,7 +107,17 @@ def test_unknown_signatures_beside_a_good_one_are_ignored() -> None:
     assert PLAIN.open("eucom", MESSAGE_TYPE, signed(("x", STRANGER), ("y", NDMC), ("e1", EUCOM))) == PAYLOAD
 
 
-@pytest.mark.parametrize("signature", [b"", b"x", b"\0" * 63, b"\0" * 64, b"\xff" * 64, b"\0" * 65, b"\0" * 3309])
+@pytest.mark.parametrize("signature", [b"", b"x", b"\0" * 63, b"\0" * 65, b"\0" * 3308, b"\0" * 3310])
+def test_a_signature_has_the_length_of_an_algorithm(signature: bytes) -> None:
+    """SPEC F1.1, F3.2: beside a good one too."""
+    frame = seal(MESSAGE_TYPE, PAYLOAD, [("e1", EUCOM.sign(pae(MESSAGE_TYPE, PAYLOAD))), ("e1", signature)])
+    assert reason(PLAIN, frame) == "malformed_envelope"
+    # journals of rules 1 and 2 hold such frames
+    assert PLAIN.open("eucom", MESSAGE_TYPE, frame, any_length=True) == PAYLOAD
+    assert PLAIN.judge("message", "eucom", frame, any_length=True) == "verified"
+
+
+@pytest.mark.parametrize("signature", [b"\0" * 64, b"\xff" * 64, b"\0" * 3309])
 def test_malformed_signatures_are_refused(signature: bytes) -> None:
     assert reason(PLAIN, seal(MESSAGE_TYPE, PAYLOAD, [("e1", signature)])) == "bad_signature"
     hybrid = keyring({"eucom": {"e1": EUCOM, "e2": mldsa(1)}}, HYBRID)
