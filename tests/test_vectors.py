@@ -48,6 +48,8 @@ KEYS, CANONICAL, HASHES, FRAMES, BODIES, STREAMS, ALERTS = (
 )
 LINK_FILE, SLOTS = (committed(f"{name}.json") for name in ("link_file", "slots"))
 
+SUPERSEDED = committed("superseded/frames.json")
+
 
 def each(found: list[Vector]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def bytes_of(vector: Vector) -> bytes:
 
 def test_the_vectors_are_what_the_script_generates() -> None:
     made = vectors()
-    assert sorted(made) == sorted(path.name for path in FOLDER.glob("*.json"))
+    assert sorted(made) == sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.json"))
     for name, text in made.items():
         assert (FOLDER / name).read_text() == text, f"{name} is stale: python -m tests.vectors.make"
 
@@ -237,6 +239,15 @@ def test_invalid_frames_are_refused(vector: Vector) -> None:
     assert after["epoch"] == before["epoch"]
 
 
+@each([vector for vectors in SUPERSEDED.values() for vector in vectors])
+def test_superseded_frames_have_their_present_verdict(vector: Vector) -> None:
+    """SPEC F1.1"""
+    assert SUITES["ed25519"].judge(vector["channel"], vector["sender"], bytes_of(vector)) == vector["now"]
+    # journals of older rules keep the verdict of their time
+    before = SUITES["ed25519"].judge(vector["channel"], vector["sender"], bytes_of(vector), any_length=True)
+    assert before == vector.get("refused", VERIFIED)
+
+
 def test_every_reason_for_refusing_a_frame_has_a_vector() -> None:
     """SPEC M6.1"""
     shown = {vector["refused"] for vector in FRAMES["refused"]}
@@ -292,8 +303,30 @@ def test_alerts_have_the_states_of_the_vectors(vector: Vector) -> None:
 @each(STREAMS["receipts"])
 def test_receipts_have_the_outcome_in_the_vectors(vector: Vector) -> None:
     """SPEC R1.2, R3.1, R3.2, R3.4"""
+    link = caller_that_has_sent()
+    for earlier in vector.get("before", []):
+        arrival(link, "receipt", "ndmc", earlier.encode())
+    effects = arrival(link, vector.get("channel", "receipt"), "ndmc", vector["frame"].encode())
+    assert refusals(effects) == ([vector["refused"]] if "refused" in vector else [])
+    settled = [effect.upto for effect in effects if isinstance(effect, Settle)]
+    forks = [effect for effect in effects if isinstance(effect, RaiseAlarm) and effect.alarm.code == "fork"]
+    outcome = "fork" if forks else "settles" if settled else "stale"
+    assert outcome == vector["outcome"]
+
+
+@each(STREAMS["times"])
+def test_times_raise_the_alarms_in_the_vectors(vector: Vector) -> None:
+    """SPEC M8.2, M8.3, M8.4, M8.5, M8.6"""
+    assert parsed(vector["at"]) == NOON
+    link = end_of("ndmc") if vector["reader"] == "ndmc" else caller_that_has_sent()
+    effects = arrival(link, vector["channel"], vector["sender"], vector["frame"].encode())
+    raised = [f"{effect.alarm.code}/{effect.alarm.subject}" for effect in effects if isinstance(effect, RaiseAlarm)]
+    assert raised == vector["raises"]
+
+
+def caller_that_has_sent() -> Link:
+    """Return the calling side's core with the first two messages of the stream in its outbox, as in a checkpoint."""
     link = end_of("eucom")
-    # the vectors' stream, in this side's outbox as in a checkpoint
     state = fields_of(link)
     digests = [message_digest(msgspec.convert(message, Message)) for message in STREAM[:2]]
     state["epoch"]["outbox"] |= {
@@ -303,16 +336,11 @@ def test_receipts_have_the_outcome_in_the_vectors(vector: Vector) -> None:
             {"first": seq, "last": seq, "frame": "", "sealed_at": STREAM[1]["at"], "tries": 0, "due_age": 0}
             for seq in (1, 2)
         ],
-        "hashes": {"1": digests[0], "2": digests[1]},
+        "hashes": state["epoch"]["outbox"]["hashes"] | {"1": digests[0], "2": digests[1]},
         "sizes": {"1": 1, "2": 1},
         "unreceipted_bytes": 2,
     }
-    link = Link.restore(msgspec.json.encode(state))
-    for earlier in vector.get("before", []):
-        arrival(link, "receipt", "ndmc", earlier.encode())
-    effects = arrival(link, vector.get("channel", "receipt"), "ndmc", vector["frame"].encode())
-    assert refusals(effects) == ([vector["refused"]] if "refused" in vector else [])
-    settled = [effect.upto for effect in effects if isinstance(effect, Settle)]
-    forks = [effect for effect in effects if isinstance(effect, RaiseAlarm) and effect.alarm.code == "fork"]
-    outcome = "fork" if forks else "settles" if settled else "stale"
-    assert outcome == vector["outcome"]
+    said = {f"eucom/1/{message['seq']}": parsed(message["at"]) for message in STREAM[:2]}
+    state["peer_clocks"]["said"] = {"eucom": said}
+    state["references"]["eucom"] |= {"kinds": {"eucom/1/1": "heartbeat", "eucom/1/2": "alert"}, "known_upto": 2}
+    return Link.restore(msgspec.json.encode(state))

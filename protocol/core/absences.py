@@ -6,8 +6,10 @@ from protocol.core.alarms import AlarmCode
 from protocol.core.books import Books
 from protocol.core.deadlines import SECOND, Turn
 from protocol.core.events import ClockStepped, Resumed, SlotsPlanned, Started
+from protocol.core.peer_clocks import PeerClocks
 from protocol.core.watch import SETTLE_MS, Watch
 from protocol.wire.instants import Millis, parsed, written
+from protocol.wire.messages import Identifier
 
 UNKNOWN_LISTED = 64
 """How many unjudged slots and deadlines a `watch_blind` alarm lists by name; it counts the others."""
@@ -16,8 +18,10 @@ UNKNOWN_LISTED = 64
 class Absences:
     """Handles starts, sleeps, late slot plans and clock steps of one core."""
 
-    def __init__(self, watch: Watch, books: Books) -> None:
+    def __init__(self, side: Identifier, watch: Watch, clocks: PeerClocks, books: Books) -> None:
+        self._side = side
         self._watch = watch
+        self._clocks = clocks
         self._books = books
 
     def started(self, turn: Turn, event: Started) -> None:
@@ -53,6 +57,7 @@ class Absences:
             turn, AlarmCode.CLOCK_STEP, turn.utc, detail=f"the wall clock moved by {step_ms / SECOND:+.3f} s"
         )
         self._watch.clock_moved(turn, step_ms)
+        self._clocks.own_clock_moved(self._side, step_ms)
 
     def _was_blind(self, turn: Turn, since: Millis, *, age_too: bool = True) -> None:
         """Raise one alarm for all that fell due since `since`, and give it time to settle (SPEC W5.2).

@@ -24,6 +24,7 @@ from protocol.core.events import (
     AlarmAcknowledged,
     ClockStepped,
     Event,
+    FrameReceived,
     KeysChanged,
     KeysEnrolled,
     NotificationDone,
@@ -81,6 +82,13 @@ class Core(ABC):
         """Take what happened; return what to do once the event is on disk.
 
         Total: any event in any state. Raises LocalProtocolError for a caller's mistake, and then nothing has changed.
+        """
+
+    @abstractmethod
+    def redundant(self, event: FrameReceived) -> str:
+        """Return why a frame would change nothing in the streams, an empty string if it would (SPEC M6.2).
+
+        This changes nothing itself. Without an epoch no frame is redundant.
         """
 
     @abstractmethod

@@ -21,6 +21,29 @@ class EpochState(Struct):
     terms: Terms
 
 
+class PeerClocksState(Struct):
+    """Times by which the clocks of the parties are judged, in milliseconds since 1970."""
+
+    # `at` of each party's last messages, by reference, oldest first
+    said: dict[Identifier, dict[str, Millis]] = {}
+    # the latest `at` of each party's messages since its clock last went back
+    latest: dict[Identifier, Millis] = {}
+    # the highest floor in each party's frames of this epoch
+    floors: dict[Identifier, int] = {}
+    # when our receipt first covered exactly the peer's messages up to a seq, oldest first
+    receipted: dict[int, Millis] = {}
+    # a receipt of ours that the peer had before it queued its next message; 0 if none is known
+    answered: Millis = 0
+
+
+class Suppressed(Struct, frozen=True):
+    """Frames of one reason that were counted instead of journaled."""
+
+    # their number, less those that an honest peer can have caused since; the age of the last
+    level: int
+    age: Millis
+
+
 class CoreState(Struct):
     """State of a link as one observer sees it. Each kind of core adds its own fields."""
 
@@ -39,6 +62,9 @@ class CoreState(Struct):
     watch: WatchState = field(default_factory=WatchState)
     # by reference
     alerts: dict[str, OpenAlert] = {}
+    peer_clocks: PeerClocksState = field(default_factory=PeerClocksState)
+    # frames that an honest peer could have caused, by reason
+    suppressed: dict[str, Suppressed] = {}
     # references that control requests led to, by request id
     requests: dict[str, str] = {}
     connected: bool = False

@@ -18,6 +18,7 @@ from protocol.wire.instants import Millis, written
 from protocol.wire.messages import Utc
 
 SECOND: Millis = 1_000
+MINUTE: Millis = 60 * SECOND
 DAY: Millis = 86_400 * SECOND
 HEAP_SLACK = 256
 """How many more heap entries than twice the running deadlines are tolerated before the heap is rebuilt."""

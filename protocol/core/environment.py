@@ -6,8 +6,8 @@ from typing import Literal
 
 from protocol.core.alarm_book import AlarmBook
 from protocol.core.alarms import AlarmCode
-from protocol.core.core_state import CoreState
-from protocol.core.deadlines import DAY, SECOND, Deadlines, Turn
+from protocol.core.core_state import CoreState, Suppressed
+from protocol.core.deadlines import DAY, MINUTE, SECOND, Deadlines, Turn
 from protocol.core.events import (
     CertificateSeen,
     CredentialsRefused,
@@ -22,8 +22,8 @@ from protocol.core.events import (
 )
 from protocol.errors import RemoteProtocolError
 from protocol.wire.instants import Millis, parsed, written
-from protocol.wire.messages import Identifier, Utc
-from protocol.wire.refusals import FrameRefusal
+from protocol.wire.messages import INTEGER_MAX, Identifier, Utc
+from protocol.wire.refusals import OUTDATED, REPEATED, STALE_RECEIPT, FrameRefusal
 
 BROKER_GRACE_MS: Millis = 30 * SECOND
 """How long the broker may be unreachable before an alarm is raised; a short reconnect raises none."""
@@ -36,6 +36,13 @@ REFUSALS_MAX = 10
 REFUSALS_WITHIN_MS: Millis = 600 * SECOND
 SOURCES_MAX = 128
 """Sources of wrong credentials that are remembered; with more, the least recently refused is forgotten."""
+HONEST_COPIES = 1_000
+"""A peer resends a frame once a minute while we are away: after half a day, the broker delivers 720 copies at once."""
+HONEST_OUTDATED = 256
+"""Twice the deliveries that a broker repeats after a connect, if our acknowledgements of them were lost."""
+
+Way = Literal["ahead", "behind", "back"]
+"""How a clock is wrong: it shows too much, or too little, or was set back."""
 
 _BROKER = "broker/unreachable"
 _HARMLESS = {
@@ -50,6 +57,17 @@ _CERTIFICATES = {
     "authority": "the certificate of the broker's authority",
     "broker": "the certificate of the broker",
 }
+_HONEST: dict[str, tuple[int, int]] = {
+    **dict.fromkeys(_HARMLESS, (HONEST_COPIES, 60)),
+    STALE_RECEIPT: (HONEST_COPIES, 60),
+    # on a slow line, each frame may be sent again before its receipt is here
+    REPEATED: (HONEST_COPIES, 500),
+    OUTDATED: (HONEST_OUTDATED, 2),
+}
+"""How many suppressed frames an honest peer and broker can cause, by reason: at once, and in each minute after that
+(SPEC M6.2). For other reasons they cause none."""
+
+_WAYS: dict[Way, str] = {"ahead": "is ahead", "behind": "is behind", "back": "went back"}
 
 
 class Environment:
@@ -142,19 +160,33 @@ class Environment:
             self._raise_until_quiet(turn, AlarmCode.BAD_FRAMES, sender, detail)
 
     def suppressed(self, turn: Turn, event: FramesSuppressed) -> None:
-        """Raise `bad_frames` for refused frames that are journaled by number only (SPEC M6.2)."""
-        detail = f"{event.count} more frames refused: {event.reason}"
-        self._raise_until_quiet(turn, AlarmCode.BAD_FRAMES, "any", detail)
+        """Raise `bad_frames` for suppressed frames, if an honest peer cannot cause that many (SPEC M6.2)."""
+        at_once, a_minute = _HONEST.get(event.reason, (0, 0))
+        known = self.state.suppressed.get(event.reason)
+        left = 0 if known is None else max(0, known.level - a_minute * (turn.age - known.age) // MINUTE)
+        level = min(left + event.count, INTEGER_MAX)
+        if a_minute:
+            self.state.suppressed[event.reason] = Suppressed(level, turn.age)
+        if level > at_once:
+            detail = f"{event.count} more frames refused: {event.reason}"
+            self._raise_until_quiet(turn, AlarmCode.BAD_FRAMES, "any", detail)
 
     def skew(
-        self, turn: Turn, party: Identifier, way: Literal["ahead", "behind"], by_ms: Millis, limit_ms: Millis
+        self, turn: Turn, party: Identifier, way: Way, by_ms: Millis, limit_ms: Millis, *, clears: bool = True
     ) -> None:
-        """Raise or clear `clock_skew`. The caller measures so that a delay cannot cause it (SPEC M8.1)."""
+        """Raise `clock_skew`, or let it end. The caller measures so that a delay cannot cause it (SPEC M8.1).
+
+        It ends ten minutes after a right time, unless another wrong one comes meanwhile (SPEC M8.8). `clears` is
+        whether a right time proves anything.
+        """
+        subject = f"{party}/{way}"
+        quiet = f"quiet/{AlarmCode.CLOCK_SKEW}/{subject}"
         if by_ms > limit_ms:
-            detail = f"the clock of {party} is {way} by at least {by_ms // SECOND} s"
-            self._alarms.raise_alarm(turn, AlarmCode.CLOCK_SKEW, f"{party}/{way}", detail=detail)
-        else:
-            self._alarms.clear(turn, AlarmCode.CLOCK_SKEW, f"{party}/{way}")
+            detail = f"the clock of {party} {_WAYS[way]} by at least {by_ms // SECOND} s"
+            self._deadlines.disarm(quiet)
+            self._alarms.raise_alarm(turn, AlarmCode.CLOCK_SKEW, subject, detail=detail)
+        elif clears and self._alarms.active(AlarmCode.CLOCK_SKEW, subject) and not self._deadlines.runs(quiet):
+            self._deadlines.arm(turn, quiet, QUIET_MS)
 
     # --- access ---------------------------------------------------------------------------------------------------
 

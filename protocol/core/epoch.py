@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from protocol.core.absences import Absences
 from protocol.core.alarms import AlarmCode
 from protocol.core.alerts import Alerts
 from protocol.core.books import Books
 from protocol.core.core_state import CoreState
-from protocol.core.deadlines import SECOND, Turn
+from protocol.core.deadlines import Turn
+from protocol.core.peer_clocks import PeerClocks
 from protocol.core.watch import Watch
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.wire.digests import policy_digest
-from protocol.wire.instants import Millis
 from protocol.wire.messages import (
     Acknowledgement,
     Alert,
@@ -36,6 +34,7 @@ class Epoch:
         policy_digest: the digest of their policy.
         watch: slots and line tests.
         alerts: open and recently closed alerts.
+        clocks: the clocks of the parties that this core hears.
         absences: the account of times in which nobody watched.
     """
 
@@ -44,7 +43,8 @@ class Epoch:
         self.policy_digest = policy_digest(terms)
         self.watch = Watch(state.watch, terms.policy, books.deadlines, books.alarms)
         self.alerts = Alerts(state.alerts, terms.policy, books.deadlines, books.alarms)
-        self.absences = Absences(self.watch, books)
+        self.clocks = PeerClocks(state.peer_clocks, terms.policy, books.environment)
+        self.absences = Absences(state.side, self.watch, self.clocks, books)
         self._books = books
 
     def other(self, party: Identifier) -> Identifier:
@@ -55,6 +55,7 @@ class Epoch:
         """End what the epoch before this one left open (SPEC E2)."""
         self.alerts.epoch_over(turn)
         self.watch.epoch_over(turn)
+        self.clocks.epoch_over()
         self._books.alarms.clear_all(
             turn, AlarmCode.EQUIVOCATION, AlarmCode.FORK, AlarmCode.JOURNAL_BEHIND, AlarmCode.POLICY_MISMATCH
         )
@@ -106,10 +107,6 @@ class Epoch:
             reference = Reference(sender, self.terms.epoch, seq)
             self.watch.receipted(turn, reference)
             self.alerts.receipted(turn, reference)
-
-    def skew(self, turn: Turn, party: Identifier, way: Literal["ahead", "behind"], by_ms: Millis) -> None:
-        """Compare the clock of `party` with the policy's skew limit (SPEC M8)."""
-        self._books.environment.skew(turn, party, way, by_ms, self.terms.policy.skew_limit_s * SECOND)
 
 
 def check_terms(terms: Terms, link: Identifier, before: Epoch | None) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 from msgspec import UNSET, Struct
 
 from protocol.core.alarms import AlarmCode
@@ -14,7 +17,7 @@ from protocol.errors import RemoteProtocolError
 from protocol.wire import envelope
 from protocol.wire.messages import Claim, Identifier, MessagePayload, ReceiptPayload
 from protocol.wire.payloads import read_message_payload, read_receipt_payload
-from protocol.wire.refusals import VERIFIED, FrameRefusal
+from protocol.wire.refusals import STALE_RECEIPT, VERIFIED, FrameRefusal
 
 
 class ForeignTermsError(RemoteProtocolError):
@@ -50,37 +53,73 @@ class FrameIntake:
 
         Raises RemoteProtocolError for a frame that must be refused; ForeignTermsError for one of other terms.
         """
-        if event.verdict != VERIFIED:
-            raise RemoteProtocolError(event.verdict)
-        payload = envelope.parse(event.frame).payload
-        if event.channel == "receipt":
-            receipt = read_receipt_payload(payload)
-            self._check_address(turn, event, receipt)
-            return FrameContent(receipt.sender, Claim(receipt.upto, receipt.head, receipt.at), None)
-        run = read_message_payload(payload)
-        self._check_address(turn, event, run)
-        return FrameContent(run.sender, None if run.receipt is UNSET else run.receipt, run)
+        payload = _verified_payload(event)
+        self._check_parties(event, payload)
+        alarms, sender = self._books.alarms, payload.sender
+        if foreign := self._foreign(payload):
+            detail = f"{sender} speaks epoch {payload.epoch}, policy {payload.policy[:16]}; "
+            detail += f"here it is epoch {self._epoch.terms.epoch}, policy {self._epoch.policy_digest[:16]}"
+            first = not alarms.active(AlarmCode.POLICY_MISMATCH, sender)
+            alarms.raise_alarm(turn, AlarmCode.POLICY_MISMATCH, sender, detail=detail)
+            raise ForeignTermsError(foreign, detail, first=first)
+        alarms.clear(turn, AlarmCode.POLICY_MISMATCH, sender)
+        return _content(payload)
+
+    def redundant(
+        self,
+        event: FrameReceived,
+        claim_is_news: Callable[[Identifier, Claim], bool],
+        redundant_run: Callable[[MessagePayload], str],
+    ) -> str:
+        """Return why a frame would change neither stream: the reason of its refusal, or what makes it redundant.
+
+        Args:
+            event: the frame.
+            claim_is_news: returns whether a receipt of this sender would change anything.
+            redundant_run: returns why messages would change nothing, an empty string if they would.
+        """
+        try:
+            payload = _verified_payload(event)
+            self._check_parties(event, payload)
+        except RemoteProtocolError as refusal:
+            return refusal.reason
+        if foreign := self._foreign(payload):
+            return foreign
+        content = _content(payload)
+        if content.claim is not None and claim_is_news(content.sender, content.claim):
+            return ""
+        return STALE_RECEIPT if content.run is None else redundant_run(content.run)
 
     def reject(self, turn: Turn, event: FrameReceived, refusal: RemoteProtocolError) -> None:
         """Refuse a frame: it consumes nothing (SPEC M6.1)."""
         turn.emit(RejectFrame(reason=refusal.reason, detail=refusal.detail))
         self._books.environment.refused(turn, event.sender, refusal)
 
-    def _check_address(self, turn: Turn, event: FrameReceived, payload: MessagePayload | ReceiptPayload) -> None:
-        """Check that a verified payload is of this link, epoch, sender, recipient and policy (SPEC F3.7)."""
-        terms, digest, alarms = self._epoch.terms, self._epoch.policy_digest, self._books.alarms
-        if payload.link != terms.link:
+    def _check_parties(self, event: FrameReceived, payload: MessagePayload | ReceiptPayload) -> None:
+        """Check that a verified payload is of this link, sender and recipient (SPEC F3.7)."""
+        if payload.link != self._epoch.terms.link:
             raise RemoteProtocolError(FrameRefusal.WRONG_LINK, payload.link)
         if payload.sender != event.sender or payload.sender not in self._senders:
             raise RemoteProtocolError(FrameRefusal.WRONG_SENDER, payload.sender)
         if payload.recipient != self._epoch.other(payload.sender):
             raise RemoteProtocolError(FrameRefusal.WRONG_RECIPIENT, payload.recipient)
-        if payload.epoch == terms.epoch and payload.policy == digest:
-            alarms.clear(turn, AlarmCode.POLICY_MISMATCH, payload.sender)
-            return
-        detail = f"{payload.sender} speaks epoch {payload.epoch}, policy {payload.policy[:16]}; "
-        detail += f"here it is epoch {terms.epoch}, policy {digest[:16]}"
-        first = not alarms.active(AlarmCode.POLICY_MISMATCH, payload.sender)
-        alarms.raise_alarm(turn, AlarmCode.POLICY_MISMATCH, payload.sender, detail=detail)
-        wrong = FrameRefusal.WRONG_EPOCH if payload.epoch != terms.epoch else FrameRefusal.WRONG_POLICY
-        raise ForeignTermsError(wrong, detail, first=first)
+
+    def _foreign(self, payload: MessagePayload | ReceiptPayload) -> FrameRefusal | Literal[""]:
+        """Return the reason of refusal if a payload is of another epoch or policy, else an empty string (SPEC E3)."""
+        if payload.epoch != self._epoch.terms.epoch:
+            return FrameRefusal.WRONG_EPOCH
+        return FrameRefusal.WRONG_POLICY if payload.policy != self._epoch.policy_digest else ""
+
+
+def _verified_payload(event: FrameReceived) -> MessagePayload | ReceiptPayload:
+    """Return the payload of a verified frame. Raises RemoteProtocolError for any other frame."""
+    if event.verdict != VERIFIED:
+        raise RemoteProtocolError(event.verdict)
+    payload = envelope.parse(event.frame).payload
+    return read_receipt_payload(payload) if event.channel == "receipt" else read_message_payload(payload)
+
+
+def _content(payload: MessagePayload | ReceiptPayload) -> FrameContent:
+    if isinstance(payload, ReceiptPayload):
+        return FrameContent(payload.sender, Claim(payload.upto, payload.head, payload.at), None)
+    return FrameContent(payload.sender, None if payload.receipt is UNSET else payload.receipt, payload)

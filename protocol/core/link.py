@@ -27,6 +27,7 @@ from protocol.core.events import (
     EpochOpened,
     Event,
     FrameReceived,
+    FramesSuppressed,
     LineTestRequested,
     OfficerAcknowledged,
     OfficerAnswered,
@@ -50,6 +51,7 @@ from protocol.core.snapshot import Snapshot, draft_views, inbox_view, outbox_vie
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.wire.instants import Millis
 from protocol.wire.messages import Identifier
+from protocol.wire.refusals import ALTERED, REPEATED
 
 FOREIGN_ANSWER_MS: Millis = 60 * SECOND
 """A frame of another epoch or policy is answered at most this often (SPEC E3)."""
@@ -180,6 +182,10 @@ class Link(Core):
                 self._books.environment.presence_changed(turn, event)
                 if returned and self.state.connected:
                     epoch.own.resend_all(turn)
+            case FramesSuppressed():
+                self._take_shared(turn, epoch, event)
+                # its sender resends until it has our receipt
+                self.state.receipt_owed = self.state.receipt_owed or event.reason in {REPEATED, ALTERED}
             case PublishRefused():
                 detail = f"the broker refused a publish: {event.reason} (code {event.code})"
                 subject = f"publish/{event.channel}"
@@ -208,6 +214,11 @@ class Link(Core):
                 self.state.undelivered = [each for each in self.state.undelivered if each.subject != event.subject]
             case _:
                 self._take_shared(turn, epoch, event)
+
+    def redundant(self, event: FrameReceived) -> str:
+        """Return why a verified frame would change nothing here; see `Core.redundant`."""
+        epoch = self._epoch
+        return epoch.intake.redundant(event, epoch.own.is_news, epoch.theirs.redundant) if epoch else ""
 
     def _take_frame(self, turn: Turn, epoch: LinkEpoch, event: FrameReceived) -> None:
         try:

@@ -56,7 +56,7 @@ def open_link_epoch(turn: Turn, terms: Terms, state: LinkState, books: Books) ->
     """
     before = state.epoch
     ours, theirs = (genesis(terms, party) for party in _parties(terms, state.side))
-    state.epoch = LinkEpochState(terms, OutboxState(head=ours, receipted_head=ours), InboxState(head=theirs))
+    state.epoch = LinkEpochState(terms, OutboxState(ours, ours, hashes={0: ours}), InboxState(head=theirs))
     for party in _parties(terms, state.side):
         state.references.setdefault(party, KnownState()).known_upto = 0
     epoch = LinkEpoch(state, state.epoch, books)

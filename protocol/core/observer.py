@@ -108,7 +108,7 @@ class Observer(Core):
         check_terms(terms, self.link, before)
         parties = (terms.caller, terms.answering)
         streams = {party: InboxState(head=genesis(terms, party)) for party in parties}
-        state.epoch = ObserverEpochState(terms, streams, dict.fromkeys(parties, 0))
+        state.epoch = ObserverEpochState(terms, streams, dict.fromkeys(parties, 0), {party: {} for party in parties})
         self._epoch = ObserverEpoch(state, state.epoch, self._books)
         if before is not None:
             self._epoch.supersede(turn)
@@ -123,6 +123,11 @@ class Observer(Core):
                 epoch.watch.begun(turn.at, placing=False)
             case _:
                 self._take_shared(turn, epoch, event)
+
+    def redundant(self, event: FrameReceived) -> str:
+        """Return why a verified frame would change nothing here; see `Core.redundant`."""
+        epoch = self._epoch
+        return epoch.intake.redundant(event, epoch.streams.is_news, epoch.streams.redundant) if epoch else ""
 
     def _take_frame(self, turn: Turn, epoch: ObserverEpoch, event: FrameReceived) -> None:
         try:

@@ -13,7 +13,6 @@ from protocol.core.references import References
 from protocol.core.rules import check_body, is_cancellation
 from protocol.core.stream import Outbox
 from protocol.errors import LocalProtocolError, RemoteProtocolError
-from protocol.wire.instants import parsed
 from protocol.wire.messages import Alert, AnyBody, Claim, Heartbeat, Identifier, Reference
 
 
@@ -73,21 +72,25 @@ class OwnStream:
         if due_age is not None and due_age <= turn.age:
             turn.emit(Resend(first=self._outbox.resend_oldest(turn, peer_absent=peer_absent)))
 
+    def is_news(self, sender: Identifier, claim: Claim) -> bool:
+        """Return whether a receipt would change anything."""
+        del sender
+        return not self._outbox.state.stopped and self._outbox.judge(claim) != "stale"
+
     def take_claim(self, turn: Turn, sender: Identifier, claim: Claim) -> None:
         """Take the peer's receipt: forget the messages that it covers, or stop at a fork (SPEC R1.2, R3.1)."""
-        if self._outbox.state.stopped:
+        stopped, verdict = self._outbox.state.stopped, self._outbox.judge(claim)
+        covered = Reference(self._side, self._epoch.terms.epoch, claim.upto)
+        self._epoch.clocks.claimed(turn, sender, claim, covered, news=verdict == "news" and not stopped)
+        if stopped:
             return
-        verdict = self._outbox.judge(claim)
         if verdict == "fork":
             detail = f"{sender} claims {claim.upto} messages with head {claim.head[:16]}; that is not what was sent"
             self._outbox.state.stopped = AlarmCode.FORK
             self._alarms.raise_alarm(turn, AlarmCode.FORK, sender, detail=detail)
         elif verdict == "news":
-            # a receipt from before the message was first sent proves that the peer's clock is behind (SPEC M8.3)
-            sealed_at = parsed(self._outbox.sealed_at(claim.upto))
-            self._epoch.skew(turn, sender, "behind", sealed_at - parsed(claim.at))
-            covered = self._outbox.settle(claim)
+            settled = self._outbox.settle(claim)
             turn.emit(Settle(upto=claim.upto, head=claim.head))
-            self._epoch.receipted(turn, self._side, covered)
+            self._epoch.receipted(turn, self._side, settled)
             for channel in ("message", "receipt"):
                 self._alarms.clear(turn, AlarmCode.BROKER_UNREACHABLE, f"publish/{channel}")

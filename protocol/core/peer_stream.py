@@ -18,7 +18,6 @@ from protocol.core.references import References, kind_of
 from protocol.core.rules import read_message
 from protocol.core.stream import Equivocated, Inbox
 from protocol.errors import LocalProtocolError, RemoteProtocolError
-from protocol.wire.instants import parsed
 from protocol.wire.messages import Heartbeat, HeartbeatAnswer, Message, MessagePayload, Reference, Refusal
 from protocol.wire.refusals import FrameRefusal, MessageRefusal
 
@@ -41,6 +40,15 @@ class PeerStream:
         self._alarms = books.alarms
         self._notifications = books.notifications
 
+    def redundant(self, payload: MessagePayload) -> str:
+        """Return why `take` would change nothing for a frame, an empty string if it would."""
+        inbox = self._inbox.state
+        if inbox.stopped:
+            return FrameRefusal.DIRECTION_STOPPED
+        if payload.floor > inbox.upto:
+            return ""
+        return self._inbox.redundant(payload.messages, self._epoch.clocks.state.floors.get(self._peer, 0))
+
     def take(self, turn: Turn, payload: MessagePayload) -> None:
         """Take a frame's messages and apply all that are next in order.
 
@@ -53,6 +61,7 @@ class PeerStream:
             detail = f"{self._peer} holds our receipt up to {payload.floor}, but this journal ends at {inbox.upto}"
             self._stop(turn, AlarmCode.JOURNAL_BEHIND, detail)
         self._state.receipt_owed = True
+        self._epoch.clocks.floor(turn, payload, inbox.upto)
         try:
             taken = self._inbox.take(payload.messages)
         except Equivocated as finding:  # SPEC M5.1
@@ -72,8 +81,8 @@ class PeerStream:
     def _apply(self, turn: Turn, message: Message) -> None:
         """Apply or refuse the next message, exactly once and in order (SPEC M3.1, M7.1)."""
         peer, terms = self._peer, self._epoch.terms
-        self._epoch.skew(turn, peer, "ahead", parsed(message.at) - turn.at)  # SPEC M8.2
         reference = Reference(peer, terms.epoch, message.seq)
+        self._epoch.clocks.applied(turn, reference, message)
         self._references.known_upto(peer, message.seq)
         try:
             body = read_message(message, peer, terms)
@@ -85,6 +94,7 @@ class PeerStream:
             self._refuse(turn, reference, message, refusal)
             return
         turn.emit(Apply(sender=peer, message=message))
+        self._epoch.clocks.referred(turn, reference, message, body)
         self._references.remember(reference, body)
         self._references.note_change(body)
         self._epoch.apply(turn, reference, body, message.at, received=True)

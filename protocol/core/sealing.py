@@ -16,7 +16,7 @@ from protocol.core.stream import Inbox, Outbox
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.wire import canonical, envelope
 from protocol.wire.instants import Millis
-from protocol.wire.messages import Claim, Message, MessagePayload, ReceiptPayload
+from protocol.wire.messages import Claim, Message, MessagePayload, ReceiptPayload, Reference
 
 
 class Unsealed(Struct, frozen=True):
@@ -79,6 +79,11 @@ class Sealing:
             elif departure.run:
                 self._outbox.sealed(turn, departure.run, frame)
                 self._references.known_upto(self._state.side, departure.run[-1].seq)
+                for message in departure.run:
+                    reference = Reference(self._state.side, self._epoch.terms.epoch, message.seq)
+                    self._epoch.clocks.remember(reference, turn.at)
+            if departure.seal.upto is not UNSET:
+                self._epoch.clocks.sent(departure.seal.upto, turn.at)
             turn.emit(departure.seal)
         # every connect makes one owed again
         self._state.receipt_owed = False

@@ -19,6 +19,7 @@ from protocol.wire.canonical import CanonicalError
 from protocol.wire.digests import message_digest
 from protocol.wire.instants import Millis, written
 from protocol.wire.messages import INTEGER_MAX, MESSAGE_MAX_BYTES, Claim, Digest, Message, Utc
+from protocol.wire.refusals import OUTDATED, REPEATED, FrameRefusal
 
 SEALED_MAX = 8
 """The limit of unreceipted frames, which keeps small what a reconnect sends again (SPEC M4.2)."""
@@ -30,7 +31,8 @@ OUTBOX_RESERVE_MESSAGES = 1_000
 AHEAD_MAX = 256
 """How many messages beyond a gap are buffered (SPEC M3.2)."""
 HASHES_KEPT = 1_024
-"""How many applied messages are remembered, to recognise a second version as equivocation (SPEC M5.3)."""
+"""How many applied messages are remembered, to recognise a second version as equivocation (SPEC M5.3), and how many of
+our receipted ones, to recognise a false receipt as a fork (SPEC R3.1)."""
 RESEND_MIN_MS: Millis = 1 * SECOND
 RESEND_MAX_MS: Millis = 60 * SECOND
 RESEND_ABSENT_MAX_MS: Millis = 900 * SECOND
@@ -59,8 +61,9 @@ class OutboxState(Struct):
     waiting: list[Message] = []
     unreceipted_bytes: int = 0
     sealed: list[SealedRun] = []
-    # hash and size of each unreceipted message
+    # hash of each unreceipted message, and of the last receipted ones
     hashes: dict[int, Digest] = {}
+    # size of each unreceipted message
     sizes: dict[int, int] = {}
     # the alarm code for which this direction stopped until a new epoch, or empty
     stopped: str = ""
@@ -185,22 +188,18 @@ class Outbox:
         state = self.state
         if claim.upto > self.sent:
             return "fork"
-        if claim.upto > state.receipted:
-            return "news" if state.hashes[claim.upto] == claim.head else "fork"
-        if claim.upto == state.receipted and claim.head != state.receipted_head:
+        # SPEC R3.1
+        known = state.receipted_head if claim.upto == state.receipted else state.hashes.get(claim.upto, claim.head)
+        if known != claim.head:
             return "fork"
-        return "stale"
-
-    def sealed_at(self, seq: int) -> Utc:
-        """Return the instant at which the unreceipted message `seq` was sealed."""
-        return next(run.sealed_at for run in self.state.sealed if run.first <= seq <= run.last)
+        return "news" if claim.upto > state.receipted else "stale"
 
     def settle(self, claim: Claim) -> range:
         """Discard the messages that a claim judged as news covers, and return their seqs."""
         state = self.state
         covered = range(state.receipted + 1, claim.upto + 1)
         for seq in covered:
-            del state.hashes[seq]
+            state.hashes.pop(seq - HASHES_KEPT, None)
             state.unreceipted_bytes -= state.sizes.pop(seq)
         state.receipted, state.receipted_head = claim.upto, claim.head
         state.sealed = [run for run in state.sealed if run.last > claim.upto]
@@ -255,10 +254,10 @@ class Inbox:
         """
         state = self.state
         digests = self._compared(run)
-        if run[-1].seq <= state.upto:
+        if self._knows(run):
             return "taken"
-        if run[0].seq > state.upto + 1 and run[-1].seq > state.upto + AHEAD_MAX:
-            return "too_far_ahead"  # SPEC M3.2
+        if self._too_far_ahead(run):
+            return "too_far_ahead"
         known = state.ahead.get(run[0].seq, ())
         if len(run) > len(known):
             state.ahead[run[0].seq] = tuple(run)
@@ -266,6 +265,30 @@ class Inbox:
             if message.seq > state.upto:
                 state.hashes[message.seq] = digest
         return "taken"
+
+    def redundant(self, run: Sequence[Message], floor: int) -> str:
+        """Return why `take` would change nothing for a run, an empty string if it would, or if it contradicts.
+
+        `floor` is the highest that the sender has stated.
+        """
+        known = self._knows(run)
+        if not known and not self._too_far_ahead(run):
+            return ""
+        try:
+            self._compared(run)
+        except Equivocated:
+            return ""
+        if not known:
+            return FrameRefusal.TOO_FAR_AHEAD
+        return OUTDATED if run[-1].seq <= floor else REPEATED
+
+    def _knows(self, run: Sequence[Message]) -> bool:
+        """Return whether every message of a run is applied or kept beyond a gap."""
+        return all(message.seq <= self.state.upto or message.seq in self.state.hashes for message in run)
+
+    def _too_far_ahead(self, run: Sequence[Message]) -> bool:
+        """Return whether a run begins beyond a gap and ends too far ahead (SPEC M3.2)."""
+        return run[0].seq > self.state.upto + 1 and run[-1].seq > self.state.upto + AHEAD_MAX
 
     def _compared(self, run: Sequence[Message]) -> list[Digest]:
         """Return the digests of a run. Raises Equivocated on a contradiction (SPEC M5.1)."""

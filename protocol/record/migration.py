@@ -102,15 +102,20 @@ def _mark_final_alerts(state: State) -> None:
 
 def _observer_2_to_3(state: State) -> State:
     """Add what rules 3 keep of a watch."""
-    return _core_2_to_3(state)
+    state = _core_2_to_3(state)
+    if state["epoch"] is not None:
+        state["epoch"]["claimed"] = {party: {} for party in state["epoch"]["streams"]}
+    return state
 
 
 def _core_2_to_3(state: State) -> State:
-    """Add what rules 3 keep of both: changed keys that wait, officers, refusals, and when messages were sent."""
+    """Add what rules 3 keep of both: keys that wait, officers, refusals, times of messages, and suppressed frames."""
     for each in (*state["alerts"].values(), *state["watch"]["tests"].values()):
         each["sent_at"] = None
     state["keys"] = {"agreed": state["keys"], "pending": None, "watch": []}
     state = _with_after("keys", {"officers": None}, state)
+    clocks: State = {"said": {}, "latest": {}, "floors": {}, "receipted": {}, "answered": 0}
+    state = _with_after("alerts", {"peer_clocks": clocks, "suppressed": {}}, state)
     return _with_after("present", {"credentials_refused": {}}, state)
 
 

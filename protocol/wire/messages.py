@@ -157,6 +157,18 @@ class Refusal(Body, tag="refusal", frozen=True, kw_only=True):
 AnyBody = Heartbeat | HeartbeatAnswer | Alert | Acknowledgement | Refusal
 
 
+def references_of(body: AnyBody) -> tuple[Reference, ...]:
+    """Return the messages to which `body` refers."""
+    match body:
+        case HeartbeatAnswer() | Acknowledgement() | Refusal():
+            return (body.of,)
+        case Alert():
+            change = () if body.change is UNSET else (body.change.of,)
+            return (*change, *(body.references or ()))
+        case _:
+            return ()
+
+
 class Message(Struct, frozen=True, forbid_unknown_fields=True):
     """One element of a stream's hash chain (SPEC M2.1). `body` is decoded when it is processed (SPEC M7.1)."""
 

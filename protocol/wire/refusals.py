@@ -7,6 +7,17 @@ from enum import StrEnum
 VERIFIED = "verified"
 """The verdict on a frame whose signatures are valid (SPEC F3)."""
 
+REPEATED = "repeated"
+"""A verified frame whose messages are all known."""
+OUTDATED = "outdated"
+"""A verified frame whose messages its sender has seen receipted, and which it would not send again (SPEC M4.3)."""
+STALE_RECEIPT = "stale_receipt"
+"""A verified receipt that settles nothing."""
+ALTERED = "altered"
+"""A verified frame that changes nothing, with other bytes around a payload that is known."""
+OVERLOAD = "overload"
+"""A verified frame that brings more than the journal takes of a peer at one time."""
+
 
 class FrameRefusal(StrEnum):
     """Why a frame is refused; a refused frame changes neither stream (SPEC M6.1)."""

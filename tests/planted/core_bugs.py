@@ -6,20 +6,21 @@ from tests.planted.bug import Bug
 
 _STREAMS = "test_outbox test_link_streams"
 _INBOX = "test_link_inbox"
-_RECEIPTS = "test_link_receipts"
+_RECEIPTS = "test_link_receipts test_false_times"
 _REFUSALS = "test_link_refusals"
 _ALERTS = "test_link_alerts test_link_line_tests"
 _WATCH = "test_link_line_tests test_link_time"
 _EPOCHS = "test_link_epochs"
 _FRAMES = "test_envelope test_keyring test_vectors"
+_TIMES = "test_false_times"
 
 CORE_BUGS: tuple[Bug, ...] = (
     # --- the peer's stream ---------------------------------------------------------------------------------------
     Bug(
         "a run that ends exactly 256 ahead of a gap is refused",
-        "Inbox.take",
-        "run[-1].seq > state.upto + AHEAD_MAX",
-        "run[-1].seq >= state.upto + AHEAD_MAX",
+        "Inbox._too_far_ahead",
+        "run[-1].seq > self.state.upto + AHEAD_MAX",
+        "run[-1].seq >= self.state.upto + AHEAD_MAX",
         _INBOX,
     ),
     Bug(
@@ -82,7 +83,13 @@ CORE_BUGS: tuple[Bug, ...] = (
         _INBOX,
     ),
     # --- our own stream ------------------------------------------------------------------------------------------
-    Bug("a stale receipt is accepted", "Outbox.judge", 'return "stale"', 'return "news"', _RECEIPTS),
+    Bug(
+        "a stale receipt is accepted",
+        "Outbox.judge",
+        '"news" if claim.upto > state.receipted else "stale"',
+        '"news"',
+        _RECEIPTS,
+    ),
     Bug(
         "a receipt for what has not left yet is accepted",
         "Outbox.judge",
@@ -93,15 +100,22 @@ CORE_BUGS: tuple[Bug, ...] = (
     Bug(
         "the head of a receipt is not compared",
         "Outbox.judge",
-        '"news" if state.hashes[claim.upto] == claim.head else "fork"',
-        '"news"',
+        "known != claim.head",
+        "known != claim.head and claim.upto <= state.receipted",
         _RECEIPTS,
     ),
     Bug(
         "a repeated receipt with another head is let pass",
         "Outbox.judge",
-        "claim.upto == state.receipted and claim.head != state.receipted_head",
-        "claim.upto == state.receipted and not claim.head",
+        "state.receipted_head if claim.upto == state.receipted else state.hashes.get(claim.upto, claim.head)",
+        "claim.head if claim.upto == state.receipted else state.hashes.get(claim.upto, claim.head)",
+        _RECEIPTS,
+    ),
+    Bug(
+        "the heads of receipted messages are forgotten",
+        "Outbox.settle",
+        "state.hashes.pop(seq - HASHES_KEPT, None)",
+        "state.hashes.pop(seq, None)",
         _RECEIPTS,
     ),
     Bug(
@@ -254,52 +268,80 @@ CORE_BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "delay is taken for skew",
-        "PeerStream._apply",
-        'self._epoch.skew(turn, peer, "ahead", parsed(message.at) - turn.at)',
-        'self._epoch.skew(turn, peer, "ahead", abs(parsed(message.at) - turn.at))',
+        "PeerClocks.applied",
+        'self._skew(turn, sender, "ahead", at - turn.at)',
+        'self._skew(turn, sender, "ahead", abs(at - turn.at))',
         _RECEIPTS,
+    ),
+    Bug(
+        "a message is compared with its predecessor alone",
+        "PeerClocks.applied",
+        "at if fall > self._limit_ms else at + max(0, fall)",
+        "at",
+        _TIMES,
+    ),
+    Bug(
+        "a message that waited is dated before a receipt",
+        "PeerClocks.floor",
+        "first <= upto + 1 and first - 1 - before < SEALED_MAX",
+        "first <= upto + 1",
+        _TIMES,
+    ),
+    Bug(
+        "the broker ends the alarm about a clock with an old receipt",
+        "PeerClocks.claimed",
+        'self._skew(turn, sender, "ahead", at - turn.at, clears=news)',
+        'self._skew(turn, sender, "ahead", at - turn.at)',
+        _TIMES,
+    ),
+    Bug(
+        "our own clock's correction accuses the peer",
+        "PeerClocks.own_clock_moved",
+        "side in state.said",
+        "side not in state.said",
+        _TIMES,
     ),
     # --- frames, terms, keys -------------------------------------------------------------------------------------
     Bug(
         "a bad signature does no harm",
-        "FrameIntake.read",
+        "_verified_payload",
         "event.verdict != VERIFIED",
         "event.verdict not in {VERIFIED, FrameRefusal.BAD_SIGNATURE}",
         _INBOX,
     ),
     Bug(
         "a frame of another link is taken if its name begins alike",
-        "FrameIntake._check_address",
-        "payload.link != terms.link",
-        "not payload.link.startswith(terms.link)",
+        "FrameIntake._check_parties",
+        "payload.link != self._epoch.terms.link",
+        "not payload.link.startswith(self._epoch.terms.link)",
         _INBOX,
     ),
     Bug(
         "a party may speak on the other one's topic",
-        "FrameIntake._check_address",
+        "FrameIntake._check_parties",
         "payload.sender != event.sender or payload.sender not in self._senders",
         "payload.sender not in self._senders",
         "test_observer",
     ),
     Bug(
         "a frame for somebody else is read",
-        "FrameIntake._check_address",
+        "FrameIntake._check_parties",
         "payload.recipient != self._epoch.other(payload.sender)",
         "payload.recipient == payload.sender",
         _INBOX,
     ),
     Bug(
         "the policy of a frame is ignored",
-        "FrameIntake._check_address",
-        "payload.epoch == terms.epoch and payload.policy == digest",
-        "payload.epoch == terms.epoch",
+        "FrameIntake._foreign",
+        'FrameRefusal.WRONG_POLICY if payload.policy != self._epoch.policy_digest else ""',
+        '""',
         f"{_EPOCHS} {_INBOX}",
     ),
     Bug(
         "the epoch of a frame is ignored",
-        "FrameIntake._check_address",
-        "payload.epoch == terms.epoch and payload.policy == digest",
-        "payload.epoch <= terms.epoch",
+        "FrameIntake._foreign",
+        "payload.epoch != self._epoch.terms.epoch",
+        "payload.epoch > self._epoch.terms.epoch",
         f"{_EPOCHS} {_INBOX}",
     ),
     Bug(

@@ -313,8 +313,11 @@ class End(Process):
     def _handle(self, event: Event, *, closing: bool = False) -> tuple[Effect, ...]:
         before = self.state_bytes if self._shadowed else b""
         effects: tuple[Effect, ...] = ()
+        redundant = isinstance(event, FrameReceived) and event.verdict == VERIFIED and self.core.redundant(event)
+        streams = msgspec.json.encode(self.core.state.epoch) if redundant else b""
         try:
             effects = self.core.handle(event)
+            assert not redundant or msgspec.json.encode(self.core.state.epoch) == streams, f"{redundant}: not at all"
         except LocalProtocolError as error:
             refused = error.code
         else:

@@ -34,6 +34,8 @@ def plain_frames() -> list[Vector]:
     unhinted = seal(MESSAGE_TYPE, encode(PAYLOAD), [("", signature("eucom", MESSAGE_TYPE, encode(PAYLOAD)))])
     combining = stream("eucom", bodies.HEARTBEAT | {"text": "Проверка\n\u0303линии"})
     three = signed(MESSAGE_TYPE, encode(PAYLOAD), "stranger", "ndmc", "eucom")
+    good = signature("eucom", MESSAGE_TYPE, encode(PAYLOAD))
+    unknown = seal(MESSAGE_TYPE, encode(PAYLOAD), [("new-1", bytes(64)), ("new-2", bytes(3_309)), ("eucom-1", good)])
     return [
         frame("a line test", "message", "eucom", message_frame("eucom", STREAM[:1]), opens=True),
         frame("a run of messages", "message", "eucom", message_frame("eucom", STREAM), opens=True),
@@ -50,6 +52,7 @@ def plain_frames() -> list[Vector]:
         ),
         frame("keyid is a hint: none given", "message", "eucom", unhinted, opens=True),
         frame("signatures of others beside the good one", "message", "eucom", three, opens=True),
+        frame("signatures of unknown keys, of either algorithm's length", "message", "eucom", unknown, opens=True),
     ]
 
 
@@ -84,6 +87,11 @@ def ill_frames() -> list[Vector]:
         ("nine signatures", encode(envelope | {"signatures": [sig] * 9})),
         ("no keyid", encode(envelope | {"signatures": [{"sig": sig["sig"]}]})),
         ("keyid of 65 characters", encode(envelope | {"signatures": [sig | {"keyid": "k" * 65}]})),
+        ("an empty signature", encode(envelope | {"signatures": [sig | {"sig": ""}]})),
+        ("a signature of 63 bytes beside a good one", encode(envelope | {"signatures": [sig, sig_of(63)]})),
+        ("a signature of 65 bytes beside a good one", encode(envelope | {"signatures": [sig_of(65), sig]})),
+        ("a signature of 3308 bytes beside a good one", encode(envelope | {"signatures": [sig, sig_of(3_308)]})),
+        ("a signature of 3310 bytes beside a good one", encode(envelope | {"signatures": [sig, sig_of(3_310)]})),
         ("base64 without padding", encode(envelope | {"signatures": [sig | {"sig": sig["sig"].rstrip("=")}]})),
         ("base64 with stray bits", encode(envelope | {"payload": "e31="})),
         ("base64 for URLs", encode(envelope | {"payload": "-_-_"})),
@@ -116,7 +124,7 @@ def ill_signed_frames() -> list[Vector]:
         ("signed for the other payload type", signature("eucom", RECEIPT_TYPE, payload)),
         ("the payload signed without its encoding", KEYS["eucom"][1].sign(payload)),
         ("the encoding with lengths in characters", KEYS["eucom"][1].sign(in_characters)),
-        ("an empty signature", b""),
+        ("64 bytes of zeros", bytes(64)),
     ]
     one_only = signed(MESSAGE_TYPE, payload, "eucom")
     return [
@@ -211,6 +219,23 @@ def ill_addressed() -> list[Vector]:
             ),
         )
     ]
+
+
+def superseded() -> Vector:
+    """Return the content of `superseded/frames.json`: frames that an earlier version of SPEC.md judged otherwise."""
+    payload = encode(PAYLOAD)
+    empty = seal(MESSAGE_TYPE, payload, [("eucom-1", b"")])
+    odd = seal(MESSAGE_TYPE, payload, [("eucom-1", signature("eucom", MESSAGE_TYPE, payload)), ("x", bytes(63))])
+    why = {"now": "malformed_envelope", "clause": "F1.1", "decision": "0073"}
+    return {
+        "valid": [frame("a signature of 63 bytes beside a good one", "message", "eucom", odd, opens=True) | why],
+        "refused": [frame("an empty signature", "message", "eucom", empty, "bad_signature") | why],
+    }
+
+
+def sig_of(length: int) -> Vector:
+    """Return a signature of an unknown key, of this length."""
+    return {"keyid": "x", "sig": b64encode(bytes(length)).decode()}
 
 
 def signature(name: str, payload_type: str, payload: bytes) -> bytes:

@@ -17,8 +17,8 @@ from tests.vectors import bodies
 from tests.vectors.agreements import link_file, slots
 from tests.vectors.alerts import alerts
 from tests.vectors.fingerprints import fingerprints
-from tests.vectors.frames import frames
-from tests.vectors.streams import ANSWERS, STREAM, receipts, streams
+from tests.vectors.frames import frames, superseded
+from tests.vectors.streams import ANSWERS, STREAM, receipts, streams, times
 from tests.vectors.terms import EPOCH_1, KEYS, Vector, address, enrolled, text
 
 FOLDER = Path(__file__).parent
@@ -199,7 +199,8 @@ def vectors() -> dict[str, str]:
         "alerts.json": alerts(),
         "link_file.json": link_file(),
         "slots.json": slots(),
-        "streams.json": {"messages": streams(), "receipts": receipts()},
+        "streams.json": {"messages": streams(), "receipts": receipts(), "times": times()},
+        "superseded/frames.json": superseded(),
     }
     return {name: json.dumps(content, ensure_ascii=False, indent=1) + "\n" for name, content in files.items()}
 

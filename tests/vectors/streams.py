@@ -11,6 +11,8 @@ from tests.vectors.terms import EPOCH_1, Vector, message_frame, receipt_frame, s
 Messages = list[dict[str, Any]]
 
 STREAM = stream("eucom", bodies.HEARTBEAT, bodies.ALERT, bodies.FUTURE, bodies.FLASH, bodies.CANCELLATION)
+HEADS = [genesis(EPOCH_1, "eucom"), digest(STREAM[0]), digest(STREAM[1])]
+"""The heads of `eucom` after each of the first messages."""
 ANSWERS = stream("ndmc", bodies.ANSWER, bodies.ACKNOWLEDGEMENT)
 
 
@@ -169,8 +171,14 @@ def step(messages: Messages, *, upto: int, floor: int = 0, of: Messages = STREAM
 
 
 def receipts() -> list[Vector]:
-    """Return receipts that arrive at `eucom` after it has sent two messages."""
-    heads = [genesis(EPOCH_1, "eucom"), digest(STREAM[0]), digest(STREAM[1])]
+    """Return receipts that arrive at `eucom` after it has sent two messages, some after another receipt."""
+    heads = HEADS
+    older = [
+        ("an older one again", 1, heads[1], "stale"),
+        ("an older one with another head", 1, "0" * 64, "fork"),
+        ("an older one with the beginning's head", 1, heads[0], "fork"),
+        ("another beginning, later", 0, "0" * 64, "fork"),
+    ]
     claims = [
         ("the whole stream", 2, heads[2], "settles"),
         ("a part of it", 1, heads[1], "settles"),
@@ -214,4 +222,84 @@ def receipts() -> list[Vector]:
             | ({"refused": reason} if reason else {})
             for (name, data, outcome), reason in zip(beside, refused, strict=True)
         ),
+        *(
+            {"name": f"after a receipt of 2: {name}", "before": [text(receipt_frame("ndmc", 2, heads[2]))]}
+            | {"frame": text(receipt_frame("ndmc", upto, head)), "outcome": outcome}
+            for name, upto, head, outcome in older
+        ),
     ]
+
+
+def times() -> list[Vector]:
+    """Return frames that arrive at noon, with the alarms that their times raise.
+
+    `eucom` has sent the first two messages of its stream, each at its own `at`.
+    """
+    said = [
+        ("a message a minute ahead", ["12:01:00.000"], []),
+        ("a message more than a minute ahead", ["12:01:00.001"], ["ahead"]),
+        ("a message that is late", ["08:00:00.000"], []),
+        ("a message a minute before its predecessor", ["09:00:00.000", "08:59:00.000"], []),
+        ("a message more than a minute before its predecessor", ["09:00:00.000", "08:58:59.999"], ["back"]),
+        ("a stream that goes back in small steps", ["09:00:00.000", "08:59:10.000", "08:58:20.000"], ["back"]),
+        ("a clock that was set right", ["13:00:00.000", "12:00:00.000", "12:00:00.000"], ["ahead", "back"]),
+    ]
+    receipted = [
+        ("a receipt a minute ahead", 0, "12:01:00.000", []),
+        ("a receipt more than a minute ahead", 0, "12:01:00.001", ["ahead"]),
+        ("a receipt a minute before its message", 2, "08:00:00.000", []),
+        ("a receipt more than a minute before its message", 2, "07:59:59.999", ["behind"]),
+        ("a receipt that covers a part", 1, "07:59:59.999", []),
+    ]
+    answered = [
+        ("an answer a minute before its test", bodies.ANSWER, "07:59:00.000", []),
+        ("an answer more than a minute before its test", bodies.ANSWER, "07:58:59.999", ["behind"]),
+        ("an acknowledgement before its alert", bodies.ACKNOWLEDGEMENT, "07:59:59.999", ["behind"]),
+    ]
+    return [
+        *(
+            arrival(name, "ndmc", "message", message_frame("eucom", dated(*instants)), ways)
+            for name, instants, ways in said
+        ),
+        *(
+            arrival(name, "eucom", "receipt", receipt_frame("ndmc", upto, HEADS[upto], at=on_the_day(at)), ways)
+            for name, upto, at, ways in receipted
+        ),
+        *(
+            arrival(name, "eucom", "message", message_frame("ndmc", [said_once(body, at)]), ways)
+            for name, body, at, ways in answered
+        ),
+    ]
+
+
+def arrival(name: str, reader: str, channel: str, frame: bytes, ways: list[str]) -> Vector:
+    """Return the vector of a frame that arrives at noon; `ways` are those in which its sender's clock is wrong."""
+    sender = "eucom" if reader == "ndmc" else "ndmc"
+    return {
+        "name": name,
+        "reader": reader,
+        "channel": channel,
+        "sender": sender,
+        "at": on_the_day("12:00:00.000"),
+        "frame": text(frame),
+        "raises": [f"clock_skew/{sender}/{way}" for way in ways],
+    }
+
+
+def dated(*instants: str) -> list[dict[str, Any]]:
+    """Return the first messages of `eucom`, dated as given."""
+    messages: list[dict[str, Any]] = []
+    for message, at in zip(STREAM, instants, strict=False):
+        prev = digest(messages[-1]) if messages else message["prev"]
+        messages.append(message | {"prev": prev, "at": on_the_day(at)})
+    return messages
+
+
+def said_once(body: dict[str, Any], at: str) -> dict[str, Any]:
+    """Return the first message of `ndmc`, with this body."""
+    return stream("ndmc", body)[0] | {"at": on_the_day(at)}
+
+
+def on_the_day(time: str) -> str:
+    """Return an instant of the vectors' day."""
+    return f"2022-11-29T{time}Z"

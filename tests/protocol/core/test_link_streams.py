@@ -8,6 +8,7 @@ import pytest
 from protocol.core.events import BatchClosed, PeerPresenceChanged, TransportConnected, TransportLost
 from protocol.core.link import Link
 from protocol.core.stream import (
+    HASHES_KEPT,
     OUTBOX_MAX_BYTES,
     OUTBOX_MAX_MESSAGES,
     OUTBOX_RESERVE_MESSAGES,
@@ -228,7 +229,7 @@ def test_a_full_outbox_refuses_alerts_and_tests_but_has_a_reserve() -> None:
     outbox = line.eucom.outbox
     assert outbox.receipted == outbox.last == OUTBOX_MAX_MESSAGES + OUTBOX_RESERVE_MESSAGES
     assert outbox.unreceipted_bytes == 0
-    assert not outbox.hashes
+    assert [*outbox.hashes] == [*range(outbox.last - HASHES_KEPT + 1, outbox.last + 1)]
     assert not outbox.sizes
     assert Playbook(line) >> on("eucom", alert()) << "eucom: Queue 11001 alert" << "eucom: Seal message 11001"
 
