@@ -23,6 +23,7 @@ from endpoints.runtime.ports import (
     judge_of_keys,
     random_nonce,
 )
+from endpoints.runtime.rate_limits import FrameLimits
 from protocol.core.duty import OwnWords
 from protocol.core.effects import AnyEffect, Resend, Seal, Settle
 from protocol.core.events import AnyEvent, BatchClosed, OfficerReleased, Request, WordsChosen
@@ -121,6 +122,7 @@ class EndpointLink(LinkRunner[Link]):
         judges: JudgeOfKeys = judge_of_keys,
         draw_nonce: NonceSource = random_nonce,
         words: OwnWords | None = None,
+        limits: FrameLimits | None = None,
     ) -> None:
         """Make a runner, which has not started yet.
 
@@ -135,6 +137,7 @@ class EndpointLink(LinkRunner[Link]):
             judges: makes what verifies frames with the accepted keys.
             draw_nonce: draws the words of line tests; by default from the operating system.
             words: what this side says in line tests; by default the policy's words.
+            limits: bounds what the journal takes of frames.
         """
         self._words = words or OwnWords()
         self._sender = FrameSender(core, journal.link, journal.side, signer, outlet)
@@ -147,6 +150,7 @@ class EndpointLink(LinkRunner[Link]):
             officers=officers,
             judges=judges,
             draw_nonce=draw_nonce,
+            limits=limits,
         )
         self._released: dict[int, str] = {}
 

@@ -34,7 +34,7 @@ from endpoints.runtime.ports import (
     judge_of_keys,
     random_nonce,
 )
-from endpoints.runtime.rate_limits import PresenceCap, RepeatCap
+from endpoints.runtime.rate_limits import FrameLimits, PresenceCap
 from endpoints.runtime.refusals import Refusals
 from endpoints.runtime.slot_planner import SlotPlanner
 from protocol.core.alarms import Alarm, AlarmCode
@@ -85,6 +85,7 @@ class LinkRunner(Generic[CoreT_co]):
         officers: Mapping[Identifier, Digest] | None = None,
         judges: JudgeOfKeys = judge_of_keys,
         draw_nonce: NonceSource = random_nonce,
+        limits: FrameLimits | None = None,
     ) -> None:
         """Make a runner, which has not started yet.
 
@@ -97,6 +98,7 @@ class LinkRunner(Generic[CoreT_co]):
             officers: the officers of the settings, each with the digest of their entry; None if there can be none.
             judges: makes what verifies frames with the accepted keys.
             draw_nonce: draws the words of line tests; by default from the operating system.
+            limits: bounds what the journal takes of frames.
 
         Raises EnrolmentError if the link file has keys that may not be enrolled.
         """
@@ -120,8 +122,7 @@ class LinkRunner(Generic[CoreT_co]):
         self._planner = SlotPlanner(file.terms.policy)
         self._batch: list[tuple[AnyEvent, tuple[AnyEffect, ...]]] = []
         self._closed: list[tuple[AnyEvent, tuple[AnyEffect, ...]]] = []
-        self._refusals = Refusals()
-        self._repeats = RepeatCap()
+        self._refusals = Refusals(limits)
         self._trouble = NOT_CONNECTED
         self._flushed_at: Millis | None = None
         self._free_bytes: int | None = None
@@ -253,22 +254,18 @@ class LinkRunner(Generic[CoreT_co]):
             self.take(event)
 
     def receive(self, topic: Topic, frame: bytes, now: Now) -> None:
-        """Verify a frame and take it. Refused or repeated frames above the rate limit are only counted (SPEC M6.2)."""
+        """Verify a frame and take it. Frames above the rate limits are only counted (SPEC M6.2)."""
         # SPEC F6: one byte above the limit suffices to refuse it
         frame = frame[: FRAME_MAX_BYTES + 1]
-        if not self._repeats.admits(frame, now.real_s):
-            self._refusals.frames.count("repeated", now.real_s)
-            return
         assert topic.channel != "presence", "the transport handles presence"
         verdict = self._verdict(topic, frame)
-        if verdict != VERIFIED and not self._refusals.frames.admits(verdict, now.real_s):
-            return
-        self.take(
-            FrameReceived(
-                at=now.at, mono=now.mono, channel=topic.channel, sender=topic.sender, frame=frame, verdict=verdict
-            )
+        event = FrameReceived(
+            at=now.at, mono=now.mono, channel=topic.channel, sender=topic.sender, frame=frame, verdict=verdict
         )
-        failpoint("after_frame")
+        reason = verdict if verdict != VERIFIED else self.core.redundant(event)
+        if self._refusals.frames.admits(event, reason, now.real_s):
+            self.take(event)
+            failpoint("after_frame")
 
     def _verdict(self, topic: Topic, frame: bytes) -> str:
         """Return the verdict on a frame under the keys that are accepted now, which may just have changed."""

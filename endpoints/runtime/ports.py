@@ -16,7 +16,7 @@ from endpoints.journal.writer import Sign
 from endpoints.mqtt.topics import Topic
 from protocol.core.deadlines import Deadline
 from protocol.core.effects import AnyEffect, Effect, Notify
-from protocol.core.events import AnyEvent
+from protocol.core.events import AnyEvent, FrameReceived
 from protocol.core.link_keys import LinkKeys
 from protocol.core.snapshot import Snapshot
 from protocol.wire.instants import Millis
@@ -188,6 +188,10 @@ class RunnableCore(Protocol):
 
     def handle(self, event: AnyEvent) -> tuple[Effect, ...]:
         """Take an event; return its effects. Raises LocalProtocolError."""
+        ...
+
+    def redundant(self, event: FrameReceived) -> str:
+        """Return why a verified frame would change nothing in the streams, an empty string if it would."""
         ...
 
     def next_deadline(self) -> Deadline | None:

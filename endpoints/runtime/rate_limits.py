@@ -1,6 +1,6 @@
 """Limits how often events that an outsider can repeat at will reach the journal (SPEC M6.2, W3).
 
-They count seconds of real time; an exercise clock does not change them.
+They count seconds of real time; an exercise clock does not change them. A restart begins anew.
 """
 
 from __future__ import annotations
@@ -8,18 +8,28 @@ from __future__ import annotations
 from collections import Counter
 from hashlib import sha256
 
+from protocol.core.events import FrameReceived
+from protocol.wire import envelope
+from protocol.wire.refusals import ALTERED, OVERLOAD, VERIFIED
+
 REFUSALS_PER_WINDOW = 10
-"""Refusals of one reason that are journaled one by one within one window: enough for a diagnosis."""
+"""Refusals, or frames without effect, of one reason that are journaled within one window: enough for a diagnosis."""
 WINDOW_S = 60
-REPEATS_PER_WINDOW = 1_000
-"""A peer resends a frame once a minute while we are away: after half a day, the broker delivers 720 copies at once."""
-REPEATS_REMEMBERED = 1_024
+IDLE_BURST_BYTES = 160 * 1_024
+"""The bytes of such frames that are journaled at once, for each reason: two of the largest."""
+IDLE_RATE_BYTES = 34
+"""The bytes a second of such frames that are journaled after that, for each reason: 3 MB a day."""
+NEWS_BURST_BYTES = 256 * 2**20
+"""The bytes of frames with effect that are journaled at once: three full outboxes (SPEC M4.5)."""
+NEWS_RATE_BYTES = 300_000
+"""The bytes a second of frames with effect after that: 26 GB a day. A peer that sends more waits for our receipts."""
+PAYLOADS_REMEMBERED = 1_024
 PRESENCE_PAUSE_S = 5
 """The least time between two journaled changes of presence (SPEC Q2.4): a flapping peer costs 12 records a minute."""
 
 
 class RefusalCap:
-    """Limits refusals by reason, of frames or of credentials, and counts those above the limit."""
+    """Limits what is refused, by reason, and counts what is above the limit."""
 
     def __init__(self) -> None:
         self._since_s: int | None = None
@@ -28,18 +38,16 @@ class RefusalCap:
 
     def admits(self, reason: str, now_s: int) -> bool:
         """Return whether to journal a refusal for `reason` by itself; if not, count it."""
-        if self._since_s is None:
-            self._since_s = now_s
         self._seen[reason] += 1
         if self._seen[reason] <= REFUSALS_PER_WINDOW:
+            self._begin(now_s)
             return True
         self.count(reason, now_s)
         return False
 
     def count(self, reason: str, now_s: int) -> None:
         """Count a refusal for `reason` that is not journaled by itself."""
-        if self._since_s is None:
-            self._since_s = now_s
+        self._begin(now_s)
         self._suppressed[reason] += 1
 
     def due(self, now_s: int) -> dict[str, int]:
@@ -55,6 +63,81 @@ class RefusalCap:
         self._seen.clear()
         self._suppressed.clear()
         return suppressed
+
+    def _begin(self, now_s: int) -> None:
+        if self._since_s is None:
+            self._since_s = now_s
+
+
+class Allowance:
+    """Bytes that may be used: `burst` at once, `per_s` a second in the long run."""
+
+    def __init__(self, burst: int, per_s: int) -> None:
+        self._burst = burst
+        self._per_s = per_s
+        self._left = burst
+        self._since_s: int | None = None
+
+    def take(self, size: int, now_s: int) -> bool:
+        """Use `size` bytes; return False, and use none, if fewer are left."""
+        if self._since_s is not None:
+            self._left = min(self._burst, self._left + self._per_s * (now_s - self._since_s))
+        self._since_s = now_s
+        if size > self._left:
+            return False
+        self._left -= size
+        return True
+
+
+class FrameLimits:
+    """Limits the frames that are journaled, by their reason, and counts those above the limit.
+
+    The reason says why a frame has no effect: it is refused, or repeats what is known. A frame with effect has none.
+    """
+
+    def __init__(self, news: Allowance | None = None) -> None:
+        """Begin with nothing seen; `news` limits the frames with effect, by default as `NEWS_BURST_BYTES` says."""
+        self._cap = RefusalCap()
+        self._idle: dict[str, Allowance] = {}
+        self._news = news or Allowance(NEWS_BURST_BYTES, NEWS_RATE_BYTES)
+        # of payloads in the journal: the digest of the frame around them, oldest first
+        self._frames: dict[tuple[str, str, bytes], bytes] = {}
+
+    def admits(self, event: FrameReceived, reason: str, now_s: int) -> bool:
+        """Return whether to journal a frame that has no effect for `reason`, or has one; if not, count it."""
+        size, payload = len(event.frame), _payload(event)
+        if not reason:
+            fits, reason = self._news.take(size, now_s), OVERLOAD
+        else:
+            # SPEC M4.1: a resend is the identical bytes
+            known = None if payload is None else self._frames.get(payload)
+            if known is not None and known != sha256(event.frame).digest():
+                reason = ALTERED
+            if not self._cap.admits(reason, now_s):
+                return False
+            fits = self._idle.setdefault(reason, Allowance(IDLE_BURST_BYTES, IDLE_RATE_BYTES)).take(size, now_s)
+        if not fits:
+            self._cap.count(reason, now_s)
+        elif payload is not None and payload not in self._frames:
+            self._frames[payload] = sha256(event.frame).digest()
+            if len(self._frames) > PAYLOADS_REMEMBERED:
+                del self._frames[next(iter(self._frames))]
+        return fits
+
+    def due(self, now_s: int) -> dict[str, int]:
+        """Return the suppressed frames by reason if the window is over; the next such frame opens a new one."""
+        return self._cap.due(now_s)
+
+    def flush(self) -> dict[str, int]:
+        """Return the suppressed frames by reason, and start a new window."""
+        return self._cap.flush()
+
+
+def _payload(event: FrameReceived) -> tuple[str, str, bytes] | None:
+    """Return what identifies the payload of a verified frame, None for any other frame."""
+    if event.verdict != VERIFIED:
+        return None
+    return event.channel, event.sender, sha256(envelope.parse(event.frame).payload).digest()
 
 
 class PresenceCap:
@@ -77,24 +160,3 @@ class PresenceCap:
             return None
         self._journaled, self._journaled_s = self._seen, now_s
         return self._journaled
-
-
-class RepeatCap:
-    """Limits identical frames, to more than honest resends need (SPEC M4)."""
-
-    def __init__(self) -> None:
-        self._since_s = 0
-        self._seen: dict[bytes, int] = {}
-
-    def admits(self, frame: bytes, now_s: int) -> bool:
-        """Return whether to verify and journal `frame` once more within this window."""
-        if now_s - self._since_s >= WINDOW_S:
-            self._since_s = now_s
-            self._seen.clear()
-        digest = sha256(frame).digest()
-        times = self._seen.pop(digest, 0) + 1
-        # ordered by the last arrival: repeated frames stay, single ones are dropped first
-        self._seen[digest] = times
-        if len(self._seen) > REPEATS_REMEMBERED:
-            del self._seen[next(iter(self._seen))]
-        return times <= REPEATS_PER_WINDOW

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from endpoints.runtime.ports import Now
-from endpoints.runtime.rate_limits import RefusalCap
+from endpoints.runtime.rate_limits import FrameLimits, RefusalCap
 from protocol.core.events import AnyEvent, CredentialsRefused, FramesSuppressed
 
 
 class Refusals:
     """What one link has refused, within its limits."""
 
-    def __init__(self) -> None:
-        self.frames = RefusalCap()
-        """By reason."""
+    def __init__(self, frames: FrameLimits | None = None) -> None:
+        self.frames = frames or FrameLimits()
+        """The limits of frames, refused ones and others."""
         self._credentials = RefusalCap()
 
     def credential(self, source: str, now: Now) -> CredentialsRefused | None:

@@ -16,20 +16,25 @@ from endpoints.mqtt.topics import Topic
 from endpoints.runtime.endpoint_link import EndpointLink
 from endpoints.runtime.ports import Now
 from endpoints.runtime.rate_limits import (
+    IDLE_BURST_BYTES,
+    IDLE_RATE_BYTES,
+    PAYLOADS_REMEMBERED,
     REFUSALS_PER_WINDOW,
-    REPEATS_PER_WINDOW,
     WINDOW_S,
+    Allowance,
+    FrameLimits,
     PresenceCap,
-    RefusalCap,
-    RepeatCap,
 )
 from endpoints.runtime.work_items import FrameItem
 from protocol.core.duty import OwnWords
-from protocol.core.events import CredentialsRefused, Started, TransportConnected, WordsChosen
+from protocol.core.events import CredentialsRefused, FrameReceived, Started, TransportConnected, WordsChosen
 from protocol.core.link import Link
 from protocol.record.journal import decode
+from protocol.wire.envelope import seal
 from protocol.wire.instants import parsed
+from protocol.wire.messages import MESSAGE_TYPE
 from protocol.wire.policy import Terms
+from protocol.wire.refusals import VERIFIED
 from tests.support.exchange import Notices, link_file
 from tests.support.failing_disk import refuse_writes
 from tests.support.journal_samples import fields_of, raw_state, records
@@ -59,7 +64,11 @@ class Outlet:
 
 
 def ndmc_runner(
-    folder: Path, terms: Terms = EPOCH_1, core: Link | None = None, words: OwnWords | None = None
+    folder: Path,
+    terms: Terms = EPOCH_1,
+    core: Link | None = None,
+    words: OwnWords | None = None,
+    limits: FrameLimits | None = None,
 ) -> tuple[EndpointLink, Outlet]:
     outlet = Outlet(folder)
     runner = EndpointLink(
@@ -70,6 +79,7 @@ def ndmc_runner(
         signer=Signer({"ndmc-1": KEYS["ndmc"][1]}),
         outlet=outlet,
         words=words,
+        limits=limits,
     )
     return runner, outlet
 
@@ -224,24 +234,91 @@ async def test_other_terms_under_the_same_epoch_do_not_start(tmp_path: Path) -> 
 # --- rate limits --------------------------------------------------------------------------------------------------
 
 
+def received(frame: bytes, verdict: str = VERIFIED, sender: str = "eucom") -> FrameReceived:
+    return FrameReceived(at=BEGIN.at, mono=BEGIN.mono, channel="message", sender=sender, frame=frame, verdict=verdict)
+
+
+def variant(number: int, seq: int = 0) -> bytes:
+    """Return a frame of message `seq`, with another key id for each number."""
+    return seal(MESSAGE_TYPE, b"%d" % seq, [(str(number), bytes(64))])
+
+
 def test_refusals_are_admitted_ten_times_a_window_for_each_reason() -> None:
     """SPEC M6.2"""
-    cap = RefusalCap()
-    assert [cap.admits("bad_signature", 0) for _ in range(12)] == [True] * REFUSALS_PER_WINDOW + [False] * 2
-    assert cap.admits("too_large", 59)
-    assert cap.due(WINDOW_S - 1) == {}
-    assert cap.due(WINDOW_S) == {"bad_signature": 2}
-    assert cap.due(2 * WINDOW_S) == {}
-    assert cap.admits("bad_signature", 2 * WINDOW_S)
+    limits = FrameLimits()
+    frame = received(b"x", "bad_signature")
+    admitted = [limits.admits(frame, "bad_signature", 0) for _ in range(12)]
+    assert admitted == [True] * REFUSALS_PER_WINDOW + [False] * 2
+    assert limits.admits(received(b"x", "too_large"), "too_large", 59)
+    assert limits.due(WINDOW_S - 1) == {}
+    assert limits.due(WINDOW_S) == {"bad_signature": 2}
+    assert limits.due(2 * WINDOW_S) == {}
+    assert limits.admits(frame, "bad_signature", 2 * WINDOW_S)
 
 
-def test_the_very_same_bytes_are_admitted_more_often_than_honest_resends_need() -> None:
+def test_the_bytes_of_refused_frames_are_bounded_for_each_reason() -> None:
     """SPEC M6.2"""
-    cap = RepeatCap()
-    assert all(cap.admits(b"frame", 1) for _ in range(REPEATS_PER_WINDOW))
-    assert not cap.admits(b"frame", 1)
-    assert cap.admits(b"another", 1)
-    assert cap.admits(b"frame", 1 + WINDOW_S)
+    limits = FrameLimits()
+    large = received(b"x" * (IDLE_BURST_BYTES // 2), "bad_signature")
+    assert [limits.admits(large, "bad_signature", 0) for _ in range(3)] == [True, True, False]
+    assert limits.flush() == {"bad_signature": 1}
+    assert limits.admits(large, "too_large", 0)
+    later = len(large.frame) // IDLE_RATE_BYTES + 1
+    assert not limits.admits(large, "bad_signature", later - 2)
+    assert limits.admits(large, "bad_signature", later)
+    assert not limits.admits(large, "bad_signature", later)
+
+
+def test_an_allowance_is_never_more_than_its_burst() -> None:
+    allowance = Allowance(100, 1)
+    assert allowance.take(100, 1_000)
+    assert not allowance.take(1, 1_000)
+    assert allowance.take(50, 1_050)
+    assert not allowance.take(101, 9_000)
+    assert allowance.take(100, 9_000)
+
+
+def test_other_bytes_around_a_known_payload_are_altered() -> None:
+    """SPEC M4.1, M6.2: of the same sender and channel, and only if they verify."""
+    limits = FrameLimits()
+    assert limits.admits(received(variant(0)), "", 0)
+    assert limits.admits(received(variant(0)), "repeated", 0)
+    for number in range(1, 20):
+        limits.admits(received(variant(number)), "repeated", 0)
+    assert limits.admits(received(variant(1, seq=1)), "outdated", 0)
+    assert limits.admits(received(variant(1), sender="ndmc"), "repeated", 0)
+    assert limits.admits(received(variant(2), "bad_signature"), "bad_signature", 0)
+    assert limits.flush() == {"altered": 19 - REFUSALS_PER_WINDOW}
+    # a frame that was not verified says nothing about its payload
+    assert limits.admits(received(variant(1, seq=2), "bad_signature"), "bad_signature", 0)
+    assert limits.admits(received(variant(2, seq=2)), "", 0)
+    assert all(limits.admits(received(variant(2, seq=2)), "repeated", 0) for _ in range(5))
+    # the oldest payloads are forgotten
+    for seq in range(3, 3 + PAYLOADS_REMEMBERED):
+        assert limits.admits(received(variant(0, seq)), "", 0)
+    assert limits.admits(received(variant(9)), "repeated", 0)
+    assert limits.flush() == {}
+
+
+async def test_frames_with_effect_are_bounded_in_the_long_run(tmp_path: Path) -> None:
+    """SPEC M6.2: what is beyond the bound gets no receipt, so an honest author sends it again."""
+    frames = [message_frame("eucom", [message]) for message in STREAM[:2]]
+    limits = FrameLimits(Allowance(len(frames[1]), 1))
+    runner, _ = ndmc_runner(tmp_path / "journal", limits=limits)
+    runner.start(BEGIN)
+    later = Now(at=BEGIN.at + 60_000, mono=BEGIN.mono + 60_000, real_s=BEGIN.real_s + WINDOW_S)
+    for frame in frames:
+        runner.receive(TOPIC, frame, BEGIN)
+    assert fields_of(runner.core)["epoch"]["inbox"]["upto"] == 1
+    runner.tick(later)
+    assert "bad_frames/any" in fields_of(runner.core)["alarms"]
+    much_later = structs.replace(later, real_s=later.real_s + len(frames[1]))
+    runner.receive(TOPIC, frames[1], much_later)
+    assert fields_of(runner.core)["epoch"]["inbox"]["upto"] == 2
+    turn(runner, later)
+    journal = b"".join(path.read_bytes() for path in (tmp_path / "journal").glob("*.jsonl"))
+    assert b'"event":"FramesSuppressed","reason":"overload","count":1' in journal
+    runner.close(later)
 
 
 def test_presence_that_flaps_changes_rarely() -> None:
