@@ -172,7 +172,7 @@ def test_variants_over_many_hours_stay_bounded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("channel", ["message", "receipt"])
 def test_refused_frames_of_the_largest_size_do_not_fill_the_disk(tmp_path: Path, channel: Channel) -> None:
-    """SPEC M6.2: whoever can publish under a party's name."""
+    """SPEC M6.2: from any client that can publish under a party's name."""
     made = exchange(tmp_path, watch=False)
     shapes = [b"%060000d" % 0, b"\xff" * 70_000, b'{"payload":"' + b"A" * 60_000]
     frames = [Frame("eucom", channel, shapes[number % 3] + b"%d" % number) for number in range(VARIANTS)]

@@ -189,6 +189,7 @@ def test_a_clock_that_is_behind_raises_skew_alarms_on_both_sides(station: Statio
     station.start("ndmc")
     reference = station.alert()
     station.until(lambda: station.alert_state("ndmc", reference) is not None)
+    station.forward(700, rate=FAST)
     station.cleared("ndmc", "clock_skew")
     station.cleared("eucom", "clock_skew")
 
