@@ -258,9 +258,8 @@ class Inbox:
             return "taken"
         if self._too_far_ahead(run):
             return "too_far_ahead"
-        known = state.ahead.get(run[0].seq, ())
-        if len(run) > len(known):
-            state.ahead[run[0].seq] = tuple(run)
+        # longer than one that begins alike, since that one is known
+        state.ahead[run[0].seq] = tuple(run)
         for message, digest in zip(run, digests, strict=True):
             if message.seq > state.upto:
                 state.hashes[message.seq] = digest

@@ -12,6 +12,7 @@ import pytest
 
 from protocol.core.events import ClockStepped, FrameReceived, TransportConnected, TransportLost
 from protocol.core.observer import Observer
+from protocol.core.peer_clocks import TIMES_KEPT
 from protocol.core.stream import HASHES_KEPT, SEALED_MAX
 from protocol.wire.digests import genesis
 from protocol.wire.instants import Millis, written
@@ -310,6 +311,14 @@ def test_our_own_clock_accuses_nobody_after_it_was_corrected(step_ms: Millis) ->
     line.ndmc.happens(*acknowledge("eucom/1/1").happenings)
     line.settle()
     assert line.eucom.alarms == []
+
+
+def test_the_receipts_that_are_kept_are_bounded() -> None:
+    """SPEC M8.7: a peer whose floor never rises."""
+    scene = Scene()
+    for _ in range(TIMES_KEPT + 2):
+        scene.eucom.happens(*arrives(scene.ndmc.sends(scene.ndmc.says(a_refusal(ref(1))))).happenings)
+    assert [*scene.eucom.core.state.peer_clocks.receipted] == [*range(3, TIMES_KEPT + 3)]
 
 
 # --- heads --------------------------------------------------------------------------------------------------------

@@ -68,8 +68,8 @@ CORE_BUGS: tuple[Bug, ...] = (
     Bug(
         "a shorter run takes the place of a longer one",
         "Inbox.take",
-        "len(run) > len(known)",
-        "run",
+        "self._knows(run)",
+        "run[-1].seq <= state.upto",
         _INBOX,
     ),
     Bug(
