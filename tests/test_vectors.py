@@ -316,7 +316,7 @@ def test_receipts_have_the_outcome_in_the_vectors(vector: Vector) -> None:
 
 @each(STREAMS["times"])
 def test_times_raise_the_alarms_in_the_vectors(vector: Vector) -> None:
-    """SPEC M8.2, M8.3, M8.4, M8.5, M8.6"""
+    """SPEC M8.2, M8.3, M8.5, M8.6, M8.7"""
     assert parsed(vector["at"]) == NOON
     link = end_of("ndmc") if vector["reader"] == "ndmc" else caller_that_has_sent()
     effects = arrival(link, vector["channel"], vector["sender"], vector["frame"].encode())

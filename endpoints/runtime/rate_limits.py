@@ -100,29 +100,39 @@ class FrameLimits:
         self._cap = RefusalCap()
         self._idle: dict[str, Allowance] = {}
         self._news = news or Allowance(NEWS_BURST_BYTES, NEWS_RATE_BYTES)
-        # of payloads in the journal: the digest of the frame around them, oldest first
+        # of payloads in the journal: the digest of the last frame around them, the least recent first
         self._frames: dict[tuple[str, str, bytes], bytes] = {}
 
     def admits(self, event: FrameReceived, reason: str, now_s: int) -> bool:
         """Return whether to journal a frame that has no effect for `reason`, or has one; if not, count it."""
         size, payload = len(event.frame), _payload(event)
         if not reason:
-            fits, reason = self._news.take(size, now_s), OVERLOAD
+            admitted = self._news.take(size, now_s)
+            if not admitted:
+                self._cap.count(OVERLOAD, now_s)
         else:
             # SPEC M4.1: a resend is the identical bytes
             known = None if payload is None else self._frames.get(payload)
             if known is not None and known != sha256(event.frame).digest():
                 reason = ALTERED
-            if not self._cap.admits(reason, now_s):
-                return False
-            fits = self._idle.setdefault(reason, Allowance(IDLE_BURST_BYTES, IDLE_RATE_BYTES)).take(size, now_s)
-        if not fits:
-            self._cap.count(reason, now_s)
-        elif payload is not None and payload not in self._frames:
+            admitted = self._idle_admits(reason, size, now_s)
+        if payload is not None and (admitted or payload in self._frames):
+            # if a frame was signed again with another key, the new bytes are what is resent from now on
+            self._frames.pop(payload, None)
             self._frames[payload] = sha256(event.frame).digest()
             if len(self._frames) > PAYLOADS_REMEMBERED:
                 del self._frames[next(iter(self._frames))]
-        return fits
+        return admitted
+
+    def _idle_admits(self, reason: str, size: int, now_s: int) -> bool:
+        """Return whether to journal a frame of `size` bytes without effect; if not, count it."""
+        if not self._cap.admits(reason, now_s):
+            return False
+        idle = self._idle.setdefault(reason, Allowance(IDLE_BURST_BYTES, IDLE_RATE_BYTES))
+        if idle.take(size, now_s):
+            return True
+        self._cap.count(reason, now_s)
+        return False
 
     def due(self, now_s: int) -> dict[str, int]:
         """Return the suppressed frames by reason if the window is over; the next such frame opens a new one."""

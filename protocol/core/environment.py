@@ -20,10 +20,11 @@ from protocol.core.events import (
     TransportConnected,
     TransportLost,
 )
+from protocol.core.stream import SEALED_MAX
 from protocol.errors import RemoteProtocolError
 from protocol.wire.instants import Millis, parsed, written
 from protocol.wire.messages import INTEGER_MAX, Identifier, Utc
-from protocol.wire.refusals import OUTDATED, REPEATED, STALE_RECEIPT, FrameRefusal
+from protocol.wire.refusals import ALTERED, OUTDATED, REPEATED, STALE_RECEIPT, FrameRefusal
 
 BROKER_GRACE_MS: Millis = 30 * SECOND
 """How long the broker may be unreachable before an alarm is raised; a short reconnect raises none."""
@@ -63,6 +64,8 @@ _HONEST: dict[str, tuple[int, int]] = {
     # on a slow line, each frame may be sent again before its receipt is here
     REPEATED: (HONEST_COPIES, 500),
     OUTDATED: (HONEST_OUTDATED, 2),
+    # all that is unreceipted, signed again with another key
+    ALTERED: (SEALED_MAX, 1),
 }
 """How many suppressed frames an honest peer and broker can cause, by reason: at once, and in each minute after that
 (SPEC M6.2). For other reasons they cause none."""
@@ -176,7 +179,7 @@ class Environment:
     ) -> None:
         """Raise `clock_skew`, or let it end. The caller measures so that a delay cannot cause it (SPEC M8.1).
 
-        It ends ten minutes after a right time, unless another wrong one comes meanwhile (SPEC M8.8). `clears` is
+        It ends ten minutes after a right time, unless another wrong one comes meanwhile (SPEC M8.9). `clears` is
         whether a right time proves anything.
         """
         subject = f"{party}/{way}"

@@ -53,17 +53,17 @@ class PeerClocks:
         """Judge the `at` of a message that is applied: by our clock, its predecessors and the receipts answered."""
         state, sender, at = self.state, reference.sender, parsed(message.at)
         self._skew(turn, sender, "ahead", at - turn.at)  # SPEC M8.2
-        # SPEC M8.5
+        # SPEC M8.6
         fall = state.latest.get(sender, at) - at
         self._skew(turn, sender, "back", fall)
         state.latest[sender] = at if fall > self._limit_ms else at + max(0, fall)
-        # SPEC M8.7
+        # SPEC M8.8
         self._skew(turn, sender, "behind", state.answered - at if state.answered else 0, clears=False)
         # it was sent before it arrived, whatever it says
         self.remember(reference, min(at, turn.at))
 
     def referred(self, turn: Turn, reference: Reference, message: Message, body: AnyBody) -> None:
-        """Judge the `at` of a message by the other party's messages to which it refers: they came first (SPEC M8.6)."""
+        """Judge the `at` of a message by the other party's messages to which it refers: they came first (SPEC M8.7)."""
         for of in references_of(body):
             since = self._said(of)
             if of.sender != reference.sender and since is not None:
@@ -77,7 +77,7 @@ class PeerClocks:
         Only `news` can prove a clock right: the broker can repeat older receipts.
         """
         at = parsed(claim.at)
-        self._skew(turn, sender, "ahead", at - turn.at, clears=news)  # SPEC M8.4
+        self._skew(turn, sender, "ahead", at - turn.at, clears=news)  # SPEC M8.5
         since = self._said(covered)
         if since is not None:
             self._skew(turn, sender, "behind", since - at, clears=news)  # SPEC M8.3
@@ -102,7 +102,7 @@ class PeerClocks:
         state, sender = self.state, payload.sender
         before = state.floors.get(sender, 0)
         receipted = state.receipted.get(payload.floor)
-        # SPEC M8.7: the receipt beside the messages is dated when the frame was sealed
+        # SPEC M8.8: the receipt beside the messages is dated when the frame was sealed
         if receipted is not None and payload.receipt is not UNSET:
             self._skew(turn, sender, "behind", receipted - parsed(payload.receipt.at), clears=False)
         if payload.floor <= before:

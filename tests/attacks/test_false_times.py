@@ -94,7 +94,7 @@ BOTH = 2
 
 
 def test_a_receipt_dated_ahead_of_its_arrival() -> None:
-    """SPEC M8.4: three hours, in a frame of its own."""
+    """SPEC M8.5: three hours, in a frame of its own."""
     scene = Scene()
     scene.alert()
     scene.receipts(1, scene.at + 3 * HOUR)
@@ -102,7 +102,7 @@ def test_a_receipt_dated_ahead_of_its_arrival() -> None:
 
 
 def test_a_receipt_beside_messages_dated_ahead_of_its_arrival() -> None:
-    """SPEC M8.4"""
+    """SPEC M8.5"""
     scene = Scene()
     scene.alert()
     scene.says(receipt=scene.claim(1, scene.at + LIMIT + 1))
@@ -111,7 +111,7 @@ def test_a_receipt_beside_messages_dated_ahead_of_its_arrival() -> None:
 
 @pytest.mark.parametrize("upto", [0, 1])
 def test_a_receipt_dated_ahead_that_settles_nothing(upto: int) -> None:
-    """SPEC M8.4, R3.2"""
+    """SPEC M8.5, R3.2"""
     scene = Scene()
     scene.alert()
     scene.receipts(1, scene.at)
@@ -136,7 +136,7 @@ def test_a_receipt_dated_before_its_message_was_sent(*, stale: bool) -> None:
 
 
 def test_repeated_receipts_prove_no_clock_right() -> None:
-    """SPEC M8.8: the broker cannot end the alarm with an old frame."""
+    """SPEC M8.9: the broker cannot end the alarm with an old frame."""
     scene = Scene()
     scene.alert(3)
     scene.receipts(1, scene.at)
@@ -153,7 +153,7 @@ def test_repeated_receipts_prove_no_clock_right() -> None:
 
 
 def test_alternating_lies_keep_one_alarm() -> None:
-    """SPEC M8.8: one notification, however often true and false times follow each other."""
+    """SPEC M8.9: one notification, however often true and false times follow each other."""
     scene = Scene()
     for turn in range(20):
         scene.says(at=scene.at + (turn % 2) * HOUR)
@@ -167,7 +167,7 @@ def test_alternating_lies_keep_one_alarm() -> None:
 
 
 def test_a_message_dated_before_its_predecessor() -> None:
-    """SPEC M8.5"""
+    """SPEC M8.6"""
     scene = Scene()
     scene.says(at=scene.at)
     scene.says(at=scene.at - LIMIT)
@@ -177,7 +177,7 @@ def test_a_message_dated_before_its_predecessor() -> None:
 
 
 def test_a_stream_that_goes_back_in_small_steps() -> None:
-    """SPEC M8.5: each step is within the limit, all together are not."""
+    """SPEC M8.6: each step is within the limit, all together are not."""
     scene = Scene()
     first = scene.at
     messages = [scene.ndmc.says(an_alert(), at=first - step * (LIMIT - SECOND)) for step in range(4)]
@@ -186,7 +186,7 @@ def test_a_stream_that_goes_back_in_small_steps() -> None:
 
 
 def test_a_clock_that_was_set_right_is_not_accused_for_long() -> None:
-    """SPEC M8.5, M8.8: an hour ahead, then corrected: both alarms end."""
+    """SPEC M8.6, M8.9: an hour ahead, then corrected: both alarms end."""
     scene = Scene()
     scene.says(at=scene.at + HOUR)
     scene.says(at=scene.at)
@@ -202,7 +202,7 @@ def test_a_clock_that_was_set_right_is_not_accused_for_long() -> None:
     ids=["acknowledgement", "refusal", "reference"],
 )
 def test_a_message_dated_before_the_one_that_it_refers_to(body: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """SPEC M8.6"""
+    """SPEC M8.7"""
     scene = Scene()
     scene.eucom.world.wait(3 * HOUR)
     scene.alert(2)
@@ -213,7 +213,7 @@ def test_a_message_dated_before_the_one_that_it_refers_to(body: Callable[[dict[s
 
 
 def test_an_answer_dated_before_its_line_test() -> None:
-    """SPEC M8.6: an officer who was never there."""
+    """SPEC M8.7: an officer who was never there."""
     scene = Scene()
     scene.eucom.happens(*test_line().happenings)
     scene.overhear()
@@ -222,7 +222,7 @@ def test_an_answer_dated_before_its_line_test() -> None:
 
 
 def test_a_receipt_dated_before_ours_that_its_frame_answers() -> None:
-    """SPEC M8.7: `floor` says that the frame was sealed after our receipt was there."""
+    """SPEC M8.8: `floor` says that the frame was sealed after our receipt was there."""
     scene = Scene()
     scene.alert()
     # two hours on the way: nothing else shows when this was sealed
@@ -243,7 +243,7 @@ def waited(scene: Scene, floors: tuple[int, ...], count: int = 1) -> None:
 
 
 def test_a_message_dated_before_a_receipt_that_its_sender_has_answered() -> None:
-    """SPEC M8.7: the frame with floor 1 left after our receipt; what a later frame brings was queued after that."""
+    """SPEC M8.8: the frame with floor 1 left after our receipt; what a later frame brings was queued after that."""
     scene = Scene()
     waited(scene, (0, 1))
     assert scene.alarms() == [set()] * BOTH
@@ -252,7 +252,7 @@ def test_a_message_dated_before_a_receipt_that_its_sender_has_answered() -> None
 
 
 def test_messages_that_waited_unsealed_accuse_nobody() -> None:
-    """SPEC M4.2, M8.7: with eight messages under way, the next may have waited since before our receipt."""
+    """SPEC M4.2, M8.8: with eight messages under way, the next may have waited since before our receipt."""
     scene = Scene()
     waited(scene, (0,) * SEALED_MAX)
     waited(scene, (1,))
@@ -261,7 +261,7 @@ def test_messages_that_waited_unsealed_accuse_nobody() -> None:
 
 
 def test_a_frame_out_of_order_accuses_nobody() -> None:
-    """SPEC M8.7, M3.2"""
+    """SPEC M8.8, M3.2"""
     scene = Scene()
     waited(scene, (0, 1))
     early = scene.at - 2 * HOUR
@@ -273,7 +273,7 @@ def test_a_frame_out_of_order_accuses_nobody() -> None:
 
 
 def test_an_honest_side_that_was_away_accuses_nobody() -> None:
-    """SPEC M8.7: it queued a message while away, and seals it in the batch in which our receipt arrives."""
+    """SPEC M8.8: it queued a message while away, and seals it in the batch in which our receipt arrives."""
     line = Line(quiet=True)
     line.ndmc.happens(*alert().happenings)
     frame = line.ndmc.outgoing.pop()
@@ -296,7 +296,7 @@ def test_an_honest_side_that_was_away_accuses_nobody() -> None:
 
 @pytest.mark.parametrize("step_ms", [-3 * HOUR, 3 * HOUR])
 def test_our_own_clock_accuses_nobody_after_it_was_corrected(step_ms: Millis) -> None:
-    """SPEC M8.8: what we sent and receipted under the wrong time moves with the clock."""
+    """SPEC M8.9: what we sent and receipted under the wrong time moves with the clock."""
     line = Line(quiet=True)
     line.eucom.skew = -step_ms
     for end in line.ends.values():
@@ -314,7 +314,7 @@ def test_our_own_clock_accuses_nobody_after_it_was_corrected(step_ms: Millis) ->
 
 
 def test_the_receipts_that_are_kept_are_bounded() -> None:
-    """SPEC M8.7: a peer whose floor never rises."""
+    """SPEC M8.8: a peer whose floor never rises."""
     scene = Scene()
     for _ in range(TIMES_KEPT + 2):
         scene.eucom.happens(*arrives(scene.ndmc.sends(scene.ndmc.says(a_refusal(ref(1))))).happenings)

@@ -217,6 +217,17 @@ def test_a_repeat_is_receipted_again_even_if_it_is_only_counted(tmp_path: Path) 
     assert [each.channel for each in made.ndmc.outgoing] == ["receipt"]
 
 
+def test_frames_that_were_signed_again_raise_no_alarm(tmp_path: Path) -> None:
+    """SPEC M6.2: a key was replaced while our receipts were lost; the peer's eight large frames come in other bytes."""
+    made = exchange(tmp_path, watch=False)
+    frames = [captured(made, alerts=3, text=LONG) for _ in range(8)]
+    again = [next(variants(frame, junk(64))) for frame in frames]
+    for _ in range(30):
+        flood(made.ndmc, again)
+    assert 0 < suppressed(made.ndmc)["altered"] < 8
+    assert not [each for each in alarms(made.ndmc) if "frames" in each]
+
+
 def test_a_flood_of_identical_copies_raises_the_alarm(tmp_path: Path) -> None:
     """SPEC M6.2: more than an honest peer can have sent."""
     made = exchange(tmp_path)

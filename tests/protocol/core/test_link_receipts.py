@@ -268,7 +268,7 @@ def test_an_end_that_lost_the_tail_of_its_journal_is_found_out_by_the_peer() -> 
 
 
 def test_a_message_from_the_future_proves_a_clock_that_is_ahead() -> None:
-    """SPEC M8.2, M8.8"""
+    """SPEC M8.2, M8.9"""
     end, peer, _ = speaking(0, quiet=True)
     limit = START + 60 * SECOND
     assert (
@@ -308,7 +308,7 @@ def test_delay_is_not_skew() -> None:
 
 
 def test_a_receipt_from_before_its_message_was_sent_proves_a_clock_that_is_behind() -> None:
-    """SPEC M8.3, M8.8"""
+    """SPEC M8.3, M8.9"""
     end, peer, heads = speaking(3, quiet=True)
     assert (
         Playbook(end)
