@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, to_builtins
 
+from protocol.core.acts import ACTS_KEPT, Act, Item, act_of, item_of
 from protocol.core.alarm_book import AlarmBook
 from protocol.core.alarms import AlarmCode
 from protocol.core.deadlines import SECOND, Deadlines, Turn
@@ -78,6 +79,13 @@ class OpenAlert(Struct):
     replied_at: Utc | None = None
     # the message's `at`, by its sender's clock; None if it came under rules 2
     sent_at: Utc | None = None
+    # the last acts about it, oldest first, and the number of earlier ones
+    acts: list[Act] = []
+    acts_earlier: int = 0
+
+    def item(self, reference: object) -> Item:
+        """Return the alert and the acts on it; `reference` is its own (SPEC P2.1)."""
+        return item_of(reference, to_builtins(self.alert), self.acts, self.acts_earlier)
 
     def refused_by_service(self) -> bool:
         """Return whether the other side's service has refused it, so that it had no effect there."""
@@ -125,6 +133,7 @@ class Alerts:
         )
         self._count(reference.sender, alert, 1)
         self._arm(turn, str(reference), alert)
+        self._note(turn, reference, alert)
         if alert.change is not UNSET:
             changed = "cancelled" if alert.change.kind == "cancellation" else "changed"
             self._step(turn, alert.change.of, changed)
@@ -136,19 +145,21 @@ class Alerts:
             self._step(turn, reference, "receipted")
             opened.received_at = turn.utc
 
-    def acknowledged(self, turn: Turn, acknowledgement: Acknowledgement) -> None:
+    def acknowledged(self, turn: Turn, reference: Reference, acknowledgement: Acknowledgement) -> None:
         """Take an officer's acknowledgement; `will_reply` restarts the handling deadline (SPEC B4.2)."""
+        self._note(turn, reference, acknowledgement)
         opened = self._step(turn, acknowledgement.of, acknowledgement.decision)
         if opened is not None:
             opened.reply, opened.replied_at = acknowledgement, turn.utc
             if opened.state is AlertState.WILL_REPLY:
                 self._arm(turn, str(acknowledgement.of), opened.alert)
 
-    def refused(self, turn: Turn, refusal: Refusal) -> None:
+    def refused(self, turn: Turn, reference: Reference, refusal: Refusal) -> None:
         """Take a refusal by an officer or a service (SPEC B5.1).
 
         A change that a service refuses has no effect: the alert that it changed is as before (SPEC W2.3).
         """
+        self._note(turn, reference, refusal)
         opened = self._alerts.get(str(refusal.of))
         if opened is None or opened.refused_by_service():
             return
@@ -183,6 +194,16 @@ class Alerts:
             detail = f"nothing followed the promise to reply to alert {ref}"
         stale = Staleness() if opened is None else _staleness(opened, turn)
         self._alarms.raise_alarm(turn, AlarmCode.ALERT_UNACKNOWLEDGED, ref, raised_at, detail, stale)
+
+    def _note(self, turn: Turn, reference: Reference, body: Acknowledgement | Refusal | Alert) -> None:
+        """Add the act of message `reference` to the alert that it is about, if that is known (SPEC P2.1)."""
+        done = act_of(body, turn.utc, reference)
+        opened = self._alerts.get(str(done[0])) if done is not None else None
+        if done is not None and opened is not None:
+            opened.acts.append(done[1])
+            if len(opened.acts) > ACTS_KEPT:
+                del opened.acts[0]
+                opened.acts_earlier += 1
 
     def _arm(self, turn: Turn, ref: str, alert: Alert) -> None:
         handling_s: int = getattr(self._policy.handling, alert.precedence)

@@ -7,11 +7,13 @@ again gives the same effects: a link is a pure function of its journal.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from protocol.core.acts import Act
 from protocol.core.books import Books
 from protocol.core.core_state import CoreState
 from protocol.core.deadlines import Deadline, Turn
@@ -138,6 +140,13 @@ class Core(ABC):
         """Return what a control request led to, None if it is new: repeating one must change nothing."""
         return self.state.requests.get(request)
 
+    def as_seen(self, event: Event) -> Event:
+        """Return `event`, recorded under rules 1 or 2, as of an officer who has seen all that others did (SPEC P2.3).
+
+        Those rules compared nothing, and what they sent cannot be taken back.
+        """
+        return event
+
     # --- what both kinds of core share ----------------------------------------------------------------------------
 
     def _check(self, event: Event) -> None:
@@ -199,7 +208,7 @@ class Core(ABC):
 
     def _deadline(self, epoch: Epoch, resend_age: Millis | None) -> Deadline | None:
         """Return the next deadline of all; `resend_age` is the link's age at which a frame is sent again."""
-        at = epoch.watch.next_instant()
+        at = epoch.next_instant()
         ages = [age for age in (self._books.deadlines.next_due_age(), resend_age) if age is not None]
         mono = self._books.deadlines.mono_of(min(ages)) if ages else None
         return None if at is None and mono is None else Deadline(at, mono)
@@ -211,12 +220,13 @@ class Core(ABC):
         theirs: dict[Identifier, StreamView],
         ours: StreamView | None = None,
         drafts: tuple[DraftView, ...] = (),
+        drafts_ended: Mapping[str, Act] = {},
         undelivered: tuple[Undelivered, ...] = (),
         on_watch: OnWatch | None = None,
     ) -> Snapshot:
         """Return the immutable view, with the streams of this kind of core."""
         state = self.state
-        slots, tests = watch_views(state.watch)
+        slots, tests = watch_views(state.watch, epoch.other)
         alarms = tuple(self._books.alarms)
         return Snapshot(
             link=state.link,
@@ -237,6 +247,7 @@ class Core(ABC):
             tests=tests,
             alerts=alert_views(state.alerts, state.deadlines.armed),
             drafts=drafts,
+            drafts_ended=dict(drafts_ended),
             alarms=alarms,
             keys_changed=state.keys.change,
             undelivered=undelivered,

@@ -34,6 +34,12 @@ class HoldDraft(Effect, frozen=True, kw_only=True):
     draft: Seq
 
 
+class ExpireDraft(Effect, frozen=True, kw_only=True):
+    """Record that the alert of a draft expired before a second officer released it (SPEC P1.6)."""
+
+    draft: Seq
+
+
 class Seal(Effect, frozen=True, kw_only=True):
     """Publish the frame at `index` of this `BatchClosed`: messages `first` to `last`, or a receipt alone."""
 
@@ -104,4 +110,6 @@ class Notify(Effect, frozen=True, kw_only=True):
     received_at: Utc | UnsetType = UNSET
 
 
-AnyEffect = Queue | HoldDraft | Seal | Resend | Apply | Settle | RejectFrame | RaiseAlarm | ClearAlarm | Notify
+AnyEffect = (
+    Queue | HoldDraft | ExpireDraft | Seal | Resend | Apply | Settle | RejectFrame | RaiseAlarm | ClearAlarm | Notify
+)

@@ -72,6 +72,10 @@ class Epoch:
             else:
                 self._books.environment.overdue(turn, kind, subject, raised_at)
 
+    def next_instant(self) -> Millis | None:
+        """Return the next wall-clock instant at which something falls due, None if there is none."""
+        return self.watch.next_instant()
+
     # --- messages of either party ---------------------------------------------------------------------------------
 
     def apply(self, turn: Turn, reference: Reference, body: AnyBody, sent_at: Utc, *, received: bool) -> None:
@@ -92,9 +96,9 @@ class Epoch:
             case Alert():
                 self.alerts.opened(turn, reference, body, sent_at, received=received)
             case Acknowledgement():
-                self.alerts.acknowledged(turn, body)
+                self.alerts.acknowledged(turn, reference, body)
             case _:
-                self.alerts.refused(turn, body)
+                self.alerts.refused(turn, reference, body)
 
     def check_capacity(self, sender: Identifier, body: AnyBody) -> None:
         """Raise RemoteProtocolError(not_permitted) if no more alerts of `sender` can be kept open (SPEC B6.4)."""

@@ -272,6 +272,8 @@ class OfficerReleased(Request, frozen=True, kw_only=True):
 
     officer: Identifier
     draft: Seq
+    # the digest of what the officer saw of the draft (SPEC P2.1)
+    seen: Digest | UnsetType = UNSET
 
 
 class OfficerAnswered(Request, frozen=True, kw_only=True):
@@ -281,6 +283,8 @@ class OfficerAnswered(Request, frozen=True, kw_only=True):
     of: Reference
     read_back: tuple[Word, Word, Word]
     text: Text | UnsetType = UNSET
+    # the digest of what the officer saw of the test (SPEC P2.1)
+    seen: Digest | UnsetType = UNSET
 
 
 class OfficerAcknowledged(Request, frozen=True, kw_only=True):
@@ -290,6 +294,8 @@ class OfficerAcknowledged(Request, frozen=True, kw_only=True):
     of: Reference
     decision: Decision
     text: Texts | UnsetType = UNSET
+    # the digest of what the officer saw of the alert (SPEC P2.1)
+    seen: Digest | UnsetType = UNSET
 
 
 class OfficerRefused(Request, frozen=True, kw_only=True):
@@ -300,6 +306,8 @@ class OfficerRefused(Request, frozen=True, kw_only=True):
     reason: RefusalReason
     referral: Identifier | UnsetType = UNSET
     text: Texts | UnsetType = UNSET
+    # the digest of what the officer saw of the alert (SPEC P2.1)
+    seen: Digest | UnsetType = UNSET
 
 
 class OfficerCancelled(Request, frozen=True, kw_only=True):
@@ -308,6 +316,8 @@ class OfficerCancelled(Request, frozen=True, kw_only=True):
     officer: Identifier
     of: Reference | UnsetType = UNSET
     draft: Seq | UnsetType = UNSET
+    # the digest of what the officer saw of the alert or the draft (SPEC P2.1)
+    seen: Digest | UnsetType = UNSET
 
 
 class LineTestRequested(Request, frozen=True, kw_only=True):

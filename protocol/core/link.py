@@ -12,6 +12,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import ClassVar, get_args
 
+from msgspec import structs
+
 from protocol.core.alarms import AlarmCode
 from protocol.core.core import Core, due_first, no_epoch
 from protocol.core.core_state import CoreState
@@ -23,6 +25,7 @@ from protocol.core.events import (
     AlarmAcknowledged,
     AnyEvent,
     BatchClosed,
+    ClockStepped,
     DeadlineReached,
     EpochOpened,
     Event,
@@ -37,6 +40,7 @@ from protocol.core.events import (
     OfficerReleased,
     PeerPresenceChanged,
     PublishRefused,
+    Started,
     TransportConnected,
     WatchLeft,
     WatchTaken,
@@ -92,6 +96,7 @@ class Link(Core):
             ours=outbox_view(epoch.outbox.state),
             theirs={epoch.peer: inbox_view(epoch.inbox.state)},
             drafts=draft_views(self.state.officer_requests, epoch.terms.policy.status),
+            drafts_ended={f"draft/{number}": act for number, act in self.state.officer_requests.ended.items()},
             undelivered=tuple(self.state.undelivered),
             on_watch=self.state.on_watch,
         )
@@ -112,6 +117,13 @@ class Link(Core):
         if self._epoch is None:
             return ()
         return tuple(departure.unsealed for departure in self._epoch.sealing.planned(at))
+
+    def as_seen(self, event: Event) -> Event:
+        """Return an act of older rules with the `seen` that it has now. See `Core.as_seen`."""
+        if self._epoch is not None and isinstance(event, OfficerAcknowledged | OfficerRefused):
+            item = self._epoch.officer_requests.item_of_peer_alert(event.of)
+            return event if item is None else structs.replace(event, seen=item.seen)
+        return event
 
     def handle(self, event: Event) -> tuple[Effect, ...]:
         """Take what happened; return what to do. See `Core.handle`."""
@@ -207,6 +219,9 @@ class Link(Core):
                 check_leaving(self.state.on_watch, event)
                 self.state.on_watch = None
                 self._done(event, f"watch/{event.officer}")
+            case ClockStepped() | Started():
+                self._take_shared(turn, epoch, event)
+                epoch.drafts.clock_moved(turn)
             case AlarmAcknowledged(code=AlarmCode.UNDELIVERED):
                 self._take_shared(turn, epoch, event)
                 # the officer has taken the messages over

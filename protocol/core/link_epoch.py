@@ -5,6 +5,7 @@ from __future__ import annotations
 from protocol.core.alarms import AlarmCode
 from protocol.core.books import Books
 from protocol.core.deadlines import Turn
+from protocol.core.drafts import Drafts
 from protocol.core.epoch import Epoch
 from protocol.core.frame_intake import FrameIntake
 from protocol.core.link_state import LinkEpochState, LinkState
@@ -16,6 +17,7 @@ from protocol.core.sealing import Sealing
 from protocol.core.stream import OUTBOX_MAX_MESSAGES, OUTBOX_RESERVE_MESSAGES, Inbox, InboxState, Outbox, OutboxState
 from protocol.core.undelivered import undelivered
 from protocol.wire.digests import genesis
+from protocol.wire.instants import Millis
 from protocol.wire.messages import Reference
 from protocol.wire.policy import Terms
 
@@ -33,6 +35,7 @@ class LinkEpoch(Epoch):
         own, theirs: what is done with either.
         intake: reads the peer's frames.
         sealing: plans the frames of a batch.
+        drafts: alerts that wait for a second officer.
         officer_requests: turns officers' requests into messages.
     """
 
@@ -46,7 +49,20 @@ class LinkEpoch(Epoch):
         self.theirs = PeerStream(state, self.inbox, self.own, references, self, books)
         self.intake = FrameIntake(self, (self.peer,), books)
         self.sealing = Sealing(state, self, self.outbox, self.inbox, references)
-        self.officer_requests = OfficerRequests(state.officer_requests, state.side, state.words, self.own, self)
+        self.drafts = Drafts(state.officer_requests, state.side, opened.terms.policy.status)
+        self.officer_requests = OfficerRequests(
+            state.officer_requests, state.side, state.words, self.drafts, self.own, self
+        )
+
+    def fall_due(self, turn: Turn) -> None:
+        """Judge the slots, and handle the deadlines and the drafts that are due by now."""
+        super().fall_due(turn)
+        self.drafts.fall_due(turn)
+
+    def next_instant(self) -> Millis | None:
+        """Return the next instant at which a slot or a draft falls due, None if there is none."""
+        instants = (self.watch.next_instant(), self.drafts.next_instant())
+        return min((at for at in instants if at is not None), default=None)
 
 
 def open_link_epoch(turn: Turn, terms: Terms, state: LinkState, books: Books) -> LinkEpoch:

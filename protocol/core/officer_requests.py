@@ -5,12 +5,13 @@ A request is checked before anything changes; one that cannot be met raises Loca
 
 from __future__ import annotations
 
-from msgspec import UNSET, Struct, UnsetType, structs
+from msgspec import UNSET, UnsetType, field, structs
 
+from protocol.core.acts import ActedFirstError, Item, check_seen
 from protocol.core.alerts import AlertState, OpenAlert
 from protocol.core.deadlines import SECOND, Turn
+from protocol.core.drafts import Drafts, DraftsState, alert_of, expired
 from protocol.core.duty import OwnWords
-from protocol.core.effects import HoldDraft
 from protocol.core.epoch import Epoch
 from protocol.core.events import (
     LineTestRequested,
@@ -29,6 +30,7 @@ from protocol.wire.messages import (
     Acknowledgement,
     Alert,
     Change,
+    Digest,
     Heartbeat,
     HeartbeatAnswer,
     Identifier,
@@ -39,8 +41,6 @@ from protocol.wire.messages import (
 )
 from protocol.wire.words import challenge
 
-DRAFTS_MAX = 64
-"""The limit of alerts that wait for a second officer."""
 CANCELLATIONS_KEPT = 1_024
 """The limit of prepared cancellations that are kept."""
 ANOTHER: tuple[Identifier, Identifier] = ("another", "someone")
@@ -58,13 +58,11 @@ STANDING_CANCELLATION: Texts = {
 """The text of a cancellation if none was prepared with the alert."""
 
 
-class OfficerRequestsState(Struct):
+class OfficerRequestsState(DraftsState):
     """State of officers' requests in a checkpoint."""
 
-    drafts: dict[int, OfficerRaisedAlert] = {}
-    last_draft: int = 0
     # prepared texts of cancellations, by the reference of the alert
-    cancellations: dict[str, Texts] = {}
+    cancellations: dict[str, Texts] = field(default_factory=dict)
 
 
 OfficerRequest = (
@@ -87,12 +85,14 @@ class OfficerRequests:
         state: OfficerRequestsState,
         side: Identifier,
         words: OwnWords,
+        drafts: Drafts,
         own: OwnStream,
         epoch: Epoch,
     ) -> None:
         self._state = state
         self._side = side
         self._words = words
+        self._drafts = drafts
         self._own = own
         self._terms = epoch.terms
         self._watch = epoch.watch
@@ -115,7 +115,7 @@ class OfficerRequests:
             case OfficerRefused():
                 reached = self.refuse(turn, event)
             case OfficerCancelled():
-                reached = self.cancel(turn, event)
+                reached = self.discard(turn, event) if event.of is UNSET else self.cancel(turn, event, event.of)
             case _:
                 reached = self.test_line(turn, event)
         return f"draft/{reached}" if isinstance(reached, int) else str(reached)
@@ -133,31 +133,32 @@ class OfficerRequests:
         if event.precedence not in self._terms.policy.four_eyes:
             return self._send(turn, event, alert)
         self._own.check_sayable(by_two, NAME_BYTES)
-        if len(self._state.drafts) >= DRAFTS_MAX:
-            raise LocalProtocolError("too_many_drafts", f"{DRAFTS_MAX} drafts wait already: release or cancel some")
-        self._state.last_draft += 1
+        self._drafts.check_room()
         # a later epoch may have another status: the draft keeps the one that was checked
-        self._state.drafts[self._state.last_draft] = structs.replace(event, status=alert.status)
-        turn.emit(HoldDraft(draft=self._state.last_draft))
-        return self._state.last_draft
+        return self._drafts.hold(turn, structs.replace(event, status=alert.status))
 
     def release(self, turn: Turn, event: OfficerReleased) -> Reference:
         """Send a held alert in the names of two officers (SPEC P1.1)."""
-        draft = self._draft(event.draft)
+        draft, item = self._drafts.find(event.draft)
         if event.officer == draft.officer:
             raise LocalProtocolError(
                 "four_eyes", f"{event.officer} wrote draft/{event.draft}: another officer must release it"
             )
+        check_seen(item, event.seen)
+        if parsed(draft.expires_at) <= turn.at:
+            raise expired(f"draft/{event.draft}", draft.expires_at)
         reference = self._send(turn, draft, self._alert(turn, draft, (draft.officer, event.officer)))
-        del self._state.drafts[event.draft]
+        self._drafts.end(turn, event.draft, "released", event.officer, reference)
         return reference
 
-    def _draft(self, number: int) -> OfficerRaisedAlert:
-        draft = self._state.drafts.get(number)
-        if draft is None:
-            waiting = ", ".join(f"draft/{known}" for known in self._state.drafts) or "none"
-            raise LocalProtocolError("unknown_reference", f"there is no draft/{number}; waiting: {waiting}")
-        return draft
+    def discard(self, turn: Turn, event: OfficerCancelled) -> int:
+        """Discard a draft, also one that has expired (SPEC P1.6)."""
+        if event.draft is UNSET:
+            raise LocalProtocolError("unknown_reference", "name the alert to cancel, or the draft to discard")
+        _, item = self._drafts.find(event.draft)
+        check_seen(item, event.seen)
+        self._drafts.end(turn, event.draft, "discarded", event.officer)
+        return event.draft
 
     def _alert(self, turn: Turn, event: OfficerRaisedAlert, officers: tuple[Identifier, ...]) -> Alert:
         _check_instant("event_at", event.event_at)
@@ -165,22 +166,9 @@ class OfficerRequests:
             raise LocalProtocolError("expired", f"the alert expired at {event.expires_at}; it is {turn.utc}")
         if (event.changes is UNSET) != (event.change_kind is UNSET):
             raise LocalProtocolError("wrong_change", "a change names both the alert and update or correction")
-        change: Change | UnsetType = UNSET
-        if event.changes is not UNSET and event.change_kind is not UNSET:
-            self._own_alert(event.changes)
-            change = Change(of=event.changes, kind=event.change_kind)
-        return Alert(
-            status=event.status or self._terms.policy.status,
-            category=event.category,
-            precedence=event.precedence,
-            event_at=event.event_at,
-            expires_at=event.expires_at,
-            text=event.text,
-            released_by=officers,
-            area=event.area,
-            references=event.references or UNSET,
-            change=change,
-        )
+        if event.changes is not UNSET:
+            self._own_alert(event.changes, UNSET)
+        return alert_of(event, self._terms.policy.status, officers)
 
     def _send(self, turn: Turn, event: OfficerRaisedAlert, alert: Alert) -> Reference:
         reference = self._own.say(turn, alert)
@@ -191,16 +179,10 @@ class OfficerRequests:
             del cancellations[next(iter(cancellations))]
         return reference
 
-    def cancel(self, turn: Turn, event: OfficerCancelled) -> Reference | int:
-        """Cancel an alert of our own side, with the text prepared for it, or discard a draft."""
-        if event.of is UNSET:
-            if event.draft is UNSET:
-                raise LocalProtocolError("unknown_reference", "name the alert or the draft to cancel")
-            self._draft(event.draft)
-            del self._state.drafts[event.draft]
-            return event.draft
-        opened = self._own_alert(event.of)
-        prepared = self._state.cancellations.get(str(event.of))
+    def cancel(self, turn: Turn, event: OfficerCancelled, of: Reference) -> Reference:
+        """Cancel alert `of` of our own side, with the text prepared for it (SPEC P1.3)."""
+        opened = self._own_alert(of, event.seen)
+        prepared = self._state.cancellations.get(str(of))
         standing = {
             language: STANDING_CANCELLATION.get(language, STANDING_CANCELLATION["en"]) for language in opened.alert.text
         }
@@ -211,17 +193,19 @@ class OfficerRequests:
             text=prepared or standing,
             released_by=(event.officer,),
             references=UNSET,
-            change=Change(of=event.of, kind="cancellation"),
+            change=Change(of=of, kind="cancellation"),
         )
         return self._own.say(turn, cancellation)
 
-    def _own_alert(self, of: Reference) -> OpenAlert:
+    def _own_alert(self, of: Reference, seen: Digest | UnsetType) -> OpenAlert:
         opened = self._alerts.get(of)
         if opened is None or of.sender != self._side or is_cancellation(opened.alert):
             raise LocalProtocolError("unknown_reference", f"{of} is no alert of {self._side} that can be changed")
+        item = opened.item(of)
+        check_seen(item, seen)
         if opened.state in {AlertState.CANCELLED, AlertState.CHANGED}:
             by = self._alerts.changed_by(of)
-            raise LocalProtocolError("already_done", f"{of} is {opened.state} already, by {by}: name that message")
+            raise ActedFirstError("already_done", item, f"is {opened.state} already, by {by}")
         if opened.refused_by_service():  # SPEC B6.3
             raise LocalProtocolError(
                 "already_done",
@@ -236,8 +220,10 @@ class OfficerRequests:
         test = self._watch.state.tests.get(str(event.of))
         if test is None or event.of.sender == self._side:
             raise LocalProtocolError("unknown_reference", f"{event.of} is no line test of the other side")
+        item = test.item(event.of, self._side)
+        check_seen(item, event.seen)
         if test.answer is not None:
-            raise LocalProtocolError("already_done", f"{event.of} was answered at {test.answered_at}")
+            raise ActedFirstError("already_done", item, "is answered already")
         if event.read_back != test.heartbeat.challenge:
             raise LocalProtocolError("wrong_words", "the three words differ from those of the test: read them again")
         policy = self._terms.policy
@@ -254,14 +240,14 @@ class OfficerRequests:
 
     def acknowledge(self, turn: Turn, event: OfficerAcknowledged) -> Reference:
         """Acknowledge the other side's alert (SPEC B4.1)."""
-        self._peer_alert(event.of)
+        self._check_peer_alert(event)
         return self._own.say(
             turn, Acknowledgement(of=event.of, officer=event.officer, decision=event.decision, text=event.text)
         )
 
     def refuse(self, turn: Turn, event: OfficerRefused) -> Reference:
         """Refuse the other side's alert, perhaps with a referral to another channel (SPEC B5.1)."""
-        self._peer_alert(event.of)
+        self._check_peer_alert(event)
         return self._own.say(
             turn,
             Refusal(
@@ -274,12 +260,25 @@ class OfficerRequests:
             ),
         )
 
-    def _peer_alert(self, of: Reference) -> None:
+    def item_of_peer_alert(self, of: Reference) -> Item | None:
+        """Return the item of the other side's alert, None if it is not known here."""
         opened = self._alerts.get(of)
-        if opened is None or of.sender == self._side:
-            raise LocalProtocolError("unknown_reference", f"{of} is no alert of the other side that is open here")
+        return None if opened is None or of.sender == self._side else opened.item(of)
+
+    def _check_peer_alert(self, event: OfficerAcknowledged | OfficerRefused) -> None:
+        """Raise LocalProtocolError if the other side's alert can't be replied to, or not without reading it again.
+
+        An officer who gives no `seen` has seen the acts of their side up to their own last one (SPEC P2.3).
+        """
+        opened = self._alerts.get(event.of)
+        item = self.item_of_peer_alert(event.of)
+        if opened is None or item is None:
+            raise LocalProtocolError("unknown_reference", f"{event.of} is no alert of the other side that is open here")
+        check_seen(item, event.seen)
         if opened.state in {AlertState.REFUSED, AlertState.CANCELLED, AlertState.CHANGED}:
-            raise LocalProtocolError("already_done", f"{of} is {opened.state} already")
+            raise ActedFirstError("already_done", item, f"is {opened.state} already")
+        if event.seen is UNSET and item.last_act_of_another(event.officer):
+            raise ActedFirstError("changed_since_seen", item, "was not seen as it is now")
 
     # --- line tests -----------------------------------------------------------------------------------------------
 

@@ -5,17 +5,18 @@ The read model of the past is `protocol.record.ledger`, folded from the records 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
+from protocol.core.acts import Act, Item, item_of
 from protocol.core.alarms import Alarm
 from protocol.core.alerts import AlertState, OpenAlert, successors
 from protocol.core.deadlines import Armed
+from protocol.core.drafts import DraftsState, draft_item, waiting_drafts
 from protocol.core.duty import OnWatch
 from protocol.core.link_keys import KeyChange
-from protocol.core.officer_requests import OfficerRequestsState
 from protocol.core.stream import InboxState, OutboxState
 from protocol.core.undelivered import Undelivered
 from protocol.core.watch_state import SlotState, TestState, WatchState
@@ -77,6 +78,8 @@ class TestView(Struct, frozen=True, kw_only=True):
     answered_at: Utc | None
     # the message's time by its sender's clock; None if it came under rules 2
     sent_at: Utc | None
+    # the answer, if any
+    acts: tuple[Act, ...]
 
 
 class AlertView(Struct, frozen=True, kw_only=True):
@@ -95,6 +98,9 @@ class AlertView(Struct, frozen=True, kw_only=True):
     sent_at: Utc | None
     # the alert that changed or cancelled this one
     changed_by: str | None
+    # the last acts about it, oldest first, and the number of earlier ones
+    acts: tuple[Act, ...]
+    acts_earlier: int
 
 
 class DraftView(Struct, frozen=True, kw_only=True):
@@ -117,6 +123,9 @@ class DraftView(Struct, frozen=True, kw_only=True):
     change_kind: Literal["update", "correction"] | None
     # the text prepared for its cancellation; None for the standing text
     cancellation: Texts | None
+    # the whole alert as it would be sent, without `released_by`, and its digest (SPEC P2.1)
+    item: dict[str, Any]
+    seen: Digest
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -144,6 +153,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     tests: tuple[TestView, ...]
     alerts: tuple[AlertView, ...]
     drafts: tuple[DraftView, ...]
+    # how the last drafts ended, by draft
+    drafts_ended: dict[str, Act]
     alarms: tuple[Alarm, ...]
     # the change of the link file's keys that waits for an officer
     keys_changed: KeyChange | None
@@ -152,6 +163,19 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     on_watch: OnWatch | None
     notifications_pending: int
     notifications_given_up: int
+
+    def item(self, reference: str) -> Item | None:
+        """Return an alert, a line test or a waiting draft with the acts on it; None if it is not known (SPEC P2.1)."""
+        for draft in self.drafts:
+            if draft.draft == reference:
+                return item_of(reference, draft.item, ())
+        for alert in self.alerts:
+            if alert.reference == reference:
+                return item_of(reference, to_builtins(alert.alert), alert.acts, alert.acts_earlier)
+        for test in self.tests:
+            if test.reference == reference:
+                return item_of(reference, to_builtins(test.heartbeat), test.acts)
+        return None
 
 
 def condition_of(
@@ -165,8 +189,10 @@ def condition_of(
     return "late" if in_grace or waiting else "fine"
 
 
-def watch_views(watch: WatchState) -> tuple[tuple[SlotView, ...], tuple[TestView, ...]]:
-    """Return the views of all known slots and tests, oldest first."""
+def watch_views(
+    watch: WatchState, other: Callable[[Identifier], Identifier]
+) -> tuple[tuple[SlotView, ...], tuple[TestView, ...]]:
+    """Return the views of all known slots and tests, oldest first; `other` returns the party that a party calls."""
     slots = tuple(
         SlotView(slot=at, state=slot.state, test="" if slot.state is SlotState.AWAITED else slot.test)
         for at, slot in watch.slots.items()
@@ -180,6 +206,7 @@ def watch_views(watch: WatchState) -> tuple[tuple[SlotView, ...], tuple[TestView
             answer=test.answer,
             answered_at=test.answered_at,
             sent_at=test.sent_at,
+            acts=test.item(reference, other(reference.partition("/")[0])).acts,
         )
         for reference, test in watch.tests.items()
     )
@@ -201,6 +228,8 @@ def alert_views(alerts: Mapping[str, OpenAlert], armed: Mapping[str, Armed]) -> 
             due_at=due.raised_at if (due := armed.get(f"acknowledgement/{reference}")) else None,
             sent_at=opened.sent_at,
             changed_by=by.get(reference),
+            acts=tuple(opened.acts),
+            acts_earlier=opened.acts_earlier,
         )
         for reference, opened in alerts.items()
     )
@@ -228,8 +257,10 @@ def inbox_view(inbox: InboxState) -> StreamView:
     )
 
 
-def draft_views(officer_requests: OfficerRequestsState, status: Status) -> tuple[DraftView, ...]:
-    """Return the views of the drafts, oldest first."""
+def draft_views(drafts: DraftsState, status: Status) -> tuple[DraftView, ...]:
+    """Return the views of the waiting drafts, oldest first."""
+    waiting = waiting_drafts(drafts).items()
+    items = {number: draft_item(number, draft, status) for number, draft in waiting}
     return tuple(
         DraftView(
             draft=f"draft/{number}",
@@ -246,6 +277,8 @@ def draft_views(officer_requests: OfficerRequestsState, status: Status) -> tuple
             changes=draft.changes or None,
             change_kind=draft.change_kind or None,
             cancellation=draft.cancellation or None,
+            item=items[number].item,
+            seen=items[number].seen,
         )
-        for number, draft in officer_requests.drafts.items()
+        for number, draft in waiting
     )

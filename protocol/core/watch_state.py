@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
+from protocol.core.acts import Act, Item, item_of
 from protocol.wire.instants import Millis
-from protocol.wire.messages import Heartbeat, HeartbeatAnswer, Utc
+from protocol.wire.messages import Heartbeat, HeartbeatAnswer, Identifier, Utc
 
 
 class SlotState(StrEnum):
@@ -99,6 +100,13 @@ class Test(Struct):
     answered_at: Utc | None = None
     # the message's `at`, by its sender's clock; None if it came under rules 2
     sent_at: Utc | None = None
+
+    def item(self, reference: object, answering: Identifier) -> Item:
+        """Return the test and its answer by `answering`, if any; `reference` is its own (SPEC P2.1)."""
+        acts: list[Act] = []
+        if self.answer is not None and self.answered_at is not None:
+            acts.append(Act(act="answered", at=self.answered_at, party=answering, officer=self.answer.officer))
+        return item_of(reference, to_builtins(self.heartbeat), acts)
 
 
 class WatchState(Struct):

@@ -25,6 +25,8 @@ CoreT = TypeVar("CoreT", bound=Core)
 
 Compare = Callable[[Record, tuple[Effect, ...]], None]
 """Receives each event's record and the effects that the core returns for it now."""
+RULES_THAT_COMPARE = 3
+"""The first rules that compare what an officer saw with what others did meanwhile (SPEC P2)."""
 _SHOWN_MAX = 200
 
 
@@ -44,14 +46,15 @@ def fold(records: Iterable[Record], empty: CoreT, compare: Compare | None = None
     this version would not write, for an event that the core refuses, and where it would send other messages than those
     recorded. Errors of `compare` pass through.
     """
-    core = empty
+    core, rules = empty, Core.RULES
     for record in records:
-        if record.rules is not None and (wrong := objection(record.rules)):
+        rules = record.rules or rules
+        if record.rules is not None and (wrong := objection(rules)):
             raise FoldError(record.n, f"{wrong}: run the version that wrote it")
         if isinstance(record.entry, Checkpoint):
             core = _restored(core, record, record.entry)
         elif not isinstance(record.entry, HeadSigned | Closed):
-            effects = _handled(core, record)
+            effects = _handled(core, record, compared=int(rules) >= RULES_THAT_COMPARE)
             if contradiction := _contradiction(record, effects):
                 wrong = f"this version would {contradiction}, unlike the one that wrote it: run that version"
                 raise FoldError(record.n, wrong)
@@ -60,11 +63,11 @@ def fold(records: Iterable[Record], empty: CoreT, compare: Compare | None = None
     return core
 
 
-def _handled(core: Core, record: Record) -> tuple[Effect, ...]:
+def _handled(core: Core, record: Record, *, compared: bool) -> tuple[Effect, ...]:
     assert not isinstance(record.entry, Checkpoint | HeadSigned | Closed)
     try:
         # a core refuses a `BatchClosed` whose frames do not seal exactly its messages
-        return core.handle(record.entry)
+        return core.handle(record.entry if compared else core.as_seen(record.entry))
     except Exception as error:
         what = " ".join(str(error).split())[:_SHOWN_MAX]
         raise FoldError(record.n, f"this version cannot apply it: {what}; run the version that wrote it") from error

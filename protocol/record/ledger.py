@@ -14,9 +14,21 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, Struct
 
+from protocol.core.acts import Act, Item, act_of, item_of
 from protocol.core.alarms import Alarm
 from protocol.core.deadlines import SECOND
-from protocol.core.effects import Apply, ClearAlarm, HoldDraft, Queue, RaiseAlarm, RejectFrame, Seal, Settle
+from protocol.core.drafts import draft_item
+from protocol.core.effects import (
+    Apply,
+    ClearAlarm,
+    ExpireDraft,
+    HoldDraft,
+    Queue,
+    RaiseAlarm,
+    RejectFrame,
+    Seal,
+    Settle,
+)
 from protocol.core.events import (
     AlarmAcknowledged,
     EpochOpened,
@@ -25,11 +37,23 @@ from protocol.core.events import (
     OfficerRaisedAlert,
     OfficerReleased,
 )
+from protocol.errors import RemoteProtocolError
 from protocol.record.journal import Checkpoint, Record
 from protocol.record.terms_history import TermsHistory
 from protocol.wire.digests import message_digest, policy_digest
 from protocol.wire.instants import Millis, written
-from protocol.wire.messages import Identifier, Message, Reference, Utc
+from protocol.wire.messages import (
+    Alert,
+    Heartbeat,
+    HeartbeatAnswer,
+    Identifier,
+    Message,
+    Reference,
+    Refusal,
+    Status,
+    Utc,
+)
+from protocol.wire.payloads import read_body
 
 State = Literal[
     "queued", "sent", "received", "receipted", "acknowledged", "refused", "changed", "cancelled", "undelivered"
@@ -57,11 +81,8 @@ class LedgerEntry(Struct, kw_only=True):
     sent_at: Utc | None = None
     received_at: Utc | None = None
     receipted_at: Utc | None = None
-    # an alert's first acknowledgement, or the correct answer to a line test
-    acknowledged_at: Utc | None = None
-    acknowledged_by: str | None = None
-    # the latest of understood, acting and will_reply
-    decision: str | None = None
+    # what officers of either side did about it, oldest first; of a line test, correct answers alone
+    acts: list[Act] = []
     # the reason of its refusal, and who refused it: `service` or an officer
     refused: str | None = None
     refused_by: str | None = None
@@ -70,6 +91,34 @@ class LedgerEntry(Struct, kw_only=True):
     change: str | None = None
     # its epoch ended before the peer receipted it
     undelivered: bool = False
+
+    @property
+    def acknowledged(self) -> Act | None:
+        """The last acknowledgement of an alert, or the first correct answer to a line test."""
+        if self.kind == "heartbeat":
+            return next((act for act in self.acts if act.act == "answered"), None)
+        return next((act for act in reversed(self.acts) if act.act == "acknowledged"), None)
+
+    @property
+    def acknowledged_at(self) -> Utc | None:
+        """When this side recorded `acknowledged`."""
+        return self.acknowledged.at if self.acknowledged else None
+
+    @property
+    def acknowledged_by(self) -> str | None:
+        """The officer of `acknowledged`, or `service`."""
+        return self.acknowledged.officer or SERVICE if self.acknowledged else None
+
+    @property
+    def decision(self) -> str | None:
+        """The decision of `acknowledged`, None for a line test."""
+        return self.acknowledged.decision or None if self.acknowledged else None
+
+    @property
+    def item(self) -> Item:
+        """The message with the acts on it, as officers act on it (SPEC P2.1)."""
+        acts = [self.acknowledged] if self.kind == "heartbeat" and self.acknowledged else self.acts
+        return item_of(self.reference, self.body, acts)
 
     @property
     def state(self) -> State:
@@ -93,14 +142,16 @@ class LedgerDraft(Struct, kw_only=True):
     """An alert that was held for a second officer."""
 
     draft: int
-    # who wrote it, and what
+    # who wrote it, and what; its status is set
     raised: OfficerRaisedAlert
     held_at: Utc
-    # who released or discarded it, and when; None while it waits
-    decided_by: Identifier | None = None
-    decided_at: Utc | None = None
-    # of the alert that was sent; None for a draft that waits or was discarded
-    released_as: Reference | None = None
+    # its release, with the reference of the alert that was sent, its discarding or its expiry; None while it waits
+    end: Act | None = None
+
+    @property
+    def item(self) -> Item:
+        """The alert as it would be sent, as officers act on it (SPEC P2.1)."""
+        return draft_item(self.draft, self.raised, self.raised.status or "test")
 
 
 class Ledger:
@@ -172,7 +223,12 @@ class Ledger:
                 case RejectFrame():
                     self.frames_refused[effect.reason] += 1
                 case HoldDraft() if isinstance(entry, OfficerRaisedAlert):
-                    self.drafts[effect.draft] = LedgerDraft(draft=effect.draft, raised=entry, held_at=now)
+                    raised = msgspec.structs.replace(entry, status=entry.status or self._status)
+                    self.drafts[effect.draft] = LedgerDraft(draft=effect.draft, raised=raised, held_at=now)
+                case HoldDraft() if effect.draft in self.drafts:
+                    self.drafts[effect.draft].end = None
+                case ExpireDraft() if effect.draft in self.drafts:
+                    self.drafts[effect.draft].end = Act(act="expired", at=now, party=self.side)
                 case _:
                     pass
         return changed
@@ -187,6 +243,11 @@ class Ledger:
         """The caller and the answering side, none before the first `EpochOpened`."""
         terms = self._terms.terms
         return () if terms is None else (terms.caller, terms.answering)
+
+    @property
+    def _status(self) -> Status:
+        """The status of the current epoch's policy."""
+        return "test" if self._terms.terms is None else self._terms.terms.policy.status
 
     @property
     def skew_limit_ms(self) -> Millis:
@@ -218,32 +279,29 @@ class Ledger:
 
     def _settle_about(self, entry: LedgerEntry, now: Utc) -> list[LedgerEntry]:
         """Record what a message does to the one that it refers to; return the entries that it changed."""
-        if entry.kind == "alert" and "change" in entry.body:
-            return self._change(entry, entry.body["change"])
-        if entry.kind not in {"acknowledgement", "heartbeat_answer", "refusal"}:
+        try:
+            body = read_body(entry.body)
+        except RemoteProtocolError:
             return []
-        body = entry.body
-        about = self.entries.get(msgspec.convert(body["of"], Reference))
-        if about is None:
+        done = None if isinstance(body, Heartbeat) else act_of(body, now, entry.reference)
+        about = None if done is None else self.entries.get(done[0])
+        if done is None or about is None:
             return []
-        if entry.kind == "refusal":
-            about.refused, about.refused_by = body["reason"], body.get("officer", SERVICE)
-            if about.refused_by == SERVICE:
-                return [*self._undo_change(about), about]
-        elif entry.kind == "acknowledgement" or body["read_back"] == about.body.get("challenge"):
-            about.acknowledged_at = about.acknowledged_at or now
-            about.acknowledged_by = about.acknowledged_by or body.get("officer", SERVICE)
-            about.decision = body.get("decision")
+        if isinstance(body, HeartbeatAnswer) and list(body.read_back) != about.body.get("challenge"):
+            return [about]
+        about.acts.append(done[1])
+        if isinstance(body, Refusal):
+            about.refused, about.refused_by = body.reason, body.officer or SERVICE
+            return [*(self._undo_change(about) if body.by == "service" else ()), about]
+        if isinstance(body, Alert):
+            self._change(entry, body, about)
         return [about]
 
-    def _change(self, entry: LedgerEntry, change: dict[str, Any]) -> list[LedgerEntry]:
+    def _change(self, entry: LedgerEntry, alert: Alert, about: LedgerEntry) -> None:
         """Record the first change of an alert on it; another one has no effect (SPEC B3.3)."""
-        about = self.entries.get(msgspec.convert(change["of"], Reference))
-        if about is None or about.kind != "alert" or about.changed_by is not None:
-            return []
-        about.changed_by, about.change = entry.reference, change["kind"]
-        self._changed[entry.reference] = about.reference
-        return [about]
+        if alert.change is not UNSET and about.kind == "alert" and about.changed_by is None:
+            about.changed_by, about.change = entry.reference, alert.change.kind
+            self._changed[entry.reference] = about.reference
 
     def _undo_change(self, refused: LedgerEntry) -> list[LedgerEntry]:
         """Restore the alert that a change names, since the other side's service has refused the change (SPEC W2.3)."""
@@ -290,10 +348,16 @@ class Ledger:
         draft = None if event.draft is UNSET else self.drafts.get(event.draft)
         if draft is None:
             return
-        draft.decided_by, draft.decided_at = event.officer, now
-        for effect in record.effects:
-            if isinstance(effect, Queue):
-                draft.released_as = Reference(self.side, self.epoch, effect.message.seq)
+        sent = [
+            Reference(self.side, self.epoch, each.message.seq) for each in record.effects if isinstance(each, Queue)
+        ]
+        draft.end = Act(
+            act="released" if isinstance(event, OfficerReleased) else "discarded",
+            at=now,
+            party=self.side,
+            officer=event.officer,
+            reference=sent[0] if sent else UNSET,
+        )
 
     def _change_alarm(self, code: str, subject: str, **changes: Any) -> None:
         place = self._standing.get((code, subject))

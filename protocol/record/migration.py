@@ -5,7 +5,7 @@ A step is a pure function of the state's JSON value. It changes how the state is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -86,8 +86,9 @@ def _link_2_to_3(state: State) -> State:
     epoch = state["epoch"]
     if epoch is not None:
         epoch = epoch | {"outbox": epoch["outbox"] | {"sign_again": False}}
+    requests = _with_after("last_draft", {"ended": {}}, state["officer_requests"])
     own = {"words": {"test_text": None, "answer_text": None}, "on_watch": None}
-    return _core_2_to_3(state) | {"epoch": epoch} | own
+    return _core_2_to_3(state) | {"epoch": epoch, "officer_requests": requests} | own
 
 
 def _mark_final_alerts(state: State) -> None:
@@ -109,14 +110,28 @@ def _observer_2_to_3(state: State) -> State:
 
 
 def _core_2_to_3(state: State) -> State:
-    """Add what rules 3 keep of both: keys that wait, officers, refusals, times of messages, and suppressed frames."""
+    """Add what rules 3 keep of both: keys that wait, officers, refusals, acts, times of messages, suppressed frames."""
+    parties = () if state["epoch"] is None else [state["epoch"]["terms"][role] for role in ("caller", "answering")]
     for each in (*state["alerts"].values(), *state["watch"]["tests"].values()):
         each["sent_at"] = None
+    for reference, opened in state["alerts"].items():
+        opened |= {"acts": _acts(opened, reference.partition("/")[0], parties), "acts_earlier": 0}
     state["keys"] = {"agreed": state["keys"], "pending": None, "watch": []}
     state = _with_after("keys", {"officers": None}, state)
     clocks: State = {"said": {}, "latest": {}, "floors": {}, "receipted": {}, "answered": 0}
     state = _with_after("alerts", {"peer_clocks": clocks, "suppressed": {}}, state)
     return _with_after("present", {"credentials_refused": {}}, state)
+
+
+def _acts(opened: State, sender: str, parties: Iterable[str]) -> list[State]:
+    """Return the act of the last reply, which is all that rules 2 keep, without the reference of its message."""
+    reply = opened["reply"]
+    if reply is None:
+        return []
+    what = "acknowledged" if reply["type"] == "acknowledgement" else "refused"
+    party = next(party for party in parties if party != sender)
+    said = {name: reply[name] for name in ("officer", "decision", "reason") if name in reply}
+    return [{"act": what, "at": opened["replied_at"], "party": party, **said}]
 
 
 def _with_after(key: str, added: State, state: State) -> State:

@@ -77,7 +77,7 @@ class Fault(Struct, frozen=True, kw_only=True, omit_defaults=True):
     point: CrashPoint = "idle"
 
 
-class Act(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PlannedAct(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One act of an officer, `at` ms after the start of the world."""
 
     at: Millis
@@ -93,7 +93,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     seed: int
     days: int
     faults: tuple[Fault, ...]
-    acts: tuple[Act, ...]
+    acts: tuple[PlannedAct, ...]
     # real signatures instead of the fast keyed hash
     real_keys: bool = False
 
@@ -198,8 +198,8 @@ def _fault(chance: random.Random, kind: FaultKind, span: Millis) -> Fault:
     return Fault(at=at, kind=kind, where=where, lasts=lasts, amount=amount, point=point)
 
 
-def _act(chance: random.Random, span: Millis) -> Act:
+def _act(chance: random.Random, span: Millis) -> PlannedAct:
     kind: Literal["alert", "burst", "line_test", "change", "cancel", "discard"]
     kind = chance.choice(("alert", "alert", "alert", "alert", "burst", "line_test", "change", "cancel", "discard"))
     amount = chance.randint(2, 40) if kind == "burst" else chance.randint(0, 3)
-    return Act(at=chance.randrange(0, span), side=chance.choice(_SIDES), kind=kind, amount=amount)
+    return PlannedAct(at=chance.randrange(0, span), side=chance.choice(_SIDES), kind=kind, amount=amount)

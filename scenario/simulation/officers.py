@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from endpoints.runtime.ports import Now
 from protocol.core.effects import Notify
@@ -29,9 +29,19 @@ from protocol.core.events import (
 )
 from protocol.errors import LocalProtocolError
 from protocol.wire.instants import Millis, written
-from protocol.wire.messages import Area, Category, Decision, Heartbeat, Precedence, Reference, RefusalReason, Texts
+from protocol.wire.messages import (
+    Area,
+    Category,
+    Decision,
+    Digest,
+    Heartbeat,
+    Precedence,
+    Reference,
+    RefusalReason,
+    Texts,
+)
 from scenario.simulation.agenda import Agenda
-from scenario.simulation.faults import HOUR, MINUTE, SECOND, Act
+from scenario.simulation.faults import HOUR, MINUTE, SECOND, PlannedAct
 from scenario.simulation.simulated_process import SimulatedProcess
 
 ASK_AGAIN_MS: Millis = MINUTE
@@ -130,7 +140,7 @@ class Officers:
 
     # --- actions ----------------------------------------------------------------------------------------------------
 
-    def act(self, act: Act) -> None:
+    def act(self, act: PlannedAct) -> None:
         """Carry out an act of the plan."""
         match act.kind:
             case "alert":
@@ -236,16 +246,29 @@ class Officers:
         self.acknowledge(reference, decision, "duty-1")
         if decision == "will_reply":
             self._agenda.after(
-                self._chance.randint(MINUTE, 4 * HOUR), partial(self.acknowledge, reference, "acting", "duty-2")
+                self._chance.randint(MINUTE, 4 * HOUR),
+                partial(self.acknowledge, reference, "acting", "duty-2", read_first=True),
             )
 
-    def acknowledge(self, reference: Reference, decision: Decision, officer: str) -> None:
-        """Acknowledge an alert of the other side."""
+    def acknowledge(self, reference: Reference, decision: Decision, officer: str, *, read_first: bool = False) -> None:
+        """Acknowledge an alert of the other side; with `read_first`, as it is then, with what others did."""
         self.ask(
             lambda now, request: OfficerAcknowledged(
-                at=now.at, mono=now.mono, request=request, officer=officer, of=reference, decision=decision
+                at=now.at,
+                mono=now.mono,
+                request=request,
+                officer=officer,
+                of=reference,
+                decision=decision,
+                seen=self._seen(reference) if read_first else UNSET,
             )
         )
+
+    def _seen(self, reference: Reference) -> Digest | UnsetType:
+        """Return the digest of an alert as the service shows it now."""
+        runner = self.process.runner
+        item = None if runner is None else runner.core.snapshot().item(str(reference))
+        return UNSET if item is None else item.seen
 
     def _acknowledge_alarm(self, code: str, subject: str) -> None:
         self.ask(

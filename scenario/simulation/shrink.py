@@ -13,14 +13,14 @@ from protocol.core.effects import Effect
 from protocol.core.events import BatchClosed
 from protocol.record.journal import Checkpoint, Entry
 from protocol.wire.instants import Millis, written
-from scenario.simulation.faults import CALM, DAY, Act, Fault, Plan
+from scenario.simulation.faults import CALM, DAY, Fault, Plan, PlannedAct
 from scenario.simulation.world import Totals, world
 
 RECORDS_SHOWN = 60
 """How many of the last records are printed; the cause is seldom further back."""
 _FIELD_MAX = 120
 
-Item = TypeVar("Item", Fault, Act)
+Item = TypeVar("Item", Fault, PlannedAct)
 
 
 def failure(plan: Plan) -> str | None:
@@ -98,7 +98,7 @@ def transcript(plan: Plan) -> list[str]:
         end = "no promise broken"
     except Exception as error:  # noqa: BLE001 - as above
         end = f"{type(error).__name__}: {error}"
-    items: list[Fault | Act] = [*plan.faults, *plan.acts]
+    items: list[Fault | PlannedAct] = [*plan.faults, *plan.acts]
     planned = [f"  {written(failed.starts + item.at)}  {msgspec.json.encode(item).decode()}" for item in items]
     return [f"seed {plan.seed}, {plan.days} days:", *planned, *lines, f"<< {end}"]
 

@@ -6,6 +6,7 @@ from tests.planted.bug import Bug
 
 _REFUSALS = "test_link_refusals"
 _ALERTS = "test_link_alerts test_link_line_tests"
+_ACTS = "test_acts"
 _WATCH = "test_link_line_tests test_link_time"
 
 WATCH_BUGS: tuple[Bug, ...] = (
@@ -219,9 +220,30 @@ WATCH_BUGS: tuple[Bug, ...] = (
         _REFUSALS,
     ),
     Bug(
-        "a draft can be released again and again",
+        "two officers both speak for their side, and neither learns of the other",
+        "OfficerRequests._check_peer_alert",
+        "event.seen is UNSET and item.last_act_of_another(event.officer)",
+        "False",
+        _ACTS,
+    ),
+    Bug(
+        "a draft is released although it is not what the officer read",
         "OfficerRequests.release",
-        "del self._state.drafts[event.draft]",
+        "check_seen(item, event.seen)",
+        "pass",
+        _ACTS,
+    ),
+    Bug(
+        "a draft waits on although its alert has expired",
+        "Drafts.fall_due",
+        "parsed(draft.expires_at) <= turn.at",
+        "parsed(draft.expires_at) < turn.at - 1",
+        _ACTS,
+    ),
+    Bug(
+        "a draft can be released again and again",
+        "Drafts.end",
+        "del self._state.drafts[number]",
         "pass",
         _ALERTS,
     ),

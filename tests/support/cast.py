@@ -51,9 +51,9 @@ def alert(precedence: str = "routine", officer: str = "watch-1", **fields: Any) 
     return event(OfficerRaisedAlert, officer=officer, precedence=precedence, **(usual | fields))
 
 
-def release(draft: int, officer: str = "watch-2") -> Cue:
+def release(draft: int, officer: str = "watch-2", **fields: Any) -> Cue:
     """Release a draft as an officer."""
-    return event(OfficerReleased, request=_request(), officer=officer, draft=draft)
+    return event(OfficerReleased, request=_request(), officer=officer, draft=draft, **fields)
 
 
 def cancel(of: str = "", officer: str = "watch-1", **fields: Any) -> Cue:

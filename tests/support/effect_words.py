@@ -10,6 +10,7 @@ from protocol.core.effects import (
     Apply,
     ClearAlarm,
     Effect,
+    ExpireDraft,
     HoldDraft,
     Notify,
     Queue,
@@ -28,6 +29,8 @@ def shown(effect: Effect) -> str:
             return f"Queue {message.seq} {message.body['type']}"
         case HoldDraft(draft=draft):
             return f"HoldDraft {draft}"
+        case ExpireDraft(draft=draft):
+            return f"ExpireDraft {draft}"
         case Seal():
             run = "" if effect.first is UNSET else f" {effect.first}"
             run += "" if effect.last in {effect.first, UNSET} else f"-{effect.last}"

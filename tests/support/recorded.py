@@ -32,11 +32,12 @@ def record(folder: Path, *, hours: int = 8, segment_bytes: int = 48_000) -> None
     """Record both sides' journals in `folder`/SIDE: an exchange every hour, with restarts and broker outages."""
     exchange = started(folder, segment_bytes)
     for hour in range(hours):
-        _one_hour(exchange, hour)
+        one_hour(exchange, hour)
     exchange.stop()
 
 
-def _one_hour(exchange: Exchange, hour: int) -> None:
+def one_hour(exchange: Exchange, hour: int) -> None:
+    """Let an hour pass, with an exchange of each kind."""
     began = exchange.world.at
     fields: dict[str, Any] = {"area": AREA} if hour % 2 else {}
     reference = exchange.alert("eucom", category="airspace_transit", text=TEXT, **fields)

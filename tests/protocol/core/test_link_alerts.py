@@ -7,9 +7,10 @@ from msgspec import UNSET, convert
 
 from protocol.core.alerts import CLOSED_KEPT, OPEN_MAX
 from protocol.core.deadlines import Turn
+from protocol.core.drafts import DRAFTS_MAX
 from protocol.core.effects import Queue
 from protocol.core.events import EpochOpened, SpaceLow, SpaceOk, TransportConnected, TransportLost
-from protocol.core.officer_requests import CANCELLATIONS_KEPT, DRAFTS_MAX, STANDING_CANCELLATION
+from protocol.core.officer_requests import CANCELLATIONS_KEPT, STANDING_CANCELLATION
 from protocol.core.stream import OUTBOX_MAX_MESSAGES
 from protocol.wire.instants import written
 from protocol.wire.messages import Acknowledgement, Alert, Reference
@@ -312,7 +313,7 @@ def test_a_held_alert_is_released_by_another_officer(precedence: str) -> None:
         << "eucom: Queue 1 alert"
         << "eucom: Seal message 1"
         >> on("eucom", release(1))
-        << "eucom: refused: unknown_reference"
+        << "eucom: refused: already_released"
         >> settle()
         << "ndmc: Apply 1 alert"
         << "ndmc: Notify message/eucom/1/1"
@@ -339,11 +340,13 @@ def test_a_draft_that_expired_is_not_released() -> None:
     """SPEC P1.1"""
     end = caller()
     play(end, alert("flash", expires_at=written(START + HOUR)), "HoldDraft 1")
-    end.world.wait(HOUR)
-    play(end, release(1), "refused: expired")
-    assert end.core.snapshot().drafts[0].draft == "draft/1"
-    play(end, cancel(draft=1))
+    end.world.at += HOUR
+    # the request comes before the deadline: it changes nothing
+    play(end, release(1), "refused: expired", "ExpireDraft 1")
     assert not end.core.snapshot().drafts
+    play(end, release(1), "refused: expired")
+    play(end, cancel(draft=1))
+    play(end, release(1), "refused: already_discarded")
 
 
 def test_a_draft_can_be_discarded_and_its_number_is_not_used_again() -> None:
@@ -354,7 +357,7 @@ def test_a_draft_can_be_discarded_and_its_number_is_not_used_again() -> None:
         << "HoldDraft 1"
         >> cancel(draft=1)
         >> cancel(draft=1)
-        << "refused: unknown_reference"
+        << "refused: already_discarded"
         >> cancel()
         << "refused: unknown_reference"
         >> alert("flash")
@@ -749,7 +752,7 @@ def test_open_alerts_are_bounded_and_those_that_are_closed_make_room() -> None:
     closed = range(FAR, FAR + 3 * CLOSED_KEPT)
     for seq in closed:
         word = Acknowledgement(of=Reference("ndmc", 1, seq), officer="duty-1", decision="understood")
-        end.epoch.alerts.acknowledged(Turn(end.at, 0, []), word)
+        end.epoch.alerts.acknowledged(Turn(end.at, 0, []), Reference("eucom", 1, seq), word)
     assert len(end.core.state.alerts) < OPEN_MAX + 2 * CLOSED_KEPT
     assert state_of(end, "ndmc/1/5") == "forgotten"
     assert state_of(end, f"ndmc/1/{closed[-1]}") == "understood"

@@ -100,6 +100,14 @@ def as_migrated(core: Core) -> Core:
     state = msgspec.json.decode(STALE.sub(b"", bytes(core.checkpoint())))
     for each in (*state["alerts"].values(), *state["watch"]["tests"].values()):
         each["sent_at"] = None
+    for opened in state["alerts"].values():
+        # their checkpoints keep the last reply, without its reference
+        replies = [act for act in opened["acts"] if act["at"] == opened["replied_at"]][-1:]
+        opened |= {"acts": replies, "acts_earlier": 0}
+        for act in replies:
+            act.pop("reference", None)
+    if "officer_requests" in state:
+        state["officer_requests"]["ended"] = {}
     for notification in state["notifications"]["pending"].values():
         without_times(notification)
     state["peer_clocks"] = {}

@@ -6,10 +6,21 @@ import re
 from typing import Any
 
 import pytest
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from protocol.core.alarms import AlarmCode
-from protocol.core.effects import AnyEffect, Apply, ClearAlarm, HoldDraft, Queue, RejectFrame, Resend, Seal, Settle
+from protocol.core.effects import (
+    AnyEffect,
+    Apply,
+    ClearAlarm,
+    ExpireDraft,
+    HoldDraft,
+    Queue,
+    RejectFrame,
+    Resend,
+    Seal,
+    Settle,
+)
 from protocol.core.events import (
     AnyEvent,
     BatchClosed,
@@ -162,15 +173,28 @@ def test_the_ledger_keeps_who_wrote_and_who_decided_each_draft() -> None:
         (structs.replace(discarded, draft=9), []),
     ]
     ledger = ledger_of(record(entry, *effects, n=n) for n, (entry, effects) in enumerate(happened, 1))
-    decided = {
-        number: (draft.raised.officer, draft.decided_by, draft.released_as) for number, draft in ledger.drafts.items()
-    }
-    assert decided == {
-        1: ("watch-1", "watch-2", Reference("eucom", 1, 1)),
-        2: ("watch-1", "watch-3", None),
-        3: ("watch-1", None, None),
-    }
-    assert ledger.drafts[1].decided_at == written(AT + 1)
+    assert {number: draft.raised.officer for number, draft in ledger.drafts.items()} == dict.fromkeys(
+        (1, 2, 3), "watch-1"
+    )
+    at = written(AT + 1)
+    assert [str(draft.end) for draft in ledger.drafts.values()] == [
+        f"watch-2 released it at {at} as eucom/1/1",
+        f"watch-3 discarded it at {at}",
+        "None",
+    ]
+    assert {draft.raised.status for draft in ledger.drafts.values()} == {"exercise"}
+
+
+def test_the_ledger_keeps_that_a_draft_expired_and_waits_again() -> None:
+    """SPEC P1.6"""
+    raised = OfficerRaisedAlert(at=AT, mono=1, **(ALERT | {"precedence": "flash", "status": UNSET}))
+    connected = TransportConnected(at=AT + 1, mono=2)
+    ledger = ledger_of([record(EpochOpened(at=AT, mono=1, terms=TERMS)), record(raised, HoldDraft(draft=1), n=2)])
+    ledger.take(record(connected, ExpireDraft(draft=1), ExpireDraft(draft=9), n=3))
+    assert str(ledger.drafts[1].end) == f"eucom expired it at {written(AT + 1)}"
+    ledger.take(record(connected, HoldDraft(draft=1), HoldDraft(draft=9), n=4))
+    assert ledger.drafts[1].end is None
+    assert ledger.drafts[1].item.item["status"] == "exercise"
 
 
 def test_a_message_keeps_its_first_times_of_sending_and_receipt() -> None:
@@ -190,6 +214,14 @@ def test_a_message_keeps_its_first_times_of_sending_and_receipt() -> None:
     # the end of an epoch does not change a receipted message
     ledger.take(record(EpochOpened(at=AT + 5, mono=6, terms=structs.replace(TERMS, epoch=2)), n=7))
     assert not entry.undelivered
+
+
+def test_a_message_of_an_unknown_kind_is_no_act() -> None:
+    """SPEC M7: a journal may hold one that its rules applied."""
+    ledger = ledger_of([record(EpochOpened(at=AT, mono=1, terms=TERMS))])
+    said = Apply(sender="ndmc", message=Peer("ndmc").says({"type": "acknowledgement", "of": 7}))
+    (entry,) = ledger.take(record(TransportConnected(at=AT, mono=1), said, n=2))
+    assert (entry.state, entry.acts) == ("received", [])
 
 
 def test_an_answer_with_the_wrong_words_does_not_count() -> None:
