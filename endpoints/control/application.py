@@ -4,12 +4,13 @@
     GET  /v1/links/LINK/status[?follow=true]     the link's status; followed: one line for each change
     GET  /v1/links/LINK/snapshot                 the whole `Snapshot`
     GET  /v1/links/LINK/alarms
+    GET  /v1/links/LINK/items/REF                a draft, an alert or a line test, the acts on it, and `seen`
     GET  /v1/links/LINK/progress/REF[?within=S]  the delivery ladder of a message sent here or a draft: a line per step
     POST /v1/links/LINK/ACTION                   an officer's action (`requests.ACTIONS`): {"reference": ...}
 
-Errors are JSON: {"code", "detail"}. 400 malformed, 403 not authenticated, 404 unknown, 409 not allowed in this state,
-413 too large, 429 too many wrong credentials, 503 link stopped or process overloaded. It runs in the event loop of the
-process.
+Errors are JSON: {"code", "detail"}; with {"acts", "seen"} if another officer acted first (SPEC P2.2). 400 malformed,
+403 not authenticated, 404 unknown, 409 not allowed in this state, 413 too large, 429 too many wrong credentials, 503
+link stopped or process overloaded. It runs in the event loop of the process.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ from endpoints.runtime.link_runner import AnyRunner
 from endpoints.runtime.loop import Loop
 from endpoints.runtime.work_items import RequestItem, WrongCredentialItem
 from endpoints.texts.printable import printable
+from protocol.core.acts import ActedFirstError
+from protocol.core.drafts import ended_draft
 from protocol.errors import LocalProtocolError
 from protocol.wire.characters import UNICODE, unassigned
 from protocol.wire.instants import Millis
@@ -90,6 +93,7 @@ class Control:
                 Route(link + "/status", self._status),
                 Route(link + "/snapshot", self._snapshot),
                 Route(link + "/alarms", self._alarms),
+                Route(link + "/items/{reference:path}", self._item),
                 Route(link + "/progress/{reference:path}", self._progress),
                 Route(link + "/{action}", self._act, methods=["POST"]),
             ],
@@ -126,6 +130,19 @@ class Control:
         found = self._status_of(self._runner(request))
         changed = {"keys_changed": found.keys_changed} if found.keys_changed else {}
         return _json({"alarms": found.alarms} | changed)
+
+    async def _item(self, request: Request) -> Response:
+        reference: str = request.path_params["reference"]
+        snapshot = self._known(request).core.snapshot()
+        item = snapshot.item(reference)
+        if item is None and (end := snapshot.drafts_ended.get(reference)) is not None:
+            raise ended_draft(reference, end)
+        if item is None:
+            raise LocalProtocolError(
+                "unknown_reference", f"{printable(reference)[:60]} is no draft, alert or line test that is kept here"
+            )
+        drafts = [msgspec.to_builtins(draft) for draft in snapshot.drafts if draft.draft == reference]
+        return _json({**(drafts[0] if drafts else {}), **msgspec.to_builtins(item), "seen": item.seen})
 
     def _status_of(self, runner: AnyRunner) -> Status:
         unopened = runner.failure is not None and runner.core.terms is None
@@ -233,7 +250,10 @@ class Control:
 
     async def _local_error(self, _request: Request, error: Exception) -> Response:
         assert isinstance(error, LocalProtocolError)
-        return _error(_STATUS_OF.get(error.code, HTTPStatus.CONFLICT), error.code, error.detail)
+        answer: dict[str, Any] = {"code": error.code, "detail": error.detail}
+        if isinstance(error, ActedFirstError):
+            answer |= {"acts": error.item.acts, "seen": error.item.seen if error.item.item else None}
+        return _json(answer, _STATUS_OF.get(error.code, HTTPStatus.CONFLICT))
 
     async def _http_error(self, _request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

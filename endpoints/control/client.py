@@ -9,7 +9,7 @@ import contextlib
 import http.client
 import secrets
 import socket
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -39,11 +39,13 @@ class RequestRefused(UserError):  # noqa: N818 - as above
 
     Attributes:
         code: the error code of its response, such as `unknown_reference`.
+        acts: if another officer acted first, the acts on the item; else None.
     """
 
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(detail, exit_code=EXIT_OF.get(code, EXIT_REFUSED))
+    def __init__(self, code: str, detail: str, acts: Sequence[dict[str, Any]] | None = None) -> None:
+        super().__init__(detail, exit_code=EXIT_OF.get(code, EXIT_REFUSED if acts is None else EXIT_OF["conflict"]))
         self.code = code
+        self.acts = acts
 
 
 class ControlClient:
@@ -57,7 +59,7 @@ class ControlClient:
         self._base = f"/v1/links/{link}"
 
     def get(self, what: str) -> dict[str, Any]:
-        """Return the JSON document `what`: `status`, `alarms` or `snapshot`."""
+        """Return the JSON document `what`: `status`, `alarms`, `snapshot` or `items/REF`."""
         with self._request("GET", what) as response:
             return _answer(response)
 
@@ -143,5 +145,7 @@ def _answer(response: http.client.HTTPResponse) -> dict[str, Any]:
     if response.status == HTTPStatus.OK:
         return document
     raise RequestRefused(
-        document.get("code", "refused"), document.get("detail", f"refused: {response.status} {response.reason}")
+        document.get("code", "refused"),
+        document.get("detail", f"refused: {response.status} {response.reason}"),
+        document.get("acts"),
     )

@@ -1,17 +1,18 @@
 """The delivery ladder: the steps that a message sent from here has reached, as `--wait` shows them.
 
-The steps are: journaled, accepted by the broker, received (receipted by the peer's machine), acknowledged or refused
-(by an officer of the peer). What the broker has accepted is not journaled, since it proves nothing about the peer; a
-restart forgets it.
+A draft is held; it is released by a second officer, or discarded, or its alert expires. The steps of a message are:
+journaled, accepted by the broker, received (receipted by the peer's machine), acknowledged or refused (by an officer of
+the peer). What the broker has accepted is not journaled, since it proves nothing about the peer; a restart forgets it.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, structs
 
 from endpoints.runtime.gauges import Gauges
+from protocol.core.acts import Act
 from protocol.core.alerts import AlertState
 from protocol.core.snapshot import Snapshot, StreamView
 from protocol.errors import LocalProtocolError
@@ -19,6 +20,8 @@ from protocol.wire.messages import Acknowledgement, HeartbeatAnswer, Reference, 
 
 Step = Literal[
     "held",
+    "discarded",
+    "expired",
     "journaled",
     "broker",
     "received",
@@ -50,22 +53,20 @@ class Ladder(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reply: Acknowledgement | Refusal | HeartbeatAnswer | None = None
     # the alert that changed or cancelled it
     changed_by: str | None = None
+    # how the draft of the request ended: its release, by whom and as which message
+    draft_end: Act | None = None
 
 
 def climb(view: Snapshot, gauges: Gauges, written: str) -> tuple[Ladder, bool]:
     """Return the ladder of `eucom/1/42` or `draft/3`, and whether no further step can follow.
 
-    Raises LocalProtocolError `unknown_reference` if it names neither a message sent in this epoch nor a waiting draft.
+    Raises LocalProtocolError `unknown_reference` if it names neither a message sent in this epoch nor one of the last
+    drafts.
     """
     if view.ours is None:
         raise LocalProtocolError("unknown_reference", "the watch sends no messages")
     if written.startswith("draft/"):
-        if any(draft.draft == written for draft in view.drafts):
-            return Ladder(reference=written, steps=("held",)), False
-        released = next((became for draft, became in gauges.released.items() if written == f"draft/{draft}"), None)
-        if released is None:
-            raise LocalProtocolError("unknown_reference", f"{written[:60]} is not a draft that waits for its release")
-        written = released
+        return _of_draft(view, view.ours, gauges, written)
     try:
         reference = Reference.parse(written)
     except ValueError as error:
@@ -75,6 +76,19 @@ def climb(view: Snapshot, gauges: Gauges, written: str) -> tuple[Ladder, bool]:
             "unknown_reference", f"{reference} is not a message of {view.side} in epoch {view.epoch}"
         )
     return _of_message(view, view.ours, gauges, reference)
+
+
+def _of_draft(view: Snapshot, ours: StreamView, gauges: Gauges, written: str) -> tuple[Ladder, bool]:
+    end = view.drafts_ended.get(written)
+    if any(draft.draft == written for draft in view.drafts):
+        return Ladder(reference=written, steps=("held",)), False
+    if end is None:
+        raise LocalProtocolError("unknown_reference", f"{written[:60]} is not one of the last drafts")
+    if end.reference is UNSET:
+        ended: Step = "expired" if end.act == "expired" else "discarded"
+        return Ladder(reference=written, steps=("held", ended), draft_end=end), True
+    ladder, last = _of_message(view, ours, gauges, end.reference)
+    return structs.replace(ladder, draft_end=end), last
 
 
 def _of_message(view: Snapshot, ours: StreamView, gauges: Gauges, reference: Reference) -> tuple[Ladder, bool]:

@@ -2,6 +2,7 @@
 
 Each carries a `request` id that the client chooses. Repeating a request returns the same reference, so a client that
 lost the answer asks again. The credential authenticates the officer; it enters neither the core nor the journal.
+`seen` is the digest of what the officer saw of the item, as `items/REF` and the drafts of the snapshot give it.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from protocol.wire.messages import (
     Area,
     Category,
     Decision,
+    Digest,
     Identifier,
     Precedence,
     Reference,
@@ -103,10 +105,18 @@ class AskRelease(Ask, frozen=True, kw_only=True):
     """Release a draft as its second officer."""
 
     draft: Seq
+    seen: Digest | UnsetType = UNSET
 
     def event(self, now: Now) -> Request:
         """Return the event."""
-        return OfficerReleased(at=now.at, mono=now.mono, request=self.request, officer=self.officer, draft=self.draft)
+        return OfficerReleased(
+            at=now.at,
+            mono=now.mono,
+            request=self.request,
+            officer=self.officer,
+            draft=self.draft,
+            seen=self.seen,
+        )
 
 
 class AskAnswer(Ask, frozen=True, kw_only=True):
@@ -115,6 +125,7 @@ class AskAnswer(Ask, frozen=True, kw_only=True):
     of: Written
     words: tuple[Word, Word, Word]
     text: Text | UnsetType = UNSET
+    seen: Digest | UnsetType = UNSET
 
     def event(self, now: Now) -> Request:
         """Return the event."""
@@ -126,6 +137,7 @@ class AskAnswer(Ask, frozen=True, kw_only=True):
             of=_reference(self.of),
             read_back=self.words,
             text=self.text,
+            seen=self.seen,
         )
 
 
@@ -135,6 +147,7 @@ class AskAcknowledge(Ask, frozen=True, kw_only=True):
     of: Written
     decision: Decision
     text: Texts | UnsetType = UNSET
+    seen: Digest | UnsetType = UNSET
 
     def event(self, now: Now) -> Request:
         """Return the event."""
@@ -146,6 +159,7 @@ class AskAcknowledge(Ask, frozen=True, kw_only=True):
             of=_reference(self.of),
             decision=self.decision,
             text=self.text,
+            seen=self.seen,
         )
 
 
@@ -156,6 +170,7 @@ class AskRefuse(Ask, frozen=True, kw_only=True):
     reason: RefusalReason
     referral: Identifier | UnsetType = UNSET
     text: Texts | UnsetType = UNSET
+    seen: Digest | UnsetType = UNSET
 
     def event(self, now: Now) -> Request:
         """Return the event."""
@@ -168,6 +183,7 @@ class AskRefuse(Ask, frozen=True, kw_only=True):
             reason=self.reason,
             referral=self.referral,
             text=self.text,
+            seen=self.seen,
         )
 
 
@@ -176,6 +192,7 @@ class AskCancel(Ask, frozen=True, kw_only=True):
 
     of: Written | UnsetType = UNSET
     draft: Seq | UnsetType = UNSET
+    seen: Digest | UnsetType = UNSET
 
     def event(self, now: Now) -> Request:
         """Return the event."""
@@ -186,6 +203,7 @@ class AskCancel(Ask, frozen=True, kw_only=True):
             officer=self.officer,
             of=UNSET if self.of is UNSET else _reference(self.of),
             draft=self.draft,
+            seen=self.seen,
         )
 
 

@@ -26,14 +26,11 @@ from endpoints.runtime.ports import (
 from endpoints.runtime.rate_limits import FrameLimits
 from protocol.core.duty import OwnWords
 from protocol.core.effects import AnyEffect, Resend, Seal, Settle
-from protocol.core.events import AnyEvent, BatchClosed, OfficerReleased, Request, WordsChosen
+from protocol.core.events import AnyEvent, BatchClosed, WordsChosen
 from protocol.core.link import Link
 from protocol.wire.envelope import PAYLOAD_TYPES
 from protocol.wire.instants import Millis
 from protocol.wire.messages import Digest, Identifier
-
-RELEASES_REMEMBERED = 256
-"""Released drafts whose reference is remembered, for a client that still waits on the draft."""
 
 
 class Token(Struct, frozen=True):
@@ -152,12 +149,11 @@ class EndpointLink(LinkRunner[Link]):
             draw_nonce=draw_nonce,
             limits=limits,
         )
-        self._released: dict[int, str] = {}
 
     def gauges(self) -> Gauges:
         """Return what this process alone knows about the link."""
         broker_has = frozenset(self._sender.broker_has)
-        return structs.replace(super().gauges(), broker_has=broker_has, released=dict(self._released))
+        return structs.replace(super().gauges(), broker_has=broker_has)
 
     def chosen(self, now: Now) -> tuple[AnyEvent, ...]:
         """Return `WordsChosen` if the settings have other words than the journal."""
@@ -172,18 +168,6 @@ class EndpointLink(LinkRunner[Link]):
                 answer_text=words.answer_text or UNSET,
             ),
         )
-
-    def request(self, request: Request) -> str:
-        """Take an officer's request and return its reference; remember the reference of a released draft.
-
-        Raises LocalProtocolError.
-        """
-        reference = super().request(request)
-        if isinstance(request, OfficerReleased):
-            self._released[request.draft] = reference
-            if len(self._released) > RELEASES_REMEMBERED:
-                del self._released[next(iter(self._released))]
-        return reference
 
     def accepted(self, token: Token) -> None:
         """Record that the broker has a frame. This is not journaled: it does not mean that the peer has it."""

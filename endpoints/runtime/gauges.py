@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from msgspec import Struct
 
 from protocol.core.alarms import Alarm
@@ -29,5 +27,3 @@ class Gauges(Struct, frozen=True, kw_only=True):
     free_bytes: int | None
     # our messages that the broker has accepted and the peer has not receipted
     broker_has: frozenset[int] = frozenset()
-    # drafts released since the process started: the draft's number to the message's reference
-    released: Mapping[int, str] = {}

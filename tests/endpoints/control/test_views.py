@@ -20,7 +20,7 @@ from protocol.wire.instants import written
 from protocol.wire.messages import Reference
 from tests.support.cast import acknowledge, alert, cancel, refuse, release, test_line
 from tests.support.playbook import Cue, event
-from tests.support.world import DAY, START, Line, terms
+from tests.support.world import DAY, HOUR, START, Line, terms
 
 FAILURE = Alarm(
     code=AlarmCode.JOURNAL_FAILURE,
@@ -211,9 +211,20 @@ def test_a_draft_is_held_until_it_is_released_and_then_has_its_messages_ladder(l
     happens(line, "eucom", alert("flash"))
     assert steps(line, "draft/1") == (("held",), False)
     happens(line, "eucom", release(1))
-    ladder, last = climb(eucom(line), gauges(released={1: "eucom/1/1"}), "draft/1")
+    ladder, last = climb(eucom(line), gauges(), "draft/1")
     assert (ladder.reference, ladder.steps, last) == ("eucom/1/1", ("journaled",), False)
-    assert unknown(eucom(line), "draft/1") == "draft/1 is not a draft that waits for its release"
+    assert ladder.draft_end is not None
+    assert (ladder.draft_end.act, ladder.draft_end.officer) == ("released", "watch-2")
+    assert unknown(eucom(line), "draft/2") == "draft/2 is not one of the last drafts"
+
+
+def test_the_ladder_of_a_draft_ends_when_it_is_discarded_or_expires(line: Line) -> None:
+    happens(line, "eucom", alert("flash"))
+    happens(line, "eucom", cancel(draft=1))
+    assert steps(line, "draft/1") == (("held", "discarded"), True)
+    happens(line, "eucom", alert("flash", expires_at=written(line.eucom.at + HOUR)))
+    line.world.wait(HOUR)
+    assert steps(line, "draft/2") == (("held", "expired"), True)
 
 
 @pytest.mark.parametrize("written", ["eucom/1/1", "ndmc/1/1", "eucom/2/1", "draft/x", "draft/" + "9" * 5_000, "eucom"])
