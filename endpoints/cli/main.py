@@ -107,7 +107,8 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "Send an alert and print its reference.",
             "alert try/eucom/endpoint.toml --category air_pursuit --precedence routine --text ru=... --text en=... "
             "--officer watch-1 --wait received",
-            "If a second officer must release the alert, the reference is a draft's, such as draft/3. "
+            "If a second officer must release the alert, nothing is sent yet, and the reference is a draft's, such as "
+            "draft/3; --wait then waits for the release as well. "
             "With --wait, the steps of its delivery are printed on standard error: journaled, the broker has it, "
             "received, acknowledged. Exit code: 0 reached, 10 not reached in time, 11 cannot be reached any more.",
         ),
@@ -116,7 +117,28 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "endpoints.cli.officer:release",
             "Release an alert that another officer wrote.",
             "release try/eucom/endpoint.toml draft/3 --officer watch-2",
-            "Prints the alert's reference.",
+            "Shows the whole alert and asks; a script gives --seen, the digest that drafts printed, and --yes. Prints "
+            "the alert's reference. Exit code: 1 not confirmed, 9 another officer has released or discarded it.",
+        ),
+        Command(
+            "discard",
+            "endpoints.cli.officer:discard",
+            "Discard an alert that waits for a second officer.",
+            "discard try/eucom/endpoint.toml draft/3 --officer watch-2",
+            "Shows the whole alert and asks; a script gives --seen and --yes. Exit code: as for release.",
+        ),
+        Command(
+            "drafts",
+            "endpoints.cli.show:drafts",
+            "List the alerts that wait for a second officer, each in full.",
+            "drafts try/eucom/endpoint.toml",
+        ),
+        Command(
+            "show",
+            "endpoints.cli.show:show",
+            "Show one message or draft in full, with the acts on it.",
+            "show try/ndmc/endpoint.toml eucom/1/42",
+            "Reads the journal, whether or not the endpoint is running. `seen` is the digest for --seen.",
         ),
         Command(
             "answer",
@@ -129,17 +151,19 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "endpoints.cli.officer:acknowledge",
             "Acknowledge an alert.",
             "acknowledge try/ndmc/endpoint.toml eucom/1/42 --officer duty-1 --decision understood",
+            "Exit code: 9 if another officer has acted on it meanwhile; an officer who has read it again gives --seen.",
         ),
         Command(
             "refuse",
             "endpoints.cli.officer:refuse",
             "Refuse an alert, optionally with a referral to another channel.",
             "refuse try/eucom/endpoint.toml ndmc/1/3 --officer watch-1 --reason out_of_scope --referral ministers",
+            "Exit code: 9 if another officer has acted on it meanwhile; an officer who has read it again gives --seen.",
         ),
         Command(
             "cancel",
             "endpoints.cli.officer:cancel",
-            "Cancel one of this side's alerts, or discard a draft.",
+            "Cancel one of this side's alerts.",
             "cancel try/eucom/endpoint.toml eucom/1/42 --officer watch-1",
             "The cancellation has the text that was prepared with the alert, else a standard text.",
         ),

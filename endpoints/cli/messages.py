@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -13,7 +13,6 @@ from endpoints.cli.output import console, print_indented, print_json
 if TYPE_CHECKING:
     from endpoints.clocks.clock import Clock
     from endpoints.texts.i18n import Translator
-    from protocol.core.staleness import Staleness
     from protocol.record.ledger import LedgerEntry
     from protocol.wire.instants import Millis
 
@@ -41,6 +40,7 @@ def messages(
     as_json: options.AsJson = False,
 ) -> None:
     """List the messages of both directions from the journal, whether or not the endpoint is running."""
+    from endpoints.cli.items import message_row
     from endpoints.clocks.clock import clock
     from endpoints.config import settings
     from endpoints.journal.reader import JournalReader
@@ -58,7 +58,7 @@ def messages(
     ledger = ledger_of(JournalReader(str(chosen.journal)).whole_records())
     now, _ = clocks.now()
     if as_json:
-        rows = [_row(entry, now) for entry in ledger.entries.values()]
+        rows = [message_row(ledger, entry, now) for entry in ledger.entries.values()]
         print_json({"link": ledger.link, "side": ledger.side, "messages": rows})
     else:
         for entry in ledger.entries.values():
@@ -67,6 +67,7 @@ def messages(
 
 def _follow(folder: Path, t: Translator, zone: str, clocks: Clock, *, as_json: bool) -> None:
     """Show all messages, then each one again when it arrives or changes."""
+    from endpoints.cli.items import message_row
     from endpoints.journal.follower import follow
     from protocol.record.ledger import Ledger
 
@@ -79,55 +80,22 @@ def _follow(folder: Path, t: Translator, zone: str, clocks: Clock, *, as_json: b
         now, _ = clocks.now()
         for entry in changed.values():
             if as_json:
-                print_json(_row(entry, now))
+                print_json(message_row(ledger, entry, now))
             else:
                 _show(entry, t, zone, now)
         changed.clear()
 
 
-def _row(entry: LedgerEntry, now: Millis) -> dict[str, Any]:
-    return {
-        "reference": str(entry.reference),
-        "sender": entry.reference.sender,
-        "epoch": entry.reference.epoch,
-        "seq": entry.reference.seq,
-        "kind": entry.kind,
-        "state": entry.state,
-        "at": entry.at,
-        "sent_at": entry.sent_at,
-        "received_at": entry.received_at,
-        "receipted_at": entry.receipted_at,
-        "acknowledged_at": entry.acknowledged_at,
-        "acknowledged_by": entry.acknowledged_by,
-        "decision": entry.decision,
-        "refused": entry.refused,
-        "refused_by": entry.refused_by,
-        "change": entry.change,
-        "changed_by": None if entry.changed_by is None else str(entry.changed_by),
-        "stale": _stale(entry, now) or None,
-        "body": entry.body,
-    }
-
-
-def _stale(entry: LedgerEntry, now: Millis) -> Staleness:
-    """Return why a message is no news; nothing for one that was taken back or changed, as its state says that."""
-    from protocol.core.staleness import expiry, staleness
-    from protocol.wire.instants import parsed
-
-    arrived = None if entry.received_at is None else parsed(entry.received_at)
-    expires_at = expiry(entry.body) if entry.changed_by is None else None
-    return staleness(expires_at, entry.at, arrived, now)
-
-
 def _show(entry: LedgerEntry, t: Translator, zone: str, now: Millis) -> None:
     from rich.text import Text
 
+    from endpoints.cli.items import stale
     from endpoints.texts.printable import one_line
     from endpoints.texts.wording import age_warning, wording
     from protocol.wire.instants import parsed
 
     when = t.instant(parsed(entry.at), zone)
-    warning = age_warning(_stale(entry, now), t, now, zone)
+    warning = age_warning(stale(entry, now), t, now, zone)
     state = one_line(t.term("way", entry.state) + _who(entry, t))
     head = Text.assemble((when, "bright_black"), "  ", (str(entry.reference), "bold"))
     said = Text.assemble((warning, "bold yellow"), wording(entry.body, t, zone))

@@ -1,4 +1,4 @@
-"""The commands of a duty officer: test, alert, release, answer, acknowledge, refuse, cancel."""
+"""The commands of a duty officer: test, alert, release, discard, answer, acknowledge, refuse, cancel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from endpoints.cli import options
-from endpoints.cli.officer_session import OfficerSession, Ref, Timeout, Wait, seconds
+from endpoints.cli.officer_session import OfficerSession, Ref, Timeout, Wait, parse_draft, seconds
 from endpoints.cli.output import console, print_json
 from endpoints.errors import UserError
 from protocol.wire.messages import Category, Decision, Precedence, RefusalReason, Status
@@ -24,6 +24,7 @@ _AREA = re.compile(
     r"\s*(?P<radius>\d{1,8}(\.\d{1,3})?)\s*(?P<unit>km|m|)",
     re.ASCII | re.DOTALL,
 )
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 WORDS = 3
 
 Area = Annotated[
@@ -54,6 +55,14 @@ AnswerText = Annotated[
     str | None,
     Parameter(name="--text", help="The answer, in the test's language; by default this side's own, else the policy's."),
 ]
+Seen = Annotated[
+    str | None,
+    Parameter(
+        help="The digest of what the officer saw, as show and drafts print it. If others have acted since, the command "
+        "says who did what, and exits with 9."
+    ),
+]
+Yes = Annotated[bool, Parameter(negative="", help="Do not ask; give --seen as well.")]
 Referral = Annotated[str | None, Parameter(help="The channel to use instead, one of the policy's.")]
 MaybeOfficer = Annotated[str | None, Parameter(name="--officer", help="The officer who places the test; optional.")]
 
@@ -121,8 +130,9 @@ def alert(
         **({} if not reference else {"references": reference}),
         **({} if not cancellation else {"cancellation": options.texts("cancellation", cancellation)}),
     }
+    t = translator(lang)
     session = OfficerSession.at(config, link, officer, credential_file)
-    return session.finish(session.act("alert", ask), translator(lang), wait=wait, within_s=within_s, as_json=as_json)
+    return session.finish(session.act("alert", ask, t), t, wait=wait, within_s=within_s, as_json=as_json)
 
 
 def release(
@@ -131,6 +141,8 @@ def release(
     /,
     *,
     officer: options.OfficerId,
+    seen: Seen = None,
+    yes: Yes = False,
     credential_file: options.CredentialFile = None,
     wait: Wait = None,
     timeout: Timeout = "30s",
@@ -138,16 +150,46 @@ def release(
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> int:
-    """Release an alert that another officer wrote, and print its reference."""
+    """Release an alert that another officer wrote, once it was shown and confirmed, and print its reference."""
     from endpoints.texts.i18n import translator
 
+    t = translator(lang)
     within_s = seconds("timeout", timeout)
-    draft = parse_draft(ref)
-    if draft is None:
-        raise UserError(f"expected a draft such as draft/3, found {ref[:60]!r}")
+    draft, _ = _draft(ref), _seen(seen)
     session = OfficerSession.at(config, link, officer, credential_file)
-    reference = session.act("release", {"draft": draft})
-    return session.finish(reference, translator(lang), wait=wait, within_s=within_s, as_json=as_json)
+    question = t("release and send it as {officer}?", officer=officer)
+    confirmed = session.confirmed(ref, seen, question, t, yes=yes, of_another=True)
+    if confirmed is None:
+        return 1
+    reference = session.act("release", {"draft": draft, **_seen(confirmed)}, t)
+    return session.finish(reference, t, wait=wait, within_s=within_s, as_json=as_json)
+
+
+def discard(
+    config: options.EndpointConfig,
+    ref: Ref,
+    /,
+    *,
+    officer: options.OfficerId,
+    seen: Seen = None,
+    yes: Yes = False,
+    credential_file: options.CredentialFile = None,
+    link: options.LinkId = None,
+    lang: options.Lang = None,
+    as_json: options.AsJson = False,
+) -> int:
+    """Discard an alert that waits for a second officer, once it was shown and confirmed."""
+    from endpoints.texts.i18n import translator
+
+    t = translator(lang)
+    draft, _ = _draft(ref), _seen(seen)
+    session = OfficerSession.at(config, link, officer, credential_file)
+    question = t("discard it as {officer}?", officer=officer)
+    confirmed = session.confirmed(ref, seen, question, t, yes=yes, of_another=False)
+    if confirmed is None:
+        return 1
+    _print(session.act("cancel", {"draft": draft, **_seen(confirmed)}, t), as_json=as_json)
+    return 0
 
 
 def answer(
@@ -158,6 +200,7 @@ def answer(
     officer: options.OfficerId,
     words: Words = None,
     text: AnswerText = None,
+    seen: Seen = None,
     credential_file: options.CredentialFile = None,
     link: options.LinkId = None,
     lang: options.Lang = None,
@@ -166,12 +209,13 @@ def answer(
     """Answer a line test by retyping its three words."""
     from endpoints.texts.i18n import translator
 
+    t = translator(lang)
     session = OfficerSession.at(config, link, officer, credential_file)
-    given = " ".join(words).split() if words else _ask_words(session, ref, translator(lang))
+    given = " ".join(words).split() if words else _ask_words(session, ref, t)
     if len(given) != WORDS:
         raise UserError(f"--words: expected the {WORDS} words of the test, found {len(given)}")
     said = {} if text is None else {"text": text}
-    _print(session.act("answer", {"of": ref, "words": given, **said}), as_json=as_json)
+    _print(session.act("answer", {"of": ref, "words": given, **said, **_seen(seen)}, t), as_json=as_json)
 
 
 def acknowledge(
@@ -182,14 +226,19 @@ def acknowledge(
     officer: options.OfficerId,
     decision: Decision = "understood",
     text: options.Texts = None,
+    seen: Seen = None,
     credential_file: options.CredentialFile = None,
     link: options.LinkId = None,
+    lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Acknowledge an alert: understood, acting, or a reply will follow."""
+    from endpoints.texts.i18n import translator
+
     session = OfficerSession.at(config, link, officer, credential_file)
     said = {} if not text else {"text": options.texts("text", text)}
-    _print(session.act("acknowledge", {"of": ref, "decision": decision, **said}), as_json=as_json)
+    ask = {"of": ref, "decision": decision, **said, **_seen(seen)}
+    _print(session.act("acknowledge", ask, translator(lang)), as_json=as_json)
 
 
 def refuse(
@@ -201,16 +250,22 @@ def refuse(
     reason: RefusalReason,
     referral: Referral = None,
     text: options.Texts = None,
+    seen: Seen = None,
     credential_file: options.CredentialFile = None,
     link: options.LinkId = None,
+    lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Refuse an alert, optionally with a referral to another channel."""
+    from endpoints.texts.i18n import translator
+
     said: dict[str, Any] = {} if not text else {"text": options.texts("text", text)}
     if referral is not None:
         said["referral"] = referral
     session = OfficerSession.at(config, link, officer, credential_file)
-    _print(session.act("refuse", {"of": ref, "reason": reason, **said}), as_json=as_json)
+    _print(
+        session.act("refuse", {"of": ref, "reason": reason, **said, **_seen(seen)}, translator(lang)), as_json=as_json
+    )
 
 
 def cancel(
@@ -219,6 +274,7 @@ def cancel(
     /,
     *,
     officer: options.OfficerId,
+    seen: Seen = None,
     credential_file: options.CredentialFile = None,
     wait: Wait = None,
     timeout: Timeout = "30s",
@@ -226,30 +282,36 @@ def cancel(
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> int:
-    """Cancel one of this side's alerts, with the text prepared for it; or discard a draft."""
+    """Cancel one of this side's alerts, with the text prepared for it."""
     from endpoints.texts.i18n import translator
 
+    t = translator(lang)
     within_s = seconds("timeout", timeout)
-    draft = parse_draft(ref)
+    if parse_draft(ref) is not None:
+        raise UserError(f"{ref}: it was not sent, so there is nothing to cancel; see: deconflict discard --help")
     session = OfficerSession.at(config, link, officer, credential_file)
-    reference = session.act("cancel", {"of": ref} if draft is None else {"draft": draft})
-    if draft is not None:
-        _print(reference, as_json=as_json)
-        return 0
-    return session.finish(reference, translator(lang), wait=wait, within_s=within_s, as_json=as_json)
+    reference = session.act("cancel", {"of": ref, **_seen(seen)}, t)
+    return session.finish(reference, t, wait=wait, within_s=within_s, as_json=as_json)
 
 
 # --- arguments ----------------------------------------------------------------------------------------------------
 
 
-def parse_draft(ref: str) -> int | None:
-    """Return 3 for `draft/3`, None for any other reference. Raises UserError for `draft/x`."""
-    kind, _, number = ref.partition("/")
-    if kind != "draft":
-        return None
-    if not (number.isascii() and number.isdecimal() and int(number[:9])):
+def _draft(ref: str) -> int:
+    """Return 3 for `draft/3`. Raises UserError for any other reference."""
+    draft = parse_draft(ref)
+    if draft is None:
         raise UserError(f"expected a draft such as draft/3, found {ref[:60]!r}")
-    return int(number[:9])
+    return draft
+
+
+def _seen(seen: str | None) -> dict[str, str]:
+    """Return the digest of what the officer saw as a field of a request, if it is given. Raises UserError."""
+    if seen is None:
+        return {}
+    if not _DIGEST.fullmatch(seen):
+        raise UserError(f"--seen: expected the 64 digits that show or drafts printed, found {seen[:80]!r}")
+    return {"seen": seen}
 
 
 def parse_area(text: str) -> dict[str, Any]:

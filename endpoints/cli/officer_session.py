@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import shlex
+import sys
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
+from msgspec import structs
 
 from endpoints.cli.credential import obtain
-from endpoints.cli.output import print_json, say
+from endpoints.cli.output import print_json, print_lines, say, terminal_width
 from endpoints.config.durations import parse_s, write_s
 from endpoints.errors import UserError
 
 if TYPE_CHECKING:
+    from endpoints.config.settings import EndpointSettings, LinkSettings
     from endpoints.control.client import ControlClient
     from endpoints.texts.i18n import Translator
+    from endpoints.texts.item_page import ItemPage
 
 EXIT_NOT_YET = 10
 EXIT_REFUSED = 11
@@ -28,18 +34,35 @@ Wait = Annotated[
 Timeout = Annotated[str, Parameter(help="How long to wait; after that, the exit code is 10 and delivery continues.")]
 Ref = Annotated[str, Parameter(help="A message such as eucom/1/42, or a draft such as draft/3.", negative="")]
 
-_FINAL = {"refused", "changed", "cancelled", "undelivered"}
+_FINAL = {"refused", "changed", "cancelled", "undelivered", "discarded", "expired"}
+_YES = {"y", "yes", "д", "да"}
 
 
 class OfficerSession:
     """One officer's session at one link of a running endpoint."""
 
-    def __init__(self, client: ControlClient, officer: str | None, credential: str | None) -> None:
+    def __init__(
+        self,
+        client: ControlClient,
+        found: EndpointSettings,
+        chosen: LinkSettings,
+        officer: str | None,
+        file: Path | None,
+    ) -> None:
         self.client = client
-        self._proof = {} if officer is None else {"officer": officer, "credential": credential}
+        self.side, self.link = found.side, chosen.id
+        # the time zone of this side's wall clocks
+        self.zone = chosen.content.zone_of(found.side)
+        self._config = found.path
+        self._officers = tuple(found.officers)
+        self._officer = officer
+        # without a file, the prompt comes last, when the officer knows what they confirm
+        self._credential = None if officer is None or file is None else obtain(officer, file)
 
     @classmethod
-    def at(cls, config: Path, link: str | None, officer: str | None, credential_file: Path | None) -> OfficerSession:
+    def at(
+        cls, config: Path, link: str | None, officer: str | None = None, credential_file: Path | None = None
+    ) -> OfficerSession:
         """Return a session at a link of the endpoint of `config`. Raises UserError for wrong files or the watch's."""
         from endpoints.config import settings
         from endpoints.control.client import ControlClient
@@ -48,19 +71,91 @@ class OfficerSession:
         if not isinstance(found, settings.EndpointSettings):
             raise UserError(f"{config}: the watch accepts no officer commands; run this against an endpoint")
         chosen = found.link(link)
-        credential = None if officer is None else obtain(officer, credential_file)
-        return cls(ControlClient(found.control, chosen.id), officer, credential)
+        return cls(ControlClient(found.control, chosen.id), found, chosen, officer, credential_file)
 
-    def act(self, action: str, ask: dict[str, Any]) -> str:
-        """Perform an action of the control socket; return its reference."""
-        return self.client.act(action, {**self._proof, **ask})
+    def others(self, author: str) -> list[str]:
+        """Return the officers enrolled here who may release a draft of `author`."""
+        return [officer for officer in self._officers if officer != author]
+
+    def may_release(self, draft: dict[str, Any], t: Translator) -> str:
+        """Return in words who may release a draft, and until when."""
+        from protocol.wire.instants import parsed
+
+        others = self.others(draft["officer"])
+        if not others:
+            return t("no other officer is enrolled here, so nobody can release it")
+        until = t.instant(parsed(draft["expires_at"]), "UTC")
+        return t("{officers} may release it until {when} UTC", officers=", ".join(others), when=until)
+
+    def page(self, draft: dict[str, Any], t: Translator) -> ItemPage:
+        """Return the page of a draft, with the text of the alert that it changes and who may release it."""
+        from endpoints.cli.items import changed_alert, draft_page
+        from endpoints.control.client import RequestRefused
+
+        of, target = changed_alert(draft["item"]), {}
+        if of is not None:
+            # an alert that is closed for long is no longer known
+            with suppress(RequestRefused):
+                target = self.client.get(f"items/{of}")["item"]["text"]
+        return structs.replace(draft_page(draft, t, target), warnings=(self.may_release(draft, t),))
+
+    def act(self, action: str, ask: dict[str, Any], t: Translator | None = None) -> str:
+        """Perform an action of the control socket; return its reference. Ask for the credential first.
+
+        Raises RequestRefused. If another officer acted first, what they did is printed on standard error, with `t`.
+        """
+        from endpoints.control.client import RequestRefused
+
+        proof = {}
+        if self._officer is not None:
+            proof = {"officer": self._officer, "credential": self._credential or obtain(self._officer, None)}
+        try:
+            return self.client.act(action, {**proof, **ask})
+        except RequestRefused as refused:
+            if refused.acts and t is not None:
+                _say_acts(refused.acts, t)
+            raise
+
+    def confirmed(
+        self, ref: str, seen: str | None, question: str, t: Translator, *, yes: bool, of_another: bool
+    ) -> str | None:
+        """Return the digest of draft `ref` as the officer has seen it, None if they decided against acting on it.
+
+        At a terminal, the draft is shown, and `question` asked. `yes` asks nothing, and needs `seen`. With
+        `of_another`, its author must be another officer.
+
+        Raises UserError where neither is possible, and RequestRefused if the draft does not wait any more.
+        """
+        from endpoints.texts.item_page import item_lines
+
+        if yes and seen is None:
+            raise UserError(
+                "--yes: give --seen as well, with the digest of what the officer has read: deconflict drafts"
+            )
+        if yes:
+            return seen
+        draft = self.client.get(f"items/{ref}")
+        if of_another and draft["officer"] == self._officer:
+            raise UserError(f"{self._officer} wrote {ref}: another officer must release it")
+        if not sys.stdin.isatty():
+            raise UserError(
+                f"{ref}: there is no terminal to show it and to ask; read it with deconflict drafts, "
+                "then give --seen DIGEST --yes"
+            )
+        page = self.page(draft, t)
+        print_lines(item_lines(page, t, self.zone, terminal_width(stderr=True)), stderr=True)
+        if seen is not None and seen != page.seen:
+            raise UserError(f"--seen: {ref} is not what this digest stands for; it is shown above")
+        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() in _YES:
+            return page.seen
+        say(t("nothing was done"))
+        return None
 
     def finish(self, reference: str, t: Translator, *, wait: Rung | None, within_s: int, as_json: bool) -> int:
         """Print the reference, then each step of the delivery ladder as it is reached. Return the exit code."""
-        if as_json:
-            print_json({"reference": reference})
-        else:
-            print(reference, flush=True)
+        draft = self._announced(reference, t, as_json=as_json)
         if wait is None:
             return 0
         shown: list[str] = []
@@ -68,6 +163,9 @@ class OfficerSession:
             for ladder in ladders:
                 if as_json:
                     print_json(ladder)
+                elif draft and ladder["reference"] != draft:
+                    say(_released(draft, ladder, t))
+                    draft = None
                 for step in ladder["steps"]:
                     if step not in shown:
                         shown.append(step)
@@ -77,10 +175,64 @@ class OfficerSession:
                     return 0
                 if _FINAL & set(shown):
                     return EXIT_REFUSED
-        say(
-            t("not yet {wait} after {time}; the message is not lost", wait=t.term("step", wait), time=write_s(within_s))
-        )
+        time = write_s(within_s)
+        if shown == ["held"]:
+            say(t("not released after {time}: nothing was sent yet, and the draft still waits", time=time))
+        else:
+            say(t("not yet {wait} after {time}; the message is not lost", wait=t.term("step", wait), time=time))
         return EXIT_NOT_YET
+
+    def _announced(self, reference: str, t: Translator, *, as_json: bool) -> str | None:
+        """Print what a request led to. Of a draft, say that nothing was sent, and who may release it; return it."""
+        from endpoints.control.client import RequestRefused
+
+        if not as_json:
+            print(reference, flush=True)
+        row: dict[str, Any] = {"reference": reference}
+        held = parse_draft(reference) is not None
+        try:
+            draft = self.client.get(f"items/{reference}") if held else None
+        except RequestRefused:
+            # another officer has decided about it meanwhile
+            draft = None
+        if draft is not None:
+            row |= {"sent": False, "may_release": self.others(draft["officer"]), "expires_at": draft["expires_at"]}
+            command = shlex.join(["deconflict", "release", str(self._config), reference, "--officer", "ID"])
+            say(t("{draft}: nothing was sent yet; it waits for a second officer", draft=reference))
+            say(self.may_release(draft, t))
+            say(t("to read and release it: {command}", command=command))
+        if as_json:
+            print_json(row)
+        return reference if held else None
+
+
+def _say_acts(acts: Sequence[dict[str, Any]], t: Translator) -> None:
+    """Print what others did first, a line for each act."""
+    import msgspec
+
+    from endpoints.texts.item_page import acts_in_words
+    from protocol.core.acts import Act
+
+    for line in acts_in_words(msgspec.convert(acts, tuple[Act, ...]), t):
+        say(line)
+
+
+def _released(draft: str, ladder: dict[str, Any], t: Translator) -> str:
+    """Return in words that a draft was released, by whom and as what."""
+    officer = ladder["draft_end"]["officer"]
+    return t(
+        "{draft}: released by {officer} as {reference}", draft=draft, officer=officer, reference=ladder["reference"]
+    )
+
+
+def parse_draft(ref: str) -> int | None:
+    """Return 3 for `draft/3`, None for any other reference. Raises UserError for `draft/x`."""
+    kind, _, number = ref.partition("/")
+    if kind != "draft":
+        return None
+    if not (number.isascii() and number.isdecimal() and int(number[:9])):
+        raise UserError(f"expected a draft such as draft/3, found {ref[:60]!r}")
+    return int(number[:9])
 
 
 def rung(ladder: dict[str, Any], step: str, t: Translator) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -27,6 +29,19 @@ def say(line: str) -> None:
     """Print a line on standard error: progress and remarks for people, nothing that a program should read."""
     sys.stderr.write(printable(line) + "\n")
     sys.stderr.flush()
+
+
+def print_lines(lines: Iterable[str], *, stderr: bool = False) -> None:
+    """Print lines, none of which can begin another one: a line break within one is spelt out."""
+    out = sys.stderr if stderr else sys.stdout
+    for line in lines:
+        out.write(printable(line).replace("\n", "\\n") + "\n")
+    out.flush()
+
+
+def terminal_width(*, stderr: bool = False) -> int | None:
+    """Return the columns of the terminal, None for a file or a pipe."""
+    return get_terminal_size().columns if (sys.stderr if stderr else sys.stdout).isatty() else None
 
 
 def console(*, stderr: bool = False) -> Console:

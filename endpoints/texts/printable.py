@@ -32,3 +32,38 @@ def _harmless(character: str) -> bool:
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+def barred(text: str, columns: int | None = None) -> list[str]:
+    r"""Return the lines of a foreign text, each escaped and behind a bar, so that none of them can pass for our own.
+
+    Args:
+        text: any text.
+        columns: the room for the bar and the text, in which long lines are folded; None folds nothing.
+    """
+    lines: list[str] = []
+    for line in printable(text).split("\n"):
+        lines += [f"| {part}" for part in _folded(line, None if columns is None else max(columns - 2, 1))]
+    return lines
+
+
+def _folded(line: str, columns: int | None) -> list[str]:
+    """Return a line in parts that fit into `columns`, broken after a space where there is one."""
+    parts: list[str] = []
+    while columns is not None and _cells(line) > columns:
+        end, cells = 0, 0
+        while end < len(line) and (cells := cells + _cells(line[end])) <= columns:
+            end += 1
+        end = max(end, 1)
+        # the space of a break is left out
+        end = line.rfind(" ", 1, end + 1) if " " in line[1 : end + 1] else end
+        parts.append(line[:end])
+        line = line[end:].removeprefix(" ")
+    return [*parts, line]
+
+
+def _cells(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    return sum(
+        0 if unicodedata.combining(each) else 1 + (unicodedata.east_asian_width(each) in {"W", "F"}) for each in text
+    )

@@ -11,7 +11,17 @@ from endpoints.texts.i18n import Translator
 from endpoints.texts.printable import one_line
 from endpoints.texts.wording import age_warning, wording
 from protocol.core import events
-from protocol.core.effects import AnyEffect, Apply, ClearAlarm, HoldDraft, Queue, RaiseAlarm, RejectFrame, Settle
+from protocol.core.effects import (
+    AnyEffect,
+    Apply,
+    ClearAlarm,
+    ExpireDraft,
+    HoldDraft,
+    Queue,
+    RaiseAlarm,
+    RejectFrame,
+    Settle,
+)
 from protocol.core.staleness import Staleness, expiry, staleness
 from protocol.record.journal import Checkpoint, Closed, Record
 from protocol.wire.instants import Millis, parsed
@@ -99,6 +109,8 @@ def _effect(record: Record, effect: AnyEffect, t: Translator) -> tuple[str, str,
             return sender, what, "heard"
         case HoldDraft(draft=draft):
             return side, t("draft/{draft} waits for a second officer", draft=draft), "plain"
+        case ExpireDraft(draft=draft):
+            return side, t("draft/{draft} expired; nothing was sent", draft=draft), "bad"
         case Settle(upto=upto):
             return side, t("received the receipt for messages up to {seq}", seq=upto), "quiet"
         case RejectFrame(reason=reason, detail=detail):

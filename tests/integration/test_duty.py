@@ -74,15 +74,20 @@ def test_each_step_of_delivery_is_shown_when_it_is_reached(station: Station) -> 
 def test_a_flash_alert_is_released_and_refused_with_a_referral(station: Station) -> None:
     eucom, ndmc = str(station.config("eucom")), str(station.config("ndmc"))
     held = station.deconflict(
-        *("alert", eucom, *ALERT[:2], "--precedence", "flash", *ALERT[4:], *officer(station, "eucom", "watch-1"))
+        *("alert", eucom, *ALERT[:2], "--precedence", "flash", *ALERT[4:], *officer(station, "eucom", "watch-1")),
+        *("--lang", "en"),
     )
     assert (held.returncode, held.stdout) == (0, "draft/1\n")
+    assert held.stderr.splitlines()[0] == "draft/1: nothing was sent yet; it waits for a second officer"
+    assert held.stderr.splitlines()[1].startswith("watch-2 may release it until ")
     alone = station.deconflict("release", eucom, "draft/1", *officer(station, "eucom", "watch-1"))
     assert (alone.returncode, alone.stdout) == (2, "")
     assert alone.stderr == "deconflict: watch-1 wrote draft/1: another officer must release it\n"
+    (draft,) = msgspec.json.decode(station.deconflict("drafts", eucom, "--json").stdout)["drafts"]
+    assert (draft["draft"], draft["may_release"], draft["text"]["en"]) == ("draft/1", ["watch-2"], "Dam.")
     waiting = Running(
         [
-            *("release", eucom, "draft/1", *officer(station, "eucom", "watch-2")),
+            *("release", eucom, "draft/1", *officer(station, "eucom", "watch-2"), "--seen", draft["seen"], "--yes"),
             *("--wait", "acknowledged", "--timeout", "40s", "--json"),
         ],
         {},

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from endpoints.cli import main as cli
-from endpoints.cli.officer import parse_area, parse_draft
+from endpoints.cli.officer import parse_area
+from endpoints.cli.officer_session import parse_draft
 from endpoints.config import default_terms
 from endpoints.config.provision import provision
 from endpoints.errors import UserError
@@ -82,15 +83,17 @@ def test_a_wrong_argument_is_one_line_before_anybody_is_asked(
         ("release", "draft/1"),
         ("acknowledge", "ndmc/1/1"),
         ("refuse", "ndmc/1/1", "--reason", "expired"),
-        ("cancel", "draft/1"),
+        ("discard", "draft/1", "--seen", "0" * 64, "--yes"),
+        ("drafts",),
+        ("cancel", "eucom/1/1"),
         ("answer", "ndmc/1/1", "--words", "a b c"),
     ],
 )
 def test_an_endpoint_that_does_not_run_is_one_line_and_exit_12(
     configuration: Path, command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    who = officer(configuration) if command[0] not in {"status", "alarms", "test"} else ()
-    words, options = [word for word in command[:2] if not word.startswith("--")], command[2:]
+    who = officer(configuration) if command[0] not in {"status", "alarms", "test", "drafts"} else ()
+    words, options = command[:2], command[2:]
     place = words if command[0] == "alarms" else words[:1]
     arguments = [*place, str(configuration), *words[len(place) :], *options, *who]
 
@@ -118,6 +121,27 @@ def test_only_a_draft_is_released(configuration: Path, ref: str, capsys: pytest.
 
     assert code == 2
     assert "draft" in line
+
+
+@pytest.mark.parametrize(
+    ("command", "wrong"),
+    [
+        (("release", "draft/1", "--yes"), "give --seen as well"),
+        (("discard", "draft/1", "--yes"), "give --seen as well"),
+        (("discard", "eucom/1/1"), "expected a draft such as draft/3"),
+        (("release", "draft/1", "--seen", "0" * 63, "--yes"), "--seen: expected the 64 digits"),
+        (("acknowledge", "ndmc/1/1", "--seen", "A" * 64), "--seen: expected the 64 digits"),
+        (("cancel", "draft/1"), "it was not sent, so there is nothing to cancel"),
+    ],
+)
+def test_what_cannot_be_confirmed_is_refused_in_one_line(
+    configuration: Path, command: tuple[str, ...], wrong: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verb, *words = command
+    code, line = run(capsys, verb, str(configuration), *words, *officer(configuration))
+
+    assert code == 2
+    assert wrong in line
 
 
 def test_a_credential_file_that_others_can_read_is_refused(

@@ -13,6 +13,8 @@ from babel.messages.pofile import read_po
 from endpoints.control.delivery_progress import Step
 from endpoints.errors import UserError
 from endpoints.texts.i18n import LANGUAGES, translator
+from endpoints.texts.item_page import FIELDS
+from protocol.core.acts import ActKind
 from protocol.core.alarms import AlarmCode, Severity
 from protocol.core.events import CertificateOwner
 from protocol.core.watch_state import TestState
@@ -27,7 +29,7 @@ TERMS = {
     "status": get_args(messages.Status),
     "decision": get_args(messages.Decision),
     "reason": tuple(MessageRefusal),
-    "kind": ("heartbeat", "heartbeat_answer", "alert", "acknowledgement", "refusal"),
+    "kind": ("heartbeat", "heartbeat_answer", "alert", "acknowledgement", "refusal", "unknown"),
     "change": ("update", "correction", "cancellation"),
     "severity": get_args(Severity),
     "alarm": tuple(AlarmCode),
@@ -37,6 +39,9 @@ TERMS = {
     "presence": ("present", "gone", "unknown"),
     "test": tuple(TestState),
     "certificate": get_args(CertificateOwner),
+    "act": get_args(ActKind),
+    "field": (*FIELDS, "status", "precedence", "category", "text", "area", "body"),
+    "compass": ("N", "S", "E", "W"),
 }
 
 

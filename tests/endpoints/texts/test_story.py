@@ -11,7 +11,17 @@ from endpoints.texts.story import story
 from endpoints.texts.wording import wording
 from protocol.core import events
 from protocol.core.alarms import Alarm, AlarmCode
-from protocol.core.effects import AnyEffect, Apply, ClearAlarm, HoldDraft, Queue, RaiseAlarm, RejectFrame, Settle
+from protocol.core.effects import (
+    AnyEffect,
+    Apply,
+    ClearAlarm,
+    ExpireDraft,
+    HoldDraft,
+    Queue,
+    RaiseAlarm,
+    RejectFrame,
+    Settle,
+)
 from protocol.core.staleness import Staleness
 from protocol.record.journal import ORIGIN, Checkpoint, Closed, Entry, Record
 from protocol.wire import envelope
@@ -132,6 +142,7 @@ def test_what_effects_are_worth() -> None:
     assert told(
         entry,
         HoldDraft(draft=2),
+        ExpireDraft(draft=2),
         Queue(message=message(ALERT)),
         Apply(sender="ndmc", message=message({"type": "song"}), refused="unsupported"),
         Settle(upto=4, head=ORIGIN),
@@ -140,6 +151,7 @@ def test_what_effects_are_worth() -> None:
         ClearAlarm(code=AlarmCode.FORK, subject="ndmc"),
     ) == [
         "eucom: draft/2 waits for a second officer",
+        "eucom: draft/2 expired; nothing was sent",
         f"eucom: 7: {wording(ALERT, T)}",
         f'ndmc: OLD, sent 29 Nov 2022, 08:00:00: 7: {{"type":"song"}} ({refused})',
         "eucom: received the receipt for messages up to 4",

@@ -1,0 +1,162 @@
+"""Messages and drafts as rows of `--json` and as pages for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from endpoints.texts.item_page import ItemPage, ShownAct
+from protocol.core.acts import Act
+from protocol.core.staleness import Staleness, expiry, staleness
+from protocol.errors import RemoteProtocolError
+from protocol.wire.instants import Millis, parsed
+from protocol.wire.messages import Reference, Texts
+from protocol.wire.payloads import read_body
+
+if TYPE_CHECKING:
+    from endpoints.texts.i18n import Translator
+    from protocol.record.ledger import Ledger, LedgerDraft, LedgerEntry
+
+_STEPS = ("queued_at", "sent_at", "received_at", "receipted_at")
+
+
+def acts_of(ledger: Ledger, acts: Iterable[Act]) -> tuple[ShownAct, ...]:
+    """Return the acts with what their messages say."""
+    shown = []
+    for act in acts:
+        entry = ledger.entries.get(act.reference) if act.reference else None
+        # the alert that replaces another one has a page of its own
+        said: Mapping[str, Any] = {} if entry is None or entry.kind == "alert" else entry.body
+        text = said.get("text", {})
+        language = said.get("language")
+        texts = {language: text} if language else text
+        shown.append(ShownAct(act=act, text=texts, referral=said.get("referral")))
+    return tuple(shown)
+
+
+def act_row(shown: ShownAct) -> dict[str, Any]:
+    """Return an act for `--json`: its officer, its time, and what it says."""
+    row: dict[str, Any] = msgspec.to_builtins(shown.act)
+    if shown.act.reference:
+        row["reference"] = str(shown.act.reference)
+    return {
+        **row,
+        **({"referral": shown.referral} if shown.referral else {}),
+        **({"text": shown.text} if shown.text else {}),
+    }
+
+
+def stale(entry: LedgerEntry, now: Millis) -> Staleness:
+    """Return why a message is no news; nothing for one that was taken back or changed, as its state says that."""
+    arrived = None if entry.received_at is None else parsed(entry.received_at)
+    expires_at = expiry(entry.body) if entry.changed_by is None else None
+    return staleness(expires_at, entry.at, arrived, now)
+
+
+def message_row(ledger: Ledger, entry: LedgerEntry, now: Millis) -> dict[str, Any]:
+    """Return a message for `--json`, as it stands at `now`."""
+    return {
+        "reference": str(entry.reference),
+        "sender": entry.reference.sender,
+        "epoch": entry.reference.epoch,
+        "seq": entry.reference.seq,
+        "kind": entry.kind,
+        "state": entry.state,
+        "at": entry.at,
+        "sent_at": entry.sent_at,
+        "received_at": entry.received_at,
+        "receipted_at": entry.receipted_at,
+        "acknowledged_at": entry.acknowledged_at,
+        "acknowledged_by": entry.acknowledged_by,
+        "decision": entry.decision,
+        "refused": entry.refused,
+        "refused_by": entry.refused_by,
+        "change": entry.change,
+        "changed_by": None if entry.changed_by is None else str(entry.changed_by),
+        "stale": stale(entry, now) or None,
+        "acts": [act_row(act) for act in acts_of(ledger, entry.acts)],
+        "body": entry.body,
+    }
+
+
+def entry_page(ledger: Ledger, entry: LedgerEntry, t: Translator, warnings: tuple[str, ...]) -> ItemPage:
+    """Return the page of a message."""
+    known = _known(entry.body)
+    state = t.term("way", entry.state)
+    if entry.state == "refused" and entry.refused:
+        state += f" ({t.term('reason', entry.refused)})"
+    times = ((step, getattr(entry, step)) for step in _STEPS)
+    return ItemPage(
+        reference=str(entry.reference),
+        kind=entry.kind if known else "unknown",
+        state=state,
+        body=entry.body if known else msgspec.json.encode(entry.body).decode(),
+        target=target_in(ledger, entry.body) if known else {},
+        warnings=warnings,
+        steps=tuple((t.term("way", step.removesuffix("_at")), at) for step, at in times if at is not None),
+        acts=acts_of(ledger, entry.acts),
+        successor=str(entry.changed_by) if entry.changed_by else None,
+        seen=entry.item.seen,
+    )
+
+
+def target_in(ledger: Ledger, body: Mapping[str, Any]) -> Texts:
+    """Return the text of the alert that a body changes, as far as the journal has it."""
+    of = changed_alert(body)
+    entry = ledger.entries.get(of) if of is not None else None
+    return {} if entry is None else entry.body.get("text", {})
+
+
+def _known(body: dict[str, Any]) -> bool:
+    """Return whether a body is of a known kind, with the fields of its kind."""
+    try:
+        read_body(body)
+    except RemoteProtocolError:
+        return False
+    return True
+
+
+def changed_alert(body: Mapping[str, Any]) -> Reference | None:
+    """Return the alert that a body updates, corrects or cancels, if any."""
+    change = body.get("change")
+    return None if change is None else msgspec.convert(change["of"], Reference)
+
+
+def draft_page(draft: Mapping[str, Any], t: Translator, target: Texts, end: Act | None = None) -> ItemPage:
+    """Return the page of a draft.
+
+    Args:
+        draft: its view in a snapshot, or what `ledger_draft` returns.
+        t: translates.
+        target: the text of the alert that it changes; empty if it changes none.
+        end: how it ended; None while it waits.
+    """
+    body = {name: value for name, value in draft["item"].items() if name != "cancellation"}
+    return ItemPage(
+        reference=draft["draft"],
+        kind="alert",
+        state=t.term("step", "held") if end is None else t.term("act", end.act),
+        body=body,
+        target=target,
+        cancellation=draft["item"].get("cancellation"),
+        author=draft["officer"],
+        warnings=(t("nothing was sent yet"),) if end is None or not end.reference else (),
+        steps=((t("written"), draft["at"]),),
+        acts=() if end is None else (ShownAct(act=end),),
+        seen=draft["seen"],
+    )
+
+
+def ledger_draft(draft: LedgerDraft) -> dict[str, Any]:
+    """Return a draft of the record in the form of a snapshot's view, as far as a page needs it."""
+    item = draft.item
+    return {
+        "draft": item.reference,
+        "officer": draft.raised.officer,
+        "at": draft.held_at,
+        "expires_at": draft.raised.expires_at,
+        "item": item.item,
+        "seen": item.seen,
+    }
