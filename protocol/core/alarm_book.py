@@ -86,14 +86,18 @@ class AlarmBook:
         alarm = self._alarms.get(f"{code}/{subject}")
         return alarm is not None and alarm.active
 
-    def find(self, code: str, subject: str) -> Alarm:
-        """Return an alarm that can be acknowledged. Raises LocalProtocolError if there is none."""
+    def find(self, code: str, subject: str, officer: str) -> Alarm:
+        """Return an alarm that `officer` can acknowledge.
+
+        Raises LocalProtocolError if there is none, with the code `conflict` if another officer acknowledged it first.
+        """
         alarm = self._alarms.get(f"{code}/{subject}")
         if alarm is None:
             raise LocalProtocolError("unknown_alarm", f"there is no alarm {code}/{subject}; `alarms list` shows them")
         if alarm.acknowledged_at is not UNSET:
             raise LocalProtocolError(
-                "already_done", f"alarm {code}/{subject} is acknowledged by {alarm.acknowledged_by}"
+                "already_done" if alarm.acknowledged_by == officer else "conflict",
+                f"alarm {code}/{subject} is acknowledged: by {alarm.acknowledged_by} at {alarm.acknowledged_at}",
             )
         return alarm
 

@@ -193,7 +193,7 @@ class Core(ABC):
             case ClockStepped():
                 epoch.absences.clock_stepped(turn, event)
             case AlarmAcknowledged():
-                alarm = self._books.alarms.find(event.code, event.subject)
+                alarm = self._books.alarms.find(event.code, event.subject, event.officer)
                 self._books.keys.acknowledged(turn, alarm, event)
                 self._done(event, f"{event.code}/{event.subject}")
             case _:

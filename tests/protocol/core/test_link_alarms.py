@@ -75,7 +75,8 @@ def test_an_alarm_leaves_when_it_is_both_cleared_and_acknowledged() -> None:
     (alarm,) = end.core.snapshot().alarms
     assert (alarm.acknowledged_by, alarm.acknowledged_at) == ("duty-1", written(START + SECOND))
     assert end.core.snapshot().condition == "alarm"
-    assert Playbook(end) >> see("space_low", "journal") << "refused: already_done" >> OK << f"ClearAlarm {SPACE}"
+    assert Playbook(end) >> see("space_low", "journal") << "refused: already_done"
+    assert Playbook(end) >> see("space_low", "journal", "duty-2") << "refused: conflict" >> OK << f"ClearAlarm {SPACE}"
     assert listed(end) == []
     assert end.core.snapshot().condition == "fine"
     # the other way round

@@ -798,7 +798,7 @@ def test_both_sides_agree_on_a_cancellation_of_an_alert_without_room() -> None:
     play(line, on("eucom", cancel("eucom/1/1")), "eucom: refused: already_done")
     # the next one has room
     word = Acknowledgement(of=Reference("eucom", 1, FAR), officer="duty-1", decision="understood")
-    line.ndmc.epoch.alerts.acknowledged(Turn(line.ndmc.at, 0, []), word)
+    line.ndmc.epoch.alerts.acknowledged(Turn(line.ndmc.at, 0, []), Reference("ndmc", 1, FAR), word)
     passed(line, on("eucom", alert()), on("eucom", cancel("eucom/1/3")))
     assert states(line, "eucom/1/3") == ("cancelled", "cancelled")
 
