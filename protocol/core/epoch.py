@@ -12,6 +12,7 @@ from protocol.core.peer_clocks import PeerClocks
 from protocol.core.watch import Watch
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.wire.digests import policy_digest
+from protocol.wire.instants import Millis
 from protocol.wire.messages import (
     Acknowledgement,
     Alert,
