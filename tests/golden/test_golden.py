@@ -33,6 +33,17 @@ def wanted_of(run: cases.Run, rules: str) -> Any:
     return run.document
 
 
+def carried_over(state: Any, archive: Path) -> Any:
+    """Return the state without the times at which older rules cleared `clock_skew`, which rules 3 clear later."""
+    if int(cases.rules_of(archive)) >= 3:
+        return state
+    alarms = [dict(alarm) for alarm in state["alarms"]]
+    for alarm in alarms:
+        if alarm["code"] == "clock_skew":
+            alarm.pop("cleared_at", None)
+    return {**state, "alarms": alarms}
+
+
 def test_there_are_cases_of_these_rules() -> None:
     made = {name for name, archive in ARCHIVES.items() if cases.rules_of(archive) == RULES}
     assert len(made) >= 7, f"write them: python -m tests.golden.make (rules {RULES})"
@@ -58,7 +69,7 @@ def test_each_is_continued(archive: Path, case: Path) -> None:
         before = runs["replay", folder, "--json"].document
         assert journal.records_before == before["records"], name
         # what the journal says is true now has been carried over
-        wrong = list(cases.missing(before["state"], journal.state_before))
+        wrong = list(cases.missing(carried_over(before["state"], archive), carried_over(journal.state_before, archive)))
         assert not wrong, (name, wrong)
 
         verified = deconflict(case, ["log", "verify", folder, "--expect-head", journal.head_before, "--json"])

@@ -50,7 +50,7 @@ def journal(folders: Path) -> Recorded:
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A journal short enough to be read many times."""
     folder = tmp_path_factory.mktemp("small")
-    record(folder, hours=2, segment_bytes=20_000)
+    record(folder, hours=2, segment_bytes=24_000)
     return folder / "eucom"
 
 

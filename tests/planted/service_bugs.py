@@ -175,23 +175,23 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "a flood of bad frames fills the journal",
-        "FrameLimits.admits",
+        "RefusalCap.admits",
         "self._seen[reason] <= REFUSALS_PER_WINDOW",
         "self._seen[reason] >= 1",
         _RUNNER,
     ),
     Bug(
         "frames that were suppressed are not counted",
-        "FrameLimits.admits",
+        "RefusalCap.count",
         "self._suppressed[reason] += 1",
         "self._suppressed[reason] = 1",
         _RUNNER,
     ),
     Bug(
         "large bad frames fill the journal",
-        "FrameLimits.admits",
-        "self._seen[reason] <= REFUSALS_PER_WINDOW and idle.take(size, now_s)",
-        "self._seen[reason] <= REFUSALS_PER_WINDOW",
+        "FrameLimits._idle_admits",
+        "idle.take(size, now_s)",
+        "idle.take(0, now_s)",
         _RUNNER,
     ),
     Bug(

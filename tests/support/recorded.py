@@ -28,7 +28,7 @@ def started(folder: Path, segment_bytes: int) -> Exchange:
     return exchange
 
 
-def record(folder: Path, *, hours: int = 8, segment_bytes: int = 48_000) -> None:
+def record(folder: Path, *, hours: int = 8, segment_bytes: int = 60_000) -> None:
     """Record both sides' journals in `folder`/SIDE: an exchange every hour, with restarts and broker outages."""
     exchange = started(folder, segment_bytes)
     for hour in range(hours):
