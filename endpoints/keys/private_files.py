@@ -15,6 +15,8 @@ FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 _OTHERS = 0o077
 _OTHERS_WRITE = 0o022
+_LINKS_MAX = 40
+"""How many symbolic links Linux follows on the way to a file."""
 _OVERFLOW_ID = 65_534
 """The owner of what a user namespace has no number for: outer folders of some containers."""
 
@@ -81,7 +83,8 @@ def changeable(files: Iterable[tuple[Path, str]], owners: Collection[int]) -> It
     """Yield one line for each file that others can change, and for each folder on the way that lets them replace it.
 
     The group's right to write counts as others'. Only in folders further up, a group whose single member is the
-    folder's owner does not: that is what an umask of 002 leaves. A sticky folder protects what others own in it.
+    folder's owner does not: that is what an umask of 002 leaves. A sticky folder protects what others own in it. Every
+    symbolic link on the way is followed as the system does, and each of them is judged.
 
     Args:
         files: each file and its kind (`link file`), for the text.
@@ -92,6 +95,7 @@ def changeable(files: Iterable[tuple[Path, str]], owners: Collection[int]) -> It
     for path, what in files:
         try:
             found = path.stat()
+            way = [(entry, direct, entry.lstat()) for entry, direct in _way(path)]
         except OSError:
             # reading it raises the error
             continue
@@ -100,12 +104,35 @@ def changeable(files: Iterable[tuple[Path, str]], owners: Collection[int]) -> It
             yield f"{shown}: this {what} belongs to another user ({_user(found.st_uid)}), who can change it; chown it"
         if (mode := stat.S_IMODE(found.st_mode)) & _OTHERS_WRITE:
             yield f"{shown}: others may change this {what} (mode {mode:04o}); forbid it: chmod go-w {shown}"
-        # as the path is written, and where its symbolic links lead
-        for own in (Path(os.path.normpath(path.absolute())), path.resolve()):
-            for folder in own.parents:
-                folders[folder] = folders.get(folder, False) or folder == own.parent
+        for entry, direct, link in way:
+            folders[entry.parent] = folders.get(entry.parent, False) or direct
+            # a sticky folder lets the owner of a link replace it
+            if stat.S_ISLNK(link.st_mode) and link.st_uid not in {*trusted, _OVERFLOW_ID}:
+                yield f"{entry}: this symbolic link belongs to another user ({_user(link.st_uid)}), who can replace it"
     for folder, direct in folders.items():
         yield from _open_folder(folder, trusted, direct=direct)
+
+
+def _way(path: Path) -> Iterator[tuple[Path, bool]]:
+    """Yield each entry that the system looks up on the way to the file `path`, and whether it stands for the file.
+
+    The entry of a symbolic link comes before those of its target. The caller has found that the file exists; if the
+    links change meanwhile, only the first are followed. Raises OSError.
+    """
+    at, left, links = Path("/"), [*reversed(path.absolute().parts[1:])], 0
+    while left and links <= _LINKS_MAX:
+        name = left.pop()
+        if name == "..":
+            at = at.parent
+            continue
+        entry = at / name
+        yield entry, not left
+        if entry.is_symlink():
+            target, links = entry.readlink(), links + 1
+            at = Path("/") if target.is_absolute() else at
+            left += reversed(target.parts[1:] if target.is_absolute() else target.parts)
+        else:
+            at = entry
 
 
 def _open_folder(folder: Path, trusted: Collection[int], *, direct: bool) -> Iterator[str]:

@@ -133,6 +133,34 @@ def test_a_link_to_a_file_in_a_folder_of_others(site: Path, tmp_path: Path) -> N
     refused(site, "eucom", f"{shared}: others can replace what is in this folder (mode 0777)")
 
 
+@pytest.mark.parametrize("name", ["link.toml", "eucom/tls"])
+def test_a_link_between_two_links_in_a_folder_of_others(site: Path, tmp_path: Path, name: str) -> None:
+    """The first link and the file are safe; the link between them is not."""
+    shared, safe = tmp_path / "shared", tmp_path / "safe"
+    shared.mkdir()
+    safe.mkdir()
+    (site / name).rename(safe / "true")
+    (shared / "between").symlink_to("../safe/true")
+    (site / name).symlink_to(shared / "between")
+    settings.load(site / CONFIGS["eucom"], {})
+    shared.chmod(0o777)
+    refused(site, "eucom", f"{shared}: others can replace what is in this folder (mode 0777)")
+
+
+@AS_ROOT
+def test_a_link_of_another_user_in_a_sticky_folder(site: Path, tmp_path: Path) -> None:
+    """The folder keeps everybody from replacing it but its owner."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    (shared / "between").symlink_to(site / "true.toml")
+    (site / "link.toml").rename(site / "true.toml")
+    (site / "link.toml").symlink_to(shared / "between")
+    settings.load(site / CONFIGS["eucom"], {})
+    os.lchown(shared / "between", STRANGER, STRANGER)
+    refused(site, "eucom", f"{shared / 'between'}: this symbolic link belongs to another user (12345)")
+
+
 @AS_ROOT
 @pytest.mark.parametrize(("process", "name", "what"), FILES)
 def test_a_file_of_another_user(site: Path, process: str, name: str, what: str) -> None:
