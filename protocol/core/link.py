@@ -211,6 +211,8 @@ class Link(Core):
                 | OfficerCancelled()
                 | LineTestRequested()
             ):
+                if isinstance(event, OfficerReleased):
+                    self._check_author(event)
                 self._done(event, epoch.officer_requests.take(turn, event))
             case WatchTaken():
                 self.state.on_watch = taken(self.state.on_watch, turn, event)
@@ -229,6 +231,16 @@ class Link(Core):
                 self.state.undelivered = [each for each in self.state.undelivered if each.subject != event.subject]
             case _:
                 self._take_shared(turn, epoch, event)
+
+    def _check_author(self, event: OfficerReleased) -> None:
+        """Raise LocalProtocolError(not_authorised) unless the author of the draft is enrolled still (SPEC P1.5)."""
+        draft, officers = self.state.officer_requests.drafts.get(event.draft), self.state.officers
+        if draft is not None and officers is not None and draft.officer not in officers:
+            raise LocalProtocolError(
+                "not_authorised",
+                f"{draft.officer}, who wrote draft/{event.draft}, is not enrolled any more: discard it, and write the "
+                "alert again",
+            )
 
     def redundant(self, event: FrameReceived) -> str:
         """Return why a verified frame would change nothing here; see `Core.redundant`."""

@@ -13,7 +13,9 @@ from msgspec import structs
 from protocol.core.events import (
     FrameReceived,
     OfficerAcknowledged,
+    OfficerCancelled,
     OfficerRaisedAlert,
+    OfficerReleased,
     OfficersEnrolled,
     Request,
 )
@@ -80,6 +82,25 @@ def test_the_core_refuses_an_officer_who_is_not_enrolled(tmp_path: Path) -> None
         exchange.alert("eucom", officer="ghost")
     assert refused.value.code == "not_authorised"
     assert exchange.eucom.core.checkpoint() == before
+
+
+def test_a_draft_of_an_officer_who_is_not_enrolled_any_more(tmp_path: Path) -> None:
+    """SPEC P1.5: an officer who was struck out does not count as one of two officers. The draft can be discarded."""
+    exchange = Exchange(tmp_path / "journal", at=MORNING)
+    exchange.open()
+    exchange.start()
+    draft = exchange.alert("eucom", "flash", officer="watch-1")
+    service, roster = exchange.eucom, dict(exchange.eucom.core.state.officers or {})
+    service.happens(OfficersEnrolled, officers={"watch-2": roster["watch-2"]})
+    before = service.core.checkpoint()
+    with pytest.raises(LocalProtocolError, match=f"watch-1, who wrote {draft}, is not enrolled any more") as refused:
+        exchange.ask("eucom", OfficerReleased, officer="watch-2", draft=1)
+    assert refused.value.code == "not_authorised"
+    assert service.core.checkpoint() == before
+    exchange.ask("eucom", OfficerCancelled, officer="watch-2", draft=1)
+    assert exchange.alert("eucom", "flash", officer="watch-2") == "draft/2"
+    service.happens(OfficersEnrolled, officers=roster)
+    assert exchange.ask("eucom", OfficerReleased, officer="watch-1", draft=2) == "eucom/1/1"
 
 
 def test_an_alert_of_an_officer_who_was_never_enrolled(scene: Scene) -> None:
