@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from protocol.core.events import ClockStepped, FrameReceived, TransportConnected, TransportLost
+from protocol.core.events import ClockStepped, EpochOpened, FrameReceived, TransportConnected, TransportLost
 from protocol.core.observer import Observer
 from protocol.core.peer_clocks import TIMES_KEPT
 from protocol.core.stream import HASHES_KEPT, SEALED_MAX
@@ -30,7 +30,7 @@ from tests.support.cast import (
     test_line,
 )
 from tests.support.playbook import batch
-from tests.support.world import HOUR, MINUTE, SECOND, START, TERMS, End, Frame, Line
+from tests.support.world import HOUR, MINUTE, SECOND, START, TERMS, End, Frame, Line, terms
 
 OTHER = "0" * 64
 LIMIT: Millis = TERMS.policy.skew_limit_s * SECOND
@@ -182,6 +182,19 @@ def test_a_stream_that_goes_back_in_small_steps() -> None:
     first = scene.at
     messages = [scene.ndmc.says(an_alert(), at=first - step * (LIMIT - SECOND)) for step in range(4)]
     scene.hear(scene.ndmc.sends(*messages))
+    assert scene.alarms() == [{BACK}] * BOTH
+
+
+def test_a_message_dated_before_one_of_an_earlier_epoch() -> None:
+    """SPEC M8.6: a new epoch does not hide that the clock went back."""
+    scene = Scene()
+    scene.says(at=scene.at)
+    for end in (scene.eucom, scene.watch):
+        end.happens((EpochOpened, {"terms": terms(2)}))
+    scene.ndmc = Peer(opened=terms(2))
+    scene.says(at=scene.at - LIMIT)
+    assert scene.alarms() == [set()] * BOTH
+    scene.says(at=scene.at - LIMIT - 1)
     assert scene.alarms() == [{BACK}] * BOTH
 
 
