@@ -55,10 +55,12 @@ from protocol.core.snapshot import Snapshot, draft_views, inbox_view, outbox_vie
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.wire.instants import Millis
 from protocol.wire.messages import Identifier
-from protocol.wire.refusals import ALTERED, REPEATED
+from protocol.wire.refusals import ALTERED, OUTDATED, REPEATED
 
 FOREIGN_ANSWER_MS: Millis = 60 * SECOND
 """A frame of another epoch or policy is answered at most this often (SPEC E3)."""
+_SENT_AGAIN = {REPEATED, OUTDATED, ALTERED}
+"""Reasons of frames that their sender sends again until it has our receipt: also one that has lost its journal."""
 
 
 class Link(Core):
@@ -196,8 +198,7 @@ class Link(Core):
                     epoch.own.resend_all(turn)
             case FramesSuppressed():
                 self._take_shared(turn, epoch, event)
-                # its sender resends until it has our receipt
-                self.state.receipt_owed = self.state.receipt_owed or event.reason in {REPEATED, ALTERED}
+                self.state.receipt_owed = self.state.receipt_owed or event.reason in _SENT_AGAIN
             case PublishRefused():
                 detail = f"the broker refused a publish: {event.reason} (code {event.code})"
                 subject = f"publish/{event.channel}"

@@ -211,7 +211,7 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     Bug(
         "a repeat that is only counted is not receipted",
         "Link._take",
-        "self.state.receipt_owed or event.reason in {REPEATED, ALTERED}",
+        "self.state.receipt_owed or event.reason in _SENT_AGAIN",
         "self.state.receipt_owed",
         "test_floods",
     ),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from protocol.core.events import TransportConnected, TransportLost
+from protocol.core.events import FramesSuppressed, TransportConnected, TransportLost
 from protocol.wire.digests import genesis
 from protocol.wire.instants import written
 from tests.support.cast import Peer, alert, an_alert, arrives, test_line
@@ -364,3 +364,10 @@ def test_what_was_not_receipted_is_sent_again_after_a_restart_and_so_is_the_rece
         << "eucom: Settle 1"
         << "eucom: Settle 3"
     )
+
+
+@pytest.mark.parametrize("reason", ["repeated", "outdated", "altered"])
+def test_after_frames_that_were_only_counted_one_receipt_is_sent(reason: str) -> None:
+    """SPEC M6.2: a peer that lost our receipts, or its journal, resends until it has one."""
+    end, _peer, _ = speaking(0)
+    assert Playbook(end) >> event(FramesSuppressed, reason=reason, count=3) << "Seal receipt, receipt 0"
