@@ -104,7 +104,9 @@ class Evidence:
         self.falls: list[tuple[Sighting, Sighting]] = []
         self._seen: set[tuple[str, Channel, bytes]] = set()
         self._before: tuple[int, Millis] | None = None
+        # where the clock went back in this batch, and how much of that no step explains
         self._fall: tuple[Sighting, Sighting] | None = None
+        self._unexplained: Millis = 0
         # records at which the wall clock went back, and by how much
         self._steps: list[tuple[int, Millis]] = []
 
@@ -158,22 +160,24 @@ class Evidence:
             self._own(frame, seen)
 
     def _time(self, record: Record, seen: Sighting) -> None:
-        """Note when the clock goes back. The start of a service and `ClockStepped` explain it, in the same batch."""
+        """Note when the clock goes back, unless the same batch explains it: by steps as large, or by a start."""
         at, entry = record.entry.at, record.entry
         if self._before is not None and at < self._before[1] - CLOCK_TOLERANCE_MS:
             n, before = self._before
-            self._fall = Sighting(record.side, n, written(before)), seen
-            if not isinstance(entry, ClockStepped):
-                self._steps.append((record.n, before - at))
+            self._fall = self._fall or (Sighting(record.side, n, written(before)), seen)
+            self._unexplained += before - at
         self._before = record.n, at
         if isinstance(entry, ClockStepped) and entry.step_ms < 0:
             self._steps.append((record.n, -entry.step_ms))
-        if isinstance(entry, ClockStepped | Started):
-            self._fall = None
-        elif isinstance(entry, BatchClosed) and self._fall is not None:
-            self.falls.append(self._fall)
-            self._steps = [each for each in self._steps if each[0] != self._fall[1].record]
-            self._fall = None
+            self._unexplained += entry.step_ms
+        elif isinstance(entry, Started):
+            # while no service ran, the clock may have been set to anything
+            self._steps.append((record.n, max(self._unexplained, 0)))
+            self._fall, self._unexplained = None, 0
+        elif isinstance(entry, BatchClosed):
+            if self._fall is not None and self._unexplained > CLOCK_TOLERANCE_MS:
+                self.falls.append(self._fall)
+            self._fall, self._unexplained = None, 0
 
     def _own(self, frame: bytes, seen: Sighting) -> None:
         try:

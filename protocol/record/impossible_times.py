@@ -84,10 +84,12 @@ def _earlier(one: SignedReceipt, other: SignedReceipt) -> SignedReceipt:
 def _received_after_receipt(journal: Evidence, own: _Receipts, elsewhere: _Receipts) -> Iterator[Impossible]:
     for reference, applied in journal.applied.items():
         for receipt in (own.covering(reference), elsewhere.covering(reference)):
-            if receipt is None or receipt.at >= parsed(applied.at) - CLOCK_TOLERANCE_MS:
+            if receipt is None:
                 continue
-            seen = receipt.seen
-            if seen.journal == journal.side and journal.stepped_back(applied.record, seen.record):
+            seen, back = receipt.seen, parsed(applied.at) - receipt.at
+            if seen.journal == journal.side:
+                back -= journal.stepped_back(applied.record, seen.record)
+            if back <= CLOCK_TOLERANCE_MS:
                 continue
             yield Impossible(
                 kind="received_after_receipt", side=journal.side, message=reference, one=applied, other=seen

@@ -5,7 +5,7 @@ Each is intact and replays identically. The frames that the other side and the w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -249,6 +249,23 @@ def test_a_small_clock_step_does_not_explain_a_large_one(tmp_path: Path) -> None
     )
     forged = scene.forged("eucom", step)
     assert scene.reconcile(forged, "journal/ndmc").exit == 6
+
+
+def test_a_small_clock_step_does_not_explain_a_late_arrival(scene: Scene) -> None:
+    """Our receipt for the alert keeps its time; an invented step stands between the two."""
+    arrival = alert_arrives(scene.records("eucom"), "ndmc")
+
+    def edit(record: Record, core: Any) -> Iterator[Entry]:
+        del core
+        entry = record.entry
+        if record.n != arrival.n:
+            yield entry
+            return
+        yield structs.replace(entry, at=entry.at + FIVE_MINUTES)
+        yield ClockStepped(at=entry.at, mono=entry.mono, step_ms=-600)
+
+    run = disagrees(scene, "eucom", edit)
+    assert {each["what"] for each in run.document["impossible"]} == {"received_after_receipt", "clock_goes_back"}
 
 
 def test_a_restart_on_a_clock_that_was_set_back_explains_it(tmp_path: Path) -> None:
