@@ -50,19 +50,25 @@ class Uncovered:
 
     def __init__(self) -> None:
         self.first: Batched | None = None
-        # how far the wall clock was set ahead since
+        # how far the wall clock was set ahead since, less how far it was set back
         self._ahead_ms: Millis = 0
+        # the time of the last batch, or of a step after it
+        self._at: Millis = 0
 
     def take(self, record: int, entry: Entry, *, ends_batch: bool) -> None:
         """Take the next record, by its number and entry."""
         if isinstance(entry, ClockStepped):
-            self._ahead_ms += max(entry.step_ms, 0)
+            # a step that the times of the records do not show is none
+            self._ahead_ms += min(entry.step_ms, max(entry.at - self._at, 0))
+            self._at = entry.at
         covered = signed_head(entry) is not None
         if covered:
             self.first = None
         if ends_batch and self.first is None and not (covered and isinstance(entry, HeadSigned | Closed)):
             self.first = Batched(record, entry.at, entry.mono)
             self._ahead_ms = 0
+        if ends_batch:
+            self._at = entry.at
 
     def age_ms(self, at: Millis, mono: Millis) -> Millis:
         """Return how old the first uncovered batch is at this time by either clock; 0 if there is none.
