@@ -1,7 +1,8 @@
-"""Undoes what Docker does to a long line, if the result gives its hash.
+"""Undoes what a log system does to the bytes of a line, if the result gives its hash.
 
 Docker splits a line every 16 KiB. `docker logs --timestamps` prints a time in front of each piece, in the midst of the
-line. And json-file replaces the bytes of a character that such a split divides by U+FFFD, one for each byte.
+line. And json-file replaces the bytes of a character that such a split divides by U+FFFD, one for each byte. Systems
+that read lines as JSON write them anew, with other escapes.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import re
 from collections.abc import Iterator
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from protocol.record.journal import complete_record_in
 
@@ -51,13 +54,25 @@ class Effort:
 
 
 def repaired(text: bytes, effort: Effort) -> bytes | None:
-    """Return the record that `text` was before Docker changed it, None if it can't be found."""
+    """Return the record that `text` was before a log system changed it, None if it can't be found."""
+    if (end := _END.search(text)) is not None and effort.spend(len(text)):
+        written = _written_anew(text[: end.end()])
+        if complete_record_in(written) == len(written) > 0:
+            return written
     for plain in {text: None, _TIMESTAMP.sub(b"", text): None}:
         if plain is not text and effort.spend(len(plain)) and (length := complete_record_in(plain)):
             return plain[:length]
         if (found := _filled(plain, effort)) is not None:
             return found
     return None
+
+
+def _written_anew(text: bytes) -> bytes:
+    """Return a JSON object as a journal writes it; nothing if it is none."""
+    try:
+        return msgspec.json.encode(msgspec.json.decode(text))
+    except (ValueError, RecursionError):
+        return b""
 
 
 def _filled(text: bytes, effort: Effort) -> bytes | None:

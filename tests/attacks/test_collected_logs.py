@@ -6,6 +6,7 @@ is never in the verdict "intact". What a log system does to honest lines is neve
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -65,6 +66,11 @@ def reworded(line: bytes) -> bytes:
     return changed
 
 
+def escaped(line: bytes) -> bytes:
+    """Return a line as a system writes it that has read it as JSON: other characters than ASCII are escaped."""
+    return json.dumps(json.loads(line), separators=(",", ":")).replace("/", "\\/").encode()
+
+
 # --- no false accusation ------------------------------------------------------------------------------------------
 
 SYSTEMS: dict[str, LogSystem] = {
@@ -75,6 +81,8 @@ SYSTEMS: dict[str, LogSystem] = {
     "journald": journald(300),
     "syslog": prefixed(b"Nov 29 08:00:0%d host eucom[123]: ", 700),
     "backwards": lambda log: [*reversed(log)],
+    "written anew as JSON": lambda log: [escaped(line) + b"\n" for line in log],
+    "written anew within an object": lambda log: [b'{"date":1.5,"parsed":%b}\n' % escaped(line) for line in log],
     "twice": lambda log: [*log, *log[5:]],
 }
 
@@ -130,6 +138,7 @@ DISGUISES: dict[str, Callable[[bytes], bytes]] = {
         b'"Not ', ('"Not ' + "\N{REPLACEMENT CHARACTER}" * 2).encode()
     ),
     "left out": lambda _: b"",
+    "written anew as JSON": lambda line: escaped(line) + b"\n",
     "as a service line": lambda _: ORDINARY,
 }
 
