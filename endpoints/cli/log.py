@@ -139,12 +139,23 @@ def verify(reader: JournalReader, trusted: Sequence[TrustedFile], expect_head: s
 
 
 def trusted_files(link_files: Sequence[Path]) -> list[TrustedFile]:
-    """Return the link files that were given. Raises UserError."""
+    """Return the link files that were given. Raises UserError.
+
+    A file that is given again counts again, for keys that were replaced and came back. A copy of it does not count.
+    """
+    from msgspec.structs import replace
+
     from endpoints.config.link_file import load
     from protocol.record.trusted_files import TrustedFile
 
-    loaded = [(str(path), load(path)) for path in link_files]
-    return [TrustedFile(name, file.terms, file.keys, file.watch_keys) for name, file in loaded]
+    found: list[TrustedFile] = []
+    for number, path in enumerate(link_files):
+        file, before = load(path), link_files[:number].count(path)
+        name = f"{path} ({before + 1})" if before else str(path)
+        trusted = TrustedFile(name, file.terms, file.keys, file.watch_keys)
+        if before or all(replace(each, name=name) != trusted for each in found):
+            found.append(trusted)
+    return found
 
 
 def vouched_words(audit: Audit, t: Translator) -> str:

@@ -24,6 +24,8 @@ from protocol.wire.refusals import VERIFIED
 _EXACT_LENGTHS = 3
 """The first version of the rules under which every signature has the length of an algorithm."""
 
+_ALL_FILES = "(the link file of every epoch and rotation has to be given, once more if its keys came back)"
+
 
 class Audit:
     """Verifies the signatures of one journal, record by record.
@@ -36,7 +38,7 @@ class Audit:
 
     Attributes:
         sealed_upto: the number of the last record covered by a valid signed head, 0 if there is none.
-        vouched: how many of the records taken that head covers.
+        vouched: how many of the records taken a valid signed head covers, without a break between them and the head.
         records: how many records were taken.
         watch_without_key: the journal is of the watch, and no link file has had a key to judge its signed heads.
         signatures: number of frames and heads verified.
@@ -65,12 +67,18 @@ class Audit:
         self._watch: TrustedFile | None = None
         self._watch_replaced: set[str] = set()
         self._last = 0
+        self._hash = ""
+        # the records up to the last break of the chain, and how many of them a head covers
+        self._before_break = self._vouched_before = 0
         # the version of the rules that the records are of
         self._rules = 0
 
     def take(self, record: Record) -> str:
         """Return what is wrong with the signatures, keys or terms in `record`, or an empty string if nothing is."""
         wrong = [self._begin(record)] if not self.records else []
+        if record.prev != self._hash:
+            self._before_break, self._vouched_before = self.records, self.vouched
+        self._hash = record.hash
         self.records += 1
         # what missing records changed is nobody's fault
         known = self._last == record.n - 1 and self._terms.terms is not None
@@ -134,18 +142,14 @@ class Audit:
         file, keys = self._judge(), self._terms.keys.agreed
         if beyond := named(keys, file.keys):
             self.beyond.update(dict.fromkeys(beyond, file.name))
-            return (
-                f"it enrols keys that are not those of the link file {file.name}: {', '.join(beyond)} "
-                f"(the link file of every epoch and rotation has to be given)"
-            )
-        if file.name in self._replaced:
-            return f"it enrols the keys of the link file {file.name} again, which others had replaced"
+            return f"it enrols keys that are not those of the link file {file.name}: {', '.join(beyond)} {_ALL_FILES}"
         return ""
 
     def _judge(self) -> TrustedFile:
-        """Return the link file that judges from now on; note the one that it replaces."""
-        file = chosen(self._trusted, self._epoch, self._terms.keys.agreed)
-        if self._file is not None and self._file is not file and file.name not in self._replaced:
+        """Return the link file that judges from now on. One that another has replaced judges nothing more."""
+        files = [file for file in self._trusted if file.name not in self._replaced]
+        file = chosen(files, self._epoch, self._terms.keys.agreed)
+        if self._file is not None and self._file is not file:
             self._replaced.add(self._file.name)
         self._file = file
         self._judged(file).not_enrolled = named(file.keys, self._terms.keys.agreed)
@@ -223,7 +227,8 @@ class Audit:
         wrong = [self._missing.take(record, demanded=demanded)]
         if head is not None:
             wrong.append(self._watch_head(record, head.encode()) if watch else self._head(record, head.encode()))
-        return "; ".join(each for each in wrong if each)
+        found = "; ".join(each for each in wrong if each)
+        return f"{found} {_ALL_FILES}" if watch and found else found
 
     def _head(self, record: Record, head: bytes) -> str:
         ring = self._keyring()
@@ -236,7 +241,8 @@ class Audit:
         return ""
 
     def _vouched_for(self, record: Record) -> None:
-        self.sealed_upto, self.vouched = record.n - 1, self.records - 1
+        self.sealed_upto = record.n - 1
+        self.vouched = self._vouched_before + self.records - 1 - self._before_break
 
     def _is_watch(self, side: str) -> bool:
         """Return whether a side is the watch: no party of the link."""

@@ -243,6 +243,24 @@ def test_keys_that_were_replaced_are_not_enrolled_again(tmp_path: Path, epoch: i
     assert place in reasons(scene.verify(forged, *BOTH[2:], *BOTH[:2]))
 
 
+def test_keys_that_the_sides_agreed_to_put_back(tmp_path: Path) -> None:
+    """An officer accepts the first file once more. It is given once for each time that its keys came into force."""
+    scene, _ = rotated(tmp_path, epoch=1)
+    exchange = Exchange(tmp_path / "journal", scene.file, tag="third")
+    exchange.open()
+    exchange.start()
+    exchange.accept_keys()
+    exchange.delivered("ndmc")
+    exchange.stop()
+    scene.save("copy.toml", scene.file)
+    for side in ("eucom", "ndmc", "watch"):
+        run = scene.verify(f"journal/{side}", *BOTH, *BOTH[:2])
+        assert (run.exit, run.document["problems"]) == (0, [])
+        assert [each["link_file"] for each in run.document["judged_under"]] == [*BOTH[1::2], "link.toml (2)"]
+        # a copy, as the other side has it, is no agreement
+        assert scene.verify(f"journal/{side}", *BOTH, "--link-file", "copy.toml").exit == 4
+
+
 def test_a_later_epoch_that_no_link_file_knows(tmp_path: Path) -> None:
     """A forger opens epoch 3 to use a key that epoch 2 had removed."""
     scene, second = rotated(tmp_path, epoch=2)

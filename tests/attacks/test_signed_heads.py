@@ -217,6 +217,50 @@ def test_a_clock_set_ahead_does_not_stand_for_time_that_passed(tmp_path: Path) -
     assert scene.verify(forged).exit == 4
 
 
+@pytest.mark.parametrize("shown", [False, True], ids=["a step that no time shows", "a step there and back"])
+def test_an_invented_step_does_not_hide_that_heads_are_missing(scene: Scene, shown: bool) -> None:
+    """The monotonic clock stands still, and the step is to explain how far the wall clock went."""
+    journal = scene.records("eucom")
+    again = [record.batch for record in journal if isinstance(record.entry, Started)][1]
+    journal = [record for record in journal if record.n < again]
+    stepped = next(record.n for record in journal if isinstance(record.entry, FrameReceived))
+    made: list[Record] = []
+    for record in journal:
+        entry = without_heads(record)
+        if entry is None:
+            continue
+        entries = [structs.replace(entry, mono=journal[0].entry.mono)]
+        if record.n == stepped:
+            at, mono, day = entry.at, journal[0].entry.mono, 24 * HOUR
+            steps = [(at + day, day), (at, -day)] if shown else [(at, day)]
+            entries[:0] = [ClockStepped(at=then, mono=mono, step_ms=step) for then, step in steps]
+        for each in entries:
+            prev, n = (made[-1].hash, made[-1].n + 1) if made else (ORIGIN, 1)
+            batch = n if not made or made[-1].ends_batch else made[-1].batch
+            effects = () if isinstance(each, ClockStepped) else record.effects
+            line, _ = encode(n, record.link, record.side, batch, each, effects, prev)
+            made.append(decode(line))
+    write(made, scene.folder / "forged" / "eucom")
+    run = scene.verify("forged/eucom")
+    assert run.exit == 4
+    assert any("no signed head covers records" in each["reason"] for each in run.document["problems"])
+
+
+def test_a_head_does_not_vouch_beyond_a_break_of_the_chain(scene: Scene) -> None:
+    journal = scene.records("eucom")
+    changed = heads(journal)[2] - 2
+    before = [n for n in heads(journal) if n < changed][-1]
+    made = []
+    for record in journal:
+        entry = structs.replace(record.entry, at=record.entry.at + 1) if record.n == changed else record.entry
+        line, _ = encode(record.n, record.link, record.side, record.batch, entry, record.effects, record.prev)
+        made.append(decode(line))
+    write(made, scene.folder / "forged" / "eucom")
+    run = scene.verify("forged/eucom")
+    assert [each["record"] for each in run.document["problems"]] == [changed + 1]
+    assert run.document["vouched_for"] == before - 1 + len(journal) - 1 - changed
+
+
 def test_a_quiet_link_signs_nothing_more(tmp_path: Path) -> None:
     exchange = begun(tmp_path)
     exchange.delivered("eucom")
