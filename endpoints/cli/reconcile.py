@@ -165,6 +165,7 @@ def _document(found: Reconciliation, journals: Sequence[Read]) -> dict[str, Any]
         "impossible": [_impossible(each) for each in found.impossible],
         "policies_differ": list(found.policies),
         "begins_at": {each.evidence.side: _begins_at(each) for each in journals},
+        "ends_at": {each.evidence.side: to_builtins(each.evidence.end) for each in journals},
         "vouched_for": {
             each.evidence.side: {"records": each.audit.records, "vouched_for": each.audit.vouched} for each in journals
         },
@@ -224,6 +225,10 @@ def _show(found: Reconciliation, journals: Sequence[Read], t: Translator) -> Non
                 "{side}: the journal begins at record {record}", side=side, record=each.evidence.beginning.record
             )
             out.print(Text(begins, style="yellow"))
+        if (end := each.evidence.end) is not None and not found.agree:
+            values = {"side": side, "record": end.record, "at": end.at}
+            ends = t("{side}: the journal ends at record {record}, {at}; an earlier copy lacks what followed", **values)
+            out.print(Text(ends, style="yellow"))
         for line in (vouched_words(each.audit, t), *judged_lines(each.audit, t)):
             out.print(Text(f"{side}: {line}"))
         if keys := _keys_only_in(each, journals):

@@ -41,6 +41,7 @@ _QUOTED_START: Final = rb"{\"n\":"
 _QUOTED_MAX_BYTES: Final = 1 << 20
 _STRING: Final = re.compile(rb'(?:[^"\\]|\\.)*', re.DOTALL)
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Raw])
+_ARRAY: Final = msgspec.json.Decoder(list[Raw])
 _TEXT: Final = msgspec.json.Decoder(str | list[int] | None)
 
 
@@ -82,7 +83,16 @@ def _unpacked(line: bytes, channel: bytes, depth: int) -> Iterator[Entry]:
 
 
 def _object(line: bytes, channel: bytes, depth: int) -> Iterator[Entry]:
-    """Yield what a JSON object at the end of a line wraps; the line itself if there is none."""
+    """Yield what a JSON object at the end of a line wraps, or an array of them; the line itself if there is none."""
+    if line.startswith(b"[{") and line.endswith(b"]") and len(line) <= WRAPPED_MAX_BYTES:
+        try:
+            listed = _ARRAY.decode(line)
+        except (ValueError, RecursionError):
+            listed = []
+        if listed:
+            for each in listed:
+                yield from _unpacked(bytes(each), channel, depth + 1)
+            return
     start = line.find(b"{")
     fields: dict[str, Raw] | None = None
     if start >= 0 and line.endswith(b"}") and len(line) - start <= WRAPPED_MAX_BYTES:

@@ -173,7 +173,10 @@ class CollectedVerification(Findings):
                 self._beyond[record.n] = bytes.fromhex(record.hash)
             return record
         if known.hex() != record.hash:
-            self.note(record.n, f"there are two records {record.n}, and they differ")
+            self.note(
+                record.n,
+                f"there are two records {record.n}, and they differ: changed, or an older journal was restored",
+            )
         return None
 
     def is_next(self, record: Record) -> bool:

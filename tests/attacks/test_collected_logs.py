@@ -83,6 +83,7 @@ SYSTEMS: dict[str, LogSystem] = {
     "backwards": lambda log: [*reversed(log)],
     "written anew as JSON": lambda log: [escaped(line) + b"\n" for line in log],
     "written anew within an object": lambda log: [b'{"date":1.5,"parsed":%b}\n' % escaped(line) for line in log],
+    "an array of objects": lambda log: [json.dumps([{"message": line.decode()} for line in log]).encode()],
     "twice": lambda log: [*log, *log[5:]],
 }
 

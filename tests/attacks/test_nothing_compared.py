@@ -20,8 +20,9 @@ from protocol.record.beginning import Beginning
 from protocol.record.fold import fold
 from protocol.record.journal import HEAD_TYPE, Checkpoint, Record, decode, encode, head_payload
 from protocol.wire.messages import Reference
-from tests.attacks.forge import forge, signer_of, write_file
+from tests.attacks.forge import forge, signer_of, write, write_file
 from tests.attacks.scene import Scene
+from tests.golden.continuing import printed
 from tests.support.small_day import begun
 from tests.support.world import SECOND
 
@@ -111,6 +112,18 @@ def test_a_state_that_cannot_be_restored_excuses_nothing(scene: Scene) -> None:
     state = Raw(msgspec.json.encode({"epoch": {"terms": msgspec.to_builtins(scene.file.terms)}}))
     run = scene.reconcile(one_line(scene, "ndmc", state), "journal/eucom")
     assert run.exit in {4, 6}
+
+
+@pytest.mark.parametrize(("lang", "words"), [("en", "the journal ends at record"), ("ru", "журнал кончается записью")])
+def test_a_journal_that_was_copied_earlier_says_where_it_ends(scene: Scene, lang: str, words: str) -> None:
+    """Nothing tells it from one whose end was cut off: the journals disagree, and an investigator sees why."""
+    journal = scene.records("eucom")
+    ends = [record.n for record in journal if record.ends_batch]
+    early = ends[len(ends) // 2]
+    write([record for record in journal if record.n <= early], scene.folder / "early")
+    run = scene.reconcile("early", "journal/ndmc")
+    assert (run.exit, run.document["ends_at"]["eucom"]["record"]) == (6, early)
+    assert f"eucom: {words} {early}" in printed(scene.folder, ["reconcile", "early", "journal/ndmc", "--lang", lang])
 
 
 def later(scene: Scene, side: str) -> list[list[Record]]:
