@@ -5,17 +5,22 @@ The text of a refused frame, a foreign link file or a broker's reason may contai
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 _LINE_ENDS = {"Zl", "Zp"}
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Letters, marks and symbols that show nothing: fillers, joiners, variation selectors and the empty Braille cell."""
 
 
 def printable(text: str) -> str:
-    r"""Return `text` with control, format and unassigned characters escaped, such as `\x1b`; newlines are kept.
+    r"""Return `text` with control, format, invisible and unassigned characters escaped, such as `\x1b`.
 
-    Format characters include right-to-left overrides.
+    Newlines are kept. Format characters include right-to-left overrides.
     """
-    if text.isprintable():
+    if text.isprintable() and not _INVISIBLE.search(text):
         return text
     return "".join(character if _harmless(character) else _escaped(character) for character in text)
 
@@ -27,7 +32,7 @@ def one_line(text: str) -> str:
 
 def _harmless(character: str) -> bool:
     category = unicodedata.category(character)
-    return character == "\n" or not (category.startswith("C") or category in _LINE_ENDS)
+    return character == "\n" or not (category.startswith("C") or category in _LINE_ENDS or _INVISIBLE.match(character))
 
 
 def _escaped(character: str) -> str:

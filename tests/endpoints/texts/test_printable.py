@@ -25,6 +25,11 @@ def test_what_moves_a_terminal_is_spelt_out() -> None:
     assert printable(FOUL) == r"ndmc\x1b]0;fine\x07\x1b[8m\u202etxt\x9b2J\x7f"
 
 
+@pytest.mark.parametrize("code", [0x34F, 0x115F, 0x17B5, 0x180B, 0x200B, 0x2800, 0x3164, 0xFE0F, 0xFFA0, 0xE0100])
+def test_what_shows_nothing_is_spelt_out(code: int) -> None:
+    assert printable(f"a{chr(code)}b") == f"a{chr(code).encode('unicode_escape').decode()}b"
+
+
 def test_a_line_break_is_spelt_out_where_a_row_must_stay_one() -> None:
     assert one_line(f"a\n{FOUL}\u2028") == r"a\nndmc\x1b]0;fine\x07\x1b[8m\u202etxt\x9b2J\x7f\u2028"
 
