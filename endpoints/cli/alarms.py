@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from endpoints.cli import options
-from endpoints.cli.output import console, print_indented, print_json
+from endpoints.cli.output import console, print_indented, print_json, typed_line
 from endpoints.errors import UserError
 
 if TYPE_CHECKING:
@@ -115,7 +115,10 @@ def _ask_words(client: ControlClient, code: str, subject: str, t: Translator) ->
         raise UserError(
             f"--words: give words {first} to {last} of the new link file's fingerprint, as the other side reads them"
         )
-    return input(t("words {first} to {last}, as the other side reads them: ", first=first, last=last)).split()
+    typed = typed_line(t("words {first} to {last}, as the other side reads them: ", first=first, last=last)).split()
+    if not typed:
+        raise UserError(f"no words were typed, and nothing changes; words {first} to {last} are needed")
+    return typed
 
 
 def print_alarms(

@@ -6,7 +6,7 @@ import secrets
 import sys
 from typing import TYPE_CHECKING
 
-from endpoints.cli.output import console, print_json, say
+from endpoints.cli.output import console, input_line, print_json, say
 from endpoints.errors import UserError
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from endpoints.texts.i18n import Translator
 
 EXIT_DIFFERENT = 6
-_LINE_MAX = 2_000
 _LINES_MAX = 256
 """More lines than sixteen words and some mistakes need."""
 
@@ -78,7 +77,7 @@ def _read(wanted: int, t: Translator) -> tuple[str, ...]:
     words: list[str] = []
     for _ in range(_LINES_MAX):
         # a pipe is read to its end, so that no further word goes unnoticed
-        if (person and len(words) == wanted) or not (line := sys.stdin.readline(_LINE_MAX)):
+        if (person and len(words) == wanted) or not (line := input_line()):
             break
         typed = typed_words(line)
         unknown = next((word for word in typed if not is_listed(word)), None)

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from endpoints.cli import options
 from endpoints.cli.officer_session import OfficerSession, Ref, Timeout, Wait, parse_draft, seconds
-from endpoints.cli.output import console, print_json
+from endpoints.cli.output import console, print_json, typed_line
 from endpoints.errors import UserError
 from protocol.wire.messages import Category, Decision, Precedence, RefusalReason, Status
 
@@ -345,7 +345,7 @@ def _ask_words(session: OfficerSession, ref: str, t: Translator) -> list[str]:
             out = console(stderr=True)
             out.print(Text(f"{_warning(test, t)}{one_line(heartbeat['text'])}"))
             out.print(Text(one_line("  ".join(heartbeat["challenge"])), style="bold"))
-    return input(t("the three words: ")).split()
+    return typed_line(t("the three words: ")).split()
 
 
 def _warning(test: dict[str, Any], t: Translator) -> str:

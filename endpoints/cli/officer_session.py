@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from msgspec import structs
 
 from endpoints.cli.credential import obtain
-from endpoints.cli.output import print_json, print_lines, say, terminal_width
+from endpoints.cli.output import print_json, print_lines, say, terminal_width, typed_line
 from endpoints.config.durations import parse_s, write_s
 from endpoints.errors import UserError
 
@@ -146,9 +146,7 @@ class OfficerSession:
         print_lines(item_lines(page, t, self.zone, terminal_width(stderr=True)), stderr=True)
         if seen is not None and seen != page.seen:
             raise UserError(f"--seen: {ref} is not what this digest stands for; it is shown above")
-        sys.stderr.write(f"{question} [y/N] ")
-        sys.stderr.flush()
-        if sys.stdin.readline().strip().lower() in _YES:
+        if typed_line(f"{question} [y/N] ").lower() in _YES:
             return page.seen
         say(t("nothing was done"))
         return None

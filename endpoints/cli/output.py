@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from endpoints.errors import UserError
 from endpoints.texts.printable import printable
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _PIPE_COLUMNS = 4_096
+_LINE_MAX = 2_000
 
 
 def print_json(value: Any) -> None:
@@ -37,6 +39,24 @@ def print_lines(lines: Iterable[str], *, stderr: bool = False) -> None:
     for line in lines:
         out.write(printable(line).replace("\n", "\\n") + "\n")
     out.flush()
+
+
+def typed_line(question: str) -> str:
+    """Print a question on standard error, and return the line that is typed, empty after Ctrl-D. Raises UserError."""
+    sys.stderr.write(printable(question))
+    sys.stderr.flush()
+    line = input_line()
+    if not line.endswith("\n"):
+        sys.stderr.write("\n")
+    return line.strip()
+
+
+def input_line() -> str:
+    """Return the next line of standard input, empty at its end. Raises UserError if it is not text."""
+    try:
+        return sys.stdin.readline(_LINE_MAX)
+    except UnicodeDecodeError as error:
+        raise UserError(f"what was typed is not in {error.encoding}, the encoding of this terminal or pipe") from None
 
 
 def terminal_width(*, stderr: bool = False) -> int | None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +17,28 @@ from endpoints.keys.signer import Signer
 from tests.attacks.scene import ROGUE, with_keys
 from tests.support.exchange import words_asked
 from tests.support.station import Station
+
+
+def at_a_terminal(*words: str, typed: bytes) -> tuple[int, str]:
+    """Run a command at a terminal and type when it asks for words; return its exit code and what it says."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "endpoints.cli.main", *words, "--lang", "en"], stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    said = b""
+    try:
+        while piece := os.read(ours, 65_536):
+            said += piece
+            if said.endswith(b"reads them: "):
+                os.write(ours, typed)
+    except OSError:
+        # the command has closed the terminal
+        pass
+    os.close(ours)
+    code, text = process.wait(30), said.decode()
+    assert "Traceback" not in text, text
+    return code, text
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +66,7 @@ def test_an_officer_accepts_a_changed_key(station: Station, name: str) -> None:
     assert f"added ndmc/rogue-{name} (" in said.stdout
     assert f"compare the fingerprint by voice, then acknowledge with words {first} to {first + 2}" in said.stdout
     listed = station.deconflict("alarms", "list", config, "--lang", "ru").stdout
-    assert f"добавлены ndmc/rogue-{name} (" in listed
+    assert f"добавлены: ndmc/rogue-{name} (" in listed
     assert f"сверьте отпечаток голосом и примите к сведению со словами с {first} по {first + 2}" in listed
 
     officer = ["--officer", "watch-1"]
@@ -56,6 +82,7 @@ def test_an_officer_accepts_a_changed_key(station: Station, name: str) -> None:
         refused = station.deconflict(*acknowledge, *words)
         assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1), refused
         assert wrong in refused.stderr
+    assert at_a_terminal(*acknowledge, typed=b"\x04")[0] == 2
     assert station.alarm(name, "keys_changed")["subject"] == file.digest[:16]
 
     done = station.deconflict(*acknowledge, "--words", " ".join(right).upper())
