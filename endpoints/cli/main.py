@@ -165,7 +165,8 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "endpoints.cli.officer:cancel",
             "Cancel one of this side's alerts.",
             "cancel try/eucom/endpoint.toml eucom/1/42 --officer watch-1",
-            "The cancellation has the text that was prepared with the alert, else a standard text.",
+            "The cancellation has the text that was prepared with the alert, else a standard text. "
+            "Exit code: 9 if another officer has changed or cancelled it already.",
         ),
         Command(
             "duty take",
@@ -201,7 +202,8 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "Acknowledge an alarm.",
             "alarms acknowledge try/eucom/endpoint.toml broker_unreachable/broker --officer watch-1",
             "The alarm is listed until it is cleared as well. The watch asks for no credential. The alarm keys_changed "
-            "is acknowledged with three words of the new link file's fingerprint, which accepts the keys.",
+            "is acknowledged with three words of the new link file's fingerprint, which accepts the keys. "
+            "Exit code: 9 if another officer has acknowledged it already.",
         ),
     ),
     RECORD: (
@@ -231,7 +233,8 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "endpoints.cli.reconcile:reconcile",
             "Compare the journals of both sides, message by message.",
             "reconcile try/eucom/journal/eucom-ndmc try/ndmc/journal/eucom-ndmc",
-            "Exit code: 0 both agree, 3 one is incomplete, 4 one was changed by someone, 6 they disagree.",
+            "--watch adds the watch's journal; any two of the three can be compared. Exit code: 0 all agree, 3 one is "
+            "incomplete, 4 one was changed by someone, 6 they disagree, or what had to be compared was not.",
         ),
     ),
 }

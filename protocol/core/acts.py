@@ -97,7 +97,7 @@ class ActedFirstError(LocalProtocolError):
     """
 
     def __init__(self, code: str, item: Item, why: str) -> None:
-        done = "; ".join(str(act) for act in item.acts) or "no act is known"
+        done = "; ".join(str(act) for act in item.acts) or "nobody has acted on it; show it again for its digest"
         super().__init__(code, f"{item.reference} {why}: {done}")
         self.item = item
 
