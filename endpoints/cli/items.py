@@ -134,6 +134,9 @@ def draft_page(draft: Mapping[str, Any], t: Translator, target: Texts, end: Act 
         end: how it ended; None while it waits.
     """
     body = {name: value for name, value in draft["item"].items() if name != "cancellation"}
+    warnings: tuple[str, ...] = ()
+    if end is None or not end.reference:
+        warnings = (t("nothing was sent yet") if end is None else t("nothing was sent"),)
     return ItemPage(
         reference=draft["draft"],
         kind="alert",
@@ -142,7 +145,7 @@ def draft_page(draft: Mapping[str, Any], t: Translator, target: Texts, end: Act 
         target=target,
         cancellation=draft["item"].get("cancellation"),
         author=draft["officer"],
-        warnings=(t("nothing was sent yet"),) if end is None or not end.reference else (),
+        warnings=warnings,
         steps=((t("written"), draft["at"]),),
         acts=() if end is None else (ShownAct(act=end),),
         seen=draft["seen"],

@@ -164,7 +164,7 @@ def test_a_wait_for_a_release_says_that_nothing_was_sent_or_how_the_draft_ended(
     assert waiting.wait() == 11
     assert waiting.errors().splitlines()[-1] == f"{draft}: discarded; nothing was sent"
     shown = station.deconflict("show", config, draft, "--lang", "en").stdout
-    assert f"{draft}  alert: discarded\n  ! nothing was sent yet\n" in shown
+    assert f"{draft}  alert: discarded\n  ! nothing was sent\n" in shown
     assert "  discarded     29 Nov 2022, " in shown
     assert "                eucom, watch-2\n" in shown
 
