@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from endpoints.cli import options
 from endpoints.cli.officer_session import OfficerSession
-from endpoints.cli.output import print_json
+from endpoints.cli.output import print_json, say
 from endpoints.cli.values import identifier
 
 Relieves = Annotated[str | None, Parameter(help="The officer on watch, who hands it over; required if there is one.")]
@@ -23,14 +23,19 @@ def duty_take(
     relieves: Relieves = None,
     credential_file: options.CredentialFile = None,
     link: options.LinkId = None,
+    lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Take the watch: from now on, this officer answers for what the link reports."""
+    from endpoints.texts.i18n import translator
+
+    t = translator(lang)
     if relieves is not None:
         identifier(relieves, option="relieves")
     named: dict[str, Any] = {} if relieves is None else {"relieves": relieves}
     session = OfficerSession.at(config, link, officer, credential_file)
     _print(session.act("take-watch", named), as_json=as_json)
+    say(t("on watch now: {officer}", officer=officer))
 
 
 def duty_leave(
@@ -41,11 +46,16 @@ def duty_leave(
     why: Why = "end of duty",
     credential_file: options.CredentialFile = None,
     link: options.LinkId = None,
+    lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Leave the watch. Nobody is on watch then."""
+    from endpoints.texts.i18n import translator
+
+    t = translator(lang)
     session = OfficerSession.at(config, link, officer, credential_file)
     _print(session.act("leave-watch", {"why": why}), as_json=as_json)
+    say(t("nobody on watch"))
 
 
 def _print(reference: str, *, as_json: bool) -> None:

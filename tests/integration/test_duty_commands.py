@@ -211,13 +211,14 @@ def test_the_watch_is_taken_handed_over_and_left(station: Station) -> None:
         done = station.deconflict("duty", words[0], configuration, *words[1:], *officer(station, "eucom", name))
         return done.returncode, done.stdout, done.stderr
 
-    assert duty("take", name="watch-1") == (0, "watch/watch-1\n", "")
+    assert duty("take", name="watch-1") == (0, "watch/watch-1\n", "on watch now: watch-1\n")
     since = station.status("eucom")["on_watch"]["since"]
     assert station.status("eucom")["on_watch"] == {"officer": "watch-1", "since": since}
     conflict = f"deconflict: watch-1 is on watch since {since}: relieve watch-1\n"
     assert duty("take", name="watch-2") == (9, "", conflict)
     assert duty("leave", name="watch-2")[0] == 9
-    assert duty("take", "--relieves", "watch-1", name="watch-2")[0] == 0
+    relieved = duty("take", "--relieves", "watch-1", "--lang", "ru", name="watch-2")
+    assert relieved == (0, "watch/watch-2\n", "теперь дежурит: watch-2\n")
     people = station.deconflict("status", configuration, "--lang", "en")
     assert "  on watch: watch-2 since " in people.stdout
     station.stop("eucom")
