@@ -65,7 +65,7 @@ def _event(record: Record, t: Translator) -> list[tuple[str, Tone]]:
         case events.PeerPresenceChanged(party=party, present=present):
             return [(f"{party}: {t.term('presence', 'present' if present else 'gone')}", "quiet")]
         case events.FramesSuppressed(reason=reason, count=count):
-            return [(t("{count} more frames refused: {reason}", count=count, reason=reason), "bad")]
+            return [(t("further frames refused ({reason}): {count}", count=count, reason=reason), "bad")]
         case events.CredentialsRefused(source=source, count=count):
             return [(t("wrong credentials of officers, from {source}: {count}", source=source, count=count), "bad")]
         case events.CertificateSeen(whose=whose, ends_at=ends):

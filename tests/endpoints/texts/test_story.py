@@ -111,7 +111,7 @@ def test_what_a_message_says(body: dict[str, Any], said: str) -> None:
         (events.Resumed(**AT, since=WHEN), "suspended since 08:00:00"),
         (events.TransportLost(**AT, reason="timeout"), "lost the connection to the broker: timeout"),
         (events.PeerPresenceChanged(**AT, party="ndmc", present=False), "ndmc: gone"),
-        (events.FramesSuppressed(**AT, reason="bad_signature", count=3), "3 more frames refused: bad_signature"),
+        (events.FramesSuppressed(**AT, reason="bad_signature", count=3), "further frames refused (bad_signature): 3"),
         (events.CertificateSeen(**AT, whose="broker", ends_at=WHEN), f"certificate of the broker: valid until {WHEN}"),
         (
             events.CredentialsRefused(**AT, count=3, source="uid-1000"),
