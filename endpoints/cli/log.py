@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from endpoints.cli import options
-from endpoints.cli.output import console, print_json
+from endpoints.cli.output import console, print_json, print_row
 from endpoints.errors import UserError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from endpoints.journal.reader import JournalReader
     from endpoints.texts.i18n import Translator
     from protocol.record.audit import Audit
@@ -25,6 +27,8 @@ EXITS = {"intact": 0, "incomplete": EXIT_INCOMPLETE, "changed": EXIT_DAMAGED}
 """The exit codes of the verdicts; of several journals the worst counts."""
 _HASH_LENGTH = 64
 _SHOWN_MAX = 20
+_INDENT = " " * 9
+"""What stands before the lines of a record."""
 
 Journal = Annotated[
     str,
@@ -268,8 +272,6 @@ def _show_record(record: Record, t: Translator) -> None:
     from rich.text import Text
 
     from endpoints.cli.story_lines import print_told
-    from endpoints.journal.record_view import frame
-    from endpoints.texts.printable import one_line
     from endpoints.texts.story import story
     from protocol.core.effects import Resend, Seal
     from protocol.core.events import BatchClosed, FrameReceived
@@ -279,16 +281,24 @@ def _show_record(record: Record, t: Translator) -> None:
     name = type(entry).__name__
     out.print(Text.assemble((f"{record.n:>7}", "cyan"), f"  {written(entry.at)}  ", (name, "bold")))
     if isinstance(entry, FrameReceived):
-        line = f"{entry.channel} {entry.verdict}: {one_line(_frame_line(frame(entry.frame)))}"
-        out.print(Text(f"         {line}", "bright_black"))
+        _show_frame(out, f"{entry.channel} {entry.verdict}", entry.frame)
     for told in story(record, t):
-        print_told(told, indent="         ", with_time=False)
+        print_told(told, indent=_INDENT, with_time=False)
     for effect in record.effects:
         if isinstance(effect, Seal) and isinstance(entry, BatchClosed) and effect.index < len(entry.frames):
-            line = f"{effect.channel} sealed: {one_line(_frame_line(frame(entry.frames[effect.index])))}"
-            out.print(Text(f"         {line}", "bright_black"))
+            _show_frame(out, f"{effect.channel} sealed", entry.frames[effect.index])
         elif isinstance(effect, Resend):
-            out.print(Text(f"         resend from message {effect.first}", "bright_black"))
+            out.print(Text(f"{_INDENT}resend from message {effect.first}", "bright_black"))
+
+
+def _show_frame(out: Console, what: str, sealed: bytes) -> None:
+    from rich.text import Text
+
+    from endpoints.journal.record_view import frame
+    from endpoints.texts.printable import one_line
+
+    begin = Text(f"{_INDENT}{what}: ", "bright_black")
+    print_row(out, begin, Text(one_line(_frame_line(frame(sealed))), "bright_black"))
 
 
 def _frame_line(opened: dict[str, Any]) -> str:

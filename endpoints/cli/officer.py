@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from endpoints.cli import options
 from endpoints.cli.officer_session import OfficerSession, Ref, Timeout, Wait, parse_draft, seconds
-from endpoints.cli.output import console, print_json, typed_line
+from endpoints.cli.output import console, print_json, print_lines, terminal_width, typed_line
 from endpoints.errors import UserError
 from protocol.wire.messages import Category, Decision, Precedence, RefusalReason, Status
 
@@ -335,16 +335,16 @@ def _ask_words(session: OfficerSession, ref: str, t: Translator) -> list[str]:
 
     from rich.text import Text
 
-    from endpoints.texts.printable import one_line
+    from endpoints.texts.printable import barred, one_line
 
     if not sys.stdin.isatty():
         raise UserError("--words: there is no terminal to ask for the three words; give them with --words")
     for test in session.client.get("snapshot")["tests"]:
         if test["reference"] == ref:
             heartbeat = test["heartbeat"]
-            out = console(stderr=True)
-            out.print(Text(f"{_warning(test, t)}{one_line(heartbeat['text'])}"))
-            out.print(Text(one_line("  ".join(heartbeat["challenge"])), style="bold"))
+            print_lines([*filter(None, [_warning(test, t)])], stderr=True)
+            print_lines(barred(heartbeat["text"], terminal_width(stderr=True)), stderr=True)
+            console(stderr=True).print(Text(one_line("  ".join(heartbeat["challenge"])), style="bold"))
     return typed_line(t("the three words: ")).split()
 
 

@@ -88,6 +88,18 @@ def print_indented(out: Console, text: Text, *, columns: int) -> None:
     out.print(Padding(text, (0, 0, 0, columns), expand=False))
 
 
+def print_row(out: Console, begin: Text, what: Text) -> None:
+    """Print a row; on a terminal, what does not fit continues below `what`, where no other row begins."""
+    from rich.text import Text
+
+    if not out.is_terminal:
+        out.print(begin + what)
+        return
+    for line in what.wrap(out, max(out.width - len(begin), 1)):
+        out.print(begin + line, soft_wrap=True)
+        begin = Text(" " * len(begin))
+
+
 def silence_stdout() -> None:
     """Redirect standard output to /dev/null, so that the flush at exit does not fail when its reader has gone."""
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from endpoints.cli.output import console
+from endpoints.cli.output import console, print_row
 from endpoints.texts.story import Told, Tone
 from protocol.wire.instants import written
 
@@ -22,5 +22,5 @@ def print_told(told: Told, *, indent: str = "", with_time: bool = True, stderr: 
     from rich.text import Text
 
     when = f"{written(told.at)}  " if with_time else ""
-    text = Text.assemble(indent, (when, "bright_black"), f"{told.who:<{_WHO_WIDTH}}  ", (told.what, _STYLES[told.tone]))
-    console(stderr=stderr).print(text)
+    begin = Text.assemble(indent, (when, "bright_black"), f"{told.who:<{_WHO_WIDTH}}  ")
+    print_row(console(stderr=stderr), begin, Text(told.what, _STYLES[told.tone]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import pty
 import re
@@ -88,6 +89,18 @@ def test_messages_are_headed_by_their_state_and_indented(folder: Path) -> None:
     first, second, *_ = shown("messages", folder / "eucom" / "endpoint.toml", "--lang", "en")
     assert first == "29 Nov 2022, 09:00:00  eucom/1/1  acknowledged, duty-1"
     assert second.startswith("    line test (29 Nov 2022, 09:00:00): ")
+
+
+def test_no_row_of_a_log_is_continued_where_another_one_begins(folder: Path) -> None:
+    journal = folder / "eucom" / "journal" / "eucom-ndmc"
+    rows = shown("log", "show", journal, "--lang", "en")
+    assert any(line.startswith(" " * 19) for line in rows)
+    assert all(re.match(r" +\d+  2022-11-29T| {9}", line) and len(line) <= COLUMNS for line in rows)
+    replayed = shown("replay", journal, "--speed", "max", "--lang", "en")
+    # the verdict begins with the journal's path
+    told = list(itertools.takewhile(lambda line: not line.startswith("/"), replayed))
+    assert any(line.startswith(" " * 36) for line in told)
+    assert all(re.match(r"2022-11-29T| {36}", line) for line in told)
 
 
 @pytest.mark.parametrize("terminal", [True, False])
