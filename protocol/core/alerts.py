@@ -63,6 +63,8 @@ ALERT: dict[tuple[AlertState, str], AlertState] = {
     **{(state, "cancelled"): AlertState.CANCELLED for state in (*_OPEN, *_CLOSED, AlertState.REFUSED)},
     # a message that the other side's service has refused has no effect (SPEC M7.1), neither there nor here
     **{(state, "change_refused"): AlertState.RECEIVED for state in (AlertState.CHANGED, AlertState.CANCELLED)},
+    # its epoch ended without a receipt, and the change came in a later one
+    **{(state, "still_undelivered"): AlertState.UNDELIVERED for state in (AlertState.CHANGED, AlertState.CANCELLED)},
 }
 """The transitions of an alert. A pair that is not listed changes nothing."""
 
@@ -166,13 +168,15 @@ class Alerts:
         if self._step(turn, refusal.of, "refused") or refusal.by == "service":
             opened.reply, opened.replied_at = refusal, turn.utc
         if opened.refused_by_service() and opened.alert.change is not UNSET:
-            self._restore(turn, opened.alert.change.of)
+            self._restore(turn, opened.alert.change.of, refusal.of)
 
-    def _restore(self, turn: Turn, reference: Reference) -> None:
-        """Undo the change of an alert, unless another change of it stands: its last reply counts again."""
-        if self.changed_by(reference) is not None:
+    def _restore(self, turn: Turn, reference: Reference, by: Reference) -> None:
+        """Undo the change `by` of an alert, unless another change of it stands: its last reply counts again."""
+        before = self._alerts.get(str(reference))
+        if before is None or self.changed_by(reference) is not None:
             return
-        restored = self._step(turn, reference, "change_refused")
+        undelivered = reference.epoch < by.epoch and before.received_at is None
+        restored = self._step(turn, reference, "still_undelivered" if undelivered else "change_refused")
         if restored is None:
             return
         reply = restored.reply

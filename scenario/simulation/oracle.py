@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from protocol.wire.instants import Millis, parsed, written
+from protocol.wire.messages import Reference
 from protocol.wire.policy import Policy
 from scenario.simulation.invariants import Heard, Invariants, Observations, Violation
 
@@ -84,7 +85,9 @@ def _expected(side: str, observed: Observations, policy: Policy) -> Iterator[Due
             due = alert.at + getattr(policy.handling, alert.body["precedence"]) * _SECOND
             said = replies.get(str(alert.reference), [])
             if not said or said[0][0] >= due:
+                # the deadline begins anew after a promise to reply, and after a change that had no effect
                 times = 1 + sum(body.get("decision") == "will_reply" for _, body in said)
+                times += _undone(observed, alert.reference)
                 yield Due("alert_unacknowledged", str(alert.reference), alert.at, due, missed=True, times=times)
 
 
@@ -93,6 +96,21 @@ def _known_at(side: str, observed: Observations, test: Heard) -> Millis | None:
     if test.reference.sender != side:
         return test.at
     return observed.settled_at.get((test.reference.epoch, test.reference.seq))
+
+
+def _undone(observed: Observations, alert: Reference) -> int:
+    """Return how many changes of `alert` the other side's service has refused."""
+    refused = {
+        (of["sender"], of["epoch"], of["seq"])
+        for heard in observed.heard
+        if heard.body.get("by") == "service" and (of := heard.body.get("of"))
+    }
+    changes = [
+        heard.reference
+        for heard in observed.heard
+        if (of := heard.body.get("change", {}).get("of")) and Reference(**of) == alert
+    ]
+    return sum((each.sender, each.epoch, each.seq) in refused for each in changes)
 
 
 def _replies(observed: Observations) -> dict[str, list[tuple[Millis, dict[str, Any]]]]:

@@ -338,3 +338,18 @@ def test_policies_are_compared_by_what_they_say() -> None:
     line.eucom.happens(*alert().happenings)
     line.settle()
     assert line.ndmc.inbox.upto == 1
+
+
+def test_an_undelivered_alert_whose_change_was_refused_is_undelivered_as_before() -> None:
+    """SPEC W2.3, E2.2: nobody was to acknowledge it, so no deadline starts again."""
+    end = End.started(quiet=True)
+    end.happens(*alert().happenings)
+    reopen(end, SECOND_EPOCH).act(end)
+    end.happens(*cancel("eucom/1/1").happenings)
+    peer = Peer(opened=SECOND_EPOCH)
+    refusal = {"type": "refusal", "of": ref(1, epoch=2), "by": "service", "reason": "unknown_reference"}
+    end.happens(*arrives(peer.sends(peer.says(refusal))).happenings)
+    states = {str(each.reference): each.state for each in end.core.snapshot().alerts}
+    assert states == {"eucom/1/1": "undelivered", "eucom/2/1": "refused"}
+    end.world.wait(7 * 60 * MINUTE)
+    assert "alert_unacknowledged/eucom/1/1" not in end.alarms
