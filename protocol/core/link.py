@@ -31,6 +31,7 @@ from protocol.core.events import (
     Event,
     FrameReceived,
     FramesSuppressed,
+    KeysEnrolled,
     LineTestRequested,
     OfficerAcknowledged,
     OfficerAnswered,
@@ -112,7 +113,7 @@ class Link(Core):
     @property
     def signs(self) -> bool:
         """Whether our side's accepted keys can sign what the policy requires (SPEC F5.6)."""
-        return self._epoch is None or self.state.keys.satisfy(self.side, self._epoch.terms.policy.suite)
+        return self._epoch is None or self._epoch.sealing.signs
 
     def unsealed(self, at: Millis) -> tuple[Unsealed, ...]:
         """Return the payloads that the `BatchClosed` at the same `at`, the very next event, must carry signed."""
@@ -142,7 +143,7 @@ class Link(Core):
             case _:
                 if not self._take_settings(turn, event):
                     self._take(turn, self._opened(), event)
-        if self.state.keys is not keys:
+        if self.state.keys is not keys and not isinstance(event, KeysEnrolled):
             self._keys_changed(keys)
         self._books.deadlines.commit(event, turn)
         return tuple(turn.effects)
@@ -162,7 +163,11 @@ class Link(Core):
         self._epoch = open_link_epoch(turn, event.terms, self.state, self._books)
 
     def _keys_changed(self, before: LinkKeys) -> None:
-        """Sign again what was signed with a key of our own that is no longer accepted (SPEC F5.6)."""
+        """Sign again what was signed with a key of our own that is no longer accepted (SPEC F5.6).
+
+        Not after `KeysEnrolled`: the first keys and a new epoch leave nothing to sign again, and rules 1 and 2, which
+        also enrolled changed keys so, sent what was sealed as it was.
+        """
         if self._epoch is None:
             return
         now, suite = self.state.keys, self._epoch.terms.policy.suite

@@ -48,11 +48,16 @@ class Sealing:
         self._references = references
         self._plan: tuple[Millis, list[Departure]] | None = None
 
+    @property
+    def signs(self) -> bool:
+        """Whether our side's accepted keys can sign what the policy requires (SPEC F5.6)."""
+        return self._state.keys.satisfy(self._state.side, self._epoch.terms.policy.suite)
+
     def planned(self, at: Millis) -> list[Departure]:
         """Return the frames that leave if the batch ends at `at`. `forget` it when anything else happens first."""
         if self._plan is None or self._plan[0] != at:
             leaving = []
-            if self._state.connected and self._signs():
+            if self._state.connected and self.signs:
                 claim = self._inbox.claim(at) if self._state.receipt_owed else None
                 again = self._signed_again()
                 leaving = again + self._departures(self._outbox.next_runs(), claim, len(again))
@@ -87,10 +92,6 @@ class Sealing:
             turn.emit(departure.seal)
         # every connect makes one owed again
         self._state.receipt_owed = False
-
-    def _signs(self) -> bool:
-        """Return whether our side's accepted keys can sign what the policy requires (SPEC F5.6)."""
-        return self._state.keys.satisfy(self._state.side, self._epoch.terms.policy.suite)
 
     def _signed_again(self) -> list[Departure]:
         """Return the unreceipted frames that were signed with a key that is no longer accepted, with their payloads."""

@@ -168,6 +168,16 @@ def test_a_spare_key_of_ours_that_goes_has_its_frames_signed_again() -> None:
     assert [each.first for each in effects if isinstance(each, Seal)] == [1]
 
 
+def test_keys_that_older_rules_have_enrolled_leave_the_sealed_frames_as_they_were() -> None:
+    """Rules 1 and 2 enrolled changed keys of the same epoch so, and their records have to be folded."""
+    line = enrolled_line()
+    eucom = line.eucom
+    eucom.happens((LineTestRequested, {"request": "test-1", "nonce": NONCE}))
+    eucom.outgoing.clear()
+    effects = eucom.happens((KeysEnrolled, {"keys": KEYS | {"eucom": (OTHER,)}}))
+    assert (effects, [run.first for run in eucom.outbox.sealed]) == ([], [1])
+
+
 def test_a_new_epoch_clears_the_alarm() -> None:
     line = enrolled_line()
     line.eucom.happens(change(KEYS | {"ndmc": (OTHER,)}))
