@@ -8,6 +8,7 @@ from protocol.core.deadlines import Turn
 from protocol.core.events import WatchLeft, WatchTaken, WordsChosen
 from protocol.errors import LocalProtocolError
 from protocol.wire.messages import Identifier, Text, Utc
+from protocol.wire.policy import Policy
 
 
 class OnWatch(Struct, frozen=True):
@@ -26,6 +27,14 @@ class OwnWords(Struct):
     def choose(self, event: WordsChosen) -> None:
         """Take the words of the settings."""
         self.test_text, self.answer_text = event.test_text or None, event.answer_text or None
+
+    def test_of(self, policy: Policy) -> Text:
+        """Return the text of the tests that this side places."""
+        return self.test_text or policy.test_text
+
+    def answer_of(self, policy: Policy) -> Text:
+        """Return the text of the answers that this side gives."""
+        return self.answer_text or policy.answer_text
 
 
 def taken(before: OnWatch | None, turn: Turn, event: WatchTaken) -> OnWatch:

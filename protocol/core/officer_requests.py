@@ -232,7 +232,7 @@ class OfficerRequests:
             HeartbeatAnswer(
                 of=event.of,
                 language=policy.test_language,
-                text=event.text or self._words.answer_text or policy.answer_text,
+                text=event.text or self._words.answer_of(policy),
                 read_back=event.read_back,
                 officer=event.officer,
             ),
@@ -295,7 +295,7 @@ class OfficerRequests:
             Heartbeat(
                 status=policy.status,
                 language=policy.test_language,
-                text=self._words.test_text or policy.test_text,
+                text=self._words.test_of(policy),
                 challenge=challenge(nonce, policy.test_language),
                 slot=slot or UNSET,
             ),

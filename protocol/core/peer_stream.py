@@ -117,7 +117,7 @@ class PeerStream:
         answer = HeartbeatAnswer(
             of=reference,
             language=policy.test_language,
-            text=self._state.words.answer_text or policy.answer_text,
+            text=self._state.words.answer_of(policy),
             read_back=heartbeat.challenge,
         )
         with suppress(LocalProtocolError):  # no room in the outbox: the unanswered test raises its own alarm
