@@ -46,7 +46,7 @@ class Checkpoint(Event, frozen=True, kw_only=True):
     core: str
     # in JSON, as `checkpoint()` of the core gave it
     state: Raw
-    # DSSE envelope over `head_payload` of the record before this one; the watch has no key to sign with
+    # DSSE envelope over `head_payload` of the record before this one; absent while this side has no key to sign with
     signed_head: str | UnsetType = UNSET
 
 

@@ -35,7 +35,7 @@ def migrated(state: Raw, core: str, rules: Rules) -> Raw:
     for version in range(int(rules), int(Core.RULES)):
         try:
             value = STEPS[version, core](value)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, StopIteration) as error:
             raise ValueError(f"not a state of {core}, rules {version}: {error!r}") from error
     return Raw(msgspec.json.encode(value))
 
