@@ -52,7 +52,7 @@ class Enrolments:
         return "; ".join(each for each in wrong if each) if self._complete and self.rules >= SINCE_RULES else ""
 
     def _start(self, record: Record) -> str:
-        """Return that the settings changed though no start followed: a service reads them only when it starts."""
+        """Return that the settings changed though no start followed (SPEC E1.6)."""
         if isinstance(record.entry, BEFORE_STARTED):
             if not self._starting:
                 self._starting, self._what = record.n, type(record.entry).__name__

@@ -462,7 +462,7 @@ def test_an_enrolment_in_place_of_the_change(scene: Scene) -> None:
 
 
 def test_keys_changed_without_a_start(scene: Scene) -> None:
-    """A forger lets a key count for a minute with an acknowledgement of its own."""
+    """SPEC E1.6: a forger lets a key count for a minute with an acknowledgement of its own."""
     journal, place = waiting(scene)
     change = next(each.entry for each in journal if isinstance(each.entry, KeysChanged))
     file = replaced(scene)

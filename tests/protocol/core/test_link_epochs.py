@@ -353,3 +353,14 @@ def test_an_undelivered_alert_whose_change_was_refused_is_undelivered_as_before(
     assert states == {"eucom/1/1": "undelivered", "eucom/2/1": "refused"}
     end.world.wait(7 * 60 * MINUTE)
     assert "alert_unacknowledged/eucom/1/1" not in end.alarms
+
+
+@pytest.mark.parametrize(("earlier", "proof"), [(MINUTE, []), (2 * MINUTE, ["clock_skew/ndmc/back"])])
+def test_a_clock_that_went_back_between_two_epochs_is_found(earlier: int, proof: list[str]) -> None:
+    """SPEC M8.6: a clock belongs to a party, not to one of its streams."""
+    end, before, after = End.started(quiet=True), Peer(), Peer(opened=SECOND_EPOCH)
+    end.receive(before.sends(before.says(an_alert(), START)))
+    end.happens((EpochOpened, {"terms": SECOND_EPOCH}))
+    end.receive(after.sends(after.says(an_alert(), START - earlier)))
+    assert end.inbox.upto == 1
+    assert end.alarms == proof

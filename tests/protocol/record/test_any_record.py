@@ -1,4 +1,4 @@
-"""Readers of a journal take any record that verifies: whoever wrote it may be hostile."""
+"""Readers of a journal take any record that verifies: a forger may have written it."""
 
 from __future__ import annotations
 
