@@ -24,7 +24,7 @@ class EpochState(Struct):
 class PeerClocksState(Struct):
     """Times by which the clocks of the parties are judged, in milliseconds since 1970."""
 
-    # `at` of each party's last messages, by reference, oldest first
+    # when the last messages were sent: at a side its own, at the watch those of each party; by reference, oldest first
     said: dict[Identifier, dict[str, Millis]] = {}
     # the latest `at` of each party's messages since its clock last went back
     latest: dict[Identifier, Millis] = {}

@@ -18,6 +18,7 @@ from protocol.core.rules import read_message
 from protocol.core.stream import HASHES_KEPT, Equivocated, Inbox, InboxState
 from protocol.errors import RemoteProtocolError
 from protocol.wire.digests import genesis
+from protocol.wire.instants import parsed
 from protocol.wire.messages import Claim, Digest, Identifier, Message, MessagePayload, Reference
 from protocol.wire.refusals import FrameRefusal
 
@@ -138,6 +139,8 @@ class ObservedStreams:
     def _apply(self, turn: Turn, sender: Identifier, message: Message) -> None:
         reference = Reference(sender, self._epoch.terms.epoch, message.seq)
         self._epoch.clocks.applied(turn, reference, message)
+        # it was sent before it arrived, whatever it says
+        self._epoch.clocks.remember(reference, min(parsed(message.at), turn.at))
         self._reached(turn, sender, message.seq)
         try:
             body = read_message(message, sender, self._epoch.terms)

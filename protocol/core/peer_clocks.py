@@ -43,7 +43,10 @@ class PeerClocks:
     # --- messages -------------------------------------------------------------------------------------------------
 
     def remember(self, reference: Reference, at: Millis) -> None:
-        """Remember when a message joined its stream; of our own messages, when they first left in a frame."""
+        """Remember when a message that the other party answers was sent, at the latest.
+
+        A side remembers its own messages, when they first left in a frame; the watch those of both parties.
+        """
         said = self.state.said.setdefault(reference.sender, {})
         said[str(reference)] = at
         if len(said) > TIMES_KEPT:
@@ -59,8 +62,6 @@ class PeerClocks:
         state.latest[sender] = at if fall > self._limit_ms else at + max(0, fall)
         # SPEC M8.8
         self._skew(turn, sender, "behind", state.answered - at if state.answered else 0, clears=False)
-        # it was sent before it arrived, whatever it says
-        self.remember(reference, min(at, turn.at))
 
     def referred(self, turn: Turn, reference: Reference, message: Message, body: AnyBody) -> None:
         """Judge the `at` of a message by the other party's messages to which it refers: they came first (SPEC M8.7)."""
