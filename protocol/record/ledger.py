@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Any, Literal
 
 import msgspec
@@ -41,7 +40,6 @@ from protocol.core.events import (
 from protocol.errors import RemoteProtocolError
 from protocol.record.journal import Checkpoint, Record
 from protocol.record.terms_history import TermsHistory
-from protocol.wire.canonical import CanonicalError
 from protocol.wire.digests import message_digest, policy_digest
 from protocol.wire.instants import Millis, written
 from protocol.wire.messages import (
@@ -198,9 +196,7 @@ class Ledger:
         if isinstance(entry, EpochOpened):
             self._end_epoch()
         if self._terms.take(record) and (terms := self._terms.terms) is not None:
-            # a forger can write terms that no service opens, and that have no digest
-            with suppress(CanonicalError):
-                self.policies[terms.epoch] = policy_digest(terms)
+            self.policies[terms.epoch] = policy_digest(terms)
         if isinstance(entry, AlarmAcknowledged):
             self._change_alarm(entry.code, entry.subject, acknowledged_by=entry.officer, acknowledged_at=now)
         elif isinstance(entry, FramesSuppressed):
