@@ -23,6 +23,7 @@ from endpoints.cli.main import main
 from endpoints.config import default_terms, link_file
 from endpoints.keys.signer import Signer
 from protocol.core.core import Core
+from protocol.core.events import OfficerCancelled
 from protocol.wire.instants import Millis
 from tests.golden.cases import Run
 from tests.support.exchange import SEGMENT_BYTES, STEP, WATCH, Exchange
@@ -103,8 +104,12 @@ def go_on(case: Path) -> dict[str, Continued]:
     exchange.run(MINUTE)
     for side in exchange.sides:
         for draft in exchange.ends[side].core.snapshot().drafts:
-            another = next(officer for officer in default_terms.officers(side) if officer != draft.officer)
-            exchange.release(side, draft.draft, officer=another)
+            officers = default_terms.officers(side)
+            another = next(officer for officer in officers if officer != draft.officer)
+            if draft.officer in officers:
+                exchange.release(side, draft.draft, officer=another)
+            else:  # SPEC P1.5: its author is not enrolled here
+                exchange.ask(side, OfficerCancelled, officer=another, draft=int(draft.draft.removeprefix("draft/")))
         exchange.acknowledge_alarms(side)
     exchange.answer_tests()
     for side in exchange.sides:
