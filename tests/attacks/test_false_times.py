@@ -352,11 +352,13 @@ def test_an_older_receipt_with_a_false_head_is_a_fork(upto: int) -> None:
 def test_the_last_1024_receipted_heads_are_compared() -> None:
     """SPEC R3.1"""
     scene = Scene()
-    for _ in range(HASHES_KEPT + 2):
-        scene.eucom.happens(*batch(test_line()).happenings)
-        scene.heads.append(scene.eucom.outbox.head)
+    while len(scene.heads) <= HASHES_KEPT + 2:
+        scene.eucom.happens(*batch(*[test_line() for _ in range(18)]).happenings)
+        sent = scene.eucom.outbox
+        scene.heads += [sent.hashes[seq] for seq in range(len(scene.heads), sent.last + 1)]
         scene.overhear()
-        scene.receipts(len(scene.heads) - 1, scene.at)
+        scene.receipts(sent.last, scene.at)
+    assert sent.last == HASHES_KEPT + 2
     scene.receipts(2, scene.at, OTHER)
     assert scene.alarms() == [set()] * BOTH
     scene.receipts(3, scene.at, OTHER)

@@ -292,16 +292,23 @@ WATCH_BUGS: tuple[Bug, ...] = (
     Bug(
         "a change counts though it was refused",
         "Alerts.refused",
-        "self._restore(turn, opened.alert.change.of)",
+        "self._restore(turn, opened.alert.change.of, refusal.of)",
         "pass",
         _ALERTS,
     ),
     Bug(
         "the refusal of another change reopens an alert",
         "Alerts._restore",
-        "if self.changed_by(reference) is not None:\n    return",
-        "pass",
+        "before is None or self.changed_by(reference) is not None",
+        "before is None",
         f"{_ALERTS} test_observer",
+    ),
+    Bug(
+        "an undelivered alert is open again once its change is refused",
+        "Alerts._restore",
+        "reference.epoch < by.epoch and before.received_at is None",
+        "reference.epoch > by.epoch and before.received_at is None",
+        "test_link_epochs",
     ),
     Bug(
         "a message of any size is applied",
