@@ -172,18 +172,16 @@ class Alerts:
 
     def _restore(self, turn: Turn, reference: Reference, by: Reference) -> None:
         """Undo the change `by` of an alert, unless another change of it stands: its last reply counts again."""
-        before = self._alerts.get(str(reference))
-        if before is None or self.changed_by(reference) is not None:
+        changed = self._alerts.get(str(reference))
+        if changed is None or self.changed_by(reference) is not None:
             return
-        undelivered = reference.epoch < by.epoch and before.received_at is None
-        restored = self._step(turn, reference, "still_undelivered" if undelivered else "change_refused")
-        if restored is None:
-            return
-        reply = restored.reply
+        undelivered = reference.epoch < by.epoch and changed.received_at is None
+        self._step(turn, reference, "still_undelivered" if undelivered else "change_refused")
+        reply = changed.reply
         if reply is not None:
             self._step(turn, reference, reply.decision if isinstance(reply, Acknowledgement) else "refused")
-        if restored.state in _OPEN:
-            self._arm(turn, str(reference), restored.alert)
+        if changed.state in _OPEN:
+            self._arm(turn, str(reference), changed.alert)
 
     def epoch_over(self, turn: Turn) -> None:
         """Mark the alerts that have no receipt as undelivered: their epoch has ended (SPEC E2.2)."""

@@ -299,15 +299,15 @@ WATCH_BUGS: tuple[Bug, ...] = (
     Bug(
         "the refusal of another change reopens an alert",
         "Alerts._restore",
-        "before is None or self.changed_by(reference) is not None",
-        "before is None",
+        "changed is None or self.changed_by(reference) is not None",
+        "changed is None",
         f"{_ALERTS} test_observer",
     ),
     Bug(
         "an undelivered alert is open again once its change is refused",
         "Alerts._restore",
-        "reference.epoch < by.epoch and before.received_at is None",
-        "reference.epoch > by.epoch and before.received_at is None",
+        "reference.epoch < by.epoch and changed.received_at is None",
+        "reference.epoch > by.epoch and changed.received_at is None",
         "test_link_epochs",
     ),
     Bug(
