@@ -115,8 +115,10 @@ def test_each_service_sees_only_its_own_keys(stack: Compose) -> None:
         for line in stack.shell(service, f"sha256sum {' '.join(sorted(paths))}").splitlines()
     ]
     assert len(digests) == len(set(digests)) == sum(map(len, private.values()))
-    # the watch has no signing key, and no service has the key of the certificate authority
-    assert private["watch"] == {"/link/watch/tls/client.key"}
+    # the watch has a key for the heads of its journal alone, and no service has the key of the certificate authority
+    signing = {path for path in private["watch"] if path.startswith("/link/watch/keys/")}
+    assert len(signing) == 1
+    assert private["watch"] == {"/link/watch/tls/client.key", *signing}
     assert private["broker"] == {"/link/broker/tls/server.key"}
     assert not any("ca.key" in path for paths in private.values() for path in paths)
 
