@@ -61,7 +61,7 @@ from protocol.wire.refusals import ALTERED, OUTDATED, REPEATED
 FOREIGN_ANSWER_MS: Millis = 60 * SECOND
 """A frame of another epoch or policy is answered at most this often (SPEC E3)."""
 _SENT_AGAIN = {REPEATED, OUTDATED, ALTERED}
-"""Reasons of frames that their sender sends again until it has our receipt: also one that has lost its journal."""
+"""A sender repeats frames counted for these reasons until it has our receipt, even one that lost its journal."""
 
 
 class Link(Core):
