@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from endpoints.runtime.ports import Now
+from protocol.core.event_fields import Why
 from protocol.core.events import (
     AlarmAcknowledged,
     LineTestRequested,
@@ -25,7 +26,6 @@ from protocol.core.events import (
     Request,
     WatchLeft,
     WatchTaken,
-    Why,
 )
 from protocol.errors import LocalProtocolError
 from protocol.wire.instants import written

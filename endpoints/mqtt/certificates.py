@@ -10,7 +10,7 @@ from cryptography import x509
 from endpoints.config.settings import BrokerSettings
 from endpoints.errors import UserError
 from endpoints.keys.private_files import read_bytes
-from protocol.core.events import CertificateOwner
+from protocol.core.event_fields import CertificateOwner
 from protocol.wire.instants import Millis
 
 _PEM_MAX_BYTES = 65_536

@@ -13,7 +13,8 @@ from endpoints.runtime.ports import ClockReader, Now
 from endpoints.runtime.work_items import EventItem
 from endpoints.runtime.work_queue import WorkQueue
 from protocol.core.event_checks import AT_MAX
-from protocol.core.events import CertificateOwner, CertificateSeen
+from protocol.core.event_fields import CertificateOwner
+from protocol.core.events import CertificateSeen
 from protocol.wire.instants import Millis, written
 
 LOOK_EVERY_S = 60.0

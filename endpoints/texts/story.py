@@ -68,6 +68,10 @@ def _event(record: Record, t: Translator) -> list[tuple[str, Tone]]:
             return [(t("further frames refused ({reason}): {count}", count=count, reason=reason), "bad")]
         case events.CredentialsRefused(source=source, count=count):
             return [(t("wrong credentials of officers, from {source}: {count}", source=source, count=count), "bad")]
+        case events.SinkFailed(sink=sink, why=why):
+            return [(t("{sink} fails: {why}", sink=t.term("sink", sink), why=why), "bad")]
+        case events.SinkReached(sink=sink):
+            return [(t("{sink} works again", sink=t.term("sink", sink)), "quiet")]
         case events.CertificateSeen(whose=whose, ends_at=ends):
             return [(f"{t.term('certificate', whose)}: {t('valid until {when}', when=ends)}", "quiet")]
         case events.PublishRefused(reason=reason):

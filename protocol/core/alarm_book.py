@@ -12,6 +12,7 @@ from protocol.core.effects import ClearAlarm, RaiseAlarm
 from protocol.core.pending_notifications import PendingNotifications
 from protocol.core.staleness import Staleness
 from protocol.errors import LocalProtocolError
+from protocol.phrases import said
 from protocol.wire.messages import Utc
 
 CLEARED_KEPT = 1_000
@@ -48,6 +49,7 @@ class AlarmBook:
             raised_at=raised_at or turn.utc,
             detected_at=turn.utc,
             detail=detail,
+            said=said(detail) or UNSET,
             stale=stale or UNSET,
             words_from=words_from,
         )

@@ -8,6 +8,7 @@ from typing import Literal
 from msgspec import UNSET, Struct, UnsetType, structs
 
 from protocol.core.staleness import Staleness
+from protocol.phrases import Said
 from protocol.wire.messages import Utc
 
 Severity = Literal["critical", "major", "warning"]
@@ -38,6 +39,7 @@ class AlarmCode(StrEnum):
     KEYS_CHANGED = "keys_changed"
     CERTIFICATE_EXPIRING = "certificate_expiring"
     CREDENTIALS_REFUSED = "credentials_refused"
+    SINK_FAILING = "sink_failing"
 
 
 SEVERITY: dict[AlarmCode, Severity] = {
@@ -63,6 +65,7 @@ SEVERITY: dict[AlarmCode, Severity] = {
     AlarmCode.KEYS_CHANGED: "critical",
     AlarmCode.CERTIFICATE_EXPIRING: "major",
     AlarmCode.CREDENTIALS_REFUSED: "warning",
+    AlarmCode.SINK_FAILING: "major",
 }
 """The severity of each code."""
 
@@ -78,6 +81,8 @@ class Alarm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     detected_at: Utc
     # what happened, in one line for an officer
     detail: str = ""
+    # what `detail` was made from, for views in other languages; rules 1 to 3 lack it
+    said: Said | UnsetType = UNSET
     # the place, from 1, of the first of the three words of a fingerprint with which it has to be acknowledged
     words_from: int | UnsetType = UNSET
     acknowledged_by: str | UnsetType = UNSET

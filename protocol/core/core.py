@@ -21,6 +21,7 @@ from protocol.core.duty import OnWatch
 from protocol.core.effects import Effect
 from protocol.core.epoch import Epoch
 from protocol.core.event_checks import check_event
+from protocol.core.event_fields import Rules
 from protocol.core.events import (
     BEFORE_STARTED,
     AlarmAcknowledged,
@@ -33,7 +34,6 @@ from protocol.core.events import (
     OfficersEnrolled,
     Request,
     Resumed,
-    Rules,
     SlotsPlanned,
     Started,
 )
@@ -56,7 +56,7 @@ changed nothing; the others account themselves for deadlines that passed while n
 class Core(ABC):
     """A link as one observer sees it."""
 
-    RULES: ClassVar[Rules] = "3"
+    RULES: ClassVar[Rules] = "4"
     """The version of the rules that lead from events to effects and state. A change of either raises it.
 
     That includes the texts in them, also those that a library words: tests/protocol/core/test_refusal_texts.py.

@@ -96,18 +96,25 @@ class ClearAlarm(Effect, frozen=True, kw_only=True):
 class Notify(Effect, frozen=True, kw_only=True):
     """Notify the duty officer, at least once and under a stable id, until `NotificationDone`.
 
-    `kind` names the fields that are set: for `alarm` it is `alarm`; for `message` they are the others, of an alert, a
-    line test to answer, an answer, an acknowledgement or a refusal. Records of rules 2 lack its times.
+    `kind` names the fields that are set. For `alarm`: `alarm`, which may be cleared meanwhile, and `repeat`. For
+    `message`, an alert, a line test to answer, an answer, an acknowledgement or a refusal: the reference, the body and
+    its times, which records of rules 2 lack. For `slot`, a line test that an officer has to place: `slot`, `until` and
+    `repeat`.
     """
 
     id: str
-    kind: Literal["alarm", "message"]
+    kind: Literal["alarm", "message", "slot"]
     alarm: Alarm | UnsetType = UNSET
     reference: Reference | UnsetType = UNSET
     body: dict[str, Any] | UnsetType = UNSET
     # the message's `at`, by its sender's clock, and when it was applied here
     sent_at: Utc | UnsetType = UNSET
     received_at: Utc | UnsetType = UNSET
+    # the slot that has opened, and the end of its grace
+    slot: Utc | UnsetType = UNSET
+    until: Utc | UnsetType = UNSET
+    # how often the same was notified before; of an alarm, and of a slot
+    repeat: Count = 0
 
 
 AnyEffect = (

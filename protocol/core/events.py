@@ -6,12 +6,12 @@ and never steps). Other instants in events are in their written form, for reader
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
+from protocol.core.event_fields import CertificateOwner, CredentialSource, Draw, Rules, SinkName, Times, Why
 from protocol.wire.messages import (
-    INTEGER_MAX,
     Area,
     Category,
     Count,
@@ -30,13 +30,6 @@ from protocol.wire.messages import (
 )
 from protocol.wire.policy import EnrolledKey, Terms
 
-Rules = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,5}\Z")]
-"""A version of the rules that lead from events to effects and state: a number."""
-CertificateOwner = Literal["own", "authority", "broker"]
-"""Whose certificate: this process's, the authority's that issues them, the broker's."""
-CredentialSource = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}(/[A-Za-z0-9-]{1,64})?\Z")]
-"""Where credentials came from: the user of the process at the control socket (`uid-1000`), or a session of theirs."""
-
 
 class Event(
     Struct,
@@ -51,9 +44,6 @@ class Event(
 
     at: int
     mono: int
-
-
-# --- the service's own life ---------------------------------------------------------------------------------------
 
 
 class EpochOpened(Event, frozen=True, kw_only=True):
@@ -75,16 +65,15 @@ class KeysEnrolled(Event, frozen=True, kw_only=True):
 class KeysChanged(Event, frozen=True, kw_only=True):
     """The service found other keys in the link file under the same epoch (SPEC F5.4).
 
-    Keys that are missing from `keys` are no longer accepted. New ones are accepted once an officer has acknowledged
-    the alarm `keys_changed` with words of the fingerprint. With the keys that were agreed to before, nothing waits.
+    Keys that `keys` lacks are no longer accepted. New ones are accepted once an officer has acknowledged the alarm
+    `keys_changed` with words of the fingerprint. With the keys that were agreed to before, nothing waits.
     """
 
     keys: dict[Identifier, tuple[EnrolledKey, ...]]
     # the digest of the link file, from which the words of its fingerprint derive
     digest: Digest
-    # eight random bytes, hexadecimal: which of the words an officer has to type derives from them
-    nonce: Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]
-    # the watch's, as in `KeysEnrolled`
+    # which of the words an officer has to type derives from it
+    nonce: Draw
     watch: tuple[EnrolledKey, ...] | UnsetType = UNSET
 
 
@@ -170,6 +159,20 @@ class NotificationDone(Event, frozen=True, kw_only=True):
     delivered: bool
 
 
+class SinkFailed(Event, frozen=True, kw_only=True):
+    """Something outside that this process reports to does not take what it is given, since this first failure."""
+
+    sink: SinkName
+    # in a few words, without an address, which may hold a secret
+    why: Why
+
+
+class SinkReached(Event, frozen=True, kw_only=True):
+    """A sink that failed takes what it is given again."""
+
+    sink: SinkName
+
+
 class CertificateSeen(Event, frozen=True, kw_only=True):
     """The service read a certificate that the connection depends on: daily, and whenever another one is in use."""
 
@@ -181,7 +184,7 @@ class CertificateSeen(Event, frozen=True, kw_only=True):
 class CredentialsRefused(Event, frozen=True, kw_only=True):
     """`count` attempts to act as an officer were refused for a wrong credential."""
 
-    count: Annotated[int, Meta(ge=1, le=INTEGER_MAX)]
+    count: Times
     source: CredentialSource
 
 
@@ -337,10 +340,6 @@ class AlarmAcknowledged(Request, frozen=True, kw_only=True):
     words: tuple[Word, Word, Word] | UnsetType = UNSET
 
 
-Why = Annotated[str, Meta(min_length=1, max_length=200)]
-"""A reason in a few words."""
-
-
 class WatchTaken(Request, frozen=True, kw_only=True):
     """An officer took the watch: from now on they answer for what the link reports."""
 
@@ -376,6 +375,8 @@ AnyEvent = (
     | SpaceLow
     | SpaceOk
     | NotificationDone
+    | SinkFailed
+    | SinkReached
     | CertificateSeen
     | CredentialsRefused
     | TransportConnected

@@ -21,7 +21,8 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from protocol.core.effects import AnyEffect
-from protocol.core.events import AnyEvent, BatchClosed, EpochOpened, Event, Rules
+from protocol.core.event_fields import Rules
+from protocol.core.events import AnyEvent, BatchClosed, EpochOpened, Event
 from protocol.errors import JournalError
 from protocol.wire import canonical
 from protocol.wire.instants import parsed, written

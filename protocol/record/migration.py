@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from protocol.core.core import Core
-from protocol.core.events import Rules
+from protocol.core.event_fields import Rules
 
 State = dict[str, Any]
 
@@ -134,6 +134,21 @@ def _acts(opened: State, sender: str, parties: Iterable[str]) -> list[State]:
     return [{"act": what, "at": opened["replied_at"], "party": party, **said}]
 
 
+def _link_3_to_4(state: State) -> State:
+    """Add what rules 4 keep of one side's end of a link."""
+    return _core_3_to_4(state)
+
+
+def _observer_3_to_4(state: State) -> State:
+    """Add what rules 4 keep of a watch."""
+    return _core_3_to_4(state)
+
+
+def _core_3_to_4(state: State) -> State:
+    """Add what rules 4 keep of both."""
+    return state
+
+
 def _with_after(key: str, added: State, state: State) -> State:
     """Return `state` with further entries behind `key`: a checkpoint is written in the order of its structure."""
     items = list(state.items())
@@ -146,5 +161,7 @@ STEPS: dict[tuple[int, str], Callable[[State], State]] = {
     (1, "Observer"): _observer_1_to_2,
     (2, "Link"): _link_2_to_3,
     (2, "Observer"): _observer_2_to_3,
+    (3, "Link"): _link_3_to_4,
+    (3, "Observer"): _observer_3_to_4,
 }
 """The steps, by the version from which each leads to the next one, and by the name of the core."""

@@ -14,7 +14,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from protocol.core.core import Core
-from protocol.core.events import BatchClosed, EpochOpened, Event, Rules
+from protocol.core.event_fields import Rules
+from protocol.core.events import BatchClosed, EpochOpened, Event
 from protocol.core.link import Link
 from protocol.core.observer import Observer
 from protocol.errors import LocalProtocolError, RemoteProtocolError

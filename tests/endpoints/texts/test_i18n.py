@@ -16,7 +16,7 @@ from endpoints.texts.i18n import LANGUAGES, translator
 from endpoints.texts.item_page import FIELDS
 from protocol.core.acts import ActKind
 from protocol.core.alarms import AlarmCode, Severity
-from protocol.core.events import CertificateOwner
+from protocol.core.event_fields import CertificateOwner, SinkName
 from protocol.core.watch_state import TestState
 from protocol.wire import messages
 from protocol.wire.instants import parsed
@@ -39,6 +39,7 @@ TERMS = {
     "presence": ("present", "gone", "unknown"),
     "test": tuple(TestState),
     "certificate": get_args(CertificateOwner),
+    "sink": get_args(SinkName),
     "act": get_args(ActKind),
     "field": (*FIELDS, "status", "precedence", "category", "text", "area", "body"),
     "compass": ("N", "S", "E", "W"),

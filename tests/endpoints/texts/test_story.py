@@ -112,6 +112,8 @@ def test_what_a_message_says(body: dict[str, Any], said: str) -> None:
         (events.TransportLost(**AT, reason="timeout"), "lost the connection to the broker: timeout"),
         (events.PeerPresenceChanged(**AT, party="ndmc", present=False), "ndmc: gone"),
         (events.FramesSuppressed(**AT, reason="bad_signature", count=3), "further frames refused (bad_signature): 3"),
+        (events.SinkFailed(**AT, sink="webhook", why="answered 500"), "the webhook fails: answered 500"),
+        (events.SinkReached(**AT, sink="webhook"), "the webhook works again"),
         (events.CertificateSeen(**AT, whose="broker", ends_at=WHEN), f"certificate of the broker: valid until {WHEN}"),
         (
             events.CredentialsRefused(**AT, count=3, source="uid-1000"),

@@ -43,6 +43,8 @@ from protocol.core.events import (
     PeerPresenceChanged,
     PublishRefused,
     Resumed,
+    SinkFailed,
+    SinkReached,
     SlotsPlanned,
     SpaceLow,
     SpaceOk,
@@ -101,6 +103,7 @@ ALARMS: list[st.SearchStrategy[Event]] = [
         "broker_unreachable": ["broker", "publish/message"],
         "undelivered": ["epoch 1"],
         "certificate_expiring": ["own/30d", "own/7d", "broker/30d"],
+        "sink_failing": ["webhook", "dead_man"],
         "credentials_refused": ["uid-0", "uid-7/session-1"],
     }.items()
 ]
@@ -171,6 +174,8 @@ HAPPENING: list[st.SearchStrategy[Event]] = [
     events(OfficersEnrolled, officers=st.sampled_from(ROSTERS)),
     events(WordsChosen, test_text=st.sampled_from(["Говорит Висбаден.", "Cafe\u0301"])),
     events(CertificateSeen, ends_at=st.sampled_from([*(written(START + days * DAY) for days in (3, 20, 99)), "9999"])),
+    events(SinkFailed, sink=st.sampled_from(["webhook", "dead_man"])),
+    events(SinkReached, sink=st.sampled_from(["webhook", "dead_man"])),
     events(CredentialsRefused, count=st.integers(1, 20), source=st.sampled_from(["uid-0", "uid-7/session-1"])),
     events(BatchClosed, frames=st.lists(st.binary(max_size=4), max_size=1).map(tuple)),
     *(events(kind) for kind in PLAIN),
