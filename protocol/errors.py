@@ -9,6 +9,8 @@ LinkError
 
 from __future__ import annotations
 
+from protocol.phrases import phrase
+
 
 class LinkError(Exception):
     """The base class of all protocol errors; its text is one line for a person."""
@@ -37,7 +39,7 @@ class RemoteProtocolError(LinkError):
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(f"{reason}: {detail}" if detail else reason)
+        super().__init__(phrase("{reason}: {detail}", reason=reason, detail=detail) if detail else reason)
         self.reason = reason
         self.detail = detail
 
@@ -55,6 +57,6 @@ class JournalError(LinkError):
     """
 
     def __init__(self, record: int, reason: str) -> None:
-        super().__init__(f"record {record}: {reason}")
+        super().__init__(phrase("record {record}: {reason}", record=record, reason=reason))
         self.record = record
         self.reason = reason

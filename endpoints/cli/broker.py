@@ -7,18 +7,20 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from endpoints.cli import options
 from endpoints.cli.output import say
 from endpoints.errors import UserError
 
 InstallationFolder = Annotated[Path, Parameter(help="The folder that `deconflict init` made.", negative="")]
 
 
-def broker(folder: InstallationFolder, /) -> None:
+def broker(folder: InstallationFolder, /, *, lang: options.Lang = None) -> None:
     """Run Mosquitto on the files of `init` until SIGTERM or Ctrl-C, and restart it when it dies."""
     from broker import local
     from broker.errors import BrokerError
     from endpoints.clocks.clock import SystemClock
 
+    del lang  # main() reads it, for help and errors
     try:
         local.run(folder / "broker", SystemClock().real_ms, say)
     except BrokerError as error:

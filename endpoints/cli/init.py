@@ -13,11 +13,11 @@ from endpoints.cli.output import print_json, say
 from endpoints.cli.values import check_host, check_port, identifier
 from endpoints.config import default_terms
 from endpoints.errors import UserError
+from protocol.phrases import phrase
 
 if TYPE_CHECKING:
     from endpoints.config.provision import BrokerPlan
-
-_CERTIFICATE = "The broker's operators issue its certificate: put ca.crt, client.crt and client.key into {own}/tls/"
+    from endpoints.texts.i18n import Translator
 
 NewFolder = Annotated[Path, Parameter(help="A new or empty folder.", negative="")]
 Caller = Annotated[str, Parameter(name="--caller", help="The side that makes the line tests.")]
@@ -60,12 +60,14 @@ def init(
     broker_host: BrokerHost = "127.0.0.1",
     port: BrokerPort = 8883,
     listen: Listen = "127.0.0.1",
+    lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Make both sides, the watch and the broker on one machine, for trials and tests."""
     from endpoints.clocks.clock import SystemClock
     from endpoints.config.provision import BrokerPlan, provision
     from endpoints.keys.process_memory import protect
+    from endpoints.texts.i18n import translator
 
     protect()
     for option, value in (("link", link), ("caller", caller), ("answering", answering)):
@@ -87,11 +89,22 @@ def init(
     if as_json:
         print_json({"link": link, "file": folder / "link.toml", "digest": content.digest, "sides": sides})
         return
-    say(f"{folder}: link {link} between {caller} (calls) and {answering} (answers), status {status}")
+    t = translator(lang)
+    purpose = t.term("status", status)
+    made = t(
+        "link {link} between {caller} (calls) and {answering} (answers), status {status}",
+        link=link,
+        caller=caller,
+        answering=answering,
+        status=purpose,
+    )
+    say(f"{folder}: {made}")
     for side in sides:
         names = ", ".join(default_terms.officers(side))
-        say(f"  officers of {side}: {names}; their credentials: {folder}/{side}/keys/officers/")
-    say("Run each in its own terminal:")
+        where = f"{folder}/{side}/keys/officers/"
+        told = t("officers of {side}: {names}; their credentials: {folder}", side=side, names=names, folder=where)
+        say(f"  {told}")
+    say(t("Run each in its own terminal:"))
     say(f"  deconflict broker {folder}")
     for side in sides:
         say(f"  deconflict run {folder}/{side}/endpoint.toml")
@@ -112,6 +125,7 @@ def enrol(
     broker_host: BrokerHost = "127.0.0.1",
     port: BrokerPort = 8883,
     authority: AuthorityFolder = None,
+    lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Make one side's keys and officers; print the side file for the other side.
@@ -124,8 +138,10 @@ def enrol(
     from endpoints.config.link_file import zone as check_zone
     from endpoints.keys.private_files import exists
     from endpoints.keys.process_memory import protect
+    from endpoints.texts.i18n import translator
 
     protect()
+    t = translator(lang)
     identifier(side, option="side")
     for each in officer or ():
         identifier(each, option="officer")
@@ -134,17 +150,17 @@ def enrol(
     check_host(broker_host, option="broker-host")
     check_port(port, option="port")
     if len(set(officer or ())) < len(officer or ()):
-        raise UserError("--officer: the same officer twice; name each once")
+        raise UserError(phrase("--officer: the same officer twice; name each once"))
     own = folder / side
     plan = provision.BrokerPlan(host=broker_host, port=port)
     if side == provision.WATCH:
         given = {"officer": officer, "name": name, "site": site, "zone": zone}
         for option in (option for option, value in given.items() if value):
-            raise UserError(f"--{option}: the watch has none; leave it out")
-        _enrol_watch(own, suite, link or [default_terms.LINK], plan, authority, as_json=as_json)
+            raise UserError(phrase("--{option}: the watch has none; leave it out", option=option))
+        _enrol_watch(own, suite, link or [default_terms.LINK], plan, authority, t, as_json=as_json)
         return
     if exists(own / "endpoint.toml"):
-        _add(own, side, officer)
+        _add(own, side, officer, t)
         return
     party = default_terms.party(side)
     party = msgspec.structs.replace(
@@ -163,10 +179,11 @@ def enrol(
         authority=authority,
         at=at,
     )
-    say(f"{own}: made. The private keys never leave it. Officers' credentials: {own}/keys/officers/")
+    say(t("{folder}: made. The private keys never leave it.", folder=own))
+    say(t("Officers' credentials: {folder}", folder=f"{own}/keys/officers/"))
     if authority is None:
-        say(_CERTIFICATE.format(own=own))
-    say("Send this to the other side as a file; it is needed for: deconflict link make")
+        _ask_for_certificate(own, t)
+    say(t("Send this to the other side as a file; it is needed for: deconflict link make"))
     if as_json:
         print_json({"side": side, **msgspec.to_builtins(party)})
     else:
@@ -174,7 +191,7 @@ def enrol(
 
 
 def _enrol_watch(
-    own: Path, suite: str, links: list[str], broker: BrokerPlan, authority: Path | None, *, as_json: bool
+    own: Path, suite: str, links: list[str], broker: BrokerPlan, authority: Path | None, t: Translator, *, as_json: bool
 ) -> None:
     """Make the watch in `own`, or a key for one without; print its entry for the link file. Raises UserError."""
     from endpoints.clocks.clock import SystemClock
@@ -183,25 +200,44 @@ def _enrol_watch(
 
     if exists(own / "watch.toml"):
         entry = provision.add_watch_keys(own, suite)
-        say(f"{own}/watch.toml: a key was added. Restart a running watch once the link file has the entry below.")
+        config = f"{own}/watch.toml"
+        say(t("{file}: a key was added. Restart a running watch once the link file has the entry below.", file=config))
     else:
         at, _ = SystemClock().now()
         entry = provision.enrol_watch(own.parent, suite=suite, links=links, broker=broker, authority=authority, at=at)
-        say(f"{own}: made. The private keys never leave it.")
+        say(t("{folder}: made. The private keys never leave it.", folder=own))
         if authority is None:
-            say(_CERTIFICATE.format(own=own))
-    say("Give this to the one who makes the link file: deconflict link make --watch FILE, or append it to the file.")
+            _ask_for_certificate(own, t)
+    say(t("Give this to the one who makes the link file: deconflict link make --watch FILE, or append it to the file."))
     if as_json:
         print_json({"watch": msgspec.to_builtins(entry)})
     else:
         print(side_file.dump_watch(entry).decode(), end="")
 
 
-def _add(own: Path, side: str, officer: list[str] | None) -> None:
+def _ask_for_certificate(own: Path, t: Translator) -> None:
+    folder = f"{own}/tls/"
+    say(
+        t(
+            "The broker's operators issue its certificate: put ca.crt, client.crt and client.key into {folder}",
+            folder=folder,
+        )
+    )
+
+
+def _add(own: Path, side: str, officer: list[str] | None, t: Translator) -> None:
     from endpoints.config.provision import add_officers
 
     if not officer:
-        raise UserError(f"{own}: {side} is enrolled already; name an officer to add: --officer ID")
+        raise UserError(
+            phrase("{folder}: {side} is enrolled already; name an officer to add: --officer ID", folder=own, side=side)
+        )
     add_officers(own, officer)
-    say(f"{own}/endpoint.toml: {', '.join(officer)} added; credentials in {own}/keys/officers/")
-    say("Restart a running endpoint so that it accepts them.")
+    added = t(
+        "{file}: {officers} added; credentials in {folder}",
+        file=f"{own}/endpoint.toml",
+        officers=", ".join(officer),
+        folder=f"{own}/keys/officers/",
+    )
+    say(added)
+    say(t("Restart a running endpoint so that it accepts them."))

@@ -13,9 +13,11 @@ from endpoints.cli.output import console, print_json, say
 from endpoints.cli.values import identifier
 from endpoints.config import default_terms
 from endpoints.errors import UserError
+from protocol.phrases import phrase
 
 if TYPE_CHECKING:
     from endpoints.config.link_file import LinkFile
+    from endpoints.texts.i18n import Translator
 
 _WORDS_IN_A_ROW = 4
 _WORD_WIDTH = 13
@@ -36,6 +38,7 @@ def link_make(
     ] = None,
     link: options.NewLinkId = default_terms.LINK,
     status: options.LinkStatus = "actual",
+    lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Make the public link file from two side files: first the caller's, then the answering side's.
@@ -45,14 +48,26 @@ def link_make(
     from endpoints.config import link_file, side_file
     from endpoints.config.link_file import LinkFile
     from endpoints.keys.private_files import exists
+    from endpoints.texts.i18n import translator
 
     identifier(link, option="link")
     if exists(file):
-        raise UserError(f"{file}: already exists; a link file may be in use and is not overwritten: name a new file")
+        raise UserError(
+            phrase(
+                "{file}: already exists; a link file may be in use and is not overwritten: name a new file", file=file
+            )
+        )
     caller, calling_party = side_file.load(caller_file)
     answering, answering_party = side_file.load(answering_file)
     if caller == answering:
-        raise UserError(f"{answering_file}: the same side as {caller_file} ({caller}); name the other side's file")
+        raise UserError(
+            phrase(
+                "{file}: the same side as {other} ({side}); name the other side's file",
+                file=answering_file,
+                other=caller_file,
+                side=caller,
+            )
+        )
     terms = default_terms.terms(link, caller, answering, status)
     policy = msgspec.structs.replace(terms.policy, zone=calling_party.zone)
     content = LinkFile(
@@ -62,8 +77,9 @@ def link_make(
     )
     link_file.check(content)
     link_file.save(content, file)
-    say(f"{file}: made. Give both sides this file, and compare its fingerprint by voice before use.")
-    _print_fingerprint(content, as_json=as_json)
+    t = translator(lang)
+    say(t("{file}: made. Give both sides this file, and compare its fingerprint by voice before use.", file=file))
+    _print_fingerprint(content, t, as_json=as_json)
 
 
 def link_show(file: File, /, *, lang: options.Lang = None, as_json: options.AsJson = False) -> None:
@@ -120,15 +136,16 @@ def link_fingerprint(
     """
     from endpoints.cli.fingerprint import compare as compare_words
     from endpoints.config import link_file
+    from endpoints.texts.i18n import translator
 
     content = link_file.load(file)
     if compare:
         return compare_words(content, lang, as_json=as_json)
-    _print_fingerprint(content, as_json=as_json)
+    _print_fingerprint(content, translator(lang), as_json=as_json)
     return 0
 
 
-def epoch(file: File, /, *, as_json: options.AsJson = False) -> None:
+def epoch(file: File, /, *, lang: options.Lang = None, as_json: options.AsJson = False) -> None:
     """Open the next epoch in a link file, after both sides have agreed to it.
 
     A new epoch follows a stopped direction, a lost journal or a changed policy. Both sides run this command, compare
@@ -136,16 +153,19 @@ def epoch(file: File, /, *, as_json: options.AsJson = False) -> None:
     undelivered.
     """
     from endpoints.config import link_file
+    from endpoints.texts.i18n import translator
 
     content = link_file.load(file)
     terms = msgspec.structs.replace(content.terms, epoch=content.terms.epoch + 1)
     content = msgspec.structs.replace(content, terms=terms)
     link_file.save(content, file)
-    say(f"{file}: epoch {terms.epoch}. Have the other side do the same; then compare the fingerprint by voice:")
-    _print_fingerprint(content, as_json=as_json)
+    t = translator(lang)
+    said = t("Have the other side do the same; then compare the fingerprint by voice:")
+    say(f"{file}: {t('epoch {epoch}', epoch=terms.epoch)}. {said}")
+    _print_fingerprint(content, t, as_json=as_json)
 
 
-def _print_fingerprint(content: LinkFile, *, as_json: bool) -> None:
+def _print_fingerprint(content: LinkFile, t: Translator, *, as_json: bool) -> None:
     from protocol.wire.words import fingerprint_words
 
     terms, digest = content.terms, content.digest
@@ -153,7 +173,7 @@ def _print_fingerprint(content: LinkFile, *, as_json: bool) -> None:
     if as_json:
         print_json({"link": terms.link, "epoch": terms.epoch, "digest": digest, "words": words})
         return
-    print(f"link {terms.link}, epoch {terms.epoch}: {digest}")
+    print(f"{t('link')} {terms.link}, {t('epoch {epoch}', epoch=terms.epoch)}: {digest}")
     for language, spoken in words.items():
         for first in range(0, len(spoken), _WORDS_IN_A_ROW):
             row = enumerate(spoken[first : first + _WORDS_IN_A_ROW], first + 1)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
-from cyclopts import App, CycloptsError, UnknownCommandError, UnusedCliTokensError
+from cyclopts import App, CycloptsError, UnknownCommandError
 
+from endpoints.cli.help_pages import HelpPages
+from endpoints.cli.usage_errors import unknown_command, usage_error
+from endpoints.errors import os_reason
+from endpoints.texts.i18n import LANGUAGES, Translator, translator, translator_for
 from endpoints.texts.printable import printable
+from protocol.phrases import phrase, worded
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -259,20 +263,25 @@ GROUPS = {
 """Commands that have subcommands."""
 
 
-def build() -> App:
-    """Return the command line's application."""
+PURPOSE = "A signed, journaled deconfliction link between two military headquarters."
+
+
+def build(t: Translator | None = None) -> App:
+    """Return the command line's application, with its help in the language of `t`, by default in English."""
+    t = t or translator(LANGUAGES[0])
     app = App(
         name="deconflict",
-        help=_help("A signed, journaled deconfliction link between two military headquarters.", "demo"),
+        help=_help(t, PURPOSE, "demo"),
         version=lambda: version("deconfliction-link"),
         help_format="plaintext",
+        help_formatter=HelpPages(t),
         # main() prints errors and chooses the exit code
         print_error=False,
         exit_on_error=False,
         result_action="return_value",
     )
     for word, (purpose, example, group) in GROUPS.items():
-        app.command(App(name=word, help=_help(purpose, example), help_format="plaintext", group=group))
+        app.command(App(name=word, help=_help(t, purpose, example), help_format="plaintext", group=group))
     for group, commands in COMMANDS.items():
         for command in commands:
             *above, word = command.words.split()
@@ -280,33 +289,32 @@ def build() -> App:
             parent.command(
                 command.target,
                 name=word,
-                help=_help(command.purpose, command.example, command.details),
+                help=_help(t, command.purpose, command.example, command.details),
                 group=None if above else group,
             )
     return app
 
 
-def main(arguments: Sequence[str] | None = None, application: Callable[[], Application] = build) -> None:
+def main(arguments: Sequence[str] | None = None, application: Callable[[Translator], Application] = build) -> None:
     """Run the command line and exit with the command's code.
 
-    A user's mistake or a full disk prints one line on standard error. An interrupt or a closed pipe prints nothing.
-    Only a bug prints a traceback.
+    A user's mistake or a full disk prints one line on standard error, in the language of `--lang`. An interrupt or a
+    closed pipe prints nothing. Only a bug prints a traceback.
     """
     from protocol.errors import LinkError
 
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    known = [command.words for commands in COMMANDS.values() for command in commands]
+    words = _language_last(sys.argv[1:] if arguments is None else arguments)
+    t = translator_for(words)
     try:
-        code = application()(words)
+        code = application(t)(words)
         sys.stdout.flush()
     except UnknownCommandError:
-        code = _complain(_unknown(words), EXIT_USAGE)
-    except UnusedCliTokensError as error:
-        unused = " ".join(error.unused_tokens or ())
-        code = _complain(f"unexpected argument: {unused[:60]}; see: deconflict {_path(words)}--help", EXIT_USAGE)
+        code = _complain(t, unknown_command(words, known, list(GROUPS)), EXIT_USAGE)
     except CycloptsError as error:
-        code = _complain(_folded(str(error)).rstrip(".") + f"; see: deconflict {_path(words)}--help", EXIT_USAGE)
+        code = _complain(t, usage_error(error, words, [*known, *GROUPS], t), EXIT_USAGE)
     except LinkError as error:
-        code = _complain(_folded(str(error)), getattr(error, "exit_code", EXIT_FAILED))
+        code = _complain(t, worded(error), getattr(error, "exit_code", EXIT_FAILED))
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
     except BrokenPipeError:
@@ -320,45 +328,29 @@ def main(arguments: Sequence[str] | None = None, application: Callable[[], Appli
         from endpoints.cli.output import silence_stdout
 
         silence_stdout()
-        code = _complain(f"the output cannot be written: {error.strerror}", EXIT_FAILED)
+        code = _complain(t, phrase("the output cannot be written: {reason}", reason=os_reason(error)), EXIT_FAILED)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _complain(what: str, code: int) -> int:
-    sys.stderr.write(f"deconflict: {printable(what)}\n")
+def _language_last(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with a leading `--lang`, which belongs to whatever command follows, moved to their end."""
+    if arguments[:1] == ["--lang"] and len(arguments) > 1:
+        leading = 2
+    elif arguments[:1] and arguments[0].startswith("--lang="):
+        leading = 1
+    else:
+        return list(arguments)
+    return [*arguments[leading:], *arguments[:leading]]
+
+
+def _complain(t: Translator, what: str, code: int) -> int:
+    sys.stderr.write(f"deconflict: {printable(_folded(t.say(what)))}\n")
     return code
 
 
-def _path(words: Sequence[str]) -> str:
-    """Return the command that `words` begin with, followed by a space; empty if there is none."""
-    known = [command.words for commands in COMMANDS.values() for command in commands] + list(GROUPS)
-    for length in (2, 1):
-        if (path := " ".join(words[:length])) in known:
-            return path + " "
-    return ""
-
-
-def _unknown(words: Sequence[str]) -> str:
-    """Return the error text for an unknown command, with the closest known one.
-
-    The error text of cyclopts would import every command, which takes a second.
-    """
-    group = _path(words).strip()
-    typed = words[len(group.split())]
-    known = [command.words for commands in COMMANDS.values() for command in commands]
-    here = [each.removeprefix(f"{group} ") for each in known if each.startswith(group)] if group else [*known, *GROUPS]
-    wrong = f"{group}: no command {typed[:60]!r}" if group else f"no command {typed[:60]!r}"
-    if close := get_close_matches(typed, here, n=1):
-        return f"{wrong}; did you mean: deconflict {_path(words)}{close[0]}"
-    if group:
-        wrong += f"; give {' or '.join(here)}"
-    elif typed.startswith("-"):
-        wrong += "; options follow the command"
-    return f"{wrong}; see: deconflict {_path(words)}--help"
-
-
-def _help(purpose: str, example: str, details: str = "") -> str:
-    return "\n\n".join(each for each in (purpose, details, f"Example: deconflict {example}") if each)
+def _help(t: Translator, purpose: str, example: str, details: str = "") -> str:
+    shown = t("Example: {command}", command=f"deconflict {example}")
+    return "\n\n".join(each for each in (t.fixed(purpose), t.fixed(details), shown) if each)
 
 
 def _folded(text: str) -> str:

@@ -74,11 +74,14 @@ def line_test(
     officer: MaybeOfficer = None,
     credential_file: options.CredentialFile = None,
     link: options.LinkId = None,
+    lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Place a line test: for the open slot if officers place the tests, else an unscheduled one."""
+    from endpoints.texts.i18n import translator
+
     session = OfficerSession.at(config, link, officer, credential_file)
-    _print(session.act("test", {}), as_json=as_json)
+    _print(session.act("test", {}, translator(lang)), as_json=as_json)
 
 
 def alert(

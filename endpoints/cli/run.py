@@ -12,21 +12,23 @@ if TYPE_CHECKING:
     from endpoints.process import Process
 
 
-def run(config: options.EndpointConfig, /) -> None:
+def run(config: options.EndpointConfig, /, *, lang: options.Lang = None) -> None:
     """Run one side's endpoint until SIGTERM or Ctrl-C. Its structured log goes to standard output."""
     from endpoints.config.settings import load_endpoint
     from endpoints.service import endpoint
 
+    del lang  # main() reads it, for help and errors
     settings = load_endpoint(config)
     _protect(settings)
     _run(endpoint(settings))
 
 
-def watch(config: options.WatchConfig, /) -> None:
+def watch(config: options.WatchConfig, /, *, lang: options.Lang = None) -> None:
     """Run the independent watch until SIGTERM or Ctrl-C. Its structured log goes to standard output."""
     from endpoints.config.settings import load_watch
     from endpoints.watchdog import watch as watch_process
 
+    del lang  # as in run
     settings = load_watch(config)
     _protect(settings)
     _run(watch_process(settings))

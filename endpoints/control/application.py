@@ -8,7 +8,8 @@
     GET  /v1/links/LINK/progress/REF[?within=S]  the delivery ladder of a message sent here or a draft: a line per step
     POST /v1/links/LINK/ACTION                   an officer's action (`requests.ACTIONS`): {"reference": ...}
 
-Errors are JSON: {"code", "detail"}; with {"acts", "seen"} if another officer acted first (SPEC P2.2). 400 malformed,
+Errors are JSON: {"code", "detail"}, and {"said"}, what a translated detail is made from (`protocol.phrases`); with
+{"acts", "seen"} if another officer acted first (SPEC P2.2). 400 malformed,
 403 not authenticated, 404 unknown, 409 not allowed in this state, 413 too large, 429 too many wrong credentials, 503
 link stopped or process overloaded. It runs in the event loop of the process.
 """
@@ -41,6 +42,7 @@ from endpoints.texts.printable import printable
 from protocol.core.acts import ActedFirstError
 from protocol.core.drafts import ended_draft
 from protocol.errors import LocalProtocolError
+from protocol.phrases import said
 from protocol.wire.characters import UNICODE, unassigned
 from protocol.wire.instants import Millis
 
@@ -250,7 +252,7 @@ class Control:
 
     async def _local_error(self, _request: Request, error: Exception) -> Response:
         assert isinstance(error, LocalProtocolError)
-        answer: dict[str, Any] = {"code": error.code, "detail": error.detail}
+        answer = _told(error.code, error.detail)
         if isinstance(error, ActedFirstError):
             answer |= {"acts": error.item.acts, "seen": error.item.seen if error.item.item else None}
         return _json(answer, _STATUS_OF.get(error.code, HTTPStatus.CONFLICT))
@@ -338,4 +340,9 @@ def _json(value: Any, status_code: int = HTTPStatus.OK) -> Response:
 
 
 def _error(status_code: int, code: str, detail: str) -> Response:
-    return _json({"code": code, "detail": detail}, status_code)
+    return _json(_told(code, detail), status_code)
+
+
+def _told(code: str, detail: str) -> dict[str, Any]:
+    made_from = said(detail)
+    return {"code": code, "detail": str(detail)} | ({} if made_from is None else {"said": made_from})

@@ -16,7 +16,8 @@ from typing import Any
 
 import msgspec
 
-from endpoints.errors import UserError
+from endpoints.errors import UserError, os_reason
+from protocol.phrases import phrase, rephrased
 
 EXIT_UNREACHABLE = 12
 """The status is unknown: the process does not run or does not answer."""
@@ -103,7 +104,9 @@ class ControlClient:
             connection.sock.settimeout(patience_s)
             yield connection.getresponse()
         except TimeoutError as error:
-            raise Unreachable(f"{self._socket}: no answer in time; the process or its disk hangs") from error
+            raise Unreachable(
+                phrase("{socket}: no answer in time; the process or its disk hangs", socket=self._socket)
+            ) from error
         except (ConnectionError, http.client.HTTPException) as error:
             raise _BrokenOff(self._socket) from error
         finally:
@@ -124,15 +127,19 @@ class _Connection(http.client.HTTPConnection):
         except OSError as error:
             connecting.close()
             raise Unreachable(
-                f"{self._path}: nobody answers on this control socket ({error.strerror or error}); "
-                f"start its process with deconflict run or deconflict watch"
+                phrase(
+                    "{socket}: nobody answers on this control socket ({reason}); "
+                    "start its process with deconflict run or deconflict watch",
+                    socket=self._path,
+                    reason=os_reason(error),
+                )
             ) from error
         self.sock = connecting
 
 
 class _BrokenOff(Unreachable):
     def __init__(self, path: Path) -> None:
-        super().__init__(f"{path}: the connection was lost; the process has stopped or crashed")
+        super().__init__(phrase("{socket}: the connection was lost; the process has stopped or crashed", socket=path))
 
 
 def _answer(response: http.client.HTTPResponse) -> dict[str, Any]:
@@ -146,6 +153,7 @@ def _answer(response: http.client.HTTPResponse) -> dict[str, Any]:
         return document
     raise RequestRefused(
         document.get("code", "refused"),
-        document.get("detail", f"refused: {response.status} {response.reason}"),
+        rephrased(str(document.get("detail", "")), document.get("said"))
+        or phrase("refused: {status}", status=f"{response.status} {response.reason}"),
         document.get("acts"),
     )

@@ -5,32 +5,34 @@ t = translator("ru")            # always named `t`: the test of the catalogues l
 t("line {link}: next test {when}", link="eucom-ndmc", when=t.instant(at, "Europe/Moscow"))
 t.term("alarm", "heartbeat_missed")
 t.plural("{count} alarm", "{count} alarms", count)
+t.say(error.args[0])           # a phrase (`protocol.phrases`), which an error, an alarm or a finding carries
 ```
 
-The catalogues (`en.po`, `ru.po`) are read directly, without a compiled copy that could be outdated.
+The catalogues (`en.po`, `ru.po`) are read directly, without a compiled copy that could be outdated, and only when the
+first text is translated: most commands in English need none.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Mapping, Sequence
+from functools import cache, cached_property
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from babel import Locale
-from babel.dates import format_datetime, format_time, format_timedelta
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
-from babel.support import Translations
-
-from endpoints.clocks import slots
 from endpoints.errors import UserError
 from endpoints.texts.printable import one_line
+from protocol.phrases import Phrase, filled, phrase, rephrased
 from protocol.wire.instants import Millis
 
+if TYPE_CHECKING:
+    from babel import Locale
+    from babel.support import Translations
+
 LANGUAGES = ("en", "ru")
+VARIABLE = "DECONFLICT_LANG"
 _LOCALES = {"en": "en_GB", "ru": "ru"}
 """British English, for the day before the month and the 24-hour clock."""
 
@@ -40,12 +42,29 @@ class Translator:
 
     def __init__(self, language: str) -> None:
         self.language = language
-        self._locale = Locale.parse(_LOCALES[language])
-        self._catalogue = _catalogue(language)
 
     def __call__(self, phrase: str, **values: Any) -> str:
         """Return the translation of the English `phrase`, with `values` in its braces."""
-        return str(self._catalogue.gettext(phrase)).format(**values)
+        return self.fixed(phrase).format(**values)
+
+    def fixed(self, text: str) -> str:
+        """Return the translation of a whole English text that stands in a table, such as a command's purpose."""
+        # the empty text is the key of a catalogue's own header
+        return str(self._catalogue.gettext(text)) if text and self.language != LANGUAGES[0] else text
+
+    def say(self, text: str, made_from: object = None) -> str:
+        """Return the translation of a phrase: of `text` itself, or of what a record or an answer says it was made from.
+
+        What cannot be translated is returned in English: another text, a template without a translation, and a
+        `made_from` that is not what `text` says. A journal and a socket can be forged, so their templates are only
+        looked up in the catalogue.
+        """
+        made = text if isinstance(text, Phrase) else rephrased(text, made_from)
+        return self._said(made) if isinstance(made, Phrase) and self.language != LANGUAGES[0] else text
+
+    def _said(self, made: Phrase) -> str:
+        values = {name: self._said(each) if isinstance(each, Phrase) else each for name, each in made.values.items()}
+        return filled(self.fixed(made.template), values)
 
     def term(self, kind: str, word: str) -> str:
         """Return the translation of a term of the protocol: `term("category", "air_pursuit")`.
@@ -60,19 +79,41 @@ class Translator:
 
     def instant(self, at: Millis, zone: str) -> str:
         """Return date and time of `at` on the wall clock of `zone`: `29 Nov 2022, 17:00:00`."""
+        from babel.dates import format_datetime
+
+        from endpoints.clocks import slots
+
         return format_datetime(slots.local(at, zone), "medium", locale=self._locale)
 
     def time(self, at: Millis, zone: str) -> str:
         """Return the time of day of `at` on the wall clock of `zone`: `17:00:00`."""
+        from babel.dates import format_time
+
+        from endpoints.clocks import slots
+
         return format_time(slots.local(at, zone), "HH:mm:ss", locale=self._locale)
 
     def ago(self, seconds: float) -> str:
         """Return how long ago something was, rounded: `3 days ago`."""
+        from babel.dates import format_timedelta
+
         return format_timedelta(-max(1, int(seconds)), locale=self._locale, threshold=1.5, add_direction=True)
 
     def duration(self, seconds: float) -> str:
         """Return a rounded duration: `15 minutes`."""
+        from babel.dates import format_timedelta
+
         return format_timedelta(int(seconds), locale=self._locale, threshold=1.5)
+
+    @cached_property
+    def _locale(self) -> Locale:
+        from babel import Locale
+
+        return Locale.parse(_LOCALES[self.language])
+
+    @cached_property
+    def _catalogue(self) -> Translations:
+        return _catalogue(self.language)
 
 
 def translator(language: str | None = None, environment: Mapping[str, str] = os.environ) -> Translator:
@@ -80,13 +121,31 @@ def translator(language: str | None = None, environment: Mapping[str, str] = os.
 
     Raises UserError for a language without a catalogue.
     """
-    wanted = language or environment.get("DECONFLICT_LANG")
+    wanted = language or environment.get(VARIABLE)
     if wanted:
         if wanted not in LANGUAGES:
-            raise UserError(f"language {wanted[:20]!r} is not supported; supported: {', '.join(LANGUAGES)}")
+            supported = ", ".join(LANGUAGES)
+            raise UserError(
+                phrase("language {name} is not supported; supported: {all}", name=repr(wanted[:20]), all=supported)
+            )
         return _translator(wanted)
     named = next((value for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := environment.get(name))), "")
     return _translator(named[:2] if named[:2] in LANGUAGES else LANGUAGES[0])
+
+
+def translator_for(words: Sequence[str], environment: Mapping[str, str] = os.environ) -> Translator:
+    """Return the translator for what is said about a command line before, or instead of, running it: help and errors.
+
+    It is the one that `translator` returns for the command's `--lang`; a language without a catalogue is left out.
+    """
+    wanted = ""
+    for word, following in pairwise((*words, "")):
+        if word == "--":
+            break
+        if word == "--lang" or word.startswith("--lang="):
+            wanted = word.removeprefix("--lang").removeprefix("=") or following
+    named = wanted if wanted in LANGUAGES else environment.get(VARIABLE, "")
+    return translator(named if named in LANGUAGES else None, {**environment, VARIABLE: ""})
 
 
 @cache
@@ -95,6 +154,10 @@ def _translator(language: str) -> Translator:
 
 
 def _catalogue(language: str) -> Translations:
+    from babel.messages.mofile import write_mo
+    from babel.messages.pofile import read_po
+    from babel.support import Translations
+
     with Path(__file__).with_name(f"{language}.po").open("rb") as file:
         catalogue = read_po(file, locale=language, abort_invalid=True)
     compiled = BytesIO()

@@ -73,9 +73,9 @@ def test_a_place_that_cannot_be_looked_at_is_refused_in_one_line(
         (["--broker-host", "two words"], "--broker-host: expected a host name or an IP address, found 'two words'"),
         (["--broker-host", "München.example"], "--broker-host: expected a host name or an IP address, found 'Mün"),
         (["--broker-host", "10.0.0.999"], "--broker-host: expected a host name or an IP address, found '10.0.0.999'"),
-        (["--port", "many"], 'Invalid value for --port: unable to convert "many" into int; see:'),
+        (["--port", "many"], "--port: expected a whole number, found many; see:"),
         (["--listen", "not an address"], "--listen: expected a host name or an IP address, found 'not an address'"),
-        (["--status", "war"], 'Invalid value "war" for --status'),
+        (["--status", "war"], "--status: expected one of: exercise, actual; found war"),
     ],
 )
 def test_a_wrong_argument_of_init_is_one_line_and_nothing_is_made(
@@ -151,7 +151,7 @@ def test_the_schedule_shows_utc_and_both_sites(site: Path, capsys: pytest.Captur
     [
         (["-n", "0"], "--count: expected 1 to 1000, found 0"),
         (["--link", "syria"], "no link 'syria' here; links: eucom-ndmc"),
-        (["--lang", "fr"], 'Invalid value "fr" for --lang'),
+        (["--lang", "fr"], "--lang: expected one of: en, ru; found fr"),
     ],
 )
 def test_a_wrong_argument_of_schedule_is_one_line(

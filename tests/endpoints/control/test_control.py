@@ -15,6 +15,7 @@ from endpoints.control.application import Control, _decode
 from endpoints.control.requests import AskAlert
 from endpoints.runtime.link_runner import AnyRunner
 from protocol.errors import LocalProtocolError
+from protocol.phrases import phrase
 from tests.support.hand_turned import LINK, Machine
 from tests.vectors.terms import receipt_frame
 
@@ -67,6 +68,19 @@ def test_a_credential_may_contain_any_character() -> None:
 def test_what_is_no_request_is_said_to_be_none(body: bytes) -> None:
     with pytest.raises(LocalProtocolError, match="not a valid request for this action"):
         _decode(body, AskAlert)
+
+
+async def test_an_error_says_what_its_detail_is_made_from(tmp_path: Path) -> None:
+    """So that the client can show it in another language."""
+    eucom = Machine(tmp_path, "eucom")
+    control = Control(eucom.loop, {LINK: eucom.runner}, None, SystemClock().real_ms)
+    detail = phrase("{link} has {count} more", link=LINK, count=7)
+
+    for error, made_from in ((detail, {"text": detail.template, "values": detail.values}), (str(detail), None)):
+        answer = await control._local_error(asked(), LocalProtocolError("busy", error))
+        document = msgspec.json.decode(bytes(answer.body))
+        assert document["detail"] == detail
+        assert document.get("said") == made_from
 
 
 def asked(**path: str) -> Request:

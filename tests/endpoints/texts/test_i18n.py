@@ -6,23 +6,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
+import msgspec
 import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 
+from endpoints.cli import main
 from endpoints.control.delivery_progress import Step
 from endpoints.errors import UserError
-from endpoints.texts.i18n import LANGUAGES, translator
+from endpoints.texts.i18n import LANGUAGES, translator, translator_for
 from endpoints.texts.item_page import FIELDS
 from protocol.core.acts import ActKind
 from protocol.core.alarms import AlarmCode, Severity
 from protocol.core.event_fields import CertificateOwner, SinkName
 from protocol.core.watch_state import TestState
+from protocol.phrases import phrase
+from protocol.phrases import said as said_of
 from protocol.wire import messages
 from protocol.wire.instants import parsed
 from protocol.wire.refusals import MessageRefusal
 
 ROOT = Path(__file__).parents[3]
+CYCLOPTS = ("this message and exit", "application version")
 TERMS = {
     "category": get_args(messages.Category),
     "precedence": get_args(messages.Precedence),
@@ -70,35 +75,55 @@ def test_no_two_terms_of_one_kind_have_the_same_translation() -> None:
 
 
 def said(path: Path) -> Iterator[str | tuple[str, ...]]:
-    """Yield the phrases of a source: of `t("...")` and `t.plural("...", "...", n)`, in f-strings too."""
+    """Yield the texts of a source: of `t("...")`, `phrase("...")`, `t.plural("...", "...", n)`, of parameters' help."""
     for node in ast.walk(ast.parse(path.read_bytes())):
         if not isinstance(node, ast.Call):
             continue
-        name = node.func
-        if isinstance(name, ast.Name) and name.id == "t":
-            phrases = node.args[:1]
-        elif isinstance(name, ast.Attribute) and name.attr == "plural":
-            phrases = node.args[:2]
-        else:
-            continue
+        match node.func:
+            case ast.Name("t" | "phrase"):
+                phrases = node.args[:1]
+            case ast.Attribute(attr="plural"):
+                phrases = node.args[:2]
+            case ast.Name("Parameter"):
+                phrases = [each.value for each in node.keywords if each.arg == "help"]
+                if not phrases:
+                    continue
+            case _:
+                continue
         texts = [each.value for each in phrases if isinstance(each, ast.Constant) and isinstance(each.value, str)]
         assert len(texts) == len(phrases), f"{path}:{node.lineno}: a phrase is written out where it is said"
         yield texts[0] if len(texts) == 1 else tuple(texts)
 
 
+def of_the_help() -> set[str]:
+    """Return the texts of the help that stand in tables, ours and those of cyclopts."""
+    commands = [command for group in main.COMMANDS.values() for command in group]
+    tables = [*main.COMMANDS, *(purpose for purpose, _, _ in main.GROUPS.values()), main.PURPOSE]
+    tables += [text for command in commands for text in (command.purpose, command.details) if text]
+    return {*tables, "Commands", "Arguments", "Parameters", *(f"Display {what}." for what in CYCLOPTS)}
+
+
 def test_every_phrase_of_the_sources_is_in_the_russian_catalogue_and_no_other() -> None:
     listed = catalogue("ru")
-    found = set()
-    for package in ("endpoints", "scenario"):
+    found: set[str | tuple[str, ...]] = set()
+    wanted: list[tuple[str | tuple[str, ...], object]] = [(text, "the help") for text in of_the_help()]
+    for package in ("protocol", "endpoints", "scenario"):
         for path in (ROOT / package).rglob("*.py"):
-            for phrase in said(path):
-                entry = listed.get(phrase)
-                assert entry is not None, f"ru.po lacks {phrase!r} of {path}"
-                assert entry.string
-                found.add(phrase)
+            wanted += [(text, path) for text in said(path)]
+    for text, where in wanted:
+        entry = listed.get(text)
+        assert entry is not None, f"ru.po lacks {text!r} of {where}"
+        assert entry.string
+        found.add(text)
 
     stale = {entry.id for entry in listed if entry.id and entry.context is None} - found
     assert not stale, f"in ru.po, and no source uses it: {stale}"
+
+
+def test_the_braces_of_a_phrase_hold_plain_names() -> None:
+    for entry in catalogue("ru"):
+        for text in entry.id if isinstance(entry.id, list | tuple) else [entry.id]:
+            assert not re.search(r"[{}]", re.sub(r"{\w+}", "", text)), f"{text}: phrases take only {{name}}"
 
 
 def test_the_braces_of_a_phrase_are_those_of_its_translation() -> None:
@@ -161,3 +186,48 @@ def test_a_language_without_a_catalogue_is_refused_and_an_unknown_term_is_kept()
 def test_an_unknown_term_of_the_peer_cannot_begin_another_line(language: str) -> None:
     shown = translator(language).term("kind", "alert\nTHE JOURNALS AGREE: 9 messages")
     assert shown == "alert\\nTHE JOURNALS AGREE: 9 messages"
+
+
+def test_a_phrase_is_translated_with_the_phrases_in_it() -> None:
+    made = phrase("{what}; see: {command}", what=phrase("unknown option: {option}", option="--x"), command="deconflict")
+
+    assert translator("ru").say(made) == "неизвестный параметр: --x; справка: deconflict"
+    assert translator("en").say(made) == made == "unknown option: --x; see: deconflict"
+    assert translator("ru").say(str(made), said_of(made)) == translator("ru").say(made)
+    assert translator("ru").say(str(made), msgspec.to_builtins(said_of(made))) == translator("ru").say(made)
+    assert translator("ru").say(phrase("no catalogue has {this}", this=1)) == "no catalogue has 1"
+    assert translator("ru").say("no alarms") == "no alarms", "another text stays as it is"
+
+
+@pytest.mark.parametrize(
+    "made_from",
+    [
+        {"text": "unknown option: {option}", "values": {"option": "--y"}},
+        {"text": "unknown option: {other}", "values": {"option": "--x"}},
+        {"text": "{option.__class__}{0!r}", "values": {"option": "--x"}},
+        {"text": "", "values": {}},
+        {"text": 7},
+        "unknown option: {option}",
+        None,
+    ],
+)
+def test_what_a_forged_answer_says_that_a_text_was_made_from_is_ignored(made_from: object) -> None:
+    assert translator("ru").say("unknown option: --x", made_from) == "unknown option: --x"
+    assert translator("ru").say("", made_from) == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "language"),
+    [
+        (["status", "x", "--lang", "ru"], "ru"),
+        (["status", "x", "--lang=ru"], "ru"),
+        (["status", "--lang", "en", "--lang", "ru"], "ru"),
+        (["status", "--lang"], "en"),
+        (["status", "--lang", "fr"], "en"),
+        (["log", "show", "--", "--lang", "ru"], "en"),
+    ],
+)
+def test_the_language_of_an_error_is_the_one_that_the_command_line_names(words: list[str], language: str) -> None:
+    assert translator_for(words, {}).language == language
+    assert translator_for(["status"], {"DECONFLICT_LANG": "ru"}).language == "ru"
+    assert translator_for(["status"], {"DECONFLICT_LANG": "fr", "LANG": "ru_RU.UTF-8"}).language == "ru"

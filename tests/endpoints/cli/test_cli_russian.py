@@ -1,0 +1,102 @@
+"""Help and errors in Russian, without leftovers of English."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from importlib import import_module
+
+import pytest
+
+from endpoints.cli import main as cli
+
+ALL = [command for commands in cli.COMMANDS.values() for command in commands]
+PAGES = [(), *((group,) for group in cli.GROUPS), *(tuple(command.words.split()) for command in ALL)]
+LATIN = re.compile(r"[A-Za-z][A-Za-z-]+")
+NAMES = {"deconflict", "JSON", "UTC", "IANA", "Mosquitto"}
+"""Names that have no Russian form."""
+IDENTIFIERS = re.compile(
+    # options and environment variables
+    r"--?[a-z][a-z-]*|DECONFLICT_[A-Z_]+"
+    # file names, references, paths, durations and values such as en=...
+    r"|[\w.-]*[./=][\w./=-]*|\b\d+[A-Za-z]+\b"
+    # identifiers, and what stands in backquotes
+    r"|\b[a-z]+_[a-z_]+\b|`[^`]+`|\[(варианты|по умолчанию|переменная среды):[^\]]*\]"
+)
+
+
+def run_here(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as exited:
+        cli.main(arguments)
+    assert isinstance(exited.value.code, int)
+    return exited.value.code
+
+
+def leftovers(text: str, *known: str) -> set[str]:
+    """Return the Latin words of a Russian text, without those that are names."""
+    return set(LATIN.findall(IDENTIFIERS.sub(" ", text))) - NAMES - set(known)
+
+
+@pytest.mark.parametrize("words", PAGES, ids=" ".join)
+def test_the_help_is_in_russian(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+    assert run_here(*words, "--lang", "ru", "--help") == 0
+
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert max(map(len, out.splitlines())) <= 80
+    # a box's lines are joined, so that what is broken over two of them is whole
+    page = re.sub(r" *│\n│ {2,}", " ", re.sub(r"\n\nПример: .*?\n\n", "\n\n", out, flags=re.DOTALL))
+    commands = {word for command in ALL for word in command.words.split()}
+    assert leftovers(page, *commands) == set()
+
+
+@pytest.mark.parametrize("command", ALL, ids=str)
+def test_every_command_takes_lang(command: cli.Command) -> None:
+    module, _, name = command.target.partition(":")
+
+    assert "lang" in inspect.signature(getattr(import_module(module), name)).parameters
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["fly"], "нет команды 'fly'; справка: deconflict --help"),
+        (["alrt"], "нет команды 'alrt'; имелась в виду deconflict alert?"),
+        (["log", "shwo"], "log: нет команды 'shwo'; имелась в виду deconflict log show?"),
+        (["alarms", "raise"], "alarms: нет команды 'raise'; укажите одну из: list, acknowledge; справка:"),
+        (["--frobnicate"], "нет команды '--frobnicate'; параметры указывают после команды; справка:"),
+        (["status"], "не указан аргумент: НАСТРОЙКИ; справка: deconflict status --help"),
+        (["status", "x.toml", "y.toml"], "лишний аргумент: y.toml; справка: deconflict status --help"),
+        (["status", "x.toml", "--frobnicate"], "неизвестный параметр: --frobnicate; справка:"),
+        (["status", "x.toml", "--folow"], "неизвестный параметр: --folow; имелся в виду --follow?; справка:"),
+        (["alert", "x.toml", "--categry", "y"], "неизвестный параметр: --categry; имелся в виду --category?; справка:"),
+        (["status", "x.toml", "--link"], "--link: после параметра нужно значение; справка:"),
+        (["release", "x.toml", "draft/3"], "не указан обязательный параметр: --officer; справка:"),
+        (["status", "x.toml", "--link", "a", "--link", "b"], "--link: указано дважды; укажите один раз; справка:"),
+        (["init", "try", "--port", "many"], "--port: нужно целое число, указано many; справка:"),
+        (["init", "try", "--status", "war"], "--status: допустимо одно из: exercise, actual; указано war; справка:"),
+        (["status", "x.toml", "--json=3"], "--json: значение не нужно, указано 3; справка:"),
+    ],
+)
+def test_a_mistake_is_answered_in_russian(
+    words: list[str], complaint: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DECONFLICT_LANG", "ru")
+
+    assert run_here(*words) == 2
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"deconflict: {complaint}")
+    assert err.count("\n") == 1
+
+
+def test_lang_may_stand_before_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_here("--lang", "ru", "--help") == 0
+    assert "Вызов: deconflict КОМАНДА" in capsys.readouterr().out
+    assert run_here("--lang=ru", "status") == 2
+    assert "не указан аргумент" in capsys.readouterr().err
