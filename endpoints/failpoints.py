@@ -10,6 +10,7 @@ import os
 from typing import Literal, get_args
 
 from endpoints.errors import UserError
+from protocol.phrases import phrase
 
 VARIABLE = "DECONFLICT_FAILPOINT"
 EXIT_CODE = 86
@@ -63,9 +64,22 @@ class _Armed:
     def __init__(self, text: str) -> None:
         place, _, count = text.partition(":")
         if text and place not in PLACES:
-            raise UserError(f"{VARIABLE}: no failpoint {place[:60]!r}; name one of {', '.join(PLACES)}")
+            raise UserError(
+                phrase(
+                    "{variable}: no failpoint {place}; name one of {places}",
+                    variable=VARIABLE,
+                    place=repr(place[:60]),
+                    places=", ".join(PLACES),
+                )
+            )
         if not (count.isdecimal() or not count):
-            raise UserError(f"{VARIABLE}: not a number after the colon, as in after_append:3: {text[:60]!r}")
+            raise UserError(
+                phrase(
+                    "{variable}: not a number after the colon, as in after_append:3: {text}",
+                    variable=VARIABLE,
+                    text=repr(text[:60]),
+                )
+            )
         self._place = place
         self._left = int(count or 1)
 

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from endpoints.cli import options
 from endpoints.cli.output import console, print_indented, print_json, typed_line
 from endpoints.errors import UserError
+from protocol.phrases import phrase
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,14 +80,18 @@ def alarms_acknowledge(
 
     code, separator, subject = alarm.partition("/")
     if not separator:
-        raise UserError(f"expected CODE/SUBJECT, as `alarms list` shows it, found {alarm[:60]!r}")
+        raise UserError(
+            phrase("expected CODE/SUBJECT, as `alarms list` shows it, found {alarm}", alarm=repr(alarm[:60]))
+        )
     found = settings.load(config)
     # the watch has no officers: any user who may open its socket may acknowledge there
     proven = isinstance(found, settings.EndpointSettings)
     client = ControlClient(found.control, found.link(link).id)
     given = " ".join(words).split() if words else _ask_words(client, code, subject, translator(lang))
     if given and len(given) != WORDS:
-        raise UserError(f"--words: expected {WORDS} words of the fingerprint, found {len(given)}")
+        raise UserError(
+            phrase("--words: expected {words} words of the fingerprint, found {count}", words=WORDS, count=len(given))
+        )
     ask: dict[str, Any] = {"officer": officer, "code": code, "subject": subject}
     if given:
         ask["words"] = given
@@ -113,11 +118,20 @@ def _ask_words(client: ControlClient, code: str, subject: str, t: Translator) ->
     first, last = alarm["words_from"], alarm["words_from"] + WORDS - 1
     if not sys.stdin.isatty():
         raise UserError(
-            f"--words: give words {first} to {last} of the new link file's fingerprint, as the other side reads them"
+            phrase(
+                "--words: give words {first} to {last} of the new link file's fingerprint, as the other "
+                "side reads them",
+                first=first,
+                last=last,
+            )
         )
     typed = typed_line(t("words {first} to {last}, as the other side reads them: ", first=first, last=last)).split()
     if not typed:
-        raise UserError(f"no words were typed, and nothing changes; words {first} to {last} are needed")
+        raise UserError(
+            phrase(
+                "no words were typed, and nothing changes; words {first} to {last} are needed", first=first, last=last
+            )
+        )
     return typed
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from endpoints.errors import UserError
 from endpoints.keys.credentials import read_credential
 from endpoints.keys.process_memory import protect
+from protocol.phrases import phrase
 
 
 def obtain(officer: str, file: Path | None) -> str:
@@ -21,13 +22,16 @@ def obtain(officer: str, file: Path | None) -> str:
         return read_credential(file)
     if not sys.stdin.isatty():
         raise UserError(
-            f"officer {officer}: there is no terminal to ask for the credential; "
-            "name a file with --credential-file or DECONFLICT_CREDENTIAL_FILE"
+            phrase(
+                "officer {officer}: there is no terminal to ask for the credential; name a file with "
+                "--credential-file or DECONFLICT_CREDENTIAL_FILE",
+                officer=officer,
+            )
         )
     try:
         credential = getpass(f"Credential of {officer}: ")
     except EOFError:
         credential = ""
     if not credential:
-        raise UserError(f"officer {officer}: the credential that was entered is empty")
+        raise UserError(phrase("officer {officer}: the credential that was entered is empty", officer=officer))
     return credential

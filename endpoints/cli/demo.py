@@ -17,9 +17,10 @@ from endpoints.cli.output import console, print_json, say
 from endpoints.clocks import slots
 from endpoints.clocks.clock import SystemClock
 from endpoints.clocks.exercise_table import RATE_MAX
-from endpoints.errors import UserError
+from endpoints.errors import UserError, os_reason
 from endpoints.keys.process_memory import protect
 from endpoints.texts.i18n import translator
+from protocol.phrases import phrase
 from protocol.wire.instants import Millis, parsed
 from scenario.files import PACKAGED, Scenario, load, packaged
 from scenario.final_audit import FinalAudit, close
@@ -91,7 +92,7 @@ def _slots(story: Scenario) -> tuple[Millis, ...]:
     try:
         planned = slots.plan(policy.slots, policy.zone, parsed(story.starts), parsed(story.ends))
     except ValueError as error:
-        raise UserError(f"{story.name}: link.slots: {error}") from None
+        raise UserError(phrase("{name}: link.slots: {error}", name=story.name, error=error)) from None
     return tuple(map(parsed, planned))
 
 
@@ -100,7 +101,13 @@ def _rate(speed: str) -> int | None:
     if speed == "max":
         return None
     if not (speed.isascii() and speed.isdigit()) or not 1 <= int(speed) <= RATE_MAX:
-        raise UserError(f"--speed: not a whole number from 1 to {RATE_MAX}, nor max: {speed[:40]!r}")
+        raise UserError(
+            phrase(
+                "--speed: not a whole number from 1 to {rate_max}, nor max: {speed}",
+                rate_max=RATE_MAX,
+                speed=repr(speed[:40]),
+            )
+        )
     return int(speed)
 
 
@@ -122,7 +129,7 @@ def _folder(keep: Path | None) -> Iterator[Path]:
     try:
         keep.mkdir(parents=True, exist_ok=True)
         if any(keep.iterdir()):
-            raise UserError(f"--keep: {keep} is not empty; name a new folder")
+            raise UserError(phrase("--keep: {keep} is not empty; name a new folder", keep=keep))
     except OSError as error:
-        raise UserError(f"--keep: {keep}: {error.strerror}") from None
+        raise UserError(phrase("--keep: {keep}: {reason}", keep=keep, reason=os_reason(error))) from None
     yield keep.absolute()

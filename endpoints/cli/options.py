@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from endpoints.errors import UserError
+from protocol.phrases import phrase
 
 Config = Annotated[Path, Parameter(help="The endpoint's endpoint.toml or the watch's watch.toml.", negative="")]
 EndpointConfig = Annotated[Path, Parameter(help="The endpoint's endpoint.toml.", negative="")]
@@ -51,8 +52,20 @@ def texts(option: str, pairs: list[str] | None) -> dict[str, str]:
     for pair in pairs or ():
         language, separator, text = pair.partition("=")
         if not separator or not text or len(language) != 2 or not (language.isascii() and language.isalpha()):  # noqa: PLR2004 - ISO 639-1
-            raise UserError(f"--{option}: expected a language and its text, such as en=..., found {pair[:60]!r}")
+            raise UserError(
+                phrase(
+                    "--{option}: expected a language and its text, such as en=..., found {pair}",
+                    option=option,
+                    pair=repr(pair[:60]),
+                )
+            )
         if language in found:
-            raise UserError(f"--{option}: the language {language} has two texts; give one for each language")
+            raise UserError(
+                phrase(
+                    "--{option}: the language {language} has two texts; give one for each language",
+                    option=option,
+                    language=language,
+                )
+            )
         found[language] = text
     return found

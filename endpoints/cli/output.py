@@ -12,6 +12,7 @@ import msgspec
 
 from endpoints.errors import UserError
 from endpoints.texts.printable import printable
+from protocol.phrases import phrase
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,7 +57,11 @@ def input_line() -> str:
     try:
         return sys.stdin.readline(_LINE_MAX)
     except UnicodeDecodeError as error:
-        raise UserError(f"what was typed is not in {error.encoding}, the encoding of this terminal or pipe") from None
+        raise UserError(
+            phrase(
+                "what was typed is not in {encoding}, the encoding of this terminal or pipe", encoding=error.encoding
+            )
+        ) from None
 
 
 def terminal_width(*, stderr: bool = False) -> int | None:

@@ -13,6 +13,7 @@ from endpoints.cli import options
 from endpoints.cli.log import Journal, SideOption, beginning_lines
 from endpoints.cli.output import console, print_json
 from endpoints.errors import UserError
+from protocol.phrases import phrase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +75,9 @@ def _instant(text: str) -> Millis:
     except ValueError:
         at = None
     if at is None or at.tzinfo is None:
-        raise UserError(f"--until: expected an instant such as 2022-11-29T12:00:00Z, found {text[:60]!r}")
+        raise UserError(
+            phrase("--until: expected an instant such as 2022-11-29T12:00:00Z, found {text}", text=repr(text[:60]))
+        )
     return (at - datetime.fromisoformat("1970-01-01T00:00:00Z")) // timedelta(milliseconds=1)
 
 
@@ -85,7 +88,7 @@ def _speed(text: str) -> float:
     except ValueError:
         speed = 0.0
     if not speed > 0:
-        raise UserError(f"--speed: expected a number above 0, or max, found {text[:40]!r}")
+        raise UserError(phrase("--speed: expected a number above 0, or max, found {text}", text=repr(text[:40])))
     return speed
 
 

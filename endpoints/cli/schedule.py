@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from endpoints.cli import options
 from endpoints.cli.output import console, print_json
 from endpoints.errors import UserError
+from protocol.phrases import phrase
 
 if TYPE_CHECKING:
     from endpoints.config.link_file import LinkFile
@@ -36,7 +37,7 @@ def schedule(
     from protocol.wire.instants import parsed
 
     if not 1 <= count <= _COUNT_MAX:
-        raise UserError(f"--count: expected 1 to {_COUNT_MAX}, found {count}")
+        raise UserError(phrase("--count: expected 1 to {limit}, found {count}", limit=_COUNT_MAX, count=count))
     found = settings.load(config)
     content = found.link(link).content
     terms = content.terms

@@ -8,6 +8,7 @@ import re
 import msgspec
 
 from endpoints.errors import UserError
+from protocol.phrases import phrase
 from protocol.wire.messages import Identifier
 
 _PORT_MAX = 65_535
@@ -21,7 +22,11 @@ def identifier(value: str, *, option: str) -> str:
         return msgspec.convert(value, Identifier)
     except msgspec.ValidationError:
         raise UserError(
-            f"--{option}: expected an id of at most 32 lower-case letters, digits and hyphens, found {value[:60]!r}"
+            phrase(
+                "--{option}: expected an id of at most 32 lower-case letters, digits and hyphens, found {value}",
+                option=option,
+                value=repr(value[:60]),
+            )
         ) from None
 
 
@@ -31,10 +36,23 @@ def check_host(value: str, *, option: str) -> None:
         try:
             ipaddress.ip_address(value)
         except ValueError:
-            raise UserError(f"--{option}: expected a host name or an IP address, found {value[:60]!r}") from None
+            raise UserError(
+                phrase(
+                    "--{option}: expected a host name or an IP address, found {value}",
+                    option=option,
+                    value=repr(value[:60]),
+                )
+            ) from None
 
 
 def check_port(value: int, *, option: str) -> None:
     """Raise UserError, naming the option, unless `value` is a TCP port."""
     if not 1 <= value <= _PORT_MAX:
-        raise UserError(f"--{option}: expected a port from 1 to {_PORT_MAX}, found {value}")
+        raise UserError(
+            phrase(
+                "--{option}: expected a port from 1 to {port_max}, found {value}",
+                option=option,
+                port_max=_PORT_MAX,
+                value=value,
+            )
+        )

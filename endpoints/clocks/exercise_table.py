@@ -18,9 +18,10 @@ from msgspec import Meta, Struct
 
 from endpoints.errors import UserError
 from endpoints.keys.private_files import read_bytes
+from protocol.phrases import phrase
 from protocol.wire.instants import Millis
 
-WHAT = "exercise clock"
+WHAT = phrase("exercise clock")
 RATE_MAX = 2_000
 """The highest rate: at more, milliseconds of real delay would exceed the tolerance of deadlines."""
 _FILE_MAX_BYTES = 1_048_576
@@ -41,10 +42,16 @@ class ExerciseTable:
 
     def __init__(self, entries: tuple[TableEntry, ...], *, stamp: tuple[int, int, int] | None = None) -> None:
         if not entries:
-            raise ValueError("no entry")
+            raise ValueError(phrase("no entry"))
         for earlier, later in pairwise(entries):
             if later.real < earlier.real or later.exercise != _run(earlier, later.real):
-                raise ValueError(f"the entry at {later.real} does not continue the entry at {earlier.real}")
+                raise ValueError(
+                    phrase(
+                        "the entry at {real} does not continue the entry at {earlier}",
+                        real=later.real,
+                        earlier=earlier.real,
+                    )
+                )
         self.entries = entries
         self.stamp = stamp
 
@@ -85,7 +92,14 @@ class ExerciseTable:
         try:
             return cls(msgspec.json.decode(data, type=tuple[TableEntry, ...]), stamp=stamp)
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
-            raise UserError(f"{path}: not an {WHAT} of entries [real ms, exercise ms, rate]: {error}") from None
+            raise UserError(
+                phrase(
+                    "{path}: not an exercise clock of entries [real ms, exercise ms, rate]: {error}",
+                    path=path,
+                    what=WHAT,
+                    error=error,
+                )
+            ) from None
 
     def write(self, path: Path) -> None:
         """Replace the file `path` atomically. Raises OSError."""

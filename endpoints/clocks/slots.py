@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import tzdata
 from cronsim import CronSim, CronSimError
 
+from protocol.phrases import phrase
 from protocol.wire.instants import Millis, written
 
 _FIELDS = 5
@@ -35,7 +36,13 @@ def tzdata_version() -> str:
 def zone(name: str) -> ZoneInfo:
     """Return the time zone `name` from the tzdata package. Raises ValueError if it does not exist."""
     if name not in _names():
-        raise ValueError(f"not a time zone such as Europe/Berlin (IANA names, tzdata {tzdata_version()}): {name!r}")
+        raise ValueError(
+            phrase(
+                "not a time zone such as Europe/Berlin (IANA names, tzdata {version}): {name}",
+                version=tzdata_version(),
+                name=repr(name),
+            )
+        )
     with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
         return ZoneInfo.from_file(file, key=name)
 
@@ -46,13 +53,18 @@ def check(expression: str) -> None:
     if len(fields) != _FIELDS:
         # cronsim would read a sixth field as seconds
         raise ValueError(
-            f'not five fields (minute hour day month weekday), such as "0 9,17 * * *", '
-            f"but {len(fields)}: {expression[:60]!r}"
+            phrase(
+                'not five fields (minute hour day month weekday), such as "0 9,17 * * *", but {count}: {expression}',
+                count=len(fields),
+                expression=repr(expression[:60]),
+            )
         )
     try:
         CronSim(expression, _EPOCH)
     except CronSimError as error:
-        raise ValueError(f"not a cron expression: {error}: {expression[:60]!r}") from None
+        raise ValueError(
+            phrase("not a cron expression: {error}: {expression}", error=error, expression=repr(expression[:60]))
+        ) from None
 
 
 def plan(expressions: Iterable[str], zone_name: str, after_ms: Millis, until_ms: Millis) -> tuple[str, ...]:

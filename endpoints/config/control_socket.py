@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from endpoints.errors import UserError
+from protocol.phrases import phrase
 
 SOCKET_PATH_MAX_BYTES = 107
 """The kernel's `sun_path` holds 108 bytes including the closing NUL."""
@@ -16,7 +17,14 @@ def check_socket(socket: Path, *, at: str) -> Path:
     length = len(os.fsencode(socket))
     if length > SOCKET_PATH_MAX_BYTES:
         raise UserError(
-            f"{at}: the path of the control socket has {length} bytes, more than {SOCKET_PATH_MAX_BYTES}: {socket}; "
-            "choose a shorter one, such as /run/deconflict/eucom.sock"
+            phrase(
+                "{at}: the path of the control socket has {length} bytes, more than "
+                "{socket_path_max_bytes}: {socket}; choose a shorter one, such as "
+                "/run/deconflict/eucom.sock",
+                at=at,
+                length=length,
+                socket_path_max_bytes=SOCKET_PATH_MAX_BYTES,
+                socket=socket,
+            )
         )
     return socket

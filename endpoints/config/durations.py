@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from protocol.phrases import phrase
+
 _UNITS_S = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _WRITTEN = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
 
@@ -12,7 +14,7 @@ def parse_s(text: str) -> int:
     """Return the duration `text` in seconds. Raises ValueError, which shows the right form."""
     match = _WRITTEN.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"not a duration such as 30s, 10m, 2h or 7d: {text[:40]!r}")
+        raise ValueError(phrase("not a duration such as 30s, 10m, 2h or 7d: {text}", text=repr(text[:40])))
     return int(match[1]) * _UNITS_S[match[2]]
 
 

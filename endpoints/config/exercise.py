@@ -8,6 +8,7 @@ from pathlib import Path
 from endpoints.config import variables
 from endpoints.config.link_file import LinkFile
 from endpoints.errors import UserError
+from protocol.phrases import phrase
 
 _ALLOW_PTRACE = "DECONFLICT_ALLOW_PTRACE"
 
@@ -45,6 +46,10 @@ def _require_exercise(links: Iterable[LinkFile], at: str) -> None:
         status = link.terms.policy.status
         if status != "exercise":
             raise UserError(
-                f"{at}: the status of link {link.terms.link} is {status}; "
-                "only links whose status is exercise may use it"
+                phrase(
+                    "{at}: the status of link {link} is {status}; only links whose status is exercise may use it",
+                    at=at,
+                    link=link.terms.link,
+                    status=status,
+                )
             )

@@ -37,8 +37,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from endpoints.clocks import slots
 from endpoints.config import toml_reader
-from endpoints.errors import UserError
+from endpoints.errors import UserError, os_reason
 from protocol.errors import EnrolmentError
+from protocol.phrases import phrase
 from protocol.wire import canonical
 from protocol.wire.canonical import CanonicalError
 from protocol.wire.keyring import KEYS_MAX, Keyring
@@ -111,7 +112,13 @@ class LinkFile(Struct, frozen=True, kw_only=True):
         terms = self.terms
         if side not in self.parties:
             raise UserError(
-                f"{side} is not a party of link {terms.link}; its parties are {terms.caller} and {terms.answering}"
+                phrase(
+                    "{side} is not a party of link {link}; its parties are {caller} and {answering}",
+                    side=side,
+                    link=terms.link,
+                    caller=terms.caller,
+                    answering=terms.answering,
+                )
             )
         return terms.answering if side == terms.caller else terms.caller
 
@@ -140,7 +147,7 @@ def load(path: Path) -> LinkFile:
     try:
         check(content)
     except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(phrase("{path}: {error}", path=path, error=error)) from None
     return content
 
 
@@ -163,44 +170,54 @@ def save(content: LinkFile, path: Path) -> None:
         fresh.replace(path)
     except OSError as error:
         fresh.unlink(missing_ok=True)
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+        raise UserError(phrase("{path}: cannot be written: {reason}", path=path, reason=os_reason(error))) from None
 
 
 def check(content: LinkFile) -> None:
     """Check what the types cannot express (SPEC E1.5). Raises UserError, which names the key."""
     terms, policy = content.terms, content.terms.policy
     if terms.caller == terms.answering:
-        raise UserError(f"answering: the same party as caller ({terms.caller}); name the other party")
+        raise UserError(
+            phrase("answering: the same party as caller ({caller}); name the other party", caller=terms.caller)
+        )
     if set(content.parties) != {terms.caller, terms.answering}:
         raise UserError(
-            f"parties: found {', '.join(sorted(content.parties)) or 'none'}; "
-            f"name exactly caller ({terms.caller}) and answering ({terms.answering})"
+            phrase(
+                "parties: found {value}; name exactly caller ({caller}) and answering ({answering})",
+                value=", ".join(sorted(content.parties)) or "none",
+                caller=terms.caller,
+                answering=terms.answering,
+            )
         )
     for name, party in content.parties.items():
         zone(party.zone, at=f"parties.{name}.zone")
-        _distinct([key.id for key in party.keys], at=f"parties.{name}.keys", what="key id")
+        _distinct([key.id for key in party.keys], at=f"parties.{name}.keys", what=phrase("key id"))
     publics = [key.public for party in content.parties.values() for key in party.keys]
-    _distinct(publics, at="parties", what="public key")
+    _distinct(publics, at="parties", what=phrase("public key"))
     if content.watch:
         # SPEC F5.2: once in a link, for a party or for the watch
-        _distinct([*publics, *(key.public for key in content.watch_keys)], at="watch.keys", what="public key")
+        _distinct([*publics, *(key.public for key in content.watch_keys)], at="watch.keys", what=phrase("public key"))
         try:
             Keyring({"watch": content.watch_keys}, policy.suite)
         except EnrolmentError as error:
-            raise UserError(f"watch.keys: {error}") from None
+            raise UserError(phrase("watch.keys: {error}", error=error)) from None
     require_canonical(msgspec.to_builtins(policy), "policy")
     zone(policy.zone, at="policy.zone")
     for index, expression in enumerate(policy.slots):
         try:
             slots.check(expression)
         except ValueError as error:
-            raise UserError(f"policy.slots[{index}]: {error}") from None
-    _distinct(policy.categories, at="policy.categories", what="category")
-    _distinct(policy.languages, at="policy.languages", what="language")
-    _distinct([channel.id for channel in policy.channels], at="policy.channels", what="channel id")
+            raise UserError(phrase("policy.slots[{index}]: {error}", index=index, error=error)) from None
+    _distinct(policy.categories, at="policy.categories", what=phrase("category"))
+    _distinct(policy.languages, at="policy.languages", what=phrase("language"))
+    _distinct([channel.id for channel in policy.channels], at="policy.channels", what=phrase("channel id"))
     if policy.test_language not in policy.languages:
         raise UserError(
-            f"policy.test_language: {policy.test_language} is not in policy.languages ({', '.join(policy.languages)})"
+            phrase(
+                "policy.test_language: {test_language} is not in policy.languages ({languages})",
+                test_language=policy.test_language,
+                languages=", ".join(policy.languages),
+            )
         )
 
 
@@ -219,7 +236,7 @@ def require_canonical(value: Any, at: str) -> None:
         try:
             canonical.encode(value)
         except CanonicalError as error:
-            raise UserError(f"{at}: {error}") from None
+            raise UserError(phrase("{at}: {error}", at=at, error=error)) from None
 
 
 def zone(name: str, *, at: str) -> ZoneInfo:
@@ -227,7 +244,7 @@ def zone(name: str, *, at: str) -> ZoneInfo:
     try:
         return slots.zone(name)
     except ValueError as error:
-        raise UserError(f"{at}: {error}") from None
+        raise UserError(phrase("{at}: {error}", at=at, error=error)) from None
 
 
 def _document(content: LinkFile) -> _Document:
@@ -247,5 +264,5 @@ def _distinct(values: Any, *, at: str, what: str) -> None:
     seen = set()
     for value in values:
         if value in seen:
-            raise UserError(f"{at}: the {what} {value} occurs twice")
+            raise UserError(phrase("{at}: the {what} {value} occurs twice", at=at, what=what, value=value))
         seen.add(value)

@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 from endpoints.config.link_file import require_canonical
 from endpoints.errors import UserError
 from protocol.core.duty import OwnWords
+from protocol.phrases import phrase
 from protocol.wire.messages import Texts
 from protocol.wire.policy import Terms
 
@@ -37,8 +38,15 @@ def own_words(test_text: Texts | UnsetType, answer_text: Texts | UnsetType, term
         require_canonical(texts, f"{at}.{key}")
         if language not in texts:
             raise UserError(
-                f"{at}.{key}: only in {', '.join(texts)}, but line tests on link {terms.link} are in {language}; "
-                f"add {key}.{language}, or remove {key} to use the policy's"
+                phrase(
+                    "{at}.{key}: only in {texts}, but line tests on link {link} are in {language}; add "
+                    "{key}.{language}, or remove {key} to use the policy's",
+                    at=at,
+                    key=key,
+                    texts=", ".join(texts),
+                    link=terms.link,
+                    language=language,
+                )
             )
         chosen[key] = texts[language]
     return OwnWords(**chosen)

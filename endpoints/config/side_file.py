@@ -23,6 +23,7 @@ from msgspec import Struct
 from endpoints.config import link_file, toml_reader
 from endpoints.config.link_file import Party, WatchEntry
 from endpoints.errors import UserError
+from protocol.phrases import phrase
 from protocol.wire.messages import Identifier
 
 _HEADER = "# One side's part of a link file. Public: hand it to the other side.\n\n"
@@ -45,9 +46,11 @@ def load(path: Path) -> tuple[str, Party]:
     try:
         link_file.zone(raw.zone, at="zone")
     except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(phrase("{path}: {error}", path=path, error=error)) from None
     if not raw.keys:
-        raise UserError(f"{path}: keys: none, so this side could not sign; make keys with: deconflict enrol")
+        raise UserError(
+            phrase("{path}: keys: none, so this side could not sign; make keys with: deconflict enrol", path=path)
+        )
     return raw.side, Party(name=raw.name, site=raw.site, zone=raw.zone, keys=raw.keys)
 
 

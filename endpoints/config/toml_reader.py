@@ -14,17 +14,18 @@ from msgspec import inspect
 from endpoints.config.durations import parse_s, write_s
 from endpoints.errors import UserError
 from endpoints.keys.private_files import read_bytes, with_article
+from protocol.phrases import phrase
 from protocol.wire.messages import Identifier, Language
 
 FILE_MAX_BYTES = 262_144
 """Far more than settings need, and less than a journal or disk image named by mistake."""
 
-LINK_FILE = "link file"
-SIDE_FILE = "side file (deconflict enrol)"
-WATCH_ENTRY = "entry of the watch (deconflict enrol --side watch)"
-ENDPOINT = "endpoint configuration (endpoint.toml)"
-WATCH = "watch configuration (watch.toml)"
-PROCESS = "configuration (endpoint.toml or watch.toml)"
+LINK_FILE = phrase("link file")
+SIDE_FILE = phrase("side file (deconflict enrol)")
+WATCH_ENTRY = phrase("entry of the watch (deconflict enrol --side watch)")
+ENDPOINT = phrase("endpoint configuration (endpoint.toml)")
+WATCH = phrase("watch configuration (watch.toml)")
+PROCESS = phrase("configuration (endpoint.toml or watch.toml)")
 
 _T = TypeVar("_T")
 _AT = re.compile(r"(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>.*)`)?", re.DOTALL)
@@ -38,15 +39,23 @@ def _pattern(annotated: Any) -> str:
     return repr(get_args(annotated)[1].pattern)
 
 
-_IN_WORDS = {
-    "`int`": "a whole number",
-    "`str`": "text in quotes",
-    "`bool`": "true or false",
-    "`array`": "a list [...]",
-    "`object`": "a table",
-    f"matching regex {_pattern(Identifier)}": "of at most 32 lower-case letters, digits and hyphens",
-    f"matching regex {_pattern(Language)}": "of two letters such as en",
+_KINDS = {
+    "int": phrase("a whole number"),
+    "float": phrase("a number"),
+    "str": phrase("text in quotes"),
+    "bool": phrase("true or false"),
+    "array": phrase("a list [...]"),
+    "object": phrase("a table"),
+    "null": phrase("nothing"),
 }
+_PATTERNS = {
+    _pattern(Identifier): phrase("text in quotes of at most 32 lower-case letters, digits and hyphens"),
+    _pattern(Language): phrase("text in quotes of two letters such as en"),
+}
+_WRONG_KIND = re.compile(r"Expected `(\w+)`, got `(\w+)`")
+_WRONG_FORM = re.compile(r"Expected `str` matching regex (.*)", re.DOTALL)
+_WRONG_SIZE = re.compile(r"Expected `(\w+)` (of length )?([<>]=? \S+)")
+_WRONG_WORD = re.compile(r"Invalid enum value (.*)", re.DOTALL)
 
 
 def read(path: Path, *, what: str) -> dict[str, Any]:
@@ -56,18 +65,29 @@ def read(path: Path, *, what: str) -> dict[str, Any]:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}: line {line}: not UTF-8 text; save the file as UTF-8") from None
+        raise UserError(
+            phrase("{path}: line {line}: not UTF-8 text; save the file as UTF-8", path=path, line=line)
+        ) from None
     try:
         table = tomllib.loads(text.removeprefix("\ufeff"))
     except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: not TOML: {error}") from None
+        raise UserError(phrase("{path}: not TOML: {error}", path=path, error=error)) from None
     except RecursionError:
-        raise UserError(f"{path}: not {with_article(what)}: nested too deeply") from None
+        raise UserError(
+            phrase("{path}: not {expected}: nested too deeply", path=path, expected=with_article(what))
+        ) from None
     if not table:
-        raise UserError(f"{path}: empty; {with_article(what)} was expected")
+        raise UserError(phrase("{path}: empty; {expected} was expected", path=path, expected=with_article(what)))
     kind = _kind(table)
     if kind is not None and kind not in ((ENDPOINT, WATCH) if what == PROCESS else (what,)):
-        raise UserError(f"{path}: {with_article(kind)}; {with_article(what)} was expected")
+        raise UserError(
+            phrase(
+                "{path}: {found}; {expected} was expected",
+                path=path,
+                found=with_article(kind),
+                expected=with_article(what),
+            )
+        )
     return table
 
 
@@ -93,7 +113,7 @@ def convert(table: Any, kind: type[_T], *, path: Path, at: str = "") -> _T:
     try:
         return msgspec.convert(_read_durations(table, description, path, at), kind)
     except msgspec.ValidationError as error:
-        raise UserError(f"{path}: {_explain(str(error), description, at)}") from None
+        raise UserError(phrase("{path}: {error}", path=path, error=_explain(str(error), description, at))) from None
 
 
 def plain(value: Any) -> Any:
@@ -119,7 +139,14 @@ def _read_durations(value: Any, kind: inspect.Type, path: Path, at: str) -> Any:
             field = fields.get(key)
             if field is None:
                 if (right := key.removesuffix(_SECONDS)) != key and right in fields:
-                    raise UserError(f'{path}: {name}: unknown key; write it without the unit: {right} = "10m"')
+                    raise UserError(
+                        phrase(
+                            '{path}: {name}: unknown key; write it without the unit: {right} = "10m"',
+                            path=path,
+                            name=name,
+                            right=right,
+                        )
+                    )
                 result[key] = item
             elif not _is_duration(field.type):
                 result[key] = _read_durations(item, field.type, path, name)
@@ -127,9 +154,15 @@ def _read_durations(value: Any, kind: inspect.Type, path: Path, at: str) -> Any:
                 try:
                     result[field.encode_name] = parse_s(item)
                 except ValueError as error:
-                    raise UserError(f"{path}: {name}: {error}") from None
+                    raise UserError(phrase("{path}: {name}: {error}", path=path, name=name, error=error)) from None
             else:
-                raise UserError(f'{path}: {name}: write the duration in quotes with its unit, such as "30s" or "10m"')
+                raise UserError(
+                    phrase(
+                        '{path}: {name}: write the duration in quotes with its unit, such as "30s" or "10m"',
+                        path=path,
+                        name=name,
+                    )
+                )
         return result
     if isinstance(kind, inspect.DictType) and isinstance(value, dict):
         entry = _concrete(kind.value_type)
@@ -190,15 +223,33 @@ def _explain(message: str, kind: inspect.Type, at: str) -> str:
     table = _table_at(kind, inner)
     names = [_file_name(field) for field in table.fields] if table else []
     if unknown := _UNKNOWN.fullmatch(what):
-        close = get_close_matches(unknown[1], names, n=1)
-        right = f"; did you mean {close[0]}?" if close else f"; known keys: {', '.join(names)}"
-        return f"{join(where, unknown[1])}: unknown key{right}"
+        name = join(where, unknown[1])
+        if close := get_close_matches(unknown[1], names, n=1):
+            return phrase("{name}: unknown key; did you mean {close}?", name=name, close=close[0])
+        return phrase("{name}: unknown key; known keys: {names}", name=name, names=", ".join(names))
     if missing := _MISSING.fullmatch(what):
-        return f"{join(where, missing[1].removesuffix(_SECONDS))}: missing"
-    for word, in_words in _IN_WORDS.items():
-        what = what.replace(word, in_words)
-    name = where.removesuffix(_SECONDS) or "the whole file"
-    return f"{name}: {'a key: ' if match and match['key'] else ''}{what[:1].lower()}{what[1:]}"
+        return phrase("{name}: missing", name=join(where, missing[1].removesuffix(_SECONDS)))
+    name = where.removesuffix(_SECONDS) or phrase("the whole file")
+    if match and match["key"]:
+        return phrase("{name}: a key: {error}", name=name, error=validation_error(what))
+    return phrase("{name}: {error}", name=name, error=validation_error(what))
+
+
+def validation_error(what: str) -> str:
+    """Return an error text of msgspec, without its place, in words for a person; a rare one as it is."""
+    if wrong := _WRONG_KIND.fullmatch(what):
+        wanted, found = (_KINDS.get(each, each) for each in wrong.groups())
+        return phrase("expected {wanted}, got {found}", wanted=wanted, found=found)
+    if wrong := _WRONG_FORM.fullmatch(what):
+        return phrase("expected {wanted}", wanted=_PATTERNS.get(wrong[1]) or phrase("another form of text"))
+    if wrong := _WRONG_SIZE.fullmatch(what):
+        wanted = _KINDS.get(wrong[1], wrong[1])
+        if wrong[2]:
+            return phrase("expected {wanted} of length {limit}", wanted=wanted, limit=wrong[3])
+        return phrase("expected {wanted} {limit}", wanted=wanted, limit=wrong[3])
+    if wrong := _WRONG_WORD.fullmatch(what):
+        return phrase("invalid enum value {word}", word=wrong[1])
+    return f"{what[:1].lower()}{what[1:]}"
 
 
 def _table_at(kind: inspect.Type, path: str) -> inspect.StructType | None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from endpoints.errors import UserError
 from endpoints.keys.private_files import read_bytes
+from protocol.phrases import phrase
 
 _SECRET_MAX_BYTES = 4_096
 
@@ -19,7 +20,9 @@ def port(variable: str, environment: Mapping[str, str]) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= 65_535):  # noqa: PLR2004 - TCP's
-        raise UserError(f"{variable}: not a port from 1 to 65535: {text[:40]!r}")
+        raise UserError(
+            phrase("{variable}: not a port from 1 to 65535: {text}", variable=variable, text=repr(text[:40]))
+        )
     return int(text)
 
 
@@ -27,7 +30,9 @@ def switch(variable: str, environment: Mapping[str, str]) -> bool:
     """Return whether `variable` is set, to 1. Raises UserError if it has another value."""
     text = environment.get(variable)
     if text and text != "1":
-        raise UserError(f"{variable}: expected 1 or nothing, found {text[:40]!r}")
+        raise UserError(
+            phrase("{variable}: expected 1 or nothing, found {text}", variable=variable, text=repr(text[:40]))
+        )
     return bool(text)
 
 
@@ -37,11 +42,13 @@ def secret(name: str, environment: Mapping[str, str]) -> str:
     file = environment.get(f"{variable}_FILE")
     if not file:
         return environment.get(variable, "")
-    data = read_bytes(Path(file), what=f"secret ({variable}_FILE)", max_bytes=_SECRET_MAX_BYTES)
+    data = read_bytes(
+        Path(file), what=phrase("secret ({variable})", variable=f"{variable}_FILE"), max_bytes=_SECRET_MAX_BYTES
+    )
     try:
         return data.decode("utf-8").strip()
     except UnicodeDecodeError:
-        raise UserError(f"{file}: {variable}_FILE: not text in UTF-8") from None
+        raise UserError(phrase("{file}: {variable}_FILE: not text in UTF-8", file=file, variable=variable)) from None
 
 
 def check_url(url: str, at: str) -> None:
@@ -54,4 +61,4 @@ def check_url(url: str, at: str) -> None:
     except ValueError:
         right = False
     if not right:
-        raise UserError(f"{at}: not a URL such as https://example.org/hook")
+        raise UserError(phrase("{at}: not a URL such as https://example.org/hook", at=at))

@@ -42,7 +42,7 @@ from endpoints.texts.printable import printable
 from protocol.core.acts import ActedFirstError
 from protocol.core.drafts import ended_draft
 from protocol.errors import LocalProtocolError
-from protocol.phrases import said
+from protocol.phrases import phrase, said
 from protocol.wire.characters import UNICODE, unassigned
 from protocol.wire.instants import Millis
 
@@ -141,7 +141,10 @@ class Control:
             raise ended_draft(reference, end)
         if item is None:
             raise LocalProtocolError(
-                "unknown_reference", f"{printable(reference)[:60]} is no draft, alert or line test that is kept here"
+                "unknown_reference",
+                phrase(
+                    "{reference} is no draft, alert or line test that is kept here", reference=printable(reference)[:60]
+                ),
             )
         drafts = [msgspec.to_builtins(draft) for draft in snapshot.drafts if draft.draft == reference]
         return _json({**(drafts[0] if drafts else {}), **msgspec.to_builtins(item), "seen": item.seen})
@@ -203,12 +206,14 @@ class Control:
         ask = _decode(await _body(request), kind)
         await self._authenticate(runner, ask, request)
         if self._closing:
-            raise LocalProtocolError("stopping", "the endpoint is stopping; repeat the command once it runs again")
+            raise LocalProtocolError(
+                "stopping", phrase("the endpoint is stopping; repeat the command once it runs again")
+            )
         reply: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         item = RequestItem(runner, ask.event, reply)
         if not self._loop.queue.put(item):
             raise LocalProtocolError(
-                "busy", "the endpoint has more to do than it can queue; repeat the command in a moment"
+                "busy", phrase("the endpoint has more to do than it can queue; repeat the command in a moment")
             )
         return _json({"reference": await reply})
 
@@ -221,7 +226,7 @@ class Control:
         if self._officers is None:
             if not isinstance(ask, AskAlarm):
                 raise LocalProtocolError(
-                    "not_authorised", "the watch accepts no officer commands; run this against an endpoint"
+                    "not_authorised", phrase("the watch accepts no officer commands; run this against an endpoint")
                 )
         elif ask.officer and ask.credential:
             try:
@@ -230,7 +235,7 @@ class Control:
                 self._loop.queue.push(WrongCredentialItem(runner, wrong.source))
                 raise
         elif ask.officer or ask.credential or not isinstance(ask, AskTest):
-            raise LocalProtocolError("not_authorised", "this action needs both an officer and their credential")
+            raise LocalProtocolError("not_authorised", phrase("this action needs both an officer and their credential"))
 
     # --- errors -------------------------------------------------------------------------------------------------
 
@@ -239,7 +244,12 @@ class Control:
         runner = self._runners.get(link)
         if runner is None:
             raise LocalProtocolError(
-                "unknown_link", f"this process has no link {link[:40]!r}; its links: {', '.join(self._runners)}"
+                "unknown_link",
+                phrase(
+                    "this process has no link {link}; its links: {runners}",
+                    link=repr(link[:40]),
+                    runners=", ".join(self._runners),
+                ),
             )
         return runner
 
@@ -247,7 +257,9 @@ class Control:
         """Return the requested link. Raises LocalProtocolError if it has stopped: its state may not be on disk."""
         runner = self._runner(request)
         if runner.failure is not None:
-            raise LocalProtocolError("link_stopped", f"this link has stopped: {runner.failure.detail}")
+            raise LocalProtocolError(
+                "link_stopped", phrase("this link has stopped: {detail}", detail=runner.failure.detail)
+            )
         return runner
 
     async def _local_error(self, _request: Request, error: Exception) -> Response:
@@ -263,17 +275,22 @@ class Control:
         return _error(
             status_code,
             status_code.name.lower(),
-            f"{status_code.phrase}: no such resource, method or action of the control socket",
+            phrase(
+                "{status}: no such resource, method or action of the control socket",
+                status=f"{status_code} {status_code.phrase}",
+            ),
         )
 
     async def _bug(self, _request: Request, _bug: Exception) -> Response:
         return _error(
-            HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "a bug in this process; its log has the details"
+            HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", phrase("a bug in this process; its log has the details")
         )
 
     async def _gone(self, _request: Request, _disconnect: Exception) -> Response:
         return _error(
-            HTTPStatus.BAD_REQUEST, "bad_request", "the client closed the connection before the request was complete"
+            HTTPStatus.BAD_REQUEST,
+            "bad_request",
+            phrase("the client closed the connection before the request was complete"),
         )
 
 
@@ -288,7 +305,9 @@ async def _body(request: Request) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > BODY_MAX_BYTES:
-            raise LocalProtocolError("too_large", f"the request is larger than {BODY_MAX_BYTES} bytes")
+            raise LocalProtocolError(
+                "too_large", phrase("the request is larger than {limit} bytes", limit=BODY_MAX_BYTES)
+            )
     return body
 
 
@@ -301,7 +320,9 @@ def _decode(body: bytes, kind: type[Ask]) -> Ask:
     try:
         return msgspec.json.decode(msgspec.json.encode(_composed(msgspec.json.decode(body))), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise LocalProtocolError("bad_request", f"not a valid request for this action: {error}") from error
+        raise LocalProtocolError(
+            "bad_request", phrase("not a valid request for this action: {error}", error=error)
+        ) from error
 
 
 def _composed(value: Any, at: str = "") -> Any:
@@ -319,8 +340,13 @@ def _composed(value: Any, at: str = "") -> Any:
             if at != "credential" and (character := unassigned(value)) is not None:
                 raise LocalProtocolError(
                     "not_writable",
-                    f"{printable(at)[:60]}: U+{ord(character):04X} is not a character of Unicode {UNICODE}, "
-                    "and the other side may not know it: write it in words",
+                    phrase(
+                        "{at}: U+{ord} is not a character of Unicode {unicode}, and the other side may not know "
+                        "it: write it in words",
+                        at=printable(at)[:60],
+                        ord=f"{ord(character):04X}",
+                        unicode=UNICODE,
+                    ),
                 )
             return unicodedata.normalize("NFC", value)
         case _:
@@ -331,7 +357,9 @@ def _seconds(text: str | None) -> float | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdecimal() and len(text) <= SECONDS_MAX_DIGITS):
-        raise LocalProtocolError("bad_request", f"within: expected whole seconds, found {text[:20]!r}")
+        raise LocalProtocolError(
+            "bad_request", phrase("within: expected whole seconds, found {text}", text=repr(text[:20]))
+        )
     return float(text)
 
 

@@ -16,6 +16,7 @@ from protocol.core.acts import Act
 from protocol.core.alerts import AlertState
 from protocol.core.snapshot import Snapshot, StreamView
 from protocol.errors import LocalProtocolError
+from protocol.phrases import phrase, worded
 from protocol.wire.messages import Acknowledgement, HeartbeatAnswer, Reference, Refusal
 
 Step = Literal[
@@ -64,16 +65,22 @@ def climb(view: Snapshot, gauges: Gauges, written: str) -> tuple[Ladder, bool]:
     drafts.
     """
     if view.ours is None:
-        raise LocalProtocolError("unknown_reference", "the watch sends no messages")
+        raise LocalProtocolError("unknown_reference", phrase("the watch sends no messages"))
     if written.startswith("draft/"):
         return _of_draft(view, view.ours, gauges, written)
     try:
         reference = Reference.parse(written)
     except ValueError as error:
-        raise LocalProtocolError("unknown_reference", str(error)) from error
+        raise LocalProtocolError("unknown_reference", worded(error)) from error
     if (reference.sender, reference.epoch) != (view.side, view.epoch) or reference.seq > view.ours.last:
         raise LocalProtocolError(
-            "unknown_reference", f"{reference} is not a message of {view.side} in epoch {view.epoch}"
+            "unknown_reference",
+            phrase(
+                "{reference} is not a message of {side} in epoch {epoch}",
+                reference=reference,
+                side=view.side,
+                epoch=view.epoch,
+            ),
         )
     return _of_message(view, view.ours, gauges, reference)
 
@@ -83,7 +90,9 @@ def _of_draft(view: Snapshot, ours: StreamView, gauges: Gauges, written: str) ->
     if any(draft.draft == written for draft in view.drafts):
         return Ladder(reference=written, steps=("held",)), False
     if end is None:
-        raise LocalProtocolError("unknown_reference", f"{written[:60]} is not one of the last drafts")
+        raise LocalProtocolError(
+            "unknown_reference", phrase("{written} is not one of the last drafts", written=written[:60])
+        )
     if end.reference is UNSET:
         ended: Step = "expired" if end.act == "expired" else "discarded"
         return Ladder(reference=written, steps=("held", ended), draft_end=end), True

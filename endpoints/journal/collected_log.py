@@ -19,6 +19,7 @@ from endpoints.errors import UserError
 from endpoints.journal.held_back import HeldBack
 from endpoints.journal.log_formats import entries
 from endpoints.journal.log_joiner import Joiner
+from protocol.phrases import phrase
 from protocol.record.collected import CollectedVerification
 from protocol.record.journal import Record, decode
 
@@ -83,7 +84,13 @@ def _lines(name: str, streams: Iterable[BinaryIO]) -> Iterator[bytes]:
     for stream in streams:
         while line := stream.readline(LINE_MAX_BYTES):
             if len(line) == LINE_MAX_BYTES:
-                raise UserError(f"{name}: a line is longer than {LINE_MAX_BYTES} bytes; give a log, one record a line")
+                raise UserError(
+                    phrase(
+                        "{name}: a line is longer than {limit} bytes; give a log, one record a line",
+                        name=name,
+                        limit=LINE_MAX_BYTES,
+                    )
+                )
             yield line
 
 
@@ -98,7 +105,11 @@ def opened(file: Path, descriptor: int) -> Iterator[BinaryIO]:
             with gzip.open(stream) as unpacked:
                 yield cast(BinaryIO, unpacked)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise UserError(f"{file}: can't be unpacked: {error}; give what can be as a file of its own") from None
+            raise UserError(
+                phrase(
+                    "{file}: can't be unpacked: {error}; give what can be as a file of its own", file=file, error=error
+                )
+            ) from None
 
 
 def in_order(files: Iterable[Path]) -> list[Path]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from endpoints.errors import UserError
+from endpoints.errors import UserError, os_reason
 from endpoints.journal.inotify import FolderWatch
 from endpoints.journal.segments import segment_first, segments
 from endpoints.journal.writer import DamagedJournal
 from protocol.errors import JournalError
+from protocol.phrases import phrase
 from protocol.record.journal import Chain, Record
 
 
@@ -26,7 +27,9 @@ def follow(folder: Path) -> Iterator[Record | None]:
                 yield None
                 watch.wait()
     except OSError as error:
-        raise UserError(f"{error.filename or folder}: can't be followed: {error.strerror}") from None
+        raise UserError(
+            phrase("{file}: can't be followed: {reason}", file=error.filename or folder, reason=os_reason(error))
+        ) from None
 
 
 class _Reader:
@@ -60,7 +63,7 @@ class _Reader:
                 try:
                     record = self._chain.take(line[:-1])
                 except JournalError as error:
-                    raise DamagedJournal(f"{path}: {error}") from error
+                    raise DamagedJournal(phrase("{path}: {error}", path=path, error=error)) from error
                 self._batch.append(record)
                 if record.ends_batch:
                     yield from self._batch

@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from endpoints.errors import UserError
+from endpoints.errors import UserError, os_reason
 from endpoints.journal.collected_log import in_order, opened, read_collected
 from endpoints.journal.segments import locked, segment_first, segments
 from endpoints.journal.writer import DamagedJournal
 from protocol.errors import JournalError
+from protocol.phrases import phrase
 from protocol.record.collected import CollectedVerification
 from protocol.record.journal import Checkpoint, Record
 from protocol.record.recovery import recover
@@ -78,19 +79,28 @@ class JournalReader:
                 self._follow(record)
                 yield record
         except OSError as error:
-            raise UserError(f"{error.filename or self.name}: can't be read: {error.strerror}") from None
+            raise UserError(
+                phrase("{file}: can't be read: {reason}", file=error.filename or self.name, reason=os_reason(error))
+            ) from None
         except ValueError as error:
-            raise UserError(f"{self.name[:200]!r}: not the name of a file: {error}") from None
+            raise UserError(
+                phrase("{name}: not the name of a file: {error}", name=repr(self.name[:200]), error=error)
+            ) from None
         verification = self.verification
         if not verification.resembling:
             raise UserError(
-                f"{self.name}: holds no journal record; name a journal's folder, one of its files, or - for a log"
+                phrase(
+                    "{name}: holds no journal record; name a journal's folder, one of its files, or - for a log",
+                    name=self.name,
+                )
             )
         if isinstance(verification, Verification):
             verification.finish(live=self.live)
         self._check_choice()
         if not verification.records and not verification.problems:
-            raise UserError(f"{self.name}: holds no record of the journal chosen by --link and --side")
+            raise UserError(
+                phrase("{name}: holds no record of the journal chosen by --link and --side", name=self.name)
+            )
 
     def whole_records(self) -> Iterator[Record]:
         """Yield the founded records of a journal that must be intact, up to its last finished batch.
@@ -109,7 +119,7 @@ class JournalReader:
                 batch.clear()
         self.require_whole()
         if not self.founded and self.verification.records:
-            raise IncompleteLog(f"{self.name}: has neither record 1 nor a checkpoint to begin with")
+            raise IncompleteLog(phrase("{name}: has neither record 1 nor a checkpoint to begin with", name=self.name))
 
     def require_whole(self) -> None:
         """Raise DamagedJournal or IncompleteLog if damage has been found."""
@@ -117,7 +127,13 @@ class JournalReader:
         if damage is not None:
             error = DamagedJournal if damage.kind == "changed" else IncompleteLog
             raise error(
-                f"{self.name}: record {damage.record}: {damage.reason}; see: deconflict log verify {self._where}"
+                phrase(
+                    "{name}: record {record}: {reason}; see: {command}",
+                    name=self.name,
+                    record=damage.record,
+                    reason=damage.reason,
+                    command=f"deconflict log verify {self._where}",
+                )
             )
 
     def _read(self) -> Iterator[Record]:
@@ -140,7 +156,7 @@ class JournalReader:
         if not others:
             return
         there = ", ".join(sorted(f"--link {link} --side {side}" for link, side in {*others, self.verification.whose}))
-        raise UserError(f"{self.name}: holds several journals; choose one: {there}")
+        raise UserError(phrase("{name}: holds several journals; choose one: {there}", name=self.name, there=there))
 
     def _files(self, path: Path, verification: Verification) -> Iterator[Record]:
         if stat.S_ISDIR(path.stat().st_mode):
@@ -189,7 +205,9 @@ class JournalReader:
         if path.is_dir():
             files = in_order(each for each in path.iterdir() if each.is_file())
             if not files:
-                raise UserError(f"{path}: no journal in this folder: it has no file like 0000000000000001.jsonl")
+                raise UserError(
+                    phrase("{path}: no journal in this folder: it has no file like 0000000000000001.jsonl", path=path)
+                )
         for file in files:
             with opened(file, _open(file)) as stream:
                 yield stream
@@ -225,5 +243,5 @@ def _open(path: Path) -> int:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise UserError(f"{path}: neither a folder nor a regular file")
+        raise UserError(phrase("{path}: neither a folder nor a regular file", path=path))
     return descriptor

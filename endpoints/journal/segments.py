@@ -20,6 +20,7 @@ from pathlib import Path
 
 from endpoints.errors import UserError
 from endpoints.keys.private_files import FILE_MODE
+from protocol.phrases import phrase
 
 LOCK = "lock"
 _SEGMENT = re.compile(r"(\d{16})\.jsonl", re.ASCII)
@@ -53,7 +54,7 @@ def lock(folder: Path) -> int:
         fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
     except (BlockingIOError, PermissionError):
         os.close(descriptor)
-        raise UserError(f"{folder}: another service writes this journal; stop it first") from None
+        raise UserError(phrase("{folder}: another service writes this journal; stop it first", folder=folder)) from None
     except OSError:
         os.close(descriptor)
         raise

@@ -11,11 +11,12 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import UNSET, Raw
 
-from endpoints.errors import EXIT_USAGE, UserError
+from endpoints.errors import EXIT_USAGE, UserError, os_reason
 from endpoints.journal.store import LastSegment, SegmentStore
 from protocol.core.effects import AnyEffect
 from protocol.core.events import BatchClosed
 from protocol.errors import JournalError, LinkError
+from protocol.phrases import phrase, worded
 from protocol.record.heads import SIGN_AFTER_MS, Uncovered
 from protocol.record.journal import (
     HEAD_TYPE,
@@ -189,7 +190,7 @@ class JournalWriter:
 
     def let_go(self) -> None:
         """Close the store without a record of it."""
-        self._end(f"{self.name}: the journal is closed")
+        self._end(phrase("{name}: the journal is closed", name=self.name))
 
     # --- asking ---------------------------------------------------------------------------------------------------
 
@@ -259,7 +260,8 @@ class JournalWriter:
                 self._recover(last, known)
         except OSError as error:
             self.let_go()
-            what = f"{error.filename or self.name}: the journal can't be opened: {error.strerror}"
+            file, reason = error.filename or self.name, os_reason(error)
+            what = phrase("{file}: the journal can't be opened: {reason}", file=file, reason=reason)
             raise UnusableJournal(what, heals=True) from None
         except UserError:
             self.let_go()
@@ -270,7 +272,7 @@ class JournalWriter:
         try:
             found = recover(last.data, last.first, self.link, self.side)
         except JournalError as error:
-            raise DamagedJournal(f"{last.name}: {error}") from error
+            raise DamagedJournal(phrase("{name}: {error}", name=last.name, error=error)) from error
         self._recognise(found.records, known)
         self._store.resume(found.keep, last.data[found.last_batch : found.keep])
         self.recovered, self.cut_bytes = found.records, found.cut_bytes
@@ -285,7 +287,9 @@ class JournalWriter:
         n, digest = known
         ends = {record.n: record.hash for record in records} | {record.n - 1: record.prev for record in records}
         if n and ends.get(n) != digest:
-            what = f"{self.name}: record {n} was on disk and is missing now: mount the disk that holds it"
+            what = phrase(
+                "{name}: record {n} was on disk and is missing now: mount the disk that holds it", name=self.name, n=n
+            )
             raise UnusableJournal(what, heals=True)
 
     def _write(self, batch: Batch, *, new_segment: bool) -> None:
@@ -331,8 +335,8 @@ class JournalWriter:
 
     def _fail(self, error: OSError | JournalError) -> JournalFailure:
         """Return the failure to raise. Nothing is written any more, and the disk can be unmounted."""
-        what = error.strerror if isinstance(error, OSError) else str(error)
-        self._end(f"{self.name}: the journal can't be written: {what}")
+        what = os_reason(error) if isinstance(error, OSError) else worded(error)
+        self._end(phrase("{name}: the journal can't be written: {reason}", name=self.name, reason=what))
         return JournalFailure(self._ended)
 
     def _end(self, why: str) -> None:

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from protocol.errors import LocalProtocolError
+from protocol.phrases import phrase
 from protocol.wire.instants import Millis
 
 FIRST_PAUSE_MS: Millis = 1_000
@@ -168,7 +169,7 @@ class AttemptThrottle:
         while True:
             if await abandoned():
                 raise LocalProtocolError(
-                    "stopping", "nobody waits for this request any more, so it was not carried out"
+                    "stopping", phrase("nobody waits for this request any more, so it was not carried out")
                 )
             left_ms = until() - self._real_ms()
             if left_ms <= 0:
@@ -187,5 +188,8 @@ class AttemptThrottle:
 
 def _throttled(source: _Source) -> LocalProtocolError:
     return LocalProtocolError(
-        "throttled", f"too many wrong credentials were tried by {source.name}; repeat the command in half a minute"
+        "throttled",
+        phrase(
+            "too many wrong credentials were tried by {name}; repeat the command in half a minute", name=source.name
+        ),
     )

@@ -17,6 +17,7 @@ from endpoints.errors import UserError
 from endpoints.keys.attempt_throttle import Abandoned, AttemptThrottle, Caller
 from endpoints.keys.private_files import read_bytes, require_private
 from protocol.errors import LocalProtocolError
+from protocol.phrases import phrase
 from protocol.wire.instants import Millis
 
 CREDENTIAL_MAX_BYTES = 1_024
@@ -40,7 +41,13 @@ def generate() -> str:
 def hash_credential(credential: str) -> str:
     """Return the scrypt hash of a credential, for the settings. Raises ValueError if it is too short or too long."""
     if len(credential) < CREDENTIAL_MIN_LENGTH or len(credential.encode()) > CREDENTIAL_MAX_BYTES:
-        raise ValueError(f"a credential has from {CREDENTIAL_MIN_LENGTH} characters to {CREDENTIAL_MAX_BYTES} bytes")
+        raise ValueError(
+            phrase(
+                "a credential has from {at_least} characters to {at_most} bytes",
+                at_least=CREDENTIAL_MIN_LENGTH,
+                at_most=CREDENTIAL_MAX_BYTES,
+            )
+        )
     salt = secrets.token_bytes(_SALT_BYTES)
     derived = _derive(credential, salt, _COST, _BLOCK, _PARALLEL)
     parts = base64.b64encode(salt).decode(), base64.b64encode(derived).decode()
@@ -62,14 +69,14 @@ def verify(credential: str, hashed: str) -> bool:
 
 def read_credential(path: Path) -> str:
     """Return the credential in the private file `path`. Raises UserError."""
-    data = read_bytes(path, what="credential file", max_bytes=CREDENTIAL_MAX_BYTES)
-    require_private(path, what="credential file")
+    data = read_bytes(path, what=phrase("credential file"), max_bytes=CREDENTIAL_MAX_BYTES)
+    require_private(path, what=phrase("credential file"))
     try:
         credential = data.decode("utf-8").strip("\r\n")
     except UnicodeDecodeError:
-        raise UserError(f"{path}: not UTF-8 text; a credential file holds one line") from None
+        raise UserError(phrase("{path}: not UTF-8 text; a credential file holds one line", path=path)) from None
     if not credential or "\n" in credential or "\0" in credential:
-        raise UserError(f"{path}: not a credential file, which holds one line: the credential")
+        raise UserError(phrase("{path}: not a credential file, which holds one line: the credential", path=path))
     return credential
 
 
@@ -83,8 +90,11 @@ class WrongCredential(LocalProtocolError):  # noqa: N818 - names what was tried
     def __init__(self, officer: str, source: str) -> None:
         super().__init__(
             "not_authorised",
-            f"officer {officer[:40]!r} with this credential is not enrolled here; check both, or add the officer with: "
-            "deconflict enrol",
+            phrase(
+                "officer {officer} with this credential is not enrolled here; check both, or add the officer with: "
+                "deconflict enrol",
+                officer=repr(officer[:40]),
+            ),
         )
         self.source = source
 
@@ -123,11 +133,11 @@ def _parse(hashed: str) -> tuple[int, int, int, bytes, bytes]:
     match = _HASHED.fullmatch(hashed)
     if match is None:
         raise ValueError(
-            "not a hashed credential (scrypt$n=...); make one with: deconflict enrol DIR --side ID --officer ID"
+            phrase("not a hashed credential (scrypt$n=...); make one with: deconflict enrol DIR --side ID --officer ID")
         )
     cost, block, parallel = int(match[1]), int(match[2]), int(match[3])
     if cost < 2**10 or cost & (cost - 1) or not block or not parallel or 128 * cost * block > _MEMORY_MAX:
-        raise ValueError("a hashed credential with scrypt parameters out of range; enrol the officer again")
+        raise ValueError(phrase("a hashed credential with scrypt parameters out of range; enrol the officer again"))
     try:
         return (
             cost,
@@ -137,4 +147,4 @@ def _parse(hashed: str) -> tuple[int, int, int, bytes, bytes]:
             base64.b64decode(match[5], validate=True),
         )
     except binascii.Error:
-        raise ValueError("not a hashed credential: its base64 is damaged; enrol the officer again") from None
+        raise ValueError(phrase("not a hashed credential: its base64 is damaged; enrol the officer again")) from None

@@ -9,7 +9,8 @@ import stat
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from endpoints.errors import UserError
+from endpoints.errors import UserError, os_reason
+from protocol.phrases import phrase
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
@@ -23,7 +24,7 @@ _OVERFLOW_ID = 65_534
 
 def with_article(what: str) -> str:
     """Return "a link file" or "an exercise clock" for the name of a kind of file."""
-    return f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
+    return phrase("an {what}", what=what) if what[0] in "aeiou" else phrase("a {what}", what=what)
 
 
 def exists(path: Path) -> bool:
@@ -36,8 +37,8 @@ def exists(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UserError(f"{path}: {reason}") from None
+        reason = os_reason(error) if isinstance(error, OSError) else str(error)
+        raise UserError(phrase("{path}: {reason}", path=path, reason=reason)) from None
     return True
 
 
@@ -51,19 +52,36 @@ def read_bytes(path: Path, *, what: str, max_bytes: int) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with open(descriptor, "rb") as file:  # noqa: PTH123 - an open descriptor, not a path
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise UserError(f"{path}: not a regular file; {with_article(what)} was expected")
+                raise UserError(
+                    phrase(
+                        "{path}: not a regular file; {expected} was expected", path=path, expected=with_article(what)
+                    )
+                )
             data = file.read(max_bytes + 1)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; {with_article(what)} was expected") from None
+        raise UserError(
+            phrase("{path}: no such file; {expected} was expected", path=path, expected=with_article(what))
+        ) from None
     except IsADirectoryError:
-        raise UserError(f"{path}: a folder; {with_article(what)} was expected") from None
+        raise UserError(
+            phrase("{path}: a folder; {expected} was expected", path=path, expected=with_article(what))
+        ) from None
     except PermissionError:
-        raise UserError(f"{path}: this user may not read it; {with_article(what)} was expected") from None
+        raise UserError(
+            phrase("{path}: this user may not read it; {expected} was expected", path=path, expected=with_article(what))
+        ) from None
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UserError(f"{str(path)[:200]!r}: cannot be read: {reason}") from None
+        reason = os_reason(error) if isinstance(error, OSError) else str(error)
+        raise UserError(phrase("{path}: cannot be read: {reason}", path=repr(str(path)[:200]), reason=reason)) from None
     if len(data) > max_bytes:
-        raise UserError(f"{path}: larger than {max_bytes} bytes, so not {with_article(what)}")
+        raise UserError(
+            phrase(
+                "{path}: larger than {limit} bytes, so not {expected}",
+                path=path,
+                limit=max_bytes,
+                expected=with_article(what),
+            )
+        )
     return data
 
 
@@ -72,11 +90,20 @@ def require_private(path: Path, *, what: str) -> None:
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; {with_article(what)} was expected") from None
+        raise UserError(
+            phrase("{path}: no such file; {expected} was expected", path=path, expected=with_article(what))
+        ) from None
     except OSError as error:
-        raise UserError(f"{path}: cannot be examined: {error.strerror}") from None
+        raise UserError(phrase("{path}: cannot be examined: {reason}", path=path, reason=os_reason(error))) from None
     if mode & _OTHERS:
-        raise UserError(f"{path}: this {what} is open to others (mode {mode:04o}); make it private: chmod 600 {path}")
+        raise UserError(
+            phrase(
+                "{path}: this {what} is open to others (mode {mode}); make it private: chmod 600 {path}",
+                path=path,
+                what=what,
+                mode=f"{mode:04o}",
+            )
+        )
 
 
 def changeable(files: Iterable[tuple[Path, str]], owners: Collection[int]) -> Iterator[str]:
@@ -101,14 +128,28 @@ def changeable(files: Iterable[tuple[Path, str]], owners: Collection[int]) -> It
             continue
         shown = Path(os.path.normpath(path))
         if found.st_uid not in trusted:
-            yield f"{shown}: this {what} belongs to another user ({_user(found.st_uid)}), who can change it; chown it"
+            yield phrase(
+                "{path}: this {what} belongs to another user ({user}), who can change it; chown it",
+                path=shown,
+                what=what,
+                user=_user(found.st_uid),
+            )
         if (mode := stat.S_IMODE(found.st_mode)) & _OTHERS_WRITE:
-            yield f"{shown}: others may change this {what} (mode {mode:04o}); forbid it: chmod go-w {shown}"
+            yield phrase(
+                "{path}: others may change this {what} (mode {mode}); forbid it: chmod go-w {path}",
+                path=shown,
+                what=what,
+                mode=f"{mode:04o}",
+            )
         for entry, direct, link in way:
             folders[entry.parent] = folders.get(entry.parent, False) or direct
             # a sticky folder lets the owner of a link replace it
             if stat.S_ISLNK(link.st_mode) and link.st_uid not in {*trusted, _OVERFLOW_ID}:
-                yield f"{entry}: this symbolic link belongs to another user ({_user(link.st_uid)}), who can replace it"
+                yield phrase(
+                    "{path}: this symbolic link belongs to another user ({user}), who can replace it",
+                    path=entry,
+                    user=_user(link.st_uid),
+                )
     for folder, direct in folders.items():
         yield from _open_folder(folder, trusted, direct=direct)
 
@@ -143,12 +184,20 @@ def _open_folder(folder: Path, trusted: Collection[int], *, direct: bool) -> Ite
         return
     mode, owner = stat.S_IMODE(found.st_mode), found.st_uid
     if owner not in trusted and (direct or owner != _OVERFLOW_ID):
-        yield f"{folder}: this folder belongs to another user ({_user(owner)}), who can replace what is in it; chown it"
+        yield phrase(
+            "{folder}: this folder belongs to another user ({user}), who can replace what is in it; chown it",
+            folder=folder,
+            user=_user(owner),
+        )
     shared = mode & _OTHERS_WRITE
     if shared == stat.S_IWGRP and not direct and _alone(found.st_gid, owner):
         return
     if shared and not mode & stat.S_ISVTX:
-        yield f"{folder}: others can replace what is in this folder (mode {mode:04o}); forbid it: chmod go-w {folder}"
+        yield phrase(
+            "{folder}: others can replace what is in this folder (mode {mode}); forbid it: chmod go-w {folder}",
+            folder=folder,
+            mode=f"{mode:04o}",
+        )
 
 
 def _alone(group: int, user: int) -> bool:

@@ -8,6 +8,7 @@ import resource
 import sys
 
 from endpoints.errors import UserError
+from protocol.phrases import phrase
 
 _PR_SET_DUMPABLE = 4
 
@@ -21,4 +22,6 @@ def protect() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # not left to the limit, which a handler of core dumps may ignore
     if sys.platform == "linux" and ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0):
-        raise UserError(f"this process cannot protect its memory: {os.strerror(ctypes.get_errno())}")
+        raise UserError(
+            phrase("this process cannot protect its memory: {reason}", reason=os.strerror(ctypes.get_errno()))
+        )

@@ -21,8 +21,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from endpoints.errors import UserError
+from endpoints.errors import UserError, os_reason
 from endpoints.keys.private_files import read_bytes, require_private, write_private
+from protocol.phrases import phrase
 from protocol.wire import envelope
 from protocol.wire.envelope import SUITE_ALGORITHMS
 from protocol.wire.messages import Identifier
@@ -30,7 +31,7 @@ from protocol.wire.policy import EnrolledKey
 
 _KEY_FILE_MAX_BYTES = 16_384
 _SEED_BYTES = 32
-_WHAT = "private key"
+_WHAT = phrase("private key")
 
 PrivateKey = Ed25519PrivateKey | MLDSA65PrivateKey
 
@@ -45,8 +46,15 @@ class Signer:
         for algorithm in SUITE_ALGORITHMS[suite]:
             fitting = [each.id for each in self.enrolled if each.algorithm == algorithm]
             if len(fitting) != 1:
-                found = f"found {', '.join(fitting)}" if fitting else "found none"
-                raise UserError(f"the suite {suite!r} needs one {algorithm} key; {found}")
+                found = phrase("found {keys}", keys=", ".join(fitting)) if fitting else phrase("found none")
+                raise UserError(
+                    phrase(
+                        "the suite {suite} needs one {algorithm} key; {found}",
+                        suite=repr(suite),
+                        algorithm=algorithm,
+                        found=found,
+                    )
+                )
             self._keys.append((fitting[0], keys[fitting[0]]))
 
     @classmethod
@@ -59,20 +67,34 @@ class Signer:
         try:
             files = sorted(path for path in folder.iterdir() if path.suffix in {".pem", ".raw"})
         except OSError as error:
-            raise UserError(f"{folder}: cannot be read as a folder of private keys: {error.strerror}") from None
+            raise UserError(
+                phrase(
+                    "{folder}: cannot be read as a folder of private keys: {reason}",
+                    folder=folder,
+                    reason=os_reason(error),
+                )
+            ) from None
         keys: dict[str, PrivateKey] = {}
         for path in files:
             try:
                 key_id = msgspec.convert(path.stem, Identifier)
             except msgspec.ValidationError:
-                raise UserError(f"{path}: name the file <key id>.pem, with a key id of a-z, 0-9 and hyphens") from None
+                raise UserError(
+                    phrase("{path}: name the file <key id>.pem, with a key id of a-z, 0-9 and hyphens", path=path)
+                ) from None
             if key_id in keys:
-                raise UserError(f"{path}: another key in this folder has the id {key_id!r}; remove one")
+                raise UserError(
+                    phrase(
+                        "{path}: another key in this folder has the id {key_id}; remove one",
+                        path=path,
+                        key_id=repr(key_id),
+                    )
+                )
             keys[key_id] = _read(path)
         try:
             return cls(keys, suite)
         except UserError as error:
-            raise UserError(f"{folder}: {error}") from None
+            raise UserError(phrase("{folder}: {error}", folder=folder, error=error)) from None
 
     def seal(self, payload_type: str, payload: bytes) -> bytes:
         """Return the frame of `payload`: its DSSE envelope, signed by every key that the suite needs."""
@@ -92,13 +114,15 @@ def generate(folder: Path, suite: str = "ed25519") -> tuple[EnrolledKey, ...]:
         try:
             key = Ed25519PrivateKey.generate() if algorithm == "ed25519" else MLDSA65PrivateKey.generate()
         except UnsupportedAlgorithm as error:
-            raise UserError(f"{algorithm} keys cannot be made here: {error}") from None
+            raise UserError(
+                phrase("{algorithm} keys cannot be made here: {error}", algorithm=algorithm, error=error)
+            ) from None
         key_id = f"{algorithm}-{sha256(key.public_key().public_bytes_raw()).hexdigest()[:8]}"
         path = folder / f"{key_id}.pem"
         try:
             write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         except OSError as error:
-            raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+            raise UserError(phrase("{path}: cannot be written: {reason}", path=path, reason=os_reason(error))) from None
         made.append(_enrolled(key_id, key))
     return tuple(made)
 
@@ -109,16 +133,23 @@ def _read(path: Path) -> PrivateKey:
     require_private(path, what=_WHAT)
     if path.suffix == ".raw":
         if len(data) != _SEED_BYTES:
-            raise UserError(f"{path}: {len(data)} bytes long; the raw seed of an Ed25519 key has {_SEED_BYTES} bytes")
+            raise UserError(
+                phrase(
+                    "{path}: {count} bytes long; the raw seed of an Ed25519 key has {right} bytes",
+                    path=path,
+                    count=len(data),
+                    right=_SEED_BYTES,
+                )
+            )
         return Ed25519PrivateKey.from_private_bytes(data)
     try:
         key = load_pem_private_key(data, password=None)
     except TypeError:
-        raise UserError(f"{path}: an encrypted private key; remove its password") from None
+        raise UserError(phrase("{path}: an encrypted private key; remove its password", path=path)) from None
     except (ValueError, UnsupportedAlgorithm):
-        raise UserError(f"{path}: not a private key in PEM (PKCS #8)") from None
+        raise UserError(phrase("{path}: not a private key in PEM (PKCS #8)", path=path)) from None
     if not isinstance(key, Ed25519PrivateKey | MLDSA65PrivateKey):
-        raise UserError(f"{path}: not an Ed25519 or ML-DSA-65 key; make one with `deconflict enrol`")
+        raise UserError(phrase("{path}: not an Ed25519 or ML-DSA-65 key; make one with `deconflict enrol`", path=path))
     return key
 
 

@@ -12,6 +12,7 @@ from protocol.core.effects import Seal
 from protocol.core.events import BatchClosed, EpochOpened, FrameReceived
 from protocol.core.link_keys import LinkKeys, named
 from protocol.errors import EnrolmentError, RemoteProtocolError
+from protocol.phrases import phrase
 from protocol.record.enrolments import SINCE_RULES, Enrolments
 from protocol.record.heads import MissingHeads, signed_head
 from protocol.record.journal import HEAD_TYPE, Checkpoint, Record, head_payload
@@ -24,7 +25,7 @@ from protocol.wire.refusals import VERIFIED
 _EXACT_LENGTHS = 3
 """The first version of the rules under which every signature has the length of an algorithm."""
 
-_ALL_FILES = "(the link file of every epoch and rotation has to be given, once more if its keys came back)"
+_ALL_FILES = phrase("(the link file of every epoch and rotation has to be given, once more if its keys came back)")
 
 
 class Audit:
@@ -90,16 +91,16 @@ class Audit:
         if history.take(record):
             self._ring = None
             if known and isinstance(record.entry, Checkpoint):
-                wrong.append("its state names other terms or keys than the records before it")
+                wrong.append(phrase("its state names other terms or keys than the records before it"))
             if (history.terms, history.keys.agreed) != (terms, agreed):
                 wrong.append(self._changed(record))
         if known and isinstance(record.entry, Checkpoint) and history.officers != officers:
-            wrong.append("its state names other officers than the records before it")
+            wrong.append(phrase("its state names other officers than the records before it"))
         try:
             wrong.append(self._signatures(record))
             wrong.append(self._heads(record))
         except EnrolmentError as error:
-            wrong.append(f"the enrolled keys can't be used: {error}")
+            wrong.append(phrase("the enrolled keys can't be used: {error}", error=error))
         return "; ".join(each for each in wrong if each)
 
     def interrupt(self) -> None:
@@ -122,7 +123,7 @@ class Audit:
         self._trusted = tuple(file for file in self._given if file.terms.link == record.link)
         if self._given and not self._trusted:
             names = ", ".join(file.name for file in self._given)
-            return f"no link file of link {record.link} was given ({names})"
+            return phrase("no link file of link {link} was given ({names})", link=record.link, names=names)
         return ""
 
     def _changed(self, record: Record) -> str:
@@ -133,7 +134,9 @@ class Audit:
             return ""
         own = [file for file in self._trusted if file.terms.epoch == terms.epoch]
         if own and isinstance(record.entry, EpochOpened | Checkpoint) and all(file.terms != terms for file in own):
-            return f"its terms of epoch {terms.epoch} are not those of the link file {own[0].name}"
+            return phrase(
+                "its terms of epoch {epoch} are not those of the link file {name}", epoch=terms.epoch, name=own[0].name
+            )
         # the keys of a new epoch follow in a record of their own
         return "" if isinstance(record.entry, EpochOpened) else self._enrols()
 
@@ -142,7 +145,12 @@ class Audit:
         file, keys = self._judge(), self._terms.keys.agreed
         if beyond := named(keys, file.keys):
             self.beyond.update(dict.fromkeys(beyond, file.name))
-            return f"it enrols keys that are not those of the link file {file.name}: {', '.join(beyond)} {_ALL_FILES}"
+            return phrase(
+                "it enrols keys that are not those of the link file {name}: {beyond} {remark}",
+                name=file.name,
+                beyond=", ".join(beyond),
+                remark=_ALL_FILES,
+            )
         return ""
 
     def _judge(self) -> TrustedFile:
@@ -175,7 +183,7 @@ class Audit:
         if self._file is None:
             return ""
         self._judged(self._file).signatures += 1
-        return f" under the link file {self._file.name}"
+        return phrase(" under the link file {name}", name=self._file.name)
 
     def _judged(self, file: TrustedFile) -> Judged:
         """Return what a link file has judged in the present epoch."""
@@ -194,13 +202,24 @@ class Audit:
     def _verdict(self, event: FrameReceived) -> str:
         ring = self._keyring()
         if ring is None:
-            return "it says that a frame is verified, before any key is enrolled" if event.verdict == VERIFIED else ""
+            return (
+                phrase("it says that a frame is verified, before any key is enrolled")
+                if event.verdict == VERIFIED
+                else ""
+            )
         under = self._counted()
         # SPEC F1.1: rules 1 and 2 did not examine the lengths of signatures
         any_length = self._rules < _EXACT_LENGTHS
         verdict = ring.judge(event.channel, event.sender, event.frame, any_length=any_length)
         return (
-            "" if verdict == event.verdict else f"the verdict says {event.verdict}, but the frame is {verdict}{under}"
+            ""
+            if verdict == event.verdict
+            else phrase(
+                "the verdict says {verdict}, but the frame is {found}{under}",
+                verdict=event.verdict,
+                found=verdict,
+                under=under,
+            )
         )
 
     def _own_frames(self, record: Record, event: BatchClosed) -> str:
@@ -208,14 +227,16 @@ class Audit:
             return ""
         ring = self._keyring()
         if ring is None:
-            return "it seals frames, before any key is enrolled"
+            return phrase("it seals frames, before any key is enrolled")
         channels = {effect.index: effect.channel for effect in record.effects if isinstance(effect, Seal)}
         for index, frame in enumerate(event.frames):
             under = self._counted()
             try:
                 ring.open(record.side, PAYLOAD_TYPES[channels.get(index, "message")], frame)
             except RemoteProtocolError as error:
-                return f"our own frame {index} does not verify{under}: {error}"
+                return phrase(
+                    "our own frame {index} does not verify{under}: {error}", index=index, under=under, error=error
+                )
         return ""
 
     # --- signed heads ---------------------------------------------------------------------------------------------
@@ -233,10 +254,10 @@ class Audit:
     def _head(self, record: Record, head: bytes) -> str:
         ring = self._keyring()
         if ring is None:
-            return "it has a signed head, before any key is enrolled"
+            return phrase("it has a signed head, before any key is enrolled")
         under = self._counted()
         if not _vouches(ring, record, head):
-            return f"its signed head does not vouch for the records before it{under}"
+            return phrase("its signed head does not vouch for the records before it{under}", under=under)
         self._vouched_for(record)
         return ""
 
@@ -278,7 +299,9 @@ class Audit:
         if not judging:
             return ""
         names = ", ".join(file.name for file in judging)
-        return f"its signed head does not vouch for the records before it under the watch's keys of {names}"
+        return phrase(
+            "its signed head does not vouch for the records before it under the watch's keys of {names}", names=names
+        )
 
 
 def _vouches(ring: Keyring, record: Record, head: bytes) -> bool:

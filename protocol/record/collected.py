@@ -23,6 +23,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from protocol.errors import JournalError
+from protocol.phrases import phrase
 from protocol.record.findings import PROBLEMS_MAX, Findings
 from protocol.record.journal import ORIGIN, Chain, Checkpoint, Record, decode
 
@@ -36,11 +37,11 @@ _END: Final = re.compile(rb'(?:,"prev":"([0-9a-f]{64})")?,"hash":"([0-9a-f]{64})
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Raw])
 _REPLACED: Final = "\N{REPLACEMENT CHARACTER}".encode()
 
-_CHANGED: Final = "its bytes do not give its hash: something in it was changed"
-_CUT: Final = "its line is cut"
-_HOLLOW: Final = "its bytes do not give its hash: a part of its line may be missing"
-_PIECE: Final = "a piece of a line that could not be put together"
-_LEFT_OUT: Final = "journalctl left a long message out: give it --all"
+_CHANGED: Final = phrase("its bytes do not give its hash: something in it was changed")
+_CUT: Final = phrase("its line is cut")
+_HOLLOW: Final = phrase("its bytes do not give its hash: a part of its line may be missing")
+_PIECE: Final = phrase("a piece of a line that could not be put together")
+_LEFT_OUT: Final = phrase("journalctl left a long message out: give it --all")
 
 Journal = tuple[str, str]
 
@@ -175,7 +176,9 @@ class CollectedVerification(Findings):
         if known.hex() != record.hash:
             self.note(
                 record.n,
-                f"there are two records {record.n}, and they differ: changed, or an older journal was restored",
+                phrase(
+                    "there are two records {n}, and they differ: changed, or an older journal was restored", n=record.n
+                ),
             )
         return None
 
@@ -253,7 +256,7 @@ class CollectedVerification(Findings):
                     each, self.n + 1 if each.follows(self._hash_of(self.n)) else each.place, changed=False
                 )
         if self._chain.batch is not None and self.n + 1 not in self._explained:
-            self.note(self.n + 1, f"batch {self._chain.batch} has no end", kind="missing")
+            self.note(self.n + 1, phrase("batch {batch} has no end", batch=self._chain.batch), kind="missing")
         self.missing.sort()
         self.sort()
 
@@ -313,7 +316,11 @@ class CollectedVerification(Findings):
         if not self.n and isinstance(record.entry, Checkpoint):
             return
         for start, end in _ranges(first, last, sorted(found)):
-            words = f"records {start} to {end} are missing" if end > start else f"record {start} is missing"
+            words = (
+                phrase("records {first} to {last} are missing", first=start, last=end)
+                if end > start
+                else phrase("record {n} is missing", n=start)
+            )
             self._note_missing(start, end, words, damage=self._founded)
 
     def _note_damaged(self, each: Damaged, n: int, *, changed: bool, damage: bool = False) -> None:

@@ -10,6 +10,7 @@ from protocol.core.core import acting
 from protocol.core.events import BEFORE_STARTED, AlarmAcknowledged, EpochOpened, Event, KeysEnrolled, Started
 from protocol.core.link_keys import LinkKeys
 from protocol.errors import LocalProtocolError
+from protocol.phrases import phrase
 from protocol.record.journal import Checkpoint, Record
 from protocol.record.terms_history import TermsHistory
 
@@ -60,17 +61,19 @@ class Enrolments:
         began, self._starting = self._starting, 0
         if not began or isinstance(record.entry, Started):
             return ""
-        return f"record {began}, {self._what}, is written only at a start, and no start follows it"
+        return phrase(
+            "record {began}, {what}, is written only at a start, and no start follows it", began=began, what=self._what
+        )
 
     def _keys(self, entry: Event, before: TermsHistory) -> str:
         known = before.keys
         if isinstance(entry, KeysEnrolled) and known != LinkKeys() and not self._opened:
-            return "it enrols keys without a new epoch: changed keys count once an officer has accepted them"
+            return phrase("it enrols keys without a new epoch: changed keys count once an officer has accepted them")
         if isinstance(entry, AlarmAcknowledged) and entry.code == AlarmCode.KEYS_CHANGED:
             try:
                 known.acknowledged(entry.subject, entry.words)
             except LocalProtocolError:
-                return "it accepts changed keys with other words than those of the fingerprint"
+                return phrase("it accepts changed keys with other words than those of the fingerprint")
         return ""
 
     def _act(self, record: Record, entry: Event, before: TermsHistory) -> str:
@@ -78,8 +81,12 @@ class Enrolments:
         if officer is None:
             return ""
         if before.officers is not None:
-            return "" if officer in before.officers else f"officer {officer} acts, who is not enrolled"
+            return (
+                ""
+                if officer in before.officers
+                else phrase("officer {officer} acts, who is not enrolled", officer=officer)
+            )
         terms = before.terms
         # the watch has no officers of its own
         party = terms is None or record.side in {terms.caller, terms.answering}
-        return f"officer {officer} acts, before any officer is enrolled" if party else ""
+        return phrase("officer {officer} acts, before any officer is enrolled", officer=officer) if party else ""

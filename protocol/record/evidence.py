@@ -15,6 +15,7 @@ from msgspec import UNSET, Struct, structs
 from protocol.core.effects import Apply, Queue
 from protocol.core.events import BatchClosed, ClockStepped, FrameReceived, Started
 from protocol.errors import JournalError, RemoteProtocolError
+from protocol.phrases import phrase
 from protocol.record.beginning import Beginning
 from protocol.record.journal import Checkpoint, Record
 from protocol.record.ledger import Ledger
@@ -123,7 +124,7 @@ class Evidence:
             self._take(record)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             what = " ".join(str(error).split())[:_SHOWN_MAX]
-            raise JournalError(record.n, f"no link writes such terms or effects: {what}") from error
+            raise JournalError(record.n, phrase("no link writes such terms or effects: {what}", what=what)) from error
 
     def _take(self, record: Record) -> None:
         first = not self.ledger.side

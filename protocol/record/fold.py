@@ -16,6 +16,7 @@ from typing import TypeVar
 from protocol.core.core import Core
 from protocol.core.effects import Effect, Queue
 from protocol.errors import JournalError
+from protocol.phrases import phrase
 from protocol.record.journal import Checkpoint, Closed, HeadSigned, Record
 from protocol.record.migration import migrated, objection
 from protocol.wire.digests import message_digest
@@ -50,13 +51,16 @@ def fold(records: Iterable[Record], empty: CoreT, compare: Compare | None = None
     for record in records:
         rules = record.rules or rules
         if record.rules is not None and (wrong := objection(rules)):
-            raise FoldError(record.n, f"{wrong}: run the version that wrote it")
+            raise FoldError(record.n, phrase("{wrong}: run the version that wrote it", wrong=wrong))
         if isinstance(record.entry, Checkpoint):
             core = _restored(core, record, record.entry)
         elif not isinstance(record.entry, HeadSigned | Closed):
             effects = _handled(core, record, compared=int(rules) >= RULES_THAT_COMPARE)
             if contradiction := _contradiction(record, effects):
-                wrong = f"this version would {contradiction}, unlike the one that wrote it: run that version"
+                wrong = phrase(
+                    "this version would {contradiction}, unlike the one that wrote it: run that version",
+                    contradiction=contradiction,
+                )
                 raise FoldError(record.n, wrong)
             if compare is not None:
                 compare(record, effects)
@@ -70,21 +74,28 @@ def _handled(core: Core, record: Record, *, compared: bool) -> tuple[Effect, ...
         return core.handle(record.entry if compared else core.as_seen(record.entry))
     except Exception as error:
         what = " ".join(str(error).split())[:_SHOWN_MAX]
-        raise FoldError(record.n, f"this version cannot apply it: {what}; run the version that wrote it") from error
+        raise FoldError(
+            record.n, phrase("this version cannot apply it: {what}; run the version that wrote it", what=what)
+        ) from error
 
 
 def _restored(core: CoreT, record: Record, entry: Checkpoint) -> CoreT:
     kind = type(core)
     if entry.core != kind.__name__:
-        raise FoldError(record.n, f"it is a checkpoint of {entry.core}, where one of {kind.__name__} must stand")
+        raise FoldError(
+            record.n,
+            phrase("it is a checkpoint of {core}, where one of {kind} must stand", core=entry.core, kind=kind.__name__),
+        )
     try:
         state = migrated(entry.state, entry.core, entry.rules)
         core = kind.restore(state)
     except ValueError as error:
-        raise FoldError(record.n, f"this version cannot apply it: {error}; run the version that wrote it") from error
+        raise FoldError(
+            record.n, phrase("this version cannot apply it: {error}; run the version that wrote it", error=error)
+        ) from error
     if core.checkpoint() != state:
         # a missing field would get its default, and an unknown one would be lost
-        raise FoldError(record.n, "this version writes this state differently; run the version that wrote it")
+        raise FoldError(record.n, phrase("this version writes this state differently; run the version that wrote it"))
     return core
 
 
@@ -93,11 +104,11 @@ def _contradiction(record: Record, effects: tuple[Effect, ...]) -> str:
     recorded, computed = _queued(record.effects), _queued(effects)
     for seq, digest in recorded.items():
         if seq not in computed:
-            return f"not send message {seq}"
+            return phrase("not send message {seq}", seq=seq)
         if computed[seq] != digest:
-            return f"send another message {seq}"
+            return phrase("send another message {seq}", seq=seq)
     more = computed.keys() - recorded.keys()
-    return f"send message {min(more)}" if more else ""
+    return phrase("send message {seq}", seq=min(more)) if more else ""
 
 
 def _queued(effects: Iterable[Effect]) -> dict[int, Digest]:

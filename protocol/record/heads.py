@@ -14,6 +14,7 @@ from typing import Final
 from msgspec import UNSET, Struct
 
 from protocol.core.events import BatchClosed, ClockStepped, Started
+from protocol.phrases import phrase
 from protocol.record.journal import Checkpoint, Closed, Entry, HeadSigned, Record
 from protocol.wire.instants import Millis
 
@@ -124,7 +125,9 @@ class MissingHeads:
         if owed is None or starts or self._reported:
             return ""
         self._reported = True
-        return (
-            f"no signed head covers records {first.record} to {owed.record}: "
-            f"one has to follow within 15 minutes, and the start of a service"
+        return phrase(
+            "no signed head covers records {first} to {last}: one has to follow within 15 minutes, "
+            "and the start of a service",
+            first=first.record,
+            last=owed.record,
         )

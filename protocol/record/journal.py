@@ -24,6 +24,7 @@ from protocol.core.effects import AnyEffect
 from protocol.core.event_fields import Rules
 from protocol.core.events import AnyEvent, BatchClosed, EpochOpened, Event
 from protocol.errors import JournalError
+from protocol.phrases import phrase
 from protocol.wire import canonical
 from protocol.wire.instants import parsed, written
 from protocol.wire.messages import Digest, Identifier, Seq
@@ -161,7 +162,9 @@ def encode(
         _EFFECTS_DECODER.decode(acts)
         body = _body(n, link, side, batch, written(entry.at), entry, fields, acts, prev)
     except (ValueError, OverflowError, RecursionError) as error:
-        raise JournalError(n, f"a {type(entry).__name__} that could not be read again: {error}") from error
+        raise JournalError(
+            n, phrase("a {kind} that could not be read again: {error}", kind=type(entry).__name__, error=error)
+        ) from error
     digest = sha256(body).hexdigest()
     return b'%b,"hash":"%b"}' % (body, digest.encode()), digest
 
@@ -180,7 +183,7 @@ def decode(line: bytes, place: int = 0) -> Record:
     try:
         fields = _DECODER.decode(line)
     except (ValueError, RecursionError) as error:
-        raise JournalError(place, f"not a record: {error}") from error
+        raise JournalError(place, phrase("not a record: {error}", error=error)) from error
     entry_type, names = _LINES[type(fields)]
     try:
         entry: Any = entry_type(
@@ -191,9 +194,11 @@ def decode(line: bytes, place: int = 0) -> Record:
         )
         again = _again(record, fields.at)
     except (ValueError, OverflowError, RecursionError) as error:
-        raise JournalError(fields.n, f"not a record: {error}") from error
+        raise JournalError(fields.n, phrase("not a record: {error}", error=error)) from error
     if again != line[:-_HASH_BYTES]:
-        raise JournalError(fields.n, "not written as a journal writes it (order of keys, white space, spelling)")
+        raise JournalError(
+            fields.n, phrase("not written as a journal writes it (order of keys, white space, spelling)")
+        )
     assert digest == record.hash
     return record
 
@@ -221,13 +226,13 @@ def claimed_hash(line: bytes) -> str | None:
 def _digest(line: bytes, place: int) -> str:
     """Return the hash of a line. Raises JournalError unless the line ends with that hash."""
     if b"\0" in line:
-        raise JournalError(place, "there is a hole of NUL bytes in it")
+        raise JournalError(place, phrase("there is a hole of NUL bytes in it"))
     claimed = claimed_hash(line)
     if claimed is None:
-        raise JournalError(place, "it is cut, or its end was changed: it does not end with its hash")
+        raise JournalError(place, phrase("it is cut, or its end was changed: it does not end with its hash"))
     digest = sha256(line[:-_HASH_BYTES]).hexdigest()
     if digest != claimed:
-        raise JournalError(place, "its bytes do not give its hash: something in it was changed")
+        raise JournalError(place, phrase("its bytes do not give its hash: something in it was changed"))
     return digest
 
 
@@ -299,15 +304,19 @@ class Chain:
         if (wrong := self._stranger(record)) or (wrong := self._misplaced(record)):
             return wrong
         if record.rules is not None and int(record.rules) < self.rules:
-            return f"it names rules {record.rules} after records of rules {self.rules}: no version goes back"
+            return phrase(
+                "it names rules {rules} after records of rules {known}: no version goes back",
+                rules=record.rules,
+                known=self.rules,
+            )
         if self.batch is None:
             if record.batch != record.n:
-                return f"it says that it belongs to batch {record.batch}, which has ended"
+                return phrase("it says that it belongs to batch {batch}, which has ended", batch=record.batch)
             return ""
         if record.batch != self.batch:
-            return f"it says batch {record.batch}, but batch {self.batch} has not ended"
+            return phrase("it says batch {batch}, but batch {open} has not ended", batch=record.batch, open=self.batch)
         if isinstance(record.entry, Checkpoint | HeadSigned | Closed):
-            return f"a {type(record.entry).__name__} in the midst of batch {self.batch}"
+            return phrase("a {kind} in the midst of batch {batch}", kind=type(record.entry).__name__, batch=self.batch)
         return ""
 
     def adopt(self, record: Record) -> None:
@@ -324,23 +333,29 @@ class Chain:
 
     def _stranger(self, record: Record) -> str:
         if self.link is not None and record.link != self.link:
-            return f"it is of link {record.link}, not {self.link}"
+            return phrase("it is of link {link}, not {right}", link=record.link, right=self.link)
         if self.side is not None and record.side != self.side:
-            return f"it is of side {record.side}, not {self.side}"
+            return phrase("it is of side {side}, not {right}", side=record.side, right=self.side)
         return ""
 
     def _misplaced(self, record: Record) -> str:
         if not self.n:
             if record.n > 1 and not isinstance(record.entry, Checkpoint):
-                return f"records 1 to {record.n - 1} are missing, and it is not a checkpoint"
+                return phrase("records 1 to {n} are missing, and it is not a checkpoint", n=record.n - 1)
             if record.n == 1 and record.prev != ORIGIN:
-                return "it is record 1, but names a record before it"
+                return phrase("it is record 1, but names a record before it")
             return ""
         if record.n > self.n + 1:
             last = record.n - 1
-            return f"records {self.n + 1} to {last} are missing" if last > self.n + 1 else f"record {last} is missing"
+            return (
+                phrase("records {first} to {last} are missing", first=self.n + 1, last=last)
+                if last > self.n + 1
+                else phrase("record {n} is missing", n=last)
+            )
         if record.n <= self.n:
-            return f"record {record.n} stands here, after record {self.n}: moved, doubled or inserted"
+            return phrase(
+                "record {n} stands here, after record {before}: moved, doubled or inserted", n=record.n, before=self.n
+            )
         if record.prev != self.hash:
-            return f"it does not follow from record {self.n}: its prev is not that record's hash"
+            return phrase("it does not follow from record {n}: its prev is not that record's hash", n=self.n)
         return ""

@@ -13,6 +13,7 @@ from msgspec import Raw
 
 from protocol.core.core import Core
 from protocol.core.event_fields import Rules
+from protocol.phrases import phrase
 
 State = dict[str, Any]
 
@@ -21,7 +22,11 @@ def objection(rules: Rules, present: Rules = Core.RULES) -> str:
     """Return why a journal of `rules` cannot be continued under the `present` ones, an empty string if it can."""
     if int(rules) <= int(present):
         return ""
-    return f"written by a newer version (rules {rules}; this version knows rules up to {present})"
+    return phrase(
+        "written by a newer version (rules {rules}; this version knows rules up to {present})",
+        rules=rules,
+        present=present,
+    )
 
 
 def migrated(state: Raw, core: str, rules: Rules) -> Raw:
@@ -36,7 +41,9 @@ def migrated(state: Raw, core: str, rules: Rules) -> Raw:
         try:
             value = STEPS[version, core](value)
         except (KeyError, TypeError, AttributeError, StopIteration) as error:
-            raise ValueError(f"not a state of {core}, rules {version}: {error!r}") from error
+            raise ValueError(
+                phrase("not a state of {core}, rules {version}: {error}", core=core, version=version, error=repr(error))
+            ) from error
     return Raw(msgspec.json.encode(value))
 
 

@@ -17,6 +17,7 @@ import re
 from msgspec import Struct
 
 from protocol.errors import JournalError
+from protocol.phrases import phrase
 from protocol.record.journal import Chain, Record, complete_record_in, decode
 
 SECTOR_BYTES = 512
@@ -63,7 +64,7 @@ def recover(data: bytes, first: int, link: str, side: str) -> Recovery:
             break
         record = chain.take(line)
         if not keep and not pending and record.n != first:
-            raise JournalError(record.n, f"it stands first in a segment whose name says {first}")
+            raise JournalError(record.n, phrase("it stands first in a segment whose name says {first}", first=first))
         pending.append(record)
         position = end + 1
         if chain.batch is None:
@@ -73,7 +74,7 @@ def recover(data: bytes, first: int, link: str, side: str) -> Recovery:
     written = len(data.rstrip(b"\0"))
     if not keep:
         # a segment is given its name only after its first batch is on disk
-        raise JournalError(first, "the segment has no complete batch, which a crash can't have left")
+        raise JournalError(first, phrase("the segment has no complete batch, which a crash can't have left"))
     if b"\0" in data[position:written]:
         _require_unfinished(data[:written], keep, position, chain)
     elif position < written:
@@ -95,10 +96,10 @@ def require_beginning(fragment: bytes, chain: Chain, link: str, side: str) -> No
     )
     length = min(len(opening), len(fragment))
     if fragment[:length] != opening[:length] or _CONTROL.search(fragment):
-        raise JournalError(place, "the bytes after the last record are not the beginning of a record")
+        raise JournalError(place, phrase("the bytes after the last record are not the beginning of a record"))
     complete = complete_record_in(fragment)
     if complete and complete < len(fragment):
-        raise JournalError(place, "the byte after it is not a newline")
+        raise JournalError(place, phrase("the byte after it is not a newline"))
 
 
 def _require_unfinished(data: bytes, keep: int, position: int, chain: Chain) -> None:
@@ -115,11 +116,11 @@ def _require_unfinished(data: bytes, keep: int, position: int, chain: Chain) -> 
     for hole in _HOLE.finditer(data, position):
         # a hole may begin within the sector in which the last complete batch ends: only the new batch is missing there
         if (hole.start() % SECTOR_BYTES and hole.start() != keep) or hole.end() % SECTOR_BYTES:
-            raise JournalError(place, "there is a hole of NUL bytes in it, which a crash can't have left")
+            raise JournalError(place, phrase("there is a hole of NUL bytes in it, which a crash can't have left"))
         last = _require_lines(data[start : hole.start()], chain, place, last)
         start = hole.end()
     if len(data) % SECTOR_BYTES and not data.endswith(b"\n"):
-        raise JournalError(place, "it ends within a sector of the disk, which a crash can't have left")
+        raise JournalError(place, phrase("it ends within a sector of the disk, which a crash can't have left"))
     _require_lines(data[start:], chain, place, last)
 
 
@@ -133,13 +134,15 @@ def _require_lines(piece: bytes, chain: Chain, place: int, last: int) -> int:
         last: the number of the last complete line before `piece`.
     """
     if _CONTROL.search(piece):
-        raise JournalError(place, "bytes that cannot occur in a record stand next to a hole")
+        raise JournalError(place, phrase("bytes that cannot occur in a record stand next to a hole"))
     # the first line of a piece lost its beginning in a hole, the last one its end
     for line in piece.split(b"\n")[1:-1]:
         record = decode(line, place)
         if record.link != chain.link or record.side != chain.side or record.n <= last:
-            raise JournalError(record.n, f"it stands after record {last}, behind a hole")
+            raise JournalError(record.n, phrase("it stands after record {last}, behind a hole", last=last))
         if record.batch != (chain.batch or chain.n + 1):
-            raise JournalError(place, f"there is a hole of NUL bytes in it, but batch {record.batch} follows")
+            raise JournalError(
+                place, phrase("there is a hole of NUL bytes in it, but batch {batch} follows", batch=record.batch)
+            )
         last = record.n
     return last

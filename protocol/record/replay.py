@@ -19,6 +19,7 @@ from protocol.core.events import BatchClosed, EpochOpened, Event
 from protocol.core.link import Link
 from protocol.core.observer import Observer
 from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.phrases import phrase
 from protocol.record.journal import FIRST_RULES, Checkpoint, Closed, HeadSigned, Record
 from protocol.wire import envelope
 
@@ -97,11 +98,20 @@ class Replay:
         try:
             effects = core.handle(event)
         except LocalProtocolError as error:
-            self.diverge(record.n, f"the rules refuse this {type(event).__name__}: {error}")
+            self.diverge(
+                record.n, phrase("the rules refuse this {kind}: {error}", kind=type(event).__name__, error=error)
+            )
             return
         recorded, computed = _plain(record.effects), _plain(effects)
         if recorded != computed:
-            self.diverge(record.n, f"effects of {type(event).__name__}: {_difference(recorded, computed, 'effects')}")
+            self.diverge(
+                record.n,
+                phrase(
+                    "effects of {kind}: {difference}",
+                    kind=type(event).__name__,
+                    difference=_difference(recorded, computed, "effects"),
+                ),
+            )
 
     def _pass_over(self, record: Record) -> None:
         """Note that `record` is of other rules. What follows it begins at a checkpoint of the present ones."""
@@ -117,22 +127,22 @@ class Replay:
     def _checkpoint(self, record: Record, entry: Checkpoint) -> None:
         kind = CORES.get(entry.core)
         if kind is None:
-            self.diverge(record.n, f"a checkpoint of an unknown core: {entry.core[:60]!r}")
+            self.diverge(record.n, phrase("a checkpoint of an unknown core: {core}", core=repr(entry.core[:60])))
             return
         self.compared += 1
         if self.core is not None:
             wrong = _states_differ(entry.state, self.core.checkpoint())
             if wrong:
-                self.diverge(record.n, f"the checkpoint: {wrong}")
+                self.diverge(record.n, phrase("the checkpoint: {wrong}", wrong=wrong))
                 return
         try:
             restored = kind.restore(entry.state)
         except (msgspec.ValidationError, ValueError) as error:
-            self.diverge(record.n, f"the checkpoint can't be restored: {error}")
+            self.diverge(record.n, phrase("the checkpoint can't be restored: {error}", error=error))
             return
         wrong = _states_differ(entry.state, restored.checkpoint())
         if wrong:
-            self.diverge(record.n, f"the checkpoint, restored: {wrong}")
+            self.diverge(record.n, phrase("the checkpoint, restored: {wrong}", wrong=wrong))
             return
         self.core = restored
 
@@ -157,15 +167,15 @@ def _payloads_differ(core: Link, event: BatchClosed) -> str:
     """Return how the frames' payloads differ from what the rules sign now, or an empty string."""
     wanted = core.unsealed(event.at)
     if len(wanted) != len(event.frames):
-        return f"{len(event.frames)} frames were sealed, the rules seal {len(wanted)}"
+        return phrase("{count} frames were sealed, the rules seal {right}", count=len(event.frames), right=len(wanted))
     for index, (unsealed, frame) in enumerate(zip(wanted, event.frames, strict=True)):
         try:
             payload = envelope.parse(frame).payload
         except RemoteProtocolError as error:
-            return f"frame {index}: {error}"
+            return phrase("frame {index}: {error}", index=index, error=error)
         if payload != unsealed.payload:
             difference = _difference(_decoded(payload), _decoded(unsealed.payload), "payload")
-            return f"frame {index}: {difference}"
+            return phrase("frame {index}: {difference}", index=index, difference=difference)
     return ""
 
 
@@ -174,7 +184,7 @@ def _states_differ(recorded: Raw, computed: Raw) -> str:
     if recorded == computed:
         return ""
     one, other = msgspec.json.decode(recorded), msgspec.json.decode(computed)
-    return "its tables stand in another order" if one == other else _difference(one, other, "state")
+    return phrase("its tables stand in another order") if one == other else _difference(one, other, "state")
 
 
 def _plain(value: Any) -> Any:
@@ -202,9 +212,16 @@ def _difference(recorded: Any, computed: Any, where: str) -> str:
         # one list is the beginning of the other
         shorter = min(len(recorded), len(computed))
         more = recorded[shorter] if len(recorded) > shorter else computed[shorter]
-        whose = "recorded" if len(recorded) > shorter else "given by the rules"
-        return f"{where}[{shorter}] is only {whose}: {_shown(more)}"
-    return f"{where}: recorded {_shown(recorded)}, the rules give {_shown(computed)}"
+        whose = phrase("recorded") if len(recorded) > shorter else phrase("given by the rules")
+        return phrase(
+            "{where}[{shorter}] is only {whose}: {shown}", where=where, shorter=shorter, whose=whose, shown=_shown(more)
+        )
+    return phrase(
+        "{where}: recorded {shown}, the rules give {expected}",
+        where=where,
+        shown=_shown(recorded),
+        expected=_shown(computed),
+    )
 
 
 def _shown(value: Any) -> str:

@@ -9,6 +9,7 @@ import re
 from typing import Final
 
 from protocol.errors import JournalError
+from protocol.phrases import phrase
 from protocol.record.findings import Findings
 from protocol.record.journal import Chain, Checkpoint, Record, claimed_hash, decode
 from protocol.record.recovery import require_beginning
@@ -24,8 +25,8 @@ _MARKS: Final = (
 _MARKS_ENOUGH: Final = 2
 _BEGINNING: Final = re.compile(rb'\{"(n("(:|$)|$))')
 
-_NOT_A_RECORD: Final = "the line is not a record; a log that was collected must not be named like a segment"
-NORMAL_AFTER_A_CRASH: Final = "normal after a crash; the next start cuts it"
+_NOT_A_RECORD: Final = phrase("the line is not a record; a log that was collected must not be named like a segment")
+NORMAL_AFTER_A_CRASH: Final = phrase("normal after a crash; the next start cuts it")
 
 
 def resembles_record(line: bytes) -> bool:
@@ -77,7 +78,7 @@ class Verification(Findings):
         if not self._chain.n and not self._damaged and first > 1:
             self._base = first - 1
             if not alone:
-                self.note(1, f"records 1 to {first - 1} are missing")
+                self.note(1, phrase("records {first} to {last} are missing", first=1, last=first - 1))
 
     def take(self, line: bytes) -> Record | None:
         """Return the record in `line`, given without its newline; None for a damaged line."""
@@ -91,7 +92,11 @@ class Verification(Findings):
             self.note(self._place, self._chain.objection(record))
             return None
         if self._chain.n and record.n <= self._chain.n:
-            moved = f"record {record.n} stands here, after record {self._chain.n}: moved, doubled or inserted"
+            moved = phrase(
+                "record {n} stands here, after record {before}: moved, doubled or inserted",
+                n=record.n,
+                before=self._chain.n,
+            )
             self.note(record.n, moved)
             return None
         self._check(record)
@@ -108,7 +113,8 @@ class Verification(Findings):
         if not rest or (final and live):
             return
         self.resembling = self.resembling or resembles_record(rest)
-        reason, normal = "the last line is cut: it has no newline", False
+        reason: str = phrase("the last line is cut: it has no newline")
+        normal = False
         link, side = self.whose
         if final and not self._damaged and link is not None and side is not None:
             # normal exactly if the next start would cut it
@@ -123,12 +129,12 @@ class Verification(Findings):
         """Note what is missing at the end; a `live` journal may end within a batch that is being written."""
         self._end_segment()
         if self._chain.batch is not None and not live and not self._damaged:
-            self._note(self._chain.n + 1, f"batch {self._chain.batch} has no end", normal=True)
+            self._note(self._chain.n + 1, phrase("batch {batch} has no end", batch=self._chain.batch), normal=True)
         self.sort()
 
     def lost_sectors(self) -> None:
         """Note that a crash left a hole in the last batch."""
-        self._note(self.n + 1, "a part of the last batch never reached the disk", normal=True)
+        self._note(self.n + 1, phrase("a part of the last batch never reached the disk"), normal=True)
 
     # --- internal -------------------------------------------------------------------------------------------------
 
@@ -151,17 +157,29 @@ class Verification(Findings):
         if self._segment is not None:
             first, name = self._segment
             if record.n != first:
-                self.note(record.n, f"record {record.n} stands first in {name}, whose name says {first}")
+                self.note(
+                    record.n,
+                    phrase(
+                        "record {n} stands first in {name}, whose name says {first}", n=record.n, name=name, first=first
+                    ),
+                )
             elif first > 1 and not isinstance(record.entry, Checkpoint):
-                self.note(record.n, f"it is the first record of {name} but not a checkpoint")
+                self.note(record.n, phrase("it is the first record of {name} but not a checkpoint", name=name))
         place, last = self._place, record.n - 1
         if not self._damaged or record.n == self._chain.n + 1:
             if wrong := self._chain.objection(record):
                 self.note(place if self._chain.n else record.n, wrong)
         elif record.n > place and (self._chain.n or self._base):
-            self.note(place, f"records {place} to {last} are missing" if last > place else f"record {last} is missing")
+            self.note(
+                place,
+                phrase("records {first} to {last} are missing", first=place, last=last)
+                if last > place
+                else phrase("record {n} is missing", n=last),
+            )
         elif record.n == place and self._claimed not in {None, record.prev}:
-            self.note(record.n, f"it does not follow from record {last}: its prev is not that record's hash")
+            self.note(
+                record.n, phrase("it does not follow from record {n}: its prev is not that record's hash", n=last)
+            )
 
     @property
     def _place(self) -> int:
@@ -171,5 +189,5 @@ class Verification(Findings):
     def _end_segment(self) -> None:
         if self._segment is not None:
             first, name = self._segment
-            self.note(first, f"{name} contains no record")
+            self.note(first, phrase("{name} contains no record", name=name))
             self._segment = None
