@@ -126,9 +126,9 @@ def test_a_step_is_reported_and_skipped_slots_are_one_record(
     records = blind_records(world, where)
     assert len(records) == bool(there) + bool(back)
     for record, slots_in_it in zip(records, filter(None, (there, back)), strict=True):
-        assert record.startswith(f"unknown: slot {slots_in_it[0]}")
+        assert re.match(f"unknown: slots? {slots_in_it[0]}", record)
         # a record names at most 64 slots and the number of further ones
-        named = record.count("slot ") + sum(map(int, re.findall(r"and (\d+) more", record)))
+        named = record.count("Z") + sum(map(int, re.findall(r"and (\d+) more", record)))
         assert named == len(slots_in_it)
     assert raised(world, where)["clock_step"] == 2
     for other in {*SIDES, "watch"} - {where}:
@@ -182,9 +182,9 @@ def test_a_sleep_over_slots_is_one_record(begins: str, ends: str, unknown: list[
 
     world.run()
 
-    expected = ", ".join(f"slot 2022-11-{slot}:00.000Z" for slot in unknown)
-    assert [record.partition(", receipt/")[0] for record in blind_records(world, "ndmc")] == (
-        [f"unknown: {expected}"] if unknown else []
+    expected = ", ".join(f"2022-11-{slot}:00.000Z" for slot in unknown)
+    assert [record.partition("; receipts of")[0] for record in blind_records(world, "ndmc")] == (
+        [f"unknown: {'slot' if len(unknown) == 1 else 'slots'} {expected}"] if unknown else []
     )
     assert not any(key.startswith("heartbeat_missed") for key in raised(world, "ndmc"))
     states = slot_states(world, "ndmc")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import reduce
+
 from protocol.core.alarms import AlarmCode
 from protocol.core.books import Books
 from protocol.core.deadlines import SECOND, Turn
+from protocol.core.environment import BROKER, GONE, QUIET
 from protocol.core.events import ClockStepped, Resumed, SlotsPlanned, Started
 from protocol.core.peer_clocks import PeerClocks
 from protocol.core.watch import SETTLE_MS, Watch
+from protocol.phrases import Phrase, phrase
 from protocol.wire.instants import Millis, parsed, written
 from protocol.wire.messages import Identifier
 
@@ -54,7 +59,10 @@ class Absences:
 
     def _clock_moved(self, turn: Turn, step_ms: Millis) -> None:
         self._books.alarms.raise_passing(
-            turn, AlarmCode.CLOCK_STEP, turn.utc, detail=f"the wall clock moved by {step_ms / SECOND:+.3f} s"
+            turn,
+            AlarmCode.CLOCK_STEP,
+            turn.utc,
+            detail=phrase("the wall clock moved by {seconds} s", seconds=f"{step_ms / SECOND:+.3f}"),
         )
         self._watch.clock_moved(turn, step_ms)
         self._clocks.own_clock_moved(self._side, step_ms)
@@ -64,13 +72,45 @@ class Absences:
 
         `age_too`: durations ran on as well, as in an absence; not where only the wall clock was set.
         """
-        unknown = [f"slot {instant}" for instant in self._watch.blind(turn, since)]
+        unknown = {"slot": self._watch.blind(turn, since)}
         if age_too:
-            overdue = self._books.deadlines.postpone(turn, SETTLE_MS)
-            unknown += [key for key in overdue if not key.startswith(("quiet/", "broker/"))]
-        if unknown:
-            detail = f"unknown: {', '.join(unknown[:UNKNOWN_LISTED])}"
-            if len(unknown) > UNKNOWN_LISTED:
-                detail += f" and {len(unknown) - UNKNOWN_LISTED} more"
+            for key in self._books.deadlines.postpone(turn, SETTLE_MS):
+                kind, _, subject = key.partition("/")
+                if kind not in {QUIET, BROKER, GONE}:
+                    unknown.setdefault(kind, []).append(subject)
+        if any(unknown.values()):
             interval = f"{written(since)}..{turn.utc}"
-            self._books.alarms.raise_passing(turn, AlarmCode.WATCH_BLIND, interval, written(since), detail)
+            self._books.alarms.raise_passing(
+                turn, AlarmCode.WATCH_BLIND, interval, written(since), detail=_listed(unknown)
+            )
+
+
+def _listed(unknown: Mapping[str, Sequence[str]]) -> Phrase:
+    """Return the detail of `watch_blind`: what is unknown, by kind, the first `UNKNOWN_LISTED` by name."""
+    room, parts = UNKNOWN_LISTED, []
+    for kind, subjects in unknown.items():
+        listed = ", ".join(subjects[:room])
+        room -= min(room, len(subjects))
+        if listed:
+            parts.append(_part(kind, listed, one=len(subjects) == 1))
+    detail = phrase("unknown: {what}", what=reduce(_joined, parts))
+    more = sum(map(len, unknown.values())) - UNKNOWN_LISTED
+    return phrase("{detail} and {count} more", detail=detail, count=more) if more > 0 else detail
+
+
+def _joined(first: Phrase, then: Phrase) -> Phrase:
+    return phrase("{first}; {then}", first=first, then=then)
+
+
+def _part(kind: str, listed: str, *, one: bool) -> Phrase:
+    match kind:
+        case "slot" if one:
+            return phrase("slot {listed}", listed=listed)
+        case "slot":
+            return phrase("slots {listed}", listed=listed)
+        case "receipt":
+            return phrase("receipts of {listed}", listed=listed)
+        case "answer":
+            return phrase("answers to {listed}", listed=listed)
+        case _:
+            return phrase("acknowledgements of {listed}", listed=listed)

@@ -6,11 +6,13 @@ An item is a message or a draft. Its acts are listed as this side recorded them,
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import reduce
 from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType, to_builtins
 
 from protocol.errors import LocalProtocolError
+from protocol.phrases import Phrase, phrase
 from protocol.wire import canonical
 from protocol.wire.messages import (
     Acknowledgement,
@@ -60,10 +62,34 @@ class Act(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_
 
     def __str__(self) -> str:
         """Return the act in one line, such as `duty-2 acknowledged it (acting) at 2022-11-29T16:00:03.000Z`."""
-        more = self.decision or self.reason
-        said = f" ({more})" if more else ""
-        carried = f" as {self.reference}" if self.reference is not UNSET else ""
-        return f"{self.officer or self.party} {self.act} it{said} at {self.at}{carried}"
+        return self.in_words
+
+    @property
+    def in_words(self) -> Phrase:
+        """The act in one line."""
+        who, why = self.officer or self.party, self.decision or self.reason
+        match self.act:
+            case "acknowledged":
+                done = phrase("{who} acknowledged it ({decision}) at {at}", who=who, decision=why, at=self.at)
+            case "refused":
+                done = phrase("{who} refused it ({reason}) at {at}", who=who, reason=why, at=self.at)
+            case "answered":
+                done = phrase("{who} answered it at {at}", who=who, at=self.at)
+            case "updated":
+                done = phrase("{who} updated it at {at}", who=who, at=self.at)
+            case "corrected":
+                done = phrase("{who} corrected it at {at}", who=who, at=self.at)
+            case "cancelled":
+                done = phrase("{who} cancelled it at {at}", who=who, at=self.at)
+            case "released":
+                done = phrase("{who} released it at {at}", who=who, at=self.at)
+            case "discarded":
+                done = phrase("{who} discarded it at {at}", who=who, at=self.at)
+            case _:
+                done = phrase("it expired at {at}", at=self.at)
+        if self.reference is UNSET:
+            return done
+        return phrase("{done} as {reference}", done=done, reference=self.reference)
 
 
 class Item(Struct, frozen=True, kw_only=True):
@@ -97,8 +123,13 @@ class ActedFirstError(LocalProtocolError):
     """
 
     def __init__(self, code: str, item: Item, why: str) -> None:
-        done = "; ".join(str(act) for act in item.acts) or "nobody has acted on it; show it again for its digest"
-        super().__init__(code, f"{item.reference} {why}: {done}")
+        done = phrase("nobody has acted on it; show it again for its digest")
+        if item.acts:
+            done = reduce(
+                lambda first, then: phrase("{first}; {then}", first=first, then=then),
+                (act.in_words for act in item.acts),
+            )
+        super().__init__(code, phrase("{reference} {why}: {done}", reference=item.reference, why=why, done=done))
         self.item = item
 
 
@@ -116,7 +147,7 @@ def item_of(reference: object, body: dict[str, Any], acts: Iterable[Act], earlie
 def check_seen(item: Item, seen: Digest | UnsetType) -> None:
     """Raise ActedFirstError unless `seen`, if it is given, is the digest of `item` as it is now (SPEC P2.2)."""
     if seen is not UNSET and seen != item.seen:
-        raise ActedFirstError("changed_since_seen", item, "is not as it was seen")
+        raise ActedFirstError("changed_since_seen", item, phrase("is not as it was seen"))
 
 
 def act_of(

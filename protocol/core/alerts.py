@@ -17,6 +17,7 @@ from protocol.core.alarm_book import AlarmBook
 from protocol.core.alarms import AlarmCode
 from protocol.core.deadlines import SECOND, Deadlines, Turn
 from protocol.core.staleness import Staleness, expiry, staleness
+from protocol.phrases import phrase
 from protocol.wire.instants import parsed
 from protocol.wire.messages import Acknowledgement, Alert, Identifier, Reference, Refusal, Utc
 from protocol.wire.policy import Policy
@@ -190,10 +191,10 @@ class Alerts:
 
     def overdue(self, turn: Turn, ref: str, raised_at: Utc) -> None:
         """Raise the alarm of an alert whose handling deadline has passed."""
-        detail = f"nobody has acknowledged alert {ref}"
+        detail = phrase("nobody has acknowledged alert {alert}", alert=ref)
         opened = self._alerts.get(ref)
         if opened is not None and opened.state is AlertState.WILL_REPLY:
-            detail = f"nothing followed the promise to reply to alert {ref}"
+            detail = phrase("nothing followed the promise to reply to alert {alert}", alert=ref)
         stale = Staleness() if opened is None else _staleness(opened, turn)
         self._alarms.raise_alarm(turn, AlarmCode.ALERT_UNACKNOWLEDGED, ref, raised_at, detail, stale)
 

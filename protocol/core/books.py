@@ -16,6 +16,6 @@ class Books:
     def __init__(self, state: CoreState) -> None:
         self.deadlines = Deadlines(state.deadlines)
         self.notifications = PendingNotifications(state.notifications)
-        self.alarms = AlarmBook(state.alarms, self.notifications)
+        self.alarms = AlarmBook(state.alarms, state.alarm_repeats, self.notifications)
         self.environment = Environment(state, self.deadlines, self.alarms)
         self.keys = KeyChanges(state, self.alarms)

@@ -41,6 +41,7 @@ from protocol.core.link_keys import LinkKeys
 from protocol.core.snapshot import DraftView, Snapshot, StreamView, alert_views, condition_of, watch_views
 from protocol.core.undelivered import Undelivered
 from protocol.errors import LocalProtocolError
+from protocol.phrases import phrase
 from protocol.wire.instants import Millis, written
 from protocol.wire.messages import Digest, Identifier
 from protocol.wire.policy import Terms
@@ -80,10 +81,12 @@ class Core(ABC):
         return Raw(msgspec.json.encode(self.state))
 
     @abstractmethod
-    def handle(self, event: Event) -> tuple[Effect, ...]:
+    def handle(self, event: Event, *, older: bool = False) -> tuple[Effect, ...]:
         """Take what happened; return what to do once the event is on disk.
 
         Total: any event in any state. Raises LocalProtocolError for a caller's mistake, and then nothing has changed.
+        `older` says that rules 1 to 3 recorded the event: they placed the test of a slot for nobody (SPEC W1.7), and
+        raised alarms that officers acknowledged and the present rules do not raise.
         """
 
     @abstractmethod
@@ -152,11 +155,14 @@ class Core(ABC):
     def _check(self, event: Event) -> None:
         """Raise LocalProtocolError for an event that this core can't take."""
         if type(event) not in self.EVENTS:
-            raise LocalProtocolError("unexpected_event", f"{self.side} takes no {type(event).__name__}")
+            raise LocalProtocolError(
+                "unexpected_event", phrase("{side} takes no {event}", side=self.side, event=type(event).__name__)
+            )
         if self._epoch is None and not isinstance(event, BEFORE_STARTED):
             raise no_epoch()
         if isinstance(event, Request) and event.request in self.state.requests:
-            raise LocalProtocolError("repeated_request", f"this request led to {self.state.requests[event.request]}")
+            reached = self.state.requests[event.request]
+            raise LocalProtocolError("repeated_request", phrase("this request led to {reference}", reference=reached))
         self._check_officer(event)
         check_event(event)
 
@@ -164,7 +170,16 @@ class Core(ABC):
         """Raise LocalProtocolError(not_authorised) for an act of an officer who is not enrolled (SPEC P1.5)."""
         officer = acting(event)
         if officer is not None and self.state.officers is not None and officer not in self.state.officers:
-            raise LocalProtocolError("not_authorised", f"officer {officer[:40]!r} is not enrolled here")
+            raise LocalProtocolError(
+                "not_authorised", phrase("officer {officer} is not enrolled here", officer=repr(officer[:40]))
+            )
+
+    def _passed_over(self, event: Event) -> bool:
+        """Take an older acknowledgement of an alarm that the present rules did not raise; return whether it is one."""
+        if not isinstance(event, AlarmAcknowledged) or self._books.alarms.waits(event.code, event.subject):
+            return False
+        self._done(event, f"{event.code}/{event.subject}")
+        return True
 
     def _take_settings(self, turn: Turn, event: Event) -> bool:
         """Handle an event about the link file or the settings that needs no open epoch; return whether it is one."""
@@ -199,6 +214,11 @@ class Core(ABC):
             case _:
                 self._books.environment.take(turn, event)
 
+    def _note_signed(self, turn: Turn, event: FrameReceived) -> None:
+        """Note when a signed frame of a party brought something new (SPEC W8): only then did it speak now."""
+        if not self.redundant(event):
+            self.state.last_signed[event.sender] = turn.utc
+
     def _done(self, event: Request, reference: str) -> None:
         """Remember what a request led to, so that repeating it changes nothing."""
         requests = self.state.requests
@@ -209,7 +229,8 @@ class Core(ABC):
     def _deadline(self, epoch: Epoch, resend_age: Millis | None) -> Deadline | None:
         """Return the next deadline of all; `resend_age` is the link's age at which a frame is sent again."""
         at = epoch.next_instant()
-        ages = [age for age in (self._books.deadlines.next_due_age(), resend_age) if age is not None]
+        due = (self._books.deadlines.next_due_age(), self._books.alarms.next_repeat_age(), resend_age)
+        ages = [age for age in due if age is not None]
         mono = self._books.deadlines.mono_of(min(ages)) if ages else None
         return None if at is None and mono is None else Deadline(at, mono)
 
@@ -226,7 +247,7 @@ class Core(ABC):
     ) -> Snapshot:
         """Return the immutable view, with the streams of this kind of core."""
         state = self.state
-        slots, tests = watch_views(state.watch, epoch.other)
+        slots, tests = watch_views(state.watch, state.deadlines.armed, epoch.other)
         alarms = tuple(self._books.alarms)
         return Snapshot(
             link=state.link,
@@ -239,7 +260,10 @@ class Core(ABC):
             at=written(state.deadlines.at),
             condition=condition_of(alarms, slots, tests, state.deadlines.at),
             connected=state.connected,
-            present=dict(state.present),
+            connection_trouble=state.connection_trouble,
+            connection_trouble_said=state.connection_trouble_said,
+            present={party: present for party, present in state.present.items() if present is not None},
+            last_signed=dict(state.last_signed),
             ours=ours,
             theirs=theirs,
             slots=slots,
@@ -270,4 +294,4 @@ def due_first(event: Event) -> bool:
 
 def no_epoch() -> LocalProtocolError:
     """Return the error for what needs an open epoch."""
-    return LocalProtocolError("no_epoch", "the first event of a link is EpochOpened")
+    return LocalProtocolError("no_epoch", phrase("the first event of a link is EpochOpened"))

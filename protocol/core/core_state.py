@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
+from protocol.core.alarm_repeats import AlarmRepeatsState
 from protocol.core.alarms import Alarm
 from protocol.core.alerts import OpenAlert
 from protocol.core.deadlines import DeadlinesState
 from protocol.core.link_keys import LinkKeys
 from protocol.core.pending_notifications import PendingNotificationsState
 from protocol.core.watch_state import WatchState
+from protocol.phrases import Said
 from protocol.wire.instants import Millis
-from protocol.wire.messages import Digest, Identifier
+from protocol.wire.messages import Digest, Identifier, Utc
 from protocol.wire.policy import Terms
 
 
@@ -58,6 +60,7 @@ class CoreState(Struct):
     deadlines: DeadlinesState = field(default_factory=DeadlinesState)
     # by `code/subject`
     alarms: dict[str, Alarm] = {}
+    alarm_repeats: AlarmRepeatsState = field(default_factory=AlarmRepeatsState)
     notifications: PendingNotificationsState = field(default_factory=PendingNotificationsState)
     watch: WatchState = field(default_factory=WatchState)
     # by reference
@@ -68,7 +71,13 @@ class CoreState(Struct):
     # references that control requests led to, by request id
     requests: dict[str, str] = {}
     connected: bool = False
-    # by party, as far as the broker reported it: a hint
-    present: dict[Identifier, bool] = {}
+    # why the connection is lost, as far as this run knows; empty while connected
+    connection_trouble: str = ""
+    # what that was made from
+    connection_trouble_said: Said | None = None
+    # by party, as far as the broker reported it: a hint; None if it was gone before the connection was lost
+    present: dict[Identifier, bool | None] = {}
+    # by party: when a signed frame of it last brought something new, by our clock
+    last_signed: dict[Identifier, Utc] = {}
     # by source, the least recently refused first: the age at which each of the last refusals was reported, and how many
     credentials_refused: dict[str, tuple[tuple[Millis, int], ...]] = {}

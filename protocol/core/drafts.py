@@ -13,6 +13,7 @@ from protocol.core.deadlines import Turn
 from protocol.core.effects import ExpireDraft, HoldDraft
 from protocol.core.events import OfficerRaisedAlert
 from protocol.errors import LocalProtocolError
+from protocol.phrases import phrase
 from protocol.wire.instants import Millis, parsed
 from protocol.wire.messages import Alert, Change, Identifier, Reference, Status, Utc
 
@@ -47,7 +48,9 @@ class Drafts:
     def check_room(self) -> None:
         """Raise LocalProtocolError if no more drafts may wait."""
         if len(self.waiting()) >= DRAFTS_MAX:
-            raise LocalProtocolError("too_many_drafts", f"{DRAFTS_MAX} drafts wait already: release or discard some")
+            raise LocalProtocolError(
+                "too_many_drafts", phrase("{count} drafts wait already: release or discard some", count=DRAFTS_MAX)
+            )
 
     def hold(self, turn: Turn, raised: OfficerRaisedAlert) -> int:
         """Hold an alert, whose status is set, for a second officer; return the draft's number."""
@@ -62,8 +65,9 @@ class Drafts:
         if draft is not None:
             return draft, draft_item(number, draft, self._status)
         if end is None:
-            waiting = ", ".join(f"draft/{known}" for known in self.waiting()) or "none"
-            raise LocalProtocolError("unknown_reference", f"there is no draft/{number}; waiting: {waiting}")
+            waiting = ", ".join(f"draft/{known}" for known in self.waiting()) or phrase("none")
+            wrong = phrase("there is no {draft}; waiting: {waiting}", draft=f"draft/{number}", waiting=waiting)
+            raise LocalProtocolError("unknown_reference", wrong)
         raise ended_draft(f"draft/{number}", end)
 
     def end(self, turn: Turn, number: int, act: ActKind, officer: Identifier, sent: Reference | None = None) -> None:
@@ -146,9 +150,16 @@ def ended_draft(reference: str, end: Act) -> LocalProtocolError:
     if end.act == "expired":
         return expired(reference, end.at)
     ended = Item(reference=reference, item={}, acts=(end,), earlier=0)
-    return ActedFirstError(f"already_{end.act}", ended, f"is {end.act} already")
+    return ActedFirstError(
+        f"already_{end.act}",
+        ended,
+        phrase("is released already") if end.act == "released" else phrase("is discarded already"),
+    )
 
 
 def expired(reference: str, at: Utc) -> LocalProtocolError:
     """Return the error for a draft whose alert has expired."""
-    return LocalProtocolError("expired", f"{reference} expired at {at} and was not sent: write the alert again")
+    return LocalProtocolError(
+        "expired",
+        phrase("{reference} expired at {at} and was not sent: write the alert again", reference=reference, at=at),
+    )

@@ -7,6 +7,7 @@ from msgspec import UNSET, Struct
 from protocol.core.deadlines import Turn
 from protocol.core.events import WatchLeft, WatchTaken, WordsChosen
 from protocol.errors import LocalProtocolError
+from protocol.phrases import phrase
 from protocol.wire.messages import Identifier, Text, Utc
 from protocol.wire.policy import Policy
 
@@ -47,19 +48,30 @@ def taken(before: OnWatch | None, turn: Turn, event: WatchTaken) -> OnWatch:
     if before is not None and before.officer == event.officer and relieves in {None, event.officer}:
         return before
     if before is None and relieves is not None:
-        raise LocalProtocolError("conflict", f"{relieves} is not on watch, nor is anybody: relieve nobody")
+        raise LocalProtocolError(
+            "conflict", phrase("{officer} is not on watch, nor is anybody: relieve nobody", officer=relieves)
+        )
     if before is not None and relieves != before.officer:
-        raise LocalProtocolError("conflict", f"{_has_it(before)}: relieve {before.officer}")
+        raise LocalProtocolError(
+            "conflict",
+            phrase(
+                "{officer} is on watch since {since}: relieve {officer}", officer=before.officer, since=before.since
+            ),
+        )
     return OnWatch(event.officer, turn.utc)
 
 
 def check_leaving(before: OnWatch | None, event: WatchLeft) -> None:
     """Raise LocalProtocolError(conflict) unless the officer of `event` is on watch (SPEC W7)."""
     if before is None:
-        raise LocalProtocolError("conflict", f"{event.officer} is not on watch, nor is anybody")
+        raise LocalProtocolError("conflict", phrase("{officer} is not on watch, nor is anybody", officer=event.officer))
     if before.officer != event.officer:
-        raise LocalProtocolError("conflict", f"{event.officer} is not on watch: {_has_it(before)}")
-
-
-def _has_it(before: OnWatch) -> str:
-    return f"{before.officer} is on watch since {before.since}"
+        raise LocalProtocolError(
+            "conflict",
+            phrase(
+                "{officer} is not on watch: {other} is on watch since {since}",
+                officer=event.officer,
+                other=before.officer,
+                since=before.since,
+            ),
+        )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from msgspec import UNSET, UnsetType
+
 from protocol.core.alarm_book import AlarmBook
 from protocol.core.alarms import AlarmCode
 from protocol.core.core_state import CoreState, Suppressed
@@ -15,6 +17,9 @@ from protocol.core.events import (
     FramesSuppressed,
     IdentityTakenOver,
     PeerPresenceChanged,
+    PublishRefused,
+    SinkFailed,
+    SinkReached,
     SpaceLow,
     SpaceOk,
     TransportConnected,
@@ -22,12 +27,20 @@ from protocol.core.events import (
 )
 from protocol.core.stream import SEALED_MAX
 from protocol.errors import RemoteProtocolError
+from protocol.phrases import Phrase, Said, phrase, rephrased, said
 from protocol.wire.instants import Millis, parsed, written
 from protocol.wire.messages import INTEGER_MAX, Identifier, Utc
 from protocol.wire.refusals import ALTERED, OUTDATED, REPEATED, STALE_RECEIPT, FrameRefusal
 
 BROKER_GRACE_MS: Millis = 30 * SECOND
 """How long the broker may be unreachable before an alarm is raised; a short reconnect raises none."""
+GONE_MS: Millis = 5 * SECOND
+"""How long a party must stay gone before an alarm is raised: a broker that stops calls both parties gone before it
+closes their connections (SPEC W3.1)."""
+TROUBLE_MAX = 200
+"""Characters of the reason of a lost connection that are kept."""
+NOT_AUTHORIZED = 0x87
+"""The MQTT reason code of a broker whose access list forbids what was asked for."""
 QUIET_MS: Millis = 600 * SECOND
 """How long nothing of the kind must have happened before an alarm of repeated events is cleared."""
 CERTIFICATE_LEADS_DAYS = (30, 7)
@@ -45,7 +58,10 @@ HONEST_OUTDATED = 256
 Way = Literal["ahead", "behind", "back"]
 """How a clock is wrong: it shows too much, or too little, or was set back."""
 
-_BROKER = "broker/unreachable"
+GONE, BROKER, QUIET = "gone", "broker", "quiet"
+"""The kinds of the deadlines here; nothing that an officer waits for."""
+_BROKER = f"{BROKER}/unreachable"
+_NO_CONNECTION = phrase("no connection to the broker")
 _HARMLESS = {
     FrameRefusal.TOO_FAR_AHEAD,
     FrameRefusal.DIRECTION_STOPPED,
@@ -54,9 +70,15 @@ _HARMLESS = {
 }
 """Refusals that an honest peer can cause, or that raise another alarm."""
 _CERTIFICATES = {
-    "own": "the certificate of this process",
-    "authority": "the certificate of the broker's authority",
-    "broker": "the certificate of the broker",
+    "own": phrase("the certificate of this process"),
+    "authority": phrase("the certificate of the broker's authority"),
+    "broker": phrase("the certificate of the broker"),
+}
+_SINKS = {
+    "log": phrase("the log"),
+    "command": phrase("the command that notifies the duty officer"),
+    "webhook": phrase("the webhook that notifies the duty officer"),
+    "dead_man": phrase("the monitor that expects a sign of life from this process"),
 }
 _HONEST: dict[str, tuple[int, int]] = {
     **dict.fromkeys(_HARMLESS, (HONEST_COPIES, 60)),
@@ -69,8 +91,6 @@ _HONEST: dict[str, tuple[int, int]] = {
 }
 """How many suppressed frames an honest peer and broker can cause, by reason: at once, and in each minute after that
 (SPEC M6.2). For other reasons they cause none."""
-
-_WAYS: dict[Way, str] = {"ahead": "is ahead", "behind": "is behind", "back": "went back"}
 
 
 class Environment:
@@ -87,17 +107,23 @@ class Environment:
             case TransportConnected():
                 self.connected(turn)
             case TransportLost():
-                self.lost(turn)
+                self.lost(turn, event)
             case IdentityTakenOver():
                 self.taken_over(turn, event)
             case PeerPresenceChanged():
                 self.presence_changed(turn, event)
+            case PublishRefused():
+                self.publish_refused(turn, event)
             case SpaceLow():
                 self.space_low(turn, event)
             case SpaceOk():
                 self.space_ok(turn)
             case FramesSuppressed():
                 self.suppressed(turn, event)
+            case SinkFailed():
+                self.sink_failed(turn, event)
+            case SinkReached():
+                self._alarms.clear(turn, AlarmCode.SINK_FAILING, event.sink)
             case CertificateSeen():
                 self.certificate_seen(turn, event)
             case CredentialsRefused():
@@ -110,56 +136,111 @@ class Environment:
     def started(self, turn: Turn) -> None:
         """Forget the connection and presence of an earlier run, and start the broker's deadline."""
         self.state.connected = False
+        self._note_trouble("", UNSET)
+        self._forget_presence()
         self.state.present = {}
         self._await_broker(turn)
 
     def connected(self, turn: Turn) -> None:
         """Note that the broker has accepted the session."""
         self.state.connected = True
+        self._note_trouble("", UNSET)
         self._deadlines.disarm(_BROKER)
         self._alarms.clear(turn, AlarmCode.BROKER_UNREACHABLE, "broker")
 
-    def lost(self, turn: Turn) -> None:
-        """Note that the connection is lost, or could not be made."""
+    def lost(self, turn: Turn, event: TransportLost) -> None:
+        """Note that the connection is lost, or could not be made, and why.
+
+        A broker that stops reports the parties as gone before it closes this connection; that accuses nobody (W3.1).
+        """
         self.state.connected = False
+        self._note_trouble(event.reason, event.said)
+        self._forget_presence()
+        for alarm in list(self._alarms):
+            if alarm.code is AlarmCode.PEER_DISCONNECTED and parsed(alarm.detected_at) > turn.at - GONE_MS:
+                self._alarms.clear(turn, alarm.code, alarm.subject)
+        self._alarms.explain(turn, AlarmCode.BROKER_UNREACHABLE, "broker", self._trouble())
         self._await_broker(turn)
+
+    def _forget_presence(self) -> None:
+        """Note that nobody's presence is known any more."""
+        for party in self.state.present:
+            self._deadlines.disarm(f"{GONE}/{party}")
+        self.state.present = {party: None for party, present in self.state.present.items() if not present}
+
+    def _note_trouble(self, reason: str, made_from: Said | UnsetType) -> None:
+        """Keep the reason in the form in which a checkpoint keeps it: a phrase would be lost there."""
+        trouble = rephrased(str(reason)[:TROUBLE_MAX], made_from)
+        self.state.connection_trouble, self.state.connection_trouble_said = str(trouble), said(trouble)
+
+    def _trouble(self) -> str:
+        reason = rephrased(self.state.connection_trouble, self.state.connection_trouble_said)
+        return phrase("no connection to the broker: {reason}", reason=reason) if reason else _NO_CONNECTION
 
     def _await_broker(self, turn: Turn) -> None:
         if not self._deadlines.runs(_BROKER):
             self._deadlines.arm(turn, _BROKER, BROKER_GRACE_MS)
 
+    def publish_refused(self, turn: Turn, event: PublishRefused) -> None:
+        """Raise the alarm that the broker refuses what we publish, or say why it does so now."""
+        subject = f"publish/{event.channel}"
+        if event.code == NOT_AUTHORIZED:
+            detail = phrase(
+                "the broker refuses what we publish: its access list gives this certificate no right to (code {code})",
+                code=event.code,
+            )
+        else:
+            reason = str(event.reason)[:TROUBLE_MAX]
+            detail = phrase(
+                "the broker refuses what we publish: {reason} (code {code})", reason=reason, code=event.code
+            )
+        self._alarms.explain(turn, AlarmCode.BROKER_UNREACHABLE, subject, detail)
+        self._alarms.raise_alarm(turn, AlarmCode.BROKER_UNREACHABLE, subject, detail=detail)
+
     def taken_over(self, turn: Turn, event: IdentityTakenOver) -> None:
         """Raise the alarm that another client connects with our certificate."""
-        detail = f"{event.times} connections with the certificate of {self.state.side} were taken over"
+        detail = phrase(
+            "{times} connections with the certificate of {party} were taken over",
+            times=event.times,
+            party=self.state.side,
+        )
         self._raise_until_quiet(turn, AlarmCode.IDENTITY_IN_USE, self.state.side, detail)
 
     def presence_changed(self, turn: Turn, event: PeerPresenceChanged) -> None:
         """Note a party's presence as the broker reports it: a hint, not evidence."""
+        key = f"{GONE}/{event.party}"
         self.state.present[event.party] = event.present
         if event.present:
+            self._deadlines.disarm(key)
             self._alarms.clear(turn, AlarmCode.PEER_DISCONNECTED, event.party)
-        else:
-            self._alarms.raise_alarm(
-                turn, AlarmCode.PEER_DISCONNECTED, event.party, detail=f"the broker says that {event.party} is gone"
-            )
+        elif not self._deadlines.runs(key) and not self._alarms.active(AlarmCode.PEER_DISCONNECTED, event.party):
+            self._deadlines.arm(turn, key, GONE_MS)
 
     # --- the disk -------------------------------------------------------------------------------------------------
 
     def space_low(self, turn: Turn, event: SpaceLow) -> None:
         """Raise the alarm that the journal's disk is nearly full."""
-        detail = f"{event.free_bytes // 2**20} MiB are left for the journal: new alerts are refused"
+        detail = phrase("{free} MiB are left for the journal: new alerts are refused", free=event.free_bytes // 2**20)
         self._alarms.raise_alarm(turn, AlarmCode.SPACE_LOW, "journal", detail=detail)
 
     def space_ok(self, turn: Turn) -> None:
         """Clear the alarm: the disk has room again."""
         self._alarms.clear(turn, AlarmCode.SPACE_LOW, "journal")
 
+    # --- what is reported to outside ------------------------------------------------------------------------------
+
+    def sink_failed(self, turn: Turn, event: SinkFailed) -> None:
+        """Raise the alarm that people may not be reached, or say why that is so now. A restart does not clear it."""
+        detail = phrase("{sink} fails: {why}", sink=_SINKS[event.sink], why=rephrased(str(event.why), event.said))
+        self._alarms.explain(turn, AlarmCode.SINK_FAILING, event.sink, detail)
+        self._alarms.raise_alarm(turn, AlarmCode.SINK_FAILING, event.sink, detail=detail)
+
     # --- false frames and wrong clocks ----------------------------------------------------------------------------
 
     def refused(self, turn: Turn, sender: Identifier, refusal: RemoteProtocolError) -> None:
         """Raise `bad_frames` for a refused frame of `sender`, unless the refusal is harmless (SPEC M6.1)."""
         if refusal.reason not in _HARMLESS:
-            detail = f"a frame of {sender} was refused: {refusal}"
+            detail = phrase("a frame of {sender} was refused: {refusal}", sender=sender, refusal=refusal)
             self._raise_until_quiet(turn, AlarmCode.BAD_FRAMES, sender, detail)
 
     def suppressed(self, turn: Turn, event: FramesSuppressed) -> None:
@@ -171,7 +252,7 @@ class Environment:
         if a_minute:
             self.state.suppressed[event.reason] = Suppressed(level, turn.age)
         if level > at_once:
-            detail = f"{event.count} more frames refused: {event.reason}"
+            detail = phrase("{count} more frames refused: {reason}", count=event.count, reason=event.reason)
             self._raise_until_quiet(turn, AlarmCode.BAD_FRAMES, "any", detail)
 
     def skew(
@@ -183,11 +264,10 @@ class Environment:
         whether a right time proves anything.
         """
         subject = f"{party}/{way}"
-        quiet = f"quiet/{AlarmCode.CLOCK_SKEW}/{subject}"
+        quiet = f"{QUIET}/{AlarmCode.CLOCK_SKEW}/{subject}"
         if by_ms > limit_ms:
-            detail = f"the clock of {party} {_WAYS[way]} by at least {by_ms // SECOND} s"
             self._deadlines.disarm(quiet)
-            self._alarms.raise_alarm(turn, AlarmCode.CLOCK_SKEW, subject, detail=detail)
+            self._alarms.raise_alarm(turn, AlarmCode.CLOCK_SKEW, subject, detail=_skewed(party, way, by_ms // SECOND))
         elif clears and self._alarms.active(AlarmCode.CLOCK_SKEW, subject) and not self._deadlines.runs(quiet):
             self._deadlines.arm(turn, quiet, QUIET_MS)
 
@@ -200,7 +280,11 @@ class Environment:
             subject = f"{event.whose}/{days}d"
             due = ends - days * DAY
             if turn.at >= due:
-                detail = f"{_CERTIFICATES[event.whose]} ends on {event.ends_at}: renew it before"
+                detail = phrase(
+                    "{certificate} ends on {instant}: renew it before",
+                    certificate=_CERTIFICATES[event.whose],
+                    instant=event.ends_at,
+                )
                 self._alarms.raise_alarm(
                     turn, AlarmCode.CERTIFICATE_EXPIRING, subject, written(max(due, 0)), detail=detail
                 )
@@ -220,20 +304,30 @@ class Environment:
         count = sum(refused for _, refused in recent)
         code = AlarmCode.CREDENTIALS_REFUSED
         if count >= REFUSALS_MAX or self._alarms.active(code, source):
-            self._raise_until_quiet(turn, code, source, f"{count} wrong credentials of officers from {source}")
+            detail = phrase("{count} wrong credentials of officers from {source}", count=count, source=source)
+            self._raise_until_quiet(turn, code, source, detail)
 
     # --- deadlines ------------------------------------------------------------------------------------------------
 
     def _raise_until_quiet(self, turn: Turn, code: AlarmCode, subject: str, detail: str) -> None:
         self._alarms.raise_alarm(turn, code, subject, detail=detail)
-        self._deadlines.arm(turn, f"quiet/{code}/{subject}", QUIET_MS)
+        self._deadlines.arm(turn, f"{QUIET}/{code}/{subject}", QUIET_MS)
 
     def overdue(self, turn: Turn, kind: str, subject: str, raised_at: Utc) -> None:
-        """Handle a deadline: the broker is unreachable for too long, or nothing bad has happened for long enough."""
-        if kind == "quiet":
+        """Handle a deadline: a party or the broker is gone for too long, or nothing bad happened for long enough."""
+        if kind == QUIET:
             code, _, subject = subject.partition("/")
             self._alarms.clear(turn, AlarmCode(code), subject)
+        elif kind == GONE:
+            detail = phrase("the broker says that {party} is gone", party=subject)
+            self._alarms.raise_alarm(turn, AlarmCode.PEER_DISCONNECTED, subject, raised_at, detail)
         else:
-            self._alarms.raise_alarm(
-                turn, AlarmCode.BROKER_UNREACHABLE, "broker", raised_at, "no connection to the broker"
-            )
+            self._alarms.raise_alarm(turn, AlarmCode.BROKER_UNREACHABLE, "broker", raised_at, self._trouble())
+
+
+def _skewed(party: Identifier, way: Way, seconds: int) -> Phrase:
+    if way == "back":
+        return phrase("the clock of {party} went back by at least {seconds} s", party=party, seconds=seconds)
+    if way == "ahead":
+        return phrase("the clock of {party} is ahead by at least {seconds} s", party=party, seconds=seconds)
+    return phrase("the clock of {party} is behind by at least {seconds} s", party=party, seconds=seconds)

@@ -11,6 +11,7 @@ from protocol.core.deadlines import Turn
 from protocol.core.peer_clocks import PeerClocks
 from protocol.core.watch import Watch
 from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.phrases import phrase
 from protocol.wire.digests import policy_digest
 from protocol.wire.instants import Millis
 from protocol.wire.messages import (
@@ -42,7 +43,8 @@ class Epoch:
     def __init__(self, terms: Terms, state: CoreState, books: Books) -> None:
         self.terms = terms
         self.policy_digest = policy_digest(terms)
-        self.watch = Watch(state.watch, terms.policy, books.deadlines, books.alarms)
+        placing = state.side == terms.caller and terms.policy.placed_by == "officer"
+        self.watch = Watch(state.watch, terms.policy, books, placing=placing)
         self.alerts = Alerts(state.alerts, terms.policy, books.deadlines, books.alarms)
         self.clocks = PeerClocks(state.peer_clocks, terms.policy, books.environment)
         self.absences = Absences(state.side, self.watch, self.clocks, books)
@@ -64,6 +66,7 @@ class Epoch:
     def fall_due(self, turn: Turn) -> None:
         """Judge the slots and handle the deadlines that are due by now."""
         self.watch.judge_slots(turn)
+        self.watch.notify_slots(turn)
         for key, raised_at in self._books.deadlines.fallen_due(turn.age):
             kind, _, subject = key.partition("/")
             if kind in {"receipt", "answer"}:
@@ -72,6 +75,7 @@ class Epoch:
                 self.alerts.overdue(turn, subject, raised_at)
             else:
                 self._books.environment.overdue(turn, kind, subject, raised_at)
+        self._books.alarms.repeat(turn)
 
     def next_instant(self) -> Millis | None:
         """Return the next wall-clock instant at which something falls due, None if there is none."""
@@ -104,7 +108,7 @@ class Epoch:
     def check_capacity(self, sender: Identifier, body: AnyBody) -> None:
         """Raise RemoteProtocolError(not_permitted) if no more alerts of `sender` can be kept open (SPEC B6.4)."""
         if isinstance(body, Alert) and not self.alerts.has_room(sender, body):
-            raise RemoteProtocolError(MessageRefusal.NOT_PERMITTED, "too many alerts are open here")
+            raise RemoteProtocolError(MessageRefusal.NOT_PERMITTED, phrase("too many alerts are open here"))
 
     def receipted(self, turn: Turn, sender: Identifier, seqs: range) -> None:
         """Note that the other party's receipt covers these messages of `sender`."""
@@ -117,10 +121,19 @@ class Epoch:
 def check_terms(terms: Terms, link: Identifier, before: Epoch | None) -> None:
     """Raise LocalProtocolError unless `terms` may open the next epoch of `link` after `before` (SPEC E1.1)."""
     if terms.link != link:
-        raise LocalProtocolError("wrong_link", f"these are the terms of {terms.link}, not of {link}")
+        raise LocalProtocolError(
+            "wrong_link", phrase("these are the terms of {other}, not of {link}", other=terms.link, link=link)
+        )
     if terms.caller == terms.answering:
-        raise LocalProtocolError("wrong_side", f"a link has two parties; here both are {terms.caller}")
+        raise LocalProtocolError(
+            "wrong_side", phrase("a link has two parties; here both are {party}", party=terms.caller)
+        )
     if before is not None and terms.epoch <= before.terms.epoch:
         raise LocalProtocolError(
-            "wrong_epoch", f"epoch {before.terms.epoch} is open; the next has a higher number than {terms.epoch}"
+            "wrong_epoch",
+            phrase(
+                "epoch {open} is open; the next has a higher number than {other}",
+                open=before.terms.epoch,
+                other=terms.epoch,
+            ),
         )

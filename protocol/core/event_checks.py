@@ -27,6 +27,7 @@ from protocol.core.events import (
     WordsChosen,
 )
 from protocol.errors import LocalProtocolError
+from protocol.phrases import phrase, worded
 from protocol.wire import canonical
 from protocol.wire.canonical import CanonicalError
 from protocol.wire.instants import Millis, parsed
@@ -42,7 +43,9 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 def check_event(event: Event) -> None:
     """Raise LocalProtocolError(wrong_event) if a core cannot calculate with the fields of `event`."""
     if not (0 < event.at <= AT_MAX and 0 <= event.mono <= INTEGER_MAX):
-        raise LocalProtocolError("wrong_event", f"no clock of ours shows {event.at} ms, {event.mono} ms")
+        raise LocalProtocolError(
+            "wrong_event", phrase("no clock of ours shows {at} ms, {mono} ms", at=event.at, mono=event.mono)
+        )
     check = _CHECKS.get(type(event))
     if check is not None:
         check(event)
@@ -52,7 +55,7 @@ def _check_terms(event: EpochOpened) -> None:
     try:
         canonical.encode(event.terms)
     except CanonicalError as error:
-        raise LocalProtocolError("wrong_event", f"terms without a digest: {error}") from error
+        raise LocalProtocolError("wrong_event", phrase("terms without a digest: {error}", error=error)) from error
 
 
 def _check_words(event: WordsChosen) -> None:
@@ -60,7 +63,9 @@ def _check_words(event: WordsChosen) -> None:
     try:
         canonical.encode(msgspec.convert(words, list[Text]))
     except (CanonicalError, msgspec.ValidationError) as error:
-        raise LocalProtocolError("wrong_event", f"words that no message can carry: {error}") from error
+        raise LocalProtocolError(
+            "wrong_event", phrase("words that no message can carry: {error}", error=error)
+        ) from error
 
 
 def _check_slots(event: Started | SlotsPlanned) -> None:
@@ -78,19 +83,22 @@ def _check_end(event: CertificateSeen) -> None:
 def _check_step(event: ClockStepped) -> None:
     if not 0 < event.at - event.step_ms <= AT_MAX:
         raise LocalProtocolError(
-            "wrong_event", f"no clock of ours showed {event.at - event.step_ms} ms before it stepped"
+            "wrong_event",
+            phrase("no clock of ours showed {at} ms before it stepped", at=event.at - event.step_ms),
         )
 
 
 def _check_nonce(event: DeadlineReached | LineTestRequested | KeysChanged) -> None:
     if not _NONCE.fullmatch(event.nonce):
-        raise LocalProtocolError("wrong_event", f"not a nonce of 16 hexadecimal digits: {event.nonce[:40]!r}")
+        nonce = repr(event.nonce[:40])
+        raise LocalProtocolError("wrong_event", phrase("not a nonce of 16 hexadecimal digits: {nonce}", nonce=nonce))
 
 
 def _check_change(event: KeysChanged) -> None:
     _check_nonce(event)
     if not _DIGEST.fullmatch(event.digest):
-        raise LocalProtocolError("wrong_event", f"not a SHA-256 in hexadecimal: {event.digest[:80]!r}")
+        digest = repr(event.digest[:80])
+        raise LocalProtocolError("wrong_event", phrase("not a SHA-256 in hexadecimal: {digest}", digest=digest))
 
 
 def _check_instants(*instants: str) -> None:
@@ -98,9 +106,9 @@ def _check_instants(*instants: str) -> None:
         try:
             within = parsed(instant) <= AT_MAX
         except ValueError as error:
-            raise LocalProtocolError("wrong_event", str(error)) from error
+            raise LocalProtocolError("wrong_event", worded(error)) from error
         if not within:
-            raise LocalProtocolError("wrong_event", f"{instant} is too far ahead")
+            raise LocalProtocolError("wrong_event", phrase("{instant} is too far ahead", instant=instant))
 
 
 _CHECKS: dict[type[Event], Callable[[Any], None]] = {

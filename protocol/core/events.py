@@ -11,6 +11,7 @@ from typing import Literal
 from msgspec import UNSET, Struct, UnsetType
 
 from protocol.core.event_fields import CertificateOwner, CredentialSource, Draw, Rules, SinkName, Times, Why
+from protocol.phrases import Said
 from protocol.wire.messages import (
     Area,
     Category,
@@ -85,9 +86,8 @@ class OfficersEnrolled(Event, frozen=True, kw_only=True):
 
 
 class WordsChosen(Event, frozen=True, kw_only=True):
-    """The service found other words of its own in the settings, for the line tests that it places or answers."""
+    """The service found other words of its own for line tests in the settings; absent ones are the policy's."""
 
-    # the policy's if absent
     test_text: Text | UnsetType = UNSET
     answer_text: Text | UnsetType = UNSET
 
@@ -153,7 +153,7 @@ class SpaceOk(Event, frozen=True, kw_only=True):
 
 
 class NotificationDone(Event, frozen=True, kw_only=True):
-    """A notification has reached all recipients in the settings, or was given up after the last attempt."""
+    """A notification has reached all recipients, or was given up after the last attempt."""
 
     id: str
     delivered: bool
@@ -165,6 +165,7 @@ class SinkFailed(Event, frozen=True, kw_only=True):
     sink: SinkName
     # in a few words, without an address, which may hold a secret
     why: Why
+    said: Said | UnsetType = UNSET  # what `why` was made from
 
 
 class SinkReached(Event, frozen=True, kw_only=True):
@@ -196,9 +197,10 @@ class TransportConnected(Event, frozen=True, kw_only=True):
 
 
 class TransportLost(Event, frozen=True, kw_only=True):
-    """The connection to the broker was lost, or a first attempt failed."""
+    """The connection to the broker was lost, or an attempt failed for this reason, and for another one before."""
 
     reason: str
+    said: Said | UnsetType = UNSET  # what `reason` was made from
 
 
 class IdentityTakenOver(Event, frozen=True, kw_only=True):
@@ -349,10 +351,9 @@ class WatchTaken(Request, frozen=True, kw_only=True):
 
 
 class WatchLeft(Request, frozen=True, kw_only=True):
-    """The officer on watch left it, and nobody took it from them."""
+    """The officer on watch left it, and nobody took it from them; `why` is such as `log-out`, `session ended`."""
 
     officer: Identifier
-    # such as `log-out`, `session ended`
     why: Why
 
 

@@ -14,6 +14,7 @@ from protocol.core.effects import RejectFrame
 from protocol.core.epoch import Epoch
 from protocol.core.events import FrameReceived
 from protocol.errors import RemoteProtocolError
+from protocol.phrases import phrase
 from protocol.wire import envelope
 from protocol.wire.messages import Claim, Identifier, MessagePayload, ReceiptPayload
 from protocol.wire.payloads import read_message_payload, read_receipt_payload
@@ -57,8 +58,14 @@ class FrameIntake:
         self._check_parties(event, payload)
         alarms, sender = self._books.alarms, payload.sender
         if foreign := self._foreign(payload):
-            detail = f"{sender} speaks epoch {payload.epoch}, policy {payload.policy[:16]}; "
-            detail += f"here it is epoch {self._epoch.terms.epoch}, policy {self._epoch.policy_digest[:16]}"
+            detail = phrase(
+                "{sender} speaks epoch {epoch}, policy {policy}; here it is epoch {own_epoch}, policy {own_policy}",
+                sender=sender,
+                epoch=payload.epoch,
+                policy=payload.policy[:16],
+                own_epoch=self._epoch.terms.epoch,
+                own_policy=self._epoch.policy_digest[:16],
+            )
             first = not alarms.active(AlarmCode.POLICY_MISMATCH, sender)
             alarms.raise_alarm(turn, AlarmCode.POLICY_MISMATCH, sender, detail=detail)
             raise ForeignTermsError(foreign, detail, first=first)
@@ -92,7 +99,7 @@ class FrameIntake:
 
     def reject(self, turn: Turn, event: FrameReceived, refusal: RemoteProtocolError) -> None:
         """Refuse a frame: it consumes nothing (SPEC M6.1)."""
-        turn.emit(RejectFrame(reason=refusal.reason, detail=refusal.detail))
+        turn.emit(RejectFrame(reason=refusal.reason, detail=str(refusal.detail)))
         self._books.environment.refused(turn, event.sender, refusal)
 
     def _check_parties(self, event: FrameReceived, payload: MessagePayload | ReceiptPayload) -> None:

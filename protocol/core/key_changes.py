@@ -11,6 +11,7 @@ from protocol.core.deadlines import Turn
 from protocol.core.events import AlarmAcknowledged, KeysChanged, KeysEnrolled
 from protocol.core.link_keys import LinkKeys, detail_of
 from protocol.errors import LocalProtocolError
+from protocol.phrases import phrase
 
 
 class KeyChanges:
@@ -46,7 +47,9 @@ class KeyChanges:
         asked = alarm.code is AlarmCode.KEYS_CHANGED and alarm.active
         if not asked and event.words is not UNSET:
             name = f"{alarm.code}/{alarm.subject}"
-            raise LocalProtocolError("wrong_words", f"alarm {name} asks for no words: acknowledge it without them")
+            raise LocalProtocolError(
+                "wrong_words", phrase("alarm {alarm} asks for no words: acknowledge it without them", alarm=name)
+            )
         if asked:
             self._state.keys = self._state.keys.acknowledged(event.subject, event.words)
         self._alarms.acknowledge(turn, alarm, event.officer)

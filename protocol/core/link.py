@@ -40,7 +40,6 @@ from protocol.core.events import (
     OfficerRefused,
     OfficerReleased,
     PeerPresenceChanged,
-    PublishRefused,
     Started,
     TransportConnected,
     WatchLeft,
@@ -54,6 +53,7 @@ from protocol.core.link_state import LinkState
 from protocol.core.sealing import Unsealed
 from protocol.core.snapshot import Snapshot, draft_views, inbox_view, outbox_view
 from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.phrases import phrase
 from protocol.wire.instants import Millis
 from protocol.wire.messages import Identifier
 from protocol.wire.refusals import ALTERED, OUTDATED, REPEATED
@@ -128,11 +128,13 @@ class Link(Core):
             return event if item is None else structs.replace(event, seen=item.seen)
         return event
 
-    def handle(self, event: Event) -> tuple[Effect, ...]:
+    def handle(self, event: Event, *, older: bool = False) -> tuple[Effect, ...]:
         """Take what happened; return what to do. See `Core.handle`."""
         if self._epoch is not None and not isinstance(event, BatchClosed):
             self._epoch.sealing.forget()
         self._check(event)
+        if self._epoch is not None and isinstance(event, LineTestRequested) and not older:
+            self._epoch.officer_requests.check_placer(event)
         keys = self.state.keys
         turn = self._books.deadlines.turn(event)
         match event:
@@ -140,6 +142,8 @@ class Link(Core):
                 self._open_epoch(turn, event)
             case WordsChosen():
                 self.state.words.choose(event)
+            case _ if older and self._passed_over(event):
+                pass
             case _:
                 if not self._take_settings(turn, event):
                     self._take(turn, self._opened(), event)
@@ -158,7 +162,9 @@ class Link(Core):
 
     def _open_epoch(self, turn: Turn, event: EpochOpened) -> None:
         if self.side not in {event.terms.caller, event.terms.answering}:
-            raise LocalProtocolError("wrong_side", f"{self.side} is no party of {event.terms.link}")
+            raise LocalProtocolError(
+                "wrong_side", phrase("{side} is no party of {link}", side=self.side, link=event.terms.link)
+            )
         check_terms(event.terms, self.link, self._epoch)
         self._epoch = open_link_epoch(turn, event.terms, self.state, self._books)
 
@@ -197,17 +203,13 @@ class Link(Core):
                 self.state.receipt_owed = True  # SPEC M4.3, R1.3
                 epoch.own.resend_all(turn)
             case PeerPresenceChanged():
-                returned = event.present and not self.state.present.get(event.party, True)
+                returned = event.present and self._gone(event.party)
                 self._books.environment.presence_changed(turn, event)
                 if returned and self.state.connected:
                     epoch.own.resend_all(turn)
             case FramesSuppressed():
                 self._take_shared(turn, epoch, event)
                 self.state.receipt_owed = self.state.receipt_owed or event.reason in _SENT_AGAIN
-            case PublishRefused():
-                detail = f"the broker refused a publish: {event.reason} (code {event.code})"
-                subject = f"publish/{event.channel}"
-                self._books.alarms.raise_alarm(turn, AlarmCode.BROKER_UNREACHABLE, subject, detail=detail)
             case (
                 OfficerRaisedAlert()
                 | OfficerReleased()
@@ -238,14 +240,21 @@ class Link(Core):
             case _:
                 self._take_shared(turn, epoch, event)
 
+    def _gone(self, party: Identifier) -> bool:
+        """Return whether a party was gone when its presence was last known in this run."""
+        return not self.state.present.get(party, True)
+
     def _check_author(self, event: OfficerReleased) -> None:
         """Raise LocalProtocolError(not_authorised) unless the author of the draft is enrolled still (SPEC P1.5)."""
         draft, officers = self.state.officer_requests.drafts.get(event.draft), self.state.officers
         if draft is not None and officers is not None and draft.officer not in officers:
             raise LocalProtocolError(
                 "not_authorised",
-                f"{draft.officer}, who wrote draft/{event.draft}, is not enrolled any more: discard it, and write the "
-                "alert again",
+                phrase(
+                    "{officer}, who wrote {draft}, is not enrolled any more: discard it, and write the alert again",
+                    officer=draft.officer,
+                    draft=f"draft/{event.draft}",
+                ),
             )
 
     def redundant(self, event: FrameReceived) -> str:
@@ -254,6 +263,7 @@ class Link(Core):
         return epoch.intake.redundant(event, epoch.own.is_news, epoch.theirs.redundant) if epoch else ""
 
     def _take_frame(self, turn: Turn, epoch: LinkEpoch, event: FrameReceived) -> None:
+        self._note_signed(turn, event)
         try:
             content = epoch.intake.read(turn, event)
             # the receipt applies at once, whatever becomes of the messages (SPEC R1.3)

@@ -16,6 +16,7 @@ from protocol.core.references import KnownState, References
 from protocol.core.sealing import Sealing
 from protocol.core.stream import OUTBOX_MAX_MESSAGES, OUTBOX_RESERVE_MESSAGES, Inbox, InboxState, Outbox, OutboxState
 from protocol.core.undelivered import undelivered
+from protocol.phrases import phrase
 from protocol.wire.digests import genesis
 from protocol.wire.instants import Millis
 from protocol.wire.messages import Reference
@@ -81,7 +82,11 @@ def open_link_epoch(turn: Turn, terms: Terms, state: LinkState, books: Books) ->
         left = undelivered(before.outbox, Reference(state.side, before.terms.epoch, 1))
         state.undelivered = [*state.undelivered, *left][-UNDELIVERED_MAX:]
         if left:
-            detail = f"{len(left)} messages of epoch {before.terms.epoch} were not receipted; nobody sends them again"
+            detail = phrase(
+                "{count} messages of epoch {epoch} were not receipted; nobody sends them again",
+                count=len(left),
+                epoch=before.terms.epoch,
+            )
             books.alarms.raise_alarm(turn, AlarmCode.UNDELIVERED, left[0].subject, detail=detail)
     return epoch
 

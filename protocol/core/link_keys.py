@@ -13,6 +13,7 @@ from hashlib import sha256
 from msgspec import Struct
 
 from protocol.errors import LocalProtocolError
+from protocol.phrases import phrase
 from protocol.wire.envelope import SUITE_ALGORITHMS
 from protocol.wire.messages import Digest, Identifier
 from protocol.wire.policy import EnrolledKey
@@ -142,8 +143,12 @@ class LinkKeys(Struct, frozen=True):
         if words not in [fingerprint_words(pending.digest, language)[first - 1 : last] for language in WORDS]:
             raise LocalProtocolError(
                 "wrong_words",
-                f"type words {first} to {last} of the new link file's fingerprint, as the other side reads them from "
-                "its file; with other words there, the files differ: leave the alarm open",
+                phrase(
+                    "type words {first} to {last} of the new link file's fingerprint, as the other side reads them "
+                    "from its file; with other words there, the files differ: leave the alarm open",
+                    first=first,
+                    last=last,
+                ),
             )
         return LinkKeys(pending.keys, watch=pending.watch)
 
@@ -166,9 +171,12 @@ def same(one: Keys, other: Keys) -> bool:
 def detail_of(change: KeyChange) -> str:
     """Return the alarm's line about a change."""
     words = "; ".join(f"{language}: {' '.join(each)}" for language, each in change.fingerprint.items())
-    return (
-        f"added {_listed(change.added)}; removed {_listed(change.removed)}; "
-        f"added keys verify nothing until an officer accepts them; fingerprint: {words}"
+    return phrase(
+        "added {added}; removed {removed}; added keys verify nothing until an officer accepts them; "
+        "fingerprint: {words}",
+        added=_listed(change.added),
+        removed=_listed(change.removed),
+        words=words,
     )
 
 
@@ -186,8 +194,11 @@ def named(keys: Keys, without: Keys) -> tuple[str, ...]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
-    return (", ".join(names[:NAMED_MAX]) or "none") + more
+    if not names:
+        return phrase("none")
+    listed = ", ".join(names[:NAMED_MAX])
+    more = len(names) - NAMED_MAX
+    return phrase("{listed} and {count} more", listed=listed, count=more) if more > 0 else listed
 
 
 def _harmless(key_id: str) -> str:

@@ -17,6 +17,7 @@ from protocol.core.references import check_parties
 from protocol.core.rules import read_message
 from protocol.core.stream import HASHES_KEPT, Equivocated, Inbox, InboxState
 from protocol.errors import RemoteProtocolError
+from protocol.phrases import phrase
 from protocol.wire.digests import genesis
 from protocol.wire.instants import parsed
 from protocol.wire.messages import Claim, Digest, Identifier, Message, MessagePayload, Reference
@@ -56,7 +57,7 @@ class ObservedStreams:
         try:
             inbox.take(payload.messages)
         except Equivocated as finding:  # SPEC M5
-            self._stop(turn, sender, f"{sender} contradicts itself: {finding}")
+            self._stop(turn, sender, phrase("{sender} contradicts itself: {finding}", sender=sender, finding=finding))
         while (message := inbox.next_message()) is not None:
             self._apply(turn, sender, message)
 
@@ -109,7 +110,14 @@ class ObservedStreams:
     def _fork(self, turn: Turn, party: Identifier, upto: int, head: Digest) -> None:
         sender = self._epoch.other(party)
         known = self._head(party, upto)
-        detail = f"{sender} claims {upto} messages with head {head[:16]}; {party} sent {known[:16]}"
+        detail = phrase(
+            "{sender} claims {count} messages with head {head}; {party} sent {known}",
+            sender=sender,
+            count=upto,
+            head=head[:16],
+            party=party,
+            known=known[:16],
+        )
         self._alarms.raise_alarm(turn, AlarmCode.FORK, sender, detail=detail)
 
     def _reached(self, turn: Turn, party: Identifier, upto: int) -> None:
@@ -126,7 +134,12 @@ class ObservedStreams:
         self.state.claimed[payload.sender] = {upto: head for upto, head in claimed.items() if upto >= inbox.state.upto}
         self._reached(turn, payload.sender, inbox.state.upto)
         if not joined_late:
-            missing = f"messages {before + 1} to {inbox.state.upto} of {payload.sender} were not seen"
+            missing = phrase(
+                "messages {first} to {last} of {sender} were not seen",
+                first=before + 1,
+                last=inbox.state.upto,
+                sender=payload.sender,
+            )
             self._alarms.raise_passing(
                 turn, AlarmCode.WATCH_BLIND, f"{payload.sender}/{before + 1}-{inbox.state.upto}", detail=missing
             )

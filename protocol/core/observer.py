@@ -27,6 +27,7 @@ from protocol.core.observed_streams import ObservedStreams, ObserverEpochState
 from protocol.core.snapshot import Snapshot, inbox_view
 from protocol.core.stream import InboxState
 from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.phrases import phrase
 from protocol.wire.digests import genesis
 from protocol.wire.messages import Identifier
 
@@ -82,7 +83,7 @@ class Observer(Core):
         """Return when this core wants a `DeadlineReached`: the one timer of a link."""
         return None if self._epoch is None else self._deadline(self._epoch, None)
 
-    def handle(self, event: Event) -> tuple[Effect, ...]:
+    def handle(self, event: Event, *, older: bool = False) -> tuple[Effect, ...]:
         """Take what happened; return what to do. See `Core.handle`."""
         self._check(event)
         turn = self._books.deadlines.turn(event)
@@ -90,7 +91,9 @@ class Observer(Core):
             case EpochOpened():
                 self._open_epoch(turn, event)
             case BatchClosed(frames=frames) if frames:
-                raise LocalProtocolError("wrong_frames", "the watch sends nothing, so no frames can be sealed")
+                raise LocalProtocolError("wrong_frames", phrase("the watch sends nothing, so no frames can be sealed"))
+            case _ if older and self._passed_over(event):
+                pass
             case _:
                 if not self._take_settings(turn, event):
                     self._take(turn, self._opened(), event)
@@ -130,6 +133,7 @@ class Observer(Core):
         return epoch.intake.redundant(event, epoch.streams.is_news, epoch.streams.redundant) if epoch else ""
 
     def _take_frame(self, turn: Turn, epoch: ObserverEpoch, event: FrameReceived) -> None:
+        self._note_signed(turn, event)
         try:
             content = epoch.intake.read(turn, event)
             if content.claim is not None:

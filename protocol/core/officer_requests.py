@@ -25,6 +25,7 @@ from protocol.core.events import (
 from protocol.core.own_stream import OwnStream
 from protocol.core.rules import is_cancellation
 from protocol.errors import LocalProtocolError
+from protocol.phrases import phrase
 from protocol.wire.instants import Millis, parsed, written
 from protocol.wire.messages import (
     Acknowledgement,
@@ -56,6 +57,13 @@ STANDING_CANCELLATION: Texts = {
     "ru": "Настоящим отменяем наше предыдущее сообщение. Просим считать его недействительным.",
 }
 """The text of a cancellation if none was prepared with the alert."""
+
+
+_CLOSED = {
+    AlertState.REFUSED: phrase("is refused already"),
+    AlertState.CANCELLED: phrase("is cancelled already"),
+    AlertState.CHANGED: phrase("is changed already"),
+}
 
 
 class OfficerRequestsState(DraftsState):
@@ -142,7 +150,12 @@ class OfficerRequests:
         draft, item = self._drafts.find(event.draft)
         if event.officer == draft.officer:
             raise LocalProtocolError(
-                "four_eyes", f"{event.officer} wrote draft/{event.draft}: another officer must release it"
+                "four_eyes",
+                phrase(
+                    "{officer} wrote {draft}: another officer must release it",
+                    officer=event.officer,
+                    draft=f"draft/{event.draft}",
+                ),
             )
         check_seen(item, event.seen)
         if parsed(draft.expires_at) <= turn.at:
@@ -154,7 +167,7 @@ class OfficerRequests:
     def discard(self, turn: Turn, event: OfficerCancelled) -> int:
         """Discard a draft, also one that has expired (SPEC P1.6)."""
         if event.draft is UNSET:
-            raise LocalProtocolError("unknown_reference", "name the alert to cancel, or the draft to discard")
+            raise LocalProtocolError("unknown_reference", phrase("name the alert to cancel, or the draft to discard"))
         _, item = self._drafts.find(event.draft)
         check_seen(item, event.seen)
         self._drafts.end(turn, event.draft, "discarded", event.officer)
@@ -163,9 +176,11 @@ class OfficerRequests:
     def _alert(self, turn: Turn, event: OfficerRaisedAlert, officers: tuple[Identifier, ...]) -> Alert:
         _check_instant("event_at", event.event_at)
         if _check_instant("expires_at", event.expires_at) <= turn.at:
-            raise LocalProtocolError("expired", f"the alert expired at {event.expires_at}; it is {turn.utc}")
+            raise LocalProtocolError(
+                "expired", phrase("the alert expired at {at}; it is {now}", at=event.expires_at, now=turn.utc)
+            )
         if (event.changes is UNSET) != (event.change_kind is UNSET):
-            raise LocalProtocolError("wrong_change", "a change names both the alert and update or correction")
+            raise LocalProtocolError("wrong_change", phrase("a change names both the alert and update or correction"))
         if event.changes is not UNSET:
             self._own_alert(event.changes, UNSET)
         return alert_of(event, self._terms.policy.status, officers)
@@ -200,16 +215,27 @@ class OfficerRequests:
     def _own_alert(self, of: Reference, seen: Digest | UnsetType) -> OpenAlert:
         opened = self._alerts.get(of)
         if opened is None or of.sender != self._side or is_cancellation(opened.alert):
-            raise LocalProtocolError("unknown_reference", f"{of} is no alert of {self._side} that can be changed")
+            raise LocalProtocolError(
+                "unknown_reference",
+                phrase("{reference} is no alert of {side} that can be changed", reference=of, side=self._side),
+            )
         item = opened.item(of)
         check_seen(item, seen)
         if opened.state in {AlertState.CANCELLED, AlertState.CHANGED}:
             by = self._alerts.changed_by(of)
-            raise ActedFirstError("already_done", item, f"is {opened.state} already, by {by}")
+            if opened.state is AlertState.CANCELLED:
+                raise ActedFirstError(
+                    "already_done", item, phrase("is cancelled already, by {reference}", reference=by)
+                )
+            raise ActedFirstError("already_done", item, phrase("is changed already, by {reference}", reference=by))
         if opened.refused_by_service():  # SPEC B6.3
             raise LocalProtocolError(
                 "already_done",
-                f"the other side's service refused {of}: no officer there acts on it, and it cannot be changed",
+                phrase(
+                    "the other side's service refused {reference}: no officer there acts on it, and it cannot be "
+                    "changed",
+                    reference=of,
+                ),
             )
         return opened
 
@@ -219,13 +245,17 @@ class OfficerRequests:
         """Answer the other side's line test with its three words (SPEC B2.3)."""
         test = self._watch.state.tests.get(str(event.of))
         if test is None or event.of.sender == self._side:
-            raise LocalProtocolError("unknown_reference", f"{event.of} is no line test of the other side")
+            raise LocalProtocolError(
+                "unknown_reference", phrase("{reference} is no line test of the other side", reference=event.of)
+            )
         item = test.item(event.of, self._side)
         check_seen(item, event.seen)
         if test.answer is not None:
-            raise ActedFirstError("already_done", item, "is answered already")
+            raise ActedFirstError("already_done", item, phrase("is answered already"))
         if event.read_back != test.heartbeat.challenge:
-            raise LocalProtocolError("wrong_words", "the three words differ from those of the test: read them again")
+            raise LocalProtocolError(
+                "wrong_words", phrase("the three words differ from those of the test: read them again")
+            )
         policy = self._terms.policy
         return self._own.say(
             turn,
@@ -273,19 +303,38 @@ class OfficerRequests:
         opened = self._alerts.get(event.of)
         item = self.item_of_peer_alert(event.of)
         if opened is None or item is None:
-            raise LocalProtocolError("unknown_reference", f"{event.of} is no alert of the other side that is open here")
+            raise LocalProtocolError(
+                "unknown_reference",
+                phrase("{reference} is no alert of the other side that is open here", reference=event.of),
+            )
         check_seen(item, event.seen)
-        if opened.state in {AlertState.REFUSED, AlertState.CANCELLED, AlertState.CHANGED}:
-            raise ActedFirstError("already_done", item, f"is {opened.state} already")
+        if opened.state in _CLOSED:
+            raise ActedFirstError("already_done", item, _CLOSED[opened.state])
         if event.seen is UNSET and item.last_act_of_another(event.officer):
-            raise ActedFirstError("changed_since_seen", item, "was not seen as it is now")
+            raise ActedFirstError("changed_since_seen", item, phrase("was not seen as it is now"))
 
     # --- line tests -----------------------------------------------------------------------------------------------
 
+    def check_placer(self, event: LineTestRequested) -> None:
+        """Raise LocalProtocolError(not_authorised) for the test of a slot that no officer places (SPEC W1.7)."""
+        slot = self._slot_to_place(event.at)
+        if slot is not None and event.officer is UNSET:
+            raise LocalProtocolError(
+                "not_authorised",
+                phrase("the slot of {slot} is open, and an officer has to place its test: name the officer", slot=slot),
+            )
+
+    def _slot_to_place(self, at: Millis) -> Utc | None:
+        """Return the open slot whose test an officer of this side has to place, None if there is none."""
+        placing = self._side == self._terms.caller and self._terms.policy.placed_by == "officer"
+        return self._watch.open_slot(at) if placing else None
+
     def test_line(self, turn: Turn, event: LineTestRequested) -> Reference:
         """Place a line test: that of the open slot if officers place them, else an unscheduled one (SPEC W1.3)."""
-        slot = self._watch.open_slot(turn.at) if self._terms.policy.placed_by == "officer" else None
-        return self.place_test(turn, event.nonce, slot if self._side == self._terms.caller else None)
+        reference = self.place_test(turn, event.nonce, self._slot_to_place(turn.at))
+        if event.officer is not UNSET:
+            self._watch.placed(reference, event.officer)
+        return reference
 
     def place_test(self, turn: Turn, nonce: str, slot: Utc | None) -> Reference:
         """Send a line test whose words derive from `nonce`."""
@@ -306,4 +355,4 @@ def _check_instant(name: str, text: Utc) -> Millis:
     try:
         return parsed(text)
     except ValueError as error:
-        raise LocalProtocolError("wrong_instant", f"{name}: {error}") from error
+        raise LocalProtocolError("wrong_instant", phrase("{field}: {error}", field=name, error=error)) from error

@@ -13,6 +13,7 @@ from protocol.core.references import References
 from protocol.core.rules import check_body, is_cancellation
 from protocol.core.stream import Outbox
 from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.phrases import phrase
 from protocol.wire.messages import Alert, AnyBody, Claim, Heartbeat, Identifier, Reference
 
 
@@ -34,10 +35,10 @@ class OwnStream:
         self._outbox.check_room(reserve=not news and not isinstance(body, Heartbeat))
         if news and self._alarms.active(AlarmCode.SPACE_LOW, "journal"):
             raise LocalProtocolError(
-                "space_low", "the journal's disk is nearly full: no new alerts until there is room"
+                "space_low", phrase("the journal's disk is nearly full: no new alerts until there is room")
             )
         if isinstance(body, Alert) and not self._epoch.alerts.has_room(self._side, body):
-            raise LocalProtocolError("too_many_open", "too many alerts of ours are open: none is acknowledged")
+            raise LocalProtocolError("too_many_open", phrase("too many alerts of ours are open: none is acknowledged"))
         self._check_permitted(body)
         message = self._outbox.queue(turn.utc, to_builtins(body))
         turn.emit(Queue(message=message))
@@ -85,7 +86,12 @@ class OwnStream:
         if stopped:
             return
         if verdict == "fork":
-            detail = f"{sender} claims {claim.upto} messages with head {claim.head[:16]}; that is not what was sent"
+            detail = phrase(
+                "{sender} claims {count} messages with head {head}; that is not what was sent",
+                sender=sender,
+                count=claim.upto,
+                head=claim.head[:16],
+            )
             self._outbox.state.stopped = AlarmCode.FORK
             self._alarms.raise_alarm(turn, AlarmCode.FORK, sender, detail=detail)
         elif verdict == "news":

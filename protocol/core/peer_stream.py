@@ -18,6 +18,7 @@ from protocol.core.references import References, kind_of
 from protocol.core.rules import read_message
 from protocol.core.stream import Equivocated, Inbox
 from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.phrases import phrase
 from protocol.wire.messages import Heartbeat, HeartbeatAnswer, Message, MessagePayload, Reference, Refusal
 from protocol.wire.refusals import FrameRefusal, MessageRefusal
 
@@ -58,17 +59,24 @@ class PeerStream:
         if inbox.stopped:
             raise RemoteProtocolError(FrameRefusal.DIRECTION_STOPPED, inbox.stopped)
         if payload.floor > inbox.upto:  # SPEC R3.3
-            detail = f"{self._peer} holds our receipt up to {payload.floor}, but this journal ends at {inbox.upto}"
+            detail = phrase(
+                "{peer} holds our receipt up to {floor}, but this journal ends at {upto}",
+                peer=self._peer,
+                floor=payload.floor,
+                upto=inbox.upto,
+            )
             self._stop(turn, AlarmCode.JOURNAL_BEHIND, detail)
         self._state.receipt_owed = True
         self._epoch.clocks.floor(turn, payload, inbox.upto)
         try:
             taken = self._inbox.take(payload.messages)
         except Equivocated as finding:  # SPEC M5.1
-            self._stop(turn, AlarmCode.EQUIVOCATION, f"{self._peer} contradicts itself: {finding}")
+            detail = phrase("{sender} contradicts itself: {finding}", sender=self._peer, finding=finding)
+            self._stop(turn, AlarmCode.EQUIVOCATION, detail)
         if taken == "too_far_ahead":
             first, last = payload.messages[0].seq, payload.messages[-1].seq
-            raise RemoteProtocolError(FrameRefusal.TOO_FAR_AHEAD, f"messages {first} to {last}; at {inbox.upto}")
+            detail = phrase("messages {first} to {last}; at {upto}", first=first, last=last, upto=inbox.upto)
+            raise RemoteProtocolError(FrameRefusal.TOO_FAR_AHEAD, detail)
         while (message := self._inbox.next_message()) is not None:
             self._apply(turn, message)
 

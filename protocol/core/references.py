@@ -6,6 +6,7 @@ from msgspec import UNSET, Struct
 
 from protocol.core.rules import is_cancellation
 from protocol.errors import RemoteProtocolError
+from protocol.phrases import phrase
 from protocol.wire.messages import (
     Acknowledgement,
     Alert,
@@ -119,5 +120,8 @@ def kind_of(body: type[AnyBody]) -> str:
 
 
 def _unknown(of: Reference, *kinds: str) -> RemoteProtocolError:
-    what = f"{kinds[0]} " if kinds else ""
-    return RemoteProtocolError(MessageRefusal.UNKNOWN_REFERENCE, f"there is no {what}{of} that this could refer to")
+    if kinds:
+        what = phrase("there is no {kind} {reference} that this could refer to", kind=kinds[0], reference=of)
+    else:
+        what = phrase("there is no {reference} that this could refer to", reference=of)
+    return RemoteProtocolError(MessageRefusal.UNKNOWN_REFERENCE, what)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from msgspec import UNSET
 
 from protocol.errors import RemoteProtocolError
+from protocol.phrases import phrase
 from protocol.wire import canonical
 from protocol.wire.messages import (
     MESSAGE_MAX_BYTES,
@@ -38,7 +39,8 @@ def read_message(message: Message, sender: Identifier, terms: Terms) -> AnyBody:
     size = len(canonical.encode(message))
     if size > MESSAGE_MAX_BYTES:
         raise RemoteProtocolError(
-            MessageRefusal.UNSUPPORTED, f"the message has {size} bytes; {MESSAGE_MAX_BYTES} is the limit"
+            MessageRefusal.UNSUPPORTED,
+            phrase("the message has {size} bytes; {limit} is the limit", size=size, limit=MESSAGE_MAX_BYTES),
         )
     body = read_body(message.body)
     check_body(body, sender, terms)
@@ -54,7 +56,9 @@ def check_body(body: AnyBody, sender: Identifier, terms: Terms) -> None:
             # SPEC B2.2
             _check_languages([body.language], terms)
             if body.officer is UNSET and terms.policy.answered_by == "officer":
-                raise RemoteProtocolError(MessageRefusal.NOT_PERMITTED, "a line test is answered by an officer here")
+                raise RemoteProtocolError(
+                    MessageRefusal.NOT_PERMITTED, phrase("a line test is answered by an officer here")
+                )
         case Alert():
             _check_alert(body, terms)
         case Acknowledgement():
@@ -67,10 +71,17 @@ def _check_heartbeat(heartbeat: Heartbeat, sender: Identifier, terms: Terms) -> 
     # SPEC B1.2
     if heartbeat.status != terms.policy.status:
         raise RemoteProtocolError(
-            MessageRefusal.NOT_PERMITTED, f"this link's status is {terms.policy.status}, the test's {heartbeat.status}"
+            MessageRefusal.NOT_PERMITTED,
+            phrase(
+                "this link's status is {status}, the test's {other}",
+                status=terms.policy.status,
+                other=heartbeat.status,
+            ),
         )
     if heartbeat.slot is not UNSET and sender != terms.caller:
-        raise RemoteProtocolError(MessageRefusal.NOT_PERMITTED, f"only {terms.caller} places the test of a slot")
+        raise RemoteProtocolError(
+            MessageRefusal.NOT_PERMITTED, phrase("only {caller} places the test of a slot", caller=terms.caller)
+        )
     _check_languages([heartbeat.language], terms)
 
 
@@ -79,17 +90,20 @@ def _check_alert(alert: Alert, terms: Terms) -> None:
     # SPEC B3.2
     if alert.status not in {policy.status, "test"}:
         raise RemoteProtocolError(
-            MessageRefusal.NOT_PERMITTED, f"this link's status is {policy.status}, the alert's {alert.status}"
+            MessageRefusal.NOT_PERMITTED,
+            phrase("this link's status is {status}, the alert's {other}", status=policy.status, other=alert.status),
         )
     if alert.category not in policy.categories:
         raise RemoteProtocolError(
-            MessageRefusal.OUT_OF_SCOPE, f"{alert.category} is not among {', '.join(policy.categories)}"
+            MessageRefusal.OUT_OF_SCOPE,
+            phrase("{found} is not among {known}", found=alert.category, known=", ".join(policy.categories)),
         )
     _check_languages(alert.text, terms)
     # SPEC P1.2: names that their side vouches for, not people (SPEC P1.4)
     if alert.precedence in policy.four_eyes and len(set(alert.released_by)) < FOUR_EYES and not is_cancellation(alert):
         raise RemoteProtocolError(
-            MessageRefusal.NOT_AUTHORISED, f"{alert.precedence} alerts are released by two officers"
+            MessageRefusal.NOT_AUTHORISED,
+            phrase("{precedence} alerts are released by two officers", precedence=alert.precedence),
         )
 
 
@@ -102,14 +116,19 @@ def _check_refusal(refusal: Refusal, terms: Terms) -> None:
     # SPEC B5.1
     if (refusal.by == "officer") != (refusal.officer is not UNSET):
         raise RemoteProtocolError(
-            MessageRefusal.UNSUPPORTED, "an officer's refusal names the officer, a service's names nobody"
+            MessageRefusal.UNSUPPORTED, phrase("an officer's refusal names the officer, a service's names nobody")
         )
     # SPEC B5.2
     _check_languages(refusal.text or (), terms)
     if refusal.referral is not UNSET and refusal.referral not in {channel.id for channel in terms.policy.channels}:
         known = ", ".join(channel.id for channel in terms.policy.channels)
         raise RemoteProtocolError(
-            MessageRefusal.UNKNOWN_REFERENCE, f"no channel {refusal.referral!r}; the policy has: {known or 'none'}"
+            MessageRefusal.UNKNOWN_REFERENCE,
+            phrase(
+                "no channel {channel}; the policy has: {known}",
+                channel=repr(refusal.referral),
+                known=known or phrase("none"),
+            ),
         )
 
 
@@ -117,5 +136,6 @@ def _check_languages(languages: Iterable[str], terms: Terms) -> None:
     for language in languages:
         if language not in terms.policy.languages:
             raise RemoteProtocolError(
-                MessageRefusal.UNINTELLIGIBLE, f"{language!r} is not among {', '.join(terms.policy.languages)}"
+                MessageRefusal.UNINTELLIGIBLE,
+                phrase("{found} is not among {known}", found=repr(language), known=", ".join(terms.policy.languages)),
             )

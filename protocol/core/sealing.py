@@ -14,6 +14,7 @@ from protocol.core.link_state import LinkState
 from protocol.core.references import References
 from protocol.core.stream import Inbox, Outbox
 from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.phrases import phrase
 from protocol.wire import canonical, envelope
 from protocol.wire.instants import Millis
 from protocol.wire.messages import Claim, Message, MessagePayload, ReceiptPayload, Reference
@@ -72,7 +73,9 @@ class Sealing:
         """Raise LocalProtocolError(wrong_frames) unless `frames` seal exactly the planned payloads."""
         asked = [departure.unsealed.payload for departure in self.planned(at)]
         if asked != [_payload(frame) for frame in frames]:
-            raise LocalProtocolError("wrong_frames", "the frames do not seal exactly the payloads of this batch")
+            raise LocalProtocolError(
+                "wrong_frames", phrase("the frames do not seal exactly the payloads of this batch")
+            )
 
     def close(self, turn: Turn, frames: Sequence[bytes]) -> None:
         """Take the signed frames, which `check` has passed, and publish them."""

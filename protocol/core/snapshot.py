@@ -20,6 +20,7 @@ from protocol.core.link_keys import KeyChange
 from protocol.core.stream import InboxState, OutboxState
 from protocol.core.undelivered import Undelivered
 from protocol.core.watch_state import SlotState, TestState, WatchState
+from protocol.phrases import Said
 from protocol.wire.instants import Millis, parsed, written
 from protocol.wire.messages import (
     Acknowledgement,
@@ -78,8 +79,12 @@ class TestView(Struct, frozen=True, kw_only=True):
     answered_at: Utc | None
     # the message's time by its sender's clock; None if it came under rules 2
     sent_at: Utc | None
+    # the officer who placed it here; None if the service or the other side did
+    placed_by: Identifier | None
     # the answer, if any
     acts: tuple[Act, ...]
+    # the instant of the deadline of its receipt or answer, if one runs
+    due_at: Utc | None
 
 
 class AlertView(Struct, frozen=True, kw_only=True):
@@ -144,8 +149,14 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     # late: a slot is in its grace, or a test awaits its answer
     condition: LinkCondition
     connected: bool
+    # why the connection is lost, as far as known; empty while connected
+    connection_trouble: str
+    # what that was made from, for views in other languages
+    connection_trouble_said: Said | None
     # by party, as far as known: a hint
     present: dict[Identifier, bool]
+    # by party: when a signed frame of it last brought something new, by our clock (SPEC W8)
+    last_signed: dict[Identifier, Utc]
     ours: StreamView | None
     theirs: dict[Identifier, StreamView]
     slots: tuple[SlotView, ...]
@@ -190,7 +201,7 @@ def condition_of(
 
 
 def watch_views(
-    watch: WatchState, other: Callable[[Identifier], Identifier]
+    watch: WatchState, armed: Mapping[str, Armed], other: Callable[[Identifier], Identifier]
 ) -> tuple[tuple[SlotView, ...], tuple[TestView, ...]]:
     """Return the views of all known slots and tests, oldest first; `other` returns the party that a party calls."""
     slots = tuple(
@@ -206,7 +217,11 @@ def watch_views(
             answer=test.answer,
             answered_at=test.answered_at,
             sent_at=test.sent_at,
+            placed_by=test.placed_by,
             acts=test.item(reference, other(reference.partition("/")[0])).acts,
+            due_at=due.raised_at
+            if (due := armed.get(f"receipt/{reference}") or armed.get(f"answer/{reference}"))
+            else None,
         )
         for reference, test in watch.tests.items()
     )

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from protocol.core.deadlines import SECOND, Turn
 from protocol.errors import LocalProtocolError
+from protocol.phrases import Phrase, phrase, worded
 from protocol.wire import canonical
 from protocol.wire.canonical import CanonicalError
 from protocol.wire.digests import message_digest
@@ -87,15 +88,18 @@ class Outbox:
         state = self.state
         if state.stopped:
             raise LocalProtocolError(
-                "direction_stopped", f"this direction has stopped ({state.stopped}): open a new epoch to send again"
+                "direction_stopped",
+                phrase("this direction has stopped ({why}): open a new epoch to send again", why=state.stopped),
             )
         limit = OUTBOX_MAX_MESSAGES + (OUTBOX_RESERVE_MESSAGES if reserve else 0)
         over = not reserve and state.unreceipted_bytes >= OUTBOX_MAX_BYTES
         if state.last - state.receipted >= limit or over:
             raise LocalProtocolError(
                 "outbox_full",
-                f"{state.last - state.receipted} messages wait for the peer's receipt: "
-                "reach the other side by another channel",
+                phrase(
+                    "{count} messages wait for the peer's receipt: reach the other side by another channel",
+                    count=state.last - state.receipted,
+                ),
             )
 
     def check_size(self, body: dict[str, object], beside_bytes: int) -> None:
@@ -207,15 +211,21 @@ class Outbox:
         return covered
 
 
+def _follows(seq: int, prev: Digest, other: Digest) -> Phrase:
+    return phrase("message {seq} follows {prev}, not {other}", seq=seq, prev=prev[:16], other=other[:16])
+
+
 def _encode(message: Message, beside_bytes: int = 0) -> bytes:
     try:
         data = canonical.encode(message)
     except CanonicalError as error:
-        raise LocalProtocolError("not_writable", str(error)) from error
+        raise LocalProtocolError("not_writable", worded(error)) from error
     # SPEC F6.2
     if len(data) + beside_bytes > MESSAGE_MAX_BYTES:
         size = len(data) + beside_bytes
-        raise LocalProtocolError("too_long", f"the message has {size} bytes; {MESSAGE_MAX_BYTES} is the limit")
+        raise LocalProtocolError(
+            "too_long", phrase("the message has {size} bytes; {limit} is the limit", size=size, limit=MESSAGE_MAX_BYTES)
+        )
     return data
 
 
@@ -296,14 +306,21 @@ class Inbox:
         for place, (message, digest) in enumerate(zip(run, digests, strict=True)):
             known = state.hashes.get(message.seq)
             if known is not None and known != digest:
-                raise Equivocated(f"message {message.seq} came with hash {known[:16]} and with hash {digest[:16]}")
+                raise Equivocated(
+                    phrase(
+                        "message {seq} came with hash {known} and with hash {other}",
+                        seq=message.seq,
+                        known=known[:16],
+                        other=digest[:16],
+                    )
+                )
             before = digests[place - 1] if place else self._digest_of(message.seq - 1)
             if before is not None and message.prev != before:
-                raise Equivocated(f"message {message.seq} follows {message.prev[:16]}, not {before[:16]}")
+                raise Equivocated(_follows(message.seq, message.prev, before))
         follower = run[-1].seq + 1
         for first, ahead in state.ahead.items():
             if first == follower and ahead[0].prev != digests[-1]:
-                raise Equivocated(f"message {follower} follows {ahead[0].prev[:16]}, not {digests[-1][:16]}")
+                raise Equivocated(_follows(follower, ahead[0].prev, digests[-1]))
         return digests
 
     def _digest_of(self, seq: int) -> Digest | None:

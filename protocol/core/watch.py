@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
-from protocol.core.alarm_book import AlarmBook
 from protocol.core.alarms import AlarmCode
-from protocol.core.deadlines import SECOND, Deadlines, Turn
+from protocol.core.books import Books
+from protocol.core.deadlines import SECOND, Turn
 from protocol.core.staleness import staleness
 from protocol.core.watch_state import SLOT, TEST, Slot, SlotState, Test, TestState, WatchState
+from protocol.phrases import phrase
 from protocol.wire.instants import Millis, parsed, written
-from protocol.wire.messages import Heartbeat, HeartbeatAnswer, Reference, Utc
+from protocol.wire.messages import Heartbeat, HeartbeatAnswer, Identifier, Reference, Utc
 from protocol.wire.policy import Policy
 
 SETTLE_MS: Millis = 60 * SECOND
@@ -24,13 +25,15 @@ _RUNNING = {TestState.PLACED, TestState.RECEIVED}
 
 
 class Watch:
-    """The slots and line tests of one link, as one observer sees them."""
+    """The slots and line tests of one link, as one observer sees them. With `placing`, our officer places them."""
 
-    def __init__(self, state: WatchState, policy: Policy, deadlines: Deadlines, alarms: AlarmBook) -> None:
+    def __init__(self, state: WatchState, policy: Policy, books: Books, *, placing: bool) -> None:
         self.state = state
         self._policy = policy
-        self._deadlines = deadlines
-        self._alarms = alarms
+        self._deadlines = books.deadlines
+        self._alarms = books.alarms
+        self._notifications = books.notifications
+        self._placing = placing
         # the awaited slots with the instants at which they begin; None until they are computed again
         self._open: list[tuple[Millis, Utc, Slot]] | None = None
 
@@ -72,8 +75,11 @@ class Watch:
                 ahead = step_ms < 0 and not over
             else:
                 ahead = step_ms < 0 and begins > turn.at
-            if ahead and (self._step(slot, "rewound") or slot.state is SlotState.AWAITED):
+            if ahead and (self._step(instant, slot, "rewound") or slot.state is SlotState.AWAITED):
                 slot.due_at, slot.begun = begins + self._grace_ms, False
+                # who was notified shortly before the clock was set back is reminded only
+                half = self._grace_ms // 2
+                slot.tell_at = begins + half if slot.told and begins - turn.at < half else 0
                 self._alarms.clear(turn, AlarmCode.HEARTBEAT_MISSED, instant)
             elif slot.state is SlotState.AWAITED and self._may_be_in_time(slot, over=over):
                 self._judge_test(turn, instant, slot)
@@ -97,7 +103,7 @@ class Watch:
             if slot.due_at <= since:
                 continue
             if slot.due_at <= turn.at:
-                self._step(slot, "blind")
+                self._step(instant, slot, "blind")
                 unknown.append(instant)
             elif slot.due_at == begins + self._grace_ms:
                 slot.due_at = max(slot.due_at, turn.at + SETTLE_MS)
@@ -112,13 +118,27 @@ class Watch:
             if begins > turn.at:
                 break
             if slot.due_at <= turn.at:
-                missed = self._step(slot, "grace_over")
+                missed = self._step(instant, slot, "grace_over")
                 deadline = written(begins + self._grace_ms)
-                self._alarms.raise_alarm(
-                    turn, AlarmCode.HEARTBEAT_MISSED, instant, deadline, f"no line test for the slot of {instant}"
-                )
+                detail = phrase("no line test for the slot of {slot}", slot=instant)
+                self._alarms.raise_alarm(turn, AlarmCode.HEARTBEAT_MISSED, instant, deadline, detail)
         if missed:
             self._forget_finished(turn)
+
+    def notify_slots(self, turn: Turn) -> None:
+        """Notify our officer of each open slot that waits for their test, and once more at half of its grace (W1.6)."""
+        if not self._placing:
+            return
+        for begins, instant, slot in self._awaited():
+            if begins > turn.at:
+                break
+            if slot.tell_at is None or turn.at < slot.tell_at:
+                continue
+            half, end = begins + self._grace_ms // 2, begins + self._grace_ms
+            if turn.at < end:
+                self._notifications.slot(turn, instant, written(end), slot.told)
+                slot.told += 1
+            slot.tell_at = half if turn.at < half else None
 
     def open_slot(self, at: Millis) -> Utc | None:
         """Return the slot whose test may be placed at `at`: only between slot and slot + grace (SPEC W1.3).
@@ -154,6 +174,8 @@ class Watch:
             if soonest is not None and begins >= soonest:
                 break
             instant = slot.due_at if slot.begun else begins
+            if self._placing and slot.tell_at is not None:
+                instant = min(instant, slot.tell_at or begins)
             soonest = instant if soonest is None else min(soonest, instant)
         return soonest
 
@@ -184,6 +206,10 @@ class Watch:
             self._deadlines.arm(turn, f"receipt/{ref}", receipt_after)
         self._forget_finished(turn)
 
+    def placed(self, reference: Reference, officer: Identifier) -> None:
+        """Note the officer who placed a test that was just called."""
+        self.state.tests[str(reference)].placed_by = officer
+
     def _meet(self, turn: Turn, ref: str, instant: Utc) -> None:
         slot = self.state.slots.get(instant)
         if slot is None:
@@ -192,7 +218,12 @@ class Watch:
                     turn,
                     AlarmCode.SCHEDULE_DISAGREEMENT,
                     ref.partition("/")[0],
-                    detail=f"test {ref} names the slot of {instant}: none here (time zone data {self.state.tzdata})",
+                    detail=phrase(
+                        "test {test} names the slot of {slot}: none here (time zone data {tzdata})",
+                        test=ref,
+                        slot=instant,
+                        tzdata=self.state.tzdata,
+                    ),
                 )
             return
         self._alarms.clear(turn, AlarmCode.SCHEDULE_DISAGREEMENT, ref.partition("/")[0])
@@ -203,7 +234,7 @@ class Watch:
 
     def _judge_test(self, turn: Turn, instant: Utc, slot: Slot) -> None:
         """Let the test satisfy its slot, unless it came too early (SPEC W1.1)."""
-        if slot.test_at < parsed(instant) - self._skew_ms or not self._step(slot, "called"):
+        if slot.test_at < parsed(instant) - self._skew_ms or not self._step(instant, slot, "called"):
             return
         # the line works again, so the alarms of earlier slots are cleared
         for earlier, other in self.state.slots.items():
@@ -257,15 +288,17 @@ class Watch:
         self._step_test(test, "overdue")
         stale = staleness(None, test.sent_at, parsed(test.at), turn.at)
         if kind == "receipt":
-            code, detail = AlarmCode.HEARTBEAT_UNRECEIPTED, f"no receipt for line test {ref}"
+            code, detail = AlarmCode.HEARTBEAT_UNRECEIPTED, phrase("no receipt for line test {test}", test=ref)
         else:
-            code, detail = AlarmCode.HEARTBEAT_UNANSWERED, f"nobody answered line test {ref}"
+            code, detail = AlarmCode.HEARTBEAT_UNANSWERED, phrase("nobody answered line test {test}", test=ref)
         self._alarms.raise_alarm(turn, code, ref, raised_at, detail, stale)
 
     # --- the tables -----------------------------------------------------------------------------------------------
 
-    def _step(self, slot: Slot, happening: str) -> bool:
+    def _step(self, instant: Utc, slot: Slot, happening: str) -> bool:
         state = SLOT.get((slot.state, happening))
+        if state is not None and slot.told:
+            self._notifications.slot_over(instant, slot.told)
         slot.state = state or slot.state
         self._open = None
         return state is not None

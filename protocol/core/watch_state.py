@@ -86,6 +86,10 @@ class Slot(Struct):
     early: bool = False
     # it has begun; where the service places tests, also: its test was tried, or can no longer be placed
     begun: bool = False
+    # where an officer of ours places tests: how often they were notified of it, and the instant of the next time
+    # (0: its beginning; None: never)
+    told: int = 0
+    tell_at: Millis | None = 0
 
 
 class Test(Struct):
@@ -100,6 +104,8 @@ class Test(Struct):
     answered_at: Utc | None = None
     # the message's `at`, by its sender's clock; None if it came under rules 2
     sent_at: Utc | None = None
+    # the officer of ours who placed it; None if the service or the other side did, or under rules 1 to 3
+    placed_by: Identifier | None = None
 
     def item(self, reference: object, answering: Identifier) -> Item:
         """Return the test and its answer by `answering`, if any; `reference` is its own (SPEC P2.1)."""

@@ -28,6 +28,8 @@ Compare = Callable[[Record, tuple[Effect, ...]], None]
 """Receives each event's record and the effects that the core returns for it now."""
 RULES_THAT_COMPARE = 3
 """The first rules that compare what an officer saw with what others did meanwhile (SPEC P2)."""
+RULES_THAT_NAME_THE_CALLER = 4
+"""The first rules that demand the officer who places the test of a slot (SPEC W1.7)."""
 _SHOWN_MAX = 200
 
 
@@ -55,7 +57,7 @@ def fold(records: Iterable[Record], empty: CoreT, compare: Compare | None = None
         if isinstance(record.entry, Checkpoint):
             core = _restored(core, record, record.entry)
         elif not isinstance(record.entry, HeadSigned | Closed):
-            effects = _handled(core, record, compared=int(rules) >= RULES_THAT_COMPARE)
+            effects = _handled(core, record, int(rules))
             if contradiction := _contradiction(record, effects):
                 wrong = phrase(
                     "this version would {contradiction}, unlike the one that wrote it: run that version",
@@ -67,11 +69,12 @@ def fold(records: Iterable[Record], empty: CoreT, compare: Compare | None = None
     return core
 
 
-def _handled(core: Core, record: Record, *, compared: bool) -> tuple[Effect, ...]:
+def _handled(core: Core, record: Record, rules: int) -> tuple[Effect, ...]:
     assert not isinstance(record.entry, Checkpoint | HeadSigned | Closed)
     try:
         # a core refuses a `BatchClosed` whose frames do not seal exactly its messages
-        return core.handle(record.entry if compared else core.as_seen(record.entry))
+        event = record.entry if rules >= RULES_THAT_COMPARE else core.as_seen(record.entry)
+        return core.handle(event, older=rules < RULES_THAT_NAME_THE_CALLER)
     except Exception as error:
         what = " ".join(str(error).split())[:_SHOWN_MAX]
         raise FoldError(

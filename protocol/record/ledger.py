@@ -216,8 +216,7 @@ class Ledger:
                     changed += self._receipted(self.side, range(self._settled + 1, effect.upto + 1), now)
                     self._settled = max(self._settled, effect.upto)
                 case RaiseAlarm():
-                    self._standing[effect.alarm.code, effect.alarm.subject] = len(self.alarms)
-                    self.alarms.append(effect.alarm)
+                    self._raise_alarm(effect.alarm)
                 case ClearAlarm():
                     self._change_alarm(effect.code, effect.subject, cleared_at=now)
                 case RejectFrame():
@@ -358,6 +357,15 @@ class Ledger:
             officer=event.officer,
             reference=sent[0] if sent else UNSET,
         )
+
+    def _raise_alarm(self, alarm: Alarm) -> None:
+        """Add an alarm, or bring the detail of a standing one up to date (SPEC W4.3)."""
+        place = self._standing.get((alarm.code, alarm.subject))
+        if place is not None and self.alarms[place].active:
+            self.alarms[place] = alarm
+            return
+        self._standing[alarm.code, alarm.subject] = len(self.alarms)
+        self.alarms.append(alarm)
 
     def _change_alarm(self, code: str, subject: str, **changes: Any) -> None:
         place = self._standing.get((code, subject))

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from protocol.core.alarm_repeats import REPEAT_FIRST_MS
 from protocol.core.core import Core
 from protocol.core.event_fields import Rules
 from protocol.phrases import phrase
@@ -152,8 +153,21 @@ def _observer_3_to_4(state: State) -> State:
 
 
 def _core_3_to_4(state: State) -> State:
-    """Add what rules 4 keep of both."""
-    return state
+    """Add what rules 4 keep of both: notices to come, the trouble of the connection, and when parties last signed."""
+    for slot in state["watch"]["slots"].values():
+        slot |= {"told": 0, "tell_at": 0}
+    for test in state["watch"]["tests"].values():
+        test["placed_by"] = None
+    due_age = state["deadlines"]["age"] + REPEAT_FIRST_MS
+    waiting = {
+        key: {"told": 1, "due_age": due_age}
+        for key, alarm in state["alarms"].items()
+        if alarm["severity"] != "warning" and "cleared_at" not in alarm and "acknowledged_at" not in alarm
+    }
+    repeats: State = {"waiting": waiting, "rounds": [], "warned": {}}
+    state = _with_after("alarms", {"alarm_repeats": repeats}, state)
+    state = _with_after("connected", {"connection_trouble": "", "connection_trouble_said": None}, state)
+    return _with_after("present", {"last_signed": {}}, state)
 
 
 def _with_after(key: str, added: State, state: State) -> State:

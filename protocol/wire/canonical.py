@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from protocol.phrases import phrase
 from protocol.wire.characters import UNICODE, unassigned
 
 DEPTH_MAX = 16
@@ -81,7 +82,7 @@ def encode(value: Any) -> bytes:
     try:
         data = _ENCODER.encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise CanonicalError(f"not admitted: {str(error)[:200]}") from error
+        raise CanonicalError(phrase("not admitted: {error}", error=str(error)[:200])) from error
     _check(data)
     return data
 
@@ -99,10 +100,13 @@ def decode(data: bytes) -> Any:
         value = _DECODER.decode(data)
         again = _ENCODER.encode(value)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise CanonicalError(f"not canonical JSON: {str(error)[:200]}") from error
+        raise CanonicalError(phrase("not canonical JSON: {error}", error=str(error)[:200])) from error
     if again != data:
         raise CanonicalError(
-            f"not canonical JSON: written again, it differs from byte {_first_difference(again, data)} on"
+            phrase(
+                "not canonical JSON: written again, it differs from byte {place} on",
+                place=_first_difference(again, data),
+            )
         )
     _check(again)
     return value
@@ -123,19 +127,32 @@ def _check(data: bytes) -> None:
         end = match.end() if match else 0
         if end == len(data):
             raise CanonicalError(_TOO_DEEP)
-        raise CanonicalError(f"not admitted at byte {end}: {data[end : end + 40]!r} ({_RULE})")
+        raise CanonicalError(
+            phrase(
+                "not admitted at byte {place}: {found} ({rule})",
+                place=end,
+                found=repr(data[end : end + 40]),
+                rule=_RULE,
+            )
+        )
     if data.isascii():
         return
     # SPEC F4.4
     text = data.decode()
     if (character := unassigned(text)) is not None:
-        raise CanonicalError(f"not admitted: U+{ord(character):04X} is not assigned in Unicode {UNICODE}")
+        raise CanonicalError(
+            phrase(
+                "not admitted: {character} is not assigned in Unicode {version}",
+                character=f"U+{ord(character):04X}",
+                version=UNICODE,
+            )
+        )
     if not unicodedata.is_normalized("NFC", text) and not unicodedata.is_normalized("NFC", _unescaped(text)):
-        raise CanonicalError("not admitted: a string is not in Unicode normalization form C")
+        raise CanonicalError(phrase("not admitted: a string is not in Unicode normalization form C"))
 
 
-_TOO_DEEP = f"not admitted: nested deeper than {DEPTH_MAX}"
-_RULE = (
+_TOO_DEEP = phrase("not admitted: nested deeper than {limit}", limit=DEPTH_MAX)
+_RULE = phrase(
     "admitted are strings without noncharacters and control characters but newline, integers within 2^53 - 1, booleans,"
     " ASCII keys"
 )

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from protocol.errors import RemoteProtocolError
+from protocol.phrases import phrase, worded
 from protocol.wire import canonical
 from protocol.wire.messages import FRAME_MAX_BYTES, MESSAGE_TYPE, RECEIPT_TYPE
 from protocol.wire.refusals import FrameRefusal
@@ -93,7 +94,7 @@ def parse(frame: bytes) -> Envelope:
     """
     # SPEC F3.1, F6.1
     if len(frame) > FRAME_MAX_BYTES:
-        raise RemoteProtocolError(FrameRefusal.TOO_LARGE, f"more than {FRAME_MAX_BYTES} bytes")
+        raise RemoteProtocolError(FrameRefusal.TOO_LARGE, phrase("more than {limit} bytes", limit=FRAME_MAX_BYTES))
     # SPEC F3.2
     try:
         envelope = msgspec.convert(canonical.decode(frame), _Envelope)
@@ -103,14 +104,16 @@ def parse(frame: bytes) -> Envelope:
             tuple(Signature(each.keyid, _unbase64(each.sig)) for each in envelope.signatures),
         )
     except ValueError as error:
-        raise RemoteProtocolError(FrameRefusal.MALFORMED_ENVELOPE, str(error)) from error
+        raise RemoteProtocolError(FrameRefusal.MALFORMED_ENVELOPE, worded(error)) from error
 
 
 def check_lengths(envelope: Envelope) -> None:
     """Raise RemoteProtocolError(malformed_envelope) for a signature that has the length of no algorithm (SPEC F1.1)."""
     for each in envelope.signatures:
         if len(each.signature) not in SIGNATURE_BYTES.values():
-            detail = f"a signature of {len(each.signature)} bytes; an Ed25519 one has 64, an ML-DSA-65 one 3309"
+            detail = phrase(
+                "a signature of {size} bytes; an Ed25519 one has 64, an ML-DSA-65 one 3309", size=len(each.signature)
+            )
             raise RemoteProtocolError(FrameRefusal.MALFORMED_ENVELOPE, detail)
 
 
@@ -119,7 +122,7 @@ def _unbase64(text: str) -> bytes:
     try:
         data = b64decode(text, validate=True)
     except Base64Error as error:
-        raise ValueError(f"not base64: {error}") from error
+        raise ValueError(phrase("not base64: {error}", error=error)) from error
     if b64encode(data).decode() != text:
-        raise ValueError("base64 that does not re-encode identically")
+        raise ValueError(phrase("base64 that does not re-encode identically"))
     return data

@@ -9,6 +9,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+from protocol.phrases import phrase
+
 Millis = int
 """Milliseconds; for an instant, counted from 1970-01-01T00:00:00Z."""
 
@@ -35,7 +37,7 @@ def _seconds_written(seconds: int) -> str:
 def parsed(text: str) -> Millis:
     """Return the instant that `text` denotes. Raises ValueError unless it has exactly the form of SPEC F4.7."""
     if not _WRITTEN.fullmatch(text):
-        raise ValueError(f"not an instant of the form 2022-11-29T16:00:00.000Z: {text[:40]!r}")
+        raise ValueError(phrase("not an instant of the form 2022-11-29T16:00:00.000Z: {text}", text=repr(text[:40])))
     try:
         return (datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND
     except ValueError:
@@ -48,11 +50,11 @@ def _fault(text: str) -> str:
     Refusals quote this text, and replays compare them. Python's own wording differs between its versions.
     """
     if text.startswith("0000"):
-        return "year 0 is out of range"
+        return phrase("year 0 is out of range")
     if not "01" <= text[5:7] <= "12":
-        return "month must be in 1..12"
+        return phrase("month must be in 1..12")
     try:
         datetime.fromisoformat(text[:10])
     except ValueError:
-        return "day is out of range for month"
-    return "minute must be in 0..59" if text[14:16] > "59" else "second must be in 0..59"
+        return phrase("day is out of range for month")
+    return phrase("minute must be in 0..59") if text[14:16] > "59" else phrase("second must be in 0..59")

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
 
 from protocol.errors import EnrolmentError, RemoteProtocolError
+from protocol.phrases import phrase
 from protocol.wire import envelope
 from protocol.wire.curve_points import weakness
 from protocol.wire.envelope import KEYID_MAX, PAYLOAD_TYPES, SUITE_ALGORITHMS, Envelope
@@ -37,26 +38,46 @@ class Keyring:
         F5.3).
         """
         if suite not in SUITE_ALGORITHMS:
-            raise EnrolmentError(f"suite {suite!r} is not one of {', '.join(SUITE_ALGORITHMS)}")
+            raise EnrolmentError(
+                phrase("suite {suite} is not one of {known}", suite=repr(suite), known=", ".join(SUITE_ALGORITHMS))
+            )
         self._required = SUITE_ALGORITHMS[suite]
         self._parties: dict[str, tuple[_Key, ...]] = {}
         owners: dict[str, str] = {}
         for party, enrolled in keys.items():
             if len(enrolled) > KEYS_MAX:
-                raise EnrolmentError(f"{party} has {len(enrolled)} keys; at most {KEYS_MAX} may be enrolled")
+                raise EnrolmentError(
+                    phrase(
+                        "{party} has {count} keys; at most {limit} may be enrolled",
+                        party=party,
+                        count=len(enrolled),
+                        limit=KEYS_MAX,
+                    )
+                )
             if len({key.id for key in enrolled}) != len(enrolled):
-                raise EnrolmentError(f"{party} has two keys with the same id; give each key its own id")
+                raise EnrolmentError(
+                    phrase("{party} has two keys with the same id; give each key its own id", party=party)
+                )
             for key in enrolled:
-                name = f"key {key.id!r} of {party}"
+                name = phrase("key {key} of {party}", key=repr(key.id), party=party)
                 # SPEC F5.2
                 if key.public in owners:
-                    raise EnrolmentError(f"{name} is the same as {owners[key.public]}; enrol each key once")
+                    raise EnrolmentError(
+                        phrase("{key} is the same as {other}; enrol each key once", key=name, other=owners[key.public])
+                    )
                 owners[key.public] = name
             self._parties[party] = tuple(_Key(party, key) for key in enrolled)
             # SPEC F5.3
             for algorithm in self._required if complete else ():
                 if not any(key.algorithm == algorithm for key in self._parties[party]):
-                    raise EnrolmentError(f"{party} has no {algorithm} key, which the suite {suite!r} requires")
+                    raise EnrolmentError(
+                        phrase(
+                            "{party} has no {algorithm} key, which the suite {suite} requires",
+                            party=party,
+                            algorithm=algorithm,
+                            suite=repr(suite),
+                        )
+                    )
 
     def open(self, sender: str, payload_type: str, frame: bytes, *, any_length: bool = False) -> bytes:
         """Return the payload of `frame`, exactly the bytes that enrolled keys of `sender` signed (SPEC F3).
@@ -80,12 +101,15 @@ class Keyring:
         # SPEC F3.4
         keys = self._parties.get(sender)
         if keys is None:
-            raise RemoteProtocolError(FrameRefusal.UNKNOWN_SENDER, f"{sender[:60]!r} has no enrolled keys")
+            detail = phrase("{sender} has no enrolled keys", sender=repr(sender[:60]))
+            raise RemoteProtocolError(FrameRefusal.UNKNOWN_SENDER, detail)
         # SPEC F1.3, F3.5: the enrolment decides the algorithm; distinct enrolled keys are counted, not signatures
         verified = {key.algorithm for key in _signers(keys, opened)}
         missing = [algorithm for algorithm in self._required if algorithm not in verified]
         if missing:
-            detail = f"no good {' and no good '.join(missing)} signature of {sender}"
+            detail = phrase(
+                "no good {algorithms} signature of {sender}", algorithms=" and no good ".join(missing), sender=sender
+            )
             raise RemoteProtocolError(FrameRefusal.BAD_SIGNATURE, detail)
         return opened.payload
 
@@ -105,27 +129,40 @@ class _Key:
     """An enrolled public key that verifies signatures. Raises EnrolmentError if it may not be enrolled."""
 
     def __init__(self, party: str, enrolled: EnrolledKey) -> None:
-        name = f"key {enrolled.id!r} of {party}"
+        name = phrase("key {key} of {party}", key=repr(enrolled.id), party=party)
         if not 0 < len(enrolled.id) <= KEYID_MAX:
-            raise EnrolmentError(f"{name} has an id of {len(enrolled.id)} characters; 1 to {KEYID_MAX} are allowed")
+            raise EnrolmentError(
+                phrase(
+                    "{key} has an id of {count} characters; 1 to {limit} are allowed",
+                    key=name,
+                    count=len(enrolled.id),
+                    limit=KEYID_MAX,
+                )
+            )
         try:
             public = b64decode(enrolled.public, validate=True)
         except ValueError as error:
-            raise EnrolmentError(f"{name} is not base64: {error}") from error
+            raise EnrolmentError(phrase("{key} is not base64: {error}", key=name, error=error)) from error
         if b64encode(public).decode() != enrolled.public:
-            raise EnrolmentError(f"{name} is not standard, padded base64")
+            raise EnrolmentError(phrase("{key} is not standard, padded base64", key=name))
         self.id = enrolled.id
         self.algorithm = enrolled.algorithm
         if enrolled.algorithm == "ed25519":
             # SPEC F5.1
             if wrong := weakness(public):
-                raise EnrolmentError(f"{name} {wrong}; enrol a key made by `deconflict enrol`")
+                raise EnrolmentError(
+                    phrase("{key} {wrong}; enrol a key made by `deconflict enrol`", key=name, wrong=wrong)
+                )
             self._verify = Ed25519PublicKey.from_public_bytes(public).verify
         elif enrolled.algorithm == "ml-dsa-65":
             self._verify = _mldsa(name, public).verify
         else:
             raise EnrolmentError(
-                f"{name} has the unknown algorithm {enrolled.algorithm!r}; use 'ed25519' or 'ml-dsa-65'"
+                phrase(
+                    "{key} has the unknown algorithm {algorithm}; use 'ed25519' or 'ml-dsa-65'",
+                    key=name,
+                    algorithm=repr(enrolled.algorithm),
+                )
             )
 
     def signed(self, signature: bytes, data: bytes) -> bool:
@@ -141,7 +178,7 @@ def _mldsa(name: str, public: bytes) -> MLDSA65PublicKey:
     try:
         return MLDSA65PublicKey.from_public_bytes(public)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise EnrolmentError(f"{name} is not usable as ML-DSA-65: {error}") from error
+        raise EnrolmentError(phrase("{key} is not usable as ML-DSA-65: {error}", key=name, error=error)) from error
 
 
 def _signers(keys: tuple[_Key, ...], opened: Envelope) -> Iterator[_Key]:

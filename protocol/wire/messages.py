@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from protocol.phrases import phrase
+
 MESSAGE_TYPE = "application/vnd.deconfliction.message.v1+json"
 RECEIPT_TYPE = "application/vnd.deconfliction.receipt.v1+json"
 FRAME_MAX_BYTES = 65_536
@@ -72,11 +74,11 @@ class Reference(Struct, frozen=True, forbid_unknown_fields=True):
         sender, _, rest = text.partition("/")
         epoch, _, seq = rest.partition("/")
         if not (epoch.isascii() and epoch.isdigit() and seq.isascii() and seq.isdigit()):
-            raise ValueError(f"not a reference of the form eucom/1/42: {text[:60]!r}")
+            raise ValueError(phrase("not a reference of the form eucom/1/42: {text}", text=repr(text[:60])))
         try:
             return msgspec.convert({"sender": sender, "epoch": int(epoch), "seq": int(seq)}, cls)
         except msgspec.ValidationError as error:
-            raise ValueError(f"not a reference of the form eucom/1/42: {text[:60]!r}") from error
+            raise ValueError(phrase("not a reference of the form eucom/1/42: {text}", text=repr(text[:60]))) from error
 
 
 class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", omit_defaults=True):

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from protocol.errors import RemoteProtocolError
+from protocol.phrases import phrase, worded
 from protocol.wire import canonical
 from protocol.wire.canonical import CanonicalError
 from protocol.wire.instants import parsed
@@ -27,7 +28,8 @@ def read_message_payload(payload: bytes) -> MessagePayload:
     # SPEC M1.2
     for expected, message in enumerate(read.messages, read.messages[0].seq):
         if message.seq != expected:
-            raise RemoteProtocolError(FrameRefusal.MALFORMED_PAYLOAD, f"message {message.seq} stands for {expected}")
+            detail = phrase("message {seq} stands for {expected}", seq=message.seq, expected=expected)
+            raise RemoteProtocolError(FrameRefusal.MALFORMED_PAYLOAD, detail)
         _check_instant(message.at)
     if not isinstance(read.receipt, msgspec.UnsetType):
         _check_instant(read.receipt.at)
@@ -60,7 +62,8 @@ def read_body(body: dict[str, Any]) -> AnyBody:
             try:
                 parsed(instant)
             except ValueError as error:
-                raise RemoteProtocolError(MessageRefusal.UNSUPPORTED, f"{name}: {error}") from error
+                detail = phrase("{field}: {error}", field=name, error=error)
+                raise RemoteProtocolError(MessageRefusal.UNSUPPORTED, detail) from error
     return read
 
 
@@ -80,4 +83,4 @@ def _check_instant(text: str) -> None:
     try:
         parsed(text)
     except ValueError as error:
-        raise RemoteProtocolError(FrameRefusal.MALFORMED_PAYLOAD, str(error)) from error
+        raise RemoteProtocolError(FrameRefusal.MALFORMED_PAYLOAD, worded(error)) from error

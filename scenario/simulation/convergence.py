@@ -138,4 +138,4 @@ def _judge_slot(name: str, observed: Observations, instant: str, due: Millis, *,
 def _covers(blind: Alarm, instant: str) -> bool:
     """Return whether a `watch_blind` alarm covers the slot. A long one names only its first slots and the interval."""
     since, _, until = blind.subject.partition("..")
-    return f"slot {instant}" in blind.detail or (blind.detail.endswith(" more") and since <= instant <= until)
+    return instant in blind.detail or (blind.detail.endswith(" more") and since <= instant <= until)

@@ -78,6 +78,7 @@ class Observations:
         # the messages of both sides that had an effect
         self.heard: list[Heard] = []
         self.raised_at: dict[tuple[str, str], str] = {}
+        self.standing_since: dict[tuple[str, str], str] = {}
         # absences, sleeps and stepped clocks, by this process's clock
         self.disturbances: list[tuple[Millis, Millis]] = []
         self.last_at: Millis = 0
@@ -262,8 +263,11 @@ class Invariants:
     def _raise(self, process: str, observed: Observations, entry: Entry, effect: RaiseAlarm) -> None:
         alarm = effect.alarm
         key = (str(alarm.code), alarm.subject)
+        if key in observed.alarms and alarm.raised_at == observed.standing_since[key]:
+            return  # its detail was brought up to date
         if key in observed.alarms:
             self.broken(process, f"alarm {alarm.code}/{alarm.subject} was raised twice")
+        observed.standing_since[key] = alarm.raised_at
         observed.alarms.add(key)
         observed.raised[key] += 1
         observed.raised_at.setdefault(key, alarm.raised_at)

@@ -44,11 +44,16 @@ def _of(info: inspect.Type) -> st.SearchStrategy[Any]:
             return st.tuples(*[_of(item) for item in items])
         case inspect.DictType(key_type=key, value_type=value, min_length=least):
             return st.dictionaries(_of(key), _of(value), min_size=least or 0, max_size=3)
-        case inspect.StructType(cls=cls, fields=fields):
-            required = {field.name: _of(field.type) for field in fields if field.required}
-            optional = {field.name: _of(field.type) for field in fields if not field.required}
-            return st.fixed_dictionaries(required, optional=optional).map(lambda drawn: cls(**drawn))
+        case inspect.StructType():
+            # put off, since a struct may contain itself
+            return st.deferred(lambda: _struct(info))
     raise AssertionError(f"no strategy for {info}")
+
+
+def _struct(info: inspect.StructType) -> st.SearchStrategy[Any]:
+    required = {field.name: _of(field.type) for field in info.fields if field.required}
+    optional = {field.name: _of(field.type) for field in info.fields if not field.required}
+    return st.fixed_dictionaries(required, optional=optional).map(lambda drawn: info.cls(**drawn))
 
 
 def events(kind: type[msgspec.Struct], **given: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:

@@ -21,6 +21,8 @@ from protocol.core.effects import (
     Settle,
 )
 
+_UNTOLD = ", not notified"
+
 
 def shown(effect: Effect) -> str:
     """Return the line of a transcript for an effect."""
@@ -54,18 +56,26 @@ def shown(effect: Effect) -> str:
     raise AssertionError(f"no words for {effect}")
 
 
-def told(effects: Iterable[Effect]) -> list[Effect]:
-    """Return the effects without the `Notify` after each `RaiseAlarm`; fail if one is missing."""
-    kept: list[Effect] = []
-    awaited = None
+def told(effects: Iterable[Effect]) -> list[str]:
+    """Return the lines of effects, without the `Notify` after each `RaiseAlarm` and `ClearAlarm`, and without repeats.
+
+    Where one is missing, the line says `, not notified`. An alarm that is over when it is raised needs one only.
+    """
+    lines: list[str] = []
+    raised = about = ""
     for effect in effects:
-        if awaited is not None:
-            assert isinstance(effect, Notify)
-            assert effect.alarm == awaited
-            awaited = None
+        if isinstance(effect, Notify) and effect.kind == "alarm" and effect.repeat:
             continue
+        if isinstance(effect, Notify) and effect.alarm and about == f"{effect.alarm.code}/{effect.alarm.subject}":
+            raised, about = about if effect.alarm.cleared_at else "", ""
+            lines[-1] = lines[-1].removesuffix(_UNTOLD)
+            continue
+        lines.append(shown(effect))
+        about = ""
         if isinstance(effect, RaiseAlarm):
-            awaited = effect.alarm
-        kept.append(effect)
-    assert awaited is None, "no Notify follows the last RaiseAlarm"
-    return kept
+            about = f"{effect.alarm.code}/{effect.alarm.subject}"
+            lines[-1] += _UNTOLD
+        elif isinstance(effect, ClearAlarm) and f"{effect.code}/{effect.subject}" != raised:
+            about = f"{effect.code}/{effect.subject}"
+            lines[-1] += _UNTOLD
+    return lines

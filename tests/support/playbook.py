@@ -11,8 +11,9 @@
         << "ndmc: Seal receipt, receipt 1"
     )
 
-The `Notify` of an alarm is left out: it must follow each `RaiseAlarm` immediately. `refused: CODE` is a
-LocalProtocolError with that code.
+The `Notify` of an alarm is left out where it follows a `RaiseAlarm` or a `ClearAlarm` immediately, whose line ends with
+`, not notified` if it is missing. Repeats of alarms are left out as well. `refused: CODE` is a LocalProtocolError with
+that code.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ from protocol.wire.envelope import PAYLOAD_TYPES, Channel
 from protocol.wire.instants import Millis, parsed, written
 from protocol.wire.policy import Terms
 from protocol.wire.refusals import VERIFIED
-from tests.support.effect_words import shown, told
+from tests.support.effect_words import told
 from tests.vectors.terms import EPOCH_1
 
 SECOND: Millis = 1_000
@@ -329,8 +329,8 @@ class End(Process):
             return ()
         if self._shadowed:
             self._shadow(before, event, effects)
-        for effect in told(effects):
-            self._log(shown(effect))
+        for line in told(effects):
+            self._log(line)
         return effects
 
     def _shadow(self, before: bytes, event: Event, effects: tuple[Effect, ...]) -> None:

@@ -175,7 +175,7 @@ async def test_after_an_absence_slots_are_planned_from_where_the_journal_ends(nd
     ndmc.clock.passes(40 * DAY)
     ndmc.up()
     (blind,) = ndmc.blind()
-    assert blind.startswith("unknown: slot 2022-11-29T16:00:00.000Z, slot 2022-11-30T08:00:00.000Z")
+    assert blind.startswith("unknown: slots 2022-11-29T16:00:00.000Z, 2022-11-30T08:00:00.000Z")
     assert "and 16 more" in blind
 
 
@@ -202,7 +202,7 @@ async def test_a_wall_clock_that_leaps_ahead_is_one_record(ndmc: Machine, ahead:
     ndmc.clock.at += ahead
     ndmc.turn()
     (blind,) = ndmc.blind()
-    assert blind.startswith("unknown: slot ")
+    assert blind.startswith("unknown: slots ")
     assert blind.endswith(f" and {more} more") == bool(more)
     assert not [alarm for alarm in ndmc.runner.core.snapshot().alarms if alarm.code == "heartbeat_missed"]
 
@@ -213,9 +213,7 @@ async def test_a_clock_that_steps_while_the_process_stalls_is_one_record(ndmc: M
     ndmc.clock.at += DAY
     ndmc.loop.turn()
     (blind,) = ndmc.blind()
-    assert blind == (
-        "unknown: slot 2022-11-29T16:00:00.000Z, slot 2022-11-30T08:00:00.000Z, slot 2022-11-30T16:00:00.000Z"
-    )
+    assert blind == ("unknown: slots 2022-11-29T16:00:00.000Z, 2022-11-30T08:00:00.000Z, 2022-11-30T16:00:00.000Z")
 
 
 def _records(machine: Machine) -> Iterator[Record]:

@@ -102,7 +102,7 @@ def test_a_warning_is_a_hint_and_no_alarm_of_the_line() -> None:
     """SPEC W3"""
     end = quiet()
     gone = event(PeerPresenceChanged, party="eucom", present=False)
-    assert Playbook(end) >> gone << "RaiseAlarm peer_disconnected/eucom" >> gone
+    assert Playbook(end) >> gone >> wait(5 * SECOND) << "RaiseAlarm peer_disconnected/eucom" >> gone >> wait(MINUTE)
     assert end.core.snapshot().condition == "fine"
     assert end.core.snapshot().present == {"eucom": False}
 
@@ -291,6 +291,7 @@ def test_an_alarm_that_is_raised_again_is_another_notification() -> None:
     end.happens(*LOW.happenings)
     assert list(end.core.state.notifications.pending) == [
         f"alarm/space_low/journal/{written(START)}",
+        f"alarm/space_low/journal/{written(START)}/over",
         f"alarm/space_low/journal/{written(START + SECOND)}",
     ]
 

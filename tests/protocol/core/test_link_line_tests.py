@@ -183,6 +183,8 @@ def test_a_year_of_silence_is_bounded() -> None:
     for _ in range(53):
         end.world.wait(7 * DAY)
         end.plan()
+        for alarm in end.core.snapshot().alarms:
+            end.happens(*see(alarm.code, alarm.subject).happenings)
     assert len([state for state in slots(end).values() if state == "missed"]) == FINISHED_KEPT
     assert len(end.alarms) == FINISHED_KEPT
     assert end.core.snapshot().condition == "alarm"
@@ -232,7 +234,7 @@ def test_a_test_is_placed_without_a_connection_and_leaves_on_the_next() -> None:
 def test_where_officers_place_tests_the_first_of_a_slot_takes_it() -> None:
     """SPEC W1.3, B1.1"""
     line = Line(terms(placed_by="officer"))
-    play(line, wait(10 * MINUTE))
+    play(line, wait(10 * MINUTE), f"eucom: Notify slot/{SLOT}")
     play(line, on("eucom", test_line(officer="watch-1")), "eucom: Queue 1 heartbeat", "eucom: Seal message 1")
     play(line, on("eucom", test_line(officer="watch-1")), "eucom: Queue 2 heartbeat", "eucom: Seal message 2")
     play(line, on("ndmc", test_line(officer="duty-1")), "ndmc: Queue 1 heartbeat", "ndmc: Seal message 1")
@@ -245,7 +247,8 @@ def test_where_officers_place_tests_the_first_of_a_slot_takes_it() -> None:
 def test_where_officers_place_tests_and_none_does_the_slot_is_missed_on_both_sides() -> None:
     """SPEC W1.2, W1.3"""
     line = Line(terms(placed_by="officer"))
-    play(line, wait(25 * MINUTE), f"eucom: RaiseAlarm {MISSED}", f"ndmc: RaiseAlarm {MISSED}")
+    told = [f"eucom: Notify slot/{SLOT}{again}" for again in ("", "/1")]
+    play(line, wait(25 * MINUTE), *told, f"eucom: RaiseAlarm {MISSED}", f"ndmc: RaiseAlarm {MISSED}")
     # an officer who is late places an unscheduled test: later never
     line.eucom.happens(*test_line().happenings)
     line.settle()

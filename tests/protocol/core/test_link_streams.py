@@ -302,17 +302,22 @@ def test_everything_unreceipted_is_sent_again_when_the_peer_returns() -> None:
         Playbook(line)
         >> on("eucom", PRESENT)
         >> on("eucom", GONE)
-        << "eucom: RaiseAlarm peer_disconnected/ndmc"
         >> on("eucom", PRESENT)
-        << "eucom: ClearAlarm peer_disconnected/ndmc"
         << "eucom: Resend 1"
         << "eucom: Resend 2"
         >> on("eucom", PRESENT)
         >> on("eucom", GONE)
-        << "eucom: RaiseAlarm peer_disconnected/ndmc"
         >> on("eucom", LOST)
         >> on("eucom", PRESENT)
-        << "eucom: ClearAlarm peer_disconnected/ndmc"
+        >> on("eucom", GONE)
+        >> on("eucom", LOST)
+        >> on("eucom", BACK)
+        << "eucom: Resend 1"
+        << "eucom: Resend 2"
+        << "eucom: Seal receipt, receipt 0"
+        >> on("eucom", PRESENT)
+        << "eucom: Resend 1"
+        << "eucom: Resend 2"
     )
 
 

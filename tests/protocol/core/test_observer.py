@@ -27,7 +27,7 @@ from tests.support.cast import (
     see,
 )
 from tests.support.playbook import Playbook, event, on, play, settle, wait
-from tests.support.world import HOUR, MINUTE, START, TERMS, End, Line, terms
+from tests.support.world import HOUR, MINUTE, SECOND, START, TERMS, End, Line, terms
 
 OTHER = "0" * 64
 SLOT = "2022-11-29T08:00:00.000Z"
@@ -367,11 +367,8 @@ def test_presence_of_both_parties_is_a_hint() -> None:
     """SPEC W6, W3"""
     end, _eucom, _ndmc = watching()
     for party in ("eucom", "ndmc"):
-        play(
-            end,
-            event(PeerPresenceChanged, party=party, present=False),
-            f"RaiseAlarm peer_disconnected/{party}",
-        )
+        end.happens(*event(PeerPresenceChanged, party=party, present=False).happenings)
+    play(end, wait(5 * SECOND), "RaiseAlarm peer_disconnected/eucom", "RaiseAlarm peer_disconnected/ndmc")
     assert end.core.snapshot().condition == "fine"
     play(end, event(PeerPresenceChanged, party="ndmc", present=True), "ClearAlarm peer_disconnected/ndmc")
 
