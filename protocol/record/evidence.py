@@ -14,9 +14,9 @@ from msgspec import UNSET, Struct, structs
 
 from protocol.core.effects import Apply, Queue
 from protocol.core.events import BatchClosed, ClockStepped, FrameReceived, Started
-from protocol.errors import JournalError, RemoteProtocolError
-from protocol.phrases import phrase
+from protocol.errors import RemoteProtocolError
 from protocol.record.beginning import Beginning
+from protocol.record.forgeries import forgery_named
 from protocol.record.journal import Checkpoint, Record
 from protocol.record.ledger import Ledger
 from protocol.wire import envelope
@@ -29,8 +29,6 @@ from protocol.wire.refusals import VERIFIED
 
 CLOCK_TOLERANCE_MS: Millis = 1_000
 """How far a clock may go back between two records without a `ClockStepped`: the services report steps above 0.5 s."""
-
-_SHOWN_MAX = 200
 
 
 class Sighting(Struct, frozen=True, order=True):
@@ -120,11 +118,8 @@ class Evidence:
 
     def take(self, record: Record) -> None:
         """Take the next record. Raises JournalError for one whose terms or effects no link could have written."""
-        try:
+        with forgery_named(record):
             self._take(record)
-        except (ValueError, TypeError, LookupError, AttributeError) as error:
-            what = " ".join(str(error).split())[:_SHOWN_MAX]
-            raise JournalError(record.n, phrase("no link writes such terms or effects: {what}", what=what)) from error
 
     def _take(self, record: Record) -> None:
         first = not self.ledger.side

@@ -38,6 +38,7 @@ from protocol.core.events import (
     OfficerReleased,
 )
 from protocol.errors import RemoteProtocolError
+from protocol.record.forgeries import forgery_named
 from protocol.record.journal import Checkpoint, Record
 from protocol.record.terms_history import TermsHistory
 from protocol.wire.digests import message_digest, policy_digest
@@ -187,7 +188,14 @@ class Ledger:
         self._claimed = 0
 
     def take(self, record: Record) -> list[LedgerEntry]:
-        """Fold `record`; return the messages that it added or changed."""
+        """Fold `record`; return the messages that it added or changed.
+
+        Raises JournalError for terms or effects that no link could have written, such as terms without a digest.
+        """
+        with forgery_named(record):
+            return self._take(record)
+
+    def _take(self, record: Record) -> list[LedgerEntry]:
         if not self.link:
             self.link, self.side = record.link, record.side
             self.partial = isinstance(record.entry, Checkpoint)

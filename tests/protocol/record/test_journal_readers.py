@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec import UNSET, structs
 
-from protocol.core.alarms import AlarmCode
+from protocol.core.alarms import Alarm, AlarmCode
 from protocol.core.effects import (
     AnyEffect,
     Apply,
@@ -16,6 +16,7 @@ from protocol.core.effects import (
     ExpireDraft,
     HoldDraft,
     Queue,
+    RaiseAlarm,
     RejectFrame,
     Resend,
     Seal,
@@ -191,7 +192,7 @@ def test_the_ledger_keeps_that_a_draft_expired_and_waits_again() -> None:
     connected = TransportConnected(at=AT + 1, mono=2)
     ledger = ledger_of([record(EpochOpened(at=AT, mono=1, terms=TERMS)), record(raised, HoldDraft(draft=1), n=2)])
     ledger.take(record(connected, ExpireDraft(draft=1), ExpireDraft(draft=9), n=3))
-    assert str(ledger.drafts[1].end) == f"eucom expired it at {written(AT + 1)}"
+    assert str(ledger.drafts[1].end) == f"it expired at {written(AT + 1)}"
     ledger.take(record(connected, HoldDraft(draft=1), HoldDraft(draft=9), n=4))
     assert ledger.drafts[1].end is None
     assert ledger.drafts[1].item.item["status"] == "exercise"
@@ -214,6 +215,19 @@ def test_a_message_keeps_its_first_times_of_sending_and_receipt() -> None:
     # the end of an epoch does not change a receipted message
     ledger.take(record(EpochOpened(at=AT + 5, mono=6, terms=structs.replace(TERMS, epoch=2)), n=7))
     assert not entry.undelivered
+
+
+def test_the_detail_of_a_standing_alarm_is_brought_up_to_date() -> None:
+    """SPEC W4.3: it is the same alarm, and stays acknowledged."""
+    now = written(AT)
+    alarm = Alarm(code=AlarmCode.SINK_FAILING, severity="major", subject="log", raised_at=now, detected_at=now)
+    newer = structs.replace(alarm, detail="no answer")
+    connected = TransportConnected(at=AT, mono=1)
+    ledger = ledger_of([record(connected, RaiseAlarm(alarm=alarm)), record(connected, RaiseAlarm(alarm=newer), n=2)])
+    assert ledger.alarms == [newer]
+    over = ClearAlarm(code=AlarmCode.SINK_FAILING, subject="log")
+    ledger.take(record(connected, over, RaiseAlarm(alarm=alarm), n=3))
+    assert [each.active for each in ledger.alarms] == [False, True]
 
 
 def test_a_message_of_an_unknown_kind_is_no_act() -> None:
