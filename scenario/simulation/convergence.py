@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from msgspec import UNSET
+
+from protocol.core.alarm_repeats import REPEAT_MS
 from protocol.core.alarms import Alarm
 from protocol.core.snapshot import StreamView
 from protocol.errors import JournalError
@@ -51,6 +54,18 @@ def settled(processes: Mapping[str, SimulatedProcess], invariants: Invariants, n
         ours = None if runner is None else runner.core.snapshot().ours
         assert ours is not None, "an endpoint that runs has an outbox"
         _delivered(name, ours, invariants.observations[name], peer, invariants.observations[peer], now)
+
+
+def repeated(processes: Mapping[str, SimulatedProcess], invariants: Invariants) -> None:
+    """Check that people were notified lately of every alarm that nobody has acknowledged. Raises Violation."""
+    for name, process in processes.items():
+        observed = invariants.observations[name]
+        assert process.runner is not None, "everything is healed"
+        for alarm in process.runner.core.snapshot().alarms:
+            key = (str(alarm.code), alarm.subject)
+            waits = alarm.active and alarm.acknowledged_at is UNSET and alarm.severity != "warning"
+            if waits and observed.last_at - observed.notified_at[key] > REPEAT_MS + UNDER_WAY_MS:
+                raise Violation(f"{name}: {alarm.code}/{alarm.subject} was not repeated")
 
 
 def _delivered(name: str, outbox: StreamView, ours: Observations, peer: str, theirs: Observations, now: Millis) -> None:

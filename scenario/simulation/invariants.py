@@ -3,7 +3,8 @@
 - Messages are applied exactly once and in order. Each is in the sender's journal, or its key signed two versions.
 - No frame leaves before its record is on disk. No receipt covers more than the disk holds. No record on disk is lost.
 - No frame is accepted that the enrolled key did not sign. A refused frame has no effect.
-- An alarm is raised once until it is cleared.
+- An alarm is raised once until it is cleared. It is repeated only while it stands and nobody has acknowledged it, each
+  repeat under its own number.
 - An event that is folded again after a restart has the same effects as the first time.
 """
 
@@ -18,8 +19,17 @@ from msgspec import UNSET, Struct
 
 from endpoints.journal.writer import Batch
 from protocol.core.alarms import Alarm
-from protocol.core.effects import AnyEffect, Apply, ClearAlarm, Effect, Queue, RaiseAlarm, Seal, Settle
-from protocol.core.events import BEFORE_STARTED, BatchClosed, ClockStepped, EpochOpened, FrameReceived, Resumed, Started
+from protocol.core.effects import AnyEffect, Apply, ClearAlarm, Effect, Notify, Queue, RaiseAlarm, Seal, Settle
+from protocol.core.events import (
+    BEFORE_STARTED,
+    AlarmAcknowledged,
+    BatchClosed,
+    ClockStepped,
+    EpochOpened,
+    FrameReceived,
+    Resumed,
+    Started,
+)
 from protocol.record.journal import Entry, Record
 from protocol.wire.envelope import PAYLOAD_TYPES
 from protocol.wire.instants import Millis, parsed, written
@@ -79,6 +89,10 @@ class Observations:
         self.heard: list[Heard] = []
         self.raised_at: dict[tuple[str, str], str] = {}
         self.standing_since: dict[tuple[str, str], str] = {}
+        # of standing alarms: how often people were notified again, and when they were last notified
+        self.repeats: dict[tuple[str, str], int] = {}
+        self.notified_at: dict[tuple[str, str], Millis] = {}
+        self.acknowledged: set[tuple[str, str]] = set()
         # absences, sleeps and stepped clocks, by this process's clock
         self.disturbances: list[tuple[Millis, Millis]] = []
         self.last_at: Millis = 0
@@ -204,6 +218,8 @@ class Invariants:
                 observed.disturbances.append((parsed(entry.since), entry.at))
             case ClockStepped():
                 observed.clock_moved(entry.step_ms, entry.at)
+            case AlarmAcknowledged():
+                observed.acknowledged.add((entry.code, entry.subject))
             case _:
                 pass
         if not isinstance(entry, BEFORE_STARTED):
@@ -268,6 +284,8 @@ class Invariants:
         if key in observed.alarms:
             self.broken(process, f"alarm {alarm.code}/{alarm.subject} was raised twice")
         observed.standing_since[key] = alarm.raised_at
+        observed.acknowledged.discard(key)
+        observed.repeats[key] = 0
         observed.alarms.add(key)
         observed.raised[key] += 1
         observed.raised_at.setdefault(key, alarm.raised_at)
@@ -288,6 +306,19 @@ class Invariants:
             self.broken(process, f"alarm {effect.code}/{effect.subject} was cleared and did not stand")
         observed.alarms.discard(key)
 
+    def _notify(self, process: str, observed: Observations, entry: Entry, effect: Notify) -> None:
+        if effect.alarm is UNSET or isinstance(entry, Started):  # a start repeats what is not delivered yet
+            return
+        key = (str(effect.alarm.code), effect.alarm.subject)
+        observed.notified_at[key] = entry.at
+        if effect.repeat == 0:
+            return
+        if key not in observed.alarms or key in observed.acknowledged:
+            self.broken(process, f"{effect.id}: the alarm is over or acknowledged")
+        if effect.repeat != observed.repeats[key] + 1:
+            self.broken(process, f"{effect.id} follows repeat {observed.repeats[key]}")
+        observed.repeats[key] = effect.repeat
+
     _READERS: ClassVar[dict[type[Effect], Any]] = {
         Queue: _queue,
         Apply: _apply,
@@ -295,6 +326,7 @@ class Invariants:
         Seal: _seal,
         RaiseAlarm: _raise,
         ClearAlarm: _clear,
+        Notify: _notify,
     }
 
 

@@ -140,6 +140,7 @@ class World:
         convergence.settled(self.processes, self.invariants, self.agenda.now)
         self.agenda.run_until(self.ends)
         convergence.settled(self.processes, self.invariants, self.agenda.now)
+        convergence.repeated(self.processes, self.invariants)
         convergence.slots(self.invariants, self.file.terms, self.slots, self.calm_from, self.ends)
         if self.plan.seed % _REPLAYED_EVERY == 0:
             convergence.replayed(self.processes)
@@ -147,7 +148,8 @@ class World:
 
     def _notified(self, notice: Notify) -> None:
         """Schedule a new epoch, on which officers agree within hours, once a stream has two versions (SPEC E2)."""
-        if notice.alarm is not UNSET and notice.alarm.code in _ENDED_BY_AN_EPOCH and not self._agreeing:
+        alarm = None if notice.alarm is UNSET else notice.alarm
+        if alarm is not None and alarm.active and alarm.code in _ENDED_BY_AN_EPOCH and not self._agreeing:
             self._agreeing = True
             self.agenda.after(self._chance.randint(10 * MINUTE, 4 * HOUR), self._next_epoch)
 
