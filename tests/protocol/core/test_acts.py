@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from msgspec import structs, to_builtins
+from msgspec import UNSET, structs, to_builtins
 
-from protocol.core.acts import ACTS_KEPT, ActedFirstError, Item
+from protocol.core.acts import ACTS_KEPT, Act, ActedFirstError, ActKind, Item
 from protocol.core.drafts import DRAFTS_MAX, ENDED_KEPT
 from protocol.core.events import ClockStepped, OfficerAcknowledged
 from protocol.errors import LocalProtocolError
@@ -278,3 +278,25 @@ def test_an_act_on_what_is_no_longer_known_is_not_kept() -> None:
     end.core.state.alerts.clear()
     end.receive(peer.sends(peer.says(an_alert(change=change))))
     assert list(end.core.state.alerts) == ["ndmc/1/2"]
+
+
+@pytest.mark.parametrize(
+    ("act", "more", "text"),
+    [
+        ("acknowledged", {"decision": "acting"}, "duty-1 acknowledged it (acting) at NOW as eucom/1/2"),
+        ("refused", {"reason": "out_of_scope"}, "duty-1 refused it (out_of_scope) at NOW as eucom/1/2"),
+        ("answered", {}, "duty-1 answered it at NOW as eucom/1/2"),
+        ("updated", {}, "duty-1 updated it at NOW as eucom/1/2"),
+        ("corrected", {}, "duty-1 corrected it at NOW as eucom/1/2"),
+        ("cancelled", {}, "duty-1 cancelled it at NOW as eucom/1/2"),
+        ("released", {}, "duty-1 released it at NOW as eucom/1/2"),
+        ("discarded", {}, "duty-1 discarded it at NOW as eucom/1/2"),
+        ("expired", {}, "it expired at NOW as eucom/1/2"),
+    ],
+)
+def test_an_act_in_words(act: ActKind, more: dict[str, Any], text: str) -> None:
+    now = written(START)
+    done = Act(act=act, at=now, party="eucom", officer="duty-1", reference=Reference("eucom", 1, 2), **more)
+    assert str(done) == text.replace("NOW", now)
+    alone = structs.replace(done, officer=UNSET, reference=UNSET)
+    assert str(alone) == text.replace("NOW", now).replace("duty-1", "eucom").removesuffix(" as eucom/1/2")

@@ -501,3 +501,13 @@ def test_what_happens_late_is_judged_at_its_own_deadline(way: Cue) -> None:
     end.world.wait(0)
     (raised,) = [alarm for alarm in end.core.snapshot().alarms if alarm.code == "alert_unacknowledged"]
     assert raised.raised_at == written(START + 10 * MINUTE)
+
+
+def test_a_receipt_that_was_due_in_the_dark_is_unknown() -> None:
+    """SPEC W5.2"""
+    line = Line(quiet=True)
+    line.eucom.happens(*test_line().happenings)
+    line.settle(lost_from=["eucom"])
+    sleep(line.eucom, HOUR)
+    (record,) = blind(line.eucom)
+    assert record.detail == "unknown: receipts of eucom/1/1"

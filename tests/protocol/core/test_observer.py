@@ -5,7 +5,14 @@ from msgspec import convert
 
 from protocol.core.alerts import OPEN_MAX
 from protocol.core.deadlines import Turn
-from protocol.core.events import BatchClosed, EpochOpened, PeerPresenceChanged, TransportConnected, TransportLost
+from protocol.core.events import (
+    AlarmAcknowledged,
+    BatchClosed,
+    EpochOpened,
+    PeerPresenceChanged,
+    TransportConnected,
+    TransportLost,
+)
 from protocol.core.observer import Observer
 from protocol.core.stream import AHEAD_MAX, HASHES_KEPT
 from protocol.errors import LocalProtocolError
@@ -468,3 +475,15 @@ def test_the_watch_refuses_a_message_above_the_limit() -> None:
     body = an_alert(text=dict.fromkeys(("en", "ru"), "𝄞" * 4_000) | {"de": "𝄞" * 4_000})
     end.receive(eucom.sends(eucom.says(body)))
     assert "Apply 1 alert, refused: unsupported" in end.transcript
+
+
+def test_an_older_acknowledgement_of_an_alarm_that_was_not_raised_is_passed_over() -> None:
+    """Rules 1 to 3 raised `peer_disconnected` at once, and an officer may have acknowledged it: SPEC W3.1."""
+    end, _eucom, _ndmc = watching()
+    seen = AlarmAcknowledged(
+        at=end.at, mono=end.mono, request="x", officer="duty-1", code="peer_disconnected", subject="eucom"
+    )
+    with pytest.raises(LocalProtocolError, match="there is no alarm peer_disconnected/eucom"):
+        end.core.handle(seen)
+    assert end.core.handle(seen, older=True) == ()
+    assert end.core.reference_of("x") == "peer_disconnected/eucom"
