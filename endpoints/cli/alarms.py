@@ -158,7 +158,7 @@ def print_alarms(
     for alarm in alarms:
         over, seen = alarm.get("cleared_at"), alarm.get("acknowledged_at")
         colour = "bright_black" if over else {"critical": "bold red", "major": "red"}.get(alarm["severity"], "yellow")
-        what = f"{t.term('alarm', alarm['code'])} ({t.term('severity', alarm['severity'])})"
+        what = f"{t.alarm(alarm['code'], alarm['subject'])} ({t.term('severity', alarm['severity'])})"
         name = (one_line(f"{alarm['code']}/{alarm['subject']}"), colour)
         warning = age_warning(convert(alarm.get("stale", {}), Staleness), t, now, zone)
         print_indented(out, Text.assemble((warning, "bold yellow"), name, f"  {what}"), columns=2)

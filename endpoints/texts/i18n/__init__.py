@@ -73,6 +73,11 @@ class Translator:
         """
         return one_line(str(self._catalogue.pgettext(kind, word)))
 
+    def alarm(self, code: str, subject: str) -> str:
+        """Return the term of an alarm. A broker that refuses what is published can be reached (SPEC W3)."""
+        refused = code == "broker_unreachable" and subject.startswith("publish/")
+        return self.term("alarm", "publish_refused" if refused else code)
+
     def plural(self, one: str, many: str, count: int, **values: Any) -> str:
         """Return the plural form for `count`, with `count` and `values` in its braces."""
         return str(self._catalogue.ngettext(one, many, count)).format(count=count, **values)

@@ -182,6 +182,13 @@ def test_a_language_without_a_catalogue_is_refused_and_an_unknown_term_is_kept()
     assert translator("ru").term("category", "space_debris") == "space_debris"
 
 
+def test_a_broker_that_refuses_what_is_published_can_be_reached() -> None:
+    words = translator("en")
+    assert words.alarm("broker_unreachable", "broker") == "broker unreachable"
+    assert words.alarm("broker_unreachable", "publish/message") == "broker refuses what is published"
+    assert translator("ru").alarm("broker_unreachable", "publish/receipt") == "брокер отклоняет отправленное"
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_an_unknown_term_of_the_peer_cannot_begin_another_line(language: str) -> None:
     shown = translator(language).term("kind", "alert\nTHE JOURNALS AGREE: 9 messages")
