@@ -15,7 +15,8 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from endpoints.config.durations import parse_s
-from endpoints.errors import UserError
+from endpoints.errors import UserError, os_reason
+from protocol.phrases import phrase
 from protocol.wire.instants import Millis, parsed
 from protocol.wire.messages import (
     Area,
@@ -274,7 +275,8 @@ def load(path: Path) -> Scenario:
         with path.open("rb") as file:
             text = file.read(SIZE_MAX_BYTES + 1)
     except OSError as error:
-        raise UserError(f"{path}: cannot read the scenario: {error.strerror}") from error
+        what = phrase("{path}: cannot read the scenario: {reason}", path=path, reason=os_reason(error))
+        raise UserError(what) from error
     if len(text) > SIZE_MAX_BYTES:
         raise UserError(f"{path}: the file is larger than {SIZE_MAX_BYTES} bytes, the most a scenario may have")
     return decode(text, str(path))

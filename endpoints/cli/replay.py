@@ -157,11 +157,11 @@ def _show(reader: JournalReader, result: Replay, audit: Audit, last: int, t: Tra
         out.print(Text(f"  {line}", style="yellow"))
     if result.divergence is not None:
         where = t("record {record}", record=result.divergence.record)
-        out.print(Text(f"  {where}: {result.divergence.reason}", style="red"))
+        out.print(Text(f"  {where}: {t.say(result.divergence.reason)}", style="red"))
     for each in result.not_run_again:
         records = {"first": each.first, "last": each.last}
         text = t("not run again: records {first} to {last}, rules {rules}", **records, rules=each.rules)
         out.print(Text(f"  {text}", style="yellow"))
     for problem in (each for each in reader.verification.problems if each.record > last):
-        text = t("not replayed, from record {record} on: {reason}", record=problem.record, reason=problem.reason)
+        text = t("not replayed, from record {record} on: {reason}", record=problem.record, reason=t.say(problem.reason))
         out.print(Text(f"  {text}", style="yellow"))

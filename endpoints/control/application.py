@@ -42,7 +42,7 @@ from endpoints.texts.printable import printable
 from protocol.core.acts import ActedFirstError
 from protocol.core.drafts import ended_draft
 from protocol.errors import LocalProtocolError
-from protocol.phrases import phrase, said
+from protocol.phrases import phrase, rephrased, said
 from protocol.wire.characters import UNICODE, unassigned
 from protocol.wire.instants import Millis
 
@@ -258,7 +258,8 @@ class Control:
         runner = self._runner(request)
         if runner.failure is not None:
             raise LocalProtocolError(
-                "link_stopped", phrase("this link has stopped: {detail}", detail=runner.failure.detail)
+                "link_stopped",
+                phrase("this link has stopped: {detail}", detail=rephrased(runner.failure.detail, runner.failure.said)),
             )
         return runner
 

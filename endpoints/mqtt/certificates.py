@@ -11,6 +11,7 @@ from endpoints.config.settings import BrokerSettings
 from endpoints.errors import UserError
 from endpoints.keys.private_files import read_bytes
 from protocol.core.event_fields import CertificateOwner
+from protocol.phrases import phrase
 from protocol.wire.instants import Millis
 
 _PEM_MAX_BYTES = 65_536
@@ -18,11 +19,11 @@ _PEM_MAX_BYTES = 65_536
 
 def load(path: Path) -> list[x509.Certificate]:
     """Return the certificates in the PEM file `path`, at least one. Raises UserError."""
-    data = read_bytes(path, what="certificate", max_bytes=_PEM_MAX_BYTES)
+    data = read_bytes(path, what=phrase("certificate"), max_bytes=_PEM_MAX_BYTES)
     try:
         return x509.load_pem_x509_certificates(data)
     except ValueError:
-        raise UserError(f"{path}: not a certificate in PEM form") from None
+        raise UserError(phrase("{path}: not a certificate in PEM form", path=path)) from None
 
 
 def begins(certificate: x509.Certificate) -> Millis:

@@ -8,6 +8,7 @@ from typing import Any
 from endpoints.config.settings import BrokerSettings
 from endpoints.errors import UserError
 from endpoints.keys.private_files import read_bytes, require_private
+from protocol.phrases import phrase
 
 _PEM_MAX_BYTES = 65_536
 
@@ -37,9 +38,9 @@ def client_context(settings: BrokerSettings) -> ClientContext:
 
     Raises UserError, naming the file, if one is missing or malformed, or if other users may read the key.
     """
-    require_private(settings.key, what="private key")
-    authority = read_bytes(settings.authority, what="certificate", max_bytes=_PEM_MAX_BYTES)
-    for path, what in ((settings.certificate, "certificate"), (settings.key, "private key")):
+    require_private(settings.key, what=phrase("private key"))
+    authority = read_bytes(settings.authority, what=phrase("certificate"), max_bytes=_PEM_MAX_BYTES)
+    for path, what in ((settings.certificate, phrase("certificate")), (settings.key, phrase("private key"))):
         read_bytes(path, what=what, max_bytes=_PEM_MAX_BYTES)
     context = ClientContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -48,12 +49,16 @@ def client_context(settings: BrokerSettings) -> ClientContext:
     try:
         context.load_verify_locations(cadata=authority.decode("ascii"))
     except (ssl.SSLError, ValueError):
-        raise UserError(f"{settings.authority}: not a certificate in PEM form") from None
+        raise UserError(phrase("{path}: not a certificate in PEM form", path=settings.authority)) from None
     try:
         # an encrypted key fails here instead of prompting on the terminal
         context.load_cert_chain(settings.certificate, settings.key, password="")
     except (ssl.SSLError, ValueError):
         raise UserError(
-            f"{settings.certificate}, {settings.key}: not a certificate and its unencrypted private key in PEM form"
+            phrase(
+                "{certificate}, {key}: not a certificate and its unencrypted private key in PEM form",
+                certificate=settings.certificate,
+                key=settings.key,
+            )
         ) from None
     return context

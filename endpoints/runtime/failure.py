@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import structlog
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from endpoints.runtime.change_signal import ChangeSignal
 from endpoints.runtime.ports import NotificationOutlet
 from protocol.core.alarms import SEVERITY, Alarm, AlarmCode
 from protocol.core.effects import Notify
 from protocol.errors import LinkError
+from protocol.phrases import said, worded
 from protocol.wire.instants import Millis, written
 
 _log = structlog.get_logger()
@@ -30,7 +31,7 @@ class FailureAlarm:
     def raise_for(self, error: LinkError, at: Millis) -> None:
         """Raise the alarm, and notify unless the runner before had failed too: then the same alarm still stands."""
         if self._inherited is not None:
-            self.standing = structs.replace(self._inherited, detail=str(error))
+            self.standing = structs.replace(self._inherited, detail=str(error), said=said(worded(error)) or UNSET)
             return
         instant = written(at)
         code = AlarmCode.JOURNAL_FAILURE
@@ -41,6 +42,7 @@ class FailureAlarm:
             raised_at=instant,
             detected_at=instant,
             detail=str(error),
+            said=said(worded(error)) or UNSET,
         )
         _log.critical("link stopped", link=self._link, side=self._side, why=str(error))
         self._notify(self.standing, "")
@@ -48,7 +50,7 @@ class FailureAlarm:
     def keep(self, error: LinkError) -> None:
         """Replace the reason by `error`, for which the journal will not be opened again."""
         assert self.standing is not None, "only a stopped link stays stopped"
-        self.standing = structs.replace(self.standing, detail=str(error))
+        self.standing = structs.replace(self.standing, detail=str(error), said=said(worded(error)) or UNSET)
         _log.critical("link stays stopped", link=self._link, side=self._side, why=str(error))
         self._changed.send()
 

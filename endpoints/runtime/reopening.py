@@ -15,6 +15,7 @@ from endpoints.journal.writer import JournalWriter, UnusableJournal
 from endpoints.runtime.link_runner import AnyRunner
 from endpoints.runtime.ports import Now
 from endpoints.runtime.work_queue import WorkQueue
+from protocol.phrases import phrase
 from protocol.record.fold import CoreT, FoldError, fold
 
 REOPEN_EVERY_S = 5.0
@@ -101,7 +102,7 @@ def recovered_core(journal: JournalWriter, empty: CoreT) -> CoreT:
     try:
         return fold(journal.take_recovered(), empty)
     except FoldError as error:
-        raise UnusableJournal(f"{journal.name}: {error}", heals=False) from error
+        raise UnusableJournal(phrase("{name}: {error}", name=journal.name, error=error), heals=False) from error
 
 
 class Revival(Generic[RunnerT]):

@@ -11,6 +11,7 @@ from endpoints.runtime.link_runner import AnyRunner
 from endpoints.runtime.ports import Now
 from protocol.core.events import AnyEvent, Request
 from protocol.errors import LocalProtocolError
+from protocol.phrases import phrase, rephrased
 
 MakeEvent = Callable[[Now], AnyEvent]
 """Makes the event in the loop's turn, with the turn's time."""
@@ -121,10 +122,13 @@ class RequestItem:
             return
         if self._runner.failure is not None:
             # the write failed: only the journal, opened anew, shows whether the request is in it
-            doubt = "; this may have been recorded all the same: look when the link is back" if self._reference else ""
-            self._reply.set_exception(
-                LocalProtocolError("link_stopped", f"this link has stopped: {self._runner.failure.detail}{doubt}")
-            )
+            why = rephrased(self._runner.failure.detail, self._runner.failure.said)
+            stopped = phrase("this link has stopped: {detail}", detail=why)
+            if self._reference:
+                stopped = phrase(
+                    "{stopped}; this may have been recorded all the same: look when the link is back", stopped=stopped
+                )
+            self._reply.set_exception(LocalProtocolError("link_stopped", stopped))
         elif self._error is not None:
             self._reply.set_exception(self._error)
         else:

@@ -141,7 +141,7 @@ class Verification(Findings):
     def _note(self, record: int, reason: str, *, normal: bool) -> None:
         """Note a problem; `normal` if a crash explains it."""
         if normal:
-            self.note(record, f"{reason} ({NORMAL_AFTER_A_CRASH})", kind="missing")
+            self.note(record, phrase("{reason} ({remark})", reason=reason, remark=NORMAL_AFTER_A_CRASH), kind="missing")
         else:
             self.note(record, reason)
 

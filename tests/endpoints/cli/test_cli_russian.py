@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -100,3 +101,69 @@ def test_lang_may_stand_before_the_command(capsys: pytest.CaptureFixture[str]) -
     assert "Вызов: deconflict КОМАНДА" in capsys.readouterr().out
     assert run_here("--lang=ru", "status") == 2
     assert "не указан аргумент" in capsys.readouterr().err
+
+
+TYPICAL = [
+    ["acknowledge", "no.toml", "eucom/1/1", "--officer", "a", "--decision", "understood"],
+    ["alarms", "acknowledge", "no.toml", "fork", "--officer", "a"],
+    ["alarms", "list", "no.toml"],
+    ["alert", "no.toml", *("--category", "air_pursuit", "--precedence", "flash", "--text", "en=a", "--officer", "a")],
+    ["answer", "no.toml", "eucom/1/1", "--officer", "a"],
+    ["cancel", "no.toml", "eucom/1/1", "--officer", "a"],
+    ["demo", "no-such-scenario"],
+    ["demo", "--speed", "0"],
+    ["discard", "no.toml", "draft/1", "--officer", "a"],
+    ["doctor", "no.toml"],
+    ["drafts", "no.toml"],
+    ["duty", "leave", "no.toml", "--officer", "a"],
+    ["duty", "take", "no.toml", "--officer", "a"],
+    ["enrol", "try", "--side", "A B"],
+    ["epoch", "no.toml"],
+    ["init", "try", "--link", "A B"],
+    ["init", "try", "--broker-host", "a b"],
+    ["init", "try", "--port", "0"],
+    ["link", "fingerprint", "no.toml"],
+    ["link", "make", "new.toml", "one.toml", "two.toml"],
+    ["link", "show", "other.toml"],
+    ["log", "show", "nowhere"],
+    ["log", "verify", "nowhere"],
+    ["log", "verify", "other.toml"],
+    ["messages", "no.toml"],
+    ["reconcile", "nowhere", "elsewhere"],
+    ["refuse", "no.toml", "eucom/1/1", "--officer", "a", "--reason", "out_of_scope"],
+    ["release", "no.toml", "draft/1", "--officer", "a"],
+    ["replay", "nowhere"],
+    ["replay", "nowhere", "--until", "yesterday"],
+    ["run", "no.toml"],
+    ["run", "other.toml"],
+    ["schedule", "no.toml"],
+    ["schedule", "no.toml", "-n", "0"],
+    ["show", "no.toml", "eucom/1/1"],
+    ["status", "no.toml"],
+    ["test", "no.toml"],
+    ["watch", "no.toml"],
+]
+
+
+@pytest.mark.parametrize("words", TYPICAL, ids=" ".join)
+def test_a_typical_error_is_in_russian(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other.toml").write_text('site = "Stuttgart"\n', encoding="utf-8")
+
+    assert run_here(*words, "--lang", "ru") in {1, 2}
+
+    shown = "".join(capsys.readouterr())
+    for word in words:
+        shown = shown.replace(word, "")
+    assert re.search("[а-яё]", shown)
+    commands = {word for command in ALL for word in command.words.split()}
+    assert leftovers(shown, *commands, "max", "IP") == set()
+
+
+def test_every_command_has_a_typical_error() -> None:
+    named = {" ".join(words) for words in TYPICAL}
+    missing = {each.words for each in ALL if not any(name.startswith(each.words) for name in named)}
+    # what the broker's package reports is for whoever runs Mosquitto, in English
+    assert missing == {"broker"}
