@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from endpoints.cli import options
 from endpoints.cli.output import console, print_json, print_row
 from endpoints.errors import UserError
+from protocol.phrases import phrase
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,9 +68,15 @@ def log_verify(
     from endpoints.texts.i18n import translator
 
     if not journals:
-        raise UserError("no journal given; name a folder or a file, or - for a collected log on standard input")
+        raise UserError(phrase("no journal given; name a folder or a file, or - for a collected log on standard input"))
     if expect_head is not None and (len(expect_head) != _HASH_LENGTH or expect_head.strip("0123456789abcdef")):
-        raise UserError(f"--expect-head: expected a hash of {_HASH_LENGTH} digits 0-9 a-f, found {expect_head[:80]!r}")
+        raise UserError(
+            phrase(
+                "--expect-head: expected a hash of {hash_length} digits 0-9 a-f, found {expect_head}",
+                hash_length=_HASH_LENGTH,
+                expect_head=repr(expect_head[:80]),
+            )
+        )
     trusted = trusted_files(link_file)
     t = translator(lang)
     findings = []
@@ -107,7 +114,8 @@ def log_show(
             _show_record(record, t)
     out = console(stderr=True)
     for problem in reader.verification.problems:
-        out.print(f"record {problem.record}: {problem.reason}", style="red", markup=False)
+        place = t("record {record}", record=problem.record)
+        out.print(f"{place}: {t.say(problem.reason)}", style="red", markup=False)
     return EXITS[reader.verification.verdict]
 
 
@@ -136,7 +144,10 @@ def verify(reader: JournalReader, trusted: Sequence[TrustedFile], expect_head: s
         expected = expected or record.hash == expect_head
         last = record.n
     if not expected:
-        reason = f"no record has the expected hash {expect_head}: the journal was truncated or rewritten"
+        reason = phrase(
+            "no record has the expected hash {expect_head}: the journal was truncated or rewritten",
+            expect_head=expect_head,
+        )
         verification.note(last + 1, reason, kind="missing" if reader.collected else "changed")
     verification.sort()
     return audit
@@ -238,7 +249,7 @@ def _show(reader: JournalReader, audit: Audit, t: Translator) -> None:
     if verification.records:
         out.print(Text(f"  {t('head')}: {verification.head}"))
     for problem in verification.problems[:_SHOWN_MAX]:
-        out.print(Text(f"  {t('record {record}', record=problem.record)}: {problem.reason}", style="red"))
+        out.print(Text(f"  {t('record {record}', record=problem.record)}: {t.say(problem.reason)}", style="red"))
     more = len(verification.problems) - _SHOWN_MAX + verification.unlisted
     if more > 0:
         out.print(Text(f"  {t.plural('{count} more problem', '{count} more problems', more)}", style="red"))
@@ -281,36 +292,38 @@ def _show_record(record: Record, t: Translator) -> None:
     name = type(entry).__name__
     out.print(Text.assemble((f"{record.n:>7}", "cyan"), f"  {written(entry.at)}  ", (name, "bold")))
     if isinstance(entry, FrameReceived):
-        _show_frame(out, f"{entry.channel} {entry.verdict}", entry.frame)
+        _show_frame(out, f"{entry.channel} {entry.verdict}", entry.frame, t)
     for told in story(record, t):
         print_told(told, indent=_INDENT, with_time=False)
     for effect in record.effects:
         if isinstance(effect, Seal) and isinstance(entry, BatchClosed) and effect.index < len(entry.frames):
-            _show_frame(out, f"{effect.channel} sealed", entry.frames[effect.index])
+            _show_frame(out, t("{channel} sealed", channel=effect.channel), entry.frames[effect.index], t)
         elif isinstance(effect, Resend):
-            out.print(Text(f"{_INDENT}resend from message {effect.first}", "bright_black"))
+            out.print(Text(f"{_INDENT}{t('resend from message {first}', first=effect.first)}", "bright_black"))
 
 
-def _show_frame(out: Console, what: str, sealed: bytes) -> None:
+def _show_frame(out: Console, what: str, sealed: bytes, t: Translator) -> None:
     from rich.text import Text
 
     from endpoints.journal.record_view import frame
     from endpoints.texts.printable import one_line
 
     begin = Text(f"{_INDENT}{what}: ", "bright_black")
-    print_row(out, begin, Text(one_line(_frame_line(frame(sealed))), "bright_black"))
+    print_row(out, begin, Text(one_line(_frame_line(frame(sealed), t)), "bright_black"))
 
 
-def _frame_line(opened: dict[str, Any]) -> str:
+def _frame_line(opened: dict[str, Any], t: Translator) -> str:
     """Return a summary of a decoded frame."""
     payload = opened.get("payload")
     if not isinstance(payload, dict):
         return str(opened.get("unreadable", ""))
     seqs = [message.get("seq") for message in payload.get("messages", []) if isinstance(message, dict)]
     receipt = payload.get("receipt", payload)
-    words = [f"{payload.get('sender')} -> {payload.get('recipient')}, epoch {payload.get('epoch')}"]
+    epoch = t("epoch {epoch}", epoch=payload.get("epoch"))
+    words = [f"{payload.get('sender')} -> {payload.get('recipient')}, {epoch}"]
     if seqs:
-        words.append(f"message {seqs[0]}" if len(seqs) == 1 else f"messages {seqs[0]} to {seqs[-1]}")
+        several = t("messages {first} to {last}", first=seqs[0], last=seqs[-1])
+        words.append(t("message {seq}", seq=seqs[0]) if len(seqs) == 1 else several)
     if isinstance(receipt, dict) and "upto" in receipt:
-        words.append(f"receipt up to {receipt['upto']}")
-    return ", ".join([*words, f"signed by {', '.join(opened['signatures'])}"])
+        words.append(t("receipt up to {seq}", seq=receipt["upto"]))
+    return ", ".join([*words, t("signed by {keys}", keys=", ".join(opened["signatures"]))])

@@ -43,7 +43,6 @@ STAYS_ENGLISH = {
 NOT_YET: set[str] = {
     "endpoints/cli/broker.py",
     "endpoints/cli/credential.py",
-    "endpoints/cli/log.py",
     "endpoints/cli/officer.py",
     "endpoints/cli/officer_session.py",
     "endpoints/cli/reconcile.py",
