@@ -176,7 +176,7 @@ def print_alarms(
                     last=alarm["words_from"] + WORDS - 1,
                 )
             )
-        detail = alarm.get("detail")
+        detail = t.say(alarm.get("detail") or "", alarm.get("said"))
         if change and not over and (alarm["code"], alarm["subject"]) == ("keys_changed", change["subject"]):
             detail = _change(change, t)
         detail = "; ".join([detail, *known] if detail else known)
