@@ -13,6 +13,7 @@ from string import Template
 
 from broker.errors import BrokerError
 from broker.pki import IDENTITY
+from protocol.phrases import phrase
 
 PORT = 8883
 """The registered port of MQTT over TLS."""
@@ -48,9 +49,11 @@ def write(
     Raises BrokerError if an identity, the address or the port is not valid in these files.
     """
     if not 1 <= port <= _PORT_MAX:
-        raise BrokerError(f"{port}: not a port from 1 to 65535")
+        raise BrokerError(phrase("{port}: not a port from 1 to 65535", port=port))
     if not address or any(character.isspace() for character in address):
-        raise BrokerError(f"{address!r}: not an address to listen at, such as 127.0.0.1 or 0.0.0.0")
+        raise BrokerError(
+            phrase("{address}: not an address to listen at, such as 127.0.0.1 or 0.0.0.0", address=repr(address))
+        )
     access = access_list(links, watch)
     clients = len({watch}.union(*links.values()))
     configuration = Template((_TEMPLATES / "mosquitto.conf").read_text("utf-8")).substitute(
@@ -74,10 +77,13 @@ def access_list(links: Links, watch: str) -> str:
         for name in (link, watch, *endpoints):
             if not IDENTITY.fullmatch(name):
                 raise BrokerError(
-                    f"{name[:80]!r}: not an identity, which has 1 to 32 lower-case letters, digits and hyphens"
+                    phrase(
+                        "{identity}: not an identity, which has 1 to 32 lower-case letters, digits and hyphens",
+                        identity=repr(name[:80]),
+                    )
                 )
         if len({watch, *endpoints}) != len(endpoints) + 1:
-            raise BrokerError(f"{link}: give its two endpoints and the watch three different names")
+            raise BrokerError(phrase("{link}: give its two endpoints and the watch three different names", link=link))
         for own, peer in (endpoints, endpoints[::-1]):
             lines[own] += [f"topic write deconfliction/v1/{link}/{own}/{channel}" for channel in _CHANNELS]
             lines[own] += [f"topic read deconfliction/v1/{link}/{peer}/{channel}" for channel in _CHANNELS]

@@ -19,6 +19,7 @@ from typing import IO, Self
 
 from broker.errors import BrokerError
 from broker.owner import hand_over
+from protocol.phrases import phrase
 
 START_WITHIN_S = 10.0
 """From the start of the process until it is ready: it may have to read a large queue from disk."""
@@ -44,7 +45,7 @@ def find() -> str:
         "mosquitto", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
     )
     if found is None:
-        raise BrokerError("mosquitto: not found; install it: apt-get install mosquitto (Debian, Ubuntu)")
+        raise BrokerError(phrase("mosquitto: not found; install it: apt-get install mosquitto (Debian, Ubuntu)"))
     return str(Path(found).absolute())
 
 
@@ -91,7 +92,11 @@ class LocalBroker:
             return
         if _taken(self.address, self.port):
             raise BrokerError(
-                f"{self.address}:{self.port}: another program listens there already; stop it or change the port"
+                phrase(
+                    "{address}:{port}: another program listens there already; stop it or change the port",
+                    address=self.address,
+                    port=self.port,
+                )
             )
         owner = hand_over(self.folder)
         user = () if owner is None else (f"--user={owner.user}:{owner.group}",)
@@ -135,7 +140,12 @@ class LocalBroker:
             code = self._process.poll()
             if code is not None:
                 raise BrokerError(
-                    f"mosquitto: ended with code {code} before it was ready at {self.address}:{self.port}; see its log"
+                    phrase(
+                        "mosquitto: ended with code {code} before it was ready at {address}:{port}; see its log",
+                        code=code,
+                        address=self.address,
+                        port=self.port,
+                    )
                 )
             now_ms = self._clock_ms()
             if listens_since_ms is None and _taken(self.address, self.port):
@@ -144,7 +154,12 @@ class LocalBroker:
                 return
             if now_ms - began_ms > START_WITHIN_S * 1_000:
                 raise BrokerError(
-                    f"mosquitto: not ready at {self.address}:{self.port} after {START_WITHIN_S:.0f} s; see its log"
+                    phrase(
+                        "mosquitto: not ready at {address}:{port} after {limit} s; see its log",
+                        address=self.address,
+                        port=self.port,
+                        limit=f"{START_WITHIN_S:.0f}",
+                    )
                 )
 
     def stop(self) -> None:
@@ -174,7 +189,7 @@ class LocalBroker:
     def wait(self) -> int:
         """Wait until the process ends by itself; return its exit code. Raises BrokerError if it does not run."""
         if self._process is None:
-            raise BrokerError("mosquitto: not running")
+            raise BrokerError(phrase("mosquitto: not running"))
         code = self._process.wait()
         self._process = None
         return code
@@ -197,7 +212,7 @@ class LocalBroker:
     def wipe(self) -> None:
         """Delete the saved sessions and queues. Raises BrokerError while it runs."""
         if self.alive:
-            raise BrokerError("mosquitto: its data cannot be wiped while it runs; stop it first")
+            raise BrokerError(phrase("mosquitto: its data cannot be wiped while it runs; stop it first"))
         for path in (self.folder / "data").iterdir():
             path.unlink()
 
@@ -225,12 +240,23 @@ def run(folder: Path, clock_ms: ClockMs, say: Callable[[str], None]) -> None:
             broker.start()
             pause = _BACK_OFF_S[0]
             while True:
-                say(f"broker: listening at {broker.address}:{broker.port}, process {broker.pid}")
+                say(
+                    phrase(
+                        "broker: listening at {address}:{port}, process {pid}",
+                        address=broker.address,
+                        port=broker.port,
+                        pid=broker.pid,
+                    )
+                )
                 started_ms = clock_ms()
                 code = broker.wait()
                 lived_ms = clock_ms() - started_ms
                 pause = _BACK_OFF_S[0] if lived_ms >= _STABLE_S * 1_000 else min(pause * 2, _BACK_OFF_S[1])
-                say(f"broker: Mosquitto ended with {code}; restarting in {pause:.1f} s")
+                say(
+                    phrase(
+                        "broker: Mosquitto ended with {code}; restarting in {pause} s", code=code, pause=f"{pause:.1f}"
+                    )
+                )
                 while True:
                     time.sleep(pause)
                     try:
@@ -238,9 +264,9 @@ def run(folder: Path, clock_ms: ClockMs, say: Callable[[str], None]) -> None:
                         break
                     except BrokerError as error:
                         pause = min(pause * 2, _BACK_OFF_S[1])
-                        say(f"broker: {error}; trying again in {pause:.1f} s")
+                        say(phrase("broker: {error}; trying again in {pause} s", error=error, pause=f"{pause:.1f}"))
         except KeyboardInterrupt:
-            say("broker: stopping")
+            say(phrase("broker: stopping"))
         finally:
             broker.stop()
 
@@ -263,11 +289,16 @@ def _listener(path: Path) -> tuple[str, int]:
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise BrokerError(f"{path}: cannot be read: {reason}; `deconflict init` writes it") from None
+        missing = phrase("No such file or directory") if isinstance(error, FileNotFoundError) else None
+        reason = missing or (error.strerror if isinstance(error, OSError) else phrase("not text"))
+        raise BrokerError(
+            phrase("{path}: cannot be read: {reason}; `deconflict init` writes it", path=path, reason=reason)
+        ) from None
     match = re.search(r"^listener (\d+) (\S+)$", text, re.MULTILINE)
     if match is None:
-        raise BrokerError(f"{path}: no line `listener PORT ADDRESS`; `deconflict init` writes this file")
+        raise BrokerError(
+            phrase("{path}: no line `listener PORT ADDRESS`; `deconflict init` writes this file", path=path)
+        )
     return match[2], int(match[1])
 
 
@@ -281,5 +312,12 @@ def _taken(address: str, port: int) -> bool:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             return True
-        raise BrokerError(f"{address}:{port}: this machine cannot listen there: {error.strerror}") from None
+        raise BrokerError(
+            phrase(
+                "{address}:{port}: this machine cannot listen there: {reason}",
+                address=address,
+                port=port,
+                reason=error.strerror,
+            )
+        ) from None
     return False

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from broker.errors import BrokerError
+from protocol.phrases import phrase
 
 USERS = ("mosquitto", "nobody")
 """The first that exists gets a folder of root's. Debian's package makes `mosquitto`."""
@@ -40,7 +41,11 @@ def hand_over(folder: Path) -> Owner | None:
             _give(place / name, owner)
     except OSError as error:
         raise BrokerError(
-            f"{error.filename or place}: cannot be given to the broker's user: {error.strerror}"
+            phrase(
+                "{path}: cannot be given to the broker's user: {reason}",
+                path=error.filename or place,
+                reason=error.strerror,
+            )
         ) from None
     return owner
 
@@ -52,7 +57,11 @@ def _default() -> Owner:
         except KeyError:
             continue
         return Owner(entry.pw_uid, entry.pw_gid)
-    raise BrokerError(f"Mosquitto must not run as root, and this machine has no user {' or '.join(USERS)}; add one")
+    raise BrokerError(
+        phrase(
+            "Mosquitto must not run as root, and this machine has no user {users}; add one", users=" or ".join(USERS)
+        )
+    )
 
 
 def _give(folder: Path, owner: Owner) -> None:

@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from broker.errors import BrokerError
+from protocol.phrases import phrase
 
 IDENTITY = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
 """An identity is a common name, an MQTT user and a topic level: no character is special in an ACL file or topic."""
@@ -65,7 +66,9 @@ class Authority:
         try:
             folder.mkdir(mode=0o700)
         except FileExistsError:
-            raise BrokerError(f"{folder}: already exists; use its authority, or name a new folder") from None
+            raise BrokerError(
+                phrase("{folder}: already exists; use its authority, or name a new folder", folder=folder)
+            ) from None
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "deconfliction broker authority")])
         certificate = (
@@ -88,12 +91,16 @@ class Authority:
             key = load_pem_private_key(path.read_bytes(), password=None)
         except OSError as error:
             raise BrokerError(
-                f"{path}: cannot be read: {error.strerror}; the broker's authority was expected here"
+                phrase(
+                    "{path}: cannot be read: {reason}; the broker's authority was expected here",
+                    path=path,
+                    reason=error.strerror,
+                )
             ) from None
         except (ValueError, TypeError):
-            raise BrokerError(f"{path}: not an unencrypted PEM file of an authority") from None
+            raise BrokerError(phrase("{path}: not an unencrypted PEM file of an authority", path=path)) from None
         if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
-            raise BrokerError(f"{path}: not the private key of ca.crt in the same folder")
+            raise BrokerError(phrase("{path}: not the private key of ca.crt in the same folder", path=path))
         return cls(certificate, key)
 
     def issue_client(self, identity: str, folder: Path, at: int) -> None:
@@ -119,7 +126,10 @@ class Authority:
     ) -> None:
         if not IDENTITY.fullmatch(identity):
             raise BrokerError(
-                f"{identity[:80]!r}: not an identity, which has 1 to 32 lower-case letters, digits and hyphens"
+                phrase(
+                    "{identity}: not an identity, which has 1 to 32 lower-case letters, digits and hyphens",
+                    identity=repr(identity[:80]),
+                )
             )
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, identity)])

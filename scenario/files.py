@@ -288,8 +288,7 @@ def decode(text: bytes, name: str) -> Scenario:
         scenario = msgspec.json.decode(text, type=Scenario)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{name}: not a valid scenario: {error}") from error
-    problem = _problem(scenario)
-    if problem:
+    if problem := _problem(scenario):
         raise UserError(f"{name}: {problem}")
     return scenario
 
@@ -344,8 +343,7 @@ def _bad_steps(scenario: Scenario) -> str | None:
         if not previous <= step.at < scenario.ends:
             return f"{where}.at: {step.at} is out of order; it must be from {previous} on and before {scenario.ends}"
         previous = step.at
-        problem = _bad_side(scenario, step, down) or _bad_arguments(scenario, index, step)
-        if problem:
+        if problem := _bad_side(scenario, step, down) or _bad_arguments(scenario, index, step):
             return f"{where}.{problem}"
     if down:
         return f"steps: {', '.join(sorted(down))} must be started again before the end, or the journals cannot agree"

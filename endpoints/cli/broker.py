@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from endpoints.cli import options
 from endpoints.cli.output import say
 from endpoints.errors import UserError
+from protocol.phrases import worded
 
 InstallationFolder = Annotated[Path, Parameter(help="The folder that `deconflict init` made.", negative="")]
 
@@ -19,9 +20,10 @@ def broker(folder: InstallationFolder, /, *, lang: options.Lang = None) -> None:
     from broker import local
     from broker.errors import BrokerError
     from endpoints.clocks.clock import SystemClock
+    from endpoints.texts.i18n import translator
 
-    del lang  # main() reads it, for help and errors
+    t = translator(lang)
     try:
-        local.run(folder / "broker", SystemClock().real_ms, say)
+        local.run(folder / "broker", SystemClock().real_ms, lambda line: say(t.say(line)))
     except BrokerError as error:
-        raise UserError(str(error)) from None
+        raise UserError(worded(error)) from None

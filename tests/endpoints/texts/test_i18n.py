@@ -107,7 +107,7 @@ def test_every_phrase_of_the_sources_is_in_the_russian_catalogue_and_no_other() 
     listed = catalogue("ru")
     found: set[str | tuple[str, ...]] = set()
     wanted: list[tuple[str | tuple[str, ...], object]] = [(text, "the help") for text in of_the_help()]
-    for package in ("protocol", "endpoints", "scenario"):
+    for package in ("protocol", "broker", "endpoints", "scenario"):
         for path in (ROOT / package).rglob("*.py"):
             wanted += [(text, path) for text in said(path)]
     for text, where in wanted:
