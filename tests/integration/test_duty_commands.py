@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -234,3 +235,16 @@ def test_the_watch_is_taken_handed_over_and_left(station: Station) -> None:
     assert "watch-2 left the watch: log-out" in shown
     told = station.deconflict("log", "show", str(station.journal("ndmc")), "--lang", "en").stdout
     assert "the watch" not in told
+
+
+def test_a_refusal_of_the_endpoint_is_in_the_officers_language(station: Station, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.credential"
+    wrong.write_text("another-word\n", encoding="utf-8")
+    wrong.chmod(0o600)
+    command = ("test", str(station.config("eucom")), "--officer", "watch-1", "--credential-file", str(wrong))
+
+    said = {language: station.deconflict(*command, "--lang", language) for language in ("en", "ru")}
+
+    assert "officer 'watch-1' with this credential is not enrolled here" in said["en"].stderr
+    assert "офицера 'watch-1' с такими учётными данными здесь нет" in said["ru"].stderr
+    assert said["en"].returncode == said["ru"].returncode == 2

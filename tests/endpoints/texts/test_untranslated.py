@@ -55,29 +55,7 @@ NOT_YET: set[str] = {
     "endpoints/runtime/link_runner.py",
     "endpoints/service.py",
     "endpoints/watchdog.py",
-    "protocol/core/absences.py",
-    "protocol/core/alarm_book.py",
-    "protocol/core/alerts.py",
-    "protocol/core/core.py",
-    "protocol/core/drafts.py",
-    "protocol/core/duty.py",
-    "protocol/core/environment.py",
-    "protocol/core/epoch.py",
-    "protocol/core/event_checks.py",
-    "protocol/core/frame_intake.py",
-    "protocol/core/key_changes.py",
-    "protocol/core/link.py",
-    "protocol/core/link_epoch.py",
-    "protocol/core/link_keys.py",
-    "protocol/core/observed_streams.py",
-    "protocol/core/observer.py",
-    "protocol/core/officer_requests.py",
-    "protocol/core/own_stream.py",
-    "protocol/core/sealing.py",
-    "protocol/core/stream.py",
-    "protocol/core/watch.py",
     "protocol/record/reconcile.py",
-    "protocol/wire/keyring.py",
 }
 """Files whose texts are not phrases yet."""
 
@@ -170,7 +148,7 @@ def test_every_text_for_people_can_be_translated() -> None:
 
 def test_a_file_is_listed_only_while_it_has_bare_texts() -> None:
     errors = all_errors()
-    done = [name for name in sorted(NOT_YET) if not list(faults(ROOT / name, errors))]
+    done = [name for name in sorted(NOT_YET) if not (ROOT / name).exists() or not list(faults(ROOT / name, errors))]
     assert not done, f"take them out of NOT_YET: {done}"
 
 
