@@ -28,6 +28,7 @@ from protocol.core.events import (
     WatchTaken,
 )
 from protocol.errors import LocalProtocolError
+from protocol.phrases import worded
 from protocol.wire.instants import written
 from protocol.wire.messages import (
     Area,
@@ -291,4 +292,4 @@ def _reference(text: str) -> Reference:
     try:
         return Reference.parse(text)
     except ValueError as error:
-        raise LocalProtocolError("unknown_reference", str(error)) from error
+        raise LocalProtocolError("unknown_reference", worded(error)) from error

@@ -49,7 +49,6 @@ NOT_YET: set[str] = {
     "endpoints/cli/show.py",
     "endpoints/config/provision.py",
     "endpoints/config/settings.py",
-    "endpoints/control/requests.py",
     "endpoints/control/server.py",
     "endpoints/notify.py",
     "endpoints/runtime/link_runner.py",
