@@ -261,7 +261,7 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     Bug(
         "no slots are planned after the first fortnight",
         "SlotPlanner.due",
-        "slots_until - now < PLAN_AGAIN_MS",
+        "slots_until - now < self._ahead_ms // 2",
         "slots_until - now < -PLANNED_MS",
         _CLOCK,
     ),

@@ -23,6 +23,7 @@ from protocol.core.events import OfficerRaisedAlert, TransportConnected
 from protocol.core.snapshot import StreamView
 from protocol.record.journal import decode
 from protocol.wire.instants import Millis, parsed, written
+from protocol.wire.policy import Terms
 from tests.support.exchange import Service, link_file
 from tests.support.failing_disk import refuse_writes
 from tests.support.world import World
@@ -76,9 +77,10 @@ class Machine(Service):
 
     runner: EndpointLink
 
-    def __init__(self, folder: Path, side: str) -> None:
-        super().__init__(side, World(BEGIN), link_file(), folder / side)
-        self.clock = HandClock(BEGIN)
+    def __init__(self, folder: Path, side: str, *, terms: Terms | None = None, at: Millis = BEGIN) -> None:
+        """Start it at `at`, on a link with `terms`, by default those of November 2022."""
+        super().__init__(side, World(at), link_file(terms) if terms else link_file(), folder / side)
+        self.clock = HandClock(at)
         self.left: list[tuple[str, int]] = []
         self.published: list[bytes] = []
         self.up()
