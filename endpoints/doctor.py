@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cryptography import x509
 from cryptography.x509.oid import NameOID
 from msgspec import Struct
 
@@ -194,6 +195,9 @@ class Examination:
                 self._settings.path,
                 f"notifications.command: no such program: {command[0]}; install it or correct the path",
             )
+        for authority in self._settings.authorities:
+            for each in certificates.load(authority):
+                self._validity(authority, each)
 
     # --- the link and its journal ---------------------------------------------------------------------------------
 
@@ -244,13 +248,16 @@ class Examination:
         if names != [broker.identity]:
             self._find(broker.certificate, f"issued to {', '.join(names) or 'no name'}, not to {broker.identity}")
         for path, each in ((broker.authority, authority), (broker.certificate, certificate)):
-            begins, ends = certificates.begins(each), certificates.ends(each)
-            if self._at < begins:
-                self._find(path, f"not valid before {written(begins)}; check the machine's clock")
-            elif self._at >= ends:
-                self._find(path, f"expired on {written(ends)}; renew it")
-            elif self._at >= ends - EXPIRES_SOON_DAYS * _DAY_MS:
-                self._find(path, f"expires on {written(ends)}; renew it before")
+            self._validity(path, each)
+
+    def _validity(self, path: Path, certificate: x509.Certificate) -> None:
+        begins, ends = certificates.begins(certificate), certificates.ends(certificate)
+        if self._at < begins:
+            self._find(path, f"not valid before {written(begins)}; check the machine's clock")
+        elif self._at >= ends:
+            self._find(path, f"expired on {written(ends)}; renew it")
+        elif self._at >= ends - EXPIRES_SOON_DAYS * _DAY_MS:
+            self._find(path, f"expires on {written(ends)}; renew it before")
 
     def _broker(self) -> None:
         broker = self._settings.broker

@@ -1,15 +1,15 @@
 """Delivers notifications as a log line, to a command, to a webhook: at least once, under a stable id (SPEC W3).
 
 A receiver gets one JSON object: `text`, one line for people in the language of the settings, `id`, `link`, `side`,
-`kind` (`alarm`, `message`) and, by kind, `alarm`, or `reference`, `body`, `sent_at` and `received_at`. `text` begins
-with how old the message is, and `stale` says the same for programs (SPEC M8.4). After a crash a receiver may get the
-same notification again, under the same `id`.
+`kind` (`alarm`, `message`, `test`) and, by kind, `alarm` and `repeat`, or `reference`, `body`, `sent_at` and
+`received_at`. `text` begins with what a reader must know first: `TEST`, `OVER`, `REPEATED (2)`, or how old the message
+is; `stale` says the last for programs (SPEC M8.4). After a crash a receiver may get the same notification again, under
+the same `id`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -19,24 +19,29 @@ import stamina
 import structlog
 from msgspec import UNSET
 
-from endpoints.config.settings import Notifications, ProcessSettings
+from endpoints.config.settings import ProcessSettings
 from endpoints.failpoints import failpoint
+from endpoints.sinks import DeliveryError, Sink
 from endpoints.texts.i18n import Translator, translator
 from endpoints.texts.printable import one_line
 from endpoints.texts.wording import age_warning, wording
-from protocol.core.alarms import Alarm
+from protocol.core.alarms import Alarm, AlarmCode
 from protocol.core.effects import Notify
+from protocol.core.event_fields import SinkName
 from protocol.core.staleness import Staleness, expiry, staleness
-from protocol.errors import LinkError
+from protocol.phrases import phrase
 from protocol.wire.instants import Millis, parsed
 
 WAITING_MAX = 4_000
-"""Notifications waiting or being delivered. Beyond it the receivers are down: more are given up, which is journaled."""
+"""Notifications waiting for one sink at most. Beyond it they are given up for this sink, which is journaled."""
 CONCURRENT_PER_SINK = 4
 ATTEMPTS = 5
+BACKOFF_MIN_S = 1.0
 BACKOFF_MAX_S = 30.0
-COMMAND_TIMEOUT_S = 30.0
-WEBHOOK_TIMEOUT_S = 10.0
+DELIVER_WITHIN_S = 300.0
+"""How long one notification may take at one sink, all attempts included: later ones get their turn."""
+FAILING_AFTER = 2
+"""Failed attempts in a row after which a sink is reported as failing: one may be a receiver that restarts."""
 
 Done = Callable[[str, str, bool], None]
 """Called with link, id and whether every sink was reached."""
@@ -44,108 +49,97 @@ Done = Callable[[str, str, bool], None]
 _log = structlog.get_logger()
 
 
-class DeliveryError(LinkError):
-    """One attempt to deliver a notification failed."""
+class SinkHealth(Protocol):
+    """Takes what is known about each sink."""
+
+    def failed(self, sink: SinkName, why: str) -> None:
+        """Note that a sink does not take what it is given."""
+
+    def reached(self, sink: SinkName) -> None:
+        """Note that a sink has taken something."""
 
 
-class Sink(Protocol):
-    """A receiver of notifications."""
+class _Lane:
+    """One sink, its places, and what waits for it. Lanes do not wait for each other."""
 
-    @property
-    def name(self) -> str:
-        """Its name in the log; never an address, which may hold a secret."""
+    def __init__(self, sink: Sink, health: SinkHealth) -> None:
+        self._sink = sink
+        self._health = health
+        self._places = asyncio.Semaphore(CONCURRENT_PER_SINK)
+        self._waiting = 0
+        self._failures = 0
 
-    async def deliver(self, notice: dict[str, Any]) -> None:
-        """Deliver once. Raises DeliveryError."""
-
-
-class LogSink:
-    """Writes one structured log line."""
-
-    name = "log"
-
-    async def deliver(self, notice: dict[str, Any]) -> None:
-        """Write the line; it cannot fail."""
-        _log.warning("notification", **notice)
-
-
-class CommandSink:
-    """Runs a program with the notification as JSON on standard input; exit status 0 means delivered."""
-
-    name = "command"
-
-    def __init__(self, argv: Sequence[str]) -> None:
-        self._argv = tuple(argv)
-
-    async def deliver(self, notice: dict[str, Any]) -> None:
-        """Run the program once."""
-        # our own variables name secrets and test switches
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("DECONFLICT_")}
-        quiet = asyncio.subprocess.DEVNULL
+    async def reach(self, effect: Notify, link: str, content: Callable[[], dict[str, Any]]) -> bool:
+        """Deliver to this sink; return whether it was reached. It ends within `DELIVER_WITHIN_S`."""
+        if self._waiting >= WAITING_MAX:
+            self._given_up(effect, link, phrase("{count} notifications wait already", count=WAITING_MAX))
+            return False
+        self._waiting += 1
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self._argv, stdin=asyncio.subprocess.PIPE, stdout=quiet, stderr=quiet, env=environment
-            )
-        except OSError as error:
-            raise DeliveryError(f"cannot be started: {error.strerror}") from error
-        try:
-            async with asyncio.timeout(COMMAND_TIMEOUT_S):
-                await process.communicate(msgspec.json.encode(notice) + b"\n")
-        except TimeoutError as error:
-            raise DeliveryError(f"still running after {COMMAND_TIMEOUT_S:.0f} s") from error
+            async with asyncio.timeout(DELIVER_WITHIN_S):
+                await self._attempt(effect, content)
+        except DeliveryError as error:
+            self._given_up(effect, link, str(error))
+            return False
+        except TimeoutError:
+            why = phrase("not delivered within {seconds} s", seconds=round(DELIVER_WITHIN_S))
+            self._given_up(effect, link, why)
+            return False
+        except Exception:  # noqa: BLE001 - the other sinks still get it
+            _log.exception("a bug of ours prevents a notification", id=effect.id, link=link, sink=self._sink.name)
+            return False
         finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode:
-            raise DeliveryError(f"exit status {process.returncode}")
+            self._waiting -= 1
+        return True
 
+    async def _attempt(self, effect: Notify, content: Callable[[], dict[str, Any]]) -> None:
+        async for attempt in stamina.retry_context(
+            on=DeliveryError, attempts=ATTEMPTS, timeout=None, wait_initial=BACKOFF_MIN_S, wait_max=BACKOFF_MAX_S
+        ):
+            with attempt:
+                async with self._places:
+                    try:
+                        # written anew for each attempt: an alert may expire meanwhile
+                        await self._sink.deliver(content())
+                    except DeliveryError as error:
+                        self._failed(effect, error)
+                        raise
+                    self._failures = 0
+                    self._health.reached(self._sink.name)
 
-class WebhookSink:
-    """Posts the JSON over HTTP; any 2xx means delivered. `Idempotency-Key` carries the id."""
+    def _failed(self, effect: Notify, error: DeliveryError) -> None:
+        if effect.alarm is not UNSET and effect.alarm.code is AlarmCode.SINK_FAILING:
+            # the alarm about a sink must not raise the next one
+            return
+        self._failures += 1
+        if self._failures >= FAILING_AFTER:
+            self._health.failed(self._sink.name, error.args[0])
 
-    name = "webhook"
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    async def deliver(self, notice: dict[str, Any]) -> None:
-        """Post once."""
-        import httpx  # noqa: PLC0415 - costs a third of a second, and few have a webhook
-
-        headers = {"content-type": "application/json", "idempotency-key": notice["id"]}
-        try:
-            async with httpx.AsyncClient(timeout=WEBHOOK_TIMEOUT_S, trust_env=False) as client:
-                response = await client.post(self._url, content=msgspec.json.encode(notice), headers=headers)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise DeliveryError(f"not reached: {type(error).__name__}") from error
-        if not response.is_success:
-            raise DeliveryError(f"answered {response.status_code}")
+    def _given_up(self, effect: Notify, link: str, why: str) -> None:
+        _log.error("notification not delivered", id=effect.id, link=link, sink=self._sink.name, why=str(why))
 
 
 class Notifier:
     """Delivers each notification to every sink in the background, and reports when it is done."""
 
-    def __init__(self, sinks: Sequence[Sink], done: Done, words: NoticeWords) -> None:
+    def __init__(self, sinks: Sequence[Sink], done: Done, words: NoticeWords, health: SinkHealth) -> None:
         """Make a notifier.
 
         Args:
             sinks: the receivers.
             done: called when a notification has reached them, or was given up.
             words: writes the text for people.
+            health: takes which sinks fail.
         """
         self._words = words
-        self._sinks = [(sink, asyncio.Semaphore(CONCURRENT_PER_SINK)) for sink in sinks]
+        self._lanes = [_Lane(sink, health) for sink in sinks]
         self._done = done
         self._tasks: set[asyncio.Task[None]] = set()
 
     def submit(self, link: str, side: str, effect: Notify) -> None:
         """Deliver `effect` in the background; `done` is called from the event loop."""
-        if len(self._tasks) >= WAITING_MAX:
-            _log.error("notification given up: too many waiting", id=effect.id, link=link)
-            self._done(link, effect.id, False)
-            return
         task = asyncio.create_task(self._deliver(link, side, effect))
+        # bounded: each lane gives up what is too much at once
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -158,39 +152,9 @@ class Notifier:
     async def _deliver(self, link: str, side: str, effect: Notify) -> None:
         failpoint("before_notify")
         content = partial(notice, link, side, effect, self._words)
-        reached = await asyncio.gather(
-            *(self._reach(sink, places, content, effect.id, link) for sink, places in self._sinks)
-        )
+        reached = await asyncio.gather(*(lane.reach(effect, link, content) for lane in self._lanes))
         failpoint("after_notify")
         self._done(link, effect.id, all(reached))
-
-    async def _reach(
-        self, sink: Sink, places: asyncio.Semaphore, content: Callable[[], dict[str, Any]], name: str, link: str
-    ) -> bool:
-        try:
-            async for attempt in stamina.retry_context(
-                on=DeliveryError, attempts=ATTEMPTS, timeout=None, wait_max=BACKOFF_MAX_S
-            ):
-                with attempt:
-                    async with places:
-                        # written anew for each attempt: an alert may expire meanwhile
-                        await sink.deliver(content())
-        except DeliveryError as error:
-            _log.error("notification not delivered", id=name, link=link, sink=sink.name, why=str(error))
-            return False
-        return True
-
-
-def sinks(settings: Notifications) -> list[Sink]:
-    """Return the sinks that the settings name."""
-    chosen: list[Sink] = []
-    if settings.log:
-        chosen.append(LogSink())
-    if settings.command:
-        chosen.append(CommandSink(settings.command))
-    if settings.webhook:
-        chosen.append(WebhookSink(settings.webhook))
-    return chosen
 
 
 class NoticeWords:
@@ -208,18 +172,36 @@ class NoticeWords:
         self._t = t
         self._zones = zones
 
-    def alarm(self, alarm: Alarm, now: Millis) -> str:
-        """Return the text for an alarm; first of all, whether it, or the message that it is about, is old."""
+    def alarm(self, alarm: Alarm, now: Millis, repeat: int = 0) -> str:
+        """Return the text for an alarm that was notified `repeat` times before.
+
+        It begins with whether it is over or repeated, and whether it, or the message that it is about, is old.
+        """
         t = self._t
         what = f"{t.term('alarm', alarm.code)} ({alarm.subject})"
         if alarm.detail:
             what = f"{what}: {alarm.detail}"
         since = alarm.cleared_at or alarm.detected_at
-        if alarm.cleared_at:
-            what = t("cleared: {alarm}", alarm=what)
         if staleness(None, since, now, now).old_since is not None:
             what = f"{t('OLD, of {when}', when=t.instant(parsed(since), 'UTC'))}: {what}"
-        return one_line(f"{age_warning(alarm.stale or Staleness(), t, now)}{what}")
+        what = f"{age_warning(alarm.stale or Staleness(), t, now)}{what}"
+        if alarm.cleared_at:
+            what = f"{t('OVER')}: {what}"
+        elif repeat:
+            what = f"{t('REPEATED ({count})', count=repeat)}: {what}"
+        return one_line(what)
+
+    def test(self, side: str, links: Sequence[str], now: Millis) -> str:
+        """Return the text of a message that only tests the receivers."""
+        t = self._t
+        return one_line(
+            t(
+                "TEST of notifications, {side} ({links}), {when} UTC. Nothing has happened, and nothing is to be done.",
+                side=side,
+                links=", ".join(links),
+                when=t.instant(now, "UTC"),
+            )
+        )
 
     def message(self, link: str, effect: Notify, stale: Staleness, now: Millis) -> str:
         """Return the text for a message; first of all, what makes it old news (SPEC M8.4)."""
@@ -239,7 +221,8 @@ def notice(link: str, side: str, effect: Notify, words: NoticeWords) -> dict[str
     now = words.now()
     content: dict[str, Any] = {"text": "", "id": effect.id, "link": link, "side": side, "kind": effect.kind}
     if effect.alarm is not UNSET:
-        content["text"] = words.alarm(effect.alarm, now)
+        content["text"] = words.alarm(effect.alarm, now, effect.repeat)
+        content["repeat"] = effect.repeat
         content["alarm"] = msgspec.to_builtins(effect.alarm)
         return content
     body, sent_at, received_at = effect.body or {}, effect.sent_at or None, effect.received_at or None
@@ -254,3 +237,10 @@ def notice(link: str, side: str, effect: Notify, words: NoticeWords) -> dict[str
         "sent_at": sent_at,
         "received_at": received_at,
     }
+
+
+def test_notice(settings: ProcessSettings, words: NoticeWords, number: str) -> dict[str, Any]:
+    """Return the JSON object of a message that only tests the receivers; `number` tells it from earlier ones."""
+    links = [link.id for link in settings.links]
+    text = words.test(settings.side, links, words.now())
+    return {"text": text, "id": f"test/{number}", "link": links[0], "side": settings.side, "kind": "test"}

@@ -10,13 +10,15 @@ from endpoints.keys.credentials import OfficerCredentials
 from endpoints.keys.signer import Signer
 from endpoints.mqtt.endpoint_transport import EndpointTransport
 from endpoints.mqtt.events import Delivery
-from endpoints.notify import Notifier, sinks, words_of
+from endpoints.notify import Notifier, words_of
 from endpoints.process import Process
 from endpoints.runtime.certificate_report import CertificateReport
 from endpoints.runtime.endpoint_link import EndpointLink
 from endpoints.runtime.intake import EndpointIntake
 from endpoints.runtime.reopening import recovered_core
+from endpoints.runtime.sink_report import SinkReport
 from endpoints.runtime.work_queue import WorkQueue
+from endpoints.sinks import sinks
 from protocol.core.link import Link
 
 
@@ -34,7 +36,9 @@ def endpoint(settings: EndpointSettings) -> Process[EndpointLink]:
     intake = EndpointIntake(runners, queue, acknowledge, certificates.connected)
     peers = [(link.id, link.content.peer_of(side)) for link in settings.links]
     transport = EndpointTransport(settings.broker, peers, intake.happened, clocks.real_ms)
-    notifier = Notifier(sinks(settings.notifications), intake.notified, words_of(settings, clocks.now))
+    receivers = sinks(settings.notifications)
+    health = SinkReport(runners, queue, [each.name for each in receivers])
+    notifier = Notifier(receivers, intake.notified, words_of(settings, clocks.now), health)
 
     def build(link: LinkSettings, journal: JournalWriter) -> EndpointLink:
         core = recovered_core(journal, Link.new(link.id, side))
@@ -63,7 +67,7 @@ def endpoint(settings: EndpointSettings) -> Process[EndpointLink]:
         officers=OfficerCredentials(
             {name: officer.credential for name, officer in settings.officers.items()}, clocks.real_ms
         ),
-        beside=[certificates.run],
+        beside=[certificates.run, health.begin],
     )
 
 

@@ -17,18 +17,21 @@ from endpoints.errors import UserError
 from endpoints.journal.writer import JournalWriter
 from endpoints.keys.signer import Signer
 from endpoints.mqtt.observer_transport import ObserverTransport
-from endpoints.notify import Notifier, sinks, words_of
+from endpoints.notify import FAILING_AFTER, Notifier, SinkHealth, words_of
 from endpoints.process import Process
 from endpoints.runtime.certificate_report import CertificateReport
 from endpoints.runtime.intake import Intake
 from endpoints.runtime.link_runner import LinkRunner
 from endpoints.runtime.observing import SendsNothing
 from endpoints.runtime.reopening import recovered_core
+from endpoints.runtime.sink_report import SinkReport
 from endpoints.runtime.work_queue import WorkQueue
+from endpoints.sinks import DeadMan, DeliveryError, sinks
 from protocol.core.observer import Observer
 
-PING_TIMEOUT_S = 10.0
 LOOK_EVERY_S = 1.0
+TRY_AGAIN_S = 10.0
+"""How long after a ping that failed the next one follows."""
 
 _log = structlog.get_logger()
 
@@ -42,7 +45,11 @@ def watch(settings: WatchSettings) -> Process[LinkRunner[Observer]]:
     intake = Intake(runners, queue, connected=certificates.connected)
     parties = [(link.id, (link.content.terms.caller, link.content.terms.answering)) for link in settings.links]
     transport = ObserverTransport(settings.broker, parties, intake.happened, clocks.real_ms)
-    notifier = Notifier(sinks(settings.notifications), intake.notified, words_of(settings, clocks.now))
+    receivers = sinks(settings.notifications)
+    dead_man = DeadMan(settings.dead_man.url, settings.dead_man.authority) if settings.dead_man.url else None
+    named = [each.name for each in receivers] + ([dead_man.name] if dead_man else [])
+    health = SinkReport(runners, queue, named)
+    notifier = Notifier(receivers, intake.notified, words_of(settings, clocks.now), health)
 
     def build(link: LinkSettings, journal: JournalWriter) -> LinkRunner[Observer]:
         core = recovered_core(journal, Observer.new(link.id, settings.side))
@@ -51,8 +58,9 @@ def watch(settings: WatchSettings) -> Process[LinkRunner[Observer]]:
     def watching() -> bool:
         return transport.trouble is None and all(runner.failure is None for runner in runners.values())
 
-    async def ping() -> None:
-        await _ping(settings.dead_man_url, settings.dead_man_every_s, watching)
+    async def give_signs_of_life() -> None:
+        if dead_man is not None:
+            await _keep_pinging(dead_man, settings.dead_man.every_s, watching, health)
 
     return Process(
         settings,
@@ -63,7 +71,7 @@ def watch(settings: WatchSettings) -> Process[LinkRunner[Observer]]:
         notifier,
         transport,
         build,
-        beside=[certificates.run, *([ping] if settings.dead_man_url else [])],
+        beside=[certificates.run, health.begin, give_signs_of_life],
     )
 
 
@@ -87,20 +95,21 @@ def head_signer(settings: WatchSettings, link: LinkSettings) -> Signer | None:
     return signer
 
 
-async def _ping(url: str, every_s: float, watching: Callable[[], bool]) -> None:
-    """Request the dead man's URL repeatedly while every link is watched: its silence is the alarm."""
-    import httpx  # noqa: PLC0415 - costs a third of a second, and not every watch has a dead man's URL
-
-    async with httpx.AsyncClient(timeout=PING_TIMEOUT_S, trust_env=False) as client:
-        while True:
-            if not watching():
-                await asyncio.sleep(LOOK_EVERY_S)
-                continue
-            try:
-                response = await client.get(url)
-                if not response.is_success:
-                    _log.warning("dead-man's ping refused", status=response.status_code)
-            except httpx.HTTPError as error:
-                # never the URL: it may hold a secret
-                _log.warning("dead-man's ping failed", why=type(error).__name__)
+async def _keep_pinging(dead_man: DeadMan, every_s: float, watching: Callable[[], bool], health: SinkHealth) -> None:
+    """Give a sign of life repeatedly while every link is watched: its absence is the alarm."""
+    failures = 0
+    while True:
+        if not watching():
+            await asyncio.sleep(LOOK_EVERY_S)
+            continue
+        try:
+            await dead_man.ping()
+        except DeliveryError as error:
+            failures += 1
+            if failures >= FAILING_AFTER:
+                health.failed(dead_man.name, error.args[0])
+            await asyncio.sleep(min(every_s, TRY_AGAIN_S))
+        else:
+            failures = 0
+            health.reached(dead_man.name)
             await asyncio.sleep(every_s)

@@ -97,6 +97,14 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "not run or does not answer.",
         ),
         Command(
+            "notify test",
+            "endpoints.cli.notify:notify_test",
+            "Send a message that says TEST to every receiver of notifications.",
+            "notify test try/eucom/endpoint.toml",
+            "It is in the language of the settings and has the limits of the running process, which need not run. "
+            "Exit code: 0 every receiver took it, 1 one did not, or there is none.",
+        ),
+        Command(
             "schedule",
             "endpoints.cli.schedule:schedule",
             "List the next line tests in UTC and both sites' local time.",
@@ -247,6 +255,11 @@ GROUPS = {
         "Create and inspect the public link file, which both sides share.",
         "link fingerprint try/link.toml",
         SETTING_UP,
+    ),
+    "notify": (
+        "Test the receivers of notifications.",
+        "notify test try/eucom/endpoint.toml",
+        RUNNING,
     ),
     "duty": (
         "Take and leave the watch at a running endpoint.",

@@ -23,6 +23,7 @@ key = "tls/client.key"
 log = true
 command = ["/usr/local/bin/page-the-duty-officer"]
 webhook = "https://pager.example/hook"
+authority = "tls/pager-ca.pem"      # of an https webhook; the public authorities if absent
 
 [officers.watch-1]
 name = "Watch officer 1"
@@ -44,18 +45,26 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from endpoints.config import exercise, link_file, toml_reader, variables
 from endpoints.config.control_socket import check_socket
 from endpoints.config.link_file import LinkFile
+from endpoints.config.notifications import (
+    DeadManSettings,
+    DeadManTable,
+    FilePath,
+    Notifications,
+    NotificationsTable,
+    dead_man,
+    notifications,
+)
 from endpoints.config.own_words import own_words
 from endpoints.errors import UserError
 from endpoints.keys import credentials
 from endpoints.keys.private_files import changeable, exists, require_private
 from protocol.core.duty import OwnWords
 from protocol.wire.messages import Identifier, Texts
-from protocol.wire.policy import Seconds
 
 WATCH_IDENTITY = "watch"
 """The watch's side in its journals and its identity at the broker, unless the settings name another."""
@@ -64,7 +73,6 @@ CONTROL = "control.sock"
 LINKS_MAX = 64
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
-FilePath = Annotated[str, Meta(min_length=1, max_length=4_000)]
 
 
 class _Link(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,16 +91,6 @@ class _Broker(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     authority: FilePath
     certificate: FilePath
     key: FilePath
-
-
-class Notifications(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where alarms and messages are announced: the log, a command, a webhook, or several of these."""
-
-    log: bool = True
-    # program and arguments; it reads the notification as JSON from standard input
-    command: Annotated[tuple[str, ...], Meta(max_length=64)] = ()
-    # a URL that accepts the notification as JSON by POST
-    webhook: str = ""
 
 
 class Officer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,7 +115,7 @@ class _Process(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     broker: _Broker
     control: FilePath = CONTROL
     language: Literal["en", "ru"] = "en"
-    notifications: Notifications = Notifications()
+    notifications: NotificationsTable = NotificationsTable()
     exercise_clock: FilePath | UnsetType = UNSET
 
 
@@ -128,15 +126,10 @@ class _Endpoint(_Process, frozen=True, kw_only=True, forbid_unknown_fields=True)
     officers: dict[Identifier, Officer]
 
 
-class _DeadMan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    url: str = ""
-    every_s: Seconds = 60
-
-
 class _Watch(_Process, frozen=True, kw_only=True, forbid_unknown_fields=True):
     identity: Identifier = WATCH_IDENTITY
     keys: FilePath | UnsetType = UNSET
-    dead_man: _DeadMan = field(default_factory=_DeadMan)
+    dead_man: DeadManTable = DeadManTable()
 
 
 class LinkSettings(Struct, frozen=True, kw_only=True):
@@ -207,11 +200,18 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
             (self.path, "configuration"),
             *((link.file, "link file") for link in self.links),
             *((path, "certificate") for path in (broker.authority, broker.certificate)),
+            *((path, "certificate") for path in self.authorities),
             (broker.key, "private key"),
             *([] if self.keys is None else [(self.keys, "folder of private keys")]),
             # officers send their credentials to the socket that lies there
             (self.control.parent, "folder of the control socket"),
         )
+
+    @property
+    def authorities(self) -> tuple[Path, ...]:
+        """The files of authorities beside the broker's."""
+        authority = self.notifications.authority
+        return () if authority is None else (authority,)
 
     def changeable(self) -> tuple[str, ...]:
         """Return a line for each of these files that other users can change or replace."""
@@ -246,11 +246,15 @@ class WatchSettings(ProcessSettings, frozen=True, kw_only=True):
     """The content of `watch.toml`: no officers.
 
     Attributes:
-        dead_man_url: requested every `dead_man_every_s` seconds while all is watched; empty if there is none (SPEC W6).
+        dead_man: the monitor that expects its sign of life (SPEC W6).
     """
 
-    dead_man_url: str
-    dead_man_every_s: int
+    dead_man: DeadManSettings
+
+    @property
+    def authorities(self) -> tuple[Path, ...]:
+        """The files of authorities beside the broker's."""
+        return (*super().authorities, *([self.dead_man.authority] if self.dead_man.authority else []))
 
 
 def load(path: Path, environment: Mapping[str, str] = os.environ) -> EndpointSettings | WatchSettings:
@@ -320,13 +324,10 @@ def _watch(path: Path, environment: Mapping[str, str]) -> WatchSettings:
             raise UserError(
                 f"{path}: identity: {raw.identity} is a party of link {link.id}; the watch needs an identity of its own"
             )
-    url = variables.secret("PING", environment) or raw.dead_man.url
-    variables.check_url(url, f"{path}: dead_man.url")
     return WatchSettings(
         **_process(raw, raw.identity, links, path, environment),
         keys=None if raw.keys is UNSET else path.absolute().parent / raw.keys,
-        dead_man_url=url,
-        dead_man_every_s=raw.dead_man.every_s,
+        dead_man=dead_man(raw.dead_man, path, environment),
     )
 
 
@@ -353,7 +354,7 @@ def _process(
         "broker": _broker(raw.broker, side, folder, path, environment),
         "control": check_socket(folder / raw.control, at=f"{path}: control"),
         "language": environment.get("DECONFLICT_LANG") or raw.language,
-        "notifications": _notifications(raw.notifications, path, environment),
+        "notifications": notifications(raw.notifications, path, environment),
         "exercise_clock": exercise.clock(raw.exercise_clock or None, contents, folder, path, environment),
         "allow_ptrace": exercise.allow_ptrace(contents, environment),
     }
@@ -392,9 +393,3 @@ def _broker(raw: _Broker, identity: str, folder: Path, path: Path, environment: 
             raise UserError(f"{path}: broker.{key}: no such file: {file}")
     require_private(settings.key, what="private key")
     return settings
-
-
-def _notifications(raw: Notifications, path: Path, environment: Mapping[str, str]) -> Notifications:
-    webhook = variables.secret("WEBHOOK", environment) or raw.webhook
-    variables.check_url(webhook, f"{path}: notifications.webhook")
-    return Notifications(log=raw.log, command=raw.command, webhook=webhook)

@@ -82,15 +82,20 @@ class StdoutFeed:
             self._news = True
             self._condition.notify()
 
-    def write_line(self, line: bytes) -> None:
-        """Print an ordinary line, given without its newline; drop it if `LINES_MAX` wait already. Never blocks."""
+    def write_line(self, line: bytes) -> bool:
+        """Print an ordinary line, given without its newline. Never blocks.
+
+        Returns False if it is dropped: `LINES_MAX` wait already, or standard output is closed.
+        """
         with self._condition:
-            if len(self._lines) < LINES_MAX:
+            kept = len(self._lines) < LINES_MAX and not self._closing
+            if kept:
                 self._lines.append(line)
             else:
                 self._dropped += 1
             self._news = True
             self._condition.notify()
+        return kept
 
     def close(self, timeout_s: float) -> bool:
         """Print the rest, for at most `timeout_s` seconds, and end the thread. Return whether all was printed."""

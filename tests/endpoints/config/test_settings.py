@@ -394,13 +394,13 @@ def test_the_watch_has_no_officers_and_may_have_keys_and_a_dead_man_url(folder: 
 
     found = settings.load_watch(path, {})
 
-    assert (found.side, found.dead_man_url, found.dead_man_every_s) == ("watch", "https://hc.example/1", 30)
+    assert (found.side, found.dead_man.url, found.dead_man.every_s) == ("watch", "https://hc.example/1", 30)
     assert found.keys is None
     path.write_text('keys = "signing"\n' + path.read_text("utf-8"), "utf-8")
     assert settings.load_watch(path, {}).keys == folder / "signing"
     assert isinstance(settings.load(path, {}), settings.WatchSettings)
     assert isinstance(settings.load(folder / "endpoint.toml", {}), settings.EndpointSettings)
-    assert settings.load_watch(path, {"DECONFLICT_PING": "https://hc.example/2"}).dead_man_url == "https://hc.example/2"
+    assert settings.load_watch(path, {"DECONFLICT_PING": "https://hc.example/2"}).dead_man.url == "https://hc.example/2"
 
 
 def test_the_watch_cannot_have_a_party_s_identity(folder: Path) -> None:
