@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import unicodedata
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -30,6 +30,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from endpoints.control.connections import connections_max
 from endpoints.control.delivery_progress import Ladder, climb
 from endpoints.control.requests import ACTIONS, Ask, AskAlarm, AskTest
 from endpoints.control.status import Status, status
@@ -88,6 +89,9 @@ class Control:
         self._officers = officers
         self._real_ms = real_ms
         self._closing = False
+        self._streams = 0
+        # the others are left for single requests
+        self._streams_max = connections_max() * 3 // 4
         link = "/v1/links/{link}"
         self.application = Starlette(
             routes=[
@@ -170,9 +174,23 @@ class Control:
         """Return a stream of JSON lines, one now and one at each change, until `look` reports the last.
 
         The link's runner may be replaced meanwhile; if the new one does not know the reference, the stream ends.
+        Raises LocalProtocolError if too many are followed already.
         """
+        if self._streams >= self._streams_max:
+            raise LocalProtocolError(
+                "busy", phrase("{count} clients follow this process already; end one of them", count=self._streams)
+            )
 
-        async def lines() -> AsyncIterator[bytes]:
+        async def counted() -> AsyncIterator[bytes]:
+            self._streams += 1
+            try:
+                async with contextlib.aclosing(lines()) as following:
+                    async for line in following:
+                        yield line
+            finally:
+                self._streams -= 1
+
+        async def lines() -> AsyncGenerator[bytes]:
             end_ms = None if within_s is None else self._real_ms() + within_s * 1_000
             before = b""
             while not self._closing:
@@ -194,7 +212,7 @@ class Control:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(changed.wait(), min(left_s, LOOK_AGAIN_S))
 
-        return StreamingResponse(lines(), media_type="application/x-ndjson")
+        return StreamingResponse(counted(), media_type="application/x-ndjson")
 
     # --- acting -------------------------------------------------------------------------------------------------
 

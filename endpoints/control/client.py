@@ -9,6 +9,7 @@ import contextlib
 import http.client
 import secrets
 import socket
+import struct
 from collections.abc import Generator, Iterator, Sequence
 from http import HTTPStatus
 from pathlib import Path
@@ -121,9 +122,11 @@ class _Connection(http.client.HTTPConnection):
     def connect(self) -> None:
         """Connect. Raises Unreachable."""
         connecting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connecting.settimeout(ANSWER_WITHIN_S)
         try:
+            # with settimeout(), connect would fail at once while others wait to be accepted
+            connecting.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(ANSWER_WITHIN_S), 0))
             connecting.connect(str(self._path))
+            connecting.settimeout(ANSWER_WITHIN_S)
         except OSError as error:
             connecting.close()
             raise Unreachable(

@@ -16,14 +16,17 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from endpoints.control.connections import Acceptor, connections_max
 from endpoints.errors import UserError
 from endpoints.keys.attempt_throttle import Caller
 from endpoints.keys.private_files import FILE_MODE, FOLDER_MODE
 
-CONNECTIONS_MAX = 64
-"""Simultaneous clients; further ones receive 503."""
+REQUEST_WITHIN_S = 10.0
+"""From the connection, or the response before, to the last byte of the request."""
+READ_WITHIN_S = 60.0
+"""How long a client may leave a full buffer unread: it may be stopped on a terminal."""
 HEADERS_MAX_BYTES = 16_384
-BACKLOG = 16
+BACKLOG = 128
 STREAMS_END_WITHIN_S = 2
 _OTHERS = 0o077
 # no process has a negative id
@@ -85,7 +88,9 @@ class ControlServer:
     def __init__(self, application: Starlette, listening: socket.socket, path: Path) -> None:
         self._listening = listening
         self._path = path
+        acceptor = Acceptor(listening)
         self._server = _Quiet(
+            acceptor,
             uvicorn.Config(
                 application,
                 lifespan="off",
@@ -97,16 +102,16 @@ class ControlServer:
                 access_log=False,
                 server_header=False,
                 date_header=False,
-                limit_concurrency=CONNECTIONS_MAX,
+                limit_concurrency=connections_max() + 1,
                 h11_max_incomplete_event_size=HEADERS_MAX_BYTES,
                 timeout_graceful_shutdown=STREAMS_END_WITHIN_S,
-            )
+            ),
         )
 
     async def run(self) -> None:
         """Serve until `stop` is called, then remove the socket file."""
         try:
-            await self._server.serve([self._listening])
+            await self._server.serve([])
         finally:
             self._listening.close()
             self._path.unlink(missing_ok=True)
@@ -118,12 +123,65 @@ class ControlServer:
 
 
 class _FromCaller(H11Protocol):
-    """uvicorn's protocol, whose requests name the calling user and process as their client."""
+    """uvicorn's protocol, whose requests name the calling user and process as their client, with limits of time."""
+
+    ended = False
+    """Whether the connection has ended, or was never made."""
+    _limit: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Ask the kernel who has connected."""
         super().connection_made(transport)
+        if self.ended:
+            # dropped in the meantime
+            transport.abort()
+            return
         self.client = caller(transport.get_extra_info("socket"))
+        self._within(REQUEST_WITHIN_S)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note the end."""
+        self.ended = True
+        self._within(None)
+        super().connection_lost(exc)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request of the client is complete and unanswered."""
+        return self.cycle is None or self.cycle.response_complete or self.cycle.more_body
+
+    def drop(self) -> None:
+        """Break the connection off."""
+        self.ended = True
+        if self.transport is not None:
+            self.transport.abort()
+
+    def handle_events(self) -> None:
+        """Take what has arrived; a request that is complete has no limit: the application answers in its own time."""
+        super().handle_events()
+        if not self.idle and not self.flow.write_paused:
+            self._within(None)
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, and for the client to read this response."""
+        self._within(REQUEST_WITHIN_S)
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        """Wait for the client to read."""
+        self._within(READ_WITHIN_S)
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Continue: the client reads."""
+        self._within(REQUEST_WITHIN_S if self.idle else None)
+        super().resume_writing()
+
+    def _within(self, seconds: float | None) -> None:
+        """Break the connection off after `seconds`, unless called again before; None: not at all."""
+        if self._limit is not None:
+            self._limit.cancel()
+        self._limit = None if seconds is None else self.loop.call_later(seconds, self.drop)
 
 
 def caller(connection: socket.socket) -> Caller:
@@ -140,7 +198,23 @@ def caller(connection: socket.socket) -> Caller:
 
 
 class _Quiet(uvicorn.Server):
-    """uvicorn without its signal handlers: the process handles signals itself."""
+    """uvicorn without its signal handlers and its way to accept: the process has its own."""
+
+    def __init__(self, acceptor: Acceptor, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._acceptor = acceptor
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections."""
+        await super().startup(sockets)
+        self._acceptor.start(
+            lambda: _FromCaller(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        )
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more connections, and end those that there are."""
+        self._acceptor.stop()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -84,6 +84,9 @@ class SegmentStore(Protocol):
         """Let another process open the store. Nothing may be written until `open` is called again. Never raises."""
 
 
+_RESERVED = 2
+
+
 class FolderStore:
     """The segments as files in a folder, locked while they are open.
 
@@ -95,6 +98,8 @@ class FolderStore:
         self._folder = folder
         self._lock = -1
         self._file = -1
+        # held for the next segment: descriptors may have run out when it is due
+        self._reserve: list[int] = []
         # up to here the file holds batches, and from there on zeros up to `_zeros_end`
         self._end = 0
         self._zeros_end = 0
@@ -129,6 +134,7 @@ class FolderStore:
 
     def resume(self, end: int, last_batch: bytes) -> None:
         """Truncate the file if it holds more than zeros after `end`; flush the last batch, and the folder."""
+        self._hold()
         if end < self._end:
             os.ftruncate(self._file, end)
         size = os.fstat(self._file).st_size
@@ -156,6 +162,7 @@ class FolderStore:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         path = segment_path(self._folder, first)
         new = path.with_suffix(_NEW)
+        self._release()
         file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         try:
             _write_at(file, data + bytes(AHEAD_BYTES), 0)
@@ -171,6 +178,7 @@ class FolderStore:
             raise
         _close(self._file)
         self._file, self._end, self._zeros_end = file, len(data), len(data) + AHEAD_BYTES
+        self._hold()
 
     def free_bytes(self) -> int:
         """Return the free space of the folder's file system."""
@@ -182,6 +190,17 @@ class FolderStore:
         _close(self._file)
         _close(self._lock)
         self._file = self._lock = -1
+        self._release()
+
+    def _hold(self) -> None:
+        """Hold the descriptors that the next segment needs, its file's and the folder's, as far as there are any."""
+        with suppress(OSError):
+            while len(self._reserve) < _RESERVED:
+                self._reserve.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+
+    def _release(self) -> None:
+        while self._reserve:
+            _close(self._reserve.pop())
 
 
 def _close(descriptor: int) -> None:

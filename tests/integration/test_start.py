@@ -1,6 +1,5 @@
 """A wrongly installed service refuses to start with a one-line error; the control socket rejects bad requests."""
 
-import contextlib
 import json
 import shutil
 import socket
@@ -11,8 +10,6 @@ import msgspec
 import pytest
 
 from endpoints.config import link_file
-from endpoints.control.client import RequestRefused
-from endpoints.control.server import CONNECTIONS_MAX
 from endpoints.failpoints import VARIABLE
 from tests.support.station import Station
 
@@ -218,23 +215,3 @@ def test_an_invalid_request_is_refused(station: Station, sent: bytes, status: in
 
     assert answer.startswith(f"HTTP/1.1 {status}".encode()), answer[:200]
     assert station.status("eucom")["state"] == "fine"
-
-
-def test_connections_beyond_the_limit_are_refused(station: Station) -> None:
-    silent = [socket.socket(socket.AF_UNIX) for _ in range(CONNECTIONS_MAX + 10)]
-    try:
-        for connection in silent:
-            connection.settimeout(5)
-            connection.connect(str(station.config("eucom").parent / "control.sock"))
-        with pytest.raises(RequestRefused, match="503"):
-            station.status("eucom")
-    finally:
-        for connection in silent:
-            connection.close()
-
-    def admitted() -> bool:
-        with contextlib.suppress(RequestRefused):
-            return bool(station.status("eucom")["state"] == "fine")
-        return False
-
-    station.until(admitted)

@@ -69,3 +69,37 @@ def test_libraries_that_log_in_their_own_way_come_out_the_same(
     assert (first["logger"], first["event"], first["level"]) == ("uvicorn.error", "a warning", "warning")
     assert "old habits" in second["event"]
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_complaint_that_repeats_is_printed_ten_times_a_minute() -> None:
+    now = [0]
+    repeats = ordinary_log.Repeats(lambda: now[0])
+
+    def printed(event: str, level: str = "error", **fields: object) -> dict[str, object] | None:
+        try:
+            return dict(repeats(None, level, {"event": event, **fields}))
+        except structlog.DropEvent:
+            return None
+
+    lines = [printed(f"socket {number} broke off\n  at {number}") for number in range(1_000)]
+    kept = [line for line in lines if line is not None]
+    assert len(kept) == ordinary_log.REPEATS_MAX
+    assert "further" in kept[-1]
+    assert "further" not in kept[0]
+    # other complaints, other links, notifications and progress are not affected
+    assert printed("something else")
+    assert printed("socket 1 broke off", link="eucom-ndmc")
+    assert all(printed("notification", "warning") for _ in range(50))
+    assert all(printed("started", "info") for _ in range(50))
+    now[0] += ordinary_log.WINDOW_MS
+    again = printed("socket 7 broke off")
+    assert again is not None
+    assert again["dropped"] == 990
+    assert "dropped" not in (printed("socket 8 broke off") or {})
+
+
+def test_the_memory_of_complaints_is_bounded() -> None:
+    repeats = ordinary_log.Repeats(lambda: 0)
+    for number in range(10_000):
+        repeats(None, "error", {"event": "refused", "link": f"link-{number}"})
+    assert len(repeats._seen) <= 256

@@ -1,6 +1,8 @@
 """What every segment store promises to the writer: the one on a file system, and the simulated one."""
 
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -280,3 +282,26 @@ def test_an_older_copy_lacks_the_last_batches_but_never_the_first() -> None:
         disk.start_segment(3, b"three\n")
         disk.restore(lacking)
         assert {first: bytes(data) for first, data in disk.segments.items()} == wanted
+
+
+def test_a_segment_begins_although_descriptors_have_run_out(tmp_path: Path) -> None:
+    script = f"""
+import os, resource
+from pathlib import Path
+from endpoints.journal.store import FolderStore
+store = FolderStore(Path({str(tmp_path / "journal")!r}))
+store.open(create=True)
+store.start_segment(1, b"first\\n")
+taken = []
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+try:
+    while True:
+        taken.append(os.open(os.devnull, os.O_RDONLY))
+except OSError:
+    pass
+for first in (2, 3):
+    store.start_segment(first, b"next\\n")
+store.close()
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert [path.name for path in segments(tmp_path / "journal")] == [f"{n:016}.jsonl" for n in (1, 2, 3)]
