@@ -75,8 +75,9 @@ def _known(error: BaseException) -> str | None:
     if isinstance(error, ssl.SSLCertVerificationError):
         known = _VERIFY.get(error.verify_code)
         return known or phrase("the server's certificate is not valid: {why}", why=str(error.verify_message))
+    if isinstance(error, ssl.SSLEOFError):
+        return _ALERTS["UNEXPECTED_EOF_WHILE_READING"]
     if isinstance(error, ssl.SSLError):
-        # SSLEOFError has a reason in newer versions of OpenSSL only
         return tls_fault(error.reason or "") or phrase(
             "TLS failed: {why}", why=str(error.reason or error)[:_REASON_MAX]
         )

@@ -58,7 +58,7 @@ def notify_test(config: options.Config, /, *, lang: options.Lang = None, as_json
             [
                 f"{name}: {t('delivered')}"
                 if each.delivered
-                else t("{sink}: NOT delivered: {why}", sink=name, why=each.why)
+                else t("{sink}: NOT delivered: {why}", sink=name, why=t.say(each.why))
             ]
         )
     if not outcomes:
@@ -81,5 +81,5 @@ async def _try(sink: Sink, notice: dict[str, Any]) -> TestDelivery:
     try:
         await sink.deliver(notice)
     except DeliveryError as error:
-        return TestDelivery(sink=sink.name, delivered=False, why=str(error))
+        return TestDelivery(sink=sink.name, delivered=False, why=error.args[0])
     return TestDelivery(sink=sink.name, delivered=True, why="")

@@ -7,9 +7,6 @@ connection uses a new client object.
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-import re
 import socket
 import ssl
 import threading
@@ -24,36 +21,33 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from endpoints.config.settings import BrokerSettings
-from endpoints.errors import UserError
 from endpoints.mqtt import session
+from endpoints.mqtt.failures import (
+    CONNECT_ERRORS,
+    CONNECT_WITHIN_S,
+    ErrorLog,
+    ended_by_broker,
+    lost,
+    lost_early,
+    meaning,
+    reason_of,
+    refused_connection,
+    refused_subscription,
+)
 from endpoints.mqtt.session import ConnectionClosed, Opened, Will
 from endpoints.mqtt.tls import ClientContext, client_context
+from protocol.phrases import phrase
 
 IN_FLIGHT_MAX = 1_024
 """Publishes that wait for the broker's answer at most: 64 MiB of the largest frames, far more than the core sends."""
-CONNECT_WITHIN_S = 5.0
-"""For the TCP connection, and again for the TLS handshake."""
 
 _MISC_EVERY_S = 0.5
 """How often paho checks its keepalive."""
 _READS_AT_ONCE = 64
 """Packets read before other callbacks of the loop run."""
 _UNSPECIFIED = 0x80
-_TECHNICAL = re.compile(r"^.* on socket: (\[[^]]*\] )?| \(_ssl\.c:\d+\)$")
-"""The technical parts of an error text of paho and OpenSSL, which are removed."""
 _NOT_OURS = object()
 """Stands for the missing token of a QoS 0 publish, whose callback paho calls too."""
-
-
-class _ErrorLog(logging.Logger):
-    """Receives paho's log of errors, the only place where paho gives the reason for a lost connection."""
-
-    def __init__(self, note: Callable[[str], None]) -> None:
-        super().__init__("paho", logging.ERROR)
-        self._note = note
-
-    def handle(self, record: logging.LogRecord) -> None:
-        self._note(record.getMessage())
 
 
 class Connection:
@@ -125,24 +119,24 @@ class Connection:
         client.on_publish = self._published
         client.on_message = lambda _client, _userdata, message: on_message(message)
         # not on_log, which would format every packet as text
-        client.enable_logger(_ErrorLog(self._note_trouble))
+        client.enable_logger(ErrorLog(self._note_trouble))
         self._client = client
 
     async def run(self) -> ConnectionClosed:
         """Connect, subscribe, and serve until the connection ends. The caller must call `close` afterwards."""
         try:
             await self._connect_in_thread()
-        except UserError as error:
-            return ConnectionClosed(str(error))
-        except (OSError, ValueError) as error:
-            return ConnectionClosed(_reason(error))
+        except CONNECT_ERRORS as error:
+            return ConnectionClosed(reason_of(error))
         self._attach()
         try:
             async with asyncio.timeout(session.ANSWER_WITHIN_S) as deadline:
                 self._deadline = deadline
                 return await asyncio.shield(self._ended)
         except TimeoutError:
-            return ConnectionClosed(f"the broker does not answer within {session.ANSWER_WITHIN_S:.0f} s")
+            return ConnectionClosed(
+                phrase("the broker does not answer within {seconds} s", seconds=round(session.ANSWER_WITHIN_S))
+            )
 
     def close(self) -> None:
         """Disconnect cleanly; bytes that the socket does not take at once are discarded."""
@@ -246,7 +240,11 @@ class Connection:
     def _attach(self) -> None:
         sock = self._client.socket()
         if not isinstance(sock, ssl.SSLSocket):
-            self._end(ConnectionClosed(self._trouble or "the broker closed the connection at once"))
+            self._end(
+                ConnectionClosed(
+                    lost_early(self._trouble) if self._trouble else phrase("the broker closed the connection at once")
+                )
+            )
             return
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._descriptor = sock.fileno()
@@ -311,7 +309,7 @@ class Connection:
         self, _client: Client, _userdata: Any, flags: ConnectFlags, code: ReasonCode, properties: Properties | None
     ) -> None:
         if code.is_failure:
-            self._end(ConnectionClosed(f"the broker refused the connection: {code.getName()}", code.value))
+            self._end(ConnectionClosed(refused_connection(code.value), code.value))
             return
         self._opened = Opened(
             flags.session_present,
@@ -330,9 +328,7 @@ class Connection:
         subscriptions, granted = self._asked.pop(mid)
         for (topic, qos), code in zip(subscriptions, codes, strict=True):
             if code.value != qos:
-                self._end(
-                    ConnectionClosed(f"the broker refused the subscription to {topic}: {code.getName()}", code.value)
-                )
+                self._end(ConnectionClosed(refused_subscription(topic, code.value), code.value))
                 return
         granted()
 
@@ -346,17 +342,14 @@ class Connection:
     ) -> None:
         if flags.is_disconnect_packet_from_server:
             said = getattr(properties, "ReasonString", "")
-            self._end(
-                ConnectionClosed(
-                    f"the broker disconnected us: {code.getName()}{': ' if said else ''}{said[:200]}", code.value
-                )
-            )
+            self._end(ConnectionClosed(ended_by_broker(code.value, said), code.value))
         elif self._trouble:
-            self._end(ConnectionClosed(self._trouble))
+            reason = (lost if self._opened is not None else lost_early)(self._trouble)
+            self._end(ConnectionClosed(reason))
         elif code.value == _UNSPECIFIED:
-            self._end(ConnectionClosed("the broker closed the connection", orderly=True))
+            self._end(ConnectionClosed(phrase("the broker closed the connection"), orderly=True))
         else:
-            self._end(ConnectionClosed(f"connection lost: {code.getName()}"))
+            self._end(ConnectionClosed(lost(meaning(code.value))))
 
     def _published(
         self, _client: Client, _userdata: Any, mid: int, code: ReasonCode, _properties: Properties | None
@@ -364,7 +357,7 @@ class Connection:
         token = self._tokens.pop(mid, _NOT_OURS)
         if token is not _NOT_OURS:
             self._fill_window()
-            self._on_published(token, code.value, code.getName())
+            self._on_published(token, code.value, meaning(code.value))
 
     def _fill_window(self) -> None:
         while self._waiting and len(self._tokens) < self._window:
@@ -372,21 +365,8 @@ class Connection:
             self._tokens[self._client.publish(topic, payload, qos=1).mid] = token
 
     def _note_trouble(self, text: str) -> None:
-        self._trouble = f"connection lost: {_TECHNICAL.sub('', text)[:200]}"
+        self._trouble = text
 
     def _end(self, closed: ConnectionClosed) -> None:
         if not self._ended.done():
             self._ended.set_result(closed)
-
-
-def _reason(error: OSError | ValueError) -> str:
-    """Return the reason for a failed attempt in one line."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the broker's certificate is not valid here: {error.verify_message}"
-    if isinstance(error, TimeoutError):
-        return f"no answer within {CONNECT_WITHIN_S:.0f} s"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS: {error.reason or error}"
-    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
-        return os.strerror(error.errno)
-    return str(error)

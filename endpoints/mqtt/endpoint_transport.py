@@ -24,15 +24,18 @@ from endpoints.mqtt.events import (
     Joined,
     Lost,
     PublishDenied,
+    StillLost,
     TakenOver,
     TransportEvent,
 )
+from endpoints.mqtt.failures import LossReport
 from endpoints.mqtt.intervals import Intervals
 from endpoints.mqtt.presence import Presence
 from endpoints.mqtt.session import ConnectionClosed, Opened, Will
 from endpoints.mqtt.takeovers import TakeoverCounter
 from endpoints.mqtt.tls import client_context
 from endpoints.mqtt.topics import GONE, PRESENT, Topic, subscriptions
+from protocol.phrases import phrase
 from protocol.wire.instants import Millis
 
 PACKET_TOO_LARGE = 0x95
@@ -92,7 +95,7 @@ class EndpointTransport:
         self._presence = Presence(self._peers.items(), self._intervals.presence_s, on_event)
         self._beat: asyncio.TimerHandle | None = None
         self._takeovers = TakeoverCounter()
-        self._trouble: str | None = "not connected yet"
+        self._trouble: str | None = phrase("not connected yet")
 
     @property
     def trouble(self) -> str | None:
@@ -105,7 +108,7 @@ class EndpointTransport:
         Raises what `on_event` raises.
         """
         failures = 0
-        reported = False
+        report = LossReport()
         while True:
             closed = await self._connect_once()
             now_s = self._now_s()
@@ -116,10 +119,8 @@ class EndpointTransport:
             else:
                 self._takeovers.not_opened()
             self._trouble = closed.reason
-            if self._up or not reported:
-                reported = True
-                self._up = False
-                self._on_event(Lost(closed.reason))
+            was_up, self._up = self._up, False
+            self._on_event((Lost if report.due(closed.reason, was_up=was_up) else StillLost)(closed.reason))
             if taken_over is not None:
                 self._on_event(TakenOver(taken_over))
             failures = 0 if lived_s >= self._intervals.stable_s else failures
@@ -139,11 +140,15 @@ class EndpointTransport:
         size_bytes = len(payload) + len(name) + _HEADER_MAX_BYTES
         # SPEC F6.3
         if self._packet_max_bytes is not None and size_bytes > self._packet_max_bytes:
-            reason = f"a packet of {size_bytes} bytes; the broker accepts {self._packet_max_bytes} at most"
+            reason = phrase(
+                "a packet of {size} bytes; the broker accepts {limit} at most",
+                size=size_bytes,
+                limit=self._packet_max_bytes,
+            )
             self._on_event(PublishDenied(token, PACKET_TOO_LARGE, reason))
             return False
         if connection.in_flight >= IN_FLIGHT_MAX:
-            reason = f"{IN_FLIGHT_MAX} publishes already wait for the broker's answer"
+            reason = phrase("{count} publishes already wait for the broker's answer", count=IN_FLIGHT_MAX)
             self._on_event(PublishDenied(token, QUOTA_EXCEEDED, reason))
             return False
         connection.publish(name, payload, token)
@@ -296,7 +301,10 @@ class EndpointTransport:
 
     def _check_receive_max(self, waiting: int) -> None:
         if waiting > session.RECEIVE_MAX and self._connection is not None:
-            reason = f"the broker sent more than {session.RECEIVE_MAX} messages without waiting for acknowledgements"
+            reason = phrase(
+                "the broker sent more than {count} messages without waiting for acknowledgements",
+                count=session.RECEIVE_MAX,
+            )
             self._connection.end(reason)
 
     def _settle(self, packet_id: int) -> None:

@@ -25,7 +25,14 @@ class Joined(Struct, frozen=True):
 
 
 class Lost(Struct, frozen=True):
-    """The connection was lost, or the first attempt failed. Reported once; attempts continue."""
+    """The connection was lost, or an attempt failed for a reason that was not reported yet; attempts continue."""
+
+    # a phrase, unless the system or the broker worded it
+    reason: str
+
+
+class StillLost(Struct, frozen=True):
+    """Another attempt failed, for a reason that was reported before."""
 
     reason: str
 
@@ -76,4 +83,6 @@ class TakenOver(Struct, frozen=True):
     times: int
 
 
-TransportEvent = Connected | Joined | Lost | Arrived | PresenceChanged | Accepted | PublishDenied | TakenOver
+TransportEvent = (
+    Connected | Joined | Lost | StillLost | Arrived | PresenceChanged | Accepted | PublishDenied | TakenOver
+)

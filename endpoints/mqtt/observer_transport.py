@@ -7,30 +7,48 @@ before the record is on disk, so a crash may lose frames: the watch records the 
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 
 import aiomqtt
+from aiomqtt.exceptions import MqttConnectError
+from paho.mqtt.reasoncodes import ReasonCode
 
 from endpoints.config.settings import BrokerSettings
-from endpoints.errors import UserError
 from endpoints.mqtt import session
-from endpoints.mqtt.events import Arrived, Connected, Joined, Lost, TransportEvent
+from endpoints.mqtt.events import Arrived, Connected, Joined, Lost, StillLost, TransportEvent
+from endpoints.mqtt.failures import (
+    CONNECT_ERRORS,
+    KEEP_ALIVE,
+    ErrorLog,
+    LossReport,
+    ended_by_broker,
+    lost,
+    lost_early,
+    meaning,
+    reason_of,
+    refused_connection,
+    refused_subscription,
+)
 from endpoints.mqtt.intervals import Intervals
 from endpoints.mqtt.presence import Presence
 from endpoints.mqtt.tls import client_context
 from endpoints.mqtt.topics import Topic, subscriptions
+from protocol.phrases import phrase
 from protocol.wire.instants import Millis
 
 INCOMING_MAX = 1_024
 """Messages between two turns of the loop at most: 64 MiB of the largest frames; aiomqtt drops any more."""
 
-_quiet = logging.getLogger(__name__)
-"""Discards the log of paho and aiomqtt; what matters is reported as an event."""
-_quiet.addHandler(logging.NullHandler())
-_quiet.propagate = False
+_UNSPECIFIED = 0x80
+_TIMED_OUT = "Operation timed out"
+"""How aiomqtt says that the broker has not answered."""
+_FAILURES = (aiomqtt.MqttError, *CONNECT_ERRORS)
+
+
+class _Refused(aiomqtt.MqttError):
+    """The broker refused a subscription; the text says which and why."""
 
 
 class ObserverTransport:
@@ -64,7 +82,9 @@ class ObserverTransport:
         self._subscriptions = dict(each for party in parties for each in subscriptions(*party))
         self._presence = Presence(parties, self._intervals.presence_s, on_event)
         self._opened_at_s: float | None = None
-        self._trouble: str | None = "not connected yet"
+        # the last error that paho logged on this connection
+        self._heard: str | None = None
+        self._trouble: str | None = phrase("not connected yet")
 
     @property
     def trouble(self) -> str | None:
@@ -74,15 +94,17 @@ class ObserverTransport:
     async def run(self) -> None:
         """Stay connected until cancelled. Raises what `on_event` raises."""
         failures = 0
-        reported = False
+        report = LossReport()
         while True:
+            self._heard = None
+            reason: str = phrase("the broker closed the connection")
             try:
                 await self._serve()
-            except (aiomqtt.MqttError, UserError, OSError) as error:
-                self._trouble = str(error.__cause__ or error)[:200]
-            if self._opened_at_s is not None or not reported:
-                reported = True
-                self._on_event(Lost(self._trouble or "the broker closed the connection"))
+            except _FAILURES as error:
+                reason = self._reason(error)
+            self._trouble = reason
+            was_up = self._opened_at_s is not None
+            self._on_event((Lost if report.due(reason, was_up=was_up) else StillLost)(reason))
             if self._opened_at_s is not None and self._now_s() - self._opened_at_s >= self._intervals.stable_s:
                 failures = 0
             self._opened_at_s = None
@@ -94,6 +116,36 @@ class ObserverTransport:
         self._presence.forget(link, self._now_s())
         if self._opened_at_s is not None:
             self._on_event(Joined(link))
+
+    def _reason(self, error: BaseException) -> str:
+        """Return why a connection ended; what paho logged says more than aiomqtt's error."""
+        coded = error if isinstance(error, aiomqtt.MqttCodeError) else error.__cause__
+        if isinstance(coded, aiomqtt.MqttCodeError) and isinstance(coded.rc, ReasonCode):
+            code = coded.rc.value
+            if isinstance(coded, MqttConnectError):
+                return refused_connection(code)
+            if code != _UNSPECIFIED:
+                # aiomqtt does not say whether the broker or paho has ended it
+                return lost(meaning(code)) if code == KEEP_ALIVE else ended_by_broker(code)
+            return self._lost(self._heard) if self._heard else phrase("the broker closed the connection")
+        if self._heard:
+            return self._lost(self._heard)
+        if not isinstance(error, aiomqtt.MqttError):
+            return reason_of(error)
+        if isinstance(error, _Refused):
+            reason: str = error.args[0]
+            return reason
+        cause = error.__cause__ or error.__context__
+        if cause is not None and str(error) != _TIMED_OUT:
+            # aiomqtt wraps what the system raises
+            return reason_of(cause)
+        return phrase("the broker does not answer within {seconds} s", seconds=round(session.ANSWER_WITHIN_S))
+
+    def _lost(self, why: str) -> str:
+        return lost(why) if self._opened_at_s is not None else lost_early(why)
+
+    def _hear(self, text: str) -> None:
+        self._heard = text
 
     async def _serve(self) -> None:
         context = client_context(self._settings)
@@ -110,32 +162,41 @@ class ObserverTransport:
             timeout=session.ANSWER_WITHIN_S,
             max_queued_incoming_messages=INCOMING_MAX,
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
-            logger=_quiet,
+            logger=ErrorLog(self._hear),
         )
         async with AsyncExitStack() as stack:
             stack.callback(context.abandon)
             await stack.enter_async_context(client)
-            granted = await client.subscribe(session.without_retained(self._subscriptions.items()))
-            for (topic, qos), code in zip(self._subscriptions.items(), granted, strict=True):
-                if code != qos:
-                    raise aiomqtt.MqttError(f"the broker refused the subscription to {topic}: {code}")
-            self._opened_at_s = self._now_s()
-            self._trouble = None
-            self._presence.listen(self._opened_at_s)
-            self._on_event(Connected(broker_certificate=context.peer_certificate()))
-            # neither task ends by itself; the first error ends both
-            tasks = {asyncio.create_task(self._listen(client)), asyncio.create_task(self._check_presence())}
+            opened = asyncio.Event()
+            # no task but the first ends by itself; the first error ends all
+            subscribing = asyncio.create_task(self._subscribe(client))
+            tasks: set[asyncio.Task[None]] = {subscribing, asyncio.create_task(self._listen(client, opened))}
             try:
-                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    task.result()
+                # aiomqtt notices the end of a connection only while it waits for messages
+                await _first(tasks)
+                self._opened_at_s = self._now_s()
+                self._trouble = None
+                self._presence.listen(self._opened_at_s)
+                self._on_event(Connected(broker_certificate=context.peer_certificate()))
+                opened.set()
+                tasks.remove(subscribing)
+                tasks.add(asyncio.create_task(self._check_presence()))
+                await _first(tasks)
             finally:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _listen(self, client: aiomqtt.Client) -> None:
+    async def _subscribe(self, client: aiomqtt.Client) -> None:
+        """Subscribe to every topic. Raises _Refused."""
+        granted = await client.subscribe(session.without_retained(self._subscriptions.items()))
+        for (topic, qos), code in zip(self._subscriptions.items(), granted, strict=True):
+            if code != qos:
+                raise _Refused(refused_subscription(topic, int(getattr(code, "value", _UNSPECIFIED))))
+
+    async def _listen(self, client: aiomqtt.Client, opened: asyncio.Event) -> None:
         async for message in client.messages:
+            await opened.wait()
             self._take(message)
 
     async def _check_presence(self) -> None:
@@ -157,3 +218,10 @@ class ObserverTransport:
 
     def _now_s(self) -> float:
         return self._real_ms() / 1_000
+
+
+async def _first(tasks: set[asyncio.Task[None]]) -> None:
+    """Wait until the first of `tasks` ends. Raises what it raised."""
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
+import structlog
+
 from endpoints.failpoints import failpoint
 from endpoints.mqtt.events import (
     Accepted,
@@ -15,6 +17,7 @@ from endpoints.mqtt.events import (
     Lost,
     PresenceChanged,
     PublishDenied,
+    StillLost,
     TakenOver,
     TransportEvent,
 )
@@ -31,6 +34,8 @@ from protocol.core.events import (
 )
 
 _REASON_MAX = 200
+
+_log = structlog.get_logger()
 
 
 class Intake:
@@ -69,6 +74,7 @@ class Intake:
                 queue.wake()
             case Connected(broker_certificate=certificate):
                 failpoint("after_connected")
+                _log.info("connected to the broker")
                 queue.push(EventItem(runners.values(), lambda now: TransportConnected(at=now.at, mono=now.mono)))
                 if self._connected is not None:
                     self._connected(certificate)
@@ -76,16 +82,24 @@ class Intake:
                 queue.push(EventItem([runners[link]], lambda now: TransportConnected(at=now.at, mono=now.mono)))
             case Lost(reason=reason):
                 failpoint("after_lost")
-                lost = reason[:_REASON_MAX]
+                _log.warning("no connection to the broker", why=str(reason))
+                lost = str(reason)[:_REASON_MAX]
                 queue.push(
                     EventItem(runners.values(), lambda now: TransportLost(at=now.at, mono=now.mono, reason=lost))
                 )
+                self._note_trouble(reason)
+            case StillLost(reason=reason):
+                self._note_trouble(reason)
             case TakenOver(times=times):
                 queue.push(
                     EventItem(runners.values(), lambda now: IdentityTakenOver(at=now.at, mono=now.mono, times=times))
                 )
             case _:
                 pass
+
+    def _note_trouble(self, reason: str) -> None:
+        for runner in self._runners.values():
+            runner.connection_lost(reason)
 
     def _settled(self, delivery: Delivery | None) -> None:
         """Acknowledge a delivery that the transport has not acknowledged itself."""
@@ -122,7 +136,7 @@ class EndpointIntake(Intake):
                 self._endpoint_links[token.link].accepted(token)
                 failpoint("after_accepted")
             case PublishDenied(token=Token() as token, code=code, reason=reason):
-                channel, why = token.channel, reason[:_REASON_MAX]
+                channel, why = token.channel, str(reason)[:_REASON_MAX]
                 self._queue.push(
                     EventItem(
                         [self._endpoint_links[token.link]],

@@ -56,6 +56,7 @@ from protocol.core.events import (
     TransportLost,
 )
 from protocol.errors import LinkError
+from protocol.phrases import phrase
 from protocol.wire.digests import policy_digest
 from protocol.wire.instants import Millis
 from protocol.wire.keyring import Keyring
@@ -65,7 +66,7 @@ from protocol.wire.refusals import VERIFIED
 
 SPACE_EVERY_S = 5
 """How often the free space of the journal's disk is checked, in real time."""
-NOT_CONNECTED = "not connected yet"
+NOT_CONNECTED = phrase("not connected yet")
 SOFTWARE = f"deconfliction-link {version('deconfliction-link')}"
 
 CoreT_co = TypeVar("CoreT_co", bound=RunnableCore, covariant=True)
@@ -123,7 +124,7 @@ class LinkRunner(Generic[CoreT_co]):
         self._batch: list[tuple[AnyEvent, tuple[AnyEffect, ...]]] = []
         self._closed: list[tuple[AnyEvent, tuple[AnyEffect, ...]]] = []
         self._refusals = Refusals(limits)
-        self._trouble = NOT_CONNECTED
+        self._trouble: str = NOT_CONNECTED
         self._flushed_at: Millis | None = None
         self._free_bytes: int | None = None
         self._space_s = 0
@@ -158,8 +159,13 @@ class LinkRunner(Generic[CoreT_co]):
         if isinstance(event, TransportConnected):
             self._trouble = ""
         elif isinstance(event, TransportLost):
-            self._trouble = event.reason
+            self._trouble = self._trouble or event.reason
         return effects
+
+    def connection_lost(self, reason: str) -> None:
+        """Note why there is no connection at this moment, whether or not it is journaled."""
+        self._trouble = reason
+        self.changed.send()
 
     def check_link_file(self) -> None:
         """Raise UserError if the link file contradicts the journal (SPEC E1.1)."""
