@@ -78,8 +78,8 @@ def _known(error: BaseException) -> str | None:
     if isinstance(error, ssl.SSLEOFError):
         return _ALERTS["UNEXPECTED_EOF_WHILE_READING"]
     if isinstance(error, ssl.SSLError):
-        return tls_fault(error.reason or "") or phrase(
-            "TLS failed: {why}", why=str(error.reason or error)[:_REASON_MAX]
+        return tls_fault(getattr(error, "reason", None) or str(error)) or phrase(
+            "TLS failed: {why}", why=one_line(str(error))[:_REASON_MAX]
         )
     if isinstance(error, socket.gaierror | UnicodeError):
         if isinstance(error, socket.gaierror) and error.errno in _NAME_TRIED_AGAIN:

@@ -180,7 +180,7 @@ class NoticeWords:
         t = self._t
         what = f"{t.term('alarm', alarm.code)} ({alarm.subject})"
         if alarm.detail:
-            what = f"{what}: {alarm.detail}"
+            what = f"{what}: {t.say(alarm.detail, alarm.said or None)}"
         since = alarm.cleared_at or alarm.detected_at
         if staleness(None, since, now, now).old_since is not None:
             what = f"{t('OLD, of {when}', when=t.instant(parsed(since), 'UTC'))}: {what}"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import structlog
+from msgspec import UNSET
 
 from endpoints.failpoints import failpoint
 from endpoints.mqtt.events import (
@@ -32,6 +33,7 @@ from protocol.core.events import (
     TransportConnected,
     TransportLost,
 )
+from protocol.phrases import said
 
 _REASON_MAX = 200
 
@@ -83,9 +85,12 @@ class Intake:
             case Lost(reason=reason):
                 failpoint("after_lost")
                 _log.warning("no connection to the broker", why=str(reason))
-                lost = str(reason)[:_REASON_MAX]
+                lost, made_from = str(reason)[:_REASON_MAX], said(reason) or UNSET
                 queue.push(
-                    EventItem(runners.values(), lambda now: TransportLost(at=now.at, mono=now.mono, reason=lost))
+                    EventItem(
+                        runners.values(),
+                        lambda now: TransportLost(at=now.at, mono=now.mono, reason=lost, said=made_from),
+                    )
                 )
                 self._note_trouble(reason)
             case StillLost(reason=reason):

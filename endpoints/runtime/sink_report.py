@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import structlog
+from msgspec import UNSET
 
 from endpoints.runtime.link_runner import AnyRunner
 from endpoints.runtime.ports import Now
@@ -13,6 +14,7 @@ from endpoints.texts.printable import one_line
 from protocol.core.alarms import AlarmCode
 from protocol.core.event_fields import SinkName
 from protocol.core.events import SinkFailed, SinkReached
+from protocol.phrases import said
 
 _WHY_MAX = 200
 
@@ -43,7 +45,7 @@ class SinkReport:
             self._failing.add(sink)
             _log.error("a receiver of notifications fails", sink=sink, why=str(why))
         if any(sink not in _alarmed(runner) for runner in self._runners.values()):
-            self._queue.push(_SinkItem(self._runners, sink, one_line(why)[:_WHY_MAX] or "unknown"))
+            self._queue.push(_SinkItem(self._runners, sink, why))
 
     def reached(self, sink: SinkName) -> None:
         """Report a sink that works."""
@@ -68,7 +70,9 @@ class _SinkItem:
             if runner.failure is not None or (self._sink in _alarmed(runner)) == bool(self._why):
                 continue
             if self._why:
-                runner.take(SinkFailed(at=now.at, mono=now.mono, sink=self._sink, why=self._why))
+                why = one_line(self._why)[:_WHY_MAX]
+                made_from = said(self._why) or UNSET
+                runner.take(SinkFailed(at=now.at, mono=now.mono, sink=self._sink, why=why, said=made_from))
             else:
                 runner.take(SinkReached(at=now.at, mono=now.mono, sink=self._sink))
 

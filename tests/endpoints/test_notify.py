@@ -75,6 +75,7 @@ class Hook:
 
     def __init__(self, codes: list[int]) -> None:
         self.got: list[tuple[dict[str, str], Any]] = []
+        self.codes = codes
         hook = self
 
         class Handler(BaseHTTPRequestHandler):
