@@ -50,7 +50,6 @@ NOT_YET: set[str] = {
     "endpoints/config/provision.py",
     "endpoints/config/settings.py",
     "endpoints/control/server.py",
-    "endpoints/notify.py",
     "endpoints/runtime/link_runner.py",
     "endpoints/service.py",
     "endpoints/watchdog.py",
