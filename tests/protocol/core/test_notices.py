@@ -301,3 +301,12 @@ def test_the_test_of_a_slot_names_the_officer_who_places_it() -> None:
     end.core.handle(request, older=True)
     assert [test.placed_by for test in end.core.snapshot().tests] == [None, None]
     assert end.core.snapshot().slots[0].state == "met"
+
+
+def test_the_last_slot_of_a_plan_is_notified_as_well() -> None:
+    """SPEC W1.6"""
+    end = End(Link.new("eucom-ndmc", "eucom"))
+    end.schedule = lambda _after, _until: (SLOT,)
+    end.start(opened=PLACED_BY_OFFICERS)
+    waited(end, 10 * MINUTE)
+    assert slots_told(end) == [""]
