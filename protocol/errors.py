@@ -57,6 +57,12 @@ class JournalError(LinkError):
     """
 
     def __init__(self, record: int, reason: str) -> None:
-        super().__init__(phrase("record {record}: {reason}", record=record, reason=reason))
+        super().__init__(at_record(record, reason))
         self.record = record
         self.reason = reason
+
+
+def at_record(record: int, reason: str) -> str:
+    """Return what is wrong at a record, in one line that names the record once: some reasons do so themselves."""
+    named = reason.startswith((f"record {record} ", f"records {record} "))
+    return reason if named else phrase("record {record}: {reason}", record=record, reason=reason)

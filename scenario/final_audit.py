@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from endpoints.config.link_file import LinkFile
 from endpoints.journal.reader import STANDARD_INPUT, JournalReader
-from protocol.errors import LinkError
+from protocol.errors import LinkError, at_record
 from protocol.record.audit import Audit
 from protocol.record.evidence import Evidence
 from protocol.record.reconcile import reconcile
@@ -140,7 +140,7 @@ def examine(name: str, reader: JournalReader, file: LinkFile) -> tuple[JournalCh
             evidence.take(record)
     except LinkError as error:
         problems.append(str(error))
-    problems += [f"record {each.record}: {each.reason}" for each in reader.verification.problems]
+    problems += [at_record(each.record, each.reason) for each in reader.verification.problems]
     divergence = replay.divergence
     check = JournalCheck(
         journal=name,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from endpoints.journal.reader import JournalReader
     from endpoints.texts.i18n import Translator
     from protocol.record.audit import Audit
+    from protocol.record.findings import Problem
     from protocol.record.journal import Record
     from protocol.record.trusted_files import TrustedFile
 
@@ -83,12 +84,12 @@ def log_verify(
     for name in journals:
         reader = JournalReader(name, link=link, side=side)
         audit = verify(reader, trusted, expect_head)
-        findings.append(_finding(reader, audit))
+        findings.append(finding(reader, audit))
         if not as_json:
             _show(reader, audit, t)
     if as_json:
         print_json(findings[0] if len(findings) == 1 else findings)
-    return max(EXITS[finding["verdict"]] for finding in findings)
+    return max(EXITS[each["verdict"]] for each in findings)
 
 
 def log_show(
@@ -114,8 +115,7 @@ def log_show(
             _show_record(record, t)
     out = console(stderr=True)
     for problem in reader.verification.problems:
-        place = t("record {record}", record=problem.record)
-        out.print(f"{place}: {t.say(problem.reason)}", style="red", markup=False)
+        out.print(problem_words(problem, t), style="red", markup=False)
     return EXITS[reader.verification.verdict]
 
 
@@ -173,6 +173,13 @@ def trusted_files(link_files: Sequence[Path]) -> list[TrustedFile]:
     return found
 
 
+def problem_words(problem: Problem, t: Translator) -> str:
+    """Return a problem in one line that names its record once: some reasons do so themselves."""
+    from protocol.errors import at_record
+
+    return t.say(at_record(problem.record, problem.reason))
+
+
 def vouched_words(audit: Audit, t: Translator) -> str:
     """Return how many of a journal's records the last signed head covers."""
     return t.plural(
@@ -206,7 +213,8 @@ def judged_lines(audit: Audit, t: Translator) -> list[str]:
     return lines
 
 
-def _finding(reader: JournalReader, audit: Audit) -> dict[str, Any]:
+def finding(reader: JournalReader, audit: Audit) -> dict[str, Any]:
+    """Return what was found in one journal, for `--json`."""
     verification = reader.verification
     link, side = verification.whose
     return {
@@ -249,10 +257,15 @@ def _show(reader: JournalReader, audit: Audit, t: Translator) -> None:
     if verification.records:
         out.print(Text(f"  {t('head')}: {verification.head}"))
     for problem in verification.problems[:_SHOWN_MAX]:
-        out.print(Text(f"  {t('record {record}', record=problem.record)}: {t.say(problem.reason)}", style="red"))
+        out.print(Text(f"  {problem_words(problem, t)}", style="red"))
     more = len(verification.problems) - _SHOWN_MAX + verification.unlisted
     if more > 0:
         out.print(Text(f"  {t.plural('{count} more problem', '{count} more problems', more)}", style="red"))
+
+
+def verdict_words(reader: JournalReader, t: Translator) -> str:
+    """Return the verdict on a journal in words."""
+    return _verdict(reader, t)[0]
 
 
 def _verdict(reader: JournalReader, t: Translator) -> tuple[str, str]:

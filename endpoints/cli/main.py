@@ -248,6 +248,14 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "--watch adds the watch's journal; any two of the three can be compared. Exit code: 0 all agree, 3 one is "
             "incomplete, 4 one was changed by someone, 6 they disagree, or what had to be compared was not.",
         ),
+        Command(
+            "timeline",
+            "endpoints.cli.timeline:timeline",
+            "Merge the journals of a link into one account of what happened, for a person.",
+            "timeline try/eucom/journal/eucom-ndmc try/ndmc/journal/eucom-ndmc --html account.html",
+            "The journals of both sides and of the watch, in any order. Exit code: 0 all agree, 3 one is incomplete, "
+            "4 one was changed by someone, 6 they disagree. The account is written in each case.",
+        ),
     ),
 }
 GROUPS = {

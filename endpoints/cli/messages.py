@@ -22,6 +22,7 @@ _COLOURS = {
     "received": "cyan",
     "receipted": "cyan",
     "acknowledged": "green",
+    "will_reply": "yellow",
     "refused": "red",
     "changed": "bright_black",
     "cancelled": "bright_black",
@@ -110,7 +111,9 @@ def _show(entry: LedgerEntry, t: Translator, zone: str, now: Millis) -> None:
 
 def _who(entry: LedgerEntry, t: Translator) -> str:
     """Return what follows the state: the alert that changed this one, or who refused or acknowledged it."""
+    from protocol.record.ledger import SERVICE
+
     if entry.changed_by is not None:
         return f" {t('by {reference}', reference=entry.changed_by)}"
-    who = entry.refused_by or entry.acknowledged_by
+    who = entry.refused_by or (entry.replied.officer or SERVICE if entry.replied else None)
     return f", {who}" if who else ""

@@ -9,7 +9,7 @@ from msgspec import Struct, to_builtins
 
 from endpoints.cli import options
 from endpoints.cli.log import Journal, LinkFiles, judged_lines, trusted_files, vouched_words
-from endpoints.cli.output import console, print_json
+from endpoints.cli.output import console, print_json, print_row
 from endpoints.errors import UserError
 
 if TYPE_CHECKING:
@@ -132,27 +132,28 @@ def _who_differs(journal: Read, others: Sequence[Read]) -> Iterator[str]:
 
 
 def _document(found: Reconciliation, journals: Sequence[Read]) -> dict[str, Any]:
+    from endpoints.texts.timeline_rows import message_row
+
     return {
         "agree": found.agree,
         "compared": found.compared,
         "not_compared": found.not_compared,
         "compared_by_checkpoint": found.by_checkpoint,
-        "messages": [
-            {
-                "sender": path.reference.sender,
-                "epoch": path.reference.epoch,
-                "seq": path.reference.seq,
-                "kind": path.kind,
-                "sent_at": path.sent_at,
-                "received_at": path.received_at,
-                "receipted_at": path.receipted_at,
-                "acknowledged_at": path.acknowledged_at,
-                "refused": path.refused,
-                "change": path.change,
-                "changed_by": None if path.changed_by is None else str(path.changed_by),
-            }
-            for path in found.messages
-        ],
+        "messages": [message_row(path) for path in found.messages],
+        **disagreements(found),
+        "begins_at": {each.evidence.side: _begins_at(each) for each in journals},
+        "ends_at": {each.evidence.side: to_builtins(each.evidence.end) for each in journals},
+        "vouched_for": {
+            each.evidence.side: {"records": each.audit.records, "vouched_for": each.audit.vouched} for each in journals
+        },
+        "judged_under": {each.evidence.side: each.audit.judged for each in journals},
+        "keys_only_in": {each.evidence.side: _keys_only_in(each, journals) for each in journals},
+    }
+
+
+def disagreements(found: Reconciliation) -> dict[str, Any]:
+    """Return what journals disagree about, for `--json`."""
+    return {
         "only_in": {side: [str(each) for each in references] for side, references in found.only_in.items()},
         "outstanding": [str(each) for each in found.outstanding],
         "differing": [str(each) for each in found.differing],
@@ -164,13 +165,6 @@ def _document(found: Reconciliation, journals: Sequence[Read]) -> dict[str, Any]
         "missing_frames": [_frame(each) for each in found.missing_frames],
         "impossible": [_impossible(each) for each in found.impossible],
         "policies_differ": list(found.policies),
-        "begins_at": {each.evidence.side: _begins_at(each) for each in journals},
-        "ends_at": {each.evidence.side: to_builtins(each.evidence.end) for each in journals},
-        "vouched_for": {
-            each.evidence.side: {"records": each.audit.records, "vouched_for": each.audit.vouched} for each in journals
-        },
-        "judged_under": {each.evidence.side: each.audit.judged for each in journals},
-        "keys_only_in": {each.evidence.side: _keys_only_in(each, journals) for each in journals},
     }
 
 
@@ -211,9 +205,18 @@ def _impossible(each: Impossible) -> dict[str, Any]:
 def _show(found: Reconciliation, journals: Sequence[Read], t: Translator) -> None:
     from rich.text import Text
 
+    from endpoints.texts.item_page import acts_in_words
+    from endpoints.texts.printable import one_line
+    from endpoints.texts.wording import wording
+
     out = console()
     out.print(_table(found, t, fold_dates=out.is_terminal))
-    findings = [*_findings(found, t)]
+    for path in found.messages:
+        begin = Text(f"  {path.reference}  ")
+        print_row(out, begin, Text(wording(path.body, t)))
+        for act in acts_in_words((each.act for each in path.acts), t):
+            print_row(out, Text(" " * len(begin)), Text(one_line(act)))
+    findings = [*disagreement_lines(found, t)]
     for line in findings[:_SHOWN_MAX]:
         out.print(Text(line, style="bold red"))
     if len(findings) > _SHOWN_MAX:
@@ -274,11 +277,16 @@ def _table(found: Reconciliation, t: Translator, *, fold_dates: bool) -> Any:
 
 
 def _end(path: MessagePath, t: Translator) -> str:
-    """Return what became of a message in the end: changed, cancelled or refused; empty if it was none of these."""
+    """Return what became of a message: changed, cancelled, refused, or promised a reply; empty if none of these."""
+    from protocol.record.ledger import SERVICE
+
     if path.changed_by is not None:
         state = "cancelled" if path.change == "cancellation" else "changed"
         return f"{t.term('way', state)} {t('by {reference}', reference=path.changed_by)}"
-    return t.term("reason", path.refused) if path.refused else ""
+    if path.refused:
+        who = t("the service") if path.refused_by == SERVICE else path.refused_by
+        return f"{t.term('way', 'refused')}, {who}: {t.term('reason', path.refused)}"
+    return t.term("way", path.state) if path.state == "will_reply" else ""
 
 
 def _times(path: MessagePath, day: str) -> tuple[list[str], str]:
@@ -294,7 +302,7 @@ def _times(path: MessagePath, day: str) -> tuple[list[str], str]:
     return times, day
 
 
-def _findings(found: Reconciliation, t: Translator) -> Iterable[str]:
+def disagreement_lines(found: Reconciliation, t: Translator) -> Iterable[str]:
     """Yield one line for each disagreement that the table of messages does not show completely."""
     for epoch in found.policies:
         yield t("epoch {epoch} was opened under different policies", epoch=epoch)

@@ -17,7 +17,7 @@ from endpoints.errors import UserError, os_reason
 from endpoints.journal.collected_log import in_order, opened, read_collected
 from endpoints.journal.segments import locked, segment_first, segments
 from endpoints.journal.writer import DamagedJournal
-from protocol.errors import JournalError
+from protocol.errors import JournalError, at_record
 from protocol.phrases import phrase
 from protocol.record.collected import CollectedVerification
 from protocol.record.journal import Checkpoint, Record
@@ -128,10 +128,9 @@ class JournalReader:
             error = DamagedJournal if damage.kind == "changed" else IncompleteLog
             raise error(
                 phrase(
-                    "{name}: record {record}: {reason}; see: {command}",
+                    "{name}: {problem}; see: {command}",
                     name=self.name,
-                    record=damage.record,
-                    reason=damage.reason,
+                    problem=at_record(damage.record, damage.reason),
                     command=f"deconflict log verify {self._where}",
                 )
             )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -45,6 +45,13 @@ FIELDS = (
 """The other fields of a body, in the order in which they are shown."""
 _UDEG = Decimal(1_000_000)
 _KM_M = 1_000
+
+
+class PageField(Struct, frozen=True):
+    """One field of a page: its label, and its lines. Those that another party wrote are foreign."""
+
+    label: str
+    lines: tuple[tuple[str, Literal["own", "foreign"]], ...]
 
 
 class ShownAct(Struct, frozen=True, kw_only=True):
@@ -94,7 +101,7 @@ def item_lines(page: ItemPage, t: Translator, zone: str, width: int | None) -> l
     """
     lines = [f"{page.reference}  {t.term('kind', page.kind)}: {page.state}"]
     lines += [f"  ! {warning}" for warning in page.warnings]
-    writer = _Writer(lines, t, zone, width)
+    writer = _Writer(t, zone)
     writer.body(page)
     if page.author is not None:
         writer.field(t("written by"), page.author)
@@ -105,31 +112,47 @@ def item_lines(page: ItemPage, t: Translator, zone: str, width: int | None) -> l
     for shown in page.acts:
         writer.act(shown)
     writer.field("seen", page.seen)
+    return [*lines, *field_lines(writer.fields, width)]
+
+
+def body_fields(page: ItemPage, t: Translator, zone: str) -> list[PageField]:
+    """Return the fields of the body of a page, those of an alert first in the order in which an officer judges it."""
+    writer = _Writer(t, zone)
+    writer.body(page)
+    return writer.fields
+
+
+def field_lines(fields: Iterable[PageField], width: int | None) -> list[str]:
+    """Return fields as lines: the values in one column, foreign ones behind a bar and folded to `width` columns."""
+    lines: list[str] = []
+    for field in fields:
+        begin = f"  {field.label}"
+        if len(field.label) > _LABEL_MAX:
+            lines.append(begin)
+            begin = ""
+        for text, whose in field.lines:
+            columns = None if width is None else width - VALUE_COLUMN
+            for line in barred(text, columns) if whose == "foreign" else [text]:
+                lines.append(f"{begin:<{VALUE_COLUMN}}{line}")
+                begin = ""
     return lines
 
 
 class _Writer:
-    """Appends the fields of a page to its lines."""
+    """Collects the fields of a page."""
 
-    def __init__(self, lines: list[str], t: Translator, zone: str, width: int | None) -> None:
-        self._lines = lines
+    def __init__(self, t: Translator, zone: str) -> None:
+        self.fields: list[PageField] = []
         self._t = t
         self._zone = zone
-        self._columns = None if width is None else width - VALUE_COLUMN
 
     def field(self, label: str, *values: str) -> None:
         """Add a field with one line for each of its values, none of them foreign text."""
-        begin = f"  {label}"
-        if len(label) > _LABEL_MAX:
-            self._lines.append(begin)
-            begin = ""
-        for value in values:
-            self._lines.append(f"{begin:<{VALUE_COLUMN}}{value}")
-            begin = ""
+        self.fields.append(PageField(label, tuple((value, "own") for value in values)))
 
-    def foreign(self, label: str, text: str) -> None:
-        """Add a field of foreign text, each of its lines behind a bar."""
-        self.field(label, *barred(text, self._columns))
+    def foreign(self, label: str, text: str, *more: str) -> None:
+        """Add a field of foreign text, and below it what is our own."""
+        self.fields.append(PageField(label, ((text, "foreign"), *((each, "own") for each in more))))
 
     def texts(self, label: str, texts: Mapping[str, str]) -> None:
         """Add a text in each of its languages."""
@@ -161,8 +184,7 @@ class _Writer:
             else:
                 self.foreign(f"{t.term('field', 'text')}, {left.pop('language', '')}", str(text))
         if isinstance(area := left.pop("area", None), dict):
-            self.foreign(t.term("field", "area"), area["name"])
-            self._lines.append(" " * VALUE_COLUMN + self._circle(area))
+            self.foreign(t.term("field", "area"), area["name"], self._circle(area))
         for name in sorted(left, key=FIELDS.index):
             self._rest(name, left[name])
             if name == "change":
@@ -219,7 +241,7 @@ class _Writer:
     def _quoted(self, texts: Texts) -> None:
         """Add the text of another message below the field that names it."""
         for language, text in texts.items():
-            self.field("", f"{language}:", *barred(text, self._columns))
+            self.fields.append(PageField("", ((f"{language}:", "own"), (text, "foreign"))))
 
 
 def act_in_words(act: Act, t: Translator) -> str:

@@ -89,7 +89,7 @@ class Evidence:
         receipts: signed receipts in frames of either direction.
         queued, applied: where each of our messages was queued, and each of the peer's was applied first.
         falls: pairs of records between which the clock went back without an event that explains it.
-        end: its last record, None before the first.
+        first, end: its first and its last record, None before the first.
     """
 
     def __init__(self) -> None:
@@ -102,6 +102,7 @@ class Evidence:
         self.queued: dict[Reference, Sighting] = {}
         self.applied: dict[Reference, Sighting] = {}
         self.falls: list[tuple[Sighting, Sighting]] = []
+        self.first: Sighting | None = None
         self.end: Sighting | None = None
         self._seen: set[tuple[str, Channel, bytes]] = set()
         self._before: tuple[int, Millis] | None = None
@@ -127,7 +128,7 @@ class Evidence:
         entry, seen = record.entry, Sighting(record.side, record.n, written(record.entry.at))
         if first and isinstance(entry, Checkpoint):
             self._begin(Beginning.of(record, entry), seen)
-        self.end = seen
+        self.first, self.end = self.first or seen, seen
         self._time(record, seen)
         if isinstance(entry, BatchClosed):
             for frame in entry.frames:

@@ -1,4 +1,4 @@
-"""The read model of the past: the messages, drafts, alarms and refused frames of a journal, folded from its records.
+"""The read model of the past: messages, drafts, alarms and slots of a journal, folded from its records.
 
 Each step of a message carries the time at which this side recorded it: queued and sent (our messages),
 received (the peer's), receipted (ours: the peer's receipt arrived; the peer's: our receipt left), acknowledged or
@@ -39,7 +39,9 @@ from protocol.core.events import (
 )
 from protocol.errors import RemoteProtocolError
 from protocol.record.forgeries import forgery_named
+from protocol.record.happenings import Happenings, MessageStep
 from protocol.record.journal import Checkpoint, Record
+from protocol.record.past_slots import PastSlots
 from protocol.record.terms_history import TermsHistory
 from protocol.wire.digests import message_digest, policy_digest
 from protocol.wire.instants import Millis, written
@@ -51,14 +53,13 @@ from protocol.wire.messages import (
     Message,
     Reference,
     Refusal,
-    Status,
     Utc,
 )
 from protocol.wire.payloads import read_body
+from protocol.wire.policy import Policy
 
-State = Literal[
-    "queued", "sent", "received", "receipted", "acknowledged", "refused", "changed", "cancelled", "undelivered"
-]
+_Step = Literal["queued", "sent", "received", "receipted"]
+State = Literal[_Step, "acknowledged", "will_reply", "refused", "changed", "cancelled", "undelivered"]
 SERVICE = "service"
 """Stands for an officer where the service itself acted."""
 
@@ -94,11 +95,16 @@ class LedgerEntry(Struct, kw_only=True):
     undelivered: bool = False
 
     @property
-    def acknowledged(self) -> Act | None:
-        """The last acknowledgement of an alert, or the first correct answer to a line test."""
+    def replied(self) -> Act | None:
+        """The last acknowledgement of an alert, whatever its decision, or the first correct answer to a line test."""
         if self.kind == "heartbeat":
             return next((act for act in self.acts if act.act == "answered"), None)
         return next((act for act in reversed(self.acts) if act.act == "acknowledged"), None)
+
+    @property
+    def acknowledged(self) -> Act | None:
+        """`replied`, unless it only promises a reply: then the alert is open as before (SPEC B4.2)."""
+        return None if self.decision == "will_reply" else self.replied
 
     @property
     def acknowledged_at(self) -> Utc | None:
@@ -112,13 +118,13 @@ class LedgerEntry(Struct, kw_only=True):
 
     @property
     def decision(self) -> str | None:
-        """The decision of `acknowledged`, None for a line test."""
-        return self.acknowledged.decision or None if self.acknowledged else None
+        """The decision of `replied`, None for a line test."""
+        return self.replied.decision or None if self.replied else None
 
     @property
     def item(self) -> Item:
         """The message with the acts on it, as officers act on it (SPEC P2.1)."""
-        acts = [self.acknowledged] if self.kind == "heartbeat" and self.acknowledged else self.acts
+        acts = [self.replied] if self.kind == "heartbeat" and self.replied else self.acts
         return item_of(self.reference, self.body, acts)
 
     @property
@@ -128,8 +134,8 @@ class LedgerEntry(Struct, kw_only=True):
             return "cancelled" if self.change == "cancellation" else "changed"
         if self.refused:
             return "refused"
-        if self.acknowledged_at:
-            return "acknowledged"
+        if self.replied:
+            return "acknowledged" if self.acknowledged else "will_reply"
         if not self.own:
             return "received"
         if self.receipted_at:
@@ -166,6 +172,8 @@ class Ledger:
         alarms: every alarm in its last state, in the order raised; an alarm raised again is listed again.
         frames_refused: the number of refused frames by reason, those that the journal only counts included.
         policies: the digest of the terms, by epoch.
+        happenings: everything that the records say, in their order, for a timeline.
+        slots: the slots of the schedule, and the tests that met them.
         last_at: the time of the last record.
     """
 
@@ -178,6 +186,8 @@ class Ledger:
         self.frames_refused: Counter[str] = Counter()
         self.alarms: list[Alarm] = []
         self.policies: dict[int, str] = {}
+        self.happenings = Happenings()
+        self.slots = PastSlots()
         self.last_at: Utc | None = None
         self._terms = TermsHistory()
         # the alert that each change has changed
@@ -205,6 +215,10 @@ class Ledger:
             self._end_epoch()
         if self._terms.take(record) and (terms := self._terms.terms) is not None:
             self.policies[terms.epoch] = policy_digest(terms)
+        listed = len(self.happenings.listed)
+        self.happenings.take(record)
+        absences = [each for each in self.happenings.listed[listed:] if each.what == "blind"]
+        self.slots.take(record, self.policy, absences)
         if isinstance(entry, AlarmAcknowledged):
             self._change_alarm(entry.code, entry.subject, acknowledged_by=entry.officer, acknowledged_at=now)
         elif isinstance(entry, FramesSuppressed):
@@ -215,13 +229,13 @@ class Ledger:
         for effect in record.effects:
             match effect:
                 case Queue():
-                    changed += self._add(self.side, effect.message, now)
+                    changed += self._add(record, self.side, effect.message, now)
                 case Apply():
-                    changed += self._add(effect.sender, effect.message, now, refused=effect.refused or None)
+                    changed += self._add(record, effect.sender, effect.message, now, refused=effect.refused or None)
                 case Seal():
-                    changed += self._sealed(effect, now)
+                    changed += self._sealed(record, effect, now)
                 case Settle():
-                    changed += self._receipted(self.side, range(self._settled + 1, effect.upto + 1), now)
+                    changed += self._receipted(record, self.side, range(self._settled + 1, effect.upto + 1), now)
                     self._settled = max(self._settled, effect.upto)
                 case RaiseAlarm():
                     self._raise_alarm(effect.alarm)
@@ -230,7 +244,8 @@ class Ledger:
                 case RejectFrame():
                     self.frames_refused[effect.reason] += 1
                 case HoldDraft() if isinstance(entry, OfficerRaisedAlert):
-                    raised = msgspec.structs.replace(entry, status=entry.status or self._status)
+                    status = entry.status or ("test" if self.policy is None else self.policy.status)
+                    raised = msgspec.structs.replace(entry, status=status)
                     self.drafts[effect.draft] = LedgerDraft(draft=effect.draft, raised=raised, held_at=now)
                 case HoldDraft() if effect.draft in self.drafts:
                     self.drafts[effect.draft].end = None
@@ -238,6 +253,7 @@ class Ledger:
                     self.drafts[effect.draft].end = Act(act="expired", at=now, party=self.side)
                 case _:
                     pass
+            self.happenings.effect(record, effect)
         return changed
 
     @property
@@ -252,17 +268,18 @@ class Ledger:
         return () if terms is None else (terms.caller, terms.answering)
 
     @property
-    def _status(self) -> Status:
-        """The status of the current epoch's policy."""
-        return "test" if self._terms.terms is None else self._terms.terms.policy.status
+    def policy(self) -> Policy | None:
+        """The policy of the current epoch, None before the first `EpochOpened`."""
+        return None if self._terms.terms is None else self._terms.terms.policy
 
     @property
     def skew_limit_ms(self) -> Millis:
         """The skew limit of the current epoch's policy, 0 before the first `EpochOpened`."""
-        terms = self._terms.terms
-        return 0 if terms is None else terms.policy.skew_limit_s * SECOND
+        return 0 if self.policy is None else self.policy.skew_limit_s * SECOND
 
-    def _add(self, sender: str, message: Message, now: Utc, *, refused: str | None = None) -> list[LedgerEntry]:
+    def _add(
+        self, record: Record, sender: str, message: Message, now: Utc, *, refused: str | None = None
+    ) -> list[LedgerEntry]:
         """Add a message; record on an earlier one that this one acknowledges, answers, refuses or changes it."""
         kind = message.body.get("type")
         own = sender == self.side
@@ -282,6 +299,11 @@ class Ledger:
             refused_by=SERVICE if refused else None,
         )
         self.entries[reference] = entry
+        step: MessageStep = "queued" if own else "refused" if refused else "received"
+        self.happenings.step(record, step, reference, refused or "")
+        slot = message.body.get("slot")
+        if entry.kind == "heartbeat" and not refused and isinstance(slot, str) and self.policy is not None:
+            self.slots.called(now, reference, slot, self.policy)
         return [*([] if refused else self._settle_about(entry, now)), entry]
 
     def _settle_about(self, entry: LedgerEntry, now: Utc) -> list[LedgerEntry]:
@@ -318,7 +340,7 @@ class Ledger:
         about.changed_by = about.change = None
         return [about]
 
-    def _sealed(self, seal: Seal, now: Utc) -> list[LedgerEntry]:
+    def _sealed(self, record: Record, seal: Seal, now: Utc) -> list[LedgerEntry]:
         """Record the departure of our messages, and of our receipt for the peer's."""
         changed = []
         if seal.first and seal.last:
@@ -327,20 +349,22 @@ class Ledger:
                 if entry is not None and entry.sent_at is None:
                     entry.sent_at = now
                     changed.append(entry)
+                    self.happenings.step(record, "sent", entry.reference)
         if seal.upto and self._terms.terms is not None:
             terms = self._terms.terms
             peer = terms.answering if self.side == terms.caller else terms.caller
-            changed += self._receipted(peer, range(self._claimed + 1, seal.upto + 1), now)
+            changed += self._receipted(record, peer, range(self._claimed + 1, seal.upto + 1), now)
             self._claimed = max(self._claimed, seal.upto)
         return changed
 
-    def _receipted(self, sender: str, seqs: Iterable[int], now: Utc) -> list[LedgerEntry]:
+    def _receipted(self, record: Record, sender: str, seqs: Iterable[int], now: Utc) -> list[LedgerEntry]:
         changed = []
         for seq in seqs:
             entry = self.entries.get(Reference(sender, self.epoch, seq))
             if entry is not None and entry.receipted_at is None:
                 entry.receipted_at = now
                 changed.append(entry)
+                self.happenings.step(record, "receipted" if entry.own else "receipt_sent", entry.reference)
         return changed
 
     def _end_epoch(self) -> None:

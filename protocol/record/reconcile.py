@@ -24,15 +24,17 @@ with a record of another do not agree.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
+from protocol.core.acts import Act
 from protocol.errors import LocalProtocolError
 from protocol.record.evidence import CLOCK_TOLERANCE_MS, Evidence, HeldFrame, Sighting
 from protocol.record.impossible_times import Impossible, impossible_times
-from protocol.record.ledger import LedgerEntry
+from protocol.record.ledger import LedgerEntry, State
 from protocol.wire.instants import parsed
-from protocol.wire.messages import Reference, Utc
+from protocol.wire.messages import Identifier, Reference, Utc
 
 
 class MessagePath(Struct, frozen=True, kw_only=True):
@@ -46,12 +48,31 @@ class MessagePath(Struct, frozen=True, kw_only=True):
     received_at: Utc | None
     # when the sender recorded the receipt
     receipted_at: Utc | None
-    # when it was acknowledged or answered: by the receiver's journal, else by the sender's
+    # when it was acknowledged or answered: by the receiver's journal, else by the sender's; not if a reply was promised
     acknowledged_at: Utc | None
+    # the reason of its refusal, and who refused it: `service` or an officer
     refused: str | None
+    refused_by: str | None
     # the alert that changed or cancelled it, and how
     changed_by: Reference | None
     change: str | None
+    # its state by the receiver's journal, else by the sender's
+    state: State
+    # by its sender's clock
+    at: Utc
+    body: dict[str, Any]
+    # what officers of either side did about it, oldest first
+    acts: tuple[PathAct, ...]
+
+
+class PathAct(Struct, frozen=True, kw_only=True):
+    """One act about a message. `act.at` is by the journal of the side that acted, else by another one."""
+
+    act: Act
+    # when each journal recorded it, by side
+    recorded_at: dict[Identifier, Utc]
+    # what its message says
+    body: dict[str, Any]
 
 
 class Version(Struct, frozen=True):
@@ -155,7 +176,7 @@ class _Comparison:
         received = receiver.ledger.entries.get(reference) if receiver else None
         # the watch's, where the receiver has none
         other = next((each.ledger.entries[reference] for each in holders if each is not sender), None)
-        self.paths.append(_path(reference, sent, received or other))
+        self.paths.append(_path(reference, sent, received or other, _acts(reference, self._journals)))
         confirmed = any(self._is_confirmed(each, reference) for each in self._journals if each not in holders)
         if len(holders) > 1:
             self.direct += 1
@@ -299,21 +320,45 @@ def _policies(journals: Sequence[Evidence]) -> tuple[int, ...]:
     return tuple(sorted(epoch for epoch, digests in known.items() if len(digests) > 1))
 
 
-def _path(reference: Reference, sent: LedgerEntry | None, received: LedgerEntry | None) -> MessagePath:
-    known = sent or received
+def _path(
+    reference: Reference, sent: LedgerEntry | None, received: LedgerEntry | None, acts: tuple[PathAct, ...]
+) -> MessagePath:
+    known = received or sent
     assert known is not None
-    times = [entry.acknowledged_at for entry in (received, sent) if entry and entry.acknowledged_at]
-    reasons = [entry.refused for entry in (received, sent) if entry and entry.refused]
-    changes = [(entry.changed_by, entry.change) for entry in (received, sent) if entry and entry.changed_by]
+    both = [entry for entry in (received, sent) if entry is not None]
+    times = [entry.acknowledged_at for entry in both if entry.acknowledged_at]
+    refusals = [(entry.refused, entry.refused_by) for entry in both if entry.refused]
+    changes = [(entry.changed_by, entry.change) for entry in both if entry.changed_by]
+    refused, refused_by = refusals[0] if refusals else (None, None)
     changed_by, change = changes[0] if changes else (None, None)
     return MessagePath(
         reference=reference,
-        kind=known.kind,
+        kind=(sent or known).kind,
         sent_at=sent.sent_at if sent else None,
         received_at=received.received_at if received else None,
         receipted_at=sent.receipted_at if sent else None,
         acknowledged_at=times[0] if times else None,
-        refused=reasons[0] if reasons else None,
+        refused=refused,
+        refused_by=refused_by,
         changed_by=changed_by,
         change=change,
+        state=known.state,
+        at=(sent or known).at,
+        body=(sent or known).body,
+        acts=acts,
     )
+
+
+def _acts(reference: Reference, journals: Sequence[Evidence]) -> tuple[PathAct, ...]:
+    """Return the acts on a message in all journals, each once: as the side that acted recorded it, if it is there."""
+    found: dict[Reference, PathAct] = {}
+    for each in journals:
+        entry = each.ledger.entries.get(reference)
+        for act in entry.acts if entry else ():
+            assert act.reference is not UNSET
+            known, message = found.get(act.reference), each.ledger.entries.get(act.reference)
+            recorded_at = {**(known.recorded_at if known else {}), each.side: act.at}
+            first = act if known is None or each.side == act.party else known.act
+            body = message.body if message else {}
+            found[act.reference] = PathAct(act=first, recorded_at=recorded_at, body=body)
+    return tuple(sorted(found.values(), key=lambda shown: shown.act.at))

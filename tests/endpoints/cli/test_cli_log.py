@@ -14,8 +14,9 @@ from endpoints.cli.main import main
 from endpoints.config import link_file
 from endpoints.journal.reader import JournalReader
 from endpoints.journal.segments import segments
-from protocol.core.events import OfficerRaisedAlert
+from protocol.core.events import OfficerAcknowledged, OfficerRaisedAlert
 from protocol.record.journal import ORIGIN, Entry, encode
+from protocol.wire.messages import Reference
 from protocol.wire.policy import EnrolledKey
 from tests.support.exchange import link_file as linked
 from tests.support.small_day import a_day, begun
@@ -143,7 +144,7 @@ def test_a_collected_log_on_standard_input(day: Path, run: Any, monkeypatch: pyt
     code, out, _ = run("log", "verify", "-")
     assert code == 3
     assert "INCOMPLETE" in out
-    assert "record 13: record 13 is missing" in out
+    assert "\n  record 13 is missing" in out
     assert run("reconcile", "-", "-")[0] == 2
 
 
@@ -190,7 +191,7 @@ def test_collected_logs_are_reconciled(day: Path, run: Any, tmp_path: Path) -> N
     log.write_bytes(b"".join([*ours[:9], *ours[10:]]))
     code, out, err = run("reconcile", log, day / "ndmc")
     assert (code, out) == (3, "")
-    assert err.startswith(f"deconflict: {log}: record 10: record 10 is missing; see: deconflict log verify")
+    assert err.startswith(f"deconflict: {log}: record 10 is missing; see: deconflict log verify")
     assert run("reconcile", log, day / "eucom")[0] == 3
 
 
@@ -331,9 +332,40 @@ def test_reconcile_shows_each_message(day: Path, run: Any, tmp_path: Path) -> No
     assert found["agree"] is True
     assert list(found["messages"][0]) == [
         *("sender", "epoch", "seq", "kind", "sent_at", "received_at", "receipted_at", "acknowledged_at"),
-        *("refused", "change", "changed_by"),
+        *("refused", "change", "changed_by", "refused_by", "state", "at", "body", "acts"),
     ]
+    alert = found["messages"][1]
+    assert alert["body"]["text"]["en"] == "Shelling of the plant"
+    (act,) = alert["acts"]
+    assert (act["party"], act["officer"], act["decision"], act["reference"]) == (
+        "ndmc",
+        "duty-1",
+        "understood",
+        "ndmc/1/2",
+    )
+    assert act["at"] == act["recorded_at"]["ndmc"] < act["recorded_at"]["eucom"]
+    code, out, _ = run("reconcile", day / "eucom", day / "ndmc", "--lang", "en")
+    assert "\n  eucom/1/2  alert, ROUTINE, EXERCISE: critical infrastructure: Shelling of the plant" in out
+    assert "acknowledged: ndmc, duty-1: understood (ndmc/1/2)" in out
     assert found["only_in"] == {"eucom": [], "ndmc": []}
+
+
+def test_reconcile_keeps_refusals_and_promises_to_reply_apart_from_acknowledgements(run: Any, tmp_path: Path) -> None:
+    exchange = begun(tmp_path)
+    promised, refused = exchange.delivered("eucom"), exchange.delivered("eucom")
+    exchange.ask("ndmc", OfficerAcknowledged, of=Reference.parse(promised), decision="will_reply")
+    exchange.refuse(refused)
+    exchange.settle()
+    exchange.stop()
+    out = json.loads(run("reconcile", tmp_path / "eucom", tmp_path / "ndmc", "--json")[1])
+    first, second = out["messages"][:2]
+    assert (first["state"], first["acknowledged_at"], first["refused"]) == ("will_reply", None, None)
+    assert [act["decision"] for act in first["acts"]] == ["will_reply"]
+    assert (second["state"], second["acknowledged_at"]) == ("refused", None)
+    assert (second["refused"], second["refused_by"]) == ("out_of_scope", "duty-1")
+    said = run("reconcile", tmp_path / "eucom", tmp_path / "ndmc", "--lang", "en")[1]
+    assert "alert: a reply will follow" in said
+    assert "alert: refused, duty-1: " in said
 
 
 def test_reconcile_says_what_only_one_side_has(run: Any, tmp_path: Path) -> None:

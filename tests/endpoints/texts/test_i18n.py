@@ -10,6 +10,8 @@ import msgspec
 import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
+from jinja2 import Environment
+from jinja2.ext import extract_from_ast
 
 from endpoints.cli import main
 from endpoints.control.delivery_progress import Step
@@ -22,6 +24,9 @@ from protocol.core.event_fields import CertificateOwner, SinkName
 from protocol.core.watch_state import TestState
 from protocol.phrases import phrase
 from protocol.phrases import said as said_of
+from protocol.record.happenings import What
+from protocol.record.line_proof import LineState, Reason
+from protocol.record.timeline import USES, PastSlotState
 from protocol.wire import messages
 from protocol.wire.instants import parsed
 from protocol.wire.refusals import MessageRefusal
@@ -48,6 +53,10 @@ TERMS = {
     "act": get_args(ActKind),
     "field": (*FIELDS, "status", "precedence", "category", "text", "area", "body"),
     "compass": ("N", "S", "E", "W"),
+    "happening": get_args(What),
+    "slot": get_args(PastSlotState),
+    "line": (*get_args(LineState), *get_args(Reason)),
+    "uses": USES,
 }
 
 
@@ -103,10 +112,21 @@ def of_the_help() -> set[str]:
     return {*tables, "Commands", "Arguments", "Parameters", *(f"Display {what}." for what in CYCLOPTS)}
 
 
+def said_by_pages() -> Iterator[str]:
+    """Yield the phrases of the templates of pages."""
+    for path in (ROOT / "endpoints" / "texts" / "pages").iterdir():
+        for _, _, said in extract_from_ast(Environment().parse(path.read_text()), ("t",)):
+            # beside it, a place for each of its values
+            text = said[0] if isinstance(said, tuple) else said
+            assert text is not None
+            yield text
+
+
 def test_every_phrase_of_the_sources_is_in_the_russian_catalogue_and_no_other() -> None:
     listed = catalogue("ru")
     found: set[str | tuple[str, ...]] = set()
     wanted: list[tuple[str | tuple[str, ...], object]] = [(text, "the help") for text in of_the_help()]
+    wanted += [(text, "a page") for text in said_by_pages()]
     for package in ("protocol", "broker", "endpoints", "scenario"):
         for path in (ROOT / package).rglob("*.py"):
             wanted += [(text, path) for text in said(path)]

@@ -1,0 +1,220 @@
+"""`deconflict timeline`: merges the journals of one link into one chronological account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+from msgspec import Struct
+
+from endpoints.cli import options
+from endpoints.cli.log import EXITS, Journal, LinkFiles, trusted_files, vouched_words
+from endpoints.cli.output import print_json, print_lines, terminal_width
+from endpoints.errors import UserError
+from protocol.phrases import phrase
+
+if TYPE_CHECKING:
+    from endpoints.journal.reader import JournalReader
+    from endpoints.texts.i18n import Translator
+    from protocol.record.audit import Audit
+    from protocol.record.evidence import Evidence
+    from protocol.record.timeline import Account
+    from protocol.record.trusted_files import TrustedFile
+
+EXIT_DISAGREE = 6
+_JOURNALS_MAX = 3
+_PROBLEMS_SHOWN = 20
+
+_ONLY_SHOWN = 8
+
+
+class ReadJournal(Struct, frozen=True):
+    """One journal as far as it can be read; `reader.verification` has what is wrong with it."""
+
+    reader: JournalReader
+    evidence: Evidence
+    audit: Audit
+
+
+def timeline(
+    *journals: Journal,
+    from_: Annotated[
+        str | None,
+        Parameter(
+            name="--from",
+            allow_leading_hyphen=True,
+            help="The beginning, such as 2022-11-29T08:00 (UTC); by default that of the first journal.",
+        ),
+    ] = None,
+    to: Annotated[
+        str | None,
+        Parameter(name="--to", allow_leading_hyphen=True, help="The end; by default that of the last journal."),
+    ] = None,
+    html: Annotated[
+        Path | None, Parameter(help="Write one HTML page to this file, for a browser or a printer.")
+    ] = None,
+    csv: Annotated[Path | None, Parameter(help="Write the rows to this file as CSV, for a spreadsheet.")] = None,
+    link_file: LinkFiles = (),
+    link: options.LinkId = None,
+    lang: options.Lang = None,
+    as_json: options.AsJson = False,
+) -> int:
+    """Print one account of the journals of a link; return 0, 3 or 4 if one is unusable, 6 if they disagree."""
+    from endpoints.cli.instants import instant
+    from endpoints.clocks.clock import SystemClock
+    from endpoints.journal.reader import STANDARD_INPUT
+    from endpoints.texts.i18n import translator
+    from protocol.errors import LocalProtocolError
+    from protocol.record.timeline import account, place
+
+    if not 1 <= len(journals) <= _JOURNALS_MAX:
+        raise UserError(phrase("give the journals of one link: both sides', and the watch's if there is one"))
+    if journals.count(STANDARD_INPUT) > 1:
+        raise UserError(phrase("two journals are -; only one of them can be read from standard input"))
+    if sum(bool(each) for each in (html, csv, as_json)) > 1:
+        raise UserError(phrase("--html, --csv and --json are three forms of one account; give one of them"))
+    now = SystemClock().now()[0]
+    since = None if from_ is None else instant(from_, option="from", now=now, zone="UTC")
+    until = None if to is None else instant(to, option="to", now=now, zone="UTC")
+    if since is not None and until is not None and since >= until:
+        raise UserError(
+            phrase(
+                "--from is not before --to; give an interval, such as --from {first} --to {second}",
+                first="2022-11-29T08:00",
+                second="2022-11-30T08:00",
+            )
+        )
+    t = translator(lang)
+    trusted = trusted_files(link_file)
+    read = sorted((_read(name, link, trusted) for name in journals), key=lambda each: place(each.evidence))
+    try:
+        found = account([each.evidence for each in read], since, until)
+    except LocalProtocolError as error:
+        raise UserError(error.detail) from error
+    verdict = max((EXITS[each.reader.verification.verdict] for each in read), default=0)
+    if path := html or csv:
+        _write(path, found, read, t, page=path is html)
+    elif as_json:
+        print_json(_document(found, read))
+    else:
+        from endpoints.texts.timeline_text import timeline_lines
+
+        print_lines(timeline_lines(found, *_about(found, read, t), t, terminal_width()))
+    return verdict or (0 if found.comparison.agree else EXIT_DISAGREE)
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+
+def _read(name: str, link: str | None, trusted: Sequence[TrustedFile]) -> ReadJournal:
+    """Read all of a journal that can be used. Raises UserError as `JournalReader.records` does, and IncompleteLog."""
+    from endpoints.journal.reader import IncompleteLog, JournalReader
+    from protocol.errors import JournalError
+    from protocol.record.audit import Audit
+    from protocol.record.evidence import Evidence
+
+    reader, evidence, audit = JournalReader(name, link=link), Evidence(), Audit(trusted)
+    for record in reader.records():
+        if reader.from_checkpoint is None and not reader.founded:
+            # nothing says under which terms it was written
+            continue
+        if not reader.founded:
+            # records before it are missing: the keys that were in force are not known
+            audit.interrupt()
+        elif wrong := audit.take(record):
+            reader.verification.note(record.n, wrong)
+        try:
+            evidence.take(record)
+        except JournalError as error:
+            reader.verification.note(record.n, error.reason)
+    reader.verification.sort()
+    if evidence.first is None:
+        raise IncompleteLog(phrase("{name}: has neither record 1 nor a checkpoint to begin with", name=reader.name))
+    return ReadJournal(reader, evidence, audit)
+
+
+# --- output -------------------------------------------------------------------------------------------------------
+
+
+def _document(found: Account, read: Sequence[ReadJournal]) -> dict[str, Any]:
+    from endpoints.cli.log import finding
+    from endpoints.cli.reconcile import disagreements
+    from endpoints.texts.timeline_rows import document
+
+    return {
+        "agree": found.comparison.agree,
+        "journals": [finding(each.reader, each.audit) for each in read],
+        **document(found),
+        "comparison": disagreements(found.comparison),
+    }
+
+
+def _write(path: Path, found: Account, read: Sequence[ReadJournal], t: Translator, *, page: bool) -> None:
+    """Write a page or CSV to a file. Raises UserError if that fails."""
+    from endpoints.texts.timeline_page import timeline_page
+    from endpoints.texts.timeline_rows import write_csv
+
+    try:
+        # a spreadsheet recognises UTF-8 by the mark at its beginning
+        with path.open("w", encoding="utf-8" if page else "utf-8-sig", newline="") as file:
+            if page:
+                file.writelines(timeline_page(found, *_about(found, read, t), t))
+            else:
+                write_csv(found, file)
+    except OSError as error:
+        raise UserError(phrase("{file}: can't be written: {reason}", file=path, reason=error.strerror)) from None
+    print_lines(_notes(found, read, t), stderr=True)
+
+
+def _notes(found: Account, read: Sequence[ReadJournal], t: Translator) -> Iterable[str]:
+    """Return the problems, for the one who has written a file and does not read it now."""
+    return _about(found, read, t)[1]
+
+
+def _about(found: Account, read: Sequence[ReadJournal], t: Translator) -> tuple[list[list[str]], list[str]]:
+    """Return the lines about each journal, and the problems of the journals and of their comparison."""
+    from endpoints.cli.log import beginning_lines, judged_lines, problem_words, verdict_words
+    from endpoints.cli.reconcile import disagreement_lines
+    from endpoints.texts.timeline_words import utc
+
+    journals: list[list[str]] = []
+    problems: list[str] = []
+    for each in read:
+        verification, evidence = each.reader.verification, each.evidence
+        assert evidence.first is not None
+        assert evidence.end is not None
+        since, until = utc(evidence.first.at), utc(evidence.end.at)
+        records = t.plural(
+            "{count} record, {since} to {until}",
+            "{count} records, {since} to {until}",
+            verification.records,
+            since=since,
+            until=until,
+        )
+        lines = [f"{evidence.side}: {each.reader.name}", f"{verdict_words(each.reader, t)}: {records}"]
+        lines += [vouched_words(each.audit, t), *beginning_lines(each.reader, t), *judged_lines(each.audit, t)]
+        journals.append(lines)
+        said = [problem_words(problem, t) for problem in verification.problems[:_PROBLEMS_SHOWN]]
+        if (more := len(verification.problems) - len(said) + verification.unlisted) > 0:
+            said.append(t.plural("{count} more problem", "{count} more problems", more))
+        problems += [f"{evidence.side}: {verdict_words(each.reader, t)}: {line}" for line in said]
+    comparison = found.comparison
+    for side, references in comparison.only_in.items():
+        if references:
+            names = ", ".join(map(str, references[:_ONLY_SHOWN]))
+            more = len(references) - _ONLY_SHOWN
+            rest = f" {t.plural('and {count} more', 'and {count} more', more)}" if more > 0 else ""
+            problems.append(
+                t(
+                    "only the journal of {side} has {messages}; another one should have them too",
+                    side=side,
+                    messages=names,
+                )
+                + rest
+            )
+    problems += disagreement_lines(comparison, t)
+    if len(read) == 1:
+        problems.append(t("one journal only: nothing that it says was compared with another"))
+    return journals, problems

@@ -1,0 +1,302 @@
+"""Words for the rows, slots and intervals of a timeline, for its views as text and as a page.
+
+Nothing that another party wrote can begin another line: what is inline is on one line, and texts are fields of a page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from endpoints.texts.i18n import Translator
+from endpoints.texts.item_page import ItemPage, PageField, body_fields
+from endpoints.texts.printable import one_line
+from endpoints.texts.wording import age_warning
+from protocol.core.alarms import AlarmCode
+from protocol.core.drafts import draft_item
+from protocol.core.staleness import expiry, staleness
+from protocol.errors import RemoteProtocolError
+from protocol.record.clock_difference import ClockDifference
+from protocol.record.happenings import MESSAGE_STEPS, Happening
+from protocol.record.line_proof import LineInterval
+from protocol.record.reconcile import MessagePath
+from protocol.record.timeline import USES, Account, PastSlotState, Row, SlotRow
+from protocol.wire.instants import Millis, parsed
+from protocol.wire.messages import Reference, Utc
+from protocol.wire.payloads import read_body
+
+SERVICE = "service"
+_SAID = frozenset({"queued", "received", "refused"})
+"""Steps at which a message is shown in full, if it was not before."""
+_ALARMS = frozenset(code.value for code in AlarmCode)
+
+
+class RowWriter:
+    """Puts rows into words, in their order: each message and draft is shown in full where it first occurs."""
+
+    def __init__(self, account: Account, t: Translator) -> None:
+        self._account = account
+        self._t = t
+        self._shown: set[str] = set()
+
+    def what(self, row: Row) -> str:
+        """Return what a row says, in one line."""
+        happening = row.happening
+        if happening.what in MESSAGE_STEPS:
+            return one_line(self._step(happening))
+        return one_line(self._fact(happening))
+
+    def fields(self, row: Row) -> list[PageField]:
+        """Return what is shown below a row: the message or draft, at its first row."""
+        happening = row.happening
+        if happening.what == "draft_held":
+            return self._draft(row.journal, happening.subject)
+        if happening.what not in _SAID or happening.subject in self._shown:
+            return []
+        path = self._account.messages.get(Reference.parse(happening.subject))
+        if path is None:
+            return []
+        self._shown.add(happening.subject)
+        return _fields(happening.subject, path.kind, path.body, self._t)
+
+    def _step(self, row: Happening) -> str:
+        t = self._t
+        path = self._account.messages.get(Reference.parse(row.subject))
+        kind = t.term("kind", path.kind if path else "unknown")
+        step = t.term("happening", row.what)
+        who = f", {self._officer(row.officer)}" if row.officer else ""
+        why = f": {t.term('reason', row.detail)}" if row.detail else ""
+        old = self._old(path, row) if path and row.what == "received" else ""
+        return f"{old}{kind} {row.subject}: {step}{who}{why}"
+
+    def _old(self, path: MessagePath, row: Happening) -> str:
+        """Return what made a message old news when it arrived (SPEC M8.4)."""
+        arrived = parsed(row.at)
+        return age_warning(staleness(expiry(path.body), path.at, arrived, arrived), self._t, arrived)
+
+    def _fact(self, row: Happening) -> str:
+        t = self._t
+        subject, draft = row.subject, row.subject.removeprefix("draft/")
+        detail = t.say(row.detail, row.said)
+        match row.what:
+            case "draft_held":
+                said = t("draft/{draft} waits for a second officer", draft=draft)
+                return f"{said} ({t('written by')} {row.officer})" if row.officer else said
+            case "draft_released":
+                return t("{officer} released draft/{draft}", officer=row.officer, draft=draft)
+            case "draft_discarded":
+                return t("{officer} discarded draft/{draft}", officer=row.officer, draft=draft)
+            case "draft_expired":
+                return t("draft/{draft} expired; nothing was sent", draft=draft)
+            case "notified":
+                again = f" ({t('repeat {count}', count=detail)})" if detail else ""
+                return t("notified the officers: {about}", about=self._about(subject)) + again
+            case "notice_delivered":
+                return t("the notification has arrived: {about}", about=self._about(subject))
+            case "notice_failed":
+                return t("the notification reached nobody: {about}", about=self._about(subject))
+            case "alarm_raised":
+                return f"{t('ALARM')}: {self._about(subject)}{': ' if detail else ''}{detail}"
+            case "alarm_acknowledged":
+                return t("{officer} acknowledged the alarm: {alarm}", officer=row.officer, alarm=self._about(subject))
+            case "alarm_cleared":
+                return t("cleared: {alarm}", alarm=self._about(subject))
+            case "blind":
+                since = utc(row.since or row.at)
+                return t("nobody watched from {when} until now: {why}", when=since, why=t.term("line", detail))
+            case "presence":
+                return f"{subject}: {t.term('presence', detail)}"
+            case "epoch_opened":
+                return f"{t('epoch {epoch}', epoch=subject)}: {detail}"
+            case "watch_taken" if detail:
+                return t("{officer} took the watch from {other}", officer=row.officer, other=detail)
+            case "watch_taken":
+                return t("{officer} took the watch", officer=row.officer)
+            case "watch_left":
+                return t("{officer} left the watch: {why}", officer=row.officer, why=detail)
+            case "frame_refused" | "credentials_refused" | "identity_taken_over":
+                said = t.term("happening", row.what)
+                return f"{said} ({subject}){': ' if detail else ''}{detail}"
+            case "certificate_seen":
+                return f"{t.term('certificate', subject)}: {t('valid until {when}', when=detail)}"
+            case "sink_failed":
+                return t("{sink} fails: {why}", sink=t.term("sink", subject), why=detail)
+            case "sink_reached":
+                return t("{sink} works again", sink=t.term("sink", subject))
+            case _:
+                said = t.term("happening", row.what)
+                return f"{said}{': ' if detail else ''}{detail}"
+
+    def _officer(self, officer: str) -> str:
+        return self._t("the service") if officer == SERVICE else officer
+
+    def _about(self, subject: str) -> str:
+        """Return what a notification is about: an alarm in words, a message, or the time of a slot."""
+        t = self._t
+        code, _, rest = subject.partition("/")
+        return f"{t.term('alarm', code)} ({rest})" if code in _ALARMS else subject
+
+    def _draft(self, side: str, name: str) -> list[PageField]:
+        draft = self._account.drafts.get((side, name))
+        if draft is None:
+            return []
+        item = draft_item(draft.draft, draft.raised, draft.raised.status or "test").item
+        body = {key: value for key, value in item.items() if key != "cancellation"}
+        page = ItemPage(
+            reference=name,
+            kind="alert",
+            state="",
+            body=body,
+            cancellation=item.get("cancellation"),
+            author=draft.raised.officer,
+            seen="",
+        )
+        return body_fields(page, self._t, "UTC")
+
+
+def _fields(reference: str, kind: str, body: Mapping[str, Any], t: Translator) -> list[PageField]:
+    """Return the fields of a message; of one whose kind or fields are unknown, its JSON."""
+    try:
+        read_body(dict(body))
+    except RemoteProtocolError:
+        shown: Mapping[str, Any] | str = msgspec.json.encode(body).decode()
+    else:
+        shown = body
+    page = ItemPage(reference=reference, kind=kind, state="", body=shown, seen="")
+    return body_fields(page, t, "UTC")
+
+
+# --- the summary --------------------------------------------------------------------------------------------------
+
+
+def summary_lines(account: Account, t: Translator) -> list[str]:
+    """Return the summary of an account: tests, the state of the line, its use, the clocks."""
+    states: tuple[PastSlotState, ...] = ("met", "late", "missed", "unknown", "open")
+    counts = [
+        f"{t.term('slot', state)} {count}" for state in states if (count := account.slots_in(state)) or state != "open"
+    ]
+    tests = t.plural("{count} line test due", "{count} line tests due", len(account.slots))
+    lines = [f"{tests}: {', '.join(counts)}"]
+    if account.unscheduled:
+        lines.append(
+            t.plural(
+                "{count} line test outside the schedule", "{count} line tests outside the schedule", account.unscheduled
+            )
+        )
+    times = (
+        f"{t.term('line', state)} {length(account.length_ms(state))}" for state in ("proven", "not_proven", "blind")
+    )
+    lines.append(t("line (h:mm:ss): {times}", times=", ".join(times)))
+    lines.append(use_words(account, t))
+    lines += [clock_words(each, t) for each in account.clocks] or [
+        t("difference between the clocks: nothing crossed the line that bounds it")
+    ]
+    return lines
+
+
+def use_words(account: Account, t: Translator) -> str:
+    """Return how the line was used beyond its tests; also that it was not (a fact of its own)."""
+    if account.used:
+        kinds = ", ".join(f"{t.term('uses', kind)} {count}" for kind in USES if (count := account.uses[kind]))
+        return t("The line was used beyond its tests: {kinds}.", kinds=kinds)
+    if account.length_ms("proven"):
+        return t("The line was open and not used: neither side sent anything but line tests and their answers.")
+    return t("The line was not used, and no journal proves that it was open.")
+
+
+def clock_words(each: ClockDifference, t: Translator) -> str:
+    """Return the bounds of the difference between both clocks, and what they rest on."""
+    rests = t.plural("{count} message or receipt", "{count} messages and receipts", each.exchanges)
+    values: dict[str, object] = {"one": each.one, "other": each.other, "rests": rests}
+    if each.least is None and each.most is not None:
+        values |= {"most": seconds(each.most.bound_ms), "message": each.most.message}
+        return t("clock of {other} against {one}: at most {most} s ({rests}; most: {message})", **values)
+    if each.most is None and each.least is not None:
+        values |= {"least": seconds(each.least.bound_ms), "message": each.least.message}
+        return t("clock of {other} against {one}: at least {least} s ({rests}; least: {message})", **values)
+    assert each.least is not None
+    assert each.most is not None
+    values |= {
+        "least": seconds(each.least.bound_ms),
+        "most": seconds(each.most.bound_ms),
+        "first": each.least.message,
+        "second": each.most.message,
+    }
+    if each.changed_by_ms:
+        by = seconds(each.changed_by_ms)
+        return t(
+            "clock of {other} against {one}: at least {least} s at {first}, at most {most} s at {second}: it changed "
+            "by {by} s or more, and no journal records that it was set ({rests})",
+            by=by,
+            **values,
+        )
+    return t(
+        "clock of {other} against {one}: {least} to {most} s (+ is ahead; {rests}; least: {first}, most: {second})",
+        **values,
+    )
+
+
+def slot_words(slot: SlotRow, t: Translator) -> str:
+    """Return a slot's test: who placed it, when it arrived, who answered, and where the journals differ."""
+    said = []
+    if slot.test is not None:
+        placed = t("the service") if slot.placed_by == SERVICE else slot.placed_by
+        said.append(t("{test} placed by {who}", test=slot.test, who=placed) if placed else str(slot.test))
+        if slot.received_at:
+            said.append(t("received {when}", when=time_of(slot.received_at, slot.due)))
+        if slot.answered_by and slot.answered_at:
+            who = t("the service") if slot.answered_by == SERVICE else slot.answered_by
+            said.append(t("answered {when} by {who}", when=time_of(slot.answered_at, slot.due), who=who))
+        else:
+            said.append(t("not answered"))
+    if len(set(slot.views.values())) > 1:
+        views = ", ".join(f"{side} {t.term('slot', state)}" for side, state in slot.views.items())
+        said.append(t("by journal: {views}", views=views))
+    return one_line("; ".join(said))
+
+
+def interval_words(interval: LineInterval, t: Translator) -> str:
+    """Return why the line was not proven, or who was blind."""
+    return "; ".join(f"{side}: {t.term('line', reason)}" for side, reason in interval.reasons)
+
+
+def proof_words(row: Row, t: Translator) -> str:
+    """Return what proves a row."""
+    return t("signed by {side}", side=row.signed_by) if row.signed_by else t("this journal alone")
+
+
+# --- times --------------------------------------------------------------------------------------------------------
+
+
+def utc(at: Utc) -> str:
+    """Return an instant for a row: `2022-11-29 08:00:00.100`."""
+    return at.removesuffix("Z").replace("T", " ")
+
+
+def time_of(at: Utc, beside: Utc) -> str:
+    """Return the time of day of an instant, with its date if that is not the date of `beside`."""
+    return utc(at) if at[:10] != beside[:10] else utc(at)[11:]
+
+
+def length(milliseconds: Millis) -> str:
+    """Return a length of time, exact to the second: `26:04:09`."""
+    minutes, rest = divmod(milliseconds // 1_000, 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def seconds(milliseconds: Millis) -> str:
+    """Return signed seconds to the millisecond: `+0.250`."""
+    return f"{milliseconds / 1_000:+.3f}"
+
+
+def by_day(rows: Iterable[Row]) -> Sequence[tuple[str, list[Row]]]:
+    """Return rows in groups of successive ones with one date (UTC)."""
+    days: list[tuple[str, list[Row]]] = []
+    for row in rows:
+        day = row.happening.at[:10]
+        if not days or days[-1][0] != day:
+            days.append((day, []))
+        days[-1][1].append(row)
+    return days
