@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from protocol.record.ledger import Ledger, LedgerEntry
+from protocol.record.ledger import Ledger
+from protocol.record.ledger_entries import LedgerEntry
 from protocol.record.reconcile import Reconciliation
 from protocol.wire.instants import Millis, parsed
 from protocol.wire.policy import Policy

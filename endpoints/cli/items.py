@@ -17,7 +17,8 @@ from protocol.wire.payloads import read_body
 
 if TYPE_CHECKING:
     from endpoints.texts.i18n import Translator
-    from protocol.record.ledger import Ledger, LedgerDraft, LedgerEntry
+    from protocol.record.ledger import Ledger
+    from protocol.record.ledger_entries import LedgerDraft, LedgerEntry
 
 _STEPS = ("queued_at", "sent_at", "received_at", "receipted_at")
 

@@ -13,7 +13,7 @@ from endpoints.cli.output import console, print_indented, print_json
 if TYPE_CHECKING:
     from endpoints.clocks.clock import Clock
     from endpoints.texts.i18n import Translator
-    from protocol.record.ledger import LedgerEntry
+    from protocol.record.ledger_entries import LedgerEntry
     from protocol.wire.instants import Millis
 
 _COLOURS = {
@@ -111,7 +111,7 @@ def _show(entry: LedgerEntry, t: Translator, zone: str, now: Millis) -> None:
 
 def _who(entry: LedgerEntry, t: Translator) -> str:
     """Return what follows the state: the alert that changed this one, or who refused or acknowledged it."""
-    from protocol.record.ledger import SERVICE
+    from protocol.record.ledger_entries import SERVICE
 
     if entry.changed_by is not None:
         return f" {t('by {reference}', reference=entry.changed_by)}"

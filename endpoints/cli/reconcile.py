@@ -11,6 +11,7 @@ from endpoints.cli import options
 from endpoints.cli.log import Journal, LinkFiles, judged_lines, trusted_files, vouched_words
 from endpoints.cli.output import console, print_json, print_row
 from endpoints.errors import UserError
+from protocol.phrases import phrase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -26,6 +27,16 @@ EXIT_DISAGREE = 6
 _DIGITS = 16
 """Digits of a digest that are shown to people."""
 _SHOWN_MAX = 20
+
+
+Sides = Annotated[
+    tuple[str, ...],
+    Parameter(
+        name="--side",
+        help="The side of each journal, in their order: for collected logs that hold several journals.",
+        negative="",
+    ),
+]
 
 
 class Read(Struct, frozen=True):
@@ -46,12 +57,7 @@ def reconcile(
     watch: Annotated[str | None, Parameter(help="The journal of the independent watch, as a third witness.")] = None,
     link_file: LinkFiles = (),
     link: options.LinkId = None,
-    side: Annotated[
-        tuple[str, ...],
-        Parameter(
-            help="The side of each journal, in their order: for collected logs that hold several journals.", negative=""
-        ),
-    ] = (),
+    side: Sides = (),
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> int:
@@ -63,11 +69,9 @@ def reconcile(
 
     names = [journal_a, journal_b, *([watch] if watch is not None else [])]
     if names.count(STANDARD_INPUT) > 1:
-        raise UserError("two journals are -; only one of them can be read from standard input")
+        raise UserError(phrase("two journals are -; only one of them can be read from standard input"))
     trusted = trusted_files(link_file)
-    if side and len(side) != len(names):
-        raise UserError(f"--side: give it for each of the {len(names)} journals, in their order, or not at all")
-    sides = side or (None,) * len(names)
+    sides = sides_of(names, side)
     journals = [_read(name, link, each, trusted) for name, each in zip(names, sides, strict=True)]
     _require_undamaged(journals)
     try:
@@ -79,6 +83,17 @@ def reconcile(
     else:
         _show(found, journals, translator(lang))
     return 0 if found.agree else EXIT_DISAGREE
+
+
+def sides_of(journals: Sequence[str], side: tuple[str, ...]) -> Sequence[str | None]:
+    """Return the side that was given for each journal, None for those that say it themselves. Raises UserError."""
+    if side and len(side) != len(journals):
+        raise UserError(
+            phrase(
+                "--side: give it for each of the {count} journals, in their order, or not at all", count=len(journals)
+            )
+        )
+    return side or (None,) * len(journals)
 
 
 # --- reading ------------------------------------------------------------------------------------------------------
@@ -278,7 +293,7 @@ def _table(found: Reconciliation, t: Translator, *, fold_dates: bool) -> Any:
 
 def _end(path: MessagePath, t: Translator) -> str:
     """Return what became of a message: changed, cancelled, refused, or promised a reply; empty if none of these."""
-    from protocol.record.ledger import SERVICE
+    from protocol.record.ledger_entries import SERVICE
 
     if path.changed_by is not None:
         state = "cancelled" if path.change == "cancellation" else "changed"

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from endpoints.config.settings import LinkSettings, ProcessSettings
     from endpoints.texts.i18n import Translator
     from endpoints.texts.item_page import ItemPage
-    from protocol.record.ledger import Ledger, LedgerEntry
+    from protocol.record.ledger import Ledger
+    from protocol.record.ledger_entries import LedgerEntry
     from protocol.wire.instants import Millis
 
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 from endpoints.cli import options
 from endpoints.cli.log import EXITS, Journal, LinkFiles, trusted_files, vouched_words
 from endpoints.cli.output import print_json, print_lines, terminal_width
+from endpoints.cli.reconcile import EXIT_DISAGREE, Sides, sides_of
 from endpoints.errors import UserError
 from protocol.phrases import phrase
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from protocol.record.timeline import Account
     from protocol.record.trusted_files import TrustedFile
 
-EXIT_DISAGREE = 6
 _JOURNALS_MAX = 3
 _PROBLEMS_SHOWN = 20
 
@@ -58,6 +58,7 @@ def timeline(
     csv: Annotated[Path | None, Parameter(help="Write the rows to this file as CSV, for a spreadsheet.")] = None,
     link_file: LinkFiles = (),
     link: options.LinkId = None,
+    side: Sides = (),
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> int:
@@ -88,7 +89,9 @@ def timeline(
         )
     t = translator(lang)
     trusted = trusted_files(link_file)
-    read = sorted((_read(name, link, trusted) for name in journals), key=lambda each: place(each.evidence))
+    sides = sides_of(journals, side)
+    read = [_read(name, link, each, trusted) for name, each in zip(journals, sides, strict=True)]
+    read.sort(key=lambda each: place(each.evidence))
     try:
         found = account([each.evidence for each in read], since, until)
     except LocalProtocolError as error:
@@ -108,14 +111,14 @@ def timeline(
 # --- reading ------------------------------------------------------------------------------------------------------
 
 
-def _read(name: str, link: str | None, trusted: Sequence[TrustedFile]) -> ReadJournal:
+def _read(name: str, link: str | None, side: str | None, trusted: Sequence[TrustedFile]) -> ReadJournal:
     """Read all of a journal that can be used. Raises UserError as `JournalReader.records` does, and IncompleteLog."""
     from endpoints.journal.reader import IncompleteLog, JournalReader
     from protocol.errors import JournalError
     from protocol.record.audit import Audit
     from protocol.record.evidence import Evidence
 
-    reader, evidence, audit = JournalReader(name, link=link), Evidence(), Audit(trusted)
+    reader, evidence, audit = JournalReader(name, link=link, side=side), Evidence(), Audit(trusted)
     for record in reader.records():
         if reader.from_checkpoint is None and not reader.founded:
             # nothing says under which terms it was written
@@ -158,11 +161,14 @@ def _write(path: Path, found: Account, read: Sequence[ReadJournal], t: Translato
 
     try:
         # a spreadsheet recognises UTF-8 by the mark at its beginning
-        with path.open("w", encoding="utf-8" if page else "utf-8-sig", newline="") as file:
+        with path.open("x", encoding="utf-8" if page else "utf-8-sig", newline="") as file:
             if page:
                 file.writelines(timeline_page(found, *_about(found, read, t), t))
             else:
                 write_csv(found, file)
+    except FileExistsError:
+        # it could be a journal
+        raise UserError(phrase("{file}: exists already; give the name of a new file", file=path)) from None
     except OSError as error:
         raise UserError(phrase("{file}: can't be written: {reason}", file=path, reason=error.strerror)) from None
     print_lines(_notes(found, read, t), stderr=True)

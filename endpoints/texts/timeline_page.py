@@ -34,7 +34,7 @@ def timeline_page(
         problems=problems,
         t=t,
         words=timeline_words,
-        days=timeline_words.by_day(account.rows),
+        days=timeline_words.by_day(writer.rows),
         what=writer.what,
         fields=writer.fields,
         proof=partial(timeline_words.proof_words, t=t),

@@ -43,7 +43,8 @@ def timeline_lines(
     yield from _folded(_title(account, t), width, 0)
     for problem in problems:
         yield from _folded(f"! {one_line(problem)}", width, 2)
-    yield from _heading(t("journals"))
+    if journals:
+        yield from _heading(t("journals"))
     for first, *more in journals:
         yield from _folded(one_line(first), width, 4)
         for line in more:
@@ -55,9 +56,9 @@ def timeline_lines(
     yield from _line(account, t, width)
     yield from _heading(t("what happened (UTC)"))
     yield from _folded(t("{mark} proven by a signed frame (its time by this journal alone)", mark=SIGNED), width, 2)
-    yield from _folded(t("{mark} only this journal says so", mark=ALONE), width, 2)
+    yield from _folded(t("{mark} recorded by this journal alone", mark=ALONE), width, 2)
     writer = RowWriter(account, t)
-    for day, rows in by_day(account.rows):
+    for day, rows in by_day(writer.rows):
         yield ""
         yield f"-- {day} --"
         for row in rows:

@@ -34,12 +34,17 @@ _ALARMS = frozenset(code.value for code in AlarmCode)
 
 
 class RowWriter:
-    """Puts rows into words, in their order: each message and draft is shown in full where it first occurs."""
+    """Puts rows into words, in their order: each message and draft is shown in full where it first occurs.
+
+    Attributes:
+        rows: those that are shown. The arrival of a notification is told in the row of the notification.
+    """
 
     def __init__(self, account: Account, t: Translator) -> None:
         self._account = account
         self._t = t
         self._shown: set[str] = set()
+        self.rows, self._arrived = _without_deliveries(account.rows)
 
     def what(self, row: Row) -> str:
         """Return what a row says, in one line."""
@@ -91,8 +96,11 @@ class RowWriter:
             case "draft_expired":
                 return t("draft/{draft} expired; nothing was sent", draft=draft)
             case "notified":
-                again = f" ({t('repeat {count}', count=detail)})" if detail else ""
-                return t("notified the officers: {about}", about=self._about(subject)) + again
+                said = t("notified the officers: {about}", about=self._about(subject))
+                if detail:
+                    said += f" ({t('over') if detail == 'over' else t('repeat {count}', count=detail)})"
+                arrived = self._arrived.get(id(row))
+                return said if arrived is None else f"{said}; {t('arrived {when}', when=time_of(arrived, row.at))}"
             case "notice_delivered":
                 return t("the notification has arrived: {about}", about=self._about(subject))
             case "notice_failed":
@@ -289,6 +297,22 @@ def length(milliseconds: Millis) -> str:
 def seconds(milliseconds: Millis) -> str:
     """Return signed seconds to the millisecond: `+0.250`."""
     return f"{milliseconds / 1_000:+.3f}"
+
+
+def _without_deliveries(rows: Iterable[Row]) -> tuple[list[Row], dict[int, Utc]]:
+    """Return rows without the arrivals of notifications, and when each notification arrived, by its happening."""
+    shown: list[Row] = []
+    arrived: dict[int, Utc] = {}
+    under_way: dict[tuple[str, str], list[int]] = {}
+    for row in rows:
+        key = row.journal, row.happening.subject
+        if row.happening.what == "notified":
+            under_way.setdefault(key, []).append(id(row.happening))
+        elif row.happening.what == "notice_delivered" and under_way.get(key):
+            arrived[under_way[key].pop(0)] = row.happening.at
+            continue
+        shown.append(row)
+    return shown, arrived
 
 
 def by_day(rows: Iterable[Row]) -> Sequence[tuple[str, list[Row]]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, get_args
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, structs
 
 from protocol.core import events
 from protocol.core.alarms import Alarm
@@ -154,8 +154,8 @@ class Happenings:
         match record.entry:
             case events.TransportConnected():
                 yield _happening(record, "connected")
-            case events.TransportLost(reason=reason):
-                yield _happening(record, "disconnected", detail=reason)
+            case events.TransportLost(reason=reason, said=said):
+                yield structs.replace(_happening(record, "disconnected", detail=reason), said=said or None)
             case events.PeerPresenceChanged(party=party, present=present):
                 yield _happening(record, "presence", party, detail="present" if present else "gone")
             case events.NotificationDone(id=notice, delivered=delivered):
@@ -169,8 +169,8 @@ class Happenings:
                 yield _happening(record, "identity_taken_over", times)
             case events.CertificateSeen(whose=whose, ends_at=ends):
                 yield _happening(record, "certificate_seen", whose, detail=ends)
-            case events.SinkFailed(sink=sink, why=why):
-                yield _happening(record, "sink_failed", sink, detail=why)
+            case events.SinkFailed(sink=sink, why=why, said=said):
+                yield structs.replace(_happening(record, "sink_failed", sink, detail=why), said=said or None)
             case events.SinkReached(sink=sink):
                 yield _happening(record, "sink_reached", sink)
             case events.SpaceLow(free_bytes=free):
@@ -196,7 +196,7 @@ class Happenings:
                 yield _happening(record, "alarm_cleared", f"{code}/{subject}")
             case Notify():
                 about = self._notices[effect.id] = _about(effect)
-                yield _happening(record, "notified", about, detail=str(effect.repeat) if effect.repeat else "")
+                yield _happening(record, "notified", about, detail=_notice_detail(effect))
             case _:
                 return
 
@@ -207,7 +207,7 @@ def at_work(record: Record) -> bool:
 
 
 def _officers(record: Record) -> Iterator[Happening]:
-    """Yield what officers did that is no message."""
+    """Yield what officers did without a message."""
     match record.entry:
         case events.AlarmAcknowledged(officer=officer, code=code, subject=subject):
             yield _happening(record, "alarm_acknowledged", f"{code}/{subject}", officer=officer)
@@ -228,7 +228,8 @@ def _officers(record: Record) -> Iterator[Happening]:
 def _blind(record: Record, since: Millis | None, cause: BlindCause) -> Iterator[Happening]:
     """Yield the absence that a record ends, unless it is the journal's first start."""
     if since is not None and since < record.entry.at:
-        yield _happening(record, "blind", since=written(since), detail=cause)
+        # a forged step could lead out of the calendar
+        yield _happening(record, "blind", since=written(max(since, 0)), detail=cause)
 
 
 def _happening(
@@ -268,6 +269,13 @@ def _about(notice: Notify) -> str:
     if notice.alarm is not UNSET:
         return f"{notice.alarm.code}/{notice.alarm.subject}"
     return str(notice.slot or notice.reference or notice.id)
+
+
+def _notice_detail(notice: Notify) -> str:
+    """Return `over` for an alarm that is, how often the same was notified before, or nothing."""
+    if notice.alarm is not UNSET and not notice.alarm.active:
+        return "over"
+    return str(notice.repeat) if notice.repeat else ""
 
 
 def _author(record: Record) -> str:

@@ -32,7 +32,7 @@ from protocol.core.acts import Act
 from protocol.errors import LocalProtocolError
 from protocol.record.evidence import CLOCK_TOLERANCE_MS, Evidence, HeldFrame, Sighting
 from protocol.record.impossible_times import Impossible, impossible_times
-from protocol.record.ledger import LedgerEntry, State
+from protocol.record.ledger_entries import LedgerEntry, State
 from protocol.wire.instants import parsed
 from protocol.wire.messages import Identifier, Reference, Utc
 

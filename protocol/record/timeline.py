@@ -4,7 +4,7 @@ Each journal's rows keep their order. Between journals the recorded times decide
 sent, and no receipt arrives before it was signed. So clocks that differ do not turn cause and effect around.
 
 A row is **signed** if a frame that another party signed, or that another journal holds, proves it. Its time remains a
-claim of the journal that records it. Every other row is **alone**: only that journal says so.
+claim of the journal that records it. Every other row is **alone**: only that journal records it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from protocol.core.watch_state import SlotState
 from protocol.record.clock_difference import ClockDifference, clock_differences
 from protocol.record.evidence import Evidence
 from protocol.record.happenings import MESSAGE_STEPS, Happening
-from protocol.record.ledger import SERVICE, LedgerDraft
+from protocol.record.ledger_entries import SERVICE, LedgerDraft
 from protocol.record.line_proof import LineInterval, line_intervals
 from protocol.record.reconcile import MessagePath, Reconciliation, reconcile
 from protocol.wire.instants import Millis, parsed, written
@@ -222,7 +222,7 @@ class _Merge:
         return Row(journal=side, happening=row, proof="signed" if signed_by else "alone", signed_by=signed_by)
 
     def _signer(self, side: Identifier, row: Happening) -> Identifier:
-        """Return whose signature proves a step of a message; empty if only this journal says so."""
+        """Return whose signature proves a step of a message; empty if only this journal records it."""
         reference = Reference.parse(row.subject)
         peer = next((party for party in self._parties if party != reference.sender), "")
         receipted = reference.seq <= self._receipted.get((peer, reference.sender, reference.epoch), 0)

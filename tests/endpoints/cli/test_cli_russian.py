@@ -14,7 +14,7 @@ from endpoints.cli import main as cli
 ALL = [command for commands in cli.COMMANDS.values() for command in commands]
 PAGES = [(), *((group,) for group in cli.GROUPS), *(tuple(command.words.split()) for command in ALL)]
 LATIN = re.compile(r"[A-Za-z][A-Za-z-]+")
-NAMES = {"deconflict", "JSON", "UTC", "IANA", "Mosquitto"}
+NAMES = {"deconflict", "JSON", "CSV", "HTML", "UTC", "IANA", "Mosquitto"}
 """Names that have no Russian form."""
 IDENTIFIERS = re.compile(
     # options and environment variables
@@ -135,6 +135,9 @@ TYPICAL = [
     ["release", "no.toml", "draft/1", "--officer", "a"],
     ["replay", "nowhere"],
     ["replay", "nowhere", "--until", "yesterday"],
+    ["timeline", "nowhere", "elsewhere"],
+    ["timeline", "nowhere", "--from", "2022-11-30T08:00", "--to", "2022-11-29T08:00"],
+    ["timeline"],
     ["run", "no.toml"],
     ["run", "other.toml"],
     ["schedule", "no.toml"],

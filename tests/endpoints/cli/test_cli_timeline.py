@@ -287,6 +287,28 @@ def test_what_is_no_journal_of_the_link_is_refused(day: Path, run: Any, tmp_path
     assert "can't be written" in run("timeline", *both(day), "--csv", tmp_path / "none" / "x.csv")[2]
 
 
+def test_a_file_that_exists_is_kept(day: Path, run: Any, tmp_path: Path) -> None:
+    """It could be a journal: evidence is never written over."""
+    log = tmp_path / "eucom.log"
+    log.write_bytes(segments(day / "eucom")[0].read_bytes())
+    before = log.read_bytes()
+    for option in ("--html", "--csv"):
+        code, _, err = run("timeline", log, day / "ndmc", option, log)
+        assert code == 2
+        assert "exists already; give the name of a new file" in err
+    assert log.read_bytes() == before
+
+
+def test_a_log_of_both_services_is_read_once_for_each_side(day: Path, run: Any, tmp_path: Path) -> None:
+    log = tmp_path / "compose.log"
+    log.write_bytes(b"".join(segments(day / side)[0].read_bytes() for side in ("eucom", "ndmc")))
+    code, out, _ = run("timeline", log, log, "--side", "ndmc", "--side", "eucom", "--lang", "en")
+    assert code == 0
+    assert "1 line test due: met 1" in out
+    assert run("timeline", log, log)[0] == 2
+    assert "--side: give it for each of the 2 journals" in run("timeline", log, log, "--side", "eucom")[2]
+
+
 def test_one_journal_alone_is_told_with_a_warning(day: Path, run: Any) -> None:
     code, out, _ = run("timeline", day / "ndmc", "--lang", "en")
     assert code == 0

@@ -156,6 +156,11 @@ def test_a_sleep_and_a_clock_set_forward_are_absences() -> None:
     assert [(each.what, each.since) for each in skipped] == [("clock_set", None), ("blind", written(NOON - 5_000))]
 
 
+def test_a_forged_step_does_not_lead_out_of_the_calendar() -> None:
+    _, blind = listed(record(event(events.ClockStepped, step_ms=1 << 60)))
+    assert blind.since == "1970-01-01T00:00:00.000Z"
+
+
 def test_effects_are_listed_with_what_they_are_about() -> None:
     raised = event(events.BatchClosed)
     found = listed(
@@ -163,6 +168,7 @@ def test_effects_are_listed_with_what_they_are_about() -> None:
             raised,
             RaiseAlarm(alarm=ALARM),
             Notify(id="n-1", kind="alarm", alarm=ALARM, repeat=2),
+            Notify(id="n-0", kind="alarm", alarm=ALARM.clear(ALARM.raised_at)),
             Notify(id="n-2", kind="message", reference=Reference("ndmc", 1, 4), body={}),
             Notify(id="n-3", kind="slot", slot=ALARM.subject, until=ALARM.raised_at),
             ClearAlarm(code=AlarmCode.HEARTBEAT_MISSED, subject=ALARM.subject),
@@ -177,6 +183,7 @@ def test_effects_are_listed_with_what_they_are_about() -> None:
     assert [(each.what, each.subject, each.detail) for each in found] == [
         ("alarm_raised", missed, "no line test"),
         ("notified", missed, "2"),
+        ("notified", missed, "over"),
         ("notified", "ndmc/1/4", ""),
         ("notified", ALARM.subject, ""),
         ("alarm_cleared", missed, ""),
