@@ -63,6 +63,8 @@ def write(
         memory_limit=clients * _QUEUE_BYTES * 3 // 2 + _BROKER_ITSELF_BYTES,
     )
     (folder / "data").mkdir(mode=0o700, exist_ok=True)
+    # whatever the umask: Mosquitto must be able to save sessions there, and nobody else to read them
+    (folder / "data").chmod(0o700)
     for name, text in (("mosquitto.conf", configuration), ("acl", access)):
         path = folder / name
         path.write_text(text, "utf-8")

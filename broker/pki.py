@@ -65,6 +65,8 @@ class Authority:
         """
         try:
             folder.mkdir(mode=0o700)
+            # the umask may have cleared bits of the mode
+            folder.chmod(0o700)
         except FileExistsError:
             raise BrokerError(
                 phrase("{folder}: already exists; use its authority, or name a new folder", folder=folder)
@@ -196,6 +198,7 @@ def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, 0o600)
         file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     fresh.replace(path)
 

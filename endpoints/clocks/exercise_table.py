@@ -105,6 +105,8 @@ class ExerciseTable:
         """Replace the file `path` atomically. Raises OSError."""
         fresh = path.with_name(f".{path.name}.new")
         fresh.write_bytes(msgspec.json.encode(self.entries))
+        # whatever the umask: every process of the exercise reads it, and nobody else may set its clock
+        fresh.chmod(0o644)
         fresh.replace(path)
 
     @staticmethod

@@ -19,7 +19,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from endpoints.control.connections import Acceptor, connections_max
 from endpoints.errors import UserError
 from endpoints.keys.attempt_throttle import Caller
-from endpoints.keys.private_files import FILE_MODE, FOLDER_MODE
+from endpoints.keys.private_files import FILE_MODE, FOLDER_MODE, chmod, make_folders
+from protocol.phrases import phrase
 
 REQUEST_WITHIN_S = 10.0
 """From the connection, or the response before, to the last byte of the request."""
@@ -39,13 +40,8 @@ def listen(path: Path) -> socket.socket:
     Raises UserError if another process listens there, `path` is not a socket, or the folder is open to other users.
     """
     try:
-        path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        mode = stat.S_IMODE(path.parent.stat().st_mode)
-        if mode & _OTHERS:
-            raise UserError(
-                f"{path.parent}: the control socket's folder is open to others (mode {mode:04o}); "
-                f"make it private: chmod 700 {path.parent}"
-            )
+        make_folders(path.parent, FOLDER_MODE)
+        check_folder(path)
         _clear(path)
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -61,6 +57,21 @@ def listen(path: Path) -> socket.socket:
         raise UserError(f"{path}: cannot listen on this control socket: {error.strerror or error}") from None
     listening.setblocking(False)
     return listening
+
+
+def check_folder(path: Path) -> None:
+    """Raise UserError if the folder of the control socket `path` is open to other users; OSError if it is missing."""
+    folder = path.parent
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & _OTHERS:
+        raise UserError(
+            phrase(
+                "{folder}: the control socket's folder is open to others (mode {mode}); make it private: {command}",
+                folder=folder,
+                mode=f"{mode:04o}",
+                command=chmod("700", folder),
+            )
+        )
 
 
 def _clear(path: Path) -> None:

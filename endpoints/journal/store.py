@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from endpoints.failpoints import failpoint
 from endpoints.journal.segments import lock, segment_first, segment_path, segments
-from endpoints.keys.private_files import FILE_MODE, FOLDER_MODE
+from endpoints.keys.private_files import FILE_MODE, FOLDER_MODE, make_folders
 
 AHEAD_BYTES: Final = 1 << 20
 """How many zeros are written at a time after the last batch."""
@@ -113,9 +113,8 @@ class FolderStore:
         """Lock the folder, remove an unfinished segment, and read the last one."""
         if create:
             # Do not ask exists() first: from Python 3.14 on, it returns False after any error.
-            with suppress(FileExistsError):
-                self._folder.mkdir(FOLDER_MODE, parents=True)
-                _flush_folder(self._folder.parent)
+            for made in make_folders(self._folder, FOLDER_MODE):
+                _flush_folder(made.parent)
         self._lock = lock(self._folder)
         # Do not use glob(): from Python 3.12 on, it finds nothing in a folder that it can't read, and raises nothing.
         for unfinished in list(self._folder.iterdir()):

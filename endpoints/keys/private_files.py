@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import pwd
+import shlex
 import stat
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
@@ -14,6 +16,8 @@ from protocol.phrases import phrase
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
+PUBLIC_FOLDER_MODE = 0o755
+"""Of a folder whose content others may read, such as that of the link file."""
 _OTHERS = 0o077
 _OTHERS_WRITE = 0o022
 _LINKS_MAX = 40
@@ -98,10 +102,11 @@ def require_private(path: Path, *, what: str) -> None:
     if mode & _OTHERS:
         raise UserError(
             phrase(
-                "{path}: this {what} is open to others (mode {mode}); make it private: chmod 600 {path}",
+                "{path}: this {what} is open to others (mode {mode}); make it private: {command}",
                 path=path,
                 what=what,
                 mode=f"{mode:04o}",
+                command=chmod("600", path),
             )
         )
 
@@ -136,10 +141,11 @@ def changeable(files: Iterable[tuple[Path, str]], owners: Collection[int]) -> It
             )
         if (mode := stat.S_IMODE(found.st_mode)) & _OTHERS_WRITE:
             yield phrase(
-                "{path}: others may change this {what} (mode {mode}); forbid it: chmod go-w {path}",
+                "{path}: others may change this {what} (mode {mode}); forbid it: {command}",
                 path=shown,
                 what=what,
                 mode=f"{mode:04o}",
+                command=chmod("go-w", shown),
             )
         for entry, direct, link in way:
             folders[entry.parent] = folders.get(entry.parent, False) or direct
@@ -194,9 +200,10 @@ def _open_folder(folder: Path, trusted: Collection[int], *, direct: bool) -> Ite
         return
     if shared and not mode & stat.S_ISVTX:
         yield phrase(
-            "{folder}: others can replace what is in this folder (mode {mode}); forbid it: chmod go-w {folder}",
+            "{folder}: others can replace what is in this folder (mode {mode}); forbid it: {command}",
             folder=folder,
             mode=f"{mode:04o}",
+            command=chmod("go-w", folder),
         )
 
 
@@ -218,6 +225,11 @@ def _user(user: int) -> str:
         return str(user)
 
 
+def chmod(mode: str, path: Path) -> str:
+    """Return the shell command that changes the mode of `path`."""
+    return shlex.join(["chmod", mode, str(path)])
+
+
 def write_private(path: Path, data: bytes) -> None:
     """Create `path` with `data` and mode 0600 from the start. Raises FileExistsError if it exists."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
@@ -227,14 +239,39 @@ def write_private(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def forbid_writing(path: Path) -> None:
-    """Take the right to write `path` from others, which an umask such as 002 has left to them. Raises OSError."""
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & _OTHERS_WRITE:
-        path.chmod(mode & ~_OTHERS_WRITE)
+def forbid_others(path: Path, mode: int) -> None:
+    """Take from others the rights to `path` that `mode` does not give them, as an umask such as 002 has left them.
+
+    Raises OSError.
+    """
+    found = stat.S_IMODE(path.stat().st_mode)
+    if found & ~mode & _OTHERS:
+        path.chmod(found & (mode | ~_OTHERS))
 
 
 def make_private_folder(path: Path) -> None:
     """Create the folder `path` with mode 0700. Raises FileExistsError if it exists."""
     path.mkdir(mode=FOLDER_MODE, parents=False, exist_ok=False)
+    # the umask may have cleared bits of the mode
     path.chmod(FOLDER_MODE)
+
+
+def make_folders(path: Path, mode: int) -> list[Path]:
+    """Create the folder `path` and the missing ones above it, each with `mode`, whatever the umask.
+
+    Returns those that were made, the innermost first. Raises OSError, also if `path` is a file.
+    """
+    made: list[Path] = []
+    for each in (path, *path.parents):
+        # not exists(), which returns False after any error from Python 3.14 on
+        try:
+            each.stat()
+            break
+        except (FileNotFoundError, NotADirectoryError):
+            made.append(each)
+    for each in reversed(made):
+        each.mkdir(mode=mode, exist_ok=True)
+        each.chmod(mode)
+    if not path.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+    return made
