@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from endpoints.config.host_name import names_host
 from endpoints.errors import UserError
 from endpoints.keys.private_files import read_bytes
 from protocol.phrases import phrase
@@ -57,7 +58,7 @@ def check_url(url: str, at: str) -> None:
         return
     try:
         parts: Any = urlsplit(url)
-        right = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port)
+        right = parts.scheme in ("http", "https") and names_host(parts.hostname or "") and parts.port != 0
     except ValueError:
         right = False
     if not right:

@@ -138,10 +138,13 @@ class Connection:
                 phrase("the broker does not answer within {seconds} s", seconds=round(session.ANSWER_WITHIN_S))
             )
 
-    def close(self) -> None:
-        """Disconnect cleanly; bytes that the socket does not take at once are discarded."""
+    def close(self, *, end_session: bool = False) -> None:
+        """Disconnect cleanly; bytes that the socket does not take at once are discarded.
+
+        With `end_session`, the broker forgets the session, its subscriptions and its queue.
+        """
         if self._client.socket() is not None:
-            self._client.disconnect()
+            self._client.disconnect(properties=session.ends_session() if end_session else None)
             self._client.loop_write()
         if (sock := self._client.socket()) is not None:
             self._detach()

@@ -55,6 +55,13 @@ def connect_properties() -> Properties:
     return properties
 
 
+def ends_session() -> Properties:
+    """Return the properties of a DISCONNECT packet with which the broker forgets the session."""
+    properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
+    properties.SessionExpiryInterval = 0
+    return properties
+
+
 def without_retained(subscriptions: Iterable[tuple[str, int]]) -> list[tuple[str, SubscribeOptions]]:
     """Return topics and their QoS as paho subscribes to them: no retained message is delivered."""
     return [

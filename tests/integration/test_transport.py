@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
+from msgspec import structs
 
 from broker.pki import Authority
 from endpoints.errors import UserError
@@ -241,6 +242,19 @@ async def test_a_missing_broker_is_reported_once_with_the_reason(site: BrokerSit
         site.broker.start()
         await eucom.next(Connected)
         assert len(eucom.of(Lost)) == 1
+
+
+@pytest.mark.parametrize("host", ["broker..example.org", f"{'a' * 64}.example.org", "brok\0er", "", "no-host.invalid"])
+async def test_no_name_of_a_host_ends_a_transport(site: BrokerSite, host: str) -> None:
+    """Name look-up, TLS and paho raise a different error for each; the settings refuse all but the last."""
+    names = {name: structs.replace(site.settings(name), host=host) for name in ("eucom", "watch")}
+    async with Endpoint(names["eucom"], QUICK) as eucom, Watcher(names["watch"], QUICK) as watch:
+        reasons = {(await each.next(Lost)).reason for each in (eucom, watch)}
+        # both are still trying
+        assert not eucom.task.done()
+        assert not watch.task.done()
+    assert len(reasons) == 1
+    assert "\n" not in reasons.pop()
 
 
 async def test_a_broker_of_another_authority_is_refused(running: BrokerSite) -> None:
