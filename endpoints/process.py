@@ -17,6 +17,7 @@ import structlog
 from endpoints.clocks.clock import Clock, ClockWatch
 from endpoints.config.settings import EndpointSettings, LinkSettings, WatchSettings
 from endpoints.control.application import Control
+from endpoints.control.requests import ACTIONS, WATCH_ACTIONS
 from endpoints.control.server import ControlServer, listen
 from endpoints.journal import ordinary_log
 from endpoints.journal.stdout_feed import StdoutFeed
@@ -55,7 +56,6 @@ class Process(Generic[RunnerT]):
         transport: LinkTransport,
         build: Callable[[LinkSettings, JournalWriter], RunnerT],
         *,
-        officers: OfficerCredentials | None = None,
         beside: Sequence[Work] = (),
     ) -> None:
         """Prepare the process; nothing is opened yet.
@@ -69,7 +69,6 @@ class Process(Generic[RunnerT]):
             notifier: delivers notifications.
             transport: the connection to the broker.
             build: returns the runner of a link and its opened journal; raises UserError, UnusableJournal.
-            officers: the officers who may act here; without them, any client of the control socket may.
             beside: what else runs while the process does.
         """
         self._settings = settings
@@ -87,16 +86,18 @@ class Process(Generic[RunnerT]):
         ]
         monitor = ClockWatch(*clock.now(), clock.real_ms())
         self._loop = Loop(runners, queue, clock, monitor, AsyncioTimer(clock, queue.wake), self._output.wake)
-        self._officers = officers
+        credentials = {name: officer.credential for name, officer in settings.officers.items()}
+        self._officers = OfficerCredentials(credentials, clock.real_ms)
         self._beside = beside
 
     async def run(self) -> None:
-        """Run until SIGTERM or SIGINT, then stop in order. Raises UserError if it cannot begin."""
+        """Run until SIGTERM, SIGINT or SIGHUP, then stop in order. Raises UserError if it cannot begin."""
         listening = listen(self._settings.control)
         server: ControlServer | None = None
         try:
             self._open()
-            control = Control(self._loop, self._runners, self._officers, self._clock.real_ms)
+            actions = ACTIONS if isinstance(self._settings, EndpointSettings) else WATCH_ACTIONS
+            control = Control(self._loop, self._runners, self._officers, self._clock.real_ms, actions)
             server = ControlServer(control.application, listening, self._settings.control)
             await self._serve(control, server)
         finally:
@@ -128,7 +129,7 @@ class Process(Generic[RunnerT]):
 
     async def _serve(self, control: Control, server: ControlServer) -> None:
         stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in stop_signals():
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         self._output.start()
         try:
@@ -163,6 +164,12 @@ class Process(Generic[RunnerT]):
             await asyncio.gather(*beside, return_exceptions=True)
             await server.stop(serving)
             _log.info("stopped")
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """Return the signals that stop a process in order: SIGHUP too, unless it is ignored, as `nohup` has it."""
+    hang_up = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+    return (signal.SIGTERM, signal.SIGINT, *hang_up)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -1,6 +1,6 @@
 """Composes the process of the independent watch, which observes both directions of every link (SPEC W6).
 
-It publishes nothing, and officers only acknowledge its alarms. Its own key, if it has one, signs the heads of its
+It publishes nothing, and its officers only acknowledge its alarms. Its own key, if it has one, signs the heads of its
 journals and nothing else.
 """
 
@@ -13,9 +13,7 @@ import structlog
 
 from endpoints.clocks.clock import clock
 from endpoints.config.settings import LinkSettings, WatchSettings
-from endpoints.errors import UserError
 from endpoints.journal.writer import JournalWriter
-from endpoints.keys.signer import Signer
 from endpoints.mqtt.observer_transport import ObserverTransport
 from endpoints.notify import FAILING_AFTER, Notifier, SinkHealth, words_of
 from endpoints.process import Process
@@ -25,6 +23,7 @@ from endpoints.runtime.link_runner import LinkRunner
 from endpoints.runtime.observing import SendsNothing
 from endpoints.runtime.reopening import recovered_core
 from endpoints.runtime.sink_report import SinkReport
+from endpoints.runtime.start_checks import head_signer
 from endpoints.runtime.work_queue import WorkQueue
 from endpoints.sinks import DeadMan, DeliveryError, sinks
 from protocol.core.observer import Observer
@@ -53,7 +52,8 @@ def watch(settings: WatchSettings) -> Process[LinkRunner[Observer]]:
 
     def build(link: LinkSettings, journal: JournalWriter) -> LinkRunner[Observer]:
         core = recovered_core(journal, Observer.new(link.id, settings.side))
-        return LinkRunner(core, journal, link.content, notifier, outbound=SendsNothing(head_signer(settings, link)))
+        outbound = SendsNothing(head_signer(settings, link))
+        return LinkRunner(core, journal, link.content, notifier, outbound=outbound, officers=settings.roster)
 
     def watching() -> bool:
         return transport.trouble is None and all(runner.failure is None for runner in runners.values())
@@ -73,26 +73,6 @@ def watch(settings: WatchSettings) -> Process[LinkRunner[Observer]]:
         build,
         beside=[certificates.run, health.begin, give_signs_of_life],
     )
-
-
-def head_signer(settings: WatchSettings, link: LinkSettings) -> Signer | None:
-    """Return what signs the heads of a link's journal; None if the settings or the link file name no key for it.
-
-    Raises UserError if the link file enrols other keys for the watch.
-    """
-    enrolled = link.content.watch_keys
-    if settings.keys is None or not enrolled:
-        if enrolled:
-            _log.warning("heads are not signed", link=link.id, why="the watch's settings name no folder of keys")
-        return None
-    signer = Signer.load(settings.keys, link.content.terms.policy.suite)
-    for key in signer.enrolled:
-        if key.public not in {each.public for each in enrolled}:
-            raise UserError(
-                f"{settings.keys}: key {key.id} is not among those that {link.file} enrols for the watch: "
-                f"no audit would accept its signed heads; enrol it there, or use the enrolled key"
-            )
-    return signer
 
 
 async def _keep_pinging(dead_man: DeadMan, every_s: float, watching: Callable[[], bool], health: SinkHealth) -> None:

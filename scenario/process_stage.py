@@ -19,6 +19,7 @@ from typing import BinaryIO
 import broker
 from broker.local import LocalBroker
 from endpoints.clocks.clock import SystemClock
+from endpoints.config import default_terms
 from endpoints.config.link_file import Party
 from endpoints.config.provision import BrokerPlan, provision
 from endpoints.config.settings import WATCH_IDENTITY, load_endpoint
@@ -68,7 +69,10 @@ class ProcessStage:
             [scenario.terms()],
             {party.id: Party(name=party.name, site=party.site, zone=party.zone) for party in scenario.parties},
             at=SystemClock().now()[0],
-            officers={party.id: scenario.officers(party.id) for party in scenario.parties},
+            officers={
+                **{party.id: scenario.officers(party.id) for party in scenario.parties},
+                WATCH_IDENTITY: default_terms.officers(WATCH_IDENTITY),
+            },
             broker=BrokerPlan(port=_free_port()),
             exercise_clock=table,
         )

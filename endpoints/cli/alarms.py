@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -9,9 +10,11 @@ from cyclopts import Parameter
 from endpoints.cli import options
 from endpoints.cli.output import console, print_indented, print_json, typed_line
 from endpoints.errors import UserError
-from protocol.phrases import phrase
+from protocol.phrases import Phrase, phrase
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
     from endpoints.control.client import ControlClient
@@ -72,7 +75,7 @@ def alarms_acknowledge(
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Acknowledge an alarm. It is listed until it is cleared as well. The watch asks for no credential."""
+    """Acknowledge an alarm. It is listed until it is cleared as well."""
     from endpoints.cli.credential import obtain
     from endpoints.config import settings
     from endpoints.control.client import ControlClient
@@ -84,8 +87,8 @@ def alarms_acknowledge(
             phrase("expected CODE/SUBJECT, as `alarms list` shows it, found {alarm}", alarm=repr(alarm[:60]))
         )
     found = settings.load(config)
-    # the watch has no officers: any user who may open its socket may acknowledge there
-    proven = isinstance(found, settings.EndpointSettings)
+    if not found.officers:
+        raise UserError(_nobody(config))
     client = ControlClient(found.control, found.link(link).id)
     given = " ".join(words).split() if words else _ask_words(client, code, subject, translator(lang))
     if given and len(given) != WORDS:
@@ -95,13 +98,24 @@ def alarms_acknowledge(
     ask: dict[str, Any] = {"officer": officer, "code": code, "subject": subject}
     if given:
         ask["words"] = given
-    if proven:
-        ask["credential"] = obtain(officer, credential_file)
+    ask["credential"] = obtain(officer, credential_file)
     reference = client.act("acknowledge-alarm", ask)
     if as_json:
         print_json({"alarm": reference})
     else:
         print(reference)
+
+
+def _nobody(config: Path) -> Phrase:
+    """Return that the watch of `config` has no officers, and how to enrol one."""
+    own = config.absolute().parent
+    folder = str(own.parent) if own.name == "watch" else "DIR"
+    return phrase(
+        "{config}: no officer is enrolled here, so nobody can acknowledge an alarm; enrol one, then restart the watch: "
+        "{command}",
+        config=config,
+        command=shlex.join(["deconflict", "enrol", folder, "--side", "watch", "--officer", "ID"]),
+    )
 
 
 def _ask_words(client: ControlClient, code: str, subject: str, t: Translator) -> list[str]:

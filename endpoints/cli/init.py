@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,8 +11,9 @@ from cyclopts import Parameter
 
 from endpoints.cli import options
 from endpoints.cli.output import print_json, say
-from endpoints.cli.values import check_host, check_port, identifier
+from endpoints.cli.values import check_port, identifier
 from endpoints.config import default_terms
+from endpoints.config.host_name import check_host
 from endpoints.errors import UserError
 from protocol.phrases import phrase
 
@@ -65,15 +67,15 @@ def init(
 ) -> None:
     """Make both sides, the watch and the broker on one machine, for trials and tests."""
     from endpoints.clocks.clock import SystemClock
-    from endpoints.config.provision import BrokerPlan, provision
+    from endpoints.config.provision import WATCH, BrokerPlan, provision
     from endpoints.keys.process_memory import protect
     from endpoints.texts.i18n import translator
 
     protect()
     for option, value in (("link", link), ("caller", caller), ("answering", answering)):
         identifier(value, option=option)
-    check_host(broker_host, option="broker-host")
-    check_host(listen, option="listen")
+    check_host(broker_host, at="--broker-host")
+    check_host(listen, at="--listen")
     check_port(port, option="port")
     terms = default_terms.terms(link, caller, answering, status)
     sides = (caller, answering)
@@ -83,7 +85,7 @@ def init(
         [terms],
         {side: default_terms.party(side) for side in sides},
         at=at,
-        officers={side: default_terms.officers(side) for side in sides},
+        officers={side: default_terms.officers(side) for side in (*sides, WATCH)},
         broker=BrokerPlan(host=broker_host, port=port, listen=listen),
     )
     if as_json:
@@ -99,16 +101,15 @@ def init(
         status=purpose,
     )
     say(f"{folder}: {made}")
-    for side in sides:
+    for side in (*sides, WATCH):
         names = ", ".join(default_terms.officers(side))
         where = f"{folder}/{side}/keys/officers/"
         told = t("officers of {side}: {names}; their credentials: {folder}", side=side, names=names, folder=where)
         say(f"  {told}")
     say(t("Run each in its own terminal:"))
-    say(f"  deconflict broker {folder}")
-    for side in sides:
-        say(f"  deconflict run {folder}/{side}/endpoint.toml")
-    say(f"  deconflict watch {folder}/watch/watch.toml")
+    running = [("run", folder / side / "endpoint.toml") for side in sides]
+    for command, path in (("broker", folder), *running, ("watch", folder / WATCH / "watch.toml")):
+        say("  " + shlex.join(["deconflict", command, str(path)]))
 
 
 def enrol(
@@ -130,8 +131,8 @@ def enrol(
 ) -> None:
     """Make one side's keys and officers; print the side file for the other side.
 
-    If the side is enrolled already, add the officers that are named. For the watch, make its key, and print its entry
-    for the link file.
+    If the side is enrolled already, add the officers that are named. For the watch, make its key and its officers, who
+    acknowledge its alarms, and print its entry for the link file.
     """
     from endpoints.clocks.clock import SystemClock
     from endpoints.config import provision, side_file
@@ -147,20 +148,29 @@ def enrol(
         identifier(each, option="officer")
     for each in link or ():
         identifier(each, option="link")
-    check_host(broker_host, option="broker-host")
+    check_host(broker_host, at="--broker-host")
     check_port(port, option="port")
     if len(set(officer or ())) < len(officer or ()):
         raise UserError(phrase("--officer: the same officer twice; name each once"))
     own = folder / side
     plan = provision.BrokerPlan(host=broker_host, port=port)
     if side == provision.WATCH:
-        given = {"officer": officer, "name": name, "site": site, "zone": zone}
+        given = {"name": name, "site": site, "zone": zone}
         for option in (option for option, value in given.items() if value):
             raise UserError(phrase("--{option}: the watch has none; leave it out", option=option))
-        _enrol_watch(own, suite, link or [default_terms.LINK], plan, authority, t, as_json=as_json)
+        if officer and exists(own / "watch.toml"):
+            _add(own / "watch.toml", officer, t)
+            return
+        _enrol_watch(own, officer, suite, link or [default_terms.LINK], plan, authority, t, as_json=as_json)
         return
     if exists(own / "endpoint.toml"):
-        _add(own, side, officer, t)
+        if not officer:
+            raise UserError(
+                phrase(
+                    "{folder}: {side} is enrolled already; name an officer to add: --officer ID", folder=own, side=side
+                )
+            )
+        _add(own / "endpoint.toml", officer, t)
         return
     party = default_terms.party(side)
     party = msgspec.structs.replace(
@@ -191,7 +201,15 @@ def enrol(
 
 
 def _enrol_watch(
-    own: Path, suite: str, links: list[str], broker: BrokerPlan, authority: Path | None, t: Translator, *, as_json: bool
+    own: Path,
+    officers: list[str] | None,
+    suite: str,
+    links: list[str],
+    broker: BrokerPlan,
+    authority: Path | None,
+    t: Translator,
+    *,
+    as_json: bool,
 ) -> None:
     """Make the watch in `own`, or a key for one without; print its entry for the link file. Raises UserError."""
     from endpoints.clocks.clock import SystemClock
@@ -204,8 +222,17 @@ def _enrol_watch(
         say(t("{file}: a key was added. Restart a running watch once the link file has the entry below.", file=config))
     else:
         at, _ = SystemClock().now()
-        entry = provision.enrol_watch(own.parent, suite=suite, links=links, broker=broker, authority=authority, at=at)
+        entry = provision.enrol_watch(
+            own.parent,
+            officers=officers or default_terms.officers(provision.WATCH),
+            suite=suite,
+            links=links,
+            broker=broker,
+            authority=authority,
+            at=at,
+        )
         say(t("{folder}: made. The private keys never leave it.", folder=own))
+        say(t("Officers' credentials: {folder}", folder=f"{own}/keys/officers/"))
         if authority is None:
             _ask_for_certificate(own, t)
     say(t("Give this to the one who makes the link file: deconflict link make --watch FILE, or append it to the file."))
@@ -225,19 +252,15 @@ def _ask_for_certificate(own: Path, t: Translator) -> None:
     )
 
 
-def _add(own: Path, side: str, officer: list[str] | None, t: Translator) -> None:
+def _add(path: Path, officers: list[str], t: Translator) -> None:
     from endpoints.config.provision import add_officers
 
-    if not officer:
-        raise UserError(
-            phrase("{folder}: {side} is enrolled already; name an officer to add: --officer ID", folder=own, side=side)
-        )
-    add_officers(own, officer)
+    add_officers(path, officers)
     added = t(
         "{file}: {officers} added; credentials in {folder}",
-        file=f"{own}/endpoint.toml",
-        officers=", ".join(officer),
-        folder=f"{own}/keys/officers/",
+        file=path,
+        officers=", ".join(officers),
+        folder=f"{path.parent}/keys/officers/",
     )
     say(added)
-    say(t("Restart a running endpoint so that it accepts them."))
+    say(t("Restart the running process so that it accepts them."))

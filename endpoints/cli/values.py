@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
-
 import msgspec
 
 from endpoints.errors import UserError
@@ -12,8 +9,6 @@ from protocol.phrases import phrase
 from protocol.wire.messages import Identifier
 
 _PORT_MAX = 65_535
-_HOST_NAME = re.compile(r"(?=.{1,253}\Z)(?!.*\.\d+\Z)\w([\w-]*\w)?(\.\w([\w-]*\w)?)*", re.ASCII)
-"""A host name's last label is not a number, which would be a wrong IPv4 address."""
 
 
 def identifier(value: str, *, option: str) -> str:
@@ -28,21 +23,6 @@ def identifier(value: str, *, option: str) -> str:
                 value=repr(value[:60]),
             )
         ) from None
-
-
-def check_host(value: str, *, option: str) -> None:
-    """Raise UserError, naming the option, unless `value` is a host name in ASCII or an IP address."""
-    if not _HOST_NAME.fullmatch(value):
-        try:
-            ipaddress.ip_address(value)
-        except ValueError:
-            raise UserError(
-                phrase(
-                    "--{option}: expected a host name or an IP address, found {value}",
-                    option=option,
-                    value=repr(value[:60]),
-                )
-            ) from None
 
 
 def check_port(value: int, *, option: str) -> None:

@@ -9,12 +9,18 @@ from collections.abc import Container
 from typing import Literal
 
 from endpoints.config.link_file import Party
+from endpoints.config.settings import WATCH_IDENTITY
 from protocol.wire.messages import Texts
 from protocol.wire.policy import Channel, Policy, Terms
 
 LINK, CALLER, ANSWERING = "eucom-ndmc", "eucom", "ndmc"
 
-OFFICERS: dict[str, tuple[str, ...]] = {CALLER: ("watch-1", "watch-2"), ANSWERING: ("duty-1", "duty-2")}
+OFFICERS: dict[str, tuple[str, ...]] = {
+    CALLER: ("watch-1", "watch-2"),
+    ANSWERING: ("duty-1", "duty-2"),
+    WATCH_IDENTITY: ("observer-1",),
+}
+"""The officers of both parties and of the independent watch."""
 OTHER_OFFICERS = ("officer-1", "officer-2")
 """The officers of any other party: the four-eyes rule needs two."""
 
@@ -52,7 +58,7 @@ def party(name: str) -> Party:
 
 
 def officers(name: str) -> tuple[str, ...]:
-    """Return the ids of the officers of the party `name`."""
+    """Return the ids of the officers of the party `name`, or of the watch."""
     return OFFICERS.get(name, OTHER_OFFICERS)
 
 

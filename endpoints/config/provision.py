@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +21,30 @@ import tomli_w
 from msgspec import Struct, structs
 
 from broker import configuration
-from broker.errors import BrokerError
 from broker.pki import SERVER_NAMES, Authority
-from endpoints.config import default_terms, link_file, settings
+from endpoints.config import default_terms, link_file, settings, toml_reader
 from endpoints.config.control_socket import check_socket
 from endpoints.config.link_file import LinkFile, Party, WatchEntry
+from endpoints.config.new_folder import as_user_errors, new_folder
 from endpoints.errors import UserError
 from endpoints.keys import credentials, signer
-from endpoints.keys.private_files import exists, forbid_writing, make_private_folder, write_private
+from endpoints.keys.private_files import (
+    FOLDER_MODE,
+    PUBLIC_FOLDER_MODE,
+    exists,
+    make_folders,
+    make_private_folder,
+    require_private,
+    write_private,
+)
 from endpoints.texts.i18n import LANGUAGES
 from protocol.wire.instants import Millis
 from protocol.wire.policy import EnrolledKey, Terms
 
 WATCH = settings.WATCH_IDENTITY
 AUTHORITY = "authority"
+_OFFICERS = "officers"
+"""The folder of the officers' credentials, beside the private keys."""
 _RESERVED = (WATCH, "broker", AUTHORITY)
 """Names that a party or link cannot have: folders beside the sides', and identities at the broker."""
 
@@ -72,7 +81,8 @@ def provision(
         links: the terms of each link; all between the same two parties.
         parties: both, by id; their `keys` are made here.
         at: now (ms since 1970), from which the certificates are valid.
-        officers: ids of each side's officers; each gets a credential in `keys/officers/<id>.credential`.
+        officers: ids of each side's officers, and of the watch's; each gets a credential in
+            `keys/officers/<id>.credential`.
         broker: the broker's address.
         exercise_clock: the exercise's table, which all processes read; None outside exercises.
 
@@ -95,7 +105,7 @@ def provision(
     for side in (*sides, WATCH):
         _check_socket(home / side)
     names = _link_files([terms.link for terms in links])
-    with _all_or_nothing(home) as staging, _as_user_errors(home):
+    with new_folder(home, PUBLIC_FOLDER_MODE) as staging, as_user_errors(home):
         enrolled = {}
         for side in sides:
             make_private_folder(staging / side)
@@ -114,7 +124,7 @@ def provision(
             authority.issue_client(side, own / "tls", at)
             table = _common(names, broker, exercise_clock)
             if side == WATCH:
-                _make_watch(own, table)
+                _make_watch(own, table, officers.get(WATCH, ()))
             else:
                 for terms, link in zip(links, table["links"], strict=True):
                     link.update(default_terms.words(parties[side].site, (terms.policy.test_language,)))
@@ -147,7 +157,7 @@ def enrol(
     home = folder.absolute() / side
     _check_socket(home)
     names = _link_files(links)
-    with _all_or_nothing(home) as own, _as_user_errors(home):
+    with new_folder(home, FOLDER_MODE) as own, as_user_errors(home):
         keys = _make_keys(own, suite)
         _make_folders(own, names)
         if authority is not None:
@@ -161,7 +171,14 @@ def enrol(
 
 
 def enrol_watch(
-    folder: Path, *, suite: str, links: Sequence[str], broker: BrokerPlan, authority: Path | None, at: Millis
+    folder: Path,
+    *,
+    officers: Sequence[str],
+    suite: str,
+    links: Sequence[str],
+    broker: BrokerPlan,
+    authority: Path | None,
+    at: Millis,
 ) -> WatchEntry:
     """Make `folder/watch` for the watch alone, or nothing; return its entry for the link file.
 
@@ -170,12 +187,12 @@ def enrol_watch(
     home = folder.absolute() / WATCH
     _check_socket(home)
     names = _link_files(links)
-    with _all_or_nothing(home) as own, _as_user_errors(home):
+    with new_folder(home, FOLDER_MODE) as own, as_user_errors(home):
         keys = _make_keys(own, suite)
         _make_folders(own, names)
         if authority is not None:
             Authority.load(authority).issue_client(WATCH, own / "tls", at)
-        _make_watch(own, _common(names, broker, None))
+        _make_watch(own, _common(names, broker, None), officers)
     return WatchEntry(keys=keys)
 
 
@@ -184,40 +201,48 @@ def add_watch_keys(own: Path, suite: str) -> WatchEntry:
     path, keys = own / "watch.toml", own / "keys"
     if settings.load_watch(path).keys is not None:
         raise UserError(f"{path}: keys: already there; the watch has a key")
-    if exists(keys):
+    officers_alone = exists(keys) and [each.name for each in keys.iterdir()] == [_OFFICERS]
+    if exists(keys) and not officers_alone:
         raise UserError(f"{keys}: already exists; remove it first if it is no longer used")
     fresh = own / ".watch.toml.new"
     try:
-        with _as_user_errors(own):
-            made = _make_keys(own, suite)
+        with as_user_errors(own):
+            made = signer.generate(keys, suite) if officers_alone else _make_keys(own, suite)
             # inserted, not rewritten: comments in the file are kept; a key of the file stands before its tables
             write_private(fresh, b'keys = "keys"\n' + path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
             fresh.replace(path)
     except BaseException:
         fresh.unlink(missing_ok=True)
-        shutil.rmtree(keys, ignore_errors=True)
+        for path in keys.iterdir() if exists(keys) else ():
+            if path.name != _OFFICERS:
+                path.unlink()
+        if not officers_alone:
+            shutil.rmtree(keys, ignore_errors=True)
         raise
     return WatchEntry(keys=made)
 
 
-def add_officers(own: Path, names: Sequence[str]) -> None:
-    """Add all these officers to the endpoint in `own`, each with a new credential, or none. Raises UserError."""
-    path = own / "endpoint.toml"
-    table = settings.read_endpoint(path)
+def add_officers(path: Path, names: Sequence[str]) -> None:
+    """Add all these officers to the configuration `path`, each with a new credential, or none. Raises UserError."""
+    own, what = path.parent, toml_reader.WATCH if path.name == "watch.toml" else toml_reader.ENDPOINT
+    table = settings.read_private(path, what=what)
+    # also if it has no officers yet
+    require_private(path, what="configuration")
     for name in names:
         if name in table.get("officers", {}):
             raise UserError(f"{path}: officers.{name}: already enrolled; choose another id")
-        if exists(credential := own / "keys" / "officers" / f"{name}.credential"):
+        if exists(credential := own / "keys" / _OFFICERS / f"{name}.credential"):
             raise UserError(f"{credential}: already exists; remove it first if it is no longer used")
     before_bytes = path.stat().st_size
-    made = [own / "keys" / "officers" / f"{name}.credential" for name in names]
+    made = [own / "keys" / _OFFICERS / f"{name}.credential" for name in names]
     try:
-        with _as_user_errors(own):
+        with as_user_errors(own):
+            make_folders(own / "keys", FOLDER_MODE)
             added = {"officers": _make_officers(own, names, fresh=False)}
         # appended, not rewritten: comments in the file are kept
-        with _as_user_errors(path), path.open("ab") as file:
+        with as_user_errors(path), path.open("ab") as file:
             file.write(b"\n" + tomli_w.dumps(added).encode())
-        settings.read_endpoint(path)
+        settings.read_private(path, what=what)
     except BaseException:
         # a full disk may take nothing more, but it gives back what was appended
         os.truncate(path, before_bytes)
@@ -234,6 +259,7 @@ _ENDPOINT_HEADER = """\
 """
 _WATCH_HEADER = """\
 # The independent watch: reads both directions, publishes nothing. Its key signs the heads of its journals.
+# Its officers acknowledge its alarms. Private: mode 0600.
 # Paths are relative to this folder.
 # To be alerted when the watch itself is down, add: [dead_man] url = "https://..." every = "1m"
 """
@@ -257,8 +283,9 @@ def _make_endpoint(own: Path, side: str, table: dict[str, Any], officers: Iterab
     write_private(own / "endpoint.toml", _render(_ENDPOINT_HEADER, table))
 
 
-def _make_watch(own: Path, table: dict[str, Any]) -> None:
-    write_private(own / "watch.toml", _render(_WATCH_HEADER, {"identity": WATCH, "keys": "keys", **table}))
+def _make_watch(own: Path, table: dict[str, Any], officers: Iterable[str]) -> None:
+    table = {"identity": WATCH, "keys": "keys", **table, "officers": _make_officers(own, officers)}
+    write_private(own / "watch.toml", _render(_WATCH_HEADER, table))
 
 
 def _make_keys(own: Path, suite: str) -> tuple[EnrolledKey, ...]:
@@ -267,7 +294,7 @@ def _make_keys(own: Path, suite: str) -> tuple[EnrolledKey, ...]:
 
 
 def _make_officers(own: Path, names: Iterable[str], *, fresh: bool = True) -> dict[str, dict[str, str]]:
-    folder = own / "keys" / "officers"
+    folder = own / "keys" / _OFFICERS
     if fresh or not exists(folder):
         make_private_folder(folder)
     table = {}
@@ -315,67 +342,3 @@ def _render(header: str, table: dict[str, Any]) -> bytes:
 def _check_socket(own: Path) -> None:
     """Refuse a folder whose control socket would have too long a path."""
     check_socket(own / settings.CONTROL, at=str(own))
-
-
-@contextmanager
-def _as_user_errors(place: Path) -> Iterator[None]:
-    """Turn errors of the file system and of the broker's files into UserError; `place` if they name no file."""
-    try:
-        yield
-    except BrokerError as error:
-        raise UserError(str(error)) from None
-    except OSError as error:
-        raise UserError(f"{error.filename or place}: {error.strerror}") from None
-
-
-@contextmanager
-def _all_or_nothing(home: Path) -> Iterator[Path]:
-    """Yield a folder to build in; at the end its content moves to `home`, or after an error nothing is left.
-
-    `home` may exist with empty folders in it, as mounted volumes of containers do.
-    """
-    if home.is_symlink() or (exists(home) and not home.is_dir()):
-        raise UserError(f"{home}: exists and is not a folder; name a new folder")
-    with _as_user_errors(home):
-        for path in _files(home) if exists(home) else ():
-            raise UserError(f"{home}: not empty (it contains {path.relative_to(home)}); name a new folder")
-        made = [each for each in (home, *home.parents) if not exists(each)]
-        home.mkdir(parents=True, exist_ok=True)
-        # whatever the umask: no process accepts files that others can replace
-        for each in {home, *made}:
-            forbid_writing(each)
-        staging = home / ".making"
-        make_private_folder(staging)
-    moved: list[Path] = []
-    try:
-        yield staging
-        with _as_user_errors(home):
-            _settle(staging, home, moved)
-    except BaseException:
-        for path in reversed(moved):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        shutil.rmtree(staging, ignore_errors=True)
-        for folder in made:
-            folder.rmdir()
-        raise
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """Yield all files below `folder`, its own first. Raises OSError where rglob() would skip a folder."""
-    for path in sorted(folder.iterdir(), key=lambda path: (path.is_dir(), path)):
-        if not path.is_dir():
-            yield path
-        elif not path.is_symlink():
-            yield from _files(path)
-
-
-def _settle(source: Path, target: Path, moved: list[Path]) -> None:
-    """Move the content of `source` into `target`; folders that exist on both sides are merged."""
-    for path in sorted(source.iterdir()):
-        final = target / path.name
-        if path.is_dir() and final.is_dir():
-            _settle(path, final, moved)
-        else:
-            shutil.move(path, final)
-            moved.append(final)
-    source.rmdir()

@@ -38,17 +38,16 @@ Environment variables take precedence, so that one file can serve several machin
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from endpoints.config import exercise, link_file, toml_reader, variables
+from endpoints.config import exercise, link_file, officers, toml_reader, variables
 from endpoints.config.control_socket import check_socket
+from endpoints.config.host_name import check_host
 from endpoints.config.link_file import LinkFile
 from endpoints.config.notifications import (
     DeadManSettings,
@@ -59,11 +58,12 @@ from endpoints.config.notifications import (
     dead_man,
     notifications,
 )
+from endpoints.config.officers import Officer
 from endpoints.config.own_words import own_words
 from endpoints.errors import UserError
-from endpoints.keys import credentials
 from endpoints.keys.private_files import changeable, exists, require_private
 from protocol.core.duty import OwnWords
+from protocol.phrases import phrase
 from protocol.wire.messages import Identifier, Texts
 
 WATCH_IDENTITY = "watch"
@@ -86,34 +86,20 @@ class _EndpointLink(_Link, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class _Broker(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    host: Annotated[str, Meta(min_length=1, max_length=253)]
+    host: Annotated[str, Meta(max_length=4_000)]
     port: Port = 8883
     authority: FilePath
     certificate: FilePath
     key: FilePath
 
 
-class Officer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An officer who may act for this endpoint."""
-
-    name: Annotated[str, Meta(max_length=80)] = ""
-    # what `endpoints.keys.credentials.hash_credential` returned
-    credential: str
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the entry in hexadecimal, for the journal.
-
-        It does not help to guess the credential: the entry holds the credential's hash and its random salt, which only
-        the settings contain.
-        """
-        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
 
 
 class _Process(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     links: Annotated[tuple[_Link, ...], Meta(min_length=1, max_length=LINKS_MAX)]
     broker: _Broker
     control: FilePath = CONTROL
+    officers: dict[Identifier, Officer] = {}
     language: Literal["en", "ru"] = "en"
     notifications: NotificationsTable = NotificationsTable()
     exercise_clock: FilePath | UnsetType = UNSET
@@ -123,7 +109,6 @@ class _Endpoint(_Process, frozen=True, kw_only=True, forbid_unknown_fields=True)
     links: Annotated[tuple[_EndpointLink, ...], Meta(min_length=1, max_length=LINKS_MAX)]
     side: Identifier
     keys: FilePath = "keys"
-    officers: dict[Identifier, Officer]
 
 
 class _Watch(_Process, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -179,6 +164,7 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
         exercise_clock: the exercise's table; allowed only if the status of every link is `exercise`.
         allow_ptrace: whether debuggers may attach and core dumps are written; allowed as `exercise_clock` is.
         keys: the folder of private signing keys; None for a watch without a key.
+        officers: the officers who may act here, by id; a watch may have none.
     """
 
     path: Path
@@ -191,6 +177,7 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
     exercise_clock: Path | None
     allow_ptrace: bool
     keys: Path | None
+    officers: dict[str, Officer]
 
     @property
     def trusted_files(self) -> tuple[tuple[Path, str], ...]:
@@ -212,6 +199,9 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
         """The files of authorities beside the broker's."""
         authority = self.notifications.authority
         return () if authority is None else (authority,)
+    def roster(self) -> dict[str, str]:
+        """The digest of each officer's entry, by officer, for the journal."""
+        return {name: officer.digest for name, officer in self.officers.items()}
 
     def changeable(self) -> tuple[str, ...]:
         """Return a line for each of these files that other users can change or replace."""
@@ -235,15 +225,14 @@ class EndpointSettings(ProcessSettings, frozen=True, kw_only=True):
 
     Attributes:
         keys: the folder of its private signing keys.
-        officers: the officers who may act for it, by id.
+        officers: at least one.
     """
 
     keys: Path
-    officers: dict[str, Officer]
 
 
 class WatchSettings(ProcessSettings, frozen=True, kw_only=True):
-    """The content of `watch.toml`: no officers.
+    """The content of `watch.toml`. Its officers acknowledge the alarms of the watch, and do nothing else.
 
     Attributes:
         dead_man: the monitor that expects its sign of life (SPEC W6).
@@ -286,7 +275,7 @@ def load_unchecked(path: Path, environment: Mapping[str, str] = os.environ) -> E
 
 
 def _endpoint(path: Path, environment: Mapping[str, str]) -> EndpointSettings:
-    table = read_endpoint(path)
+    table = read_private(path, what=toml_reader.ENDPOINT)
     raw = toml_reader.convert(table, _Endpoint, path=path)
     links = _links(raw.links, path)
     for link in links:
@@ -297,27 +286,22 @@ def _endpoint(path: Path, environment: Mapping[str, str]) -> EndpointSettings:
             )
     if not raw.officers:
         raise UserError(f"{path}: officers: none, so nobody can answer; add one, such as [officers.watch-1]")
-    for name, officer in raw.officers.items():
-        try:
-            credentials.check_hash(officer.credential)
-        except ValueError as error:
-            raise UserError(f"{path}: officers.{name}.credential: {error}") from None
-    return EndpointSettings(
-        **_process(raw, raw.side, links, path, environment),
-        keys=path.absolute().parent / raw.keys,
-        officers=raw.officers,
-    )
+    return EndpointSettings(**_process(raw, raw.side, links, path, environment), keys=path.absolute().parent / raw.keys)
 
 
-def read_endpoint(path: Path) -> dict[str, Any]:
-    """Return the TOML table of the endpoint configuration `path`, unconverted. Raises UserError."""
-    table = toml_reader.read(path, what=toml_reader.ENDPOINT)
-    require_private(path, what="endpoint configuration")
+def read_private(path: Path, *, what: str) -> dict[str, Any]:
+    """Return the TOML table of the configuration `path` of the kind `what`, unconverted. Raises UserError.
+
+    It must be private if it has officers, whose credentials it holds as hashes.
+    """
+    table, endpoint = toml_reader.read(path, what=what), what == toml_reader.ENDPOINT
+    if endpoint or "officers" in table:
+        require_private(path, what=phrase("endpoint configuration") if endpoint else phrase("watch configuration"))
     return table
 
 
 def _watch(path: Path, environment: Mapping[str, str]) -> WatchSettings:
-    raw = toml_reader.convert(toml_reader.read(path, what=toml_reader.WATCH), _Watch, path=path)
+    raw = toml_reader.convert(read_private(path, what=toml_reader.WATCH), _Watch, path=path)
     links = _links(raw.links, path)
     for link in links:
         if raw.identity in link.content.parties:
@@ -345,6 +329,7 @@ def _process(
     raw: _Process, side: str, links: tuple[LinkSettings, ...], path: Path, environment: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return the fields of ProcessSettings. Raises UserError."""
+    officers.check(raw.officers, path)
     folder = path.absolute().parent
     contents = [link.content for link in links]
     return {
@@ -353,6 +338,7 @@ def _process(
         "links": links,
         "broker": _broker(raw.broker, side, folder, path, environment),
         "control": check_socket(folder / raw.control, at=f"{path}: control"),
+        "officers": raw.officers,
         "language": environment.get("DECONFLICT_LANG") or raw.language,
         "notifications": notifications(raw.notifications, path, environment),
         "exercise_clock": exercise.clock(raw.exercise_clock or None, contents, folder, path, environment),
@@ -379,9 +365,10 @@ def _links(raw: tuple[_Link, ...], path: Path) -> tuple[LinkSettings, ...]:
 
 
 def _broker(raw: _Broker, identity: str, folder: Path, path: Path, environment: Mapping[str, str]) -> BrokerSettings:
+    named = environment.get("DECONFLICT_BROKER_HOST")
     settings = BrokerSettings(
         identity=identity,
-        host=environment.get("DECONFLICT_BROKER_HOST") or raw.host,
+        host=check_host(named or raw.host, at="DECONFLICT_BROKER_HOST" if named else f"{path}: broker.host"),
         port=variables.port("DECONFLICT_BROKER_PORT", environment) or raw.port,
         authority=folder / raw.authority,
         certificate=folder / raw.certificate,

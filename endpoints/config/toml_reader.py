@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
@@ -82,13 +83,21 @@ def read(path: Path, *, what: str) -> dict[str, Any]:
     if kind is not None and kind not in ((ENDPOINT, WATCH) if what == PROCESS else (what,)):
         raise UserError(
             phrase(
-                "{path}: {found}; {expected} was expected",
+                "{path}: {found}; {expected} was expected{hint}",
                 path=path,
                 found=with_article(kind),
                 expected=with_article(what),
+                hint=_hint(path, kind, what),
             )
         )
     return table
+
+
+def _hint(path: Path, found: str, wanted: str) -> str:
+    """Return which command runs a configuration of the kind `found`; empty for other files."""
+    commands: dict[tuple[str, str], str] = {(WATCH, ENDPOINT): "watch", (ENDPOINT, WATCH): "run"}
+    command = commands.get((found, wanted))
+    return phrase("; to run it: {command}", command=shlex.join(["deconflict", command, str(path)])) if command else ""
 
 
 def _kind(table: dict[str, Any]) -> str | None:
@@ -99,7 +108,7 @@ def _kind(table: dict[str, Any]) -> str | None:
         return WATCH_ENTRY
     if "links" not in table:
         return SIDE_FILE if "site" in table else None
-    if "side" in table or "officers" in table:
+    if "side" in table:
         return ENDPOINT
     return WATCH if "identity" in table else None
 

@@ -32,7 +32,7 @@ from starlette.routing import Route
 
 from endpoints.control.connections import connections_max
 from endpoints.control.delivery_progress import Ladder, climb
-from endpoints.control.requests import ACTIONS, Ask, AskAlarm, AskTest
+from endpoints.control.requests import ACTIONS, Ask, AskTest
 from endpoints.control.status import Status, status
 from endpoints.keys.attempt_throttle import Caller
 from endpoints.keys.credentials import OfficerCredentials, WrongCredential
@@ -50,6 +50,11 @@ from protocol.wire.instants import Millis
 BODY_MAX_BYTES = 65_536
 """Three times an alert with texts in four languages, which is the largest request."""
 SECONDS_MAX_DIGITS = 7
+NO_OFFICERS = phrase(
+    "no officer is enrolled here, so nobody can acknowledge an alarm; enrol one, then restart: {command}",
+    command="deconflict enrol DIR --side watch --officer ID",
+)
+"""Only a watch may have no officers."""
 LOOK_AGAIN_S = 1.0
 """Interval at which a followed status is computed again: it becomes `late` without any event."""
 _STATUS_OF = {
@@ -71,23 +76,30 @@ Look = Callable[[AnyRunner], tuple[Any, bool]]
 
 
 class Control:
-    """The application, over the links of one process.
-
-    Without officers it is the watch's. The watch sends no messages, so its only action is to acknowledge its alarms.
-    Any client that may open the socket may do that, under the officer's name that it gives.
-    """
+    """The application, over the links of one process."""
 
     def __init__(
         self,
         loop: Loop,
         runners: Mapping[str, AnyRunner],
-        officers: OfficerCredentials | None,
+        officers: OfficerCredentials,
         real_ms: Callable[[], Millis],
+        actions: Mapping[str, type[Ask]],
     ) -> None:
+        """Make it.
+
+        Args:
+            loop: takes the requests.
+            runners: the running links.
+            officers: authenticates those who act.
+            real_ms: reads the machine's monotonic clock.
+            actions: those that this process takes, by name: all of `requests.ACTIONS`, or some.
+        """
         self._loop = loop
         self._runners = runners
         self._officers = officers
         self._real_ms = real_ms
+        self._actions = actions
         self._closing = False
         self._streams = 0
         # the others are left for single requests
@@ -218,9 +230,14 @@ class Control:
 
     async def _act(self, request: Request) -> Response:
         runner = self._runner(request)
-        kind = ACTIONS.get(request.path_params["action"])
-        if kind is None:
+        action = request.path_params["action"]
+        if action not in ACTIONS:
             raise HTTPException(HTTPStatus.NOT_FOUND)
+        kind = self._actions.get(action)
+        if kind is None:
+            raise LocalProtocolError(
+                "not_authorised", phrase("the watch accepts no officer commands; run this against an endpoint")
+            )
         ask = _decode(await _body(request), kind)
         await self._authenticate(runner, ask, request)
         if self._closing:
@@ -241,12 +258,9 @@ class Control:
         async def abandoned() -> bool:
             return self._closing or await request.is_disconnected()
 
-        if self._officers is None:
-            if not isinstance(ask, AskAlarm):
-                raise LocalProtocolError(
-                    "not_authorised", phrase("the watch accepts no officer commands; run this against an endpoint")
-                )
-        elif ask.officer and ask.credential:
+        if not self._officers.enrolled:
+            raise LocalProtocolError("not_authorised", NO_OFFICERS)
+        if ask.officer and ask.credential:
             try:
                 await self._officers.authenticate(ask.officer, ask.credential, _caller(request), abandoned)
             except WrongCredential as wrong:

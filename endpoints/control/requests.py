@@ -226,12 +226,8 @@ class AskTest(Ask, frozen=True, kw_only=True):
 
 
 class AskAlarm(Ask, frozen=True, kw_only=True):
-    """Acknowledge an alarm raised here, `keys_changed` with three words of the fingerprint, in any case of letters.
+    """Acknowledge an alarm raised here, `keys_changed` with three words of the fingerprint, in any case of letters."""
 
-    The watch, which has no officers, asks for no credential.
-    """
-
-    credential: Credential | UnsetType = UNSET  # type: ignore[assignment] # the application requires it at an endpoint
     code: Annotated[str, Meta(max_length=40)]
     subject: Annotated[str, Meta(max_length=200)]
     words: tuple[Word, Word, Word] | UnsetType = UNSET
@@ -286,6 +282,9 @@ ACTIONS: dict[str, type[Ask]] = {
     "leave-watch": AskLeaveWatch,
 }
 """The actions of `POST /v1/links/LINK/ACTION`."""
+
+WATCH_ACTIONS: dict[str, type[Ask]] = {"acknowledge-alarm": AskAlarm}
+"""Those of them that the independent watch takes, which sends no messages."""
 
 
 def _reference(text: str) -> Reference:

@@ -80,7 +80,7 @@ class Status(Struct, frozen=True, kw_only=True):
     alarms: tuple[Alarm, ...]
     # what waits for an officer here, oldest first; nothing at the independent watch, which has none
     open: tuple[OpenItem, ...]
-    # null while nobody is on watch, and for the independent watch, which has no officers
+    # null while nobody is on watch, and for the independent watch, which nobody takes
     on_watch: OnWatch | None
     # what the open alarm `keys_changed` is about; left out if there is none
     keys_changed: KeyChange | UnsetType = UNSET

@@ -100,13 +100,18 @@ class WrongCredential(LocalProtocolError):  # noqa: N818 - names what was tried
 
 
 class OfficerCredentials:
-    """Authenticates the officers of one endpoint."""
+    """Authenticates the officers of one process."""
 
     def __init__(self, hashed: Mapping[str, str], real_ms: Callable[[], Millis]) -> None:
         """Accept the officers in `hashed`, id to hashed credential. `real_ms` reads the machine's monotonic clock."""
         self._hashed = dict(hashed)
         self._decoy = hash_credential(generate())
         self._throttle = AttemptThrottle(real_ms)
+
+    @property
+    def enrolled(self) -> bool:
+        """Whether there is any officer."""
+        return bool(self._hashed)
 
     async def authenticate(self, officer: str, credential: str, caller: Caller, abandoned: Abandoned) -> None:
         """Return if `credential` is the officer's.

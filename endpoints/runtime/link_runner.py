@@ -13,7 +13,6 @@ from typing import Generic, TypeAlias, TypeVar, cast
 from msgspec import UNSET
 
 from endpoints.config.link_file import LinkFile
-from endpoints.errors import UserError
 from endpoints.failpoints import failpoint
 from endpoints.journal.space_watch import SpaceWatch
 from endpoints.journal.writer import JournalFailure, JournalWriter
@@ -37,6 +36,7 @@ from endpoints.runtime.ports import (
 from endpoints.runtime.rate_limits import FrameLimits, PresenceCap
 from endpoints.runtime.refusals import Refusals
 from endpoints.runtime.slot_planner import SlotPlanner
+from endpoints.runtime.start_checks import check_terms
 from protocol.core.alarms import Alarm, AlarmCode
 from protocol.core.effects import AnyEffect, Notify
 from protocol.core.events import (
@@ -57,7 +57,6 @@ from protocol.core.events import (
 )
 from protocol.errors import LinkError
 from protocol.phrases import phrase
-from protocol.wire.digests import policy_digest
 from protocol.wire.instants import Millis
 from protocol.wire.keyring import Keyring
 from protocol.wire.messages import FRAME_MAX_BYTES, Digest, Identifier
@@ -169,17 +168,7 @@ class LinkRunner(Generic[CoreT_co]):
 
     def check_link_file(self) -> None:
         """Raise UserError if the link file contradicts the journal (SPEC E1.1)."""
-        terms, known = self._file.terms, self.core.terms
-        if known is not None and terms.epoch < known.epoch:
-            raise UserError(
-                f"link {self.link}: the link file says epoch {terms.epoch}, the journal is in epoch {known.epoch} "
-                f"already; get the newer link file"
-            )
-        if known is not None and terms.epoch == known.epoch and policy_digest(terms) != policy_digest(known):
-            raise UserError(
-                f"link {self.link}: the link file's policy is not the one that epoch {known.epoch} was opened with; "
-                f"a changed policy needs the next epoch: epoch = {known.epoch + 1} on both sides"
-            )
+        check_terms(self._file.terms, self.core.terms)
 
     def start(self, now: Now) -> None:
         """Take the events that begin a run: new terms, new keys, and `Started` with the slots since the last record.

@@ -1,6 +1,7 @@
 """Checks how a journal came to its keys, and whether the officers who act in it were enrolled (SPEC F5.4, F5.5, P1.5).
 
-Records of rules 1 and 2, which knew neither changed keys nor a roster of officers, are not judged.
+Records of rules 1 and 2, which knew neither changed keys nor a roster of officers, are not judged. The watch has a
+roster since rules 4.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from protocol.record.journal import Checkpoint, Record
 from protocol.record.terms_history import TermsHistory
 
 SINCE_RULES = 3
+WATCH_SINCE_RULES = 4
 
 
 class Enrolments:
@@ -87,6 +89,7 @@ class Enrolments:
                 else phrase("officer {officer} acts, who is not enrolled", officer=officer)
             )
         terms = before.terms
-        # the watch has no officers of its own
         party = terms is None or record.side in {terms.caller, terms.answering}
-        return phrase("officer {officer} acts, before any officer is enrolled", officer=officer) if party else ""
+        if not party and self.rules < WATCH_SINCE_RULES:
+            return ""
+        return phrase("officer {officer} acts, before any officer is enrolled", officer=officer)

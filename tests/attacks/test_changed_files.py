@@ -15,7 +15,7 @@ import pytest
 from broker.pki import Authority
 from endpoints.clocks.clock import SystemClock
 from endpoints.config import default_terms, link_file, provision, settings
-from endpoints.doctor import Examination
+from endpoints.doctor.examination import Examination
 from endpoints.errors import UserError
 from endpoints.keys.private_files import changeable
 
@@ -68,7 +68,7 @@ def site(made: Path, tmp_path: Path) -> Path:
 
 def findings(site: Path, process: str) -> list[str]:
     """Return what the doctor says about the files, but not that no broker runs."""
-    found = Examination(settings.load_unchecked(site / CONFIGS[process], {}), NOW).run()
+    found = Examination(settings.load_unchecked(site / CONFIGS[process], {}), lambda: NOW).run()
     return [str(each) for each in found if "cannot be reached" not in each.what]
 
 
@@ -92,8 +92,19 @@ def test_what_init_makes_is_accepted(site: Path, process: str) -> None:
 def test_a_file_that_decides_trust_and_that_others_may_write(
     site: Path, process: str, name: str, what: str, mode: int
 ) -> None:
+    if name == CONFIGS["watch"]:
+        # with officers it has to be private, as an endpoint's has
+        with_officers = (site / name).read_text("utf-8")
+        (site / name).write_text(with_officers.partition("[officers")[0], "utf-8")
     (site / name).chmod(mode)
     refused(site, process, f"{site / name}: others may change this {what} (mode {mode:04o}); forbid it: chmod go-w ")
+
+
+@pytest.mark.parametrize("process", CONFIGS)
+def test_a_configuration_with_officers_that_others_may_write(site: Path, process: str) -> None:
+    (site / CONFIGS[process]).chmod(0o620)
+    with pytest.raises(UserError, match=r"configuration is open to others \(mode 0620\); make it private: chmod 600 "):
+        settings.load(site / CONFIGS[process], {})
 
 
 @pytest.mark.parametrize("mode", [0o775, 0o757, 0o777])

@@ -11,7 +11,9 @@ import pytest
 from msgspec import structs
 
 from protocol.core.events import (
+    AlarmAcknowledged,
     FrameReceived,
+    IdentityTakenOver,
     OfficerAcknowledged,
     OfficerCancelled,
     OfficerRaisedAlert,
@@ -164,6 +166,27 @@ def test_a_journal_without_a_roster(scene: Scene) -> None:
     assert set(found.values()) == {"officer duty-1 acts, before any officer is enrolled"}
 
 
+def test_an_alarm_of_the_watch_that_nobody_enrolled_has_acknowledged(tmp_path: Path) -> None:
+    """SPEC P1.5: the watch enrols its officers since rules 4."""
+    scene = Scene(tmp_path)
+    exchange = Exchange(tmp_path / "journal", at=MORNING)
+    exchange.open()
+    exchange.start()
+    watch = exchange.ends["watch"]
+    watch.happens(IdentityTakenOver, times=3)
+    (alarm,) = watch.core.snapshot().alarms
+    request: dict[str, Any] = {"request": "1", "code": alarm.code, "subject": alarm.subject}
+    with pytest.raises(LocalProtocolError, match="officer 'mickey-mouse' is not enrolled here"):
+        watch.happens(AlarmAcknowledged, officer="mickey-mouse", **request)
+    watch.happens(AlarmAcknowledged, officer="observer-1", **request)
+    exchange.stop()
+    assert problems(scene, "journal/watch") == {}
+    act = last(scene.records("watch"), AlarmAcknowledged).n
+
+    forged = scene.forged("watch", without(lambda record: isinstance(record.entry, OfficersEnrolled)))
+    assert problems(scene, forged) == {act - 1: "officer observer-1 acts, before any officer is enrolled"}
+
+
 def test_a_roster_that_only_a_checkpoint_names(tmp_path: Path) -> None:
     scene = Scene.of_a_day(tmp_path, segment_bytes=4_000)
     journal = scene.records("eucom")
@@ -191,6 +214,6 @@ def test_officers_are_enrolled_at_a_start_when_they_differ(tmp_path: Path) -> No
     journal = scene.records("eucom")
     (roster,) = [each.entry for each in journal if isinstance(each.entry, OfficersEnrolled)]
     assert list(roster.officers) == ["watch-1", "watch-2"]
-    # the watch has no officers
-    assert not [each for each in scene.records("watch") if isinstance(each.entry, OfficersEnrolled)]
+    (roster,) = [each.entry for each in scene.records("watch") if isinstance(each.entry, OfficersEnrolled)]
+    assert list(roster.officers) == ["observer-1"]
     assert problems(scene, "journal/eucom") == {}

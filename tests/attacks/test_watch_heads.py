@@ -179,7 +179,7 @@ def unsigned(record: Record, _core: Any) -> Iterable[Entry]:
 
 def test_it_is_moved_and_its_heads_are_left_out(hours: Scene) -> None:
     run = is_found(hours, run_again(hours, unsigned, None))
-    assert "no signed head covers records 5 to" in run.document["problems"][0]["reason"]
+    assert "no signed head covers records 6 to" in run.document["problems"][0]["reason"]
 
 
 def test_it_is_moved_under_older_rules(hours: Scene) -> None:

@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import msgspec
 import pytest
 
+from endpoints.control.client import RequestRefused
 from tests.support.station import ALL, Station
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -69,6 +70,48 @@ def test_the_ping_is_sent_only_while_all_is_watched(
         station.until(lambda: listener.pings >= pings + 3)
         listener.answer = 200
         station.cleared("watch", "sink_failing/dead_man")
+
+
+def test_the_officers_of_the_watch_prove_themselves(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """SPEC P1.5: as at an endpoint. A watch without officers runs, and nobody acknowledges its alarms."""
+    with Station.of(tmp_path_factory) as station:
+        station.start("watch")
+        station.broker.stop()
+        station.until(lambda: bool(station.status("watch")["broker"] == "disconnected"))
+        # the broker is away for longer than it may
+        station.forward(200)
+        station.until(lambda: bool(station.alarms("watch")))
+        code, subject = next(iter(station.alarms("watch"))).split("/", 1)
+        ask = {"code": code, "subject": subject}
+
+        for officer in ("mickey-mouse", "observer-1", "watch-1"):
+            with pytest.raises(RequestRefused, match="is not enrolled here") as refused:
+                station.act("watch", officer, "acknowledge-alarm", credential="abcdefgh", **ask)
+            assert refused.value.code == "not_authorised"
+        with pytest.raises(RequestRefused, match="missing required field `credential`"):
+            station.client("watch").act("acknowledge-alarm", {"officer": "mickey-mouse", **ask})
+        with pytest.raises(RequestRefused, match="the watch accepts no officer commands"):
+            station.act("watch", "observer-1", "take-watch")
+        assert station.act("watch", "observer-1", "acknowledge-alarm", **ask) == f"{code}/{subject}"
+
+        (acknowledged,) = station.records("watch", "AlarmAcknowledged")
+        (roster,) = station.records("watch", "OfficersEnrolled")
+        assert acknowledged["officer"] == "observer-1"
+        assert list(roster["officers"]) == ["observer-1"]
+        assert station.records("watch", "CredentialsRefused")
+        assert station.stop("watch") == 0
+
+        # as earlier versions made it
+        path = station.config("watch")
+        path.write_text(path.read_text("utf-8").partition("[officers")[0], "utf-8")
+        station.launch("watch")
+        station.until(lambda: station.answers("watch"))
+        with pytest.raises(RequestRefused, match="no officer is enrolled here, so nobody can acknowledge an alarm"):
+            station.act("watch", "observer-1", "acknowledge-alarm", **ask)
+        assert station.records("watch", "OfficersEnrolled")[-1]["officers"] == {}
+        assert station.stop("watch") == 0
+        run = station.deconflict("log", "verify", str(station.journal("watch")), "--json")
+        assert run.returncode == 0, run.stdout
 
 
 def test_after_a_kill_the_next_start_signs_what_was_left(tmp_path_factory: pytest.TempPathFactory) -> None:

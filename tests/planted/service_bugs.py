@@ -217,14 +217,14 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "an older epoch in the link file is taken",
-        "LinkRunner.check_link_file",
+        "check_terms",
         "terms.epoch < known.epoch",
         "terms.epoch < 1",
         _RUNNER,
     ),
     Bug(
         "a changed policy needs no new epoch",
-        "LinkRunner.check_link_file",
+        "check_terms",
         "policy_digest(terms) != policy_digest(known)",
         "terms.caller != known.caller",
         _RUNNER,

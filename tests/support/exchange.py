@@ -13,7 +13,7 @@ from msgspec import structs
 
 from endpoints.config import default_terms
 from endpoints.config.link_file import LinkFile
-from endpoints.config.settings import Officer
+from endpoints.config.officers import Officer
 from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
 from endpoints.keys.signer import Signer
@@ -144,6 +144,7 @@ class Service(Process):
                 self.file,
                 self.notices,
                 outbound=SendsNothing(self._signer),
+                officers=roster(self.name),
                 draw_nonce=self._nonce,
             )
         else:
@@ -403,7 +404,7 @@ class Exchange(Network[Service]):
                             at=end.at,
                             mono=end.mono,
                             request=f"{self._tag}-{self._requests}",
-                            officer="watch-1" if end.name == WATCH else default_terms.officers(end.name)[0],
+                            officer=default_terms.officers(end.name)[0],
                             code=str(alarm.code),
                             subject=alarm.subject,
                             words=words_asked(end.file, alarm.words_from),

@@ -69,7 +69,7 @@ class Station:
             [self.terms(link, **policy) for link in links],
             {side: default_terms.party(side) for side in SIDES},
             at=now(),
-            officers={side: default_terms.officers(side) for side in SIDES},
+            officers={side: default_terms.officers(side) for side in ALL},
             broker=BrokerPlan(port=self.broker_port),
             exercise_clock=self.table_path,
         )

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
+import stat
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,10 @@ from endpoints.cli import main as cli
 from endpoints.cli.options import texts
 from endpoints.config import link_file, settings
 from endpoints.errors import UserError
+from endpoints.keys import credentials
 from endpoints.keys.signer import Signer
 
+NO_HOST = "expected a host name such as broker.example.org or an IP address"
 LONG = "/tmp/" + "x" * 300
 """A name that no file has: asking about it is an error, as it is in a folder that may not be searched."""
 
@@ -40,6 +44,11 @@ def test_init_says_what_to_do_next_on_stderr_and_nothing_on_stdout(
     assert out == ""
     assert f"deconflict run {tmp_path}/try/eucom/endpoint.toml" in err
     assert f"deconflict watch {tmp_path}/try/watch/watch.toml" in err
+    assert run("init", tmp_path / "my try") == 0
+    steps = capsys.readouterr().err.splitlines()[-4:]
+    named = [shlex.split(step)[-1] for step in steps]
+    assert named[:2] == [f"{tmp_path}/my try", f"{tmp_path}/my try/eucom/endpoint.toml"]
+    assert all(Path(each).exists() for each in named)
 
 
 def test_init_a_second_time_is_refused_in_one_line(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,12 +78,28 @@ def test_a_place_that_cannot_be_looked_at_is_refused_in_one_line(
         (["--caller", ""], "--caller: expected an id"),
         (["--answering", "eucom"], "eucom: the same party calls and answers; name two parties"),
         (["--port", "0"], "--port: expected a port from 1 to 65535, found 0"),
-        (["--broker-host", ""], "--broker-host: expected a host name or an IP address, found ''"),
-        (["--broker-host", "two words"], "--broker-host: expected a host name or an IP address, found 'two words'"),
-        (["--broker-host", "München.example"], "--broker-host: expected a host name or an IP address, found 'Mün"),
-        (["--broker-host", "10.0.0.999"], "--broker-host: expected a host name or an IP address, found '10.0.0.999'"),
+        (
+            ["--broker-host", ""],
+            f"--broker-host: {NO_HOST}, found ''",
+        ),
+        (
+            ["--broker-host", "two words"],
+            f"--broker-host: {NO_HOST}, found 'two words'",
+        ),
+        (
+            ["--broker-host", "München.example"],
+            "--broker-host: give a host name with other than ASCII letters in its encoded form (xn--...), found 'Mün",
+        ),
+        (["--broker-host", "broker..example.org"], "--broker-host: expected a host name such as"),
+        (
+            ["--broker-host", "10.0.0.999"],
+            f"--broker-host: {NO_HOST}, found '10.0.0.999'",
+        ),
         (["--port", "many"], "--port: expected a whole number, found many; see:"),
-        (["--listen", "not an address"], "--listen: expected a host name or an IP address, found 'not an address'"),
+        (
+            ["--listen", "not an address"],
+            f"--listen: {NO_HOST}, found 'not an address'",
+        ),
         (["--status", "war"], "--status: expected one of: exercise, actual; found war"),
     ],
 )
@@ -94,7 +119,10 @@ def test_a_wrong_argument_of_init_is_one_line_and_nothing_is_made(
     ("words", "complaint"),
     [
         (["--port", "99999"], "--port: expected a port from 1 to 65535, found 99999"),
-        (["--broker-host", ""], "--broker-host: expected a host name or an IP address, found ''"),
+        (
+            ["--broker-host", ""],
+            f"--broker-host: {NO_HOST}, found ''",
+        ),
     ],
 )
 def test_a_wrong_broker_address_of_enrol_is_one_line_and_nothing_is_made(
@@ -256,7 +284,8 @@ def test_a_watch_without_a_key_gets_one(tmp_path: Path, capsys: pytest.CaptureFi
     path.write_text("# ours\n" + path.read_text("utf-8").replace('keys = "keys"\n', ""), "utf-8")
     assert run("enrol", tmp_path / "try", "--side", "watch") == 2
     assert "keys: already exists" in capsys.readouterr().err
-    shutil.rmtree(tmp_path / "try" / "watch" / "keys")
+    # its officers' credentials lie beside the key
+    next((tmp_path / "try" / "watch" / "keys").glob("*.pem")).unlink()
 
     assert run("enrol", tmp_path / "try", "--side", "watch", "--json") == 0
     (key,) = json.loads(capsys.readouterr().out)["watch"]["keys"]
@@ -264,14 +293,45 @@ def test_a_watch_without_a_key_gets_one(tmp_path: Path, capsys: pytest.CaptureFi
     assert found.keys is not None
     assert [each.id for each in Signer.load(found.keys).enrolled] == [key["id"]]
     assert "# ours" in path.read_text("utf-8")
+    assert list(found.officers) == ["observer-1"]
     assert run("enrol", tmp_path / "try", "--side", "watch") == 2
     assert "the watch has a key" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["--officer", "kim"], ["--site", "Ramstein"], ["--zone", "UTC"], ["--name", "en=W"]])
-def test_the_watch_has_no_officers_and_no_site(
-    tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_watch_without_officers_gets_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("init", tmp_path / "my try") == 0
+    own = tmp_path / "my try" / "watch"
+    path = own / "watch.toml"
+    # as earlier versions made it
+    path.write_text(path.read_text("utf-8").partition("[officers")[0].replace('keys = "keys"\n', ""), "utf-8")
+    shutil.rmtree(own / "keys")
+    capsys.readouterr()
+    assert settings.load_watch(path, {}).officers == {}
+    assert run("alarms", "acknowledge", path, "late/x", "--officer", "mickey-mouse") == 2
+    assert capsys.readouterr().err == (
+        f"deconflict: {path}: no officer is enrolled here, so nobody can acknowledge an alarm; enrol one, then restart "
+        f"the watch: deconflict enrol '{tmp_path}/my try' --side watch --officer ID\n"
+    )
+    path.chmod(0o644)
+    assert run("enrol", tmp_path / "my try", "--side", "watch", "--officer", "kim") == 2
+    assert "make it private: chmod 600 '" in capsys.readouterr().err
+    path.chmod(0o600)
+
+    assert run("enrol", tmp_path / "my try", "--side", "watch", "--officer", "kim") == 0
+    found = settings.load_watch(path, {})
+    assert list(found.officers) == ["kim"]
+    credential = credentials.read_credential(own / "keys" / "officers" / "kim.credential")
+    assert credentials.verify(credential, found.officers["kim"].credential)
+    assert stat.S_IMODE((own / "keys").stat().st_mode) == 0o700
+    assert run("enrol", tmp_path / "my try", "--side", "watch", "--officer", "kim") == 2
+    assert "officers.kim: already enrolled" in capsys.readouterr().err
+    # it has no key yet, and gets one beside its officer
+    assert run("enrol", tmp_path / "my try", "--side", "watch") == 0
+    assert list(settings.load_watch(path, {}).officers) == ["kim"]
+
+
+@pytest.mark.parametrize("words", [["--site", "Ramstein"], ["--zone", "UTC"], ["--name", "en=W"]])
+def test_the_watch_has_no_site(tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run("enrol", tmp_path / "hq", "--side", "watch", *words) == 2
     assert capsys.readouterr().err == f"deconflict: {words[0]}: the watch has none; leave it out\n"
     assert list(tmp_path.iterdir()) == []
@@ -322,7 +382,9 @@ def test_the_doctor_s_exit_code_says_whether_it_found_something(site: Path, caps
 
     assert run("doctor", path, "--lang", "ru") == 1
     out, err = capsys.readouterr()
-    assert out == "127.0.0.1:1: the broker cannot be reached: Connection refused\n"
+    assert out == (
+        "127.0.0.1:1: брокер недоступен: в соединении отказано; проверьте адрес брокера, сеть и журнал брокера\n"
+    )
     assert "1 замечание" in err
 
     assert run("doctor", path, "--json") == 1

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from endpoints.config import default_terms, settings
+from endpoints.config import default_terms, settings, toml_reader
 from endpoints.config.provision import BrokerPlan, enrol, provision
 from endpoints.errors import UserError
 from protocol.core.duty import OwnWords
@@ -59,7 +59,7 @@ def test_enrol_writes_words_in_each_language_since_the_policy_is_not_agreed_yet(
         authority=None,
         at=AT,
     )
-    for link in settings.read_endpoint(tmp_path / "hq" / "endpoint.toml")["links"]:
+    for link in settings.read_private(tmp_path / "hq" / "endpoint.toml", what=toml_reader.ENDPOINT)["links"]:
         assert link["answer_text"] == {"en": "hq here. Loud and clear.", "ru": "hq на связи. Слышу хорошо."}
 
 
@@ -117,5 +117,6 @@ def test_the_independent_watch_has_no_words(made: Path) -> None:
     text = path.read_text(encoding="utf-8")
     text = text.replace('"journal/eucom-ndmc" }', '"journal/eucom-ndmc", test_text = { ru = "x" } }')
     other.write_text(text, encoding="utf-8")
+    other.chmod(0o600)
     with pytest.raises(UserError, match=r"links\[0\]\.test_text: unknown key"):
         settings.load_watch(other)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import resource
 import stat
 from collections.abc import Iterator
@@ -7,11 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from endpoints.clocks.exercise_table import ExerciseTable
 from endpoints.config import default_terms, link_file, provision, settings, side_file
 from endpoints.config.link_file import LinkFile
+from endpoints.control.server import listen
 from endpoints.errors import UserError
+from endpoints.journal.store import FolderStore
+from endpoints.journal.writer import JournalWriter
 from endpoints.keys import credentials
 from endpoints.keys.signer import Signer
+from protocol.core.events import BatchClosed, Stopped
 from protocol.wire.instants import parsed
 from protocol.wire.keyring import Keyring
 from protocol.wire.policy import Terms
@@ -81,6 +87,90 @@ def test_private_files_are_private_from_the_start(made: Path) -> None:
     for path in made.rglob("*"):
         if path.suffix in {".key", ".pem", ".credential"} or path.name == "endpoint.toml":
             assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+
+
+@pytest.fixture(params=[0o000, 0o002, 0o022, 0o027, 0o077], ids="{:03o}".format)
+def umask(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    found = {path.relative_to(folder): stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.rglob("*"))}
+    return {str(path): mode for path, mode in found.items()}
+
+
+@pytest.mark.usefixtures("umask")
+def test_the_modes_of_what_init_makes_do_not_depend_on_the_umask(tmp_path: Path) -> None:
+    make(tmp_path / "new" / "site")
+
+    found = modes(tmp_path / "new")
+    public = {".", "site"}
+    for name, mode in found.items():
+        path = tmp_path / "new" / name
+        if name in public:
+            assert mode == 0o755, name
+        elif path.is_dir():
+            assert mode == 0o700, name
+        else:
+            assert mode == (0o644 if path.suffix == ".crt" or path.name == "link.toml" else 0o600), name
+
+
+@pytest.mark.usefixtures("umask")
+@pytest.mark.parametrize("prepared", [False, True], ids=["new", "empty folders"])
+@pytest.mark.parametrize("side", ["eucom", "watch"])
+def test_the_control_socket_can_lie_in_what_enrol_makes_under_any_umask(
+    side: str, prepared: bool, tmp_path: Path
+) -> None:
+    home = tmp_path / "hq" / side
+    if prepared:
+        (home / "journal").mkdir(parents=True)
+    party = default_terms.party("eucom")
+    plan = provision.BrokerPlan()
+    if side == "watch":
+        provision.enrol_watch(
+            home.parent, officers=["a"], suite="ed25519", links=["a"], broker=plan, authority=None, at=AT
+        )
+    else:
+        provision.enrol(
+            home.parent,
+            side,
+            party,
+            officers=["watch-1"],
+            suite="ed25519",
+            links=["a"],
+            broker=plan,
+            authority=None,
+            at=AT,
+        )
+
+    found = modes(home)
+    assert found["."] == 0o700
+    assert {mode for name, mode in found.items() if (home / name).is_dir()} == {0o700}
+    assert {mode for name, mode in found.items() if (home / name).is_file()} == {0o600}
+    listen(home / "control.sock").close()
+    assert stat.S_IMODE((home / "control.sock").stat().st_mode) == 0o600
+
+
+@pytest.mark.usefixtures("umask")
+def test_what_a_process_makes_has_its_own_modes_under_any_umask(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    journal = JournalWriter.open(FolderStore(folder), "eucom-ndmc", "eucom")
+    journal.append([(Stopped(at=AT, mono=1), ()), (BatchClosed(at=AT, mono=1), ())])
+    journal.close(AT, 1, None)
+    listen(tmp_path / "run" / "here" / "control.sock").close()
+    ExerciseTable.begin(0, 0, 1).write(tmp_path / "run" / "e.clock")
+    link_file.save(LinkFile(terms=default_terms.terms(), parties={}), tmp_path / "run" / "link.toml")
+
+    assert set(modes(tmp_path / "a").values()) == {0o700, 0o600}
+    assert set(modes(tmp_path / "run").items()) == {
+        (".", 0o700),
+        ("here", 0o700),
+        ("here/control.sock", 0o600),
+        ("e.clock", 0o644),
+        ("link.toml", 0o644),
+    }
 
 
 def test_the_settings_load_what_is_made(made: Path) -> None:
@@ -258,7 +348,7 @@ def test_an_added_officer_gets_a_credential_and_comments_are_kept(tmp_path: Path
     path = own / "endpoint.toml"
     path.write_bytes(path.read_bytes() + b"# night shift below\n")
 
-    provision.add_officers(own, ["watch-3"])
+    provision.add_officers(own / "endpoint.toml", ["watch-3"])
 
     text = path.read_text("utf-8")
     assert "# night shift below" in text
@@ -273,10 +363,10 @@ def test_an_enrolled_officer_is_not_added_again_and_nothing_changes(tmp_path: Pa
     before = (own / "endpoint.toml").read_bytes(), files(own)
 
     with pytest.raises(UserError, match=r"officers\.watch-1: already enrolled"):
-        provision.add_officers(own, ["watch-9", "watch-1"])
+        provision.add_officers(own / "endpoint.toml", ["watch-9", "watch-1"])
     (own / "keys" / "officers" / "watch-8.credential").touch()
     with pytest.raises(UserError, match=r"watch-8\.credential: already exists"):
-        provision.add_officers(own, ["watch-7", "watch-8"])
+        provision.add_officers(own / "endpoint.toml", ["watch-7", "watch-8"])
 
     (own / "keys" / "officers" / "watch-8.credential").unlink()
     assert ((own / "endpoint.toml").read_bytes(), files(own)) == before
@@ -291,7 +381,7 @@ def test_a_full_disk_leaves_the_officers_as_they_were(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limits[1]))
     try:
         with pytest.raises(UserError, match=r"endpoint\.toml: File too large"):
-            provision.add_officers(own, ["watch-3"])
+            provision.add_officers(own / "endpoint.toml", ["watch-3"])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 

@@ -324,6 +324,18 @@ def test_another_of_the_links_own_files_is_named(
         load(folder / name)
 
 
+def test_the_command_that_runs_a_configuration_is_named(folder: Path) -> None:
+    own = folder / "our link"
+    own.mkdir()
+    watch, endpoint = own / "watch.toml", own / "endpoint.toml"
+    watch.write_text(ENDPOINT.replace('side = "eucom"', 'identity = "watch"'), "utf-8")
+    endpoint.write_text(ENDPOINT, "utf-8")
+    with pytest.raises(UserError, match=re.escape(f"was expected; to run it: deconflict watch '{watch}'")):
+        settings.load_endpoint(watch)
+    with pytest.raises(UserError, match=re.escape(f"was expected; to run it: deconflict run '{endpoint}'")):
+        settings.load_watch(endpoint)
+
+
 def test_an_error_in_a_link_file_names_the_link_file(folder: Path) -> None:
     (folder / "link.toml").write_bytes(b"")
 
@@ -388,7 +400,7 @@ def test_the_environment_takes_precedence_over_the_file(folder: Path) -> None:
 WATCH = ENDPOINT.split("[officers", maxsplit=1)[0].replace('side = "eucom"', "")
 
 
-def test_the_watch_has_no_officers_and_may_have_keys_and_a_dead_man_url(folder: Path) -> None:
+def test_the_watch_may_have_officers_keys_and_a_dead_man_url(folder: Path) -> None:
     path = folder / "watch.toml"
     path.write_text(WATCH + '[dead_man]\nurl = "https://hc.example/1"\nevery = "30s"\n', encoding="utf-8")
 
@@ -396,9 +408,23 @@ def test_the_watch_has_no_officers_and_may_have_keys_and_a_dead_man_url(folder: 
 
     assert (found.side, found.dead_man.url, found.dead_man.every_s) == ("watch", "https://hc.example/1", 30)
     assert found.keys is None
+    assert not found.officers
+    assert not found.roster
     path.write_text('keys = "signing"\n' + path.read_text("utf-8"), "utf-8")
     assert settings.load_watch(path, {}).keys == folder / "signing"
     assert isinstance(settings.load(path, {}), settings.WatchSettings)
+    officers = "[officers" + ENDPOINT.partition("[officers")[2]
+    path.write_text(path.read_text("utf-8") + officers, "utf-8")
+    with pytest.raises(UserError, match="this watch configuration is open to others"):
+        settings.load_watch(path, {})
+    path.chmod(0o600)
+    found, endpoint = settings.load_watch(path, {}), settings.load_endpoint(folder / "endpoint.toml", {})
+    assert found.officers == endpoint.officers
+    assert found.roster == endpoint.roster
+    path.write_text(path.read_text("utf-8").replace("scrypt$", "crypt$"), "utf-8")
+    with pytest.raises(UserError, match=r"officers\.[a-z0-9-]+\.credential: not a hashed credential"):
+        settings.load_watch(path, {})
+    path.write_text(path.read_text("utf-8").replace("crypt$", "scrypt$"), "utf-8")
     assert isinstance(settings.load(folder / "endpoint.toml", {}), settings.EndpointSettings)
     assert settings.load_watch(path, {"DECONFLICT_PING": "https://hc.example/2"}).dead_man.url == "https://hc.example/2"
 

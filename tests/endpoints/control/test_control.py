@@ -12,7 +12,8 @@ from starlette.responses import StreamingResponse
 
 from endpoints.clocks.clock import SystemClock
 from endpoints.control.application import Control, _decode
-from endpoints.control.requests import AskAlert
+from endpoints.control.requests import ACTIONS, AskAlert
+from endpoints.keys.credentials import OfficerCredentials
 from endpoints.runtime.link_runner import AnyRunner
 from protocol.errors import LocalProtocolError
 from protocol.phrases import phrase
@@ -73,7 +74,8 @@ def test_what_is_no_request_is_said_to_be_none(body: bytes) -> None:
 async def test_an_error_says_what_its_detail_is_made_from(tmp_path: Path) -> None:
     """So that the client can show it in another language."""
     eucom = Machine(tmp_path, "eucom")
-    control = Control(eucom.loop, {LINK: eucom.runner}, None, SystemClock().real_ms)
+    officers = OfficerCredentials({}, SystemClock().real_ms)
+    control = Control(eucom.loop, {LINK: eucom.runner}, officers, SystemClock().real_ms, ACTIONS)
     detail = phrase("{link} has {count} more", link=LINK, count=7)
 
     for error, made_from in ((detail, {"text": detail.template, "values": detail.values}), (str(detail), None)):
@@ -91,7 +93,9 @@ async def test_nothing_of_a_stopped_link_is_said_to_be_journaled(tmp_path: Path)
     """SPEC R2: what its core holds beyond the last flush may not be on disk."""
     eucom = Machine(tmp_path, "eucom")
     runners: dict[str, AnyRunner] = {LINK: eucom.runner}
-    control = Control(eucom.loop, runners, None, SystemClock().real_ms)
+    control = Control(
+        eucom.loop, runners, OfficerCredentials({}, SystemClock().real_ms), SystemClock().real_ms, ACTIONS
+    )
     eucom.asks()
     eucom.turn()
     shown: Any = await control._progress(asked(reference="eucom/1/1"))

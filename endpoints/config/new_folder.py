@@ -1,0 +1,86 @@
+"""Makes a folder with all its content, or nothing."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from broker.errors import BrokerError
+from endpoints.errors import UserError
+from endpoints.keys.private_files import (
+    PUBLIC_FOLDER_MODE,
+    exists,
+    forbid_others,
+    make_folders,
+    make_private_folder,
+)
+
+
+@contextmanager
+def as_user_errors(place: Path) -> Iterator[None]:
+    """Turn errors of the file system and of the broker's files into UserError; `place` if they name no file."""
+    try:
+        yield
+    except BrokerError as error:
+        raise UserError(str(error)) from None
+    except OSError as error:
+        raise UserError(f"{error.filename or place}: {error.strerror}") from None
+
+
+@contextmanager
+def new_folder(home: Path, mode: int) -> Iterator[Path]:
+    """Yield a folder to build in; at the end its content moves to `home`, or after an error nothing is left.
+
+    `home` may exist with empty folders in it, as mounted volumes of containers do. If it is new, it has `mode`.
+    """
+    if home.is_symlink() or (exists(home) and not home.is_dir()):
+        raise UserError(f"{home}: exists and is not a folder; name a new folder")
+    with as_user_errors(home):
+        for path in _files(home) if exists(home) else ():
+            raise UserError(f"{home}: not empty (it contains {path.relative_to(home)}); name a new folder")
+        made = make_folders(home.parent, PUBLIC_FOLDER_MODE)
+        made[:0] = make_folders(home, mode)
+        if home not in made:
+            # whatever the umask: no process accepts files that others can replace
+            forbid_others(home, mode)
+        staging = home / ".making"
+        make_private_folder(staging)
+    moved: list[Path] = []
+    try:
+        yield staging
+        with as_user_errors(home):
+            _settle(staging, home, moved)
+    except BaseException:
+        for path in reversed(moved):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(staging, ignore_errors=True)
+        for folder in made:
+            folder.rmdir()
+        raise
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield all files below `folder`, its own first. Raises OSError where rglob() would skip a folder."""
+    for path in sorted(folder.iterdir(), key=lambda path: (path.is_dir(), path)):
+        if not path.is_dir():
+            yield path
+        elif not path.is_symlink():
+            yield from _files(path)
+
+
+def _settle(source: Path, target: Path, moved: list[Path]) -> None:
+    """Move the content of `source` into `target`; folders that exist on both sides are merged."""
+    for path in sorted(source.iterdir()):
+        final = target / path.name
+        if path.is_dir() and final.is_dir():
+            with suppress(PermissionError):
+                # a mounted volume may belong to another user, and its owner decides
+                forbid_others(final, stat.S_IMODE(path.stat().st_mode))
+            _settle(path, final, moved)
+        else:
+            shutil.move(path, final)
+            moved.append(final)
+    source.rmdir()

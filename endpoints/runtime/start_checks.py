@@ -1,0 +1,89 @@
+"""Compares the link file with the journal and with the private keys, before a link starts."""
+
+from __future__ import annotations
+
+import structlog
+
+from endpoints.config.settings import EndpointSettings, LinkSettings, WatchSettings
+from endpoints.errors import UserError
+from endpoints.keys.signer import Signer
+from protocol.core.link import Link
+from protocol.phrases import phrase
+from protocol.wire.digests import policy_digest
+from protocol.wire.policy import Terms
+
+_log = structlog.get_logger()
+
+
+def check_terms(terms: Terms, known: Terms | None) -> None:
+    """Raise UserError if the terms of the link file contradict those that the journal knows (SPEC E1.1)."""
+    if known is None:
+        return
+    if terms.epoch < known.epoch:
+        raise UserError(
+            phrase(
+                "link {link}: the link file says epoch {epoch}, the journal is in epoch {known} already; "
+                "get the newer link file",
+                link=terms.link,
+                epoch=terms.epoch,
+                known=known.epoch,
+            )
+        )
+    if terms.epoch == known.epoch and policy_digest(terms) != policy_digest(known):
+        raise UserError(
+            phrase(
+                "link {link}: the link file's policy is not the one that epoch {known} was opened with; "
+                "a changed policy needs the next epoch: epoch = {next} on both sides",
+                link=terms.link,
+                known=known.epoch,
+                next=known.epoch + 1,
+            )
+        )
+
+
+def frame_signer(settings: EndpointSettings, link: LinkSettings, core: Link) -> Signer:
+    """Return the signer of a link whose keys the link file enrols, and that `core` does not hold back beside others.
+
+    Raises UserError.
+    """
+    signer = Signer.load(settings.keys, link.content.terms.policy.suite)
+    enrolled = {key.public for key in link.content.keys[settings.side]}
+    for key in signer.enrolled:
+        if key.public not in enrolled:
+            raise UserError(
+                f"{settings.keys}: key {key.id} is not among those that {link.file} enrols for {settings.side}: "
+                f"the other side would refuse every frame; enrol it there, or use the enrolled key"
+            )
+    terms, file = link.content.terms, link.content
+    if core.terms is None or core.terms.epoch != terms.epoch or not core.keys.agreed:
+        return signer
+    # SPEC F5.6
+    accepted = core.keys.changed(file.keys, file.digest, nonce="0").accepted.get(settings.side, ())
+    for key in signer.enrolled:
+        beside = [each for each in accepted if each.algorithm == key.algorithm]
+        if beside and all(each.public != key.public for each in beside):
+            raise UserError(
+                f"{settings.keys}: no officer has accepted key {key.id} yet, and {link.file} still enrols "
+                f"{beside[0].id}; keep signing with that one until the alarm keys_changed is acknowledged"
+            )
+    return signer
+
+
+def head_signer(settings: WatchSettings, link: LinkSettings) -> Signer | None:
+    """Return what signs the heads of a link's journal; None if the settings or the link file name no key for it.
+
+    Raises UserError if the link file enrols other keys for the watch.
+    """
+    enrolled = link.content.watch_keys
+    if settings.keys is None or not enrolled:
+        if enrolled:
+            _log.warning("heads are not signed", link=link.id, why="the watch's settings name no folder of keys")
+        return None
+    signer = Signer.load(settings.keys, link.content.terms.policy.suite)
+    for key in signer.enrolled:
+        if key.public not in {each.public for each in enrolled}:
+            raise UserError(
+                f"{settings.keys}: key {key.id} is not among those that {link.file} enrols for the watch: "
+                f"no audit would accept its signed heads; enrol it there, or use the enrolled key"
+            )
+    return signer
