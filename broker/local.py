@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -225,7 +226,9 @@ class LocalBroker:
 
 
 def run(folder: Path, clock_ms: ClockMs, say: Callable[[str], None]) -> None:
-    """Run Mosquitto in the foreground until SIGINT or SIGTERM, and restart it when it dies. Call it in the main thread.
+    """Run Mosquitto in the foreground until SIGINT, SIGTERM or SIGHUP, and restart it when it dies.
+
+    Call it in the main thread.
 
     Args:
         folder: the broker's folder with `mosquitto.conf`.
@@ -273,16 +276,20 @@ def run(folder: Path, clock_ms: ClockMs, say: Callable[[str], None]) -> None:
 
 @contextlib.contextmanager
 def _stoppable() -> Iterator[None]:
-    """Have SIGTERM raise KeyboardInterrupt, as SIGINT does."""
+    """Have SIGTERM raise KeyboardInterrupt, as SIGINT does; SIGHUP too, unless it is ignored, as `nohup` has it."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, interrupt)
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _listener(path: Path) -> tuple[str, int]:
@@ -291,6 +298,17 @@ def _listener(path: Path) -> tuple[str, int]:
     except (OSError, UnicodeDecodeError) as error:
         missing = phrase("No such file or directory") if isinstance(error, FileNotFoundError) else None
         reason = missing or (error.strerror if isinstance(error, OSError) else phrase("not text"))
+        home = path.parent.parent
+        for above in home.parents:
+            # the broker's own folder was given, or a file of the installation
+            if (above / path.parent.name / path.name).is_file():
+                raise BrokerError(
+                    phrase(
+                        "{folder}: not the folder that `deconflict init` made; did you mean: {command}",
+                        folder=home,
+                        command=shlex.join(["deconflict", "broker", str(above)]),
+                    )
+                ) from None
         raise BrokerError(
             phrase("{path}: cannot be read: {reason}; `deconflict init` writes it", path=path, reason=reason)
         ) from None

@@ -18,7 +18,9 @@ from endpoints.clocks import slots
 from endpoints.clocks.clock import SystemClock
 from endpoints.clocks.exercise_table import RATE_MAX
 from endpoints.errors import UserError, os_reason
+from endpoints.keys.private_files import FOLDER_MODE, PUBLIC_FOLDER_MODE, forbid_others, make_folders
 from endpoints.keys.process_memory import protect
+from endpoints.process import stop_signals
 from endpoints.texts.i18n import translator
 from protocol.phrases import phrase
 from protocol.wire.instants import Millis, parsed
@@ -68,7 +70,7 @@ def _played(story: Scenario, folder: Path, narrator: Narrator, rate: int) -> Fin
     player = Player(story, plan(story, planned, rate), folder, narrator)
 
     async def play() -> None:
-        for end in (signal.SIGTERM, signal.SIGHUP):
+        for end in {*stop_signals()} - {signal.SIGINT}:
             # like Ctrl-C: everything is stopped cleanly
             asyncio.get_running_loop().add_signal_handler(end, signal.raise_signal, signal.SIGINT)
         await player.play()
@@ -127,7 +129,9 @@ def _folder(keep: Path | None) -> Iterator[Path]:
             yield Path(folder)
         return
     try:
-        keep.mkdir(parents=True, exist_ok=True)
+        if not make_folders(keep.absolute(), FOLDER_MODE):
+            # whatever the umask: no process accepts files that others can replace
+            forbid_others(keep, PUBLIC_FOLDER_MODE)
         if any(keep.iterdir()):
             raise UserError(phrase("--keep: {keep} is not empty; name a new folder", keep=keep))
     except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -21,7 +22,8 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+"""Errors of an output: a full disk, a terminal that has gone, a closed stream."""
 
 Application = Callable[[list[str]], Any]
 """Runs the command that the words name; returns its exit code, or None for 0."""
@@ -78,8 +80,12 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "endpoints.cli.doctor:doctor",
             "Check an installation and report problems before start-up.",
             "doctor try/eucom/endpoint.toml",
-            "Checks files, permissions, keys, certificates, broker, journals, clock, disk, officers and the control "
-            "socket, and changes nothing. It can run beside the service. Exit code: 0 without findings, else 1.",
+            "Checks files, permissions, keys, officers, certificates, the broker and its access list, the journals "
+            "against the link file, clock, disk, time zone data, the control socket, webhooks, and the alarms of the "
+            "running service. It changes nothing, and can run beside the service; the broker is tried under its "
+            "identity only while it does not run. With --json: `checked` names the checks; each of `findings` and "
+            "`hints` has `check`, `severity`, `where`, `finding`, `remedy`, and both as `what`. "
+            "Exit code: 0 without findings, else 1.",
         ),
     ),
     RUNNING: (
@@ -213,7 +219,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "endpoints.cli.alarms:alarms_acknowledge",
             "Acknowledge an alarm.",
             "alarms acknowledge try/eucom/endpoint.toml broker_unreachable/broker --officer watch-1",
-            "The alarm is listed until it is cleared as well. The watch asks for no credential. The alarm keys_changed "
+            "The alarm is listed until it is cleared as well. The alarm keys_changed "
             "is acknowledged with three words of the new link file's fingerprint, which accepts the keys. "
             "Exit code: 9 if another officer has acknowledged it already.",
         ),
@@ -319,11 +325,13 @@ def build(t: Translator | None = None) -> App:
 def main(arguments: Sequence[str] | None = None, application: Callable[[Translator], Application] = build) -> None:
     """Run the command line and exit with the command's code.
 
-    A user's mistake or a full disk prints one line on standard error, in the language of `--lang`. An interrupt or a
-    closed pipe prints nothing. Only a bug prints a traceback.
+    A user's mistake or an output that cannot be written prints one line on standard error, in the language of
+    `--lang`. An interrupt or a closed pipe prints nothing. Only a bug prints a traceback.
     """
+    from endpoints.cli.output import reopen_closed_streams
     from protocol.errors import LinkError
 
+    reopen_closed_streams()
     known = [command.words for commands in COMMANDS.values() for command in commands]
     words = _language_last(sys.argv[1:] if arguments is None else arguments)
     t = translator_for(words)
@@ -344,7 +352,7 @@ def main(arguments: Sequence[str] | None = None, application: Callable[[Translat
         silence_stdout()
         code = EXIT_BROKEN_PIPE
     except OSError as error:
-        if error.errno not in _DISK_FULL or error.filename is not None:
+        if error.errno not in _UNWRITABLE or error.filename is not None:
             raise
         from endpoints.cli.output import silence_stdout
 
@@ -365,7 +373,9 @@ def _language_last(arguments: Sequence[str]) -> list[str]:
 
 
 def _complain(t: Translator, what: str, code: int) -> int:
-    sys.stderr.write(f"deconflict: {printable(_folded(t.say(what)))}\n")
+    with suppress(OSError):
+        sys.stderr.write(f"deconflict: {printable(_folded(t.say(what)))}\n")
+        sys.stderr.flush()
     return code
 
 

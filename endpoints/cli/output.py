@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable
 from shutil import get_terminal_size
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import msgspec
 
@@ -103,6 +103,32 @@ def print_row(out: Console, begin: Text, what: Text) -> None:
     for line in what.wrap(out, max(out.width - len(begin), 1)):
         out.print(begin + line, soft_wrap=True)
         begin = Text(" " * len(begin))
+
+
+def reopen_closed_streams() -> None:
+    """Open what the caller has closed of the standard streams, so that no other file takes its number.
+
+    Printing data is an OSError then, as if standard output were still closed; standard error is discarded.
+    """
+    # in this order: what is opened gets the lowest number that is free
+    if _closed(0):
+        sys.stdin = _nowhere(os.O_RDONLY, "r")
+    if _closed(1):
+        sys.stdout = _nowhere(os.O_RDONLY, "w")
+    if _closed(2):
+        sys.stderr = _nowhere(os.O_WRONLY, "w")
+
+
+def _closed(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return True
+    return False
+
+
+def _nowhere(access: int, mode: str) -> TextIO:
+    return cast("TextIO", os.fdopen(os.open(os.devnull, access), mode, closefd=False))
 
 
 def silence_stdout() -> None:

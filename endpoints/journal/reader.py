@@ -7,6 +7,7 @@ folder of other files: see `collected_log`. Everything is read once, as a stream
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 import sys
 from collections.abc import Iterator
@@ -131,7 +132,7 @@ class JournalReader:
                     "{name}: {problem}; see: {command}",
                     name=self.name,
                     problem=at_record(damage.record, damage.reason),
-                    command=f"deconflict log verify {self._where}",
+                    command=shlex.join(["deconflict", "log", "verify", self._where]),
                 )
             )
 

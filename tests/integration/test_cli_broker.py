@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 import signal
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 
 from endpoints.config import default_terms, provision
 from endpoints.config.settings import load
-from endpoints.doctor import Examination
+from endpoints.doctor.examination import Examination
 from tests.support.broker_site import free_port, now
 
 pytestmark = pytest.mark.integration
@@ -26,7 +27,7 @@ def deconflict(*words: str | Path) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_broker_runs_in_the_foreground_until_a_signal(tmp_path: Path, ending: signal.Signals) -> None:
     port, at = free_port(), now()
     terms = default_terms.terms()
@@ -46,7 +47,7 @@ def test_the_broker_runs_in_the_foreground_until_a_signal(tmp_path: Path, ending
             if "listening at" in line:
                 break
         for name in ("eucom/endpoint.toml", "watch/watch.toml"):
-            assert Examination(load(tmp_path / "site" / name, {}), at).run() == ()
+            assert Examination(load(tmp_path / "site" / name, {}), lambda: at).run() == ()
         running.send_signal(ending)
         out, err = running.communicate(timeout=20)
     finally:
@@ -57,6 +58,20 @@ def test_the_broker_runs_in_the_foreground_until_a_signal(tmp_path: Path, ending
     assert running.returncode in {0, 130}
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+@pytest.mark.parametrize("name", ["broker", "link.toml", "eucom/endpoint.toml", "eucom"])
+def test_another_part_of_the_installation_names_the_right_folder(tmp_path: Path, name: str) -> None:
+    home = tmp_path / "my link"
+    (home / "broker").mkdir(parents=True)
+    (home / "broker" / "mosquitto.conf").write_text("listener 1 127.0.0.1\n", "utf-8")
+    (home / "link.toml").write_text("", "utf-8")
+
+    assert deconflict("broker", home / name).communicate(timeout=20) == (
+        "",
+        f"deconflict: {home / name}: not the folder that `deconflict init` made; "
+        "did you mean: " + shlex.join(["deconflict", "broker", str(home)]) + "\n",
+    )
 
 
 def test_a_folder_without_a_broker_gives_a_one_line_error(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_the_day_ends_as_expected(tmp_path: Path) -> None:
     assert subprocess.run([*verify, journal], capture_output=True, check=False).returncode == 0
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_no_process_is_left_behind(tmp_path: Path, end: signal.Signals) -> None:
     folder = tmp_path / "day"
     output = tmp_path / "output"
