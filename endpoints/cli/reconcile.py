@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from protocol.record.impossible_times import Impossible
     from protocol.record.reconcile import MessagePath, Reconciliation
     from protocol.record.trusted_files import TrustedFile
+    from protocol.record.zone_data import ZoneDifference
 
 EXIT_DISAGREE = 6
 _DIGITS = 16
@@ -180,6 +181,7 @@ def disagreements(found: Reconciliation) -> dict[str, Any]:
         "missing_frames": [_frame(each) for each in found.missing_frames],
         "impossible": [_impossible(each) for each in found.impossible],
         "policies_differ": list(found.policies),
+        "zone_data": to_builtins(found.zone_data),
     }
 
 
@@ -262,6 +264,25 @@ def _show(found: Reconciliation, journals: Sequence[Read], t: Translator) -> Non
     out.print(Text.assemble(verdict, f": {', '.join(counts)}"))
 
 
+def _zone_words(difference: ZoneDifference, t: Translator) -> str:
+    """Return that journals planned with different time zone data, which versions, and when."""
+    from endpoints.texts.printable import one_line
+
+    versions = ", ".join(f"{side} {one_line(version)}" for side, version in difference.versions.items())
+    if difference.until is None:
+        return t(
+            "since {since}, slots were planned with different time zone data: {versions}",
+            since=difference.since,
+            versions=versions,
+        )
+    return t(
+        "from {since} to {until}, slots were planned with different time zone data: {versions}",
+        since=difference.since,
+        until=difference.until,
+        versions=versions,
+    )
+
+
 def _table(found: Reconciliation, t: Translator, *, fold_dates: bool) -> Any:
     """Return the table of messages; on a terminal, `fold_dates` prints a date only where it changes."""
     from rich.table import Table
@@ -338,6 +359,8 @@ def disagreement_lines(found: Reconciliation, t: Translator) -> Iterable[str]:
         for reference in references:
             if reference not in listed:
                 yield t("{message}: receipted, but in no journal (receipt: {side})", message=reference, side=side)
+    for difference in found.zone_data:
+        yield _zone_words(difference, t)
     if not found.compared and found.messages and not found.agree:
         yield t("no message of these journals could be compared")
 

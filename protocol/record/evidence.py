@@ -19,6 +19,7 @@ from protocol.record.beginning import Beginning
 from protocol.record.forgeries import forgery_named
 from protocol.record.journal import Checkpoint, Record
 from protocol.record.ledger import Ledger
+from protocol.record.zone_data import ZoneData
 from protocol.wire import envelope
 from protocol.wire.digests import message_digest
 from protocol.wire.envelope import PAYLOAD_TYPES, Channel
@@ -94,6 +95,7 @@ class Evidence:
 
     def __init__(self) -> None:
         self.ledger = Ledger()
+        self.zone_data = ZoneData()
         self.beginning: Beginning | None = None
         self.sealed: dict[tuple[Channel, bytes], Sighting] = {}
         self.held: list[HeldFrame] = []
@@ -125,6 +127,7 @@ class Evidence:
     def _take(self, record: Record) -> None:
         first = not self.ledger.side
         self.ledger.take(record)
+        self.zone_data.take(record)
         entry, seen = record.entry, Sighting(record.side, record.n, written(record.entry.at))
         if first and isinstance(entry, Checkpoint):
             self._begin(Beginning.of(record, entry), seen)

@@ -33,6 +33,7 @@ from protocol.errors import LocalProtocolError
 from protocol.record.evidence import CLOCK_TOLERANCE_MS, Evidence, HeldFrame, Sighting
 from protocol.record.impossible_times import Impossible, impossible_times
 from protocol.record.ledger_entries import LedgerEntry, State
+from protocol.record.zone_data import ZoneDifference, zone_differences
 from protocol.wire.instants import parsed
 from protocol.wire.messages import Identifier, Reference, Utc
 
@@ -96,6 +97,8 @@ class Reconciliation(Struct, frozen=True, kw_only=True):
         missing_frames: verified frames that their signer's journal did not seal.
         impossible: times that cannot be.
         policies: epochs that were opened under different terms.
+        zone_data: intervals in which the journals planned their slots with different time zone data; no disagreement,
+            but a reason for one about slots.
     """
 
     agree: bool
@@ -108,6 +111,7 @@ class Reconciliation(Struct, frozen=True, kw_only=True):
     missing_frames: tuple[HeldFrame, ...]
     impossible: tuple[Impossible, ...]
     policies: tuple[int, ...]
+    zone_data: tuple[ZoneDifference, ...]
 
     @property
     def not_compared(self) -> int:
@@ -141,6 +145,7 @@ def reconcile(*journals: Evidence) -> Reconciliation:
         missing_frames=missing,
         impossible=impossible,
         policies=policies,
+        zone_data=zone_differences({each.side: each.zone_data for each in journals}),
     )
 
 

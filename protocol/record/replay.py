@@ -7,7 +7,7 @@ the result lists them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -20,6 +20,7 @@ from protocol.core.link import Link
 from protocol.core.observer import Observer
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.phrases import phrase
+from protocol.record.fold import fold
 from protocol.record.journal import FIRST_RULES, Checkpoint, Closed, HeadSigned, Record
 from protocol.wire import envelope
 
@@ -155,8 +156,18 @@ def replay(records: Iterable[Record]) -> Replay:
     return result
 
 
+def at_end(records: Sequence[Record]) -> Link | Observer:
+    """Return the core that a start continues from, after verified records from record 1 or from a checkpoint on.
+
+    There is at least one. Raises FoldError.
+    """
+    return fold(records, _first_core(records[0]))
+
+
 def _first_core(record: Record) -> Link | Observer:
     """Return the empty core whose first record this is."""
+    if isinstance(record.entry, Checkpoint) and record.entry.core == Observer.__name__:
+        return Observer.new(record.link, record.side)
     terms = record.entry.terms if isinstance(record.entry, EpochOpened) else None
     if terms is not None and record.side not in {terms.caller, terms.answering}:
         return Observer.new(record.link, record.side)
