@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from endpoints.cli import options
-from endpoints.cli.output import print_json, say
+from endpoints.cli.output import print_json, print_lines, say
 
 
 def doctor(config: options.Config, /, *, lang: options.Lang = None, as_json: options.AsJson = False) -> int:
@@ -13,21 +13,27 @@ def doctor(config: options.Config, /, *, lang: options.Lang = None, as_json: opt
     """
     from endpoints.clocks.clock import SystemClock
     from endpoints.config import settings
-    from endpoints.doctor import Examination
+    from endpoints.doctor.examination import Examination
     from endpoints.texts.i18n import translator
 
     t = translator(lang)
-    at, _ = SystemClock().now()
-    examination = Examination(settings.load_unchecked(config), at)
+    clock = SystemClock()
+    examination = Examination(settings.load_unchecked(config), lambda: clock.now()[0])
     findings = examination.run()
     if as_json:
-        print_json({"ok": not findings, "checks": examination.checks, "findings": findings, "hints": examination.hints})
+        print_json(
+            {
+                "ok": not findings,
+                "checks": len(examination.checked),
+                "checked": examination.checked,
+                "findings": [each.document() for each in findings],
+                "hints": [each.document() for each in examination.hints],
+            }
+        )
     else:
-        for finding in findings:
-            print(finding)
-        for hint in examination.hints:
-            say(t("hint: {hint}", hint=hint))
-        checked = t.plural("{count} check", "{count} checks", examination.checks)
+        print_lines(finding.told(t.say) for finding in findings)
+        print_lines((t("hint: {hint}", hint=hint.told(t.say)) for hint in examination.hints), stderr=True)
+        checked = t.plural("{count} check", "{count} checks", len(examination.checked))
         found = t.plural("{count} finding", "{count} findings", len(findings))
         say(f"{checked}, {found}")
     return 1 if findings else 0

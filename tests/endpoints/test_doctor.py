@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -16,10 +17,12 @@ from broker.pki import Authority
 from endpoints.clocks.clock import SystemClock
 from endpoints.clocks.exercise_table import ExerciseTable
 from endpoints.config import default_terms, link_file, provision, settings
-from endpoints.doctor import Examination
+from endpoints.doctor.examination import Examination
 from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
-from protocol.core.events import BatchClosed, Stopped
+from protocol.core.events import BatchClosed, EpochOpened, Started, Stopped
+from protocol.core.link import Link
+from protocol.wire.instants import written
 
 NOW, MONO = SystemClock().now()
 DAY_MS = 86_400_000
@@ -56,24 +59,25 @@ def site(made: Path, tmp_path: Path) -> Path:
 def findings(site: Path, at: int = NOW, side: str = "eucom") -> list[str]:
     """Return what the doctor says but for the broker, which does not run here."""
     name = "watch.toml" if side == "watch" else "endpoint.toml"
-    found = Examination(settings.load(site / side / name, {}), at).run()
-    return [str(each) for each in found if "the broker cannot be reached" not in each.what]
+    found = Examination(settings.load(site / side / name, {}), lambda: at).run()
+    return [str(each) for each in found if "the broker cannot be reached" not in each.finding]
 
 
 @pytest.mark.parametrize("side", ["eucom", "ndmc", "watch"])
 def test_what_init_makes_is_sound_but_for_the_broker_that_does_not_run(site: Path, side: str) -> None:
     name = "watch.toml" if side == "watch" else "endpoint.toml"
-    examined = Examination(settings.load(site / side / name, {}), NOW)
+    examined = Examination(settings.load(site / side / name, {}), lambda: NOW)
 
     (only,) = examined.run()
 
-    assert only.what == "the broker cannot be reached: Connection refused"
-    assert examined.checks >= 8
+    assert only.finding == "the broker cannot be reached: Connection refused"
+    assert (only.check, only.severity) == ("broker", "error")
+    assert len(examined.checked) >= 12
 
 
 def hints(site: Path, side: str = "eucom") -> list[str]:
     name = "watch.toml" if side == "watch" else "endpoint.toml"
-    examination = Examination(settings.load(site / side / name, {}), NOW)
+    examination = Examination(settings.load(site / side / name, {}), lambda: NOW)
     examination.run()
     return [str(each) for each in examination.hints]
 
@@ -157,7 +161,7 @@ def damaged_journal(site: Path) -> str:
     with_record(site)
     path = next(folder.glob("*.jsonl"))
     path.write_bytes(path.read_bytes().replace(b"Stopped", b"Started", 1))
-    return "record 1"
+    return ".jsonl: record 2: its bytes do not give its hash"
 
 
 def only_one_officer(site: Path) -> str:
@@ -214,7 +218,8 @@ def test_each_fault_is_reported_in_one_line(site: Path, fault: Callable[[Path], 
 
 def with_record(site: Path, at: int = NOW, *, folder: str = "eucom", side: str = "eucom") -> None:
     with_journal = JournalWriter.open(FolderStore(site / folder / "journal" / "eucom-ndmc"), "eucom-ndmc", side)
-    with_journal.append([(Stopped(at=at, mono=MONO), ()), (BatchClosed(at=at, mono=MONO), ())])
+    opened = EpochOpened(at=at, mono=MONO, terms=link_file.load(site / "link.toml").terms, rules=Link.RULES)
+    with_journal.append([(opened, ()), (Stopped(at=at, mono=MONO), ()), (BatchClosed(at=at, mono=MONO), ())])
     with_journal.close(at, MONO, None)
 
 
@@ -246,7 +251,8 @@ def test_a_watch_that_is_not_named_watch_finds_its_own_journal_intact(site: Path
     path.write_text(path.read_text("utf-8").replace('"watch"', '"watch-2"'), "utf-8")
     with_record(site, folder="watch", side="watch-2")
 
-    assert findings(site, side="watch") == []
+    (found,) = findings(site, side="watch")
+    assert "broker/acl: user watch-2: no right to read deconfliction/v1/eucom-ndmc/eucom/message" in found
 
 
 def test_only_a_journal_from_the_future_is_a_finding(site: Path) -> None:
@@ -254,7 +260,54 @@ def test_only_a_journal_from_the_future_is_a_finding(site: Path) -> None:
     assert findings(site) == []
 
     (late,) = findings(site, NOW - 60_000)
-    assert "later than now; check the machine's clock" in late
+    assert "later than now (" in late
+    assert late.endswith("); check the machine's clock")
+
+
+def with_start(site: Path, side: str, tzdata: str) -> None:
+    journal = JournalWriter.open(FolderStore(site / side / "journal" / "eucom-ndmc"), "eucom-ndmc", side)
+    at: dict[str, Any] = {"at": NOW, "mono": MONO}
+    opened = EpochOpened(**at, terms=link_file.load(site / "link.toml").terms, rules=Link.RULES)
+    started = Started(**at, software="test", slots=(), slots_until=written(NOW), tzdata=tzdata)
+    journal.append([(opened, ()), (started, ()), (BatchClosed(**at), ())])
+    journal.close(NOW, MONO, None)
+
+
+def test_other_time_zone_data_at_another_site_of_this_machine_is_reported(site: Path) -> None:
+    with_start(site, "eucom", "2020a")
+    assert findings(site) == []
+    assert any("planned with time zone data 2020a, and 20" in line for line in hints(site))
+
+    with_start(site, "watch", "2020b")
+    (found,) = findings(site)
+    assert found.startswith(f"{site}/watch/journal/eucom-ndmc: its slots are planned with time zone data 2020b, and ")
+    assert "those of eucom with 2020a" in found
+
+
+def test_a_journal_that_grows_while_it_is_examined_is_not_from_the_future(site: Path) -> None:
+    times = iter(range(NOW, NOW + 60_000, 1_000))
+
+    def now() -> int:
+        at = next(times)
+        if at == NOW:
+            # the service writes on, after the first reading of the clock
+            with_record(site, NOW + 500)
+        return at
+
+    found = Examination(settings.load(site / "eucom" / "endpoint.toml", {}), now).run()
+
+    assert [each.check for each in found] == ["broker"]
+
+
+def test_a_journal_of_a_newer_version_is_reported(site: Path) -> None:
+    folder = site / "eucom" / "journal" / "eucom-ndmc"
+    journal = JournalWriter.open(FolderStore(folder), "eucom-ndmc", "eucom")
+    opened = EpochOpened(at=NOW, mono=MONO, terms=link_file.load(site / "link.toml").terms, rules="99")
+    journal.append([(opened, ()), (BatchClosed(at=NOW, mono=MONO), ())])
+    journal.close(NOW, MONO, None)
+
+    (found,) = findings(site)
+    assert "run the version that wrote it" in found
 
 
 def test_the_journal_of_an_exercise_may_be_from_any_time(site: Path) -> None:
@@ -287,7 +340,7 @@ def listener(site: Path) -> Iterator[socket.socket]:
 
 
 def broker_finding(site: Path) -> list[str]:
-    return [each.what for each in Examination(settings.load(site / "eucom" / "endpoint.toml", {}), NOW).run()]
+    return [each.what for each in Examination(settings.load(site / "eucom" / "endpoint.toml", {}), lambda: NOW).run()]
 
 
 def test_a_listener_without_tls_is_reported(site: Path, listener: socket.socket) -> None:
@@ -307,10 +360,10 @@ def test_a_listener_without_tls_is_reported(site: Path, listener: socket.socket)
 
 def test_an_unknown_host_is_reported(site: Path) -> None:
     found = Examination(
-        settings.load(site / "eucom" / "endpoint.toml", {"DECONFLICT_BROKER_HOST": "no-such-host.invalid"}), NOW
+        settings.load(site / "eucom" / "endpoint.toml", {"DECONFLICT_BROKER_HOST": "no-such-host.invalid"}), lambda: NOW
     ).run()
 
-    assert [each.what for each in found] == ["no such host; check broker.host"]
+    assert [each.finding for each in found] == ["no such host"]
 
 
 @pytest.mark.integration

@@ -1,0 +1,149 @@
+"""Tries the broker: the TLS handshake beside a running service, a whole MQTT session while none runs.
+
+The client id is the certificate's name, so a session would displace the running service. The session of the probe
+changes nothing that lasts: it acknowledges no delivery, leaves the kept session as it was, and ends one that it began.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from endpoints.config.settings import BrokerSettings
+from endpoints.doctor.time_limit import within
+from endpoints.errors import UserError
+from endpoints.mqtt.connection import Connection
+from endpoints.mqtt.failures import CONNECT_ERRORS, CONNECT_WITHIN_S, why_of
+from endpoints.mqtt.intervals import Intervals
+from endpoints.mqtt.session import ConnectionClosed, Opened
+from endpoints.mqtt.tls import client_context
+from endpoints.mqtt.topics import GONE
+from protocol.phrases import phrase
+
+_REFUSAL_WITHIN_S = 1.0
+"""In TLS 1.3 the server refuses our certificate, if at all, only after the handshake."""
+_SESSION_WITHIN_S = 15.0
+_FAILURE = 0x80
+"""From here on, MQTT 5 reason codes are failures."""
+
+
+class Reached(Struct, frozen=True):
+    """What a probe of the broker has found.
+
+    Attributes:
+        problem: why there is no connection, or what the broker refuses; empty if all is well.
+        remedy: what would be right.
+        certificate: the broker's (DER), None if the handshake failed.
+    """
+
+    problem: str = ""
+    remedy: str = ""
+    certificate: bytes | None = None
+
+
+def handshake(broker: BrokerSettings) -> Reached:
+    """Try a TLS connection. It sends no MQTT. Raises UserError if a certificate or key of ours cannot be used."""
+    context = client_context(broker)
+    found: list[bytes | None] = []
+
+    def probe() -> str:
+        return _shake(broker, context, found)
+
+    late = phrase("no answer within {seconds} s", seconds=f"{2 * CONNECT_WITHIN_S:.0f}")
+    problem = within(2 * CONNECT_WITHIN_S + _REFUSAL_WITHIN_S, probe, late)
+    remedy = phrase("check the broker's address, the network, and the broker's log") if problem else ""
+    return Reached(problem, remedy, found[0] if found else None)
+
+
+def _shake(broker: BrokerSettings, context: ssl.SSLContext, found: list[bytes | None]) -> str:
+    """Return why no TLS connection is possible; put the broker's certificate into `found`."""
+    try:
+        with (
+            socket.create_connection((broker.host, broker.port), timeout=CONNECT_WITHIN_S) as plain,
+            context.wrap_socket(plain, server_hostname=broker.host) as secured,
+        ):
+            found.append(secured.getpeercert(binary_form=True))
+            secured.settimeout(_REFUSAL_WITHIN_S)
+            try:
+                if not secured.recv(1):
+                    return phrase("the broker closes the connection at once")
+            except TimeoutError:
+                return ""
+            return phrase("not an MQTT broker: the server sends data first")
+    except ssl.SSLCertVerificationError as error:
+        return phrase("the broker's certificate is not trusted: {why}", why=error.verify_message)
+    except ssl.SSLError as error:
+        why = (error.reason or str(error)).lower().replace("_", " ")
+        return phrase("no TLS 1.3 connection with our certificate: {why}", why=why)
+    except (socket.gaierror, UnicodeError):
+        return phrase("no such host")
+    except TimeoutError:
+        return phrase("no answer within {seconds} s", seconds=f"{CONNECT_WITHIN_S:.0f}")
+    except CONNECT_ERRORS as error:
+        return phrase("the broker cannot be reached: {why}", why=why_of(error))
+
+
+def session(broker: BrokerSettings, reads: Sequence[tuple[str, int]], presence: Sequence[str]) -> Reached:
+    """Try what the service does: connect under its identity, subscribe to `reads`, publish to `presence`.
+
+    Only while it does not run. `gone` is published, which is true, and which the others know already.
+    """
+    late = phrase("no MQTT session within {seconds} s", seconds=f"{_SESSION_WITHIN_S:.0f}")
+    problem = within(_SESSION_WITHIN_S, lambda: asyncio.run(_session(broker, reads, presence)), late)
+    remedy = phrase("correct the broker's access list (deconflict init writes one), then restart the broker")
+    return Reached(problem, remedy if problem else "")
+
+
+async def _session(broker: BrokerSettings, reads: Sequence[tuple[str, int]], presence: Sequence[str]) -> str:
+    """Return what the broker refuses; empty if nothing."""
+    done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    waiting = set(presence)
+    kept = True
+
+    def opened(opened: Opened) -> None:
+        nonlocal kept
+        kept = opened.session_present
+        for topic in presence:
+            connection.publish(topic, GONE, topic)
+        if not presence:
+            done.set_result("")
+
+    def published(token: object, code: int, reason: str) -> None:
+        waiting.discard(str(token))
+        if done.done():
+            return
+        if code >= _FAILURE:
+            refused = phrase("the broker refuses to publish to {topic}: {reason}", topic=str(token), reason=reason)
+            done.set_result(refused)
+        elif not waiting:
+            done.set_result("")
+
+    connection = Connection(
+        broker,
+        subscriptions=reads,
+        will=None,
+        keepalive_s=Intervals().keepalive_s,
+        on_open=opened,
+        on_message=lambda _message: None,
+        on_published=published,
+    )
+    running = asyncio.create_task(connection.run())
+    running.add_done_callback(lambda _task: done.done() or done.cancel())
+    try:
+        return await done
+    except asyncio.CancelledError:
+        return _closed(running.result())
+    except UserError as error:
+        return str(error)
+    finally:
+        running.cancel()
+        connection.close(end_session=not kept)
+        await asyncio.gather(running, return_exceptions=True)
+
+
+def _closed(closed: ConnectionClosed) -> str:
+    return phrase("no MQTT session: {why}", why=closed.reason)

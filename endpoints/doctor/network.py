@@ -1,0 +1,145 @@
+"""Checks the certificates, the broker with its access list, and the receivers of notifications."""
+
+from __future__ import annotations
+
+import shutil
+import ssl
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from broker import access
+from endpoints.config.settings import EndpointSettings, ProcessSettings, WatchSettings
+from endpoints.doctor import broker_probe
+from endpoints.doctor.files import running
+from endpoints.doctor.findings import Report
+from endpoints.doctor.webhook_probe import unanswered
+from endpoints.mqtt import certificates
+from endpoints.mqtt.tls import client_context
+from endpoints.mqtt.topics import Topic, subscriptions
+from protocol.core.environment import CERTIFICATE_LEADS_DAYS
+from protocol.phrases import phrase
+from protocol.wire.instants import Millis, written
+
+EXPIRES_SOON_DAYS = CERTIFICATE_LEADS_DAYS[0]
+"""A certificate that expires within this time is a finding: two sites have to agree on a day to replace it."""
+_DAY_MS = 86_400_000
+
+
+def check_certificates(settings: ProcessSettings, found: Report, at: Millis) -> None:
+    """Our certificate must be the authority's, ours, and valid at `at` (ms since 1970)."""
+    broker = settings.broker
+    client_context(broker)
+    authority = certificates.load(broker.authority)[0]
+    certificate = certificates.load(broker.certificate)[0]
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except Exception:  # noqa: BLE001 - cryptography raises a different error for each cause
+        found.add(
+            broker.certificate,
+            phrase("not issued by the authority in {file}", file=broker.authority),
+            phrase("use the certificate that it issued"),
+        )
+    names = [str(name.value) for name in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    if names != [broker.identity]:
+        issued = phrase("issued to {names}, not to {identity}", names=", ".join(names) or "-", identity=broker.identity)
+        found.add(broker.certificate, issued, phrase("use the certificate of {identity}", identity=broker.identity))
+    _check_validity(broker.authority, authority, found, at)
+    _check_validity(broker.certificate, certificate, found, at)
+    for path in settings.authorities:
+        for each in certificates.load(path):
+            _check_validity(path, each, found, at)
+
+
+def _check_validity(path: Path, certificate: x509.Certificate, found: Report, at: Millis) -> None:
+    begins, ends = certificates.begins(certificate), certificates.ends(certificate)
+    if at < begins:
+        what = phrase("not valid before {when}", when=written(begins))
+        found.add(path, what, phrase("check the machine's clock"))
+    elif at >= ends:
+        found.add(path, phrase("expired on {when}", when=written(ends)), phrase("renew it"))
+    elif at >= ends - EXPIRES_SOON_DAYS * _DAY_MS:
+        what = phrase("expires on {when}", when=written(ends))
+        found.add(path, what, phrase("renew it before"), severity="warning")
+
+
+def check_broker(settings: ProcessSettings, found: Report, at: Millis) -> None:
+    """The broker must be reachable; while the service does not run, it must also grant what the service needs."""
+    broker = settings.broker
+    where = f"{broker.host}:{broker.port}"
+    reached = broker_probe.handshake(broker)
+    ends = None if reached.certificate is None else certificates.ends_of_der(reached.certificate)
+    if ends is not None and at >= ends - EXPIRES_SOON_DAYS * _DAY_MS:
+        what = phrase("the broker's certificate expires on {when}", when=written(ends))
+        found.add(where, what, phrase("have the broker's operators renew it before"), severity="warning")
+    if not reached.problem and not running(settings):
+        reached = broker_probe.session(broker, _reads(settings), _presence(settings))
+    if reached.problem:
+        found.add(where, reached.problem, reached.remedy)
+
+
+def check_access(settings: ProcessSettings, found: Report) -> None:
+    """The access list of a broker on this machine must grant what the process needs."""
+    identity = settings.broker.identity
+    for link in settings.links:
+        path = link.sibling("broker", "acl")
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            # another machine's, or another user's
+            continue
+        needs: list[tuple[access.Access, str]] = [("read", topic) for topic, _ in _reads(settings, link.id)]
+        if isinstance(settings, EndpointSettings):
+            needs += [("write", topic) for topic, _ in subscriptions(link.id, settings.side)]
+        lacking = [(right, topic) for right, topic in needs if not access.grants(text, identity, right, topic)]
+        if not lacking:
+            continue
+        right, topic = lacking[0]
+        found.add(
+            path,
+            phrase(
+                "user {user}: no right to {right} {topic}, and {count} rights in all are missing",
+                user=identity,
+                right=right,
+                topic=topic,
+                count=len(lacking),
+            ),
+            phrase("add the lines to this access list, then restart the broker"),
+        )
+
+
+def _reads(settings: ProcessSettings, link: str | None = None) -> list[tuple[str, int]]:
+    """Return the topics that the process reads, on all links or one, each with its QoS."""
+    return [
+        subscription
+        for each in settings.links
+        if link in {None, each.id}
+        for party in each.content.parties
+        if party != settings.side
+        for subscription in subscriptions(each.id, party)
+    ]
+
+
+def _presence(settings: ProcessSettings) -> list[str]:
+    """Return the presence topics that an endpoint writes; the watch writes none."""
+    if isinstance(settings, WatchSettings):
+        return []
+    return [str(Topic(link.id, settings.side, "presence")) for link in settings.links]
+
+
+def check_notifications(settings: ProcessSettings, found: Report) -> None:
+    """The receivers of notifications must be there."""
+    command, notifications = settings.notifications.command, settings.notifications
+    if command and shutil.which(command[0]) is None:
+        what = phrase("notifications.command: no such program: {program}", program=command[0])
+        found.add(settings.path, what, phrase("install it or correct the path"))
+    urls = [("notifications.webhook", notifications.webhook, notifications.authority)]
+    if isinstance(settings, WatchSettings):
+        urls.append(("dead_man.url", settings.dead_man.url, settings.dead_man.authority))
+    for key, url, authority in urls:
+        trust = None if authority is None else ssl.create_default_context(cafile=authority)
+        # the text never shows the URL, which may hold a secret
+        if url and (why := unanswered(url, trust)):
+            what = phrase("{key}: the web server does not answer: {why}", key=key, why=why)
+            found.add(settings.path, what, phrase("correct the URL, or have its operators start the server"))
