@@ -109,7 +109,7 @@ def init(
     say(t("Run each in its own terminal:"))
     running = [("run", folder / side / "endpoint.toml") for side in sides]
     for command, path in (("broker", folder), *running, ("watch", folder / WATCH / "watch.toml")):
-        say("  " + shlex.join(["deconflict", command, str(path)]))
+        say(f"  {shlex.join(['deconflict', command, str(path)])}")
 
 
 def enrol(

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from broker.errors import BrokerError
-from endpoints.errors import UserError
+from endpoints.errors import UserError, os_reason
 from endpoints.keys.private_files import (
     PUBLIC_FOLDER_MODE,
     exists,
@@ -17,6 +17,7 @@ from endpoints.keys.private_files import (
     make_folders,
     make_private_folder,
 )
+from protocol.phrases import phrase, worded
 
 
 @contextmanager
@@ -25,9 +26,9 @@ def as_user_errors(place: Path) -> Iterator[None]:
     try:
         yield
     except BrokerError as error:
-        raise UserError(str(error)) from None
+        raise UserError(worded(error)) from None
     except OSError as error:
-        raise UserError(f"{error.filename or place}: {error.strerror}") from None
+        raise UserError(phrase("{path}: {reason}", path=error.filename or place, reason=os_reason(error))) from None
 
 
 @contextmanager
@@ -37,10 +38,16 @@ def new_folder(home: Path, mode: int) -> Iterator[Path]:
     `home` may exist with empty folders in it, as mounted volumes of containers do. If it is new, it has `mode`.
     """
     if home.is_symlink() or (exists(home) and not home.is_dir()):
-        raise UserError(f"{home}: exists and is not a folder; name a new folder")
+        raise UserError(phrase("{folder}: exists and is not a folder; name a new folder", folder=home))
     with as_user_errors(home):
         for path in _files(home) if exists(home) else ():
-            raise UserError(f"{home}: not empty (it contains {path.relative_to(home)}); name a new folder")
+            raise UserError(
+                phrase(
+                    "{folder}: not empty (it contains {path}); name a new folder",
+                    folder=home,
+                    path=path.relative_to(home),
+                )
+            )
         made = make_folders(home.parent, PUBLIC_FOLDER_MODE)
         made[:0] = make_folders(home, mode)
         if home not in made:

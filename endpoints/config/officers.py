@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from endpoints.errors import UserError
 from endpoints.keys import credentials
+from protocol.phrases import phrase, worded
 
 
 class Officer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,4 +38,7 @@ def check(officers: Mapping[str, Officer], path: Path) -> None:
         try:
             credentials.check_hash(officer.credential)
         except ValueError as error:
-            raise UserError(f"{path}: officers.{name}.credential: {error}") from None
+            why = worded(error)
+            raise UserError(
+                phrase("{path}: officers.{name}.credential: {why}", path=path, name=name, why=why)
+            ) from None

@@ -85,7 +85,7 @@ def _records(path: Path, link: str, side: str) -> tuple[Record, ...]:
     try:
         return tuple(recover(data.rstrip(b"\0"), first, link, side).records)
     except JournalError as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(phrase("{path}: {reason}", path=path, reason=error)) from None
 
 
 def _check_start(settings: ProcessSettings, link: LinkSettings, records: tuple[Record, ...], found: Report) -> None:

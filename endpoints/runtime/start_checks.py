@@ -51,8 +51,14 @@ def frame_signer(settings: EndpointSettings, link: LinkSettings, core: Link) -> 
     for key in signer.enrolled:
         if key.public not in enrolled:
             raise UserError(
-                f"{settings.keys}: key {key.id} is not among those that {link.file} enrols for {settings.side}: "
-                f"the other side would refuse every frame; enrol it there, or use the enrolled key"
+                phrase(
+                    "{keys}: key {key} is not among those that {file} enrols for {side}: the other side would refuse "
+                    "every frame; enrol it there, or use the enrolled key",
+                    keys=settings.keys,
+                    key=key.id,
+                    file=link.file,
+                    side=settings.side,
+                )
             )
     terms, file = link.content.terms, link.content
     if core.terms is None or core.terms.epoch != terms.epoch or not core.keys.agreed:
@@ -63,8 +69,14 @@ def frame_signer(settings: EndpointSettings, link: LinkSettings, core: Link) -> 
         beside = [each for each in accepted if each.algorithm == key.algorithm]
         if beside and all(each.public != key.public for each in beside):
             raise UserError(
-                f"{settings.keys}: no officer has accepted key {key.id} yet, and {link.file} still enrols "
-                f"{beside[0].id}; keep signing with that one until the alarm keys_changed is acknowledged"
+                phrase(
+                    "{keys}: no officer has accepted key {key} yet, and {file} still enrols {other}; keep signing with "
+                    "that one until the alarm keys_changed is acknowledged",
+                    keys=settings.keys,
+                    key=key.id,
+                    file=link.file,
+                    other=beside[0].id,
+                )
             )
     return signer
 
@@ -83,7 +95,12 @@ def head_signer(settings: WatchSettings, link: LinkSettings) -> Signer | None:
     for key in signer.enrolled:
         if key.public not in {each.public for each in enrolled}:
             raise UserError(
-                f"{settings.keys}: key {key.id} is not among those that {link.file} enrols for the watch: "
-                f"no audit would accept its signed heads; enrol it there, or use the enrolled key"
+                phrase(
+                    "{keys}: key {key} is not among those that {file} enrols for the watch: no audit would accept its "
+                    "signed heads; enrol it there, or use the enrolled key",
+                    keys=settings.keys,
+                    key=key.id,
+                    file=link.file,
+                )
             )
     return signer

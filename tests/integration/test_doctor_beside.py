@@ -60,8 +60,7 @@ def test_it_changes_nothing_and_displaces_nobody(tmp_path_factory: pytest.TempPa
         station.start("eucom")
         station.until(lambda: station.alert_state("eucom", waiting) == "received")
         # it was gone before, and is back once
-        for name, presence in known.items():
-            assert heard(station, name) == [*presence, True]
+        station.each(known, lambda name: heard(station, name) == [*known[name], True])
         assert not station.records("ndmc", "FramesSuppressed")
 
 
