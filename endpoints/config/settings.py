@@ -93,8 +93,6 @@ class _Broker(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     key: FilePath
 
 
-
-
 class _Process(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     links: Annotated[tuple[_Link, ...], Meta(min_length=1, max_length=LINKS_MAX)]
     broker: _Broker
@@ -199,6 +197,8 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
         """The files of authorities beside the broker's."""
         authority = self.notifications.authority
         return () if authority is None else (authority,)
+
+    @property
     def roster(self) -> dict[str, str]:
         """The digest of each officer's entry, by officer, for the journal."""
         return {name: officer.digest for name, officer in self.officers.items()}

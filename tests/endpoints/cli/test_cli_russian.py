@@ -130,6 +130,7 @@ TYPICAL = [
     ["log", "verify", "nowhere"],
     ["log", "verify", "other.toml"],
     ["messages", "no.toml"],
+    ["notify", "test", "no.toml"],
     ["reconcile", "nowhere", "elsewhere"],
     ["refuse", "no.toml", "eucom/1/1", "--officer", "a", "--reason", "out_of_scope"],
     ["release", "no.toml", "draft/1", "--officer", "a"],
