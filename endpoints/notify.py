@@ -1,20 +1,16 @@
 """Delivers notifications as a log line, to a command, to a webhook: at least once, under a stable id (SPEC W3).
 
-A receiver gets one JSON object: `text`, one line for people in the language of the settings, `id`, `link`, `side`,
-`kind` (`alarm`, `message`, `test`) and, by kind, `alarm` and `repeat`, or `reference`, `body`, `sent_at` and
-`received_at`. `text` begins with what a reader must know first: `TEST`, `OVER`, `REPEATED (2)`, or how old the message
-is; `stale` says the last for programs (SPEC M8.4). After a crash a receiver may get the same notification again, under
-the same `id`.
+What a receiver gets is written by `endpoints.texts.notices`. After a crash a receiver may get the same notification
+again, under the same `id`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-import msgspec
 import stamina
 import structlog
 from msgspec import UNSET
@@ -22,15 +18,13 @@ from msgspec import UNSET
 from endpoints.config.settings import ProcessSettings
 from endpoints.failpoints import failpoint
 from endpoints.sinks import DeliveryError, Sink
-from endpoints.texts.i18n import Translator, translator
-from endpoints.texts.printable import one_line
-from endpoints.texts.wording import age_warning, wording
-from protocol.core.alarms import Alarm, AlarmCode
+from endpoints.texts.i18n import translator
+from endpoints.texts.notices import NoticeWords, notice
+from protocol.core.alarms import AlarmCode
 from protocol.core.effects import Notify
 from protocol.core.event_fields import SinkName
-from protocol.core.staleness import Staleness, expiry, staleness
 from protocol.phrases import phrase
-from protocol.wire.instants import Millis, parsed
+from protocol.wire.instants import Millis
 
 WAITING_MAX = 4_000
 """Notifications waiting for one sink at most. Beyond it they are given up for this sink, which is journaled."""
@@ -157,86 +151,11 @@ class Notifier:
         self._done(link, effect.id, all(reached))
 
 
-class NoticeWords:
-    """Writes the texts of notifications: in one language, as of now, on the wall clock of each link's own site."""
-
-    def __init__(self, t: Translator, now: Callable[[], Millis], zones: Mapping[str, str]) -> None:
-        """Make it.
-
-        Args:
-            t: the language.
-            now: reads the wall clock, in ms since 1970.
-            zones: the time zone of this side's site, by link.
-        """
-        self.now = now
-        self._t = t
-        self._zones = zones
-
-    def alarm(self, alarm: Alarm, now: Millis, repeat: int = 0) -> str:
-        """Return the text for an alarm that was notified `repeat` times before.
-
-        It begins with whether it is over or repeated, and whether it, or the message that it is about, is old.
-        """
-        t = self._t
-        what = f"{t.term('alarm', alarm.code)} ({alarm.subject})"
-        if alarm.detail:
-            what = f"{what}: {t.say(alarm.detail, alarm.said or None)}"
-        since = alarm.cleared_at or alarm.detected_at
-        if staleness(None, since, now, now).old_since is not None:
-            what = f"{t('OLD, of {when}', when=t.instant(parsed(since), 'UTC'))}: {what}"
-        what = f"{age_warning(alarm.stale or Staleness(), t, now)}{what}"
-        if alarm.cleared_at:
-            what = f"{t('OVER')}: {what}"
-        elif repeat:
-            what = f"{t('REPEATED ({count})', count=repeat)}: {what}"
-        return one_line(what)
-
-    def test(self, side: str, links: Sequence[str], now: Millis) -> str:
-        """Return the text of a message that only tests the receivers."""
-        t = self._t
-        return one_line(
-            t(
-                "TEST of notifications, {side} ({links}), {when} UTC. Nothing has happened, and nothing is to be done.",
-                side=side,
-                links=", ".join(links),
-                when=t.instant(now, "UTC"),
-            )
-        )
-
-    def message(self, link: str, effect: Notify, stale: Staleness, now: Millis) -> str:
-        """Return the text for a message; first of all, what makes it old news (SPEC M8.4)."""
-        zone = self._zones.get(link, "UTC")
-        warning = age_warning(stale, self._t, now, zone)
-        return f"{warning}{effect.reference}: {wording(effect.body or {}, self._t, zone)}"
-
-
 def words_of(settings: ProcessSettings, read_clocks: Callable[[], tuple[Millis, Millis]]) -> NoticeWords:
     """Return the words of a process's notifications; `read_clocks` returns `(at, mono)`."""
     zones = {link.id: link.content.zone_of(settings.side) for link in settings.links}
-    return NoticeWords(translator(settings.language), lambda: read_clocks()[0], zones)
-
-
-def notice(link: str, side: str, effect: Notify, words: NoticeWords) -> dict[str, Any]:
-    """Return the JSON object that receivers of `effect` get now; `text` comes first."""
-    now = words.now()
-    content: dict[str, Any] = {"text": "", "id": effect.id, "link": link, "side": side, "kind": effect.kind}
-    if effect.alarm is not UNSET:
-        content["text"] = words.alarm(effect.alarm, now, effect.repeat)
-        content["repeat"] = effect.repeat
-        content["alarm"] = msgspec.to_builtins(effect.alarm)
-        return content
-    body, sent_at, received_at = effect.body or {}, effect.sent_at or None, effect.received_at or None
-    arrived = now if received_at is None else max(now, parsed(received_at))
-    stale = staleness(expiry(body), sent_at, arrived, now)
-    content["text"] = words.message(link, effect, stale, now)
-    if stale:
-        content["stale"] = msgspec.to_builtins(stale)
-    return content | {
-        "reference": str(effect.reference),
-        "body": body,
-        "sent_at": sent_at,
-        "received_at": received_at,
-    }
+    channels = {link.id: link.content.terms.policy.channels for link in settings.links}
+    return NoticeWords(translator(settings.language), lambda: read_clocks()[0], zones, channels)
 
 
 def test_notice(settings: ProcessSettings, words: NoticeWords, number: str) -> dict[str, Any]:

@@ -96,7 +96,8 @@ def _show(entry: LedgerEntry, t: Translator, zone: str, now: Millis) -> None:
     from protocol.wire.instants import parsed
 
     when = t.instant(parsed(entry.at), zone)
-    warning = age_warning(stale(entry, now), t, now, zone)
+    arrived = None if entry.received_at is None else parsed(entry.received_at)
+    warning = age_warning(stale(entry, now), t, now, zone, arrived=arrived)
     state = one_line(t.term("way", entry.state) + _who(entry, t))
     head = Text.assemble((when, "bright_black"), "  ", (str(entry.reference), "bold"))
     said = Text.assemble((warning, "bold yellow"), wording(entry.body, t, zone))

@@ -120,12 +120,11 @@ def _warnings(entry: LedgerEntry, now: Millis, t: Translator) -> tuple[str, ...]
     """Return what an officer must know before they read an alert."""
     from endpoints.cli.items import stale
     from endpoints.texts.wording import age_warning
+    from protocol.wire.instants import parsed
 
+    arrived = None if entry.received_at is None else parsed(entry.received_at)
     old = stale(entry, now)
-    warnings = [age_warning(old, t, now).removesuffix(": ")] if old else []
-    if old.expired_at is not None and entry.received_at is not None and entry.received_at >= old.expired_at:
-        warnings.insert(0, t("it had expired before it arrived"))
-    return tuple(warnings)
+    return (age_warning(old, t, now, arrived=arrived).removesuffix(": "),) if old else ()
 
 
 def _seen_now(found: ProcessSettings, chosen: LinkSettings, ref: str) -> str | None:

@@ -132,8 +132,11 @@ def _warning(item: dict[str, Any], t: Translator, zone: str, now: Millis) -> str
 
     from endpoints.texts.wording import age_warning
     from protocol.core.staleness import Staleness
+    from protocol.wire.instants import parsed
 
-    return age_warning(convert(item["stale"] or {}, Staleness), t, now, zone)
+    # a line test does not expire
+    arrived = parsed(item["received_at"]) if "received_at" in item else None
+    return age_warning(convert(item["stale"] or {}, Staleness), t, now, zone, arrived=arrived)
 
 
 def _title(t: Translator, link: str, side: str, state: str) -> None:

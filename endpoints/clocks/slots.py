@@ -95,8 +95,16 @@ def _of_week(expression: str, zone_name: str, week: int) -> tuple[Millis, ...]:
 
 
 def local(at: Millis, zone_name: str) -> datetime:
-    """Return the instant `at` as local time in `zone_name`. Raises ValueError for an unknown zone."""
-    return (_EPOCH + at * _MILLISECOND).astimezone(zone(zone_name))
+    """Return the instant `at` as local time in `zone_name`. Raises ValueError for an unknown zone.
+
+    A peer may date a message in the first or last hours of the calendar, which some zones place outside it: then it is
+    the first or last moment of the calendar.
+    """
+    local_zone = zone(zone_name)
+    try:
+        return (_EPOCH + at * _MILLISECOND).astimezone(local_zone)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=local_zone) if at > 0 else datetime.min.replace(tzinfo=local_zone)
 
 
 @cache

@@ -11,7 +11,6 @@ What another party wrote stands behind a bar, on every line, so that no text can
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
@@ -19,9 +18,10 @@ from msgspec import Struct
 
 from endpoints.texts.i18n import Translator
 from endpoints.texts.printable import barred
+from endpoints.texts.wording import circle, moment
 from protocol.core.acts import Act
 from protocol.wire.instants import parsed
-from protocol.wire.messages import Digest, Identifier, Reference, Texts, Utc
+from protocol.wire.messages import Area, Digest, Identifier, Reference, Texts, Utc
 
 VALUE_COLUMN = 16
 """Where the values begin; a digest ends in column 80."""
@@ -43,8 +43,6 @@ FIELDS = (
     "released_by",
 )
 """The other fields of a body, in the order in which they are shown."""
-_UDEG = Decimal(1_000_000)
-_KM_M = 1_000
 
 
 class PageField(Struct, frozen=True):
@@ -87,7 +85,8 @@ class ItemPage(Struct, frozen=True, kw_only=True):
     acts: tuple[ShownAct, ...] = ()
     # the alert that changed or cancelled it
     successor: str | None = None
-    seen: Digest
+    # None for an alert that was not handed in yet
+    seen: Digest | None = None
 
 
 def item_lines(page: ItemPage, t: Translator, zone: str, width: int | None) -> list[str]:
@@ -111,7 +110,8 @@ def item_lines(page: ItemPage, t: Translator, zone: str, width: int | None) -> l
         writer.field(t("replaced by"), page.successor)
     for shown in page.acts:
         writer.act(shown)
-    writer.field("seen", page.seen)
+    if page.seen is not None:
+        writer.field("seen", page.seen)
     return [*lines, *field_lines(writer.fields, width)]
 
 
@@ -160,13 +160,8 @@ class _Writer:
             self.foreign(f"{label}, {language}", text)
 
     def when(self, at: Utc) -> str:
-        """Return an instant in UTC and on the reader's wall clock; the date there only if it is another one."""
-        t, instant = self._t, parsed(at)
-        utc, local = t.instant(instant, "UTC"), t.instant(instant, self._zone)
-        time = t.time(instant, self._zone)
-        same_day = local.removesuffix(time) == utc.removesuffix(t.time(instant, "UTC"))
-        here = "" if self._zone == "UTC" else f" ({time if same_day else local} {self._zone})"
-        return f"{utc} UTC{here}"
+        """Return an instant in UTC and on the reader's wall clock."""
+        return moment(at, self._t, self._zone)
 
     def body(self, page: ItemPage) -> None:
         """Add every field of the body, those of an alert first in the order in which an officer judges it."""
@@ -184,7 +179,7 @@ class _Writer:
             else:
                 self.foreign(f"{t.term('field', 'text')}, {left.pop('language', '')}", str(text))
         if isinstance(area := left.pop("area", None), dict):
-            self.foreign(t.term("field", "area"), area["name"], self._circle(area))
+            self.foreign(t.term("field", "area"), area["name"], circle(msgspec.convert(area, Area), t))
         for name in sorted(left, key=FIELDS.index):
             self._rest(name, left[name])
             if name == "change":
@@ -216,20 +211,6 @@ class _Writer:
             case _:
                 self.field(label, str(value))
 
-    def _circle(self, area: Mapping[str, Any]) -> str:
-        """Return a circle in degrees and kilometres: `46.7758 N, 33.3706 E, radius 10 km`."""
-        t = self._t
-        latitude, longitude, radius_m = (area[name] for name in ("latitude_udeg", "longitude_udeg", "radius_m"))
-        where = [
-            f"{_degrees(latitude)} {t.term('compass', 'S' if latitude < 0 else 'N')}",
-            f"{_degrees(longitude)} {t.term('compass', 'W' if longitude < 0 else 'E')}",
-        ]
-        if radius_m < _KM_M:
-            where.append(t("radius {metres} m", metres=radius_m))
-        else:
-            where.append(t("radius {kilometres} km", kilometres=_plain(Decimal(radius_m) / _KM_M)))
-        return ", ".join(where)
-
     def act(self, shown: ShownAct) -> None:
         """Add an act: when, whose and what, and below it the text of its message."""
         t = self._t
@@ -258,13 +239,3 @@ def act_in_words(act: Act, t: Translator) -> str:
 def acts_in_words(acts: Iterable[Act], t: Translator) -> Sequence[str]:
     """Return a line for each act, in which it is told apart by its time: for an error or a prompt."""
     return [f"{t.instant(parsed(act.at), 'UTC')} UTC: {t.term('act', act.act)}: {act_in_words(act, t)}" for act in acts]
-
-
-def _degrees(udeg: int) -> str:
-    return _plain(abs(Decimal(udeg)) / _UDEG)
-
-
-def _plain(value: Decimal) -> str:
-    """Return a number without an exponent and without closing zeros."""
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text

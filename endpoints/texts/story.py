@@ -107,7 +107,7 @@ def _effect(record: Record, effect: AnyEffect, t: Translator) -> tuple[str, str,
         case Apply(sender=sender, message=message, refused=refused):
             at = record.entry.at
             stale = staleness(expiry(message.body), message.at, at, at)
-            what = f"{age_warning(stale, t, at)}{message.seq}: {wording(message.body, t)}"
+            what = f"{age_warning(stale, t, at, arrived=at)}{message.seq}: {wording(message.body, t)}"
             if refused:
                 return sender, f"{what} ({t.term('step', 'refused')}: {t.term('reason', refused)})", "bad"
             return sender, what, "heard"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -11,21 +12,70 @@ from endpoints.texts.printable import one_line
 from protocol.core.staleness import Staleness
 from protocol.errors import RemoteProtocolError
 from protocol.wire.instants import Millis, parsed
-from protocol.wire.messages import Acknowledgement, Alert, Heartbeat, HeartbeatAnswer, Reference, Refusal, Texts
+from protocol.wire.messages import (
+    Acknowledgement,
+    Alert,
+    Area,
+    Heartbeat,
+    HeartbeatAnswer,
+    Reference,
+    Refusal,
+    Texts,
+    Utc,
+)
 from protocol.wire.payloads import read_body
 
 _UNKNOWN_MAX = 200
+_UDEG = Decimal(1_000_000)
+_KM_M = 1_000
 
 
 def wording(body: dict[str, Any], t: Translator, zone: str = "UTC") -> str:
     """Return `body` in words, times on the wall clock of `zone`; a body of an unknown kind as JSON.
 
-    It is one line, whatever the peer has written.
+    It is one line, whatever the peer has written: what our side knows to be a field stands before the peer's own words,
+    so that no name of a place and no text can pass for it.
     """
     return one_line(_wording(body, t, zone))
 
 
-def age_warning(stale: Staleness, t: Translator, now: Millis, zone: str = "UTC") -> str:
+def moment(at: Utc, t: Translator, zone: str) -> str:
+    """Return an instant in UTC and on the wall clock of `zone`; the date there only if it is another one."""
+    instant = parsed(at)
+    utc, local = t.instant(instant, "UTC"), t.instant(instant, zone)
+    time = t.time(instant, zone)
+    same_day = local.removesuffix(time) == utc.removesuffix(t.time(instant, "UTC"))
+    here = "" if zone == "UTC" else f" ({time if same_day else local} {zone})"
+    return f"{utc} UTC{here}"
+
+
+def circle(area: Area, t: Translator) -> str:
+    """Return a circle in degrees and kilometres: `46.7758 N, 33.3706 E, radius 10 km`."""
+    latitude, longitude, radius_m = area.latitude_udeg, area.longitude_udeg, area.radius_m
+    where = [
+        f"{_degrees(latitude)} {t.term('compass', 'S' if latitude < 0 else 'N')}",
+        f"{_degrees(longitude)} {t.term('compass', 'W' if longitude < 0 else 'E')}",
+    ]
+    if radius_m < _KM_M:
+        where.append(t("radius {metres} m", metres=radius_m))
+    else:
+        where.append(t("radius {kilometres} km", kilometres=_plain(Decimal(radius_m) / _KM_M)))
+    return ", ".join(where)
+
+
+def _degrees(udeg: int) -> str:
+    return _plain(abs(Decimal(udeg)) / _UDEG)
+
+
+def _plain(value: Decimal) -> str:
+    """Return a number without an exponent and without closing zeros."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def age_warning(
+    stale: Staleness, t: Translator, now: Millis, zone: str = "UTC", *, arrived: Millis | None = None
+) -> str:
     """Return what a view says before an old message (SPEC M8.4), such as `EXPIRED 3 days ago: `; else nothing.
 
     Args:
@@ -33,10 +83,14 @@ def age_warning(stale: Staleness, t: Translator, now: Millis, zone: str = "UTC")
         t: the language.
         now: when it is shown.
         zone: on whose wall clock instants are written.
+        arrived: when it arrived here, if that is known: an alert that had expired by then was never valid here.
     """
     said = []
     if stale.expired_at is not None:
-        said.append(t("EXPIRED {ago}", ago=t.ago((now - parsed(stale.expired_at)) / 1_000)))
+        expired = parsed(stale.expired_at)
+        ago = t.ago((now - expired) / 1_000)
+        late = arrived is not None and expired <= arrived
+        said.append(t("EXPIRED BEFORE IT ARRIVED, {ago}", ago=ago) if late else t("EXPIRED {ago}", ago=ago))
     if stale.old_since is not None:
         said.append(t("OLD, sent {when}", when=t.instant(parsed(stale.old_since), zone)))
     if stale.ahead_at is not None:
@@ -57,7 +111,7 @@ def _wording(body: dict[str, Any], t: Translator, zone: str) -> str:
 
     match said:
         case Heartbeat():
-            slot = t.instant(parsed(said.slot), zone) if said.slot else t("unscheduled")
+            slot = f"{t.instant(parsed(said.slot), zone)} {zone}" if said.slot else t("unscheduled")
             return f"{kind} ({slot}): {said.text} [{' '.join(said.challenge)}]"
         case HeartbeatAnswer():
             who = said.officer or t("the service")
@@ -66,8 +120,9 @@ def _wording(body: dict[str, Any], t: Translator, zone: str) -> str:
             head = [kind, t.term("precedence", said.precedence), t.term("status", said.status)]
             if said.change:
                 head.append(about(t.term("change", said.change.kind), said.change.of))
-            where = f" ({said.area.name})" if said.area else ""
-            return f"{', '.join(head)}: {t.term('category', said.category)}{where}: {_text(said.text, t)}"
+            facts = [t.term("category", said.category), *_facts(said, t, zone)]
+            where = f": {said.area.name}" if said.area else ""
+            return f"{', '.join(head)}: {'; '.join(facts)}{where}: {_text(said.text, t)}"
         case Acknowledgement():
             text = f": {_text(said.text, t)}" if said.text else ""
             return f"{about(kind, said.of)}, {said.officer}: {t.term('decision', said.decision)}{text}"
@@ -76,6 +131,17 @@ def _wording(body: dict[str, Any], t: Translator, zone: str) -> str:
             referral = f", {t('referred to {channel}', channel=said.referral)}" if said.referral else ""
             text = f": {_text(said.text, t)}" if said.text else ""
             return f"{about(kind, said.of)}, {who}: {t.term('reason', said.reason)}{referral}{text}"
+
+
+def _facts(alert: Alert, t: Translator, zone: str) -> list[str]:
+    """Return what an alert says besides its text, the place last, whose name follows."""
+    return [
+        t("event {when}", when=moment(alert.event_at, t, zone)),
+        t("expires {when}", when=moment(alert.expires_at, t, zone)),
+        t("released by {officers}", officers=", ".join(alert.released_by)),
+        *([t("refers to {references}", references=", ".join(map(str, alert.references)))] if alert.references else []),
+        *([circle(alert.area, t)] if alert.area else []),
+    ]
 
 
 def _text(texts: Texts, t: Translator) -> str:

@@ -16,8 +16,8 @@ import pytest
 
 from endpoints.cli.main import main
 from endpoints.journal.segments import segments
-from endpoints.notify import NoticeWords, notice
 from endpoints.texts.i18n import translator
+from endpoints.texts.notices import NoticeWords, notice
 from protocol.core.events import LineTestRequested, OfficerCancelled
 from protocol.wire.messages import Reference
 from tests.support.exchange import Exchange
@@ -103,8 +103,10 @@ def test_a_replayed_alert_is_paged_as_expired_and_old(tmp_path: Path) -> None:
     """SPEC M8.4"""
     restored = Restored(tmp_path, raises)
     (english,), (russian,) = restored.notices("en"), restored.notices("ru")
-    assert english["text"].startswith("EXPIRED 7 days ago; OLD, sent 29 Nov 2022, 07:59:00: ndmc/1/1: alert, ROUTINE")
-    assert russian["text"].startswith("СРОК ИСТЁК 7 дней назад; СТАРОЕ, отправлено 29 нояб. 2022")
+    assert english["text"].startswith(
+        "EXPIRED BEFORE IT ARRIVED, 7 days ago; OLD, sent 29 Nov 2022, 07:59:00: ndmc/1/1: alert, ROUTINE"
+    )
+    assert russian["text"].startswith("СРОК ИСТЁК ДО ПОЛУЧЕНИЯ, 7 дней назад; СТАРОЕ, отправлено 29 нояб. 2022")
     assert set(english["stale"]) == {"expired_at", "old_since"}
 
 

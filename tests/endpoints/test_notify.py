@@ -14,9 +14,10 @@ import structlog
 from msgspec import UNSET, structs
 
 from endpoints import notify
-from endpoints.notify import NoticeWords, Notifier
+from endpoints.notify import Notifier
 from endpoints.sinks import CommandSink, LogSink, Sink, WebhookSink
 from endpoints.texts.i18n import translator
+from endpoints.texts.notices import NoticeWords, notice
 from protocol.core.alarms import Alarm, AlarmCode
 from protocol.core.effects import Notify
 from protocol.core.staleness import Staleness
@@ -61,7 +62,7 @@ def words(lang: str = "en", now: int = NOON) -> NoticeWords:
 
 
 def told(effect: Notify, lang: str = "en", now: int = NOON) -> dict[str, Any]:
-    return notify.notice("eucom-ndmc", "eucom", effect, words(lang, now))
+    return notice("eucom-ndmc", "eucom", effect, words(lang, now))
 
 
 @pytest.fixture(autouse=True)
@@ -154,8 +155,14 @@ def test_a_notice_says_whose_it_is_and_names_messages_as_commands_do() -> None:
 @pytest.mark.parametrize(
     ("lang", "begins"),
     [
-        ("en", "EXPIRED 7 days ago; OLD, sent 22 Nov 2022, 09:00:00: ndmc/1/7: alert, FLASH, EXERCISE: "),
-        ("ru", "СРОК ИСТЁК 7 дней назад; СТАРОЕ, отправлено 22 нояб. 2022\u202fг., 09:00:00: ndmc/1/7: оповещение"),
+        (
+            "en",
+            "EXPIRED BEFORE IT ARRIVED, 7 days ago; OLD, sent 22 Nov 2022, 09:00:00: ndmc/1/7: alert, FLASH",
+        ),
+        (
+            "ru",
+            "СРОК ИСТЁК ДО ПОЛУЧЕНИЯ, 7 дней назад; СТАРОЕ, отправлено 22 нояб. 2022\u202fг., 09:00:00: ndmc/1/7: ",
+        ),
     ],
 )
 def test_the_notice_of_last_weeks_alert_says_so_first(lang: str, begins: str) -> None:
@@ -180,7 +187,9 @@ def test_a_notice_that_a_restored_journal_repeats_is_old_although_its_message_ca
 def test_a_notice_of_a_message_that_is_dated_ahead_says_so_first() -> None:
     """SPEC M8.4"""
     ahead = structs.replace(LAST_WEEK, sent_at="2022-11-29T15:00:00.000Z")
-    assert told(ahead)["text"].startswith("EXPIRED 7 days ago; DATED AHEAD, 29 Nov 2022, 16:00:00: ndmc/1/7: alert")
+    assert told(ahead)["text"].startswith(
+        "EXPIRED BEFORE IT ARRIVED, 7 days ago; DATED AHEAD, 29 Nov 2022, 16:00:00: ndmc/1/7: alert"
+    )
 
 
 def test_the_notice_of_an_alarm_is_old_an_hour_after_it_was_detected_or_cleared() -> None:
@@ -218,7 +227,7 @@ async def test_every_sink_gets_the_text_of_the_moment(hook: Hook, tmp_path: Path
         assert await delivered(LAST_WEEK, sinks=sinks) == {LAST_WEEK.id: True}
     (command,) = map(json.loads, (tmp_path / "got").read_text().splitlines())
     for got in (command, hook.got[0][1], lines[0]):
-        assert got["text"].startswith("EXPIRED 7 days ago; OLD, sent ")
+        assert got["text"].startswith("EXPIRED BEFORE IT ARRIVED, 7 days ago; OLD, sent ")
 
 
 async def test_a_log_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,8 +6,8 @@ from typing import Any, Self
 
 import msgspec
 
-from endpoints.notify import NoticeWords, notice
 from endpoints.texts.i18n import translator
+from endpoints.texts.notices import NoticeWords, notice
 from endpoints.texts.wording import wording
 from protocol.core.effects import AnyEffect, Apply, Notify, Seal
 from protocol.core.events import AnyEvent, BatchClosed, DeadlineReached, FrameReceived, Request

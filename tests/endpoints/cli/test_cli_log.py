@@ -273,7 +273,7 @@ def test_replay_prints_the_state_and_the_story(day: Path, run: Any) -> None:
     code, out, _ = run("replay", day / "ndmc", "--speed", "max", "--lang", "en")
     assert code == 0
     lines = out.splitlines()
-    assert "2022-11-29T08:00:00.025Z  eucom     1: line test (29 Nov 2022, 08:00:00)" in out
+    assert "2022-11-29T08:00:00.025Z  eucom     1: line test (29 Nov 2022, 08:00:00 UTC)" in out
     assert "2: acknowledgement of eucom/1/2, duty-1: understood" in out
     assert lines[-2].endswith(": IDENTICAL")
     code, out, err = run("replay", day / "ndmc", "--speed", "1000000", "--json", "--until", "2022-11-29T08:00:30Z")
@@ -314,7 +314,8 @@ def test_log_show_decodes_frames(day: Path, run: Any) -> None:
     assert code == 0
     assert "message sealed: eucom -> ndmc, epoch 1, message 1, signed by eucom-1" in out
     assert "receipt verified: ndmc -> eucom, epoch 1, receipt up to 1, signed by ndmc-1" in out
-    assert "alert, ROUTINE, EXERCISE: critical infrastructure: Shelling of the plant" in out
+    assert "alert, ROUTINE, EXERCISE: critical infrastructure; event 29 Nov 2022, 0" in out
+    assert "; released by duty-1: Shelling of the plant" in out
     code, out, _ = run("log", "show", day / "eucom", "--json")
     records = [json.loads(line) for line in out.splitlines()]
     assert [record["n"] for record in records] == list(range(1, 26))

@@ -51,7 +51,7 @@ def test_messages_are_read_from_the_journal(
     lines = out.splitlines()
     assert len(lines) == 5
     # on the wall clock of the side's own site
-    assert lines[0].startswith("29 Nov 2022, 09:00:00  eucom/1/1  line test (29 Nov 2022, 09:00:00): Проверка линии.")
+    assert lines[0].startswith("29 Nov 2022, 09:00:00  eucom/1/1  line test (29 Nov 2022, 09:00:00 Europe/Berlin): ")
     assert lines[0].endswith("acknowledged, duty-1")
     code, out, _ = run(capsys, "messages", config, "--json")
     document = json.loads(out)

@@ -109,3 +109,10 @@ def test_zones_come_from_the_package_not_from_the_system(monkeypatch: pytest.Mon
 
     assert slots.local(parsed("2022-07-01T12:00:00.000Z"), "Europe/Moscow").hour == 15
     assert slots.tzdata_version().startswith("20")
+
+
+def test_instants_at_the_ends_of_the_calendar_have_a_local_time() -> None:
+    """A peer may date its message so; no view may fail for it."""
+    for name in ("Europe/Moscow", "America/New_York", "UTC"):
+        assert slots.local(parsed("9999-12-31T23:59:59.999Z"), name).year == 9999
+        assert slots.local(parsed("0001-01-01T00:00:00.000Z"), name).year == 1

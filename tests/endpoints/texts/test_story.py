@@ -52,6 +52,9 @@ ALERT: dict[str, Any] = {
     "text": {"ru": "Погоня"},
     "released_by": ["watch-1"],
 }
+MOMENT = "29 Nov 2022, 08:00:00 UTC (11:00:00 Europe/Moscow)"
+FACTS = f"event {MOMENT}; expires {MOMENT}; released by watch-1"
+CIRCLE = "0.000001 N, 0.000002 E, radius 3 m"
 ALARM = Alarm(code=AlarmCode.FORK, severity="critical", subject="ndmc", raised_at=WHEN, detected_at=WHEN, detail="why")
 
 
@@ -68,19 +71,22 @@ def told(entry: Entry, *effects: AnyEffect) -> list[str]:
     ("body", "said"),
     [
         (HEARTBEAT, "line test (unscheduled): Проверка [лес река гора]"),
-        (HEARTBEAT | {"slot": WHEN}, "line test (29 Nov 2022, 11:00:00): Проверка [лес река гора]"),
+        (
+            HEARTBEAT | {"slot": WHEN},
+            "line test (29 Nov 2022, 11:00:00 Europe/Moscow): Проверка [лес река гора]",
+        ),
         (
             {"type": "heartbeat_answer", "of": OF, "language": "ru", "text": "Да", "read_back": ["а", "б", "в"]},
             "answer to the line test eucom/1/7, the service: Да [а б в]",
         ),
-        (ALERT, f"alert, FLASH, EXERCISE: {PURSUIT}: Погоня"),
+        (ALERT, f"alert, FLASH, EXERCISE: {PURSUIT}; {FACTS}: Погоня"),
         (
             ALERT
             | {
                 "change": {"of": OF, "kind": "cancellation"},
                 "area": {"name": "Kherson", "latitude_udeg": 1, "longitude_udeg": 2, "radius_m": 3},
             },
-            f"alert, FLASH, EXERCISE, cancellation of eucom/1/7: {PURSUIT} (Kherson): Погоня",
+            f"alert, FLASH, EXERCISE, cancellation of eucom/1/7: {PURSUIT}; {FACTS}; {CIRCLE}: Kherson: Погоня",
         ),
         (
             {"type": "acknowledgement", "of": OF, "officer": "duty-1", "decision": "acting", "text": {"en": "Wait"}},
@@ -169,7 +175,7 @@ def test_what_effects_are_worth() -> None:
     ("at", "expires", "begins"),
     [
         (NOON - 1, NOON + 1, "7: alert"),
-        (NOON - 1, NOON - 86_400_000, "EXPIRED 24 hours ago: 7: alert"),
+        (NOON - 1, NOON - 86_400_000, "EXPIRED BEFORE IT ARRIVED, 24 hours ago: 7: alert"),
         (NOON - 7 * 86_400_000, NOON + 1, "OLD, sent 22 Nov 2022, 10:00:00: 7: alert"),
         (NOON + 7_200_000, NOON + 1, "DATED AHEAD, 29 Nov 2022, 12:00:00: 7: alert"),
     ],

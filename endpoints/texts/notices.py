@@ -1,0 +1,139 @@
+"""Writes notifications for people and programs: one JSON object for each, whose `text` is one line for people.
+
+The object has `text`, in the language of the settings, `id`, `link`, `side`, `kind` (`alarm`, `message`, `slot`, `test`)
+and by kind `alarm`; `reference`, `body`, `sent_at` and `received_at`; or `slot` and `until`, of a line test that an officer
+must place. `repeat` counts how often an alarm or a slot was notified before. `text` begins with what a reader
+must know first: `TEST`, `OVER`, `REPEATED (2)`, or how old the message is; `stale` says that for programs (SPEC M8.4). Of a critical alarm and of a refusal as out of scope, it ends
+with the other channels, which `channels` has for programs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from endpoints.texts.channels import other_channels
+from endpoints.texts.i18n import Translator
+from endpoints.texts.printable import one_line
+from endpoints.texts.wording import age_warning, moment, wording
+from protocol.core.alarms import Alarm
+from protocol.core.effects import Notify
+from protocol.core.staleness import Staleness, expiry, staleness
+from protocol.wire.instants import Millis, parsed
+from protocol.wire.policy import Channel
+from protocol.wire.refusals import MessageRefusal
+
+
+class NoticeWords:
+    """Writes the texts of notifications: in one language, as of now, on the wall clock of each link's own site."""
+
+    def __init__(
+        self,
+        t: Translator,
+        now: Callable[[], Millis],
+        zones: Mapping[str, str],
+        channels: Mapping[str, Sequence[Channel]] | None = None,
+    ) -> None:
+        """Make it.
+
+        Args:
+            t: the language.
+            now: reads the wall clock, in ms since 1970.
+            zones: the time zone of this side's site, by link.
+            channels: the other channels of the policy, by link.
+        """
+        self.now = now
+        self._t = t
+        self._zones = zones
+        self._channels = channels or {}
+
+    def channels(self, link: str, effect: Notify) -> Sequence[Channel]:
+        """Return the channels to use instead: for a critical alarm and a refusal as out of scope; else none."""
+        alarm = effect.alarm
+        critical = alarm is not UNSET and alarm.severity == "critical" and alarm.active
+        body = effect.body or {}
+        refused = body.get("type") == "refusal" and body.get("reason") == MessageRefusal.OUT_OF_SCOPE
+        return self._channels.get(link, ()) if critical or refused else ()
+
+    def alarm(self, link: str, effect: Notify, alarm: Alarm, now: Millis) -> str:
+        """Return the text for an alarm.
+
+        It begins with whether it is over or repeated, and whether it, or the message that it is about, is old. If it is
+        critical, it ends with the other channels.
+        """
+        t = self._t
+        what = f"{t.term('alarm', alarm.code)} ({alarm.subject})"
+        if alarm.detail:
+            what = f"{what}: {t.say(alarm.detail, alarm.said or None)}"
+        since = alarm.cleared_at or alarm.detected_at
+        if staleness(None, since, now, now).old_since is not None:
+            what = f"{t('OLD, of {when}', when=t.instant(parsed(since), 'UTC'))}: {what}"
+        what = f"{age_warning(alarm.stale or Staleness(), t, now)}{what}"
+        if alarm.cleared_at:
+            what = f"{t('OVER')}: {what}"
+        elif effect.repeat:
+            what = f"{t('REPEATED ({count})', count=effect.repeat)}: {what}"
+        return one_line("; ".join(filter(None, [what, other_channels(self.channels(link, effect), t)])))
+
+    def test(self, side: str, links: Sequence[str], now: Millis) -> str:
+        """Return the text of a message that only tests the receivers."""
+        t = self._t
+        return one_line(
+            t(
+                "TEST of notifications, {side} ({links}), {when} UTC. Nothing has happened, and nothing is to be done.",
+                side=side,
+                links=", ".join(links),
+                when=t.instant(now, "UTC"),
+            )
+        )
+
+    def message(self, link: str, effect: Notify, stale: Staleness, now: Millis) -> str:
+        """Return the text for a message; first of all, what makes it old news (SPEC M8.4)."""
+        t, zone = self._t, self._zones.get(link, "UTC")
+        arrived = parsed(effect.received_at) if effect.received_at else None
+        warning = age_warning(stale, t, now, zone, arrived=arrived)
+        what = f"{warning}{effect.reference}: {wording(effect.body or {}, t, zone)}"
+        return "; ".join(filter(None, [what, other_channels(self.channels(link, effect), t)]))
+
+    def slot(self, link: str, effect: Notify, now: Millis) -> str:
+        """Return the text for a line test that an officer has to place, or had to, if its grace is over."""
+        t, zone = self._t, self._zones.get(link, "UTC")
+        slot, until = effect.slot or "", effect.until or ""
+        if parsed(until) <= now:
+            return t("the line test of {slot} is no longer due: its time is over", slot=moment(slot, t, zone))
+        due = t(
+            "the line test of {slot} is due: an officer has to place it until {until}, {left} from now",
+            slot=moment(slot, t, zone),
+            until=t.time(parsed(until), zone),
+            left=t.duration((parsed(until) - now) / 1_000),
+        )
+        return t("REMINDER {number}: {what}", number=effect.repeat, what=due) if effect.repeat else due
+
+
+def notice(link: str, side: str, effect: Notify, words: NoticeWords) -> dict[str, Any]:
+    """Return the JSON object that receivers of `effect` get now; `text` comes first."""
+    now = words.now()
+    content: dict[str, Any] = {"text": "", "id": effect.id, "link": link, "side": side, "kind": effect.kind}
+    if channels := words.channels(link, effect):
+        content["channels"] = msgspec.to_builtins(channels)
+    if effect.alarm is not UNSET:
+        content["text"] = words.alarm(link, effect, effect.alarm, now)
+        return content | {"alarm": msgspec.to_builtins(effect.alarm), "repeat": effect.repeat}
+    if effect.kind == "slot":
+        content["text"] = words.slot(link, effect, now)
+        return content | {"slot": effect.slot, "until": effect.until, "repeat": effect.repeat}
+    body, sent_at, received_at = effect.body or {}, effect.sent_at or None, effect.received_at or None
+    arrived = now if received_at is None else max(now, parsed(received_at))
+    stale = staleness(expiry(body), sent_at, arrived, now)
+    content["text"] = words.message(link, effect, stale, now)
+    if stale:
+        content["stale"] = msgspec.to_builtins(stale)
+    return content | {
+        "reference": str(effect.reference),
+        "body": body,
+        "sent_at": sent_at,
+        "received_at": received_at,
+    }
