@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from endpoints.cli import options
 from endpoints.cli.officer_session import OfficerSession
-from endpoints.cli.output import print_json, say
+from endpoints.cli.output import print_reference, say
 from endpoints.cli.values import identifier
 
 Relieves = Annotated[str | None, Parameter(help="The officer on watch, who hands it over; required if there is one.")]
@@ -34,7 +34,7 @@ def duty_take(
         identifier(relieves, option="relieves")
     named: dict[str, Any] = {} if relieves is None else {"relieves": relieves}
     session = OfficerSession.at(config, link, officer, credential_file)
-    _print(session.act("take-watch", named), as_json=as_json)
+    print_reference(session.act("take-watch", named), as_json=as_json)
     say(t("on watch now: {officer}", officer=officer))
 
 
@@ -54,12 +54,5 @@ def duty_leave(
 
     t = translator(lang)
     session = OfficerSession.at(config, link, officer, credential_file)
-    _print(session.act("leave-watch", {"why": why}), as_json=as_json)
+    print_reference(session.act("leave-watch", {"why": why}), as_json=as_json)
     say(t("nobody on watch"))
-
-
-def _print(reference: str, *, as_json: bool) -> None:
-    if as_json:
-        print_json({"reference": reference})
-    else:
-        print(reference)

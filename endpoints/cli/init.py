@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from endpoints.cli import options
 from endpoints.cli.output import print_json, say
+from endpoints.cli.typed_texts import texts
 from endpoints.cli.values import check_port, identifier
 from endpoints.config import default_terms
 from endpoints.config.host_name import check_host
@@ -174,7 +175,7 @@ def enrol(
         return
     party = default_terms.party(side)
     party = msgspec.structs.replace(
-        party, name=options.texts("name", name) or party.name, site=site or party.site, zone=zone or party.zone
+        party, name=texts("name", name) or party.name, site=site or party.site, zone=zone or party.zone
     )
     check_zone(party.zone, at="--zone")
     at, _ = SystemClock().now()

@@ -118,10 +118,10 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         ),
     ),
     DUTY: (
-        Command("test", "endpoints.cli.officer:line_test", "Place a line test.", "test try/eucom/endpoint.toml"),
+        Command("test", "endpoints.cli.line_tests:line_test", "Place a line test.", "test try/eucom/endpoint.toml"),
         Command(
             "alert",
-            "endpoints.cli.officer:alert",
+            "endpoints.cli.alert:alert",
             "Send an alert and print its reference.",
             "alert try/eucom/endpoint.toml --category air_pursuit --precedence routine --text ru=... --text en=... "
             "--officer watch-1 --wait received",
@@ -132,7 +132,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         ),
         Command(
             "release",
-            "endpoints.cli.officer:release",
+            "endpoints.cli.alert:release",
             "Release an alert that another officer wrote.",
             "release try/eucom/endpoint.toml draft/3 --officer watch-2",
             "Shows the whole alert and asks; a script gives --seen, the digest that drafts printed, and --yes. Prints "
@@ -140,7 +140,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         ),
         Command(
             "discard",
-            "endpoints.cli.officer:discard",
+            "endpoints.cli.alert:discard",
             "Discard an alert that waits for a second officer.",
             "discard try/eucom/endpoint.toml draft/3 --officer watch-2",
             "Shows the whole alert and asks; a script gives --seen and --yes. Exit code: as for release.",
@@ -160,7 +160,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         ),
         Command(
             "answer",
-            "endpoints.cli.officer:answer",
+            "endpoints.cli.line_tests:answer",
             "Answer a line test by retyping its three words.",
             "answer try/ndmc/endpoint.toml eucom/1/7 --officer duty-1 --words 'лодка окно ручей'",
         ),
@@ -180,7 +180,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         ),
         Command(
             "cancel",
-            "endpoints.cli.officer:cancel",
+            "endpoints.cli.alert:cancel",
             "Cancel one of this side's alerts.",
             "cancel try/eucom/endpoint.toml eucom/1/42 --officer watch-1",
             "The cancellation has the text that was prepared with the alert, else a standard text. "

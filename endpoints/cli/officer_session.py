@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -13,15 +14,19 @@ from cyclopts import Parameter
 from msgspec import structs
 
 from endpoints.cli.credential import obtain
+from endpoints.cli.officer_input import officer as enrolled
 from endpoints.cli.output import print_json, print_lines, say, terminal_width, typed_line
+from endpoints.clocks.clock import clock
 from endpoints.config.durations import parse_s, write_s
 from endpoints.errors import UserError
+from protocol.phrases import phrase
 
 if TYPE_CHECKING:
     from endpoints.config.settings import EndpointSettings, LinkSettings
     from endpoints.control.client import ControlClient
     from endpoints.texts.i18n import Translator
     from endpoints.texts.item_page import ItemPage
+    from protocol.wire.instants import Millis
 
 EXIT_NOT_YET = 10
 EXIT_REFUSED = 11
@@ -34,6 +39,7 @@ Wait = Annotated[
 Timeout = Annotated[str, Parameter(help="How long to wait; after that, the exit code is 10 and delivery continues.")]
 Ref = Annotated[str, Parameter(help="A message such as eucom/1/42, or a draft such as draft/3.", negative="")]
 
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _FINAL = {"refused", "changed", "cancelled", "undelivered", "discarded", "expired"}
 _YES = {"y", "yes", "д", "да"}
 
@@ -53,8 +59,12 @@ class OfficerSession:
         self.side, self.link = found.side, chosen.id
         # the time zone of this side's wall clocks
         self.zone = chosen.content.zone_of(found.side)
+        self.policy, self.caller = chosen.content.terms.policy, chosen.content.terms.caller
+        self.officers = tuple(found.officers)
         self._config = found.path
-        self._officers = tuple(found.officers)
+        self._clock = clock(found.exercise_clock)
+        if officer is not None:
+            enrolled(officer, self.officers)
         self._officer = officer
         # without a file, the prompt comes last, when the officer knows what they confirm
         self._credential = None if officer is None or file is None else obtain(officer, file)
@@ -69,13 +79,28 @@ class OfficerSession:
 
         found = settings.load(config)
         if not isinstance(found, settings.EndpointSettings):
-            raise UserError(f"{config}: the watch accepts no officer commands; run this against an endpoint")
+            raise UserError(
+                phrase("{file}: the watch accepts no officer commands; run this against an endpoint", file=str(config))
+            )
         chosen = found.link(link)
         return cls(ControlClient(found.control, chosen.id), found, chosen, officer, credential_file)
 
+    def now(self) -> Millis:
+        """Return the current instant of the endpoint's clock."""
+        return self._clock.now()[0]
+
+    def show(self, page: ItemPage, t: Translator) -> bool:
+        """Show a page on standard error, and return whether that is a terminal: elsewhere nothing is shown."""
+        from endpoints.texts.item_page import item_lines
+
+        if not sys.stderr.isatty():
+            return False
+        print_lines(item_lines(page, t, self.zone, terminal_width(stderr=True)), stderr=True)
+        return True
+
     def others(self, author: str) -> list[str]:
         """Return the officers enrolled here who may release a draft of `author`."""
-        return [officer for officer in self._officers if officer != author]
+        return [officer for officer in self.officers if officer != author]
 
     def may_release(self, draft: dict[str, Any], t: Translator) -> str:
         """Return in words who may release a draft, and until when."""
@@ -130,22 +155,27 @@ class OfficerSession:
 
         if yes and seen is None:
             raise UserError(
-                "--yes: give --seen as well, with the digest of what the officer has read: deconflict drafts"
+                phrase("--yes: give --seen as well, with the digest of what the officer has read: deconflict drafts")
             )
         if yes:
             return seen
         draft = self.client.get(f"items/{ref}")
         if of_another and draft["officer"] == self._officer:
-            raise UserError(f"{self._officer} wrote {ref}: another officer must release it")
+            raise UserError(
+                phrase("{officer} wrote {ref}: another officer must release it", officer=self._officer, ref=ref)
+            )
         if not sys.stdin.isatty():
             raise UserError(
-                f"{ref}: there is no terminal to show it and to ask; read it with deconflict drafts, "
-                "then give --seen DIGEST --yes"
+                phrase(
+                    "{ref}: there is no terminal to show it and to ask; read it with deconflict drafts, "
+                    "then give --seen DIGEST --yes",
+                    ref=ref,
+                )
             )
         page = self.page(draft, t)
         print_lines(item_lines(page, t, self.zone, terminal_width(stderr=True)), stderr=True)
         if seen is not None and seen != page.seen:
-            raise UserError(f"--seen: {ref} is not what this digest stands for; it is shown above")
+            raise UserError(phrase("--seen: {ref} is not what this digest stands for; it is shown above", ref=ref))
         if typed_line(f"{question} [y/N] ").lower() in _YES:
             return page.seen
         say(t("nothing was done"))
@@ -229,7 +259,7 @@ def parse_draft(ref: str) -> int | None:
     if kind != "draft":
         return None
     if not (number.isascii() and number.isdecimal() and int(number[:9])):
-        raise UserError(f"expected a draft such as draft/3, found {ref[:60]!r}")
+        raise UserError(phrase("expected a draft such as draft/3, found {found}", found=repr(ref[:60])))
     return int(number[:9])
 
 
@@ -250,9 +280,26 @@ def rung(ladder: dict[str, Any], step: str, t: Translator) -> str:
     return f"{words} ({', '.join(said)})" if said else words
 
 
+def seen_field(seen: str | None) -> dict[str, str]:
+    """Return the digest of what the officer saw as a field of a request, if it is given. Raises UserError."""
+    if seen is None:
+        return {}
+    if not _DIGEST.fullmatch(seen):
+        raise UserError(
+            phrase("--seen: expected the 64 digits that show or drafts printed, found {found}", found=repr(seen[:80]))
+        )
+    return {"seen": seen}
+
+
 def seconds(option: str, text: str) -> int:
     """Return the value of the option `--option` in seconds. Raises UserError."""
     try:
         return parse_s(text)
-    except ValueError as error:
-        raise UserError(f"--{option}: {error}") from None
+    except ValueError:
+        raise UserError(
+            phrase(
+                "--{option}: expected a duration such as 30s, 10m, 2h or 7d, found {found}",
+                option=option,
+                found=repr(text[:40]),
+            )
+        ) from None

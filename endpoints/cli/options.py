@@ -7,9 +7,6 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from endpoints.errors import UserError
-from protocol.phrases import phrase
-
 Config = Annotated[Path, Parameter(help="The endpoint's endpoint.toml or the watch's watch.toml.", negative="")]
 EndpointConfig = Annotated[Path, Parameter(help="The endpoint's endpoint.toml.", negative="")]
 WatchConfig = Annotated[Path, Parameter(help="The watch's watch.toml.", negative="")]
@@ -44,28 +41,10 @@ Texts = Annotated[
         negative="", allow_leading_hyphen=True, help="The text in one language, such as en=...; once for each language."
     ),
 ]
-
-
-def texts(option: str, pairs: list[str] | None) -> dict[str, str]:
-    """Return the texts `["ru=...", "en=..."]` of `--option` by language. Raises UserError."""
-    found: dict[str, str] = {}
-    for pair in pairs or ():
-        language, separator, text = pair.partition("=")
-        if not separator or not text or len(language) != 2 or not (language.isascii() and language.isalpha()):  # noqa: PLR2004 - ISO 639-1
-            raise UserError(
-                phrase(
-                    "--{option}: expected a language and its text, such as en=..., found {pair}",
-                    option=option,
-                    pair=repr(pair[:60]),
-                )
-            )
-        if language in found:
-            raise UserError(
-                phrase(
-                    "--{option}: the language {language} has two texts; give one for each language",
-                    option=option,
-                    language=language,
-                )
-            )
-        found[language] = text
-    return found
+Seen = Annotated[
+    str | None,
+    Parameter(
+        help="The digest of what the officer saw, as show and drafts print it. If others have acted since, the command "
+        "says who did what, and exits with 9."
+    ),
+]

@@ -28,6 +28,15 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
+def print_reference(reference: str, *, as_json: bool) -> None:
+    """Print what an officer's request led to: a reference."""
+    if as_json:
+        print_json({"reference": reference})
+    else:
+        sys.stdout.write(printable(reference) + "\n")
+        sys.stdout.flush()
+
+
 def say(line: str) -> None:
     """Print a line on standard error: progress and remarks for people, nothing that a program should read."""
     sys.stderr.write(printable(line) + "\n")

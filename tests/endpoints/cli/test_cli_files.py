@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from endpoints.cli import main as cli
-from endpoints.cli.options import texts
+from endpoints.cli.typed_texts import texts
 from endpoints.config import link_file, settings
 from endpoints.errors import UserError
 from endpoints.keys import credentials
@@ -394,5 +394,5 @@ def test_the_doctor_s_exit_code_says_whether_it_found_something(site: Path, caps
 def test_texts_are_given_by_language_once_each() -> None:
     assert texts("text", ["ru=Внимание: a=b", "en=Attention"]) == {"ru": "Внимание: a=b", "en": "Attention"}
     for wrong in (["Attention"], ["en="], ["eng=x"], ["en=x", "en=y"], ["=x"], ["1a=x"]):
-        with pytest.raises(UserError, match="--text: "):
+        with pytest.raises(UserError, match=r"^--text"):
             texts("text", wrong)

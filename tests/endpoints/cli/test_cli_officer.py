@@ -5,11 +5,9 @@ from pathlib import Path
 import pytest
 
 from endpoints.cli import main as cli
-from endpoints.cli.officer import parse_area
 from endpoints.cli.officer_session import parse_draft
 from endpoints.config import default_terms
 from endpoints.config.provision import provision
-from endpoints.errors import UserError
 from protocol.wire.instants import parsed
 
 AT = parsed("2022-11-29T12:00:00.000Z")
@@ -49,16 +47,55 @@ def officer(configuration: Path) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"area": ["Dam,46.7,33.3"]}, "--area: expected NAME,LATITUDE,LONGITUDE,RADIUS"),
-        ({"area": ["Dam,north,33.3,10km"]}, "--area: expected NAME,LATITUDE,LONGITUDE,RADIUS"),
-        ({"text": ["Dam"]}, "--text: expected a language and its text"),
+        ({"area": ["Dam,46.7,33.3"]}, "--area: 'Dam,46.7,33.3' is not accepted: write --place 'Dam' --at 46.7758"),
+        ({"area": ["Dam, 46,78, 33,37, 10km"]}, "a comma could stand within a number or between two"),
+        (
+            {"place": ["Dam"], "at": ["146.0,33.37"], "radius": ["1km"]},
+            "'146.0,33.37' is not accepted: latitude 146",
+        ),
+        ({"place": ["Dam"], "at": ["-46.78,-133.37"]}, "--radius: a place has a name, coordinates and a radius"),
+        (
+            {"text": ["Dam"]},
+            "--text: expected a language and its text, such as en=..., ru=..., found",
+        ),
+        ({"text": ["fr=Barrage"]}, "--text: expected a language and its text, such as en=..., ru=..."),
         ({"text": ["en=Dam", "en=Dam"]}, "--text: the language en has two texts"),
         ({"text": []}, "--text"),
-        ({"expires": ["soon"]}, "--expires: not a duration such as 30s, 10m, 2h"),
-        ({"timeout": ["1"], "wait": ["received"]}, "--timeout: not a duration"),
+        ({"text": ["en="]}, "--text en=...: the text is empty; write 1 to 4000 characters"),
+        ({"text": ["ru=" + "Д" * 5_000]}, "--text ru=...: the text has 5000 characters, and the limit is 4000"),
+        ({"text": ["en=Dam\tNorth"]}, "--text en=...: character 4 is a tab, after 'Dam'"),
+        ({"text": ["en=Dam\x07"]}, "--text en=...: character 4 is the control character U+0007, after 'Dam'"),
+        ({"cancellation": ["en=\x1b[8m"]}, "--cancellation en=...: character 1 is an escape code of a terminal"),
+        ({"expires": ["soon"]}, "--expires: 'soon' is not accepted: write a time such as"),
+        (
+            {"expires": ["60d"]},
+            "--expires: '60d' is not accepted: an alert ends later than now, and at most 31d",
+        ),
+        ({"expires": ["0s"]}, "--expires: '0s' is not accepted: an alert ends later than now"),
+        ({"expires": ["-2h"]}, "--expires: '-2h' is not accepted: an alert ends later than now"),
+        ({"event-at": ["yesterday"]}, "--event-at: 'yesterday' is not accepted: write a time such as"),
+        ({"event-at": ["-10min"]}, "--event-at: '-10min' is not accepted: the units are s, m, h and d"),
+        (
+            {"timeout": ["1"], "wait": ["received"]},
+            "--timeout: expected a duration such as 30s, 10m, 2h or 7d",
+        ),
         ({"update": ["eucom/1/1"], "correct": ["eucom/1/1"]}, "an alert either updates or corrects another"),
-        ({"category": ["complaint"]}, "complaint"),
-        ({"precedence": ["soon"]}, "soon"),
+        ({"update": ["eucom/1"]}, "--update: expected a message such as eucom/1/42, found 'eucom/1'"),
+        ({"reference": ["42"]}, "--reference: expected a message such as eucom/1/42, found '42'"),
+        (
+            {"category": ["complaint"]},
+            "--category: 'complaint' is not accepted; choose one of: critical_infrastructure (critical ",
+        ),
+        (
+            {"category": ["airspace_operation"]},
+            "is outside the scope of this link, which has: critical_inf",
+        ),
+        (
+            {"category": ["airspace_operation"]},
+            "; other channels: ministers (Secretary of Defense - ",
+        ),
+        ({"precedence": ["soon"]}, "--precedence: 'soon' is not accepted; choose one of: flash (FLASH), immediate ("),
+        ({"status": ["actual"]}, "--status: 'actual' is not accepted; choose one of: exercise (EXERCISE), test ("),
         ({"wait": ["forever"]}, "forever"),
     ],
 )
@@ -68,7 +105,49 @@ def test_a_wrong_argument_is_one_line_before_anybody_is_asked(
     options = {"category": ["air_pursuit"], "precedence": ["routine"], "text": ["en=Dam"]} | arguments
     words = [word for option, values in options.items() for value in values for word in (f"--{option}", value)]
 
-    code, line = run(capsys, "alert", str(configuration), *words, *officer(configuration))
+    code, line = run(capsys, "alert", str(configuration), *words, *officer(configuration), "--lang", "en")
+
+    assert code == 2
+    assert said in line
+    assert "$" not in line
+    assert "byte" not in line
+
+
+def test_an_officer_who_is_not_enrolled_is_told_who_is(configuration: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (("acknowledge", "ndmc/1/1"), ("release", "draft/1"), ("duty", "take"), ("test",)):
+        verb, *rest = command
+        place = [verb, *rest, str(configuration)] if verb == "duty" else [verb, str(configuration), *rest]
+        assert run(capsys, *place, "--officer", "mickey") == (
+            2,
+            "deconflict: --officer: 'mickey' is no officer enrolled here; enrolled: watch-1, watch-2\n",
+        )
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("acknowledge", "ndmc/1/1", "--decision", "ok"), "choose one of: understood (understood), acting ("),
+        (("refuse", "ndmc/1/1", "--reason", "no"), "choose one of: out_of_scope ("),
+        (
+            ("refuse", "ndmc/1/1", "--reason", "expired", "--referral", "pope"),
+            "channel 'pope'; other channels: ministers",
+        ),
+        (("acknowledge", "ndmc-1-1"), "expected a message such as eucom/1/42, found 'ndmc-1-1'"),
+        (("acknowledge", "draft/1"), "expected a message such as eucom/1/42, found 'draft/1'"),
+        (
+            ("acknowledge", "ndmc/1/1", "--text", "de=Ja"),
+            "--text: expected a language and its text, such as en=..., ru=...",
+        ),
+        (("cancel", "eucom/1/1/1"), "expected a message such as eucom/1/42"),
+        (("answer", "ndmc/1", "--words", "a b c"), "expected a message such as eucom/1/42"),
+        (("answer", "ndmc/1/1", "--text", "a\tb", "--words", "a b c"), "--text: character 2 is a tab, after 'a'"),
+    ],
+)
+def test_what_an_act_cannot_say_is_one_line_that_lists_what_it_can(
+    configuration: Path, command: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verb, *rest = command
+    code, line = run(capsys, verb, str(configuration), *rest, *officer(configuration), "--lang", "en")
 
     assert code == 2
     assert said in line
@@ -157,19 +236,6 @@ def test_a_credential_file_that_others_can_read_is_refused(
 
     assert code == 2
     assert "chmod 600" in line
-
-
-def test_an_area_is_a_circle_in_whole_micro_degrees_and_metres() -> None:
-    assert parse_area("Nova Kakhovka, dam,46.7758004,-33.37,1.5km") == {
-        "name": "Nova Kakhovka, dam",
-        "latitude_udeg": 46_775_800,
-        "longitude_udeg": -33_370_000,
-        "radius_m": 1_500,
-    }
-    assert parse_area("x,0,0,250m")["radius_m"] == parse_area("x,0,0,250")["radius_m"] == 250
-    for wrong in ("", ",,,", "x,1,2,", "x,NaN,2,3", "x,1,2,Infinity", "x,1e999999999,2,3"):
-        with pytest.raises(UserError, match="--area"):
-            parse_area(wrong)
 
 
 def test_a_draft_is_told_from_a_message() -> None:
