@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from protocol.wire.policy import Policy
 
 EXPIRY_MAX_DAYS = 31
-"""How long an alert may be valid: as the control socket accepts it."""
+"""How long an alert may be valid, as the control socket accepts it."""
 _DAY_MS = 86_400_000
 _FOUND_MAX = 60
 

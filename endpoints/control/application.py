@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import unicodedata
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -32,6 +31,7 @@ from starlette.routing import Route
 
 from endpoints.control.connections import connections_max
 from endpoints.control.delivery_progress import Ladder, climb
+from endpoints.control.request_body import decode_request
 from endpoints.control.requests import ACTIONS, Ask, AskTest
 from endpoints.control.status import Status, status
 from endpoints.keys.attempt_throttle import Caller
@@ -44,7 +44,6 @@ from protocol.core.acts import ActedFirstError
 from protocol.core.drafts import ended_draft
 from protocol.errors import LocalProtocolError
 from protocol.phrases import phrase, rephrased, said
-from protocol.wire.characters import UNICODE, unassigned
 from protocol.wire.instants import Millis
 
 BODY_MAX_BYTES = 65_536
@@ -238,7 +237,7 @@ class Control:
             raise LocalProtocolError(
                 "not_authorised", phrase("the watch accepts no officer commands; run this against an endpoint")
             )
-        ask = _decode(await _body(request), kind)
+        ask = decode_request(await _body(request), kind)
         await self._authenticate(runner, ask, request)
         if self._closing:
             raise LocalProtocolError(
@@ -342,48 +341,6 @@ async def _body(request: Request) -> bytes:
                 "too_large", phrase("the request is larger than {limit} bytes", limit=BODY_MAX_BYTES)
             )
     return body
-
-
-def _decode(body: bytes, kind: type[Ask]) -> Ask:
-    """Return the action in `body`. Raises LocalProtocolError that names the wrong field.
-
-    Some keyboards write an accented letter as two characters. The protocol accepts only the composed form (SPEC F4.4),
-    so the text is composed here instead of refusing the officer.
-    """
-    try:
-        return msgspec.json.decode(msgspec.json.encode(_composed(msgspec.json.decode(body))), type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise LocalProtocolError(
-            "bad_request", phrase("not a valid request for this action: {error}", error=error)
-        ) from error
-
-
-def _composed(value: Any, at: str = "") -> Any:
-    """Return `value` with its texts in normalization form C.
-
-    Raises LocalProtocolError(not_writable), which names the field, for a character that Unicode 14.0 does not have.
-    """
-    match value:
-        case dict():
-            return {key: _composed(each, f"{at}.{key}".removeprefix(".")) for key, each in value.items()}
-        case list():
-            return [_composed(each, at) for each in value]
-        case str():
-            # a credential is compared, but never sent
-            if at != "credential" and (character := unassigned(value)) is not None:
-                raise LocalProtocolError(
-                    "not_writable",
-                    phrase(
-                        "{at}: U+{ord} is not a character of Unicode {unicode}, and the other side may not know "
-                        "it: write it in words",
-                        at=printable(at)[:60],
-                        ord=f"{ord(character):04X}",
-                        unicode=UNICODE,
-                    ),
-                )
-            return unicodedata.normalize("NFC", value)
-        case _:
-            return value
 
 
 def _seconds(text: str | None) -> float | None:

@@ -28,8 +28,8 @@ from protocol.core.events import (
     WatchTaken,
 )
 from protocol.errors import LocalProtocolError
-from protocol.phrases import worded
-from protocol.wire.instants import written
+from protocol.phrases import phrase, worded
+from protocol.wire.instants import parsed, written
 from protocol.wire.messages import (
     Area,
     Category,
@@ -52,6 +52,8 @@ RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{8,64}$")]
 Credential = Annotated[str, Meta(min_length=1, max_length=1_024)]
 Written = Annotated[str, Meta(max_length=100)]
 """A reference such as `eucom/1/42`."""
+EXPIRY_MAX_S = 31 * 86_400
+"""How long an alert may be valid."""
 
 
 class Ask(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,12 +69,16 @@ class Ask(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class AskAlert(Ask, frozen=True, kw_only=True):
-    """Raise an alert. `event_at` is now by default, `status` the link's."""
+    """Raise an alert, which ends after `expires_in_s` or at `expires_at`.
+
+    `event_at` is now by default, `status` the link's.
+    """
 
     category: Category
     precedence: Precedence
     text: Texts
-    expires_in_s: Seconds
+    expires_in_s: Seconds | UnsetType = UNSET
+    expires_at: Utc | UnsetType = UNSET
     event_at: Utc | UnsetType = UNSET
     status: Status | UnsetType = UNSET
     area: Area | UnsetType = UNSET
@@ -82,7 +88,7 @@ class AskAlert(Ask, frozen=True, kw_only=True):
     cancellation: Texts | UnsetType = UNSET
 
     def event(self, now: Now) -> Request:
-        """Return the event."""
+        """Return the event. Raises LocalProtocolError unless it has one end, at most 31 days from now."""
         return OfficerRaisedAlert(
             at=now.at,
             mono=now.mono,
@@ -92,7 +98,7 @@ class AskAlert(Ask, frozen=True, kw_only=True):
             category=self.category,
             precedence=self.precedence,
             event_at=self.event_at or written(now.at),
-            expires_at=written(now.at + self.expires_in_s * 1_000),
+            expires_at=self._ends(now),
             text=self.text,
             area=self.area,
             references=tuple(_reference(each) for each in self.references),
@@ -100,6 +106,21 @@ class AskAlert(Ask, frozen=True, kw_only=True):
             change_kind=self.change_kind,
             cancellation=self.cancellation,
         )
+
+    def _ends(self, now: Now) -> Utc:
+        if self.expires_at is UNSET:
+            if self.expires_in_s is UNSET:
+                raise LocalProtocolError("bad_request", phrase("an alert ends: give expires_in_s or expires_at"))
+            return written(now.at + self.expires_in_s * 1_000)
+        if self.expires_in_s is not UNSET:
+            raise LocalProtocolError("bad_request", phrase("an alert ends once: give expires_in_s or expires_at"))
+        try:
+            ends = parsed(self.expires_at)
+        except ValueError as error:
+            raise LocalProtocolError("wrong_instant", phrase("expires_at: {why}", why=str(error))) from error
+        if ends > now.at + EXPIRY_MAX_S * 1_000:
+            raise LocalProtocolError("bad_request", phrase("expires_at: an alert ends at most 31 days from now"))
+        return self.expires_at
 
 
 class AskRelease(Ask, frozen=True, kw_only=True):

@@ -1,10 +1,11 @@
 """Writes notifications for people and programs: one JSON object for each, whose `text` is one line for people.
 
-The object has `text`, in the language of the settings, `id`, `link`, `side`, `kind` (`alarm`, `message`, `slot`, `test`)
-and by kind `alarm`; `reference`, `body`, `sent_at` and `received_at`; or `slot` and `until`, of a line test that an officer
-must place. `repeat` counts how often an alarm or a slot was notified before. `text` begins with what a reader
-must know first: `TEST`, `OVER`, `REPEATED (2)`, or how old the message is; `stale` says that for programs (SPEC M8.4). Of a critical alarm and of a refusal as out of scope, it ends
-with the other channels, which `channels` has for programs.
+The object has `text`, in the language of the settings, `id`, `link`, `side`, `kind` (`alarm`, `message`, `slot`,
+`test`), and by kind `alarm`; `reference`, `body`, `sent_at` and `received_at`; or `slot` and `until`, of a line test
+that an officer must place. `repeat` counts how often an alarm or a slot was notified before. `text` begins with what a
+reader must know first: `TEST`, `OVER`, `REPEATED (2)`, or how old the message is; `stale` says the last for programs
+(SPEC M8.4). Of a critical alarm and of a refusal as out of scope, it ends with the other channels, which `channels` has
+for programs.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from pathlib import Path
 from endpoints.clocks import slots
 from endpoints.clocks.exercise_table import ExerciseTable
 from endpoints.config import link_file, settings, side_file
-from endpoints.control.application import _decode
+from endpoints.control.request_body import decode_request
 from endpoints.control.requests import ACTIONS
 from endpoints.errors import UserError
 from endpoints.journal.reader import JournalReader
@@ -275,7 +275,7 @@ def control(data: bytes) -> None:
         return
     end = End.resumed()
     try:
-        ask = _decode(body, kind)
+        ask = decode_request(body, kind)
         event = ask.event(Now(end.at, end.mono, 0))
         end.request(event)
     except LocalProtocolError as error:
