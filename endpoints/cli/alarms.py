@@ -13,6 +13,7 @@ from endpoints.errors import UserError
 from protocol.phrases import Phrase, phrase
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from rich.console import Console
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from endpoints.control.client import ControlClient
     from endpoints.texts.i18n import Translator
     from protocol.wire.instants import Millis
+    from protocol.wire.policy import Channel
 
 WORDS = 3
 Words = Annotated[
@@ -43,6 +45,8 @@ def alarms_list(
     as_json: options.AsJson = False,
 ) -> None:
     """List the alarms that are not both cleared and acknowledged."""
+    from msgspec import to_builtins
+
     from endpoints.clocks.clock import clock
     from endpoints.config import settings
     from endpoints.control.client import ControlClient
@@ -51,14 +55,17 @@ def alarms_list(
     found = settings.load(config)
     chosen = found.link(link)
     document = ControlClient(found.control, chosen.id).get("alarms")
+    others = chosen.content.terms.policy.channels
     if as_json:
+        if any(is_critical(alarm) for alarm in document["alarms"]):
+            document["channels"] = to_builtins(others)
         print_json(document)
         return
     zone = chosen.content.zone_of(found.side)
     t = translator(lang)
     out = console()
     now, _ = clock(found.exercise_clock).now()
-    print_alarms(out, document["alarms"], t, zone, now, document.get("keys_changed"))
+    print_alarms(out, document["alarms"], t, zone, now, document.get("keys_changed"), others)
     if not document["alarms"]:
         out.print(t("no alarms"))
 
@@ -156,14 +163,17 @@ def print_alarms(
     zone: str,
     now: Millis,
     change: dict[str, Any] | None = None,
+    channels: Sequence[Channel] = (),
 ) -> None:
     """Print each alarm: its name, and below it its details with times on the wall clock of `zone`.
 
     An alarm about an old message begins with that, as of `now`. `change` is what an open alarm `keys_changed` is about.
+    Below a critical alarm whose cause lasts, the other `channels` of the policy are named.
     """
     from msgspec import convert
     from rich.text import Text
 
+    from endpoints.texts.channels import channel_name
     from endpoints.texts.printable import one_line
     from endpoints.texts.wording import age_warning
     from protocol.core.staleness import Staleness
@@ -195,6 +205,15 @@ def print_alarms(
             detail = _change(change, t)
         detail = "; ".join([detail, *known] if detail else known)
         print_indented(out, Text(one_line(detail)), columns=4)
+    if channels and any(is_critical(alarm) for alarm in alarms):
+        print_indented(out, Text(t("until a critical alarm is over, use the other channels:"), style="bold"), columns=2)
+        for channel in channels:
+            print_indented(out, Text(channel_name(channel, t)), columns=4)
+
+
+def is_critical(alarm: Mapping[str, Any]) -> bool:
+    """Return whether an alarm is critical and its cause lasts, so that the other channels are named."""
+    return alarm["severity"] == "critical" and not alarm.get("cleared_at")
 
 
 def _change(change: dict[str, Any], t: Translator) -> str:

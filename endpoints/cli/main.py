@@ -209,6 +209,14 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "Reads the journal, whether or not the endpoint is running.",
         ),
         Command(
+            "channels",
+            "endpoints.cli.channels:channels",
+            "Print the card of the other channels between the two sides.",
+            "channels try/eucom/endpoint.toml",
+            "They are the policy's, for when this line fails or a matter is outside its scope. No process needs to "
+            "run. The card is 80 columns wide and prints on A4.",
+        ),
+        Command(
             "alarms list",
             "endpoints.cli.alarms:alarms_list",
             "List the alarms that are not both cleared and acknowledged.",

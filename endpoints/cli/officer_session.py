@@ -20,6 +20,7 @@ from endpoints.clocks.clock import clock
 from endpoints.config.durations import parse_s, write_s
 from endpoints.errors import UserError
 from protocol.phrases import phrase
+from protocol.wire.refusals import MessageRefusal
 
 if TYPE_CHECKING:
     from endpoints.config.settings import EndpointSettings, LinkSettings
@@ -139,7 +140,16 @@ class OfficerSession:
         except RequestRefused as refused:
             if refused.acts and t is not None:
                 _say_acts(refused.acts, t)
+            if t is not None:
+                self._say_channels(refused.code, t)
             raise
+
+    def _say_channels(self, reason: str | None, t: Translator) -> None:
+        """Name the other channels after a refusal as out of scope."""
+        from endpoints.texts.channels import other_channels
+
+        if reason == MessageRefusal.OUT_OF_SCOPE and (line := other_channels(self.policy.channels, t)):
+            say(line)
 
     def confirmed(
         self, ref: str, seen: str | None, question: str, t: Translator, *, yes: bool, of_another: bool
@@ -199,6 +209,7 @@ class OfficerSession:
                         shown.append(step)
                         if not as_json:
                             say(rung(ladder, step, t))
+                            self._say_channels((ladder.get("reply") or {}).get("reason"), t)
                 if wait in shown:
                     return 0
                 if _FINAL & set(shown):

@@ -13,6 +13,7 @@ from protocol.phrases import phrase
 
 if TYPE_CHECKING:
     from endpoints.config.link_file import LinkFile
+    from endpoints.texts.i18n import Translator
 
 _COUNT_MAX = 1_000
 _DAY_MS = 86_400_000
@@ -50,7 +51,8 @@ def schedule(
             | {side: slots.local(parsed(slot), party.zone).isoformat(timespec="seconds") for side, party in sites}
             for slot in coming
         ]
-        print_json({"link": terms.link, "tzdata": slots.tzdata_version(), "slots": rows})
+        how = {"placed_by": terms.policy.placed_by, "caller": terms.caller, "grace_s": terms.policy.grace_s}
+        print_json({"link": terms.link, "tzdata": slots.tzdata_version(), **how, "slots": rows})
         return
     t = translator(lang)
 
@@ -64,7 +66,20 @@ def schedule(
     for slot in coming:
         instant = parsed(slot)
         table.add_row(*(Text(t.instant(instant, zone)) for zone in ("UTC", *(party.zone for _, party in sites))))
-    console().print(table)
+    out = console()
+    out.print(table)
+    out.print(Text(who_places(content, found.side, t)))
+
+
+def who_places(content: LinkFile, side: str, t: Translator) -> str:
+    """Return in words who places the tests of the slots, and within what time (SPEC W1.3)."""
+    terms = content.terms
+    within = t.duration(terms.policy.grace_s)
+    if terms.policy.placed_by == "service":
+        return t("the service of {side} places each test, within {time} of its slot", side=terms.caller, time=within)
+    if side == terms.caller:
+        return t("an officer of this side places each test, within {time} of its slot: deconflict test", time=within)
+    return t("an officer of {side} places each test, within {time} of its slot", side=terms.caller, time=within)
 
 
 def _coming(content: LinkFile, at: int, count: int) -> tuple[str, ...]:

@@ -45,7 +45,7 @@ def show(
     ledger = ledger_of(JournalReader(str(chosen.journal)).whole_records())
     now, _ = clock(found.exercise_clock).now()
     page, row = _draft(ledger, number, t) if number is not None else _message(ledger, ref, now, t)
-    page = structs.replace(page, seen=_seen_now(found, chosen, ref) or page.seen)
+    page = structs.replace(page, seen=_seen_now(found, chosen, ref) or page.seen, channels=_channels(page, chosen, t))
     if as_json:
         print_json(row | {"acts": [act_row(act) for act in page.acts], "seen": page.seen})
     else:
@@ -125,6 +125,19 @@ def _warnings(entry: LedgerEntry, now: Millis, t: Translator) -> tuple[str, ...]
     arrived = None if entry.received_at is None else parsed(entry.received_at)
     old = stale(entry, now)
     return (age_warning(old, t, now, arrived=arrived).removesuffix(": "),) if old else ()
+
+
+def _channels(page: ItemPage, chosen: LinkSettings, t: Translator) -> tuple[str, ...]:
+    """Return the other channels for something that was refused as out of scope, and for such a refusal; else none."""
+    from endpoints.texts.channels import channel_name
+    from protocol.wire.refusals import MessageRefusal
+
+    reasons: set[object] = {shown.act.reason for shown in page.acts}
+    if isinstance(page.body, dict):
+        reasons.add(page.body.get("reason"))
+    if MessageRefusal.OUT_OF_SCOPE not in reasons:
+        return ()
+    return tuple(channel_name(channel, t) for channel in chosen.content.terms.policy.channels)
 
 
 def _seen_now(found: ProcessSettings, chosen: LinkSettings, ref: str) -> str | None:

@@ -10,7 +10,9 @@ What another party wrote stands behind a bar, on every line, so that no text can
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from textwrap import wrap
 from typing import Any, Literal
 
 import msgspec
@@ -85,6 +87,8 @@ class ItemPage(Struct, frozen=True, kw_only=True):
     acts: tuple[ShownAct, ...] = ()
     # the alert that changed or cancelled it
     successor: str | None = None
+    # the other channels of the policy, if it was refused as out of scope
+    channels: tuple[str, ...] = ()
     # None for an alert that was not handed in yet
     seen: Digest | None = None
 
@@ -110,6 +114,10 @@ def item_lines(page: ItemPage, t: Translator, zone: str, width: int | None) -> l
         writer.field(t("replaced by"), page.successor)
     for shown in page.acts:
         writer.act(shown)
+    if page.channels:
+        columns = sys.maxsize if width is None else max(width - VALUE_COLUMN, 1)
+        folded = (line for channel in page.channels for line in wrap(channel, columns, subsequent_indent="  "))
+        writer.field(t("other channels"), *folded)
     if page.seen is not None:
         writer.field("seen", page.seen)
     return [*lines, *field_lines(writer.fields, width)]

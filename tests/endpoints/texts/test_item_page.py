@@ -124,6 +124,18 @@ def test_the_acts_of_a_message_have_what_their_messages_say() -> None:
     ]
 
 
+def test_what_was_refused_as_out_of_scope_names_the_other_channels_within_the_width() -> None:
+    name = "advisers (National security adviser and intelligence director channels)"
+    page = ItemPage(reference="eucom/1/1", kind="alert", state="refused", body={}, channels=("ministers (M)", name))
+    assert item_lines(page, T, "UTC", 80)[1:] == [
+        "  other channels",
+        "                ministers (M)",
+        "                advisers (National security adviser and intelligence director",
+        "                  channels)",
+    ]
+    assert item_lines(page, T, "UTC", None)[-1] == f"                {name}"
+
+
 def test_a_draft_shows_what_would_be_sent_and_that_nothing_was() -> None:
     body = an_alert("flash", area={"name": "x", "latitude_udeg": 0, "longitude_udeg": 0, "radius_m": 1_500})
     item = item_of("draft/1", body | {"cancellation": {"en": "All clear."}}, ())
