@@ -105,7 +105,7 @@ def alarms_acknowledge(
     ask: dict[str, Any] = {"officer": officer, "code": code, "subject": subject}
     if given:
         ask["words"] = given
-    ask["credential"] = obtain(officer, credential_file)
+    ask["credential"] = obtain(officer, credential_file, translator(lang))
     reference = client.act("acknowledge-alarm", ask)
     if as_json:
         print_json({"alarm": reference})

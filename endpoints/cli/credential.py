@@ -5,17 +5,21 @@ from __future__ import annotations
 import sys
 from getpass import getpass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from endpoints.errors import UserError
 from endpoints.keys.credentials import read_credential
 from endpoints.keys.process_memory import protect
 from protocol.phrases import phrase
 
+if TYPE_CHECKING:
+    from endpoints.texts.i18n import Translator
 
-def obtain(officer: str, file: Path | None) -> str:
-    """Return the credential of `officer` from `file`, or else from a prompt at the terminal. Raises UserError.
 
-    Protects this process's memory first.
+def obtain(officer: str, file: Path | None, t: Translator | None = None) -> str:
+    """Return the credential of `officer` from `file`, or else from a prompt at the terminal, in the language of `t`.
+
+    Raises UserError. Protects this process's memory first.
     """
     protect()
     if file is not None:
@@ -28,8 +32,12 @@ def obtain(officer: str, file: Path | None) -> str:
                 officer=officer,
             )
         )
+    if t is None:
+        from endpoints.texts.i18n import translator
+
+        t = translator()
     try:
-        credential = getpass(f"Credential of {officer}: ")
+        credential = getpass(t("Credential of {officer}: ", officer=officer))
     except EOFError:
         credential = ""
     if not credential:

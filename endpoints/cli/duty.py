@@ -12,6 +12,8 @@ from endpoints.cli.output import print_reference, say
 from endpoints.cli.values import identifier
 
 Relieves = Annotated[str | None, Parameter(help="The officer on watch, who hands it over; required if there is one.")]
+WHY_MAX = 200
+
 Why = Annotated[str, Parameter(help="Why nobody has the watch from now on, in a few words.", allow_leading_hyphen=True)]
 
 
@@ -30,11 +32,9 @@ def duty_take(
     from endpoints.texts.i18n import translator
 
     t = translator(lang)
-    if relieves is not None:
-        identifier(relieves, option="relieves")
-    named: dict[str, Any] = {} if relieves is None else {"relieves": relieves}
+    named: dict[str, Any] = {} if relieves is None else {"relieves": identifier(relieves, option="relieves")}
     session = OfficerSession.at(config, link, officer, credential_file)
-    print_reference(session.act("take-watch", named), as_json=as_json)
+    print_reference(session.act("take-watch", named, t), as_json=as_json)
     say(t("on watch now: {officer}", officer=officer))
 
 
@@ -50,9 +50,11 @@ def duty_leave(
     as_json: options.AsJson = False,
 ) -> None:
     """Leave the watch. Nobody is on watch then."""
+    from endpoints.cli.typed_texts import check_text
     from endpoints.texts.i18n import translator
 
     t = translator(lang)
+    reason = check_text(why, option="why", limit=WHY_MAX)
     session = OfficerSession.at(config, link, officer, credential_file)
-    print_reference(session.act("leave-watch", {"why": why}), as_json=as_json)
+    print_reference(session.act("leave-watch", {"why": reason}, t), as_json=as_json)
     say(t("nobody on watch"))

@@ -125,7 +125,7 @@ class OfficerSession:
                 target = self.client.get(f"items/{of}")["item"]["text"]
         return structs.replace(draft_page(draft, t, target), warnings=(self.may_release(draft, t),))
 
-    def act(self, action: str, ask: dict[str, Any], t: Translator | None = None) -> str:
+    def act(self, action: str, ask: dict[str, Any], t: Translator) -> str:
         """Perform an action of the control socket; return its reference. Ask for the credential first.
 
         Raises RequestRefused. If another officer acted first, what they did is printed on standard error, with `t`.
@@ -134,14 +134,13 @@ class OfficerSession:
 
         proof = {}
         if self._officer is not None:
-            proof = {"officer": self._officer, "credential": self._credential or obtain(self._officer, None)}
+            proof = {"officer": self._officer, "credential": self._credential or obtain(self._officer, None, t)}
         try:
             return self.client.act(action, {**proof, **ask})
         except RequestRefused as refused:
-            if refused.acts and t is not None:
+            if refused.acts:
                 _say_acts(refused.acts, t)
-            if t is not None:
-                self._say_channels(refused.code, t)
+            self._say_channels(refused.code, t)
             raise
 
     def _say_channels(self, reason: str | None, t: Translator) -> None:

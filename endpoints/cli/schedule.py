@@ -68,15 +68,16 @@ def schedule(
         table.add_row(*(Text(t.instant(instant, zone)) for zone in ("UTC", *(party.zone for _, party in sites))))
     out = console()
     out.print(table)
-    out.print(Text(who_places(content, found.side, t)))
+    if who := who_places(content, found.side, t):
+        out.print(Text(who))
 
 
 def who_places(content: LinkFile, side: str, t: Translator) -> str:
-    """Return in words who places the tests of the slots, and within what time (SPEC W1.3)."""
+    """Return in words that officers place the tests of the slots, and within what time (SPEC W1.3); else nothing."""
     terms = content.terms
     within = t.duration(terms.policy.grace_s)
     if terms.policy.placed_by == "service":
-        return t("the service of {side} places each test, within {time} of its slot", side=terms.caller, time=within)
+        return ""
     if side == terms.caller:
         return t("an officer of this side places each test, within {time} of its slot: deconflict test", time=within)
     return t("an officer of {side} places each test, within {time} of its slot", side=terms.caller, time=within)

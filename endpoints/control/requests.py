@@ -117,7 +117,7 @@ class AskAlert(Ask, frozen=True, kw_only=True):
         try:
             ends = parsed(self.expires_at)
         except ValueError as error:
-            raise LocalProtocolError("wrong_instant", phrase("expires_at: {why}", why=str(error))) from error
+            raise LocalProtocolError("wrong_instant", phrase("expires_at: {why}", why=error)) from error
         if ends > now.at + EXPIRY_MAX_S * 1_000:
             raise LocalProtocolError("bad_request", phrase("expires_at: an alert ends at most 31 days from now"))
         return self.expires_at

@@ -19,9 +19,3 @@ def other_channels(channels: Iterable[Channel], t: Translator) -> str:
     """Return one line that names the channels of the policy; empty if it has none."""
     named = "; ".join(channel_name(channel, t) for channel in channels)
     return t("other channels: {channels}", channels=named) if named else ""
-
-
-def referral(channel: str, channels: Iterable[Channel], t: Translator) -> str:
-    """Return to which channel a matter is referred, with its name if the policy has it."""
-    named = next((channel_name(each, t) for each in channels if each.id == channel), channel)
-    return t("referred to {channel}", channel=named)
