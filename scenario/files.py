@@ -81,15 +81,21 @@ class LinkPlan(_Strict, frozen=True, kw_only=True):
     answering: ScenarioParty
     slots: Schedule
     test_language: Language
+    # who places the tests of the slots: the calling side's service, or its officer
+    placed_by: Literal["service", "officer"] = "service"
     channels: tuple[Channel, ...] = ()
 
 
 class LineTest(_Strict, frozen=True, kw_only=True):
-    """The wording of line tests and answers, and how long after reception the duty officer answers."""
+    """The wording of line tests and answers, and how long after its reception the duty officer answers a test.
+
+    Where officers place the tests, `placed_after` is how long after its notification an officer places a slot's.
+    """
 
     text: Texts
     answer: Texts
     answer_after: Duration
+    placed_after: Duration = "20s"
     assumed: bool = False
 
 
@@ -217,7 +223,7 @@ class Scenario(_Strict, frozen=True, kw_only=True):
         return tuple(dict.fromkeys([*named, "duty-1", "duty-2"]))[: max(2, len(dict.fromkeys(named)))]
 
     def duty_officer(self, side: str) -> str:
-        """Return the officer who answers line tests at a side."""
+        """Return the officer who answers, or places, line tests at a side."""
         officers = self.officers(side)
         return "duty-1" if "duty-1" in officers else officers[0]
 
@@ -246,6 +252,7 @@ class Scenario(_Strict, frozen=True, kw_only=True):
                 answer_within_s=parse_s(link.slots.answer_within),
                 categories=_CATEGORIES,
                 languages=languages,
+                placed_by=link.placed_by,
                 test_language=link.test_language,
                 test_text=test.text[link.test_language],
                 answer_text=test.answer[link.test_language],

@@ -72,6 +72,8 @@ class Player:
         self._references: dict[int, asyncio.Future[str]] = {}
         # the references of line tests that have been received
         self._tests: set[str] = set()
+        # the slots of which an officer was notified
+        self._slots: set[str] = set()
         self._acting: set[asyncio.Task[None]] = set()
         self._officers = asyncio.TaskGroup()
         self.stage = ProcessStage(folder, scenario, self._table_path, self._hear)
@@ -204,8 +206,12 @@ class Player:
     # --- officers -------------------------------------------------------------------------------------------------
 
     def _hear(self, record: Record) -> None:
-        """Print a record of a process, and pass line tests to the duty officer of the answering side."""
+        """Print a record of a process; pass line tests to the answering side's officer, and slots to the caller's."""
         self._narrator.record(record)
+        if record.side == self._scenario.link.caller.id:
+            for effect in record.effects:
+                if isinstance(effect, Notify) and effect.kind == "slot" and effect.slot:
+                    self._hear_slot(effect.slot, record.entry.at)
         if record.side != self._scenario.link.answering.id:
             return
         for effect in record.effects:
@@ -213,6 +219,17 @@ class Player:
                 body = read_body(effect.body)
                 if isinstance(body, Heartbeat):
                     self._hear_test(str(effect.reference), body, record.entry.at)
+
+    def _hear_slot(self, slot: str, at: Millis) -> None:
+        """Schedule the test of a slot that an officer has to place; ignore reminders and repetitions."""
+        if slot not in self._slots:
+            self._slots.add(slot)
+            self._begin(self._place(at + parse_s(self._scenario.line_test.placed_after) * 1_000))
+
+    async def _place(self, at: Millis) -> None:
+        await self._until(at)
+        side = self._scenario.link.caller.id
+        await self._act(side, self._scenario.duty_officer(side), "test", {})
 
     def _hear_test(self, reference: str, test: Heartbeat, at: Millis) -> None:
         """Schedule the answer to a line test; ignore repetitions, which a restarted endpoint causes."""

@@ -46,8 +46,7 @@ class Rehearsal:
         self._references: dict[int, Reference] = {}
         starts, ends = parsed(scenario.starts), parsed(scenario.ends)
         plan = Plan(seed=_SEED, days=(ends - starts) // DAY + 1, faults=(), acts=(), real_keys=True)
-        answering = scenario.link.answering.id
-        habits = {party.id: ScenarioHabits(scenario, answers=party.id == answering) for party in scenario.parties}
+        habits = {party.id: ScenarioHabits(scenario, party.id) for party in scenario.parties}
         self.world = World(plan, scenario, starts, habits)
         self.world.invariants.listen(self._hear)
         self.file = self.world.file
@@ -127,12 +126,17 @@ class Rehearsal:
 class ScenarioHabits(Habits):
     """Officers who do only what the scenario says."""
 
-    def __init__(self, scenario: Scenario, *, answers: bool) -> None:
+    def __init__(self, scenario: Scenario, side: str) -> None:
         super().__init__(drawn(_SEED))
         self._after = parse_s(scenario.line_test.answer_after) * 1_000
+        self._placed_after = parse_s(scenario.line_test.placed_after) * 1_000
         self._left = scenario.left_unanswered()
-        self._answers = answers
-        self.officers = (scenario.duty_officer(scenario.link.answering.id),) * 2
+        self._answers = side == scenario.link.answering.id
+        self.officers = (scenario.duty_officer(side),) * 2
+
+    def places_after(self) -> Millis:
+        """Return how long after its notification the test of a slot is placed, in ms."""
+        return self._placed_after
 
     def answers_after(self, slot: str) -> Millis | None:
         """Return how long after its reception the test of `slot` is answered, in ms; None for no answer."""

@@ -91,7 +91,8 @@ def _slot_windows(scenario: Scenario, slots: Sequence[Millis]) -> Iterator[_Wind
     left = {parsed(slot) for slot in scenario.left_unanswered()}
     outages = tuple(_outages(scenario))
     for slot in slots:
-        yield _watched(slot, parse_s(test.answer_after) * _SECOND + _DELIVERED)
+        placed = parse_s(test.placed_after) * _SECOND if policy.placed_by == "officer" else 0
+        yield _watched(slot, placed + parse_s(test.answer_after) * _SECOND + _DELIVERED)
         if slot in left:
             yield _watched(slot + answer_within, _DELIVERED)
         if any(start < slot + grace and slot < end for start, end in outages):

@@ -66,7 +66,7 @@ Done = Callable[[str], None]
 class Habits:
     """Draws how the officers of a side behave. A scenario or a test overrides it."""
 
-    # the first one answers the line tests
+    # the first one answers and places the line tests
     officers: tuple[str, str] = ("duty-1", "duty-2")
 
     def __init__(self, chance: random.Random) -> None:
@@ -78,6 +78,10 @@ class Habits:
         if not self._chance.getrandbits(6):
             return None
         return self._chance.randint(5 * SECOND, 3 * MINUTE)
+
+    def places_after(self) -> Millis:
+        """Return how long after its notification the test of a slot is placed, in ms, where officers place them."""
+        return self._chance.randint(5 * SECOND, 5 * MINUTE)
 
     def misreads(self) -> bool:
         """Return whether the officer first types the words of a test wrongly."""
@@ -124,6 +128,10 @@ class Officers:
             if delay is not None:
                 code, subject = notice.alarm.code, notice.alarm.subject
                 self._agenda.after(delay, partial(self._acknowledge_alarm, code, subject))
+        elif notice.kind == "slot":
+            # a reminder comes when the test is not placed yet; the officer who was told first places it
+            if not notice.repeat:
+                self._agenda.after(self._habits.places_after(), self._place)
         elif notice.reference is not UNSET and notice.body is not UNSET:
             self._heard_message(notice.reference, notice.body)
 
@@ -216,6 +224,14 @@ class Officers:
                 at=now.at, mono=now.mono, request=request, officer=officer, draft=draft
             ),
             self._raised,
+        )
+
+    def _place(self) -> None:
+        nonce, officer = f"{self._chance.getrandbits(64):016x}", self._habits.officers[0]
+        self.ask(
+            lambda now, request: LineTestRequested(
+                at=now.at, mono=now.mono, request=request, nonce=nonce, officer=officer
+            )
         )
 
     def _answer(self, reference: Reference, words: tuple[str, str, str]) -> None:

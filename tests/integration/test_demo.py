@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -72,7 +73,10 @@ def test_the_day_ends_as_expected(tmp_path: Path) -> None:
     assert "the endpoint is killed (kill -9)" in narration
     assert "The scenario ended as it must." in narration
     # both local times precede each line: 08:00 UTC
-    assert "09:00:00 | 11:00:00  eucom" in narration
+    assert re.search(r"^09:00:\d\d \| 11:00:\d\d  eucom ", narration, re.MULTILINE)
+    # an officer places the test of each slot
+    placed = [line for line in (folder / "output" / "eucom.jsonl").open() if '"LineTestRequested"' in line]
+    assert [json.loads(line)["officer"] for line in placed] == ["watch-1", "watch-1"]
     # the folder that is kept is an ordinary installation
     verify = [sys.executable, "-m", "endpoints.cli.main", "log", "verify"]
     journal = folder / "link" / "eucom" / "journal" / "eucom-ndmc"
