@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from endpoints.config import default_terms
 from endpoints.config.durations import parse_s
 from endpoints.errors import UserError, os_reason
 from protocol.phrases import phrase
@@ -38,14 +39,6 @@ SIZE_MAX_BYTES = 1 << 20
 Duration = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,6}[smhd]$")]
 """A duration with its unit: `40s`, `15m`, `6h`, `2d`."""
 SlotCount = Annotated[int, Meta(ge=0)]
-_CATEGORIES: tuple[Category, ...] = (
-    "critical_infrastructure",
-    "stray_munition",
-    "airspace_transit",
-    "air_pursuit",
-    "evacuation_of_nationals",
-    "unintended_clash",
-)
 PACKAGED = ("one-day", "november-2022")
 """The scenarios that come with the project, by name."""
 
@@ -250,7 +243,7 @@ class Scenario(_Strict, frozen=True, kw_only=True):
                 zone=link.slots.zone,
                 grace_s=parse_s(link.slots.grace),
                 answer_within_s=parse_s(link.slots.answer_within),
-                categories=_CATEGORIES,
+                categories=default_terms.terms().policy.categories,
                 languages=languages,
                 placed_by=link.placed_by,
                 test_language=link.test_language,

@@ -124,7 +124,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "endpoints.cli.alert:alert",
             "Send an alert and print its reference.",
             "alert try/eucom/endpoint.toml --category air_pursuit --precedence routine --text ru=... --text en=... "
-            "--officer watch-1 --wait received",
+            "--place Dam --at 46.7758,33.3706 --radius 10km --officer watch-1 --wait received",
             "If a second officer must release the alert, nothing is sent yet, and the reference is a draft's, such as "
             "draft/3; --wait then waits for the release as well. "
             "With --wait, the steps of its delivery are printed on standard error: journaled, the broker has it, "
