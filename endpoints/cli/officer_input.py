@@ -65,7 +65,7 @@ def category(value: str, known: Iterable[str], policy: Policy, t: Translator) ->
         category=f"{value} ({t.term('category', value)})",
         choices=", ".join(f"{each} ({t.term('category', each)})" for each in policy.categories),
     )
-    raise UserError("; ".join(filter(None, [refusal, other_channels(policy.channels, t)])))
+    raise UserError(phrase("{wrong}; {channels}", wrong=refusal, channels=other_channels(policy.channels, t)))
 
 
 def channel(value: str, policy: Policy, t: Translator) -> str:

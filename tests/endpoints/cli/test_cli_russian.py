@@ -116,6 +116,7 @@ TYPICAL = [
     ["discard", "no.toml", "draft/1", "--officer", "a"],
     ["doctor", "no.toml"],
     ["drafts", "no.toml"],
+    ["channels", "no.toml"],
     ["duty", "leave", "no.toml", "--officer", "a"],
     ["duty", "take", "no.toml", "--officer", "a"],
     ["enrol", "try", "--side", "A B"],
