@@ -117,7 +117,7 @@ def test_a_refusal_as_out_of_scope_names_the_other_channels() -> None:
 def test_repeats_of_an_alarm_are_told_apart() -> None:
     texts = [told(structs.replace(LOST, repeat=repeat), "2022-11-29T16:00:31.000Z")["text"] for repeat in (0, 1, 2)]
     assert len(set(texts)) == 3
-    assert texts[2].startswith("REMINDER 2: ")
+    assert texts[2].startswith("REPEATED (2): ")
 
 
 def test_an_alerts_notice_has_every_fact_before_the_senders_own_words() -> None:
