@@ -346,7 +346,7 @@ def test_reconcile_shows_each_message(day: Path, run: Any, tmp_path: Path) -> No
     )
     assert act["at"] == act["recorded_at"]["ndmc"] < act["recorded_at"]["eucom"]
     code, out, _ = run("reconcile", day / "eucom", day / "ndmc", "--lang", "en")
-    assert "\n  eucom/1/2  alert, ROUTINE, EXERCISE: critical infrastructure: Shelling of the plant" in out
+    assert "\n  eucom/1/2  alert, ROUTINE, EXERCISE: critical infrastructure; event " in out
     assert "acknowledged: ndmc, duty-1: understood (ndmc/1/2)" in out
     assert found["only_in"] == {"eucom": [], "ndmc": []}
 
