@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import IO, Self
+from typing import IO, Protocol, Self
 
 from broker.errors import BrokerError
 from broker.owner import hand_over
@@ -225,7 +225,14 @@ class LocalBroker:
         self.stop()
 
 
-def run(folder: Path, clock_ms: ClockMs, say: Callable[[str], None]) -> None:
+class Say(Protocol):
+    """Takes what happens to the broker, for its log."""
+
+    def __call__(self, event: str, /, **fields: str | int) -> None:
+        """Log `event` with its fields."""
+
+
+def run(folder: Path, clock_ms: ClockMs, say: Say, log: IO[bytes] | int | None = None) -> None:
     """Run Mosquitto in the foreground until SIGINT, SIGTERM or SIGHUP, and restart it when it dies.
 
     Call it in the main thread.
@@ -233,33 +240,23 @@ def run(folder: Path, clock_ms: ClockMs, say: Callable[[str], None]) -> None:
     Args:
         folder: the broker's folder with `mosquitto.conf`.
         clock_ms: measures how long Mosquitto lives between restarts.
-        say: takes one line for the user: started, ended, restarting.
+        say: takes what happens: listening, ended, not started, stopping, stopped.
+        log: takes Mosquitto's log; standard error if None.
 
     Raises BrokerError if the first start fails.
     """
-    broker = LocalBroker(folder, clock_ms)
+    broker = LocalBroker(folder, clock_ms, log)
     with _stoppable():
         try:
             broker.start()
             pause = _BACK_OFF_S[0]
             while True:
-                say(
-                    phrase(
-                        "broker: listening at {address}:{port}, process {pid}",
-                        address=broker.address,
-                        port=broker.port,
-                        pid=broker.pid,
-                    )
-                )
+                say("listening", address=broker.address, port=broker.port, process=broker.pid or 0)
                 started_ms = clock_ms()
                 code = broker.wait()
                 lived_ms = clock_ms() - started_ms
                 pause = _BACK_OFF_S[0] if lived_ms >= _STABLE_S * 1_000 else min(pause * 2, _BACK_OFF_S[1])
-                say(
-                    phrase(
-                        "broker: Mosquitto ended with {code}; restarting in {pause} s", code=code, pause=f"{pause:.1f}"
-                    )
-                )
+                say("Mosquitto ended", code=code, again_in_s=f"{pause:.1f}")
                 while True:
                     time.sleep(pause)
                     try:
@@ -267,9 +264,11 @@ def run(folder: Path, clock_ms: ClockMs, say: Callable[[str], None]) -> None:
                         break
                     except BrokerError as error:
                         pause = min(pause * 2, _BACK_OFF_S[1])
-                        say(phrase("broker: {error}; trying again in {pause} s", error=error, pause=f"{pause:.1f}"))
+                        say("Mosquitto did not start", why=str(error), again_in_s=f"{pause:.1f}")
         except KeyboardInterrupt:
-            say(phrase("broker: stopping"))
+            say("stopping")
+            broker.stop()
+            say("stopped")
         finally:
             broker.stop()
 

@@ -55,6 +55,7 @@ class Process(Generic[RunnerT]):
         notifier: Notifier,
         transport: LinkTransport,
         build: Callable[[LinkSettings, JournalWriter], RunnerT],
+        output: StdoutFeed,
         *,
         beside: Sequence[Work] = (),
     ) -> None:
@@ -69,10 +70,11 @@ class Process(Generic[RunnerT]):
             notifier: delivers notifications.
             transport: the connection to the broker.
             build: returns the runner of a link and its opened journal; raises UserError, UnusableJournal.
+            output: prints the journals and the ordinary log lines.
             beside: what else runs while the process does.
         """
         self._settings = settings
-        self._output = StdoutFeed()
+        self._output = output
         ordinary_log.configure(self._output, clock, side)
         self._clock = clock
         self._runners = runners

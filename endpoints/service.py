@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from endpoints.clocks.clock import clock
 from endpoints.config.settings import EndpointSettings, LinkSettings
+from endpoints.journal.stdout_feed import StdoutFeed
 from endpoints.journal.writer import JournalWriter
 from endpoints.mqtt.endpoint_transport import EndpointTransport
 from endpoints.mqtt.events import Delivery
@@ -20,8 +21,8 @@ from endpoints.sinks import sinks
 from protocol.core.link import Link
 
 
-def endpoint(settings: EndpointSettings) -> Process[EndpointLink]:
-    """Return the process of one endpoint. Raises UserError."""
+def endpoint(settings: EndpointSettings, output: StdoutFeed) -> Process[EndpointLink]:
+    """Return the process of one endpoint, which prints on `output`. Raises UserError."""
     side = settings.side
     runners: dict[str, EndpointLink] = {}
     queue = WorkQueue()
@@ -61,5 +62,6 @@ def endpoint(settings: EndpointSettings) -> Process[EndpointLink]:
         notifier,
         transport,
         build,
+        output,
         beside=[certificates.run, health.begin],
     )

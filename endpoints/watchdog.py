@@ -13,6 +13,7 @@ import structlog
 
 from endpoints.clocks.clock import clock
 from endpoints.config.settings import LinkSettings, WatchSettings
+from endpoints.journal.stdout_feed import StdoutFeed
 from endpoints.journal.writer import JournalWriter
 from endpoints.mqtt.observer_transport import ObserverTransport
 from endpoints.notify import FAILING_AFTER, Notifier, SinkHealth, words_of
@@ -35,8 +36,8 @@ TRY_AGAIN_S = 10.0
 _log = structlog.get_logger()
 
 
-def watch(settings: WatchSettings) -> Process[LinkRunner[Observer]]:
-    """Return the process of the watch. Raises UserError."""
+def watch(settings: WatchSettings, output: StdoutFeed) -> Process[LinkRunner[Observer]]:
+    """Return the process of the watch, which prints on `output`. Raises UserError."""
     runners: dict[str, LinkRunner[Observer]] = {}
     queue = WorkQueue()
     clocks = clock(settings.exercise_clock)
@@ -71,6 +72,7 @@ def watch(settings: WatchSettings) -> Process[LinkRunner[Observer]]:
         notifier,
         transport,
         build,
+        output,
         beside=[certificates.run, health.begin, give_signs_of_life],
     )
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from endpoints.config.settings import WATCH_IDENTITY
 from endpoints.texts.i18n import Translator
-from endpoints.texts.story import Tone, story
+from endpoints.texts.story import Storyteller, Tone
 from protocol.core.events import BatchClosed
 from protocol.record.journal import Record
 from protocol.wire.instants import Millis, parsed
@@ -37,6 +37,7 @@ class Narrator:
         self._console = console
         self._t = t
         self._day = ""
+        self._tellers: dict[str, Storyteller] = {}
         self._width = max(
             len(name) for name in (*(party.id for party in scenario.parties), WATCH_IDENTITY, Scenario.BROKER)
         )
@@ -53,7 +54,8 @@ class Narrator:
         """Print the events of a record. Of the watch, only alarms are printed: the endpoints report the rest."""
         if isinstance(record.entry, BatchClosed):
             return
-        for told in story(record, self._t):
+        teller = self._tellers.setdefault(record.side, Storyteller(self._t))
+        for told in teller.tell(record):
             if record.side != WATCH_IDENTITY or told.tone in {"bad", "good"}:
                 self._line(told.at, record.side, told.who, told.what, _COLOURS[told.tone])
 

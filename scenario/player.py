@@ -139,13 +139,15 @@ class Player:
         self._table.write(self._table_path)
 
     async def _settled(self) -> None:
-        """Wait until every process is connected and no officer is about to act."""
+        """Wait until every process is connected, a killed one is known to be gone, and no officer is about to act."""
         since = waited = 0.0
         while since < SETTLED_FOR_S and waited < SETTLE_WITHIN_S:
             self.stage.check()
             await asyncio.sleep(_LOOK_AGAIN_S)
             waited += _LOOK_AGAIN_S
-            there = not self.stage.broker.alive or self.stage.expected <= self.stage.connected
+            there = not self.stage.broker.alive or (
+                self.stage.expected <= self.stage.connected and not self.stage.unnoticed
+            )
             since = since + _LOOK_AGAIN_S if there and not self._acting else 0.0
 
     # --- steps ----------------------------------------------------------------------------------------------------

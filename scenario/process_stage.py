@@ -27,7 +27,7 @@ from endpoints.control.client import ControlClient
 from endpoints.errors import UserError
 from endpoints.keys.credentials import read_credential
 from endpoints.keys.private_files import make_private_folder
-from protocol.core.events import TransportConnected, TransportLost
+from protocol.core.events import PeerPresenceChanged, TransportConnected, TransportLost
 from protocol.errors import JournalError
 from protocol.record.journal import Record, decode
 from scenario.files import Scenario
@@ -51,6 +51,7 @@ class ProcessStage:
         file: the content of the link file.
         connected: the processes that are connected to the broker.
         expected: the processes that should be running.
+        unnoticed: the killed processes that the other endpoint has not reported as gone yet.
     """
 
     def __init__(self, folder: Path, scenario: Scenario, table: Path, hear: Hear) -> None:
@@ -60,6 +61,7 @@ class ProcessStage:
         self.names = (*self.sides, WATCH_IDENTITY)
         self.connected: set[str] = set()
         self.expected: set[str] = set()
+        self.unnoticed: set[str] = set()
         self._hear = hear
         self._heard = dict.fromkeys(self.names, 0)
         self._processes: dict[str, Process] = {}
@@ -121,6 +123,7 @@ class ProcessStage:
             )
         self._processes[name] = process
         self.expected.add(name)
+        self.unnoticed.discard(name)
         self._readers[name] = asyncio.create_task(self._read(name, process))
 
     async def kill(self, name: str) -> None:
@@ -131,6 +134,8 @@ class ProcessStage:
         await process.wait()
         await self._readers.pop(name)
         self.connected.discard(name)
+        if self.broker.alive and name in self.sides:
+            self.unnoticed.add(name)
 
     async def stop(self) -> None:
         """Stop all processes, the broker last; kill those that do not end within `STOP_WITHIN_S`."""
@@ -192,6 +197,8 @@ class ProcessStage:
             self.connected.add(name)
         elif isinstance(record.entry, TransportLost):
             self.connected.discard(name)
+        elif isinstance(record.entry, PeerPresenceChanged) and name in self.sides and not record.entry.present:
+            self.unnoticed.discard(record.entry.party)
         self._hear(record)
 
 

@@ -26,6 +26,7 @@ _BEFORE = 60 * _SECOND
 _DELIVERED = 240 * _SECOND
 _NOTICED = 60 * _SECOND
 _UP = 120 * _SECOND
+_GONE = 300 * _SECOND
 """Minimum durations; the player also waits until the stage has settled before time runs faster again."""
 
 
@@ -77,6 +78,10 @@ def _step_windows(scenario: Scenario) -> Iterator[_Window]:
                 yield _Window(at, at + _UP, STARTING_RATE)
                 # a line test or an alert that waited is delivered now and is then answered
                 yield _watched(at + _UP, _UP + parse_s(scenario.line_test.answer_after) * _SECOND)
+            case Crash():
+                yield _watched(at, _BEFORE)
+                # the broker says ten real seconds later that a killed process is gone
+                yield _Window(at, at + _GONE, STARTING_RATE)
             case AlertStep():
                 yield _watched(at, _DELIVERED)
                 for deadline in _handling_deadlines(policy, step, index, scenario.steps):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from endpoints.journal.reader import JournalReader
     from endpoints.texts.i18n import Translator
+    from endpoints.texts.story import Storyteller
     from protocol.record.audit import Audit
     from protocol.record.findings import Problem
     from protocol.record.journal import Record
@@ -105,14 +106,16 @@ def log_show(
     from endpoints.journal.reader import JournalReader
     from endpoints.journal.record_view import decoded
     from endpoints.texts.i18n import translator
+    from endpoints.texts.story import Storyteller
 
     t = translator(lang)
+    teller = Storyteller(t)
     reader = JournalReader(journal, link=link, side=side)
     for record in reader.records():
         if as_json:
             print_json(decoded(record))
         else:
-            _show_record(record, t)
+            _show_record(record, teller, t)
     out = console(stderr=True)
     for problem in reader.verification.problems:
         out.print(problem_words(problem, t), style="red", markup=False)
@@ -292,11 +295,10 @@ def beginning_lines(reader: JournalReader, t: Translator) -> list[str]:
     return [t("begins at record {begins}; used from the checkpoint at record {record} on", **values)]
 
 
-def _show_record(record: Record, t: Translator) -> None:
+def _show_record(record: Record, teller: Storyteller, t: Translator) -> None:
     from rich.text import Text
 
     from endpoints.cli.story_lines import print_told
-    from endpoints.texts.story import story
     from protocol.core.effects import Resend, Seal
     from protocol.core.events import BatchClosed, FrameReceived
     from protocol.wire.instants import written
@@ -306,7 +308,7 @@ def _show_record(record: Record, t: Translator) -> None:
     out.print(Text.assemble((f"{record.n:>7}", "cyan"), f"  {written(entry.at)}  ", (name, "bold")))
     if isinstance(entry, FrameReceived):
         _show_frame(out, f"{entry.channel} {entry.verdict}", entry.frame, t)
-    for told in story(record, t):
+    for told in teller.tell(record):
         print_told(told, indent=_INDENT, with_time=False)
     for effect in record.effects:
         if isinstance(effect, Seal) and isinstance(entry, BatchClosed) and effect.index < len(entry.frames):

@@ -24,6 +24,14 @@ Lang = Annotated[
     Literal["en", "ru"] | None,
     Parameter(name="--lang", env_var="DECONFLICT_LANG", help="Language of the output; by default the locale's."),
 ]
+LogFormat = Annotated[
+    Literal["json", "text"] | None,
+    Parameter(
+        name="--log",
+        help="json prints the journal and log lines as JSON; text prints lines for people. By default text on a "
+        "terminal, and json elsewhere.",
+    ),
+]
 OfficerId = Annotated[
     str, Parameter(name="--officer", help="The officer who acts, as named in the endpoint's configuration.")
 ]

@@ -109,9 +109,10 @@ def print_row(out: Console, begin: Text, what: Text) -> None:
     if not out.is_terminal:
         out.print(begin + what)
         return
-    for line in what.wrap(out, max(out.width - len(begin), 1)):
+    indent = begin.cell_len
+    for line in what.wrap(out, max(out.width - indent, 1)):
         out.print(begin + line, soft_wrap=True)
-        begin = Text(" " * len(begin))
+        begin = Text(" " * indent)
 
 
 def reopen_closed_streams() -> None:

@@ -43,8 +43,10 @@ def replay(
     as_json: options.AsJson = False,
 ) -> int:
     """Run a journal's events again; return 0 if the effects are identical, 3 or 4 if it is unusable, 5 if diverged."""
+    from endpoints.cli.story_lines import print_told
     from endpoints.journal.reader import JournalReader
     from endpoints.texts.i18n import translator
+    from endpoints.texts.story import Storyteller
     from protocol.record.audit import Audit
     from protocol.record.replay import Replay
 
@@ -52,7 +54,7 @@ def replay(
     pace = None if speed is None else _speed(speed)
     t = translator(lang)
     reader = JournalReader(journal, link=link, side=side)
-    result, audit = Replay(), Audit()
+    result, audit, teller = Replay(), Audit(), Storyteller(t)
     last = 0
     for record in _paced(_until(reader.whole_records(), until_at), pace):
         last = record.n
@@ -60,7 +62,8 @@ def replay(
             result.diverge(record.n, wrong)
         result.take(record)
         if pace is not None:
-            _tell(record, t, stderr=as_json)
+            for told in teller.tell(record):
+                print_told(told, stderr=as_json)
     if as_json:
         print_json(_finding(reader, result))
     else:
@@ -108,14 +111,6 @@ def _paced(records: Iterator[Record], speed: float | None) -> Iterator[Record]:
             time.sleep((at - before) / 1_000 / speed)
         before = at
         yield record
-
-
-def _tell(record: Record, t: Translator, *, stderr: bool) -> None:
-    from endpoints.cli.story_lines import print_told
-    from endpoints.texts.story import story
-
-    for told in story(record, t):
-        print_told(told, stderr=stderr)
 
 
 def _finding(reader: JournalReader, result: Replay) -> dict[str, Any]:

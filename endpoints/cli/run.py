@@ -3,35 +3,80 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from endpoints.cli import options
+from endpoints.cli.output import print_lines
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from endpoints.config.settings import ProcessSettings
+    from endpoints.journal.stdout_feed import StdoutFeed
     from endpoints.process import Process
+    from endpoints.texts.i18n import Translator
+
+SettingsT = TypeVar("SettingsT", bound="ProcessSettings")
 
 
-def run(config: options.EndpointConfig, /, *, lang: options.Lang = None) -> None:
-    """Run one side's endpoint until SIGTERM or Ctrl-C. Its structured log goes to standard output."""
+def run(config: options.EndpointConfig, /, *, log: options.LogFormat = None, lang: options.Lang = None) -> None:
+    """Run one side's endpoint until SIGTERM or Ctrl-C. What happens is printed on standard output."""
     from endpoints.config.settings import load_endpoint
     from endpoints.service import endpoint
 
-    del lang  # main() reads it, for help and errors
-    settings = load_endpoint(config)
-    _protect(settings)
-    _run(endpoint(settings))
+    _run(load_endpoint(config), endpoint, log, lang)
 
 
-def watch(config: options.WatchConfig, /, *, lang: options.Lang = None) -> None:
-    """Run the independent watch until SIGTERM or Ctrl-C. Its structured log goes to standard output."""
+def watch(config: options.WatchConfig, /, *, log: options.LogFormat = None, lang: options.Lang = None) -> None:
+    """Run the independent watch until SIGTERM or Ctrl-C. What happens is printed on standard output."""
     from endpoints.config.settings import load_watch
     from endpoints.watchdog import watch as watch_process
 
-    del lang  # as in run
-    settings = load_watch(config)
+    _run(load_watch(config), watch_process, log, lang)
+
+
+def for_people(log: str | None) -> bool:
+    """Return whether lines for people are printed: as `--log` says, by default if standard output is a terminal."""
+    return sys.stdout.isatty() if log is None else log == "text"
+
+
+def _run(
+    settings: SettingsT,
+    build: Callable[[SettingsT, StdoutFeed], Process[Any]],
+    log: str | None,
+    lang: str | None,
+) -> None:
+    import asyncio
+
+    from endpoints import failpoints
+    from endpoints.journal.stdout_feed import StdoutFeed
+    from endpoints.texts.i18n import translator
+
     _protect(settings)
-    _run(watch_process(settings))
+    failpoints.arm(os.environ.get(failpoints.VARIABLE, ""))
+    if not for_people(log):
+        asyncio.run(build(settings, StdoutFeed()).run())
+        return
+    from endpoints.cli.terminal_log import TerminalLog
+
+    t = translator(lang)
+    epochs = {link.id: link.content.terms.epoch for link in settings.links}
+    process = build(settings, StdoutFeed(wording=TerminalLog(t, settings.side, epochs)))
+    print_lines(_opening(settings, t))
+    asyncio.run(process.run())
+    print_lines([t("{side} has stopped in order", side=settings.side)])
+
+
+def _opening(settings: ProcessSettings, t: Translator) -> list[str]:
+    """Return what stands above the lines for people: that they are not the journal, and where it is."""
+    journals: list[tuple[str, Path]] = [(link.id, link.journal) for link in settings.links]
+    return [
+        t("{side}: what happens, for people to read; Ctrl-C stops it in order", side=settings.side),
+        *(t("  journal of {link}: {folder}", link=link, folder=folder) for link, folder in journals),
+        t("  this is not the journal; --log json prints it"),
+    ]
 
 
 def _protect(settings: ProcessSettings) -> None:
@@ -40,12 +85,3 @@ def _protect(settings: ProcessSettings) -> None:
 
     if not settings.allow_ptrace:
         protect()
-
-
-def _run(process: Process[Any]) -> None:
-    import asyncio
-
-    from endpoints import failpoints
-
-    failpoints.arm(os.environ.get(failpoints.VARIABLE, ""))
-    asyncio.run(process.run())

@@ -6,7 +6,7 @@ from endpoints.cli.output import console, print_row
 from endpoints.texts.story import Told, Tone
 from protocol.wire.instants import written
 
-_STYLES: dict[Tone, str] = {
+STYLES: dict[Tone, str] = {
     "plain": "",
     "said": "bold",
     "heard": "bold cyan",
@@ -14,7 +14,7 @@ _STYLES: dict[Tone, str] = {
     "bad": "red",
     "good": "green",
 }
-_WHO_WIDTH = 8
+WHO_WIDTH = 8
 
 
 def print_told(told: Told, *, indent: str = "", with_time: bool = True, stderr: bool = False) -> None:
@@ -22,5 +22,5 @@ def print_told(told: Told, *, indent: str = "", with_time: bool = True, stderr: 
     from rich.text import Text
 
     when = f"{written(told.at)}  " if with_time else ""
-    begin = Text.assemble(indent, (when, "bright_black"), f"{told.who:<{_WHO_WIDTH}}  ")
-    print_row(console(stderr=stderr), begin, Text(told.what, _STYLES[told.tone]))
+    begin = Text.assemble(indent, (when, "bright_black"), f"{told.who:<{WHO_WIDTH}}  ")
+    print_row(console(stderr=stderr), begin, Text(told.what, STYLES[told.tone]))

@@ -1,8 +1,9 @@
 """Prints the journals' records and ordinary log lines on standard output, so that a collected log is a journal too.
 
-One thread writes everything that this process prints. It reads records from the segments, and only what is flushed. A
-slow reader of standard output delays this thread alone. The file `stdout.place` beside a journal says up to where it
-was printed: after a kill some lines are printed again, and none is lost.
+For people it prints them in words instead, from the start of the process on; that output is no journal. One thread
+writes everything that this process prints. It reads records from the segments, and only what is flushed. A slow reader
+of standard output delays this thread alone. The file `stdout.place` beside a journal says up to where it was printed:
+after a kill some lines are printed again, and none is lost.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from endpoints.keys.private_files import FILE_MODE
 PLACE = "stdout.place"
 LINES_MAX: Final = 1_000
 """How many ordinary lines wait for a slow reader, some 300 kB. Further ones are dropped, and their number printed."""
+PAUSE_S: Final = 10.0
+"""After so long without news, people are told how many lines were left out."""
 _CHUNK_BYTES: Final = 1 << 18
 _PLACE = re.compile(rb"(\d{16}) (\d{16}) (clean|going)\n")
 
@@ -41,21 +44,44 @@ class Flushed(Protocol):
         """Nothing more is written to it."""
 
 
+class Wording(Protocol):
+    """Puts what a process prints into lines for people. Only the thread that prints calls it."""
+
+    def records(self, lines: bytes) -> bytes:
+        """Return the text for whole lines of a journal."""
+
+    def line(self, line: bytes) -> bytes:
+        """Return the text for an ordinary line, given without its newline."""
+
+    def rest(self) -> bytes:
+        """Return the text for what was left out, after a pause of `PAUSE_S`."""
+
+
 class StdoutFeed:
     """Writes a process's standard output. A process that ends without `close` loses no record."""
 
-    def __init__(self, descriptor: int | None = None) -> None:
+    def __init__(self, descriptor: int | None = None, wording: Wording | None = None) -> None:
+        """Prepare it; `start` begins to print.
+
+        Args:
+            descriptor: where to print; standard output if None.
+            wording: puts everything into words for people; None prints the journal itself.
+        """
+        self._wording = wording
         self._descriptor = sys.stdout.fileno() if descriptor is None else descriptor
         self._tails: list[_Tail] = []
         self._lines: deque[bytes] = deque(maxlen=LINES_MAX)
         self._dropped = 0
         self._news = False
+        self._paused = False
         self._closing = False
         self._condition = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="standard output", daemon=True)
 
     def follow(self, folder: Path, journal: Flushed) -> None:
         """Print the journal in `folder` too, from where printing ended, or from its beginning if that is not known.
+
+        For people it is printed from now on.
 
         Args:
             folder: where its segments lie.
@@ -64,7 +90,7 @@ class StdoutFeed:
         with self._condition:
             before = next((tail for tail in self._tails if tail.folder == folder), None)
             if before is None:
-                tail = _Tail(folder, journal)
+                tail = _Tail(folder, journal, kept=self._wording is None)
                 self._tails.append(tail)
                 if self._thread.is_alive():
                     tail.begin()
@@ -107,7 +133,7 @@ class StdoutFeed:
 
     def _run(self) -> None:
         try:
-            if any(not tail.clean for tail in self._tails):
+            if self._wording is None and any(not tail.clean for tail in self._tails):
                 # a killed process may have left half a line
                 self._write(b"\n")
             for tail in self._tails:
@@ -115,6 +141,8 @@ class StdoutFeed:
             while self._wait():
                 self._drain()
             self._drain()
+            if self._wording is not None:
+                self._write(self._wording.rest())
             for tail in self._tails:
                 tail.finish()
         except OSError:
@@ -126,20 +154,25 @@ class StdoutFeed:
         """Wait for something to print. Return False after `close`."""
         with self._condition:
             while not (self._news or self._closing):
-                self._condition.wait()
+                if not self._condition.wait(None if self._wording is None else PAUSE_S):
+                    self._paused = True
+                    break
             self._news = False
             return not self._closing
 
     def _drain(self) -> None:
         """Print everything there is, one chunk of each journal in turn."""
+        if self._paused and self._wording is not None:
+            self._paused = False
+            self._write(self._wording.rest())
         while True:
             lines = self._take_lines()
             if lines:
-                self._write(lines)
+                self._write_lines(lines)
             printed = False
             for tail in tuple(self._tails):
                 if chunk := self._chunk(tail):
-                    self._write(chunk)
+                    self._write(chunk if self._wording is None else self._wording.records(chunk))
                     tail.printed(len(chunk))
                     printed = True
             if not (lines or printed):
@@ -158,13 +191,13 @@ class StdoutFeed:
                 self._tails.remove(tail)
             tail.rest()
             lost = {"level": "error", "event": "journal not printed any more", "journal": str(tail.folder)}
-            self._write(msgspec.json.encode(lost | {"why": error.strerror}) + b"\n")
+            self._write_lines([msgspec.json.encode(lost | {"why": error.strerror})])
             return b""
         if ended and not chunk:
             tail.rest()
         return chunk
 
-    def _take_lines(self) -> bytes:
+    def _take_lines(self) -> list[bytes]:
         with self._condition:
             lines = [*self._lines]
             self._lines.clear()
@@ -172,7 +205,12 @@ class StdoutFeed:
                 lost = {"level": "warning", "event": "ordinary log lines dropped", "count": self._dropped}
                 lines.append(msgspec.json.encode(lost))
                 self._dropped = 0
-        return b"".join(line + b"\n" for line in lines)
+        return lines
+
+    def _write_lines(self, lines: list[bytes]) -> None:
+        """Print ordinary lines, given without their newlines."""
+        word = self._wording
+        self._write(b"".join(line + b"\n" if word is None else word.line(line) for line in lines))
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -191,16 +229,19 @@ class _Tail:
         clean: the last process that printed it left no line half printed.
     """
 
-    def __init__(self, folder: Path, journal: Flushed) -> None:
+    def __init__(self, folder: Path, journal: Flushed, *, kept: bool) -> None:
+        """Begin where printing ended, if `kept` says that the place is remembered; else at the journal's end."""
         self.folder = folder
         self._journal = journal
+        self._kept = kept
         self._again: Flushed | None = None
         self._file = -1
         self._place = -1
         # if the place can't be kept, lines are printed again, but none is lost
         with suppress(OSError):
-            self._place = os.open(folder / PLACE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-        self._first, self._offset, self.clean = self._remembered()
+            if kept:
+                self._place = os.open(folder / PLACE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        self._first, self._offset, self.clean = self._remembered() if kept else (*journal.flushed, True)
 
     def replace(self, journal: Flushed) -> None:
         """Continue with `journal`, which is the same one opened again. From any thread, before the next chunk."""
@@ -302,6 +343,8 @@ class _Tail:
         return (int(match[1]), int(match[2]), match[3] == b"clean") if match else (0, 0, True)
 
     def _remember(self, state: str) -> None:
+        if not self._kept:
+            return
         # if it can't be noted, lines are printed again
         with suppress(OSError):
             if self._place < 0:

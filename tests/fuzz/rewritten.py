@@ -12,7 +12,7 @@ import msgspec
 
 from endpoints.journal.record_view import decoded
 from endpoints.texts.i18n import translator
-from endpoints.texts.story import story
+from endpoints.texts.story import Storyteller
 from protocol.record.journal import ORIGIN, Record
 from protocol.wire import envelope
 from protocol.wire.canonical import CanonicalError, digest, encode
@@ -100,7 +100,7 @@ def hashed(line: bytes) -> bytes:
 def told(record: Record) -> None:
     """Render a record as `log show` does, for people and for programs."""
     msgspec.json.encode(decoded(record))
-    for line in story(record, translator("ru")):
+    for line in Storyteller(translator("ru")).tell(record):
         line.what.encode()
 
 

@@ -306,7 +306,7 @@ import sys
 from pathlib import Path
 from broker import local
 from endpoints.clocks.clock import SystemClock
-local.run(Path(sys.argv[1]), SystemClock().real_ms, lambda line: print(line, flush=True))
+local.run(Path(sys.argv[1]), SystemClock().real_ms, lambda event, **fields: print(event, *fields.values(), flush=True))
 """
 
 

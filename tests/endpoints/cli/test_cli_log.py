@@ -273,7 +273,7 @@ def test_replay_prints_the_state_and_the_story(day: Path, run: Any) -> None:
     code, out, _ = run("replay", day / "ndmc", "--speed", "max", "--lang", "en")
     assert code == 0
     lines = out.splitlines()
-    assert "2022-11-29T08:00:00.025Z  eucom     1: line test (29 Nov 2022, 08:00:00 UTC)" in out
+    assert "2022-11-29T08:00:00.025Z  eucom     eucom/1/1: line test (29 Nov 2022, 08:00:00 UTC)" in out
     assert "2: acknowledgement of eucom/1/2, duty-1: understood" in out
     assert lines[-2].endswith(": IDENTICAL")
     code, out, err = run("replay", day / "ndmc", "--speed", "1000000", "--json", "--until", "2022-11-29T08:00:30Z")

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import io
 import itertools
-import os
-import pty
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -21,9 +17,8 @@ from endpoints.config.provision import provision
 from endpoints.texts.i18n import translator
 from protocol.wire.instants import parsed
 from tests.support.small_day import a_day
+from tests.support.terminal import COLUMNS, Terminal
 
-COLUMNS = 80
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _TIME = re.compile(r"\b\d\d:\d\d:\d\d\.\d\d\d\b")
 
 
@@ -47,24 +42,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def shown(*words: object) -> list[str]:
     """Return the lines that a command prints on the terminal, without colours."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "endpoints.cli.main", *map(str, words)],
-        stdout=theirs,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": str(COLUMNS)},
-    )
-    os.close(theirs)
-    output = b""
-    try:
-        while piece := os.read(ours, 65_536):
-            output += piece
-    except OSError:
-        # Linux reports the end of a terminal's output as EIO
-        pass
-    finally:
-        os.close(ours)
-    assert process.wait() == 0
-    return [_COLOUR.sub("", line).rstrip() for line in output.decode().splitlines()]
+    terminal = Terminal(*words)
+    assert terminal.end() == 0
+    return terminal.lines
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])

@@ -33,6 +33,22 @@ from protocol.wire.refusals import MessageRefusal
 
 ROOT = Path(__file__).parents[3]
 CYCLOPTS = ("this message and exit", "application version")
+
+
+def log_lines() -> Iterator[str]:
+    """Yield the events of the ordinary log lines in the sources: `_log.info("started")`, `say("listening", ...)`."""
+    for path in [*(ROOT / "endpoints").rglob("*.py"), ROOT / "broker" / "local.py"]:
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            if isinstance(node, ast.Call) and (
+                called.startswith("_log.") or (called, path.name) == ("say", "local.py")
+            ):
+                (event,) = node.args
+                assert isinstance(event, ast.Constant), f"{path}:{node.lineno}: an event is written out"
+                yield str(event.value)
+    yield from ("journal not printed any more", "ordinary log lines dropped", "mosquitto")
+
+
 TERMS = {
     "category": get_args(messages.Category),
     "precedence": get_args(messages.Precedence),
@@ -57,6 +73,23 @@ TERMS = {
     "slot": get_args(PastSlotState),
     "line": (*get_args(LineState), *get_args(Reason)),
     "uses": USES,
+    "log": tuple(dict.fromkeys(log_lines())),
+    "log field": (
+        "software",
+        "links",
+        "link",
+        "id",
+        "sink",
+        "status",
+        "count",
+        "journal",
+        "logger",
+        "address",
+        "port",
+        "process",
+        "code",
+        "again_in_s",
+    ),
 }
 
 

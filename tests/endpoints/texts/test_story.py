@@ -7,7 +7,7 @@ from msgspec import structs
 
 from endpoints.journal.record_view import decoded, frame
 from endpoints.texts.i18n import translator
-from endpoints.texts.story import story
+from endpoints.texts.story import Storyteller
 from endpoints.texts.wording import wording
 from protocol.core import events
 from protocol.core.alarms import Alarm, AlarmCode
@@ -28,6 +28,7 @@ from protocol.wire import envelope
 from protocol.wire.instants import written
 from protocol.wire.messages import MESSAGE_TYPE, Message, Reference
 from tests.support.journal_samples import NOON, raw_state
+from tests.vectors.terms import EPOCH_1
 
 T = translator("en")
 PURSUIT = T.term("category", "air_pursuit")
@@ -64,7 +65,7 @@ def message(body: dict[str, Any]) -> Message:
 
 def told(entry: Entry, *effects: AnyEffect) -> list[str]:
     record = Record(1, "eucom-ndmc", "eucom", 1, entry, effects, ORIGIN, ORIGIN)
-    return [f"{line.who}: {line.what}" for line in story(record, T)]
+    return [f"{line.who}: {line.what}" for line in Storyteller(T, epoch=1).tell(record)]
 
 
 @pytest.mark.parametrize(
@@ -116,11 +117,15 @@ def test_what_a_message_says(body: dict[str, Any], said: str) -> None:
     [
         (events.Resumed(**AT, since=WHEN), "suspended since 08:00:00"),
         (events.TransportLost(**AT, reason="timeout"), "lost the connection to the broker: timeout"),
-        (events.PeerPresenceChanged(**AT, party="ndmc", present=False), "ndmc: gone"),
+        (events.PeerPresenceChanged(**AT, party="ndmc", present=False), "ndmc is no longer present at the broker"),
+        (events.PeerPresenceChanged(**AT, party="ndmc", present=True), "ndmc is present at the broker"),
         (events.FramesSuppressed(**AT, reason="bad_signature", count=3), "further frames refused (bad_signature): 3"),
         (events.SinkFailed(**AT, sink="webhook", why="answered 500"), "the webhook fails: answered 500"),
         (events.SinkReached(**AT, sink="webhook"), "the webhook works again"),
-        (events.CertificateSeen(**AT, whose="broker", ends_at=WHEN), f"certificate of the broker: valid until {WHEN}"),
+        (
+            events.CertificateSeen(**AT, whose="broker", ends_at=WHEN),
+            "certificate of the broker: valid until 29 Nov 2022, 08:00:00 UTC",
+        ),
         (
             events.CredentialsRefused(**AT, count=3, source="uid-1000"),
             "wrong credentials of officers, from uid-1000: 3",
@@ -160,9 +165,9 @@ def test_what_effects_are_worth() -> None:
     ) == [
         "eucom: draft/2 waits for a second officer",
         "eucom: draft/2 expired; nothing was sent",
-        f"eucom: 7: {wording(ALERT, T)}",
-        f'ndmc: OLD, sent 29 Nov 2022, 08:00:00: 7: {{"type":"song"}} ({refused})',
-        "eucom: received the receipt for messages up to 4",
+        f"eucom: eucom/1/7 (watch-1): {wording(ALERT, T)}",
+        f'ndmc: OLD, sent 29 Nov 2022, 08:00:00: ndmc/1/7: {{"type":"song"}} ({refused})',
+        "eucom: received the receipt for messages up to eucom/1/4",
         "eucom: a frame was refused: bad_signature no good one",
         f"eucom: {T.term('alarm', 'fork')} (ndmc): why",
         f"eucom: cleared: {T.term('alarm', 'fork')} (ndmc)",
@@ -171,13 +176,37 @@ def test_what_effects_are_worth() -> None:
     assert told(seen) == [f"eucom: watch-1 acknowledged the alarm: {T.term('alarm', 'fork')} (ndmc)"]
 
 
+def test_a_story_names_the_epoch_the_author_and_the_officers() -> None:
+    teller = Storyteller(T)
+    opened = events.EpochOpened(**AT, terms=structs.replace(EPOCH_1, epoch=2))
+    placed = events.LineTestRequested(**AT, request="r", nonce="0", officer="watch-2")
+    raised = events.OfficerRaisedAlert(
+        **REQUEST, category="air_pursuit", precedence="flash", event_at=WHEN, expires_at=WHEN, text={"en": "x"}
+    )
+    entries: list[tuple[Entry, tuple[AnyEffect, ...]]] = [
+        (opened, ()),
+        (placed, (Queue(message=message(HEARTBEAT)),)),
+        (raised, (HoldDraft(draft=2),)),
+        (events.BatchClosed(**AT), (Apply(sender="ndmc", message=message(ALERT | {"released_by": ["a", "b"]})),)),
+    ]
+    lines = [
+        line.what
+        for entry, effects in entries
+        for line in teller.tell(Record(1, "eucom-ndmc", "eucom", 1, entry, effects, ORIGIN, ORIGIN))
+    ]
+    assert lines[0].startswith("epoch 2: ")
+    assert lines[1].startswith("eucom/2/7 (watch-2): line test")
+    assert lines[2] == "draft/2 waits for a second officer (written by: watch-1)"
+    assert "ndmc/2/7 (a, b): alert" in lines[3]
+
+
 @pytest.mark.parametrize(
     ("at", "expires", "begins"),
     [
-        (NOON - 1, NOON + 1, "7: alert"),
-        (NOON - 1, NOON - 86_400_000, "EXPIRED BEFORE IT ARRIVED, 24 hours ago: 7: alert"),
-        (NOON - 7 * 86_400_000, NOON + 1, "OLD, sent 22 Nov 2022, 10:00:00: 7: alert"),
-        (NOON + 7_200_000, NOON + 1, "DATED AHEAD, 29 Nov 2022, 12:00:00: 7: alert"),
+        (NOON - 1, NOON + 1, "ndmc/1/7 (watch-1): alert"),
+        (NOON - 1, NOON - 86_400_000, "EXPIRED BEFORE IT ARRIVED, 24 hours ago: ndmc/1/7 (watch-1): alert"),
+        (NOON - 7 * 86_400_000, NOON + 1, "OLD, sent 22 Nov 2022, 10:00:00: ndmc/1/7 (watch-1): alert"),
+        (NOON + 7_200_000, NOON + 1, "DATED AHEAD, 29 Nov 2022, 12:00:00: ndmc/1/7 (watch-1): alert"),
     ],
 )
 def test_a_story_says_first_what_was_no_news_when_it_arrived(at: int, expires: int, begins: str) -> None:

@@ -1,0 +1,74 @@
+"""Runs `deconflict` on a terminal of 80 columns, as a person sees it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+COLUMNS = 80
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_ROOT = Path(__file__).parents[2]
+
+
+class Terminal:
+    """A command on a terminal; a thread reads what it prints."""
+
+    def __init__(self, *words: object, **environment: str) -> None:
+        self._end, theirs = pty.openpty()
+        self._data = bytearray()
+        self.popen = subprocess.Popen(
+            [sys.executable, "-m", "endpoints.cli.main", *map(str, words)],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            cwd=_ROOT,
+            env=os.environ | {"TERM": "xterm", "COLUMNS": str(COLUMNS)} | environment,
+        )
+        os.close(theirs)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        try:
+            while piece := os.read(self._end, 65_536):
+                self._data += piece
+        except OSError:
+            # Linux reports the end of a terminal's output as EIO
+            pass
+
+    @property
+    def text(self) -> str:
+        """What was printed so far, without colours."""
+        return COLOUR.sub("", self._data.decode(errors="replace")).replace("\r\n", "\n")
+
+    def until(self, piece: str, within_s: float = 30) -> None:
+        """Wait until `piece` has been printed."""
+        deadline = time.monotonic() + within_s
+        while piece not in self.text:
+            assert self.popen.poll() is None or self._reader.is_alive(), self.text
+            assert time.monotonic() < deadline, self.text
+            time.sleep(0.01)
+
+    def end(self, number: signal.Signals | None = None, within_s: float = 30) -> int:
+        """Wait for the end, after a signal if one is given; return the exit code."""
+        try:
+            if number is not None:
+                self.popen.send_signal(number)
+            return self.popen.wait(within_s)
+        finally:
+            self.popen.kill()
+            self.popen.wait()
+            self._reader.join()
+            os.close(self._end)
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines without the blanks at their ends."""
+        return [line.rstrip() for line in self.text.splitlines()]
