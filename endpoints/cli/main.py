@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 from cyclopts import App, CycloptsError, UnknownCommandError
 
+from endpoints.cli.exit_codes import closing, exits_of
 from endpoints.cli.help_pages import HelpPages
+from endpoints.cli.left_out import called
 from endpoints.cli.usage_errors import unknown_command, usage_error
 from endpoints.errors import os_reason
 from endpoints.texts.i18n import LANGUAGES, Translator, translator, translator_for
@@ -48,7 +50,6 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "endpoints.cli.demo:demo",
             "Play one day of November 2022 through real processes.",
             "demo --keep day",
-            "Exit code: 0 if the scenario ended as expected, 1 if not.",
         ),
         Command(
             "init", "endpoints.cli.init:init", "Create both sides, the watch and the broker on one machine.", "init try"
@@ -66,8 +67,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "endpoints.cli.link:link_fingerprint",
             "Print a link file's fingerprint as words to read aloud, or compare it with the other side's.",
             "link fingerprint try/link.toml --compare",
-            "With --compare, the words that the other side reads are typed, from a random one on. Exit code: 0 equal, "
-            "6 different.",
+            "With --compare, the words that the other side reads are typed, from a random one on.",
         ),
         Command(
             "epoch",
@@ -84,8 +84,14 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "against the link file, clock, disk, time zone data, the control socket, webhooks, and the alarms of the "
             "running service. It changes nothing, and can run beside the service; the broker is tried under its "
             "identity only while it does not run. With --json: `checked` names the checks; each of `findings` and "
-            "`hints` has `check`, `severity`, `where`, `finding`, `remedy`, and both as `what`. "
-            "Exit code: 0 without findings, else 1.",
+            "`hints` has `check`, `severity`, `where`, `finding`, `remedy`, and both as `what`.",
+        ),
+        Command(
+            "completion",
+            "endpoints.cli.completion:completion",
+            "Print the script with which a shell completes commands, options and file names.",
+            "completion bash > ~/.local/share/bash-completion/completions/deconflict",
+            "Without the package bash-completion, put this line into ~/.bashrc: `source <(deconflict completion bash)`",
         ),
     ),
     RUNNING: (
@@ -99,16 +105,13 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "endpoints.cli.status:status",
             "Show the status of a link.",
             "status try/eucom/endpoint.toml --follow",
-            "Exit code: 0 fine; 10 late: a line test or its answer is awaited; 11 alarm; 12 unknown: the process does "
-            "not run or does not answer.",
         ),
         Command(
             "notify test",
             "endpoints.cli.notify:notify_test",
             "Send a message that says TEST to every receiver of notifications.",
             "notify test try/eucom/endpoint.toml",
-            "It is in the language of the settings and has the limits of the running process, which need not run. "
-            "Exit code: 0 every receiver took it, 1 one did not, or there is none.",
+            "It is in the language of the settings and has the limits of the running process, which need not run.",
         ),
         Command(
             "schedule",
@@ -128,7 +131,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "If a second officer must release the alert, nothing is sent yet, and the reference is a draft's, such as "
             "draft/3; --wait then waits for the release as well. "
             "With --wait, the steps of its delivery are printed on standard error: journaled, the broker has it, "
-            "received, acknowledged. Exit code: 0 reached, 10 not reached in time, 11 cannot be reached any more.",
+            "received, acknowledged.",
         ),
         Command(
             "release",
@@ -136,14 +139,14 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "Release an alert that another officer wrote.",
             "release try/eucom/endpoint.toml draft/3 --officer watch-2",
             "Shows the whole alert and asks; a script gives --seen, the digest that drafts printed, and --yes. Prints "
-            "the alert's reference. Exit code: 1 not confirmed, 9 another officer has released or discarded it.",
+            "the alert's reference.",
         ),
         Command(
             "discard",
             "endpoints.cli.alert:discard",
             "Discard an alert that waits for a second officer.",
             "discard try/eucom/endpoint.toml draft/3 --officer watch-2",
-            "Shows the whole alert and asks; a script gives --seen and --yes. Exit code: as for release.",
+            "Shows the whole alert and asks; a script gives --seen and --yes.",
         ),
         Command(
             "drafts",
@@ -169,37 +172,34 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "endpoints.cli.officer:acknowledge",
             "Acknowledge an alert.",
             "acknowledge try/ndmc/endpoint.toml eucom/1/42 --officer duty-1 --decision understood",
-            "Exit code: 9 if another officer has acted on it meanwhile; an officer who has read it again gives --seen.",
+            "If another officer has acted on it meanwhile, an officer who has read it again gives --seen.",
         ),
         Command(
             "refuse",
             "endpoints.cli.officer:refuse",
             "Refuse an alert, optionally with a referral to another channel.",
             "refuse try/eucom/endpoint.toml ndmc/1/3 --officer watch-1 --reason out_of_scope --referral ministers",
-            "Exit code: 9 if another officer has acted on it meanwhile; an officer who has read it again gives --seen.",
+            "If another officer has acted on it meanwhile, an officer who has read it again gives --seen.",
         ),
         Command(
             "cancel",
             "endpoints.cli.alert:cancel",
             "Cancel one of this side's alerts.",
             "cancel try/eucom/endpoint.toml eucom/1/42 --officer watch-1",
-            "The cancellation has the text that was prepared with the alert, else a standard text. "
-            "Exit code: 9 if another officer has changed or cancelled it already.",
+            "The cancellation has the text that was prepared with the alert, else a standard text.",
         ),
         Command(
             "duty take",
             "endpoints.cli.duty:duty_take",
             "Take the watch.",
             "duty take try/eucom/endpoint.toml --officer watch-2 --relieves watch-1",
-            "--relieves names the officer on watch; `status` shows who it is. The other side is not told. "
-            "Exit code: 9 if somebody else has the watch.",
+            "--relieves names the officer on watch; `status` shows who it is. The other side is not told.",
         ),
         Command(
             "duty leave",
             "endpoints.cli.duty:duty_leave",
             "Leave the watch to nobody.",
             "duty leave try/eucom/endpoint.toml --officer watch-1",
-            "Exit code: 9 if this officer does not have the watch.",
         ),
         Command(
             "messages",
@@ -228,8 +228,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "Acknowledge an alarm.",
             "alarms acknowledge try/eucom/endpoint.toml broker_unreachable/broker --officer watch-1",
             "The alarm is listed until it is cleared as well. The alarm keys_changed "
-            "is acknowledged with three words of the new link file's fingerprint, which accepts the keys. "
-            "Exit code: 9 if another officer has acknowledged it already.",
+            "is acknowledged with three words of the new link file's fingerprint, which accepts the keys.",
         ),
     ),
     RECORD: (
@@ -238,37 +237,32 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "endpoints.cli.log:log_verify",
             "Verify a journal's chain and signatures.",
             "log verify try/eucom/journal/eucom-ndmc --link-file try/link.toml",
-            "Exit code: 0 intact, 3 incomplete: records are missing or cut, 4 changed by someone.",
         ),
         Command(
             "log show",
             "endpoints.cli.log:log_show",
             "Show a journal's records with their frames decoded.",
             "log show try/eucom/journal/eucom-ndmc",
-            "Exit code: 0 intact, 3 incomplete: records are missing or cut, 4 changed by someone.",
         ),
         Command(
             "replay",
             "endpoints.cli.replay:replay",
             "Run a journal's events again and compare the effects.",
             "replay try/eucom/journal/eucom-ndmc --until 2022-11-29T12:00:00.000Z",
-            "Exit code: 0 identical, 3 incomplete, 4 changed by someone, 5 diverged.",
         ),
         Command(
             "reconcile",
             "endpoints.cli.reconcile:reconcile",
             "Compare the journals of both sides, message by message.",
             "reconcile try/eucom/journal/eucom-ndmc try/ndmc/journal/eucom-ndmc",
-            "--watch adds the watch's journal; any two of the three can be compared. Exit code: 0 all agree, 3 one is "
-            "incomplete, 4 one was changed by someone, 6 they disagree, or what had to be compared was not.",
+            "--watch adds the watch's journal; any two of the three can be compared.",
         ),
         Command(
             "timeline",
             "endpoints.cli.timeline:timeline",
             "Merge the journals of a link into one account of what happened, for a person.",
             "timeline try/eucom/journal/eucom-ndmc try/ndmc/journal/eucom-ndmc --html account.html",
-            "The journals of both sides and of the watch, in any order. Exit code: 0 all agree, 3 one is incomplete, "
-            "4 one was changed by someone, 6 they disagree. The account is written in each case.",
+            "The journals of both sides and of the watch, in any order. The account is written whatever they say.",
         ),
     ),
 }
@@ -308,6 +302,7 @@ def build(t: Translator | None = None) -> App:
         name="deconflict",
         help=_help(t, PURPOSE, "demo"),
         version=lambda: version("deconfliction-link"),
+        help_epilogue=closing(t.fixed),
         help_format="plaintext",
         help_formatter=HelpPages(t),
         # main() prints errors and chooses the exit code
@@ -316,7 +311,9 @@ def build(t: Translator | None = None) -> App:
         result_action="return_value",
     )
     for word, (purpose, example, group) in GROUPS.items():
-        app.command(App(name=word, help=_help(t, purpose, example), help_format="plaintext", group=group))
+        app.command(
+            App(name=word, help=_help(t, purpose, example), help_epilogue="", help_format="plaintext", group=group)
+        )
     for group, commands in COMMANDS.items():
         for command in commands:
             *above, word = command.words.split()
@@ -324,7 +321,8 @@ def build(t: Translator | None = None) -> App:
             parent.command(
                 command.target,
                 name=word,
-                help=_help(t, command.purpose, command.example, command.details),
+                help=_help(t, command.purpose, command.example, command.details, exits_of(command.words, t.fixed)),
+                help_epilogue="",
                 group=None if above else group,
             )
     return app
@@ -344,7 +342,7 @@ def main(arguments: Sequence[str] | None = None, application: Callable[[Translat
     words = _language_last(sys.argv[1:] if arguments is None else arguments)
     t = translator_for(words)
     try:
-        code = application(t)(words)
+        code = called(application(t), words)
         sys.stdout.flush()
     except UnknownCommandError:
         code = _complain(t, unknown_command(words, known, list(GROUPS)), EXIT_USAGE)
@@ -387,9 +385,9 @@ def _complain(t: Translator, what: str, code: int) -> int:
     return code
 
 
-def _help(t: Translator, purpose: str, example: str, details: str = "") -> str:
+def _help(t: Translator, purpose: str, example: str, details: str = "", exits: str = "") -> str:
     shown = t("Example: {command}", command=f"deconflict {example}")
-    return "\n\n".join(each for each in (t.fixed(purpose), t.fixed(details), shown) if each)
+    return "\n\n".join(each for each in (t.fixed(purpose), t.fixed(details), exits, shown) if each)
 
 
 def _folded(text: str) -> str:

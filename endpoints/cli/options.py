@@ -7,9 +7,13 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-Config = Annotated[Path, Parameter(help="The endpoint's endpoint.toml or the watch's watch.toml.", negative="")]
-EndpointConfig = Annotated[Path, Parameter(help="The endpoint's endpoint.toml.", negative="")]
-WatchConfig = Annotated[Path, Parameter(help="The watch's watch.toml.", negative="")]
+CONFIG_VARIABLE = "DECONFLICT_CONFIG"
+Config = Annotated[
+    Path,
+    Parameter(help="The endpoint's endpoint.toml or the watch's watch.toml.", env_var=CONFIG_VARIABLE, negative=""),
+]
+EndpointConfig = Annotated[Path, Parameter(help="The endpoint's endpoint.toml.", env_var=CONFIG_VARIABLE, negative="")]
+WatchConfig = Annotated[Path, Parameter(help="The watch's watch.toml.", env_var=CONFIG_VARIABLE, negative="")]
 LinkStatus = Annotated[
     Literal["exercise", "actual"],
     Parameter(
@@ -28,12 +32,17 @@ LogFormat = Annotated[
     Literal["json", "text"] | None,
     Parameter(
         name="--log",
-        help="json prints the journal and log lines as JSON; text prints lines for people. By default text on a "
-        "terminal, and json elsewhere.",
+        help="`json` prints the journal and log lines as JSON, `text` prints lines for people. By default `text` on a "
+        "terminal, and `json` elsewhere.",
     ),
 ]
 OfficerId = Annotated[
-    str, Parameter(name="--officer", help="The officer who acts, as named in the endpoint's configuration.")
+    str,
+    Parameter(
+        name="--officer",
+        env_var="DECONFLICT_OFFICER",
+        help="The officer who acts, as named in the endpoint's configuration.",
+    ),
 ]
 CredentialFile = Annotated[
     Path | None,

@@ -14,11 +14,11 @@ from endpoints.cli import main as cli
 ALL = [command for commands in cli.COMMANDS.values() for command in commands]
 PAGES = [(), *((group,) for group in cli.GROUPS), *(tuple(command.words.split()) for command in ALL)]
 LATIN = re.compile(r"[A-Za-z][A-Za-z-]+")
-NAMES = {"deconflict", "JSON", "CSV", "HTML", "UTC", "IANA", "Mosquitto"}
+NAMES = {"Ctrl-C", "deconflict", "JSON", "CSV", "HTML", "UTC", "IANA", "Mosquitto"}
 """Names that have no Russian form."""
 IDENTIFIERS = re.compile(
     # options and environment variables
-    r"--?[a-z][a-z-]*|DECONFLICT_[A-Z_]+"
+    r"--?[a-z][a-z-]*|\b[A-Z]+_[A-Z_]+\b"
     # file names, references, paths, durations and values such as en=...
     r"|[\w.-]*[./=][\w./=-]*|\b\d+[A-Za-z]+\b"
     # identifiers, and what stands in backquotes

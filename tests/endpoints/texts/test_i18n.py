@@ -14,6 +14,7 @@ from jinja2 import Environment
 from jinja2.ext import extract_from_ast
 
 from endpoints.cli import main
+from endpoints.cli.exit_codes import ALWAYS, ENVIRONMENT, EXIT_CODES, OWN_EXITS
 from endpoints.control.delivery_progress import Step
 from endpoints.errors import UserError
 from endpoints.texts.i18n import LANGUAGES, translator, translator_for
@@ -142,6 +143,8 @@ def of_the_help() -> set[str]:
     commands = [command for group in main.COMMANDS.values() for command in group]
     tables = [*main.COMMANDS, *(purpose for purpose, _, _ in main.GROUPS.values()), main.PURPOSE]
     tables += [text for command in commands for text in (command.purpose, command.details) if text]
+    tables += [*EXIT_CODES.values(), *ENVIRONMENT.values(), "Exit codes:", "Environment:"]
+    tables += [text for exits in (ALWAYS, *OWN_EXITS.values()) for text in exits.values()]
     return {*tables, "Commands", "Arguments", "Parameters", *(f"Display {what}." for what in CYCLOPTS)}
 
 

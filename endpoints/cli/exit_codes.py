@@ -1,0 +1,97 @@
+"""The exit codes and the environment variables, as `--help` lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from textwrap import wrap
+
+Say = Callable[[str], str]
+"""Translates a fixed text."""
+
+EXIT_CODES = {
+    0: "done; fine; intact; identical; the journals agree",
+    1: "failed: a fault in the program, or what no other code says",
+    2: "wrong usage, file or key; no record in what was given",
+    3: "incomplete, or cut in transport",
+    4: "changed by someone",
+    5: "the replay diverged",
+    6: "the journals disagree, or what had to be compared was not",
+    9: "somebody acted first, or has the watch",
+    10: "status: late or unproven; --wait: not yet",
+    11: "status: alarm; --wait: refused, or it can no longer be reached",
+    12: "status: unknown; the process does not run or does not answer",
+    130: "interrupted with Ctrl-C",
+}
+ENVIRONMENT = {
+    "DECONFLICT_CONFIG": "CONFIG of the commands that take one; it may then be left out",
+    "DECONFLICT_OFFICER": "the officer who acts, instead of --officer",
+    "DECONFLICT_CREDENTIAL_FILE": "file with that officer's credential, instead of a prompt",
+    "DECONFLICT_LANG": "language of the output: `en` or `ru`",
+    "DECONFLICT_BROKER_HOST": "the broker's host, instead of the settings'",
+    "DECONFLICT_BROKER_PORT": "the broker's port, instead of the settings'",
+    "DECONFLICT_WEBHOOK": "URL that notifications are posted to; DECONFLICT_WEBHOOK_FILE names a file with it",
+    "DECONFLICT_PING": "URL of the watch's dead man's switch; DECONFLICT_PING_FILE names a file with it",
+    "DECONFLICT_EXERCISE_CLOCK": "table of an exercise's clock, for exercise links only",
+    "DECONFLICT_ALLOW_PTRACE": "1 lets a debugger attach, for exercise links only",
+    "NO_COLOR": "no colours on a terminal",
+}
+
+ALWAYS = {0: "done", 2: "wrong usage, file or key"}
+_SILENT = {12: "the process does not run or does not answer"}
+_ACTED = {9: "another officer has acted on it meanwhile", **_SILENT}
+_READS = {3: "incomplete: records are missing or cut", 4: "changed by someone"}
+_COMPARES = {0: "all agree", **_READS, 6: "they disagree, or what had to be compared was not"}
+_RUNS = {4: "the journal was changed by someone"}
+OWN_EXITS: dict[str, dict[int, str]] = {
+    "demo": {0: "the scenario ended as expected", 1: "it did not"},
+    "link fingerprint": {0: "equal", 6: "different"},
+    "doctor": {0: "no findings", 1: "findings"},
+    "run": _RUNS,
+    "watch": _RUNS,
+    "notify test": {0: "every receiver took it", 1: "one did not, or there is none"},
+    "status": {0: "fine", 10: "late or unproven", 11: "alarm", 12: "unknown: the process does not run or answer"},
+    "test": _SILENT,
+    "alert": {10: "--wait: not reached in time", 11: "--wait: it can no longer be reached", **_SILENT},
+    "release": {1: "not confirmed", 9: "another officer has released or discarded it", **_SILENT},
+    "discard": {1: "not confirmed", 9: "another officer has released or discarded it", **_SILENT},
+    "drafts": _SILENT,
+    "show": _READS,
+    "answer": _ACTED,
+    "acknowledge": _ACTED,
+    "refuse": _ACTED,
+    "cancel": {9: "another officer has changed or cancelled it already", **_SILENT},
+    "duty take": {9: "somebody else has the watch", **_SILENT},
+    "duty leave": {9: "this officer does not have the watch", **_SILENT},
+    "messages": _READS,
+    "alarms list": _SILENT,
+    "alarms acknowledge": {9: "another officer has acknowledged it already", **_SILENT},
+    "log verify": {0: "intact", **_READS},
+    "log show": {0: "intact", **_READS},
+    "replay": {0: "identical", **_READS, 5: "diverged"},
+    "reconcile": _COMPARES,
+    "timeline": _COMPARES,
+}
+"""What the codes of a command mean, by its words, where they say more than `ALWAYS`."""
+_COLUMNS = 78
+
+
+def exits_of(command: str, say: Say) -> str:
+    """Return the exit codes of a command, in one paragraph of its help."""
+    codes = sorted((ALWAYS | OWN_EXITS.get(command, {})).items())
+    return f"{say('Exit codes:')} " + "; ".join(f"{code} {say(what)}" for code, what in codes) + "."
+
+
+def closing(say: Say) -> str:
+    """Return what ends the first page of the help: all exit codes, and the environment variables."""
+    codes = [(str(code), say(what)) for code, what in EXIT_CODES.items()]
+    variables = [(name, say(what)) for name, what in ENVIRONMENT.items()]
+    return "\n".join([*_table(say("Exit codes:"), codes, 5), "", *_table(say("Environment:"), variables, 28)])
+
+
+def _table(title: str, rows: list[tuple[str, str]], width: int) -> list[str]:
+    """Return a table's lines, with its right column folded below itself."""
+    lines = [title]
+    for left, right in rows:
+        begin = f"  {left:<{width}}"
+        lines += wrap(right, _COLUMNS, initial_indent=begin, subsequent_indent=" " * len(begin), break_on_hyphens=False)
+    return lines
