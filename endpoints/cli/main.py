@@ -22,6 +22,7 @@ from protocol.phrases import phrase, worded
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_CHANGED = 4
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
@@ -335,7 +336,7 @@ def main(arguments: Sequence[str] | None = None, application: Callable[[Translat
     `--lang`. An interrupt or a closed pipe prints nothing. Only a bug prints a traceback.
     """
     from endpoints.cli.output import reopen_closed_streams
-    from protocol.errors import LinkError
+    from protocol.errors import JournalError, LinkError
 
     reopen_closed_streams()
     known = [command.words for commands in COMMANDS.values() for command in commands]
@@ -348,6 +349,8 @@ def main(arguments: Sequence[str] | None = None, application: Callable[[Translat
         code = _complain(t, unknown_command(words, known, list(GROUPS)), EXIT_USAGE)
     except CycloptsError as error:
         code = _complain(t, usage_error(error, words, [*known, *GROUPS], t), EXIT_USAGE)
+    except JournalError as error:
+        code = _complain(t, worded(error), EXIT_CHANGED)
     except LinkError as error:
         code = _complain(t, worded(error), getattr(error, "exit_code", EXIT_FAILED))
     except KeyboardInterrupt:

@@ -107,7 +107,8 @@ def _show(entry: LedgerEntry, t: Translator, zone: str, now: Millis) -> None:
         out.print(Text("  ").join([head, standing]))
         print_indented(out, said, columns=4)
     else:
-        out.print(Text("  ").join([head, said, standing]))
+        # foreign text stands last: it can imitate nothing that follows it
+        out.print(Text("  ").join([head, standing, said]))
 
 
 def _who(entry: LedgerEntry, t: Translator) -> str:

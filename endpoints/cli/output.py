@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 import msgspec
 
 from endpoints.errors import UserError
-from endpoints.texts.printable import printable
+from endpoints.texts.printable import HANGING, fits, folded, one_line, printable
 from protocol.phrases import phrase
 
 if TYPE_CHECKING:
@@ -44,10 +44,18 @@ def say(line: str) -> None:
 
 
 def print_lines(lines: Iterable[str], *, stderr: bool = False) -> None:
-    """Print lines, none of which can begin another one: a line break within one is spelt out."""
-    out = sys.stderr if stderr else sys.stdout
+    """Print lines, none of which can begin another one: a line break within one is spelt out.
+
+    On a terminal, what does not fit continues below its line, further in.
+    """
+    out, width = sys.stderr if stderr else sys.stdout, terminal_width(stderr=stderr)
     for line in lines:
-        out.write(printable(line).replace("\n", "\\n") + "\n")
+        lead = " " * (len(line) - len(line.lstrip(" ")))
+        rest = one_line(line[len(lead) :])
+        first, *more = (
+            [rest] if width is None or fits(lead + rest, width) else folded(rest, width - len(lead) - HANGING)
+        )
+        out.write(f"{lead}{first}\n" + "".join(f"{lead}{' ' * HANGING}{each}\n" for each in more))
     out.flush()
 
 
@@ -96,16 +104,18 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def print_indented(out: Console, text: Text, *, columns: int) -> None:
-    """Print `text` indented; on a terminal, the lines that do not fit are continued below it."""
-    from rich.padding import Padding
+    """Print `text` as a row that is indented; on a terminal, what does not fit is continued below it, further in."""
+    from rich.text import Text
 
-    out.print(Padding(text, (0, 0, 0, columns), expand=False))
+    out.print(Text(" " * columns) + text)
 
 
 def print_row(out: Console, begin: Text, what: Text) -> None:
     """Print a row; on a terminal, what does not fit continues below `what`, where no other row begins."""
     from rich.text import Text
 
+    if (plain := one_line(what.plain)) != what.plain:
+        what = Text(plain, what.style)
     if not out.is_terminal:
         out.print(begin + what)
         return

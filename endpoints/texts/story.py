@@ -174,7 +174,7 @@ def _effect(record: Record, effect: AnyEffect, t: Translator, epoch: int) -> tup
         case RejectFrame(reason=reason, detail=detail):
             return side, t("a frame was refused: {reason}", reason=f"{reason} {detail}".strip()), "bad"
         case RaiseAlarm(alarm=alarm):
-            detail = f": {alarm.detail}" if alarm.detail else ""
+            detail = f": {t.say(alarm.detail, alarm.said or None)}" if alarm.detail else ""
             warning = age_warning(alarm.stale or Staleness(), t, record.entry.at)
             return side, f"{warning}{t.term('alarm', alarm.code)} ({alarm.subject}){detail}", "bad"
         case ClearAlarm(code=code, subject=subject):

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from endpoints.cli.alarms import print_alarms
+from endpoints.cli.rendering import Harmless
 from endpoints.config import default_terms
 from endpoints.config.provision import provision
 from endpoints.texts.i18n import translator
@@ -96,6 +97,7 @@ def test_the_details_of_an_alarm_stay_indented_on_a_terminal_and_whole_in_a_pipe
     }
     # `console` gives a pipe 4,096 columns
     out = Console(file=io.StringIO(), force_terminal=terminal, width=COLUMNS if terminal else 4_096, color_system=None)
+    out.push_render_hook(Harmless())
 
     print_alarms(out, [alarm], translator("en"), "Europe/Berlin", parsed("2022-11-30T12:00:00.000Z"))
 
