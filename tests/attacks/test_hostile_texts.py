@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from endpoints.cli.main import main
+from endpoints.cli.main import COMMANDS, main
 from endpoints.cli.terminal_log import TerminalLog
 from endpoints.config import default_terms
 from endpoints.config.provision import provision
@@ -26,9 +26,11 @@ from protocol.core.alarms import Alarm, AlarmCode
 from protocol.core.effects import AnyEffect, Apply, Notify, Queue, RaiseAlarm, RejectFrame
 from protocol.record.journal import Entry
 from protocol.wire.instants import parsed, written
-from protocol.wire.messages import Message, Reference
+from protocol.wire.messages import Area, Message, Reference
 from tests.attacks.hostile_texts import CORPUS, hostile, on_the_wire, structure, too_wide, unprintable
 from tests.support.journal_samples import LINK, NOON, Batch, lines_of
+from tests.support.small_day import begun
+from tests.support.world import MINUTE
 from tests.vectors.terms import EPOCH_1
 
 COLUMNS = 80
@@ -40,6 +42,10 @@ Write = Callable[[str], str]
 
 def plain(_kind: str) -> str:
     return "plain"
+
+
+WRITERS: dict[str, Write] = {"plain": plain, "hostile": hostile}
+COMMAND_WORDS = {command.words for commands in COMMANDS.values() for command in commands}
 
 
 class Tty(io.StringIO):
@@ -119,8 +125,7 @@ def batches(write: Write) -> list[Batch]:
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Two installations whose journals differ in their texts alone."""
-    writers = {"plain": plain, "hostile": hostile}
-    return {name: installed(tmp_path_factory.mktemp("a") / "i", write) for name, write in writers.items()}
+    return {name: installed(tmp_path_factory.mktemp("a") / "i", write) for name, write in WRITERS.items()}
 
 
 def installed(folder: Path, write: Write) -> Path:
@@ -288,3 +293,44 @@ def test_a_forged_message_with_a_control_character_is_refused_in_one_line(
     assert err.startswith("deconflict: record 2: message ndmc/1/1 is not canonical")
     assert err.count("\n") == 1
     assert not unprintable(err)
+
+
+@pytest.fixture(scope="module")
+def exchanges(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The journals of two exchanges, signed and received, which differ in their texts alone."""
+    return {name: exchanged(tmp_path_factory.mktemp("b"), write) for name, write in WRITERS.items()}
+
+
+def exchanged(folder: Path, write: Write) -> Path:
+    exchange = begun(folder)
+    for kind in CORPUS:
+        text = on_the_wire(write(kind))
+        texts = {"en": text, "ru": text}
+        area = Area(name=text[:200], latitude_udeg=1, longitude_udeg=2, radius_m=3)
+        reference = exchange.delivered("ndmc", text=texts, area=area)
+        exchange.acknowledge(reference, text=texts)
+        exchange.settle()
+        exchange.refuse(exchange.delivered("eucom"), text=texts)
+        exchange.run(MINUTE)
+    exchange.stop()
+    return folder
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "pipe"])
+@pytest.mark.parametrize("command", [each for each in ("reconcile", "timeline") if each in COMMAND_WORDS])
+def test_no_text_reproduces_the_structure_of_a_view_of_both_journals(
+    exchanges: dict[str, Path], command: str, language: str, *, terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SPEC M8.4"""
+    monkeypatch.setenv("COLUMNS", str(COLUMNS))
+    monkeypatch.setenv("TERM", "dumb")
+    seen = []
+    for folder in exchanges.values():
+        out, err = run(command, *(folder / side for side in SIDES), terminal=terminal, language=language)
+        assert not unprintable(out + err)
+        assert not terminal or not too_wide(out.splitlines(), COLUMNS)
+        assert not err
+        seen.append(structure(out.replace(str(folder), "").split("\n"), 1, 10))
+    assert len(seen[0]) > len(CORPUS)
+    assert seen[0] == seen[1]
