@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ WITHIN_S = 20
 """An officer's command is done in this time, its start-up and all: below the 30 s after which a client gives up."""
 TYPED = "guess-guess-guess"
 
-# argv: the socket, the user to become (or -), whether every guess comes from a new process
+# argv: the socket, the user to become (or -), whether every guess comes from a new process; ends when a guesser does
 GUESSER = f"""
 import os, sys
 from pathlib import Path
@@ -40,8 +41,11 @@ def guess(number):
 if user != "-":
     os.setgroups([])
     os.setresuid(int(user), int(user), int(user))
+parent = os.getpid()
+if all(os.fork() for _ in range({GUESSERS})):
+    sys.exit(os.wait()[1] or 1)
 number = 0
-while os.getppid() != 1:
+while os.getppid() == parent:
     number += 1
     if fresh == "same":
         guess(number)
@@ -65,17 +69,16 @@ def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
 def guessing(station: Station, user: str, fresh: str) -> Iterator[None]:
     """Let eight processes guess, once the endpoint has refused several guesses."""
     socket = station.config("eucom").parent / "control.sock"
-    guessers = [
-        subprocess.Popen([sys.executable, "-c", GUESSER, str(socket), user, fresh], cwd=ROOT) for _ in range(GUESSERS)
-    ]
+    guessers = subprocess.Popen(
+        [sys.executable, "-c", GUESSER, str(socket), user, fresh], cwd=ROOT, start_new_session=True
+    )
     try:
         station.until(lambda: len(station.records("eucom", "CredentialsRefused")) > 3)
         yield
-        assert all(guesser.poll() is None for guesser in guessers)
+        assert guessers.poll() is None
     finally:
-        for guesser in guessers:
-            guesser.kill()
-            guesser.wait()
+        os.killpg(guessers.pid, signal.SIGKILL)
+        guessers.wait()
 
 
 def acts(station: Station) -> None:
