@@ -1,6 +1,9 @@
 # `make demo` and `make test` work on a fresh Debian or Ubuntu machine that has python3, make and git.
 .PHONY: demo lint test test-stack fresh-machines simulate offsets fuzz soak coverage planted mutants workflows hooks setup
 
+# compiled tests are kept: otherwise each process of pytest compiles them all, and its plug-ins
+unexport PYTHONDONTWRITEBYTECODE
+
 demo: setup  ## one day of November 2022, through real processes
 	@.venv/bin/deconflict demo
 

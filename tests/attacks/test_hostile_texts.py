@@ -290,7 +290,7 @@ def test_a_forged_message_with_a_control_character_is_refused_in_one_line(
         *(word.format(config=folder / "eucom" / "endpoint.toml") for word in words), terminal=False, language="en"
     )
     assert out == ""
-    assert err.startswith("deconflict: record 2: message ndmc/1/1 is not canonical")
+    assert err.startswith("deconflict: record 2: no link writes such terms or effects")
     assert err.count("\n") == 1
     assert not unprintable(err)
 
