@@ -37,9 +37,12 @@ def test_run_tells_people_what_happens_and_says_goodbye(station: Station) -> Non
     finally:
         code = terminal.end(signal.SIGINT)
     assert code == 0
-    head, journal, _, *rows, goodbye = [line for line in terminal.lines if line not in {"", "^C"}]
+    lines = [line for line in terminal.lines if line not in {"", "^C"}]
+    first = next(index for index, line in enumerate(lines) if _ROW.match(line))
+    *rows, goodbye = lines[first:]
+    head = " ".join(line.strip() for line in lines[:first])
     assert head.startswith("eucom: what happens, for people to read")
-    assert journal == f"  journal of eucom-ndmc: {station.journal('eucom')}"
+    assert f"journal of eucom-ndmc: {station.journal('eucom')}" in head
     assert goodbye == "eucom has stopped in order"
     wrong = [row for row in rows if not _ROW.match(row) or len(row) > COLUMNS]
     assert not wrong
