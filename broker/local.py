@@ -225,14 +225,14 @@ class LocalBroker:
         self.stop()
 
 
-class Say(Protocol):
+class Note(Protocol):
     """Takes what happens to the broker, for its log."""
 
     def __call__(self, event: str, /, **fields: str | int) -> None:
         """Log `event` with its fields."""
 
 
-def run(folder: Path, clock_ms: ClockMs, say: Say, log: IO[bytes] | int | None = None) -> None:
+def run(folder: Path, clock_ms: ClockMs, note: Note, log: IO[bytes] | int | None = None) -> None:
     """Run Mosquitto in the foreground until SIGINT, SIGTERM or SIGHUP, and restart it when it dies.
 
     Call it in the main thread.
@@ -240,7 +240,7 @@ def run(folder: Path, clock_ms: ClockMs, say: Say, log: IO[bytes] | int | None =
     Args:
         folder: the broker's folder with `mosquitto.conf`.
         clock_ms: measures how long Mosquitto lives between restarts.
-        say: takes what happens: listening, ended, not started, stopping, stopped.
+        note: takes what happens: listening, ended, not started, stopping, stopped.
         log: takes Mosquitto's log; standard error if None.
 
     Raises BrokerError if the first start fails.
@@ -251,12 +251,12 @@ def run(folder: Path, clock_ms: ClockMs, say: Say, log: IO[bytes] | int | None =
             broker.start()
             pause = _BACK_OFF_S[0]
             while True:
-                say("listening", address=broker.address, port=broker.port, process=broker.pid or 0)
+                note("listening", address=broker.address, port=broker.port, process=broker.pid or 0)
                 started_ms = clock_ms()
                 code = broker.wait()
                 lived_ms = clock_ms() - started_ms
                 pause = _BACK_OFF_S[0] if lived_ms >= _STABLE_S * 1_000 else min(pause * 2, _BACK_OFF_S[1])
-                say("Mosquitto ended", code=code, again_in_s=f"{pause:.1f}")
+                note("Mosquitto ended", code=code, again_in_s=f"{pause:.1f}")
                 while True:
                     time.sleep(pause)
                     try:
@@ -264,11 +264,11 @@ def run(folder: Path, clock_ms: ClockMs, say: Say, log: IO[bytes] | int | None =
                         break
                     except BrokerError as error:
                         pause = min(pause * 2, _BACK_OFF_S[1])
-                        say("Mosquitto did not start", why=str(error), again_in_s=f"{pause:.1f}")
+                        note("Mosquitto did not start", why=str(error), again_in_s=f"{pause:.1f}")
         except KeyboardInterrupt:
-            say("stopping")
+            note("stopping")
             broker.stop()
-            say("stopped")
+            note("stopped")
         finally:
             broker.stop()
 

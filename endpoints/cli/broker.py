@@ -39,7 +39,7 @@ def broker(folder: InstallationFolder, /, *, log: options.LogFormat = None, lang
     reader = Thread(target=lines.copy, args=(os.fdopen(ours, "rb"),), daemon=True)
     reader.start()
     try:
-        local.run(folder / "broker", clock.real_ms, lines.say, theirs)
+        local.run(folder / "broker", clock.real_ms, lines.note, theirs)
     except BrokerError as error:
         raise UserError(worded(error)) from None
     finally:
@@ -55,7 +55,7 @@ class _BrokerLog:
         self._wording = wording
         self._lock = Lock()
 
-    def say(self, event: str, /, **fields: str | int) -> None:
+    def note(self, event: str, /, **fields: str | int) -> None:
         """Print one event."""
         import msgspec
 
@@ -72,7 +72,7 @@ class _BrokerLog:
         with mosquitto:
             while line := mosquitto.readline(_LINE_MAX):
                 try:
-                    self.say("mosquitto", text=line.decode(errors="replace").strip().partition(": ")[2])
+                    self.note("mosquitto", text=line.decode(errors="replace").strip().partition(": ")[2])
                 except OSError:
                     # nobody reads any more: take the rest all the same, so that Mosquitto is not held up
                     continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from textwrap import wrap
 
-Say = Callable[[str], str]
+Fixed = Callable[[str], str]
 """Translates a fixed text."""
 
 EXIT_CODES = {
@@ -75,17 +75,17 @@ OWN_EXITS: dict[str, dict[int, str]] = {
 _COLUMNS = 78
 
 
-def exits_of(command: str, say: Say) -> str:
+def exits_of(command: str, fixed: Fixed) -> str:
     """Return the exit codes of a command, in one paragraph of its help."""
     codes = sorted((ALWAYS | OWN_EXITS.get(command, {})).items())
-    return f"{say('Exit codes:')} " + "; ".join(f"{code} {say(what)}" for code, what in codes) + "."
+    return f"{fixed('Exit codes:')} " + "; ".join(f"{code} {fixed(what)}" for code, what in codes) + "."
 
 
-def closing(say: Say) -> str:
+def closing(fixed: Fixed) -> str:
     """Return what ends the first page of the help: all exit codes, and the environment variables."""
-    codes = [(str(code), say(what)) for code, what in EXIT_CODES.items()]
-    variables = [(name, say(what)) for name, what in ENVIRONMENT.items()]
-    return "\n".join([*_table(say("Exit codes:"), codes, 5), "", *_table(say("Environment:"), variables, 28)])
+    codes = [(str(code), fixed(what)) for code, what in EXIT_CODES.items()]
+    variables = [(name, fixed(what)) for name, what in ENVIRONMENT.items()]
+    return "\n".join([*_table(fixed("Exit codes:"), codes, 5), "", *_table(fixed("Environment:"), variables, 28)])
 
 
 def _table(title: str, rows: list[tuple[str, str]], width: int) -> list[str]:

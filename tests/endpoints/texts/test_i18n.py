@@ -37,12 +37,12 @@ CYCLOPTS = ("this message and exit", "application version")
 
 
 def log_lines() -> Iterator[str]:
-    """Yield the events of the ordinary log lines in the sources: `_log.info("started")`, `say("listening", ...)`."""
+    """Yield the events of the ordinary log lines in the sources: `_log.info("started")`, `note("listening", ...)`."""
     for path in [*(ROOT / "endpoints").rglob("*.py"), ROOT / "broker" / "local.py"]:
         for node in ast.walk(ast.parse(path.read_bytes())):
             called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
             if isinstance(node, ast.Call) and (
-                called.startswith("_log.") or (called, path.name) == ("say", "local.py")
+                called.startswith("_log.") or (called, path.name) == ("note", "local.py")
             ):
                 (event,) = node.args
                 assert isinstance(event, ast.Constant), f"{path}:{node.lineno}: an event is written out"
