@@ -82,7 +82,7 @@ def _wrong(error: CycloptsError, t: Translator) -> str:
         case RepeatArgumentError():
             return phrase("{option}: given twice; give it once", option=_shown(error.token.keyword or ""))
         case CoercionError(token=Token() as token, target_type=wanted) if wanted is not None and error.msg is None:
-            return _wrong_value(token, error.argument, wanted)
+            return _wrong_value(token, error.argument, wanted, t)
         case _:
             return str(error).rstrip(".")
 
@@ -107,8 +107,8 @@ def _missing(error: MissingArgumentError, t: Translator) -> str:
     return phrase("a required option is missing: {option}", option=name)
 
 
-def _wrong_value(token: Token, argument: Argument | None, wanted: type) -> str:
-    option = token.keyword or (_name(argument) if argument is not None else "")
+def _wrong_value(token: Token, argument: Argument | None, wanted: type, t: Translator) -> str:
+    option = token.keyword or (t.term("placeholder", _name(argument)) if argument is not None else "")
     found = _shown(token.value)
     if get_origin(wanted) is Literal:
         choices = ", ".join(str(each) for each in get_args(wanted))

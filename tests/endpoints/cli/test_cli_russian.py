@@ -110,6 +110,8 @@ TYPICAL = [
     ["alert", "no.toml", *("--category", "air_pursuit", "--precedence", "flash", "--text", "en=a", "--officer", "a")],
     ["answer", "no.toml", "eucom/1/1", "--officer", "a"],
     ["broker", "nowhere"],
+    ["completion"],
+    ["notify", "test", "nowhere"],
     ["cancel", "no.toml", "eucom/1/1", "--officer", "a"],
     ["demo", "no-such-scenario"],
     ["demo", "--speed", "0"],
