@@ -23,6 +23,7 @@ from endpoints.mqtt.events import (
     Delivery,
     Joined,
     Lost,
+    PresenceHeard,
     PublishDenied,
     StillLost,
     TakenOver,
@@ -285,9 +286,11 @@ class EndpointTransport:
         ours = topic is not None and self._peers.get(topic.link) == topic.sender and topic.link not in self._left
         if topic is not None and topic.channel == "presence":
             if ours:
-                now_s = self._now_s()
-                if self._presence.hear(topic.link, topic.sender, bytes(message.payload), now_s):
+                now_s, payload = self._now_s(), bytes(message.payload)
+                if self._presence.hear(topic.link, topic.sender, payload, now_s):
                     self._publish_presence(topic.link, PRESENT)
+                if payload == PRESENT:
+                    self._on_event(PresenceHeard(topic.link, topic.sender, now_s))
         elif topic is not None and ours and message.qos:  # SPEC Q1.3
             self._owed[message.mid] = (topic.link, False)
             self._check_receive_max(len(self._owed))

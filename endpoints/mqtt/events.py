@@ -62,6 +62,14 @@ class PresenceChanged(Struct, frozen=True):
     present: bool
 
 
+class PresenceHeard(Struct, frozen=True):
+    """A party's own message says that it is present, at `real_s` by the machine's monotonic clock: once a beat."""
+
+    link: str
+    party: str
+    real_s: float
+
+
 class Accepted(Struct, frozen=True):
     """The broker acknowledged the publish with this token. It does not mean that the peer has it."""
 
@@ -84,5 +92,14 @@ class TakenOver(Struct, frozen=True):
 
 
 TransportEvent = (
-    Connected | Joined | Lost | StillLost | Arrived | PresenceChanged | Accepted | PublishDenied | TakenOver
+    Connected
+    | Joined
+    | Lost
+    | StillLost
+    | Arrived
+    | PresenceChanged
+    | PresenceHeard
+    | Accepted
+    | PublishDenied
+    | TakenOver
 )

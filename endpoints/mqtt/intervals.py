@@ -20,8 +20,8 @@ class Intervals(Struct, frozen=True, kw_only=True):
     stable_s: float = 30.0
     # how often a connected endpoint publishes its presence
     presence_s: float = 30.0
-    # the will's delay: the broker publishes "gone" for us if we have not reconnected by then
-    gone_after_s: int = 10
+    # the will's delay: the broker publishes "gone" for us if we have not reconnected by then, at the first attempt
+    gone_after_s: int = 2
 
     def pause_s(self, failures: int) -> float:
         """Return how long to wait before the next attempt, after `failures` in a row."""

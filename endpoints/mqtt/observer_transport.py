@@ -17,7 +17,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from endpoints.config.settings import BrokerSettings
 from endpoints.mqtt import session
-from endpoints.mqtt.events import Arrived, Connected, Joined, Lost, StillLost, TransportEvent
+from endpoints.mqtt.events import Arrived, Connected, Joined, Lost, PresenceHeard, StillLost, TransportEvent
 from endpoints.mqtt.failures import (
     CONNECT_ERRORS,
     KEEP_ALIVE,
@@ -34,7 +34,7 @@ from endpoints.mqtt.failures import (
 from endpoints.mqtt.intervals import Intervals
 from endpoints.mqtt.presence import Presence
 from endpoints.mqtt.tls import client_context
-from endpoints.mqtt.topics import Topic, subscriptions
+from endpoints.mqtt.topics import PRESENT, Topic, subscriptions
 from protocol.phrases import phrase
 from protocol.wire.instants import Millis
 
@@ -67,7 +67,7 @@ class ObserverTransport:
         Args:
             settings: the broker's address and authority, and the watch's identity and certificate.
             links: each link's id and its two parties.
-            on_event: takes `Connected`, `Joined`, `Lost`, `Arrived`, `PresenceChanged`.
+            on_event: takes `Connected`, `Joined`, `Lost`, `Arrived`, `PresenceChanged`, `PresenceHeard`.
             real_ms: reads the machine's monotonic clock, in milliseconds.
             intervals: keepalive, back-off and presence; only tests change them.
 
@@ -212,7 +212,10 @@ class ObserverTransport:
             return
         topic = Topic.parse(name)
         if topic.channel == "presence":
-            self._presence.hear(topic.link, topic.sender, bytes(payload), self._now_s())
+            now_s = self._now_s()
+            self._presence.hear(topic.link, topic.sender, bytes(payload), now_s)
+            if payload == PRESENT:
+                self._on_event(PresenceHeard(topic.link, topic.sender, now_s))
         else:
             self._on_event(Arrived(topic, bytes(payload), None))
 

@@ -30,8 +30,9 @@ class Presence:
         self._on_change = on_change
 
     def listen(self, now_s: float) -> None:
-        """Start counting silence: the connection was opened at `now_s`."""
+        """Start anew: the connection was opened at `now_s`, and what was known before it is out of date."""
         self._heard_at = dict.fromkeys(self._heard_at, now_s)
+        self._present.clear()
         self._greeted.clear()
 
     def forget(self, link: str, now_s: float) -> None:

@@ -1,4 +1,4 @@
-"""What the running process alone knows about a link: its failure, its connection, its disk, what the broker has."""
+"""What the running process alone knows about a link: failure, connection, disk, presence, what the broker has."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Gauges(Struct, frozen=True, kw_only=True):
     side: Identifier
     # why the link has stopped, None while it runs
     failure: Alarm | None
-    # why there is no connection to the broker; empty while there is one
-    connection_trouble: str
     # when a batch was last written to the journal and flushed, None before the first
     flushed_at: Millis | None
     # of the journal's file system when it was last checked, None before the first check
     free_bytes: int | None
+    # by party: when it last said over this connection that it is present, on the machine's monotonic clock, in seconds
+    heard_s: dict[Identifier, float] = {}
     # our messages that the broker has accepted and the peer has not receipted
     broker_has: frozenset[int] = frozenset()

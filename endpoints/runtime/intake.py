@@ -17,6 +17,7 @@ from endpoints.mqtt.events import (
     Joined,
     Lost,
     PresenceChanged,
+    PresenceHeard,
     PublishDenied,
     StillLost,
     TakenOver,
@@ -73,6 +74,9 @@ class Intake:
                 queue.put(FrameItem(runners[topic.link], topic, payload, partial(self._settled, delivery)))
             case PresenceChanged(link=link, party=party, present=present):
                 runners[link].presence[party].see(present=present)
+                queue.wake()
+            case PresenceHeard(link=link, party=party, real_s=real_s):
+                runners[link].presence[party].hear(real_s)
                 queue.wake()
             case Connected(broker_certificate=certificate):
                 failpoint("after_connected")

@@ -52,7 +52,6 @@ from protocol.core.events import (
     Request,
     Started,
     Stopped,
-    TransportConnected,
     TransportLost,
 )
 from protocol.errors import LinkError
@@ -143,9 +142,9 @@ class LinkRunner(Generic[CoreT_co]):
             link=self.link,
             side=self.side,
             failure=self.failure,
-            connection_trouble=self._trouble,
             flushed_at=self._flushed_at,
             free_bytes=self._free_bytes,
+            heard_s={party: cap.heard_s for party, cap in self.presence.items() if cap.heard_s is not None},
         )
 
     # --- taking events ------------------------------------------------------------------------------------------
@@ -159,6 +158,8 @@ class LinkRunner(Generic[CoreT_co]):
             self._trouble = ""
         elif isinstance(event, TransportLost):
             self._trouble = self._trouble or event.reason
+            for cap in self.presence.values():
+                cap.forget()
         return effects
 
     def connection_lost(self, reason: str) -> None:

@@ -151,9 +151,11 @@ def _payload(event: FrameReceived) -> tuple[str, str, bytes] | None:
 
 
 class PresenceCap:
-    """Limits how often a party's presence, which may flap, changes."""
+    """Limits how often a party's presence, which may flap, changes; remembers when the party was last heard."""
 
     def __init__(self) -> None:
+        self.heard_s: float | None = None
+        """When it last said over this connection that it is present, on the machine's monotonic clock."""
         self._seen: bool | None = None
         self._journaled: bool | None = None
         self._journaled_s: int | None = None
@@ -161,6 +163,16 @@ class PresenceCap:
     def see(self, *, present: bool) -> None:
         """Take the presence that the transport reports."""
         self._seen = present
+        if not present:
+            self.heard_s = None
+
+    def hear(self, real_s: float) -> None:
+        """Take the party's own word, at `real_s`, that it is present."""
+        self._seen, self.heard_s = True, real_s
+
+    def forget(self) -> None:
+        """Forget the presence, since the connection is lost; the next one reports it again."""
+        self._seen = self._journaled = self.heard_s = None
 
     def due(self, now_s: int) -> bool | None:
         """Return the presence to journal now, None if it has not changed or the last change is too recent."""

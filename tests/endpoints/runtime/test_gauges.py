@@ -14,7 +14,7 @@ from tests.vectors.terms import receipt_frame
 async def test_the_gauges_of_a_link_from_its_start_to_its_failure(tmp_path: Path) -> None:
     eucom = Machine(tmp_path, "eucom")
     started = eucom.runner.gauges()
-    assert (started.link, started.side, started.failure, started.connection_trouble) == (LINK, "eucom", None, "")
+    assert (started.link, started.side, started.failure, started.heard_s) == (LINK, "eucom", None, {})
     assert started.flushed_at == eucom.clock.at
     assert started.free_bytes is not None
     assert started.free_bytes > 0
@@ -29,10 +29,13 @@ async def test_the_gauges_of_a_link_from_its_start_to_its_failure(tmp_path: Path
     eucom.turn()
     assert eucom.runner.gauges().broker_has == frozenset()
 
+    eucom.runner.presence["ndmc"].hear(12.5)
+    assert eucom.runner.gauges().heard_s == {"ndmc": 12.5}
     lost = EventItem([eucom.runner], lambda now: TransportLost(at=now.at, mono=now.mono, reason="timed out"))
     eucom.loop.queue.put(lost)
     eucom.turn()
-    assert eucom.runner.gauges().connection_trouble == "timed out"
+    assert eucom.core.snapshot().connection_trouble == "timed out"
+    assert eucom.runner.gauges().heard_s == {}
 
     flushed_at = eucom.runner.gauges().flushed_at
     eucom.breaks()
