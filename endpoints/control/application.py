@@ -23,6 +23,7 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
+from msgspec import structs
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -56,6 +57,8 @@ NO_OFFICERS = phrase(
 """Only a watch may have no officers."""
 LOOK_AGAIN_S = 1.0
 """Interval at which a followed status is computed again: it becomes `late` without any event."""
+SIGN_OF_LIFE_S = 5.0
+"""After this time without a change, a stream sends an empty line: its reader can tell that the process lives."""
 _STATUS_OF = {
     "not_authorised": HTTPStatus.FORBIDDEN,
     "unknown_reference": HTTPStatus.NOT_FOUND,
@@ -137,8 +140,22 @@ class Control:
     async def _status(self, request: Request) -> Response:
         runner = self._runner(request)
         if request.query_params.get("follow") == "true":
-            return self._stream(runner.link, lambda runner: (self._status_of(runner), False))
+            return self._stream(runner.link, self._changes())
         return _json(self._status_of(runner))
+
+    def _changes(self) -> Look:
+        """Return what follows a status. That a second has passed since the peer was heard is no change."""
+        before: list[Status] = []
+
+        def look(runner: AnyRunner) -> tuple[Status | None, bool]:
+            found = self._status_of(runner)
+            lasting = structs.replace(found, presence_age_s=None)
+            if before == [lasting]:
+                return None, False
+            before[:] = [lasting]
+            return found, False
+
+        return look
 
     async def _snapshot(self, request: Request) -> Response:
         return _json(self._known(request).core.snapshot())
@@ -166,7 +183,7 @@ class Control:
 
     def _status_of(self, runner: AnyRunner) -> Status:
         unopened = runner.failure is not None and runner.core.terms is None
-        return status(None if unopened else runner.core.snapshot(), runner.gauges(), self._loop.now().at)
+        return status(None if unopened else runner.core.snapshot(), runner.gauges(), self._loop.now())
 
     async def _progress(self, request: Request) -> Response:
         runner = self._known(request)
@@ -183,6 +200,8 @@ class Control:
 
     def _stream(self, link: str, look: Look, within_s: float | None = None) -> Response:
         """Return a stream of JSON lines, one now and one at each change, until `look` reports the last.
+
+        Without a change for a while, it has an empty line.
 
         The link's runner may be replaced meanwhile; if the new one does not know the reference, the stream ends.
         Raises LocalProtocolError if too many are followed already.
@@ -204,6 +223,7 @@ class Control:
         async def lines() -> AsyncGenerator[bytes]:
             end_ms = None if within_s is None else self._real_ms() + within_s * 1_000
             before = b""
+            quiet_ms = self._real_ms()
             while not self._closing:
                 runner = self._runners[link]
                 changed = runner.changed.next
@@ -214,6 +234,10 @@ class Control:
                 line = before if value is None else msgspec.json.encode(value) + b"\n"
                 if line != before:
                     yield line
+                    quiet_ms = self._real_ms()
+                elif self._real_ms() - quiet_ms >= SIGN_OF_LIFE_S * 1_000:
+                    yield b"\n"
+                    quiet_ms = self._real_ms()
                 if last:
                     return
                 before = line

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import math
 import secrets
 import socket
 import struct
@@ -27,6 +28,8 @@ EXIT_OF = {"link_stopped": EXIT_UNREACHABLE, "conflict": 9}
 """Exit codes by the code of an error; `conflict`: somebody else acted first, whom its text names."""
 ANSWER_WITHIN_S = 30.0
 """Longer than a flush of the slowest disk, and than a credential waits for its check (`PATIENCE_S`)."""
+SILENT_AFTER_S = 15.0
+"""A stream without an end has a line at least every `SIGN_OF_LIFE_S`; after three times that, its process hangs."""
 
 
 class Unreachable(UserError):  # noqa: N818 - names a state
@@ -56,8 +59,10 @@ class ControlClient:
     Every method raises Unreachable or RequestRefused.
     """
 
-    def __init__(self, socket: Path, link: str) -> None:
+    def __init__(self, socket: Path, link: str, patience_s: float = ANSWER_WITHIN_S) -> None:
+        """Prepare the client; an answer that takes longer than `patience_s` is no answer."""
         self._socket = socket
+        self._patience_s = patience_s
         self._base = f"/v1/links/{link}"
 
     def get(self, what: str) -> dict[str, Any]:
@@ -87,22 +92,24 @@ class ControlClient:
         The caller must close the generator (`contextlib.closing`) to stop earlier.
         """
         query = "follow=true" if within_s is None else f"within={within_s}"
-        patience_s = None if within_s is None else within_s + ANSWER_WITHIN_S
+        patience_s = SILENT_AFTER_S if within_s is None else within_s + ANSWER_WITHIN_S
         with self._request("GET", f"{what}?{query}", patience_s=patience_s) as response:
             if response.status != HTTPStatus.OK:
                 _answer(response)
             while line := response.readline():
-                yield msgspec.json.decode(line)
+                # an empty line says only that the process lives
+                if line.strip():
+                    yield msgspec.json.decode(line)
 
     @contextlib.contextmanager
     def _request(
-        self, method: str, what: str, body: bytes | None = None, patience_s: float | None = ANSWER_WITHIN_S
+        self, method: str, what: str, body: bytes | None = None, patience_s: float | None = None
     ) -> Iterator[http.client.HTTPResponse]:
-        connection = _Connection(self._socket)
+        connection = _Connection(self._socket, self._patience_s)
         try:
             connection.request(method, f"{self._base}/{what}", body)
             assert connection.sock is not None
-            connection.sock.settimeout(patience_s)
+            connection.sock.settimeout(patience_s or self._patience_s)
             yield connection.getresponse()
         except TimeoutError as error:
             raise Unreachable(
@@ -115,18 +122,19 @@ class ControlClient:
 
 
 class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience_s: float) -> None:
         super().__init__("control")
         self._path = path
+        self._patience_s = patience_s
 
     def connect(self) -> None:
         """Connect. Raises Unreachable."""
         connecting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             # with settimeout(), connect would fail at once while others wait to be accepted
-            connecting.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(ANSWER_WITHIN_S), 0))
+            connecting.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", math.ceil(self._patience_s), 0))
             connecting.connect(str(self._path))
-            connecting.settimeout(ANSWER_WITHIN_S)
+            connecting.settimeout(self._patience_s)
         except OSError as error:
             connecting.close()
             raise Unreachable(

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
+from endpoints.control.open_items import OpenItem, WaitingDraft, drafts, open_items
+from endpoints.control.reasons import LinkState, Reason, of_alarms, presence, presence_age_s, reasons, state_of
 from endpoints.runtime.gauges import Gauges
+from endpoints.runtime.ports import Now
 from protocol.core.alarms import Alarm
-from protocol.core.alerts import AlertState
 from protocol.core.duty import OnWatch
 from protocol.core.link_keys import KeyChange
-from protocol.core.snapshot import LinkCondition, Snapshot, condition_of
-from protocol.core.staleness import Staleness, expiry, staleness
+from protocol.core.snapshot import Snapshot
+from protocol.core.staleness import Staleness, staleness
 from protocol.core.watch_state import TestState
-from protocol.wire.instants import Millis, parsed
-from protocol.wire.messages import Category, Precedence, Utc
-
-_WAITING_ALERTS = {AlertState.RECEIVED, AlertState.WILL_REPLY}
-_WAITING_TESTS = {TestState.RECEIVED, TestState.UNANSWERED}
+from protocol.wire.instants import parsed
+from protocol.wire.messages import Identifier, Utc
 
 
 class LastTest(Struct, frozen=True, kw_only=True):
@@ -32,23 +30,6 @@ class LastTest(Struct, frozen=True, kw_only=True):
     state: TestState
     answered_at: Utc | None
     # why it was no news when it arrived (SPEC M8.4); null if it was
-    stale: Staleness | None
-
-
-class OpenItem(Struct, frozen=True, kw_only=True):
-    """An alert or a line test of the peer that waits for an officer here."""
-
-    reference: str
-    kind: Literal["alert", "heartbeat"]
-    # null for a line test
-    precedence: Precedence | None
-    category: Category | None
-    # of an alert that changes or cancels an earlier one
-    change: Literal["update", "correction", "cancellation"] | None
-    received_at: Utc
-    # the deadline of its handling; null for a line test
-    due_at: Utc | None
-    # why it is no news (SPEC M8.4); null if it is
     stale: Staleness | None
 
 
@@ -66,11 +47,16 @@ class Status(Struct, frozen=True, kw_only=True):
 
     link: str
     side: str
-    # fine; late: a line test or its answer is awaited; alarm: at least one alarm that is not a warning
-    state: LinkCondition
+    # fine only without a reason against it; else the worst state that a reason leads to
+    state: LinkState
+    reasons: tuple[Reason, ...]
     broker: Literal["connected", "disconnected"]
     # a hint from the broker, not evidence
     peer: Literal["present", "gone", "unknown"]
+    # how long ago the peer was heard; null if it was not over this connection. At the watch, of the longer silent party
+    presence_age_s: int | None
+    # when the peer's last signed word came, null before the first. At the watch, of the longer silent party
+    last_signed_at: Utc | None
     # null before the first
     last_test: LastTest | None
     next_slot: Utc | None
@@ -78,15 +64,19 @@ class Status(Struct, frozen=True, kw_only=True):
     outbox: OutboxCounts | None
     # those that are not both cleared and acknowledged
     alarms: tuple[Alarm, ...]
-    # what waits for an officer here, oldest first; nothing at the independent watch, which has none
+    # what waits for an officer here, flash first, then by deadline; nothing at the independent watch, which has none
     open: tuple[OpenItem, ...]
+    # what waits for an officer of another side, in the same order
+    awaited: tuple[OpenItem, ...]
+    # what waits here for its release, flash first, then by expiry
+    drafts: tuple[WaitingDraft, ...]
     # null while nobody is on watch, and for the independent watch, which nobody takes
     on_watch: OnWatch | None
     # what the open alarm `keys_changed` is about; left out if there is none
     keys_changed: KeyChange | UnsetType = UNSET
 
 
-def status(view: Snapshot | None, gauges: Gauges, now: Millis) -> Status:
+def status(view: Snapshot | None, gauges: Gauges, now: Now) -> Status:
     """Return the status of a link at `now`. `view` is None if its journal could not be opened at start-up."""
     failures = () if gauges.failure is None else (gauges.failure,)
     if view is None:
@@ -94,69 +84,60 @@ def status(view: Snapshot | None, gauges: Gauges, now: Millis) -> Status:
             link=gauges.link,
             side=gauges.side,
             state="alarm",
+            reasons=tuple(of_alarms(failures)),
             broker="disconnected",
             peer="unknown",
+            presence_age_s=None,
+            last_signed_at=None,
             last_test=None,
             next_slot=None,
             outbox=None,
             alarms=failures,
             open=(),
+            awaited=(),
+            drafts=(),
             on_watch=None,
         )
     alarms = (*failures, *view.alarms)
+    items = open_items(view, now.at)
+    here = tuple(item for item in items if item.waits_for == view.side)
+    why = (*of_alarms(alarms), *reasons(view, gauges, here, now))
+    peers = [party for party in (view.caller, view.answering) if party != view.side]
+    ages = [presence_age_s(gauges, party, now.real_s) for party in peers]
     return Status(
         link=view.link,
         side=view.side,
-        state=condition_of(alarms, view.slots, view.tests, now),
+        state=state_of(why),
+        reasons=why,
         broker="connected" if view.connected and not failures else "disconnected",
-        peer=_peer(view),
+        peer=_peer(view, gauges, peers, now),
+        presence_age_s=None if None in ages else max(age for age in ages if age is not None),
+        last_signed_at=_last_signed(view, peers),
         last_test=_last_test(view),
         next_slot=view.next_slot,
         outbox=None if view.ours is None else OutboxCounts(waiting=view.ours.waiting, in_flight=view.ours.in_flight),
         alarms=alarms,
-        open=() if view.ours is None else tuple(sorted(_open(view, now), key=lambda each: each.received_at)),
+        open=here,
+        awaited=tuple(item for item in items if item.waits_for != view.side),
+        drafts=drafts(view, now.at),
         on_watch=view.on_watch,
         keys_changed=view.keys_changed or UNSET,
     )
 
 
-def _open(view: Snapshot, now: Millis) -> Iterator[OpenItem]:
-    """Yield what waits for an officer of this side."""
-    own = f"{view.side}/"
-    for alert in view.alerts:
-        if alert.state not in _WAITING_ALERTS or alert.reference.startswith(own):
-            continue
-        body, received_at = alert.alert, alert.received_at or alert.at
-        yield OpenItem(
-            reference=alert.reference,
-            kind="alert",
-            precedence=body.precedence,
-            category=body.category,
-            change=body.change.kind if body.change else None,
-            received_at=received_at,
-            due_at=alert.due_at,
-            stale=staleness(expiry(body), alert.sent_at, parsed(received_at), now) or None,
-        )
-    for test in view.tests:
-        if test.state in _WAITING_TESTS and not test.reference.startswith(own):
-            yield OpenItem(
-                reference=test.reference,
-                kind="heartbeat",
-                precedence=None,
-                category=None,
-                change=None,
-                received_at=test.at,
-                due_at=None,
-                stale=staleness(None, test.sent_at, parsed(test.at), now) or None,
-            )
+def _peer(view: Snapshot, gauges: Gauges, peers: list[Identifier], now: Now) -> Literal["present", "gone", "unknown"]:
+    """Return the peer's presence. For the watch, which has two peers: of the worse one."""
+    found = {presence(view, gauges, party, now.real_s) for party in peers}
+    if "gone" in found:
+        return "gone"
+    return "unknown" if "unknown" in found else "present"
 
 
-def _peer(view: Snapshot) -> Literal["present", "gone", "unknown"]:
-    """Return the peer's presence. For the watch, which has two peers: `gone` if either is."""
-    known = [present for party, present in view.present.items() if party != view.side]
-    if not known or not view.connected:
-        return "unknown"
-    return "present" if all(known) else "gone"
+def _last_signed(view: Snapshot, peers: list[Identifier]) -> Utc | None:
+    """Return when the last signed word of the peer came; of two peers, of the longer silent one."""
+    if any(party not in view.last_signed for party in peers):
+        return None
+    return min(view.last_signed[party] for party in peers)
 
 
 def _last_test(view: Snapshot) -> LastTest | None:

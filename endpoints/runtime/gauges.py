@@ -23,6 +23,8 @@ class Gauges(Struct, frozen=True, kw_only=True):
     flushed_at: Millis | None
     # of the journal's file system when it was last checked, None before the first check
     free_bytes: int | None
+    # the newest reason why there is no connection, also one that is journaled already; empty while there is one
+    connection_trouble: str = ""
     # by party: when it last said over this connection that it is present, on the machine's monotonic clock, in seconds
     heard_s: dict[Identifier, float] = {}
     # our messages that the broker has accepted and the peer has not receipted

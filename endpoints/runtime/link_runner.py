@@ -144,6 +144,7 @@ class LinkRunner(Generic[CoreT_co]):
             failure=self.failure,
             flushed_at=self._flushed_at,
             free_bytes=self._free_bytes,
+            connection_trouble=self._trouble,
             heard_s={party: cap.heard_s for party, cap in self.presence.items() if cap.heard_s is not None},
         )
 

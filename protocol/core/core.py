@@ -38,7 +38,7 @@ from protocol.core.events import (
     Started,
 )
 from protocol.core.link_keys import LinkKeys
-from protocol.core.snapshot import DraftView, Snapshot, StreamView, alert_views, condition_of, watch_views
+from protocol.core.snapshot import DraftView, Snapshot, StreamView, alert_views, watch_views
 from protocol.core.undelivered import Undelivered
 from protocol.errors import LocalProtocolError
 from protocol.phrases import phrase
@@ -248,7 +248,6 @@ class Core(ABC):
         """Return the immutable view, with the streams of this kind of core."""
         state = self.state
         slots, tests = watch_views(state.watch, state.deadlines.armed, epoch.other)
-        alarms = tuple(self._books.alarms)
         return Snapshot(
             link=state.link,
             side=state.side,
@@ -258,7 +257,6 @@ class Core(ABC):
             answering=epoch.terms.answering,
             status=epoch.terms.policy.status,
             at=written(state.deadlines.at),
-            condition=condition_of(alarms, slots, tests, state.deadlines.at),
             connected=state.connected,
             connection_trouble=state.connection_trouble,
             connection_trouble_said=state.connection_trouble_said,
@@ -272,7 +270,7 @@ class Core(ABC):
             alerts=alert_views(state.alerts, state.deadlines.armed),
             drafts=drafts,
             drafts_ended=dict(drafts_ended),
-            alarms=alarms,
+            alarms=tuple(self._books.alarms),
             keys_changed=state.keys.change,
             undelivered=undelivered,
             on_watch=on_watch,

@@ -5,7 +5,7 @@ The read model of the past is `protocol.record.ledger`, folded from the records 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from msgspec import Struct, to_builtins
@@ -21,7 +21,7 @@ from protocol.core.stream import InboxState, OutboxState
 from protocol.core.undelivered import Undelivered
 from protocol.core.watch_state import SlotState, TestState, WatchState
 from protocol.phrases import Said
-from protocol.wire.instants import Millis, parsed, written
+from protocol.wire.instants import written
 from protocol.wire.messages import (
     Acknowledgement,
     Alert,
@@ -38,8 +38,6 @@ from protocol.wire.messages import (
     Texts,
     Utc,
 )
-
-LinkCondition = Literal["fine", "late", "alarm"]
 
 
 class StreamView(Struct, frozen=True, kw_only=True):
@@ -145,9 +143,6 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     # what the link is for: exercise or actual
     status: Status
     at: Utc
-    # alarm: an alarm above a warning is active or not acknowledged;
-    # late: a slot is in its grace, or a test awaits its answer
-    condition: LinkCondition
     connected: bool
     # why the connection is lost, as far as known; empty while connected
     connection_trouble: str
@@ -187,17 +182,6 @@ class Snapshot(Struct, frozen=True, kw_only=True):
             if test.reference == reference:
                 return item_of(reference, to_builtins(test.heartbeat), test.acts)
         return None
-
-
-def condition_of(
-    alarms: Iterable[Alarm], slots: Iterable[SlotView], tests: Iterable[TestView], at: Millis
-) -> LinkCondition:
-    """Return a link's condition at `at`. A warning does not make it `alarm`."""
-    if any(alarm.severity != "warning" for alarm in alarms):
-        return "alarm"
-    in_grace = any(slot.state is SlotState.AWAITED and parsed(slot.slot) <= at for slot in slots)
-    waiting = any(test.state in {TestState.PLACED, TestState.RECEIVED} for test in tests)
-    return "late" if in_grace or waiting else "fine"
 
 
 def watch_views(

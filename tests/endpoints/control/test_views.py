@@ -11,12 +11,13 @@ from endpoints.cli.officer_session import rung
 from endpoints.control.delivery_progress import climb
 from endpoints.control.status import status
 from endpoints.runtime.gauges import Gauges
+from endpoints.runtime.ports import Now
 from endpoints.texts.i18n import translator
 from protocol.core.alarms import SEVERITY, Alarm, AlarmCode
 from protocol.core.events import WatchTaken
 from protocol.core.snapshot import Snapshot
 from protocol.errors import LocalProtocolError
-from protocol.wire.instants import written
+from protocol.wire.instants import Millis, written
 from protocol.wire.messages import Reference
 from tests.support.cast import acknowledge, alert, cancel, refuse, release, test_line
 from tests.support.playbook import Cue, event
@@ -41,11 +42,15 @@ def gauges(failure: Alarm | None = None, **changes: Any) -> Gauges:
     known: dict[str, Any] = {
         "link": "eucom-ndmc",
         "side": "eucom",
-        "connection_trouble": "",
         "flushed_at": START,
         "free_bytes": 1,
+        "heard_s": {"eucom": 100.0, "ndmc": 100.0},
     }
     return Gauges(failure=failure, **(known | changes))
+
+
+def at(wall_ms: Millis, real_s: int = 100) -> Now:
+    return Now(wall_ms, wall_ms, real_s)
 
 
 def eucom(line: Line) -> Snapshot:
@@ -73,24 +78,37 @@ def unknown(view: Snapshot, written: str) -> str:
 
 def test_a_failure_that_only_the_process_knows_is_an_alarm(line: Line) -> None:
     view = eucom(line)
-    fine, failed = status(view, gauges(), START), status(view, gauges(FAILURE), START)
-    assert (fine.state, fine.broker, fine.alarms) == ("fine", "connected", ())
-    assert (failed.state, failed.broker, failed.alarms) == ("alarm", "disconnected", (FAILURE,))
+    runs, failed = status(view, gauges(), at(START)), status(view, gauges(FAILURE), at(START))
+    assert (runs.broker, runs.peer, runs.alarms) == ("connected", "present", ())
+    assert (failed.state, failed.broker, failed.peer, failed.alarms) == ("alarm", "disconnected", "unknown", (FAILURE,))
 
 
 def test_of_a_link_whose_journal_could_not_be_opened_the_failure_alone_is_known() -> None:
-    document = msgspec.json.decode(msgspec.json.encode(status(None, gauges(FAILURE), START)))
+    document = msgspec.json.decode(msgspec.json.encode(status(None, gauges(FAILURE), at(START))))
     assert document.pop("alarms")[0]["detail"] == "no space left on device"
     assert document == {
         "link": "eucom-ndmc",
         "side": "eucom",
         "state": "alarm",
+        "reasons": [
+            {
+                "code": "alarm",
+                "state": "alarm",
+                "subject": "journal_failure/eucom-ndmc",
+                "text": "alarm journal_failure/eucom-ndmc",
+                "said": {"text": "alarm {alarm}", "values": {"alarm": "journal_failure/eucom-ndmc"}},
+            }
+        ],
         "broker": "disconnected",
         "peer": "unknown",
+        "presence_age_s": None,
+        "last_signed_at": None,
         "last_test": None,
         "next_slot": None,
         "outbox": None,
         "open": [],
+        "awaited": [],
+        "drafts": [],
         "on_watch": None,
     }
 
@@ -98,7 +116,7 @@ def test_of_a_link_whose_journal_could_not_be_opened_the_failure_alone_is_known(
 def test_the_document_of_a_link_with_a_test_and_an_alert(line: Line) -> None:
     happens(line, "eucom", test_line())
     happens(line, "eucom", alert())
-    document = msgspec.json.decode(msgspec.json.encode(status(eucom(line), gauges(), START)))
+    document = msgspec.json.decode(msgspec.json.encode(status(eucom(line), gauges(), at(START))))
     assert document["last_test"] == {
         "reference": "eucom/1/1",
         "at": written(START),
@@ -170,22 +188,22 @@ def test_the_status_shows_what_waits_for_an_officer_and_how_old_it_is(line: Line
     line.settle()
     happens(line, "ndmc", acknowledge("eucom/1/5"))
     view = line.ndmc.core.snapshot()
-    document = msgspec.json.decode(msgspec.json.encode(status(view, gauges(), line.world.at)))
+    document = msgspec.json.decode(msgspec.json.encode(status(view, gauges(), at(line.world.at))))
     expired, sent = written(START + DAY), written(START)
     old = {"old_since": sent}
     assert [(each["reference"], each["precedence"], each["change"], each["stale"]) for each in document["open"]] == [
+        ("eucom/1/1", None, None, old),
         ("eucom/1/3", "priority", None, old | {"expired_at": expired}),
         ("eucom/1/4", "routine", "cancellation", old),
-        ("eucom/1/1", None, None, old),
     ]
     assert document["last_test"]["stale"] == old
-    assert not status(eucom(line), gauges(), line.world.at).open
+    assert not status(eucom(line), gauges(), at(line.world.at)).open
 
 
 def test_the_status_shows_who_is_on_watch(line: Line) -> None:
     """SPEC W7"""
     happens(line, "eucom", event(WatchTaken, request="r", officer="watch-1"))
-    document = msgspec.json.decode(msgspec.json.encode(status(eucom(line), gauges(), START)))
+    document = msgspec.json.decode(msgspec.json.encode(status(eucom(line), gauges(), at(START))))
     assert document["on_watch"] == {"officer": "watch-1", "since": written(START)}
 
 

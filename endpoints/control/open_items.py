@@ -1,0 +1,120 @@
+"""What waits for an officer: alerts and line tests without their last word, and the order in which they are handled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from msgspec import Struct
+
+from protocol.core.alerts import AlertState
+from protocol.core.snapshot import Snapshot
+from protocol.core.staleness import Staleness, expiry, staleness
+from protocol.core.watch_state import TestState
+from protocol.wire.instants import Millis, parsed
+from protocol.wire.messages import Category, Identifier, Precedence, Utc
+
+_OPEN_ALERTS = {AlertState.SENT, AlertState.RECEIVED, AlertState.WILL_REPLY}
+_OPEN_TESTS = {TestState.PLACED, TestState.UNRECEIPTED, TestState.RECEIVED, TestState.UNANSWERED}
+_NEVER: Utc = "9999-12-31T23:59:59.999Z"
+
+
+class OpenItem(Struct, frozen=True, kw_only=True):
+    """An alert or a line test that waits for an officer."""
+
+    reference: str
+    kind: Literal["alert", "heartbeat"]
+    # null for a line test
+    precedence: Precedence | None
+    category: Category | None
+    # of an alert that changes or cancels an earlier one
+    change: Literal["update", "correction", "cancellation"] | None
+    # of a message that this side has sent, and at the watch: when it was noted here
+    received_at: Utc
+    # the deadline of its handling, of a line test that of its receipt or answer; null if none runs
+    due_at: Utc | None
+    # why it is no news (SPEC M8.4); null if it is
+    stale: Staleness | None
+    # the party whose officer has to act
+    waits_for: Identifier
+
+
+class WaitingDraft(Struct, frozen=True, kw_only=True):
+    """An alert of this side that waits for its release by a second officer."""
+
+    draft: str
+    officer: Identifier
+    precedence: Precedence
+    category: Category
+    # when it was written
+    at: Utc
+    expires_at: Utc
+
+
+def open_items(view: Snapshot, now: Millis) -> list[OpenItem]:
+    """Return what waits for an officer of either side, in the order of handling: flash first, then by deadline."""
+    items = [*_alerts(view, now), *_tests(view, now)]
+    return sorted(items, key=lambda item: urgency(item.precedence, item.due_at, item.received_at))
+
+
+def drafts(view: Snapshot, now: Millis) -> tuple[WaitingDraft, ...]:
+    """Return the drafts that can still be released at `now`, flash first, then by expiry."""
+    waiting = [
+        WaitingDraft(
+            draft=draft.draft,
+            officer=draft.officer,
+            precedence=draft.precedence,
+            category=draft.category,
+            at=draft.at,
+            expires_at=draft.expires_at,
+        )
+        for draft in view.drafts
+        if parsed(draft.expires_at) > now
+    ]
+    return tuple(sorted(waiting, key=lambda draft: urgency(draft.precedence, draft.expires_at, draft.at)))
+
+
+def urgency(precedence: Precedence | None, due_at: Utc | None, since: Utc) -> tuple[bool, Utc, Utc]:
+    """Return the key of the order of handling: flash first, then by deadline, then by how long it has waited."""
+    return precedence != "flash", due_at or _NEVER, since
+
+
+def _alerts(view: Snapshot, now: Millis) -> Iterator[OpenItem]:
+    for alert in view.alerts:
+        if alert.state not in _OPEN_ALERTS:
+            continue
+        body, received_at = alert.alert, alert.received_at or alert.at
+        arrived = None if alert.reference.startswith(f"{view.side}/") else parsed(received_at)
+        yield OpenItem(
+            reference=alert.reference,
+            kind="alert",
+            precedence=body.precedence,
+            category=body.category,
+            change=body.change.kind if body.change else None,
+            received_at=received_at,
+            due_at=alert.due_at,
+            stale=staleness(expiry(body), alert.sent_at, arrived, now) or None,
+            waits_for=_recipient(view, alert.reference),
+        )
+
+
+def _tests(view: Snapshot, now: Millis) -> Iterator[OpenItem]:
+    for test in view.tests:
+        if test.state in _OPEN_TESTS:
+            arrived = None if test.reference.startswith(f"{view.side}/") else parsed(test.at)
+            yield OpenItem(
+                reference=test.reference,
+                kind="heartbeat",
+                precedence=None,
+                category=None,
+                change=None,
+                received_at=test.at,
+                due_at=test.due_at,
+                stale=staleness(None, test.sent_at, arrived, now) or None,
+                waits_for=_recipient(view, test.reference),
+            )
+
+
+def _recipient(view: Snapshot, reference: str) -> Identifier:
+    """Return the party that a message is for."""
+    return view.answering if reference.startswith(f"{view.caller}/") else view.caller
