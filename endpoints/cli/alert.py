@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from endpoints.cli import officer_input, options
 from endpoints.cli.officer_input import unchecked
-from endpoints.cli.officer_session import OfficerSession, Ref, Timeout, Wait, parse_draft, seconds, seen_field
+from endpoints.cli.officer_session import OfficerSession, Ref, Timeout, Wait, agreed, parse_draft, seconds, seen_field
 from endpoints.cli.output import print_reference, say
 from endpoints.errors import UserError
 from protocol.phrases import phrase
@@ -139,12 +139,18 @@ def alert(
         "references": [officer_input.reference(each, option="reference") for each in reference or ()],
         **({"cancellation": prepared} if prepared else {}),
     }
-    _show(session, ask, officer, t)
+    if not _show(session, ask, officer, t):
+        return 1
     return session.finish(session.act("alert", ask, t), t, wait=wait, within_s=within_s, as_json=as_json)
 
 
-def _show(session: OfficerSession, ask: dict[str, Any], officer: str, t: Translator) -> None:
-    """Show an alert on a terminal as it will be sent; elsewhere, only what should be noticed about it."""
+def _show(session: OfficerSession, ask: dict[str, Any], officer: str, t: Translator) -> bool:
+    """Show an alert on a terminal as it will be sent; elsewhere, only what should be noticed about it.
+
+    Return whether to send it: at a terminal, the officer decides about one that lacks a language (decision 0092).
+    """
+    import sys
+
     from msgspec import to_builtins
 
     from endpoints.texts.item_page import ItemPage
@@ -166,8 +172,16 @@ def _show(session: OfficerSession, ask: dict[str, Any], officer: str, t: Transla
         author=officer,
         warnings=(warning,) if warning else (),
     )
-    if not session.show(page, t) and warning:
+    shown = session.show(page, t)
+    if not warning:
+        return True
+    if not (shown and sys.stdin.isatty()):
         say(t("warning: {what}", what=warning))
+        return True
+    if agreed(t("send it without a translation?")):
+        return True
+    say(t("nothing was sent"))
+    return False
 
 
 _BODY = ("status", "category", "precedence", "event_at", "expires_at", "text", "area")

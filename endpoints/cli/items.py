@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -82,8 +82,10 @@ def message_row(ledger: Ledger, entry: LedgerEntry, now: Millis) -> dict[str, An
     }
 
 
-def entry_page(ledger: Ledger, entry: LedgerEntry, t: Translator, warnings: tuple[str, ...]) -> ItemPage:
-    """Return the page of a message."""
+def entry_page(
+    ledger: Ledger, entry: LedgerEntry, t: Translator, warnings: tuple[str, ...], *, broker_has: bool
+) -> ItemPage:
+    """Return the page of a message; `broker_has`: the running endpoint says that the broker has accepted it."""
     known = _known(entry.body)
     state = t.term("way", entry.state)
     if entry.state == "refused" and entry.refused:
@@ -97,10 +99,24 @@ def entry_page(ledger: Ledger, entry: LedgerEntry, t: Translator, warnings: tupl
         target=target_in(ledger, entry.body) if known else {},
         warnings=warnings,
         steps=tuple((t.term("way", step.removesuffix("_at")), at) for step, at in times if at is not None),
+        undated=tuple(_undated(entry, t, broker_has=broker_has)),
         acts=acts_of(ledger, entry.acts),
         successor=str(entry.changed_by) if entry.changed_by else None,
         seen=entry.item.seen,
     )
+
+
+def _undated(entry: LedgerEntry, t: Translator, *, broker_has: bool) -> Iterator[tuple[str, str]]:
+    """Yield the steps without a time: that the broker has the message, which is not journaled, and those to come."""
+    if entry.own and entry.receipted_at is None and not entry.undelivered:
+        if broker_has:
+            yield t.term("step", "broker"), t("yes, at a time that is not recorded")
+        yield t.term("way", "receipted"), t("not yet")
+    if entry.changed_by is None and not entry.refused and entry.acknowledged is None:
+        if entry.kind == "alert":
+            yield t.term("way", "acknowledged"), t("not yet")
+        elif entry.kind == "heartbeat":
+            yield t.term("act", "answered"), t("not yet")
 
 
 def target_in(ledger: Ledger, body: Mapping[str, Any]) -> Texts:

@@ -104,8 +104,10 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         Command(
             "status",
             "endpoints.cli.status:status",
-            "Show the status of a link.",
-            "status try/eucom/endpoint.toml --follow",
+            "Show the status of links, and why it is not fine.",
+            "status try/eucom/endpoint.toml try/watch/watch.toml",
+            "The worst link decides. Fine: the line is proven. Late: something is overdue. Unproven: nothing is wrong, "
+            "but not everything is known. Unknown: no answer from the process.",
         ),
         Command(
             "notify test",
@@ -205,9 +207,10 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         Command(
             "messages",
             "endpoints.cli.messages:messages",
-            "List the messages of both directions and their state.",
-            "messages try/eucom/endpoint.toml --follow",
-            "Reads the journal, whether or not the endpoint is running.",
+            "List the messages of both directions, or with --open what waits for you.",
+            "messages try/ndmc/endpoint.toml --open",
+            "Reads the journal, whether or not the endpoint is running; --open asks the running endpoint. Times are on "
+            "this site's clocks, with the name of their zone; show prints them in UTC as well.",
         ),
         Command(
             "channels",

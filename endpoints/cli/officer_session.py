@@ -60,6 +60,8 @@ class OfficerSession:
         self.side, self.link = found.side, chosen.id
         # the time zone of this side's wall clocks
         self.zone = chosen.content.zone_of(found.side)
+        # and those of all sites, this one's first
+        self.zones = chosen.content.zones_from(found.side)
         self.policy, self.caller = chosen.content.terms.policy, chosen.content.terms.caller
         self.officers = tuple(found.officers)
         self._config = found.path
@@ -96,7 +98,7 @@ class OfficerSession:
 
         if not sys.stderr.isatty():
             return False
-        print_lines(item_lines(page, t, self.zone, terminal_width(stderr=True)), stderr=True)
+        print_lines(item_lines(page, t, self.zones, terminal_width(stderr=True)), stderr=True)
         return True
 
     def others(self, author: str) -> list[str]:
@@ -182,10 +184,10 @@ class OfficerSession:
                 )
             )
         page = self.page(draft, t)
-        print_lines(item_lines(page, t, self.zone, terminal_width(stderr=True)), stderr=True)
+        print_lines(item_lines(page, t, self.zones, terminal_width(stderr=True)), stderr=True)
         if seen is not None and seen != page.seen:
             raise UserError(phrase("--seen: {ref} is not what this digest stands for; it is shown above", ref=ref))
-        if typed_line(f"{question} [y/N] ").lower() in _YES:
+        if agreed(question):
             return page.seen
         say(t("nothing was done"))
         return None
@@ -242,6 +244,11 @@ class OfficerSession:
         if as_json:
             print_json(row)
         return reference if held else None
+
+
+def agreed(question: str) -> bool:
+    """Ask a question at the terminal; return whether it was confirmed."""
+    return typed_line(f"{question} [y/N] ").lower() in _YES
 
 
 def _say_acts(acts: Sequence[dict[str, Any]], t: Translator) -> None:

@@ -110,6 +110,20 @@ def print_indented(out: Console, text: Text, *, columns: int) -> None:
     out.print(Text(" " * columns) + text)
 
 
+def print_hanging(out: Console, text: Text, *, columns: int, then: int) -> None:
+    """Print `text` indented; on a terminal, it continues at column `then`, where no other line begins."""
+    from rich.text import Text
+
+    begin = Text(" " * columns)
+    if not out.is_terminal:
+        out.print(begin + text)
+        return
+    for line in text.wrap(out, max(out.width - max(columns, then), 1)):
+        line.rstrip()
+        out.print(begin + line, soft_wrap=True)
+        begin = Text(" " * then)
+
+
 def print_row(out: Console, begin: Text, what: Text) -> None:
     """Print a row; on a terminal, what does not fit continues below `what`, where no other row begins."""
     from rich.text import Text

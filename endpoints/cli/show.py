@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
@@ -12,12 +13,14 @@ from endpoints.cli.output import print_json, print_lines, terminal_width
 from endpoints.errors import UserError
 
 if TYPE_CHECKING:
-    from endpoints.config.settings import LinkSettings, ProcessSettings
+    from endpoints.config.settings import LinkSettings
+    from endpoints.control.client import ControlClient
     from endpoints.texts.i18n import Translator
     from endpoints.texts.item_page import ItemPage
     from protocol.record.ledger import Ledger
     from protocol.record.ledger_entries import LedgerEntry
     from protocol.wire.instants import Millis
+    from protocol.wire.messages import Reference
 
 
 def show(
@@ -33,6 +36,7 @@ def show(
     from endpoints.cli.items import act_row
     from endpoints.clocks.clock import clock
     from endpoints.config import settings
+    from endpoints.control.client import ControlClient
     from endpoints.journal.reader import JournalReader
     from endpoints.texts.i18n import translator
     from endpoints.texts.item_page import item_lines
@@ -44,12 +48,13 @@ def show(
     t = translator(lang)
     ledger = ledger_of(JournalReader(str(chosen.journal)).whole_records())
     now, _ = clock(found.exercise_clock).now()
-    page, row = _draft(ledger, number, t) if number is not None else _message(ledger, ref, now, t)
-    page = structs.replace(page, seen=_seen_now(found, chosen, ref) or page.seen, channels=_channels(page, chosen, t))
+    client = ControlClient(found.control, chosen.id)
+    page, row = _draft(ledger, number, t) if number is not None else _message(ledger, ref, now, t, client)
+    page = structs.replace(page, seen=_seen_now(client, ref) or page.seen, channels=_channels(page, chosen, t))
     if as_json:
         print_json(row | {"acts": [act_row(act) for act in page.acts], "seen": page.seen})
     else:
-        print_lines(item_lines(page, t, chosen.content.zone_of(found.side), terminal_width()))
+        print_lines(item_lines(page, t, chosen.content.zones_from(found.side), terminal_width()))
 
 
 def drafts(
@@ -83,7 +88,7 @@ def drafts(
         age = t("{age} old", age=t.duration((now - parsed(draft["at"])) / 1_000))
         left = t("expires in {time}", time=t.duration((parsed(draft["expires_at"]) - now) / 1_000))
         page = structs.replace(page, state=f"{page.state}; {age}; {left}")
-        print_lines([*item_lines(page, t, session.zone, terminal_width()), ""])
+        print_lines([*item_lines(page, t, session.zones, terminal_width()), ""])
 
 
 def _draft(ledger: Ledger, number: int, t: Translator) -> tuple[ItemPage, dict[str, Any]]:
@@ -99,7 +104,9 @@ def _draft(ledger: Ledger, number: int, t: Translator) -> tuple[ItemPage, dict[s
     return page, {"reference": row["draft"], "kind": "draft", "state": state, **row}
 
 
-def _message(ledger: Ledger, ref: str, now: Millis, t: Translator) -> tuple[ItemPage, dict[str, Any]]:
+def _message(
+    ledger: Ledger, ref: str, now: Millis, t: Translator, client: ControlClient
+) -> tuple[ItemPage, dict[str, Any]]:
     """Return the page and the row of a message. Raises UserError if the journal has none of this reference."""
     from endpoints.cli.items import entry_page, message_row
     from protocol.wire.messages import Reference
@@ -113,7 +120,9 @@ def _message(ledger: Ledger, ref: str, now: Millis, t: Translator) -> tuple[Item
     entry = ledger.entries.get(reference)
     if entry is None:
         raise UserError(f"{reference}: no such message in this journal; see: deconflict messages")
-    return entry_page(ledger, entry, t, _warnings(entry, now, t)), message_row(ledger, entry, now)
+    broker_has = entry.own and (entry.receipted_at is not None or _broker_has(client, reference))
+    page = entry_page(ledger, entry, t, _warnings(entry, now, t), broker_has=broker_has)
+    return page, message_row(ledger, entry, now) | {"broker_has": broker_has}
 
 
 def _warnings(entry: LedgerEntry, now: Millis, t: Translator) -> tuple[str, ...]:
@@ -140,12 +149,16 @@ def _channels(page: ItemPage, chosen: LinkSettings, t: Translator) -> tuple[str,
     return tuple(channel_name(channel, t) for channel in chosen.content.terms.policy.channels)
 
 
-def _seen_now(found: ProcessSettings, chosen: LinkSettings, ref: str) -> str | None:
-    """Return `seen` as the running endpoint has it: after an upgrade it knows fewer of the earlier acts."""
-    from endpoints.control.client import ControlClient
+def _broker_has(client: ControlClient, reference: Reference) -> bool:
+    """Return whether the running endpoint says that the broker has accepted a message; it is not journaled."""
+    with suppress(UserError), closing(client.follow(f"progress/{reference}", 0)) as ladders:
+        return any("broker" in ladder["steps"] for ladder in ladders)
+    return False
 
-    try:
-        seen: str = ControlClient(found.control, chosen.id).get(f"items/{ref}")["seen"]
-    except UserError:
-        return None
-    return seen
+
+def _seen_now(client: ControlClient, ref: str) -> str | None:
+    """Return `seen` as the running endpoint has it: after an upgrade it knows fewer of the earlier acts."""
+    with suppress(UserError):
+        seen: str = client.get(f"items/{ref}")["seen"]
+        return seen
+    return None

@@ -1,146 +1,221 @@
-"""`deconflict status`: shows the status of a link, and returns it as the exit code."""
+"""`deconflict status`: shows the status of links, and returns the worst as the exit code."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
+from queue import Queue
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
+from msgspec import Struct, to_builtins
 
 from endpoints.cli import options
-from endpoints.cli.output import console, print_indented, print_json
+from endpoints.cli.output import console, print_hanging, print_json
+from endpoints.errors import UserError
+from protocol.phrases import phrase, said
 
 if TYPE_CHECKING:
     from endpoints.clocks.clock import Clock
+    from endpoints.config.settings import LinkSettings, ProcessSettings
+    from endpoints.control.client import ControlClient
     from endpoints.texts.i18n import Translator
-    from protocol.wire.instants import Millis
 
-EXIT_OF = {"fine": 0, "late": 10, "alarm": 11, "unknown": 12}
+EXIT_OF = {"fine": 0, "late": 10, "unproven": 10, "alarm": 11, "unknown": 12}
+ANSWER_WITHIN_S = 5.0
+"""How long a process may take to answer before its links are unknown: less than the limit of a health check."""
+_COLOURS = {"fine": "green", "late": "yellow", "unproven": "yellow", "alarm": "bold red", "unknown": "magenta"}
+LISTED_MAX = 10
+"""Rows of each list in the text; the others are counted."""
+_AT_ONCE_MAX = 16
+_FIELDS = (
+    *("broker", "peer", "presence_age_s", "last_signed_at", "last_test", "next_slot", "outbox", "alarms", "open"),
+    *("awaited", "drafts", "on_watch"),
+)
 
 Follow = Annotated[bool, Parameter(negative="", help="Keep running, and show every change.")]
+More = Annotated[Path, Parameter(help="More configurations, of endpoints or watches.", negative="")]
+
+
+class _Target(Struct, frozen=True):
+    """One link of one process."""
+
+    found: ProcessSettings
+    chosen: LinkSettings
+
+    @property
+    def client(self) -> ControlClient:
+        from endpoints.control.client import ControlClient
+
+        return ControlClient(self.found.control, self.chosen.id, ANSWER_WITHIN_S)
 
 
 def status(
     config: options.Config,
     /,
-    *,
+    *more: More,
     follow: Follow = False,
     link: options.LinkId = None,
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> int:
-    """Show the status of a link; return 0 if fine, 10 if late, 11 for an alarm, 12 if the process does not answer."""
+    """Show the status of every link of the configurations, and why it is not fine.
+
+    The worst decides about the exit code: 0 fine, 10 late or unproven, 11 alarm, 12 unknown.
+    """
     from endpoints.clocks.clock import clock
-    from endpoints.config import settings
-    from endpoints.control.client import ControlClient, Unreachable
     from endpoints.texts.i18n import translator
 
-    found = settings.load(config)
-    chosen = found.link(link)
-    zone = chosen.content.zone_of(found.side)
+    targets = _targets((config, *more), link)
     t = translator(lang)
-    clocks = clock(found.exercise_clock)
-    client = ControlClient(found.control, chosen.id)
+    clocks = {target.found.path: clock(target.found.exercise_clock) for target in targets}
+    views = _followed(targets) if follow else _asked(targets)
+    worst, shown = 0, False
+    for target, view in views:
+        if as_json:
+            print_json(view)
+        else:
+            if shown:
+                console().print()
+            _show(view, t, target, clocks[target.found.path])
+        shown = True
+        worst = max(worst, EXIT_OF[view["state"]])
+    # a followed link is shown until its process ends
+    return EXIT_OF["unknown"] if follow else worst
+
+
+def _targets(configs: Sequence[Path], link: str | None) -> list[_Target]:
+    """Return every link of the configurations, or of each only the one that is wanted. Raises UserError."""
+    from endpoints.config import settings
+
+    processes = [settings.load(config) for config in dict.fromkeys(configs)]
+    targets = [
+        _Target(found, chosen) for found in processes for chosen in found.links if link is None or chosen.id == link
+    ]
+    if not targets:
+        # says which links there are
+        processes[0].link(link)
+    return targets
+
+
+def _asked(targets: Sequence[_Target]) -> Iterator[tuple[_Target, dict[str, Any]]]:
+    """Yield the status of each link, in order; all are asked at once, so that one that hangs delays no other."""
+    with ThreadPoolExecutor(_AT_ONCE_MAX) as pool:
+        yield from zip(targets, pool.map(_ask, targets), strict=True)
+
+
+def _ask(target: _Target) -> dict[str, Any]:
     try:
-        if not follow:
-            view = client.get("status")
-            _show(view, t, zone, clocks, as_json=as_json)
-            return EXIT_OF[view["state"]]
-        with closing(client.follow("status")) as views:
-            for view in views:
-                _show(view, t, zone, clocks, as_json=as_json)
-    except Unreachable:
-        _show_unknown(t, chosen.id, found.side, as_json=as_json)
-        raise
-    _show_unknown(t, chosen.id, found.side, as_json=as_json)
-    return EXIT_OF["unknown"]
+        return target.client.get("status")
+    except UserError as error:
+        return _unknown(target, error)
 
 
-def _show_unknown(t: Translator, link: str, side: str, *, as_json: bool) -> None:
-    if as_json:
-        known = {"link": link, "side": side, "state": "unknown"}
-        unknown = ("broker", "peer", "last_test", "next_slot", "outbox", "alarms", "open", "on_watch")
-        print_json(known | dict.fromkeys(unknown))
-    else:
-        _title(t, link, side, "unknown")
+def _followed(targets: Sequence[_Target]) -> Iterator[tuple[_Target, dict[str, Any]]]:
+    """Yield the status of each link now and at each change, until every process has ended."""
+    views: Queue[tuple[_Target, dict[str, Any]]] = Queue(maxsize=_AT_ONCE_MAX)
+
+    def follow(target: _Target) -> None:
+        end = UserError(phrase("the process has stopped"))
+        try:
+            with closing(target.client.follow("status")) as changes:
+                for view in changes:
+                    views.put((target, view))
+        except UserError as error:
+            end = error
+        views.put((target, _unknown(target, end)))
+
+    for target in targets:
+        threading.Thread(target=follow, args=[target], daemon=True).start()
+    left = len(targets)
+    while left:
+        target, view = views.get()
+        yield target, view
+        left -= view["state"] == "unknown"
 
 
-def _show(view: dict[str, Any], t: Translator, zone: str, clocks: Clock, *, as_json: bool) -> None:
-    if as_json:
-        print_json(view)
-        return
+def _unknown(target: _Target, error: UserError) -> dict[str, Any]:
+    """Return the status of a link whose process does not tell it."""
+    text = error.args[0]
+    why = {"code": "no_answer", "state": "unknown", "subject": "", "text": str(text)}
+    if (made := said(text)) is not None:
+        why["said"] = to_builtins(made)
+    known = {"link": target.chosen.id, "side": target.found.side, "state": "unknown", "reasons": [why]}
+    return known | dict.fromkeys(_FIELDS)
+
+
+def _show(view: dict[str, Any], t: Translator, target: _Target, clocks: Clock) -> None:
+    """Print the status of one link for people."""
     from rich.text import Text
 
     from endpoints.cli.alarms import print_alarms
+    from endpoints.texts.printable import one_line
+
+    zone = target.chosen.content.zone_of(target.found.side)
+    out, (now, _) = console(), clocks.now()
+    state = Text(t.term("state", view["state"]), _COLOURS[view["state"]])
+    out.print(Text(f"{view['link']}, {view['side']}: ") + state)
+    for line in [*_reasons(view, t), *([] if view["state"] == "unknown" else _facts(view, t, zone, now))]:
+        print_hanging(out, Text(one_line(line)), columns=2, then=4)
+    channels = target.chosen.content.terms.policy.channels
+    print_alarms(out, view["alarms"] or [], t, zone, now, view.get("keys_changed"), channels)
+
+
+def _reasons(view: dict[str, Any], t: Translator) -> Iterator[str]:
+    """Yield why a link is not fine. Alarms are counted: each is listed below with its details."""
+    from msgspec import convert
+
+    from protocol.phrases import Said
+
+    alarms = sum(each["code"] in {"alarm", "warning"} for each in view["reasons"])
+    if alarms:
+        yield f"{t('reason')}: {t.plural('{count} alarm, listed below', '{count} alarms, listed below', alarms)}"
+    for each in view["reasons"]:
+        if each["code"] not in {"alarm", "warning"}:
+            made = convert(each["said"], Said) if "said" in each else None
+            yield f"{t('reason')}: {t.say(each['text'], made)}"
+
+
+def _facts(view: dict[str, Any], t: Translator, zone: str, now: int) -> Iterator[str]:
+    """Yield what is known of a link, in one line each."""
+    from endpoints.cli.open_rows import age_of, draft_words, open_words
+    from endpoints.texts.wording import local
     from protocol.wire.instants import parsed
 
-    _title(t, view["link"], view["side"], view["state"])
-    out = console()
-    now, _ = clocks.now()
-    lines = [
-        f"{t('broker')}: {t.term('connection', view['broker'])}",
-        f"{t('peer')}: {t.term('presence', view['peer'])}",
-    ]
-    test = view["last_test"]
-    if test is not None:
-        when = t.instant(parsed(test["at"]), zone)
-        state = t.term("test", test["state"])
-        warning = _warning(test, t, zone, now)
-        lines.append(f"{t('last line test')}: {warning}{test['reference']}, {when}, {state}")
+    yield f"{t('broker')}: {t.term('connection', view['broker'])}"
+    heard = view["presence_age_s"]
+    hint = t("a hint") if heard is None else t("a hint; last heard {ago}", ago=t.ago(heard))
+    yield f"{t('peer')}: {t.term('presence', view['peer'])} ({hint})"
+    signed = view["last_signed_at"]
+    when = f"{local(signed, t, zone)} ({t.ago((now - parsed(signed)) / 1_000)})" if signed else t("none yet")
+    yield f"{t('last signed word of the other side')}: {when}"
+    if (test := view["last_test"]) is not None:
+        words = [test["reference"], local(test["at"], t, zone), t.term("test", test["state"])]
+        yield f"{t('last line test')}: {age_of(test, t, zone, now)}{', '.join(words)}"
     if view["next_slot"]:
-        lines.append(f"{t('next line test')}: {t.instant(parsed(view['next_slot']), zone)} ({zone})")
-    outbox = view["outbox"]
-    if outbox is not None:
-        lines.append(
-            t(
-                "outbox: {waiting} waiting, {in_flight} on their way",
-                waiting=outbox["waiting"],
-                in_flight=outbox["in_flight"],
-            )
-        )
+        yield f"{t('next line test')}: {local(view['next_slot'], t, zone)}"
+    if (outbox := view["outbox"]) is not None:
+        yield t("outbox: {waiting} waiting, {in_flight} on their way", **outbox)
         # an endpoint has officers, the independent watch has none
         on_watch = view["on_watch"]
         if on_watch is None:
-            lines.append(t("nobody on watch"))
+            yield t("nobody on watch")
         else:
-            since = t.instant(parsed(on_watch["since"]), zone)
-            lines.append(t("on watch: {officer} since {when}", officer=on_watch["officer"], when=since))
-    lines += [f"{t('open')}: {_open(each, t, zone, now)}" for each in view["open"]]
-    for line in lines:
-        print_indented(out, Text(line), columns=2)
-    print_alarms(out, view["alarms"], t, zone, now, view.get("keys_changed"))
+            since = local(on_watch["since"], t, zone)
+            yield t("on watch: {officer} since {when}", officer=on_watch["officer"], when=since)
+    yield from _listed(t("open"), [open_words(each, t, zone, now) for each in view["open"]], t)
+    yield from _listed(t("draft"), [draft_words(each, t, zone, now) for each in view["drafts"]], t)
+    for party in dict.fromkeys(each["waits_for"] for each in view["awaited"]):
+        waiting = [open_words(each, t, zone, now) for each in view["awaited"] if each["waits_for"] == party]
+        yield from _listed(t("waits for {party}", party=party), waiting, t)
 
 
-def _open(item: dict[str, Any], t: Translator, zone: str, now: Millis) -> str:
-    """Return what waits for an officer, in one line; first of all, what makes it old news."""
-    from protocol.wire.instants import parsed
-
-    words = [
-        item["reference"],
-        t.term("kind", item["kind"]),
-        *([t.term("precedence", item["precedence"])] if item["precedence"] else []),
-        *([t.term("change", item["change"])] if item["change"] else []),
-        *([t.term("category", item["category"])] if item["category"] else []),
-    ]
-    if item["due_at"]:
-        words.append(t("due {when}", when=t.instant(parsed(item["due_at"]), zone)))
-    return f"{_warning(item, t, zone, now)}{', '.join(words)}"
-
-
-def _warning(item: dict[str, Any], t: Translator, zone: str, now: Millis) -> str:
-    from msgspec import convert
-
-    from endpoints.texts.wording import age_warning
-    from protocol.core.staleness import Staleness
-    from protocol.wire.instants import parsed
-
-    # a line test does not expire
-    arrived = parsed(item["received_at"]) if "received_at" in item else None
-    return age_warning(convert(item["stale"] or {}, Staleness), t, now, zone, arrived=arrived)
-
-
-def _title(t: Translator, link: str, side: str, state: str) -> None:
-    from rich.text import Text
-
-    colour = {"fine": "green", "late": "yellow", "alarm": "bold red"}.get(state, "magenta")
-    console().print(Text.assemble(f"{link}, {side}: ", (t.term("state", state), colour)))
+def _listed(label: str, rows: Sequence[str], t: Translator) -> Iterator[str]:
+    """Yield the first rows under a label, and how many more there are."""
+    for row in rows[:LISTED_MAX]:
+        yield f"{label}: {row}"
+    if left := len(rows) - LISTED_MAX if len(rows) > LISTED_MAX else 0:
+        yield f"{label}: {t.plural('and {count} more', 'and {count} more', left)}"

@@ -126,6 +126,10 @@ class LinkFile(Struct, frozen=True, kw_only=True):
         """Return the time zone of the wall clocks of `side`; UTC for the watch, which is not a party."""
         return self.parties[side].zone if side in self.parties else "UTC"
 
+    def zones_from(self, side: str) -> tuple[str, ...]:
+        """Return the time zone of `side`, then those of the other sites."""
+        return (self.zone_of(side), *(party.zone for name, party in self.parties.items() if name != side))
+
     @property
     def digest(self) -> str:
         """SHA-256 of the content in hexadecimal; spaces and comments of the file do not change it (SPEC E1.7)."""

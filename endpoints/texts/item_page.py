@@ -84,6 +84,8 @@ class ItemPage(Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     # the steps that it has reached, in words, each with its time
     steps: tuple[tuple[str, Utc], ...] = ()
+    # the other steps of its ladder, each with what is known of it, in words
+    undated: tuple[tuple[str, str], ...] = ()
     acts: tuple[ShownAct, ...] = ()
     # the alert that changed or cancelled it
     successor: str | None = None
@@ -93,23 +95,25 @@ class ItemPage(Struct, frozen=True, kw_only=True):
     seen: Digest | None = None
 
 
-def item_lines(page: ItemPage, t: Translator, zone: str, width: int | None) -> list[str]:
-    """Return the lines of a page, with times in UTC and on the wall clock of `zone`.
+def item_lines(page: ItemPage, t: Translator, zones: Sequence[str], width: int | None) -> list[str]:
+    """Return the lines of a page, with times in UTC and on the wall clocks of `zones`.
 
     Args:
         page: what is shown.
         t: translates.
-        zone: the time zone of the reader's site.
+        zones: the time zones of the reader's site and of the other ones.
         width: the columns of the terminal, in which texts are folded; None for a file or a pipe.
     """
     lines = [f"{page.reference}  {t.term('kind', page.kind)}: {page.state}"]
     lines += [f"  ! {warning}" for warning in page.warnings]
-    writer = _Writer(t, zone)
+    writer = _Writer(t, zones, width)
     writer.body(page)
     if page.author is not None:
         writer.field(t("written by"), page.author)
     for step, at in page.steps:
-        writer.field(step, writer.when(at))
+        writer.field(step, *writer.when(at))
+    for step, words in page.undated:
+        writer.field(step, words)
     if page.successor is not None:
         writer.field(t("replaced by"), page.successor)
     for shown in page.acts:
@@ -125,7 +129,7 @@ def item_lines(page: ItemPage, t: Translator, zone: str, width: int | None) -> l
 
 def body_fields(page: ItemPage, t: Translator, zone: str) -> list[PageField]:
     """Return the fields of the body of a page, those of an alert first in the order in which an officer judges it."""
-    writer = _Writer(t, zone)
+    writer = _Writer(t, (zone,), None)
     writer.body(page)
     return writer.fields
 
@@ -149,10 +153,11 @@ def field_lines(fields: Iterable[PageField], width: int | None) -> list[str]:
 class _Writer:
     """Collects the fields of a page."""
 
-    def __init__(self, t: Translator, zone: str) -> None:
+    def __init__(self, t: Translator, zones: Sequence[str], width: int | None) -> None:
         self.fields: list[PageField] = []
         self._t = t
-        self._zone = zone
+        self._zones = zones
+        self._columns = None if width is None else width - VALUE_COLUMN
 
     def field(self, label: str, *values: str) -> None:
         """Add a field with one line for each of its values, none of them foreign text."""
@@ -167,9 +172,13 @@ class _Writer:
         for language, text in texts.items():
             self.foreign(f"{label}, {language}", text)
 
-    def when(self, at: Utc) -> str:
-        """Return an instant in UTC and on the reader's wall clock."""
-        return moment(at, self._t, self._zone)
+    def when(self, at: Utc) -> Sequence[str]:
+        """Return an instant in UTC and on the wall clocks of the sites; in two lines, if one is too short for it."""
+        text = moment(at, self._t, *self._zones)
+        if self._columns is None or len(text) <= self._columns:
+            return [text]
+        utc, bracket, local = text.partition(" (")
+        return [utc, f"{bracket.strip()}{local}"]
 
     def body(self, page: ItemPage) -> None:
         """Add every field of the body, those of an alert first in the order in which an officer judges it."""
@@ -202,7 +211,7 @@ class _Writer:
         t, label = self._t, self._t.term("field", name)
         match name, value:
             case (("event_at" | "expires_at" | "slot"), str()):
-                self.field(label, self.when(value))
+                self.field(label, *self.when(value))
             case (("challenge" | "read_back"), [*words]):
                 self.foreign(label, "  ".join(map(str, words)))
             case "released_by", [*officers]:
@@ -222,7 +231,7 @@ class _Writer:
     def act(self, shown: ShownAct) -> None:
         """Add an act: when, whose and what, and below it the text of its message."""
         t = self._t
-        self.field(t.term("act", shown.act.act), self.when(shown.act.at), act_in_words(shown.act, t))
+        self.field(t.term("act", shown.act.act), *self.when(shown.act.at), act_in_words(shown.act, t))
         if shown.referral is not None:
             self.field("", t("referred to {channel}", channel=shown.referral))
         self._quoted(shown.text)

@@ -39,14 +39,16 @@ def wording(body: dict[str, Any], t: Translator, zone: str = "UTC") -> str:
     return one_line(_wording(body, t, zone))
 
 
-def moment(at: Utc, t: Translator, zone: str) -> str:
-    """Return an instant in UTC and on the wall clock of `zone`; the date there only if it is another one."""
+def moment(at: Utc, t: Translator, *zones: str) -> str:
+    """Return an instant in UTC and on the wall clocks of `zones`; the date there only if it is another one."""
     instant = parsed(at)
-    utc, local = t.instant(instant, "UTC"), t.instant(instant, zone)
-    time = t.time(instant, zone)
-    same_day = local.removesuffix(time) == utc.removesuffix(t.time(instant, "UTC"))
-    here = "" if zone == "UTC" else f" ({time if same_day else local} {zone})"
-    return f"{utc} UTC{here}"
+    utc = t.instant(instant, "UTC")
+    there = []
+    for zone in dict.fromkeys(zones):
+        local, time = t.instant(instant, zone), t.time(instant, zone)
+        same_day = local.removesuffix(time) == utc.removesuffix(t.time(instant, "UTC"))
+        there += [] if zone == "UTC" else [f"{time if same_day else local} {zone}"]
+    return f"{utc} UTC ({', '.join(there)})" if there else f"{utc} UTC"
 
 
 def circle(area: Area, t: Translator) -> str:
@@ -71,6 +73,11 @@ def _plain(value: Decimal) -> str:
     """Return a number without an exponent and without closing zeros."""
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def local(at: Utc, t: Translator, zone: str) -> str:
+    """Return an instant on the wall clock of `zone`, with the zone's name: `29 Nov 2022, 17:00:00 Europe/Berlin`."""
+    return f"{t.instant(parsed(at), zone)} {zone}"
 
 
 def age_warning(

@@ -122,7 +122,8 @@ def test_a_disconnected_peer_is_only_a_warning(station: Station) -> None:
     for name in ("eucom", "watch"):
         assert station.alarm(name, "peer_disconnected/ndmc")["severity"] == "warning"
     assert station.status("eucom")["peer"] == "gone"
-    assert station.status("eucom")["state"] == "fine"
+    status = station.status("eucom")
+    assert (status["state"], {each["code"] for each in status["reasons"]}) == ("unproven", {"warning", "peer_gone"})
     station.start("ndmc")
     for name in ("eucom", "watch"):
         station.cleared(name, "peer_disconnected")

@@ -27,7 +27,7 @@ def received(station: Station, reference: str) -> None:
 def test_an_alert_is_delivered_and_acknowledged(station: Station) -> None:
     reference = station.alert()
     received(station, reference)
-    assert station.status("eucom")["state"] == "fine"
+    assert not station.status("eucom")["alarms"]
 
     station.act("ndmc", "duty-1", "acknowledge", of=reference, decision="acting", text={"ru": "Принято."})
 
@@ -110,7 +110,7 @@ def test_a_line_test_is_answered_only_with_its_words(station: Station) -> None:
     station.act("ndmc", "duty-2", "answer", of=reference, words=words)
 
     station.each(ALL, lambda name: bool(station.status(name)["last_test"]["state"] == "answered"))
-    assert [station.status(name)["state"] for name in ALL] == ["fine", "fine", "fine"]
+    station.each(ALL, lambda name: bool(station.status(name)["state"] == "fine"))
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,26 @@ def at_a_terminal(*words: str, typed: str) -> tuple[int, list[str]]:
     return process.wait(), output.decode().replace("\r", "").splitlines()
 
 
+def test_an_alert_in_one_of_two_languages_is_sent_only_if_its_officer_says_so(station: Station) -> None:
+    """Decision 0092."""
+    config, options = str(station.config("eucom")), ("--category", "air_pursuit", "--precedence", "routine")
+    alert = ("alert", config, *options, "--text", "en=Wait.", *officer(station, "eucom", "watch-1"), "--lang", "en")
+    before = station.snapshot("eucom")["ours"]["last"]
+
+    code, shown = at_a_terminal(*alert, typed="")
+
+    text = "\n".join(shown)
+    assert (code, shown[-1]) == (1, "nothing was sent")
+    assert "no text in ru" in text
+    assert re.search(r"^  expires +.* UTC\n {16}\(.* Europe/Berlin, .* Europe/Moscow\)$", text, re.MULTILINE)
+    assert station.snapshot("eucom")["ours"]["last"] == before
+    code, shown = at_a_terminal(*alert, typed="y")
+    assert (code, shown[-1]) == (0, f"eucom/1/{before + 1}")
+    script = station.deconflict(*alert)
+    assert (script.returncode, script.stdout) == (0, f"eucom/1/{before + 2}\n")
+    assert script.stderr.startswith("warning: ")
+
+
 def test_the_second_officer_sees_the_whole_alert_before_they_release_it(station: Station) -> None:
     earlier = station.alert()
     draft = held(station, references=[earlier], changes=earlier, change_kind="correction")

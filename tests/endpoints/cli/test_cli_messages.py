@@ -52,7 +52,7 @@ def test_messages_are_read_from_the_journal(
     assert len(lines) == 5
     # on the wall clock of the side's own site
     begin = (
-        "29 Nov 2022, 09:00:00  eucom/1/1  acknowledged, duty-1  "
+        "29 Nov 2022, 09:00:00 Europe/Berlin  eucom/1/1  acknowledged, duty-1  "
         "line test (29 Nov 2022, 09:00:00 Europe/Berlin): Проверка линии."
     )
     assert lines[0].startswith(begin)
@@ -120,6 +120,46 @@ def test_no_text_of_the_peer_begins_another_row(
     for words in (("log", "show"), ("replay", "--speed", "max")):
         shown = run(capsys, *words, tmp_path / "exchange" / "eucom", "--lang", "en")[1]
         assert not [line for line in shown.splitlines() if line.startswith("29 Nov")]
+
+
+def test_messages_are_selected_by_when_they_were_recorded_and_by_number(
+    try_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exchange = begun(tmp_path / "exchange")
+    first, second = (exchange.delivered("eucom") for _ in range(2))
+    exchange.stop()
+    journal = try_folder / "eucom" / "journal" / "eucom-ndmc"
+    journal.rmdir()
+    journal.symlink_to(tmp_path / "exchange" / "eucom")
+    config = str(try_folder / "eucom" / "endpoint.toml")
+    rows = json.loads(run(capsys, "messages", config, "--json")[1])["messages"]
+
+    def selected(*options: str) -> list[str]:
+        code, out, err = run(capsys, "messages", config, "--json", *options)
+        assert (code, err) == (0, "")
+        return [row["reference"] for row in json.loads(out)["messages"]]
+
+    assert selected("--limit", "1") == [second]
+    assert selected("--limit", "9") == [first, second]
+    assert selected("--since", rows[0]["at"]) == [first, second]
+    assert selected("--since", "now") == selected("--since", "-1m") == []
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--limit", "0"), "--limit: expected a number from 1, found 0"),
+        (("--open", "--follow"), "--open lists all that waits now"),
+        (("--since", "yesterday"), "--since: 'yesterday' is not accepted"),
+    ],
+)
+def test_a_selection_that_makes_no_sense_is_refused(
+    try_folder: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], told: str
+) -> None:
+    code, out, err = run(capsys, "messages", str(try_folder / "eucom" / "endpoint.toml"), *options)
+
+    assert (code, out) == (2, "")
+    assert err.startswith(f"deconflict: {told}")
 
 
 def test_messages_are_followed(try_folder: Path, tmp_path: Path) -> None:

@@ -156,7 +156,6 @@ def test_what_an_act_cannot_say_is_one_line_that_lists_what_it_can(
 @pytest.mark.parametrize(
     "command",
     [
-        ("status",),
         ("alarms", "list"),
         ("test",),
         ("release", "draft/1"),
@@ -171,7 +170,7 @@ def test_what_an_act_cannot_say_is_one_line_that_lists_what_it_can(
 def test_an_endpoint_that_does_not_run_is_one_line_and_exit_12(
     configuration: Path, command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    who = officer(configuration) if command[0] not in {"status", "alarms", "test", "drafts"} else ()
+    who = officer(configuration) if command[0] not in {"alarms", "test", "drafts"} else ()
     words, options = command[:2], command[2:]
     place = words if command[0] == "alarms" else words[:1]
     arguments = [*place, str(configuration), *words[len(place) :], *options, *who]

@@ -71,7 +71,7 @@ def test_every_command_takes_lang(command: cli.Command) -> None:
         (["alarms", "raise"], "alarms: нет команды 'raise'; укажите одну из: list, acknowledge; справка:"),
         (["--frobnicate"], "нет команды '--frobnicate'; параметры указывают после команды; справка:"),
         (["status"], "не указан аргумент: НАСТРОЙКИ; справка: deconflict status --help"),
-        (["status", "x.toml", "y.toml"], "лишний аргумент: y.toml; справка: deconflict status --help"),
+        (["messages", "x.toml", "y.toml"], "лишний аргумент: y.toml; справка: deconflict messages --help"),
         (["status", "x.toml", "--frobnicate"], "неизвестный параметр: --frobnicate; справка:"),
         (["status", "x.toml", "--folow"], "неизвестный параметр: --folow; имелся в виду --follow?; справка:"),
         (["alert", "x.toml", "--categry", "y"], "неизвестный параметр: --categry; имелся в виду --category?; справка:"),

@@ -68,7 +68,7 @@ def test_schedule_shows_a_line_test_on_one_line(folder: Path, language: str) -> 
 
 def test_messages_are_headed_by_their_state_and_indented(folder: Path) -> None:
     first, second, *_ = shown("messages", folder / "eucom" / "endpoint.toml", "--lang", "en")
-    assert first == "29 Nov 2022, 09:00:00  eucom/1/1  acknowledged, duty-1"
+    assert first == "29 Nov 2022, 09:00:00 Europe/Berlin  eucom/1/1  acknowledged, duty-1"
     assert second.startswith("    line test (29 Nov 2022, 09:00:00 Europe/Berlin): ")
 
 

@@ -16,6 +16,7 @@ from jinja2.ext import extract_from_ast
 from endpoints.cli import main
 from endpoints.cli.exit_codes import ALWAYS, ENVIRONMENT, EXIT_CODES, OWN_EXITS
 from endpoints.control.delivery_progress import Step
+from endpoints.control.reasons import LinkState
 from endpoints.errors import UserError
 from endpoints.texts.i18n import LANGUAGES, translator, translator_for
 from endpoints.texts.item_page import FIELDS
@@ -60,7 +61,8 @@ TERMS = {
     "change": ("update", "correction", "cancellation"),
     "severity": get_args(Severity),
     "alarm": tuple(AlarmCode),
-    "state": ("fine", "late", "alarm", "unknown"),
+    "state": get_args(LinkState),
+    "handle": ("alert", "heartbeat", "draft"),
     "step": get_args(Step),
     "connection": ("connected", "disconnected"),
     "presence": ("present", "gone", "unknown"),

@@ -39,7 +39,7 @@ def received(*bodies: dict[str, Any]) -> Ledger:
 
 def lines_of(ledger: Ledger, seq: int = 1, width: int | None = 80) -> list[str]:
     entry = ledger.entries[Reference("ndmc", 1, seq)]
-    return item_lines(entry_page(ledger, entry, T, ("it has expired",)), T, "Europe/Berlin", width)
+    return item_lines(entry_page(ledger, entry, T, ("it has expired",), broker_has=True), T, ["Europe/Berlin"], width)
 
 
 @pytest.mark.parametrize("width", [80, None])
@@ -113,7 +113,7 @@ def test_the_acts_of_a_message_have_what_their_messages_say() -> None:
         acts=(ShownAct(act=act, referral="ministers", text={"en": "Use\nthe other line."}),),
         seen="0" * 64,
     )
-    lines = item_lines(page, T, "UTC", 80)
+    lines = item_lines(page, T, ["UTC"], 80)
     assert lines[1:-1] == [
         f"  refused       {T.instant(START, 'UTC')} UTC",
         "                ndmc, duty-1: outside the scope of this line",
@@ -127,20 +127,20 @@ def test_the_acts_of_a_message_have_what_their_messages_say() -> None:
 def test_what_was_refused_as_out_of_scope_names_the_other_channels_within_the_width() -> None:
     name = "advisers (National security adviser and intelligence director channels)"
     page = ItemPage(reference="eucom/1/1", kind="alert", state="refused", body={}, channels=("ministers (M)", name))
-    assert item_lines(page, T, "UTC", 80)[1:] == [
+    assert item_lines(page, T, ["UTC"], 80)[1:] == [
         "  other channels",
         "                ministers (M)",
         "                advisers (National security adviser and intelligence director",
         "                  channels)",
     ]
-    assert item_lines(page, T, "UTC", None)[-1] == f"                {name}"
+    assert item_lines(page, T, ["UTC"], None)[-1] == f"                {name}"
 
 
 def test_a_draft_shows_what_would_be_sent_and_that_nothing_was() -> None:
     body = an_alert("flash", area={"name": "x", "latitude_udeg": 0, "longitude_udeg": 0, "radius_m": 1_500})
     item = item_of("draft/1", body | {"cancellation": {"en": "All clear."}}, ())
     draft = {"draft": "draft/1", "officer": "watch-1", "at": written(START), "item": item.item, "seen": item.seen}
-    lines = item_lines(draft_page(draft, T, {}), T, "UTC", None)
+    lines = item_lines(draft_page(draft, T, {}), T, ["UTC"], None)
     assert lines[1] == "  ! nothing was sent yet"
     assert " " * 16 + "0 N, 0 E, radius 1.5 km" in lines
     assert lines[-5:-3] == ["  cancellation, en", " " * 16 + "| All clear."]
