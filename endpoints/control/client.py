@@ -132,7 +132,9 @@ class _Connection(http.client.HTTPConnection):
         connecting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             # with settimeout(), connect would fail at once while others wait to be accepted
-            connecting.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", math.ceil(self._patience_s), 0))
+            connecting.setsockopt(
+                socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", math.ceil(self._patience_s), 0)
+            )
             connecting.connect(str(self._path))
             connecting.settimeout(self._patience_s)
         except OSError as error:

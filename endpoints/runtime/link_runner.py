@@ -52,6 +52,7 @@ from protocol.core.events import (
     Request,
     Started,
     Stopped,
+    TransportConnected,
     TransportLost,
 )
 from protocol.errors import LinkError

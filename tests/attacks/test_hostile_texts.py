@@ -16,9 +16,9 @@ from endpoints.cli.terminal_log import TerminalLog
 from endpoints.config import default_terms
 from endpoints.config.provision import provision
 from endpoints.journal.segments import segment_path
-from endpoints.notify import NoticeWords, notice
 from endpoints.texts.i18n import LANGUAGES, translator
 from endpoints.texts.item_page import VALUE_COLUMN, ItemPage, ShownAct, item_lines
+from endpoints.texts.notices import NoticeWords, notice
 from endpoints.texts.printable import one_line
 from protocol.core import events
 from protocol.core.acts import Act
