@@ -194,11 +194,11 @@ def test_the_watch_s_socket_accepts_only_acknowledgements_of_alarms(station: Sta
     station.alarm("watch", "peer_disconnected/ndmc")
     acknowledging = ("alarms", "acknowledge", str(station.config("watch")), "peer_disconnected/ndmc")
 
-    done = station.deconflict(*acknowledging, "--officer", "keeper")
+    done = station.deconflict(*acknowledging, *officer(station, "watch", "observer-1"))
 
     assert (done.returncode, done.stdout) == (0, "peer_disconnected/ndmc\n"), done.stderr
-    assert station.alarms("watch")["peer_disconnected/ndmc"]["acknowledged_by"] == "keeper"
-    twice = station.deconflict(*acknowledging, "--officer", "keeper")
+    assert station.alarms("watch")["peer_disconnected/ndmc"]["acknowledged_by"] == "observer-1"
+    twice = station.deconflict(*acknowledging, *officer(station, "watch", "observer-1"))
     assert twice.returncode == 2
     assert twice.stderr.count("\n") == 1
     station.start("ndmc")

@@ -206,7 +206,7 @@ def test_two_officers_do_not_both_speak_for_their_side_without_knowing(station: 
         second = station.deconflict(*late, *officer(station, "ndmc", "duty-2"), "--lang", "ru")
         assert (second.returncode, second.stdout) == (9, "")
         assert "UTC: подтверждено: ndmc, duty-1: понято" in second.stderr
-        assert "duty-1 acknowledged it (understood) at " in second.stderr
+        assert "duty-1: подтверждение (understood), " in second.stderr
 
     with pytest.raises(RequestRefused) as refused:
         station.act("ndmc", "duty-2", "acknowledge", of=reference, decision="acting", seen=before)
