@@ -11,6 +11,7 @@ from endpoints.cli import options
 from endpoints.cli.officer_session import Ref, parse_draft
 from endpoints.cli.output import print_json, print_lines, terminal_width
 from endpoints.errors import UserError
+from protocol.phrases import phrase
 
 if TYPE_CHECKING:
     from endpoints.config.settings import LinkSettings
@@ -97,7 +98,9 @@ def _draft(ledger: Ledger, number: int, t: Translator) -> tuple[ItemPage, dict[s
 
     draft = ledger.drafts.get(number)
     if draft is None:
-        raise UserError(f"draft/{number}: no such draft in this journal; those that wait: deconflict drafts")
+        raise UserError(
+            phrase("draft/{number}: no such draft in this journal; those that wait: deconflict drafts", number=number)
+        )
     row = ledger_draft(draft)
     state = "held" if draft.end is None else draft.end.act
     page = draft_page(row, t, target_in(ledger, row["item"]), draft.end)
@@ -115,11 +118,13 @@ def _message(
         reference = Reference.parse(ref)
     except ValueError:
         raise UserError(
-            f"expected a message such as eucom/1/42 or a draft such as draft/3, found {ref[:60]!r}"
+            phrase("expected a message such as eucom/1/42 or a draft such as draft/3, found {ref}", ref=repr(ref[:60]))
         ) from None
     entry = ledger.entries.get(reference)
     if entry is None:
-        raise UserError(f"{reference}: no such message in this journal; see: deconflict messages")
+        raise UserError(
+            phrase("{reference}: no such message in this journal; see: deconflict messages", reference=reference)
+        )
     broker_has = entry.own and (entry.receipted_at is not None or _broker_has(client, reference))
     page = entry_page(ledger, entry, t, _warnings(entry, now, t), broker_has=broker_has)
     return page, message_row(ledger, entry, now) | {"broker_has": broker_has}
