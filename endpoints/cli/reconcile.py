@@ -11,7 +11,7 @@ from endpoints.cli import options
 from endpoints.cli.log import Journal, LinkFiles, judged_lines, trusted_files, vouched_words
 from endpoints.cli.output import console, print_json, print_row
 from endpoints.errors import UserError
-from protocol.phrases import phrase
+from protocol.phrases import phrase, worded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -78,7 +78,7 @@ def reconcile(
     try:
         found = compare(*(each.evidence for each in journals))
     except LocalProtocolError as error:
-        raise UserError(str(error)) from error
+        raise UserError(worded(error)) from error
     if as_json:
         print_json(_document(found, journals))
     else:
@@ -114,7 +114,7 @@ def _read(name: str, link: str | None, side: str | None, trusted: Sequence[Trust
         try:
             evidence.take(record)
         except JournalError as error:
-            raise DamagedJournal(f"{reader.name}: {error}") from error
+            raise DamagedJournal(phrase("{name}: {error}", name=reader.name, error=error)) from error
         if (wrong := audit.take(record)) and problem is None:
             problem = record.n, wrong
     return Read(reader.name, evidence, audit, problem)
@@ -129,8 +129,10 @@ def _require_undamaged(journals: Sequence[Read]) -> None:
             continue
         record, wrong = each.problem
         others = [other for other in journals if other is not each]
-        differs = "; ".join(_who_differs(each, others))
-        raise DamagedJournal(f"{each.name}: record {record}: {wrong}{'; ' if differs else ''}{differs}")
+        damage = phrase("{name}: record {record}: {reason}", name=each.name, record=record, reason=wrong)
+        for differs in _who_differs(each, others):
+            damage = phrase("{damage}; {differs}", damage=damage, differs=differs)
+        raise DamagedJournal(damage)
 
 
 def _who_differs(journal: Read, others: Sequence[Read]) -> Iterator[str]:
@@ -138,10 +140,21 @@ def _who_differs(journal: Read, others: Sequence[Read]) -> Iterator[str]:
     for key, file in journal.audit.beyond.items():
         same = [other.name for other in others if key in other.audit.enrolled]
         if same:
-            yield f"{key}: {', '.join(same)} enrols it too, so {file} is what differs"
+            yield phrase(
+                "{key}: {journals} enrols it too, so {file} is what differs",
+                key=key,
+                journals=", ".join(same),
+                file=file,
+            )
         else:
             names = ", ".join(other.name for other in others)
-            yield f"{key}: neither {file} nor {names} has it, so {journal.name} is what differs"
+            yield phrase(
+                "{key}: neither {file} nor {names} has it, so {journal} is what differs",
+                key=key,
+                file=file,
+                names=names,
+                journal=journal.name,
+            )
 
 
 # --- JSON ---------------------------------------------------------------------------------------------------------

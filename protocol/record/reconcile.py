@@ -30,6 +30,7 @@ from msgspec import UNSET, Struct
 
 from protocol.core.acts import Act
 from protocol.errors import LocalProtocolError
+from protocol.phrases import phrase
 from protocol.record.evidence import CLOCK_TOLERANCE_MS, Evidence, HeldFrame, Sighting
 from protocol.record.impossible_times import Impossible, impossible_times
 from protocol.record.ledger_entries import LedgerEntry, State
@@ -229,20 +230,30 @@ def _check(journals: Sequence[Evidence]) -> None:
         if one.link != other.link:
             raise LocalProtocolError(
                 "wrong_link",
-                f"the journals are of two links, {one.link} and {other.link}; give the journals of one link",
+                phrase(
+                    "the journals are of two links, {link} and {other}; give the journals of one link",
+                    link=one.link,
+                    other=other.link,
+                ),
             )
     sides = [each.side for each in journals]
     for side in sides:
         if sides.count(side) > 1:
-            raise LocalProtocolError("wrong_side", f"two journals are of {side}; give one of each side")
+            raise LocalProtocolError(
+                "wrong_side", phrase("two journals are of {side}; give one of each side", side=side)
+            )
     parties = _parties(journals)
     strangers = {reference.sender for each in journals for reference in each.ledger.entries} - set(parties)
     if strangers or len(set(sides) - set(parties)) > 1:
         who = ", ".join(sorted(strangers)) or "neither"
         raise LocalProtocolError(
             "wrong_side",
-            f"the journals of {' and '.join(sides)} hold messages of {who}; "
-            "give the journals of the link's two sides, and of its watch",
+            phrase(
+                "the journals of {sides} hold messages of {who}; give the journals of the link's two "
+                "sides, and of its watch",
+                sides=" and ".join(sides),
+                who=who,
+            ),
         )
 
 
