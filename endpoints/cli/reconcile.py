@@ -140,12 +140,8 @@ def _who_differs(journal: Read, others: Sequence[Read]) -> Iterator[str]:
     for key, file in journal.audit.beyond.items():
         same = [other.name for other in others if key in other.audit.enrolled]
         if same:
-            yield phrase(
-                "{key}: {journals} enrols it too, so {file} is what differs",
-                key=key,
-                journals=", ".join(same),
-                file=file,
-            )
+            names = ", ".join(same)
+            yield phrase("{key}: {names} enrols it too, so {file} is what differs", key=key, names=names, file=file)
         else:
             names = ", ".join(other.name for other in others)
             yield phrase(

@@ -38,6 +38,7 @@ from endpoints.keys.private_files import (
     write_private,
 )
 from endpoints.texts.i18n import LANGUAGES
+from protocol.phrases import phrase
 from protocol.wire.instants import Millis
 from protocol.wire.policy import EnrolledKey, Terms
 
@@ -89,18 +90,22 @@ def provision(
     Raises UserError if the folder has files, its path is too long for a control socket, or the terms are inconsistent.
     """
     if not links:
-        raise UserError("no link was given; name at least one")
+        raise UserError(phrase("no link was given; name at least one"))
     sides = (links[0].caller, links[0].answering)
     if sides[0] == sides[1]:
-        raise UserError(f"{sides[0]}: the same party calls and answers; name two parties")
+        raise UserError(phrase("{side}: the same party calls and answers; name two parties", side=sides[0]))
     for terms in links:
         if {terms.caller, terms.answering} != set(sides):
             raise UserError(
-                f"link {terms.link}: its parties differ; all links here must be between {' and '.join(sides)}"
+                phrase(
+                    "link {link}: its parties differ; all links here must be between {sides}",
+                    link=terms.link,
+                    sides=" and ".join(sides),
+                )
             )
     for side in (*sides, *(terms.link for terms in links)):
         if side in _RESERVED:
-            raise UserError(f"{side}: this name is reserved; choose another id")
+            raise UserError(phrase("{side}: this name is reserved; choose another id", side=side))
     home = folder.absolute()
     for side in (*sides, WATCH):
         _check_socket(home / side)
@@ -153,7 +158,7 @@ def enrol(
     used.
     """
     if side in _RESERVED:
-        raise UserError(f"{side}: this name is reserved; choose another id")
+        raise UserError(phrase("{side}: this name is reserved; choose another id", side=side))
     home = folder.absolute() / side
     _check_socket(home)
     names = _link_files(links)
@@ -200,10 +205,10 @@ def add_watch_keys(own: Path, suite: str) -> WatchEntry:
     """Make keys for the watch in `own`, which has none; return its entry for the link file. Raises UserError."""
     path, keys = own / "watch.toml", own / "keys"
     if settings.load_watch(path).keys is not None:
-        raise UserError(f"{path}: keys: already there; the watch has a key")
+        raise UserError(phrase("{path}: keys: already there; the watch has a key", path=path))
     officers_alone = exists(keys) and [each.name for each in keys.iterdir()] == [_OFFICERS]
     if exists(keys) and not officers_alone:
-        raise UserError(f"{keys}: already exists; remove it first if it is no longer used")
+        raise UserError(phrase("{path}: already exists; remove it first if it is no longer used", path=keys))
     fresh = own / ".watch.toml.new"
     try:
         with as_user_errors(own):
@@ -230,9 +235,11 @@ def add_officers(path: Path, names: Sequence[str]) -> None:
     require_private(path, what="configuration")
     for name in names:
         if name in table.get("officers", {}):
-            raise UserError(f"{path}: officers.{name}: already enrolled; choose another id")
+            raise UserError(
+                phrase("{path}: officers.{name}: already enrolled; choose another id", path=path, name=name)
+            )
         if exists(credential := own / "keys" / _OFFICERS / f"{name}.credential"):
-            raise UserError(f"{credential}: already exists; remove it first if it is no longer used")
+            raise UserError(phrase("{path}: already exists; remove it first if it is no longer used", path=credential))
     before_bytes = path.stat().st_size
     made = [own / "keys" / _OFFICERS / f"{name}.credential" for name in names]
     try:

@@ -182,14 +182,14 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
         """The files that decide whom this process trusts and who it is, each with its kind."""
         broker = self.broker
         return (
-            (self.path, "configuration"),
-            *((link.file, "link file") for link in self.links),
-            *((path, "certificate") for path in (broker.authority, broker.certificate)),
-            *((path, "certificate") for path in self.authorities),
-            (broker.key, "private key"),
-            *([] if self.keys is None else [(self.keys, "folder of private keys")]),
+            (self.path, phrase("configuration")),
+            *((link.file, phrase("link file")) for link in self.links),
+            *((path, phrase("certificate")) for path in (broker.authority, broker.certificate)),
+            *((path, phrase("certificate")) for path in self.authorities),
+            (broker.key, phrase("private key")),
+            *([] if self.keys is None else [(self.keys, phrase("folder of private keys"))]),
             # officers send their credentials to the socket that lies there
-            (self.control.parent, "folder of the control socket"),
+            (self.control.parent, phrase("folder of the control socket")),
         )
 
     @property
@@ -212,12 +212,16 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
         ids = ", ".join(link.id for link in self.links)
         if wanted is None:
             if len(self.links) > 1:
-                raise UserError(f"{self.path}: several links here; choose one with --link: {ids}")
+                raise UserError(
+                    phrase("{path}: several links here; choose one with --link: {ids}", path=self.path, ids=ids)
+                )
             return self.links[0]
         for link in self.links:
             if link.id == wanted:
                 return link
-        raise UserError(f"{self.path}: no link {wanted[:40]!r} here; links: {ids}")
+        raise UserError(
+            phrase("{path}: no link {wanted} here; links: {ids}", path=self.path, wanted=repr(wanted[:40]), ids=ids)
+        )
 
 
 class EndpointSettings(ProcessSettings, frozen=True, kw_only=True):
@@ -282,10 +286,19 @@ def _endpoint(path: Path, environment: Mapping[str, str]) -> EndpointSettings:
         if raw.side not in link.content.parties:
             parties = ", ".join(link.content.parties)
             raise UserError(
-                f"{path}: side: {raw.side} is not a party of link {link.id} ({link.file}); its parties are {parties}"
+                phrase(
+                    "{path}: side: {side} is not a party of link {id} ({file}); its parties are {parties}",
+                    path=path,
+                    side=raw.side,
+                    id=link.id,
+                    file=link.file,
+                    parties=parties,
+                )
             )
     if not raw.officers:
-        raise UserError(f"{path}: officers: none, so nobody can answer; add one, such as [officers.watch-1]")
+        raise UserError(
+            phrase("{path}: officers: none, so nobody can answer; add one, such as [officers.watch-1]", path=path)
+        )
     return EndpointSettings(**_process(raw, raw.side, links, path, environment), keys=path.absolute().parent / raw.keys)
 
 
@@ -305,9 +318,10 @@ def _watch(path: Path, environment: Mapping[str, str]) -> WatchSettings:
     links = _links(raw.links, path)
     for link in links:
         if raw.identity in link.content.parties:
-            raise UserError(
-                f"{path}: identity: {raw.identity} is a party of link {link.id}; the watch needs an identity of its own"
+            wrong = phrase(
+                "{name} is a party of link {id}; the watch needs an identity of its own", name=raw.identity, id=link.id
             )
+            raise UserError(phrase("{path}: identity: {error}", path=path, error=wrong))
     return WatchSettings(
         **_process(raw, raw.identity, links, path, environment),
         keys=None if raw.keys is UNSET else path.absolute().parent / raw.keys,
@@ -350,16 +364,20 @@ def _links(raw: tuple[_Link, ...], path: Path) -> tuple[LinkSettings, ...]:
     folder = path.absolute().parent
     links: list[LinkSettings] = []
     for index, each in enumerate(raw):
-        file, journal = folder / each.file, folder / each.journal
+        file, journal, at = folder / each.file, folder / each.journal, f"{path}: links[{index}]"
         content = link_file.load(file)
         for other in links:
             if other.id == content.terms.link:
-                raise UserError(f"{path}: links[{index}].file: link {other.id} again; {other.file} already defines it")
+                raise UserError(
+                    phrase("{at}.file: link {id} again; {file} already defines it", at=at, id=other.id, file=other.file)
+                )
             if os.path.normpath(other.journal) == os.path.normpath(journal):
-                raise UserError(f"{path}: links[{index}].journal: {each.journal} already is the journal of {other.id}")
+                raise UserError(
+                    phrase("{at}.journal: {file} already is the journal of {id}", at=at, file=each.journal, id=other.id)
+                )
         words = OwnWords()
         if isinstance(each, _EndpointLink):
-            words = own_words(each.test_text, each.answer_text, content.terms, at=f"{path}: links[{index}]")
+            words = own_words(each.test_text, each.answer_text, content.terms, at=at)
         links.append(LinkSettings(file=file, content=content, journal=journal, words=words))
     return tuple(links)
 
@@ -377,6 +395,6 @@ def _broker(raw: _Broker, identity: str, folder: Path, path: Path, environment: 
     for key in ("authority", "certificate", "key"):
         file: Path = getattr(settings, key)
         if not (exists(file) and file.is_file()):
-            raise UserError(f"{path}: broker.{key}: no such file: {file}")
-    require_private(settings.key, what="private key")
+            raise UserError(phrase("{path}: broker.{key}: no such file: {file}", path=path, key=key, file=file))
+    require_private(settings.key, what=phrase("private key"))
     return settings

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from endpoints.control.connections import Acceptor, connections_max
-from endpoints.errors import UserError
+from endpoints.errors import UserError, os_reason
 from endpoints.keys.attempt_throttle import Caller
 from endpoints.keys.private_files import FILE_MODE, FOLDER_MODE, chmod, make_folders
 from protocol.phrases import phrase
@@ -54,7 +54,9 @@ def listen(path: Path) -> socket.socket:
             listening.close()
             raise
     except OSError as error:
-        raise UserError(f"{path}: cannot listen on this control socket: {error.strerror or error}") from None
+        raise UserError(
+            phrase("{path}: cannot listen on this control socket: {reason}", path=path, reason=os_reason(error))
+        ) from None
     listening.setblocking(False)
     return listening
 
@@ -79,7 +81,11 @@ def _clear(path: Path) -> None:
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise UserError(
-                f"{path}: not a socket, and the control socket belongs here; remove the file, or configure another path"
+                phrase(
+                    "{path}: not a socket, and the control socket belongs here; remove the file, or configure "
+                    "another path",
+                    path=path,
+                )
             )
     except FileNotFoundError:
         return
@@ -90,7 +96,7 @@ def _clear(path: Path) -> None:
         except (ConnectionRefusedError, FileNotFoundError):
             path.unlink(missing_ok=True)
             return
-    raise UserError(f"{path}: already running: another process answers on this control socket")
+    raise UserError(phrase("{path}: already running: another process answers on this control socket", path=path))
 
 
 class ControlServer:
