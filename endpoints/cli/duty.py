@@ -14,7 +14,13 @@ from endpoints.cli.values import identifier
 Relieves = Annotated[str | None, Parameter(help="The officer on watch, who hands it over; required if there is one.")]
 WHY_MAX = 200
 
-Why = Annotated[str, Parameter(help="Why nobody has the watch from now on, in a few words.", allow_leading_hyphen=True)]
+Why = Annotated[
+    str | None,
+    Parameter(
+        help="Why nobody has the watch from now on, in a few words; by default the end of duty.",
+        allow_leading_hyphen=True,
+    ),
+]
 
 
 def duty_take(
@@ -43,7 +49,7 @@ def duty_leave(
     /,
     *,
     officer: options.OfficerId,
-    why: Why = "end of duty",
+    why: Why = None,
     credential_file: options.CredentialFile = None,
     link: options.LinkId = None,
     lang: options.Lang = None,
@@ -54,7 +60,7 @@ def duty_leave(
     from endpoints.texts.i18n import translator
 
     t = translator(lang)
-    reason = check_text(why, option="why", limit=WHY_MAX)
+    reason = check_text(t("end of duty") if why is None else why, option="why", limit=WHY_MAX)
     session = OfficerSession.at(config, link, officer, credential_file)
     print_reference(session.act("leave-watch", {"why": reason}, t), as_json=as_json)
     say(t("nobody on watch"))

@@ -246,7 +246,7 @@ def _show(reader: JournalReader, audit: Audit, t: Translator) -> None:
     link, side = verification.whose
     verdict = _verdict(reader, t)
     whose = f" ({link}, {side})" if link else ""
-    out.print(Text.assemble(f"{reader.name}{whose}: ", verdict))
+    out.print(Text.assemble(f"{t.say(reader.name)}{whose}: ", verdict))
     lines = [
         t.plural("{count} record", "{count} records", verification.records),
         t.plural("{count} signature verified", "{count} signatures verified", audit.signatures),

@@ -141,7 +141,7 @@ def _show(reader: JournalReader, result: Replay, audit: Audit, last: int, t: Tra
 
     out = console()
     link, side = reader.verification.whose
-    out.print(Text.assemble(f"{reader.name} ({link}, {side}): ", _verdict(result, t)))
+    out.print(Text.assemble(f"{t.say(reader.name)} ({link}, {side}): ", _verdict(result, t)))
     lines = [
         t.plural("{count} record", "{count} records", result.records),
         t.plural("{count} run again", "{count} run again", result.compared),

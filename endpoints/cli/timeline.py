@@ -199,7 +199,7 @@ def _about(found: Account, read: Sequence[ReadJournal], t: Translator) -> tuple[
             since=since,
             until=until,
         )
-        lines = [f"{evidence.side}: {each.reader.name}", f"{verdict_words(each.reader, t)}: {records}"]
+        lines = [f"{evidence.side}: {t.say(each.reader.name)}", f"{verdict_words(each.reader, t)}: {records}"]
         lines += [vouched_words(each.audit, t), *beginning_lines(each.reader, t), *judged_lines(each.audit, t)]
         journals.append(lines)
         said = [problem_words(problem, t) for problem in verification.problems[:_PROBLEMS_SHOWN]]

@@ -54,7 +54,7 @@ class JournalReader:
     def __init__(
         self, where: str, *, link: str | None = None, side: str | None = None, stdin: BinaryIO | None = None
     ) -> None:
-        self.name = "standard input" if where == STANDARD_INPUT else where
+        self.name: str = phrase("standard input") if where == STANDARD_INPUT else where
         self.live = False
         self.founded = False
         self.from_checkpoint: int | None = None
