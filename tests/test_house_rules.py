@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from endpoints.cli.main import COMMANDS
+from endpoints.cli.commands import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 PRODUCT = ("protocol", "broker", "endpoints", "scenario", "load")

@@ -23,7 +23,7 @@ from endpoints.texts.printable import barred
 from endpoints.texts.wording import circle, moment
 from protocol.core.acts import Act
 from protocol.wire.instants import parsed
-from protocol.wire.messages import Area, Digest, Identifier, Reference, Texts, Utc
+from protocol.wire.messages import Digest, Identifier, Reference, Texts, Utc
 
 VALUE_COLUMN = 16
 """Where the values begin; a digest ends in column 80."""
@@ -196,7 +196,11 @@ class _Writer:
             else:
                 self.foreign(f"{t.term('field', 'text')}, {left.pop('language', '')}", str(text))
         if isinstance(area := left.pop("area", None), dict):
-            self.foreign(t.term("field", "area"), area["name"], circle(msgspec.convert(area, Area), t))
+            self.foreign(
+                t.term("field", "area"),
+                area["name"],
+                circle(area["latitude_udeg"], area["longitude_udeg"], area["radius_m"], t),
+            )
         for name in sorted(left, key=FIELDS.index):
             self._rest(name, left[name])
             if name == "change":

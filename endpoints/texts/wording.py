@@ -15,7 +15,6 @@ from protocol.wire.instants import Millis, parsed
 from protocol.wire.messages import (
     Acknowledgement,
     Alert,
-    Area,
     Heartbeat,
     HeartbeatAnswer,
     Reference,
@@ -51,9 +50,8 @@ def moment(at: Utc, t: Translator, *zones: str) -> str:
     return f"{utc} UTC ({', '.join(there)})" if there else f"{utc} UTC"
 
 
-def circle(area: Area, t: Translator) -> str:
-    """Return a circle in degrees and kilometres: `46.7758 N, 33.3706 E, radius 10 km`."""
-    latitude, longitude, radius_m = area.latitude_udeg, area.longitude_udeg, area.radius_m
+def circle(latitude: int, longitude: int, radius_m: int, t: Translator) -> str:
+    """Return a circle, in micro-degrees and metres, in degrees and kilometres: `46.7758 N, 33.3706 E, radius 10 km`."""
     where = [
         f"{_degrees(latitude)} {t.term('compass', 'S' if latitude < 0 else 'N')}",
         f"{_degrees(longitude)} {t.term('compass', 'W' if longitude < 0 else 'E')}",
@@ -147,7 +145,7 @@ def _facts(alert: Alert, t: Translator, zone: str) -> list[str]:
         t("expires {when}", when=moment(alert.expires_at, t, zone)),
         t("released by {officers}", officers=", ".join(alert.released_by)),
         *([t("refers to {references}", references=", ".join(map(str, alert.references)))] if alert.references else []),
-        *([circle(alert.area, t)] if alert.area else []),
+        *([circle(alert.area.latitude_udeg, alert.area.longitude_udeg, alert.area.radius_m, t)] if alert.area else []),
     ]
 
 

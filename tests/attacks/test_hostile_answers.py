@@ -110,7 +110,7 @@ def test_no_text_in_an_answer_reproduces_the_structure_of_a_view(
         out, err = run(*words, config, terminal=terminal, language=language)
         assert not unprintable(out + err)
         assert not terminal or not too_wide(out.splitlines(), COLUMNS)
-        rows = structure(out.split("\n"), inner, 12)
+        rows = structure(out.split("\n"), inner, 10)
         wanted = rows if wanted is None else wanted
         assert rows
         assert rows == wanted

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from endpoints.cli.main import COMMANDS, main
+from endpoints.cli.commands import COMMANDS
+from endpoints.cli.main import main
 from endpoints.cli.terminal_log import TerminalLog
 from endpoints.config import default_terms
 from endpoints.config.provision import provision
@@ -265,7 +266,7 @@ def test_the_page_of_an_item_keeps_its_fields(language: str) -> None:
                     acts=(act,),
                     seen="0" * 64,
                 )
-                lines = item_lines(page, t, "Europe/Berlin", COLUMNS)
+                lines = item_lines(page, t, ("Europe/Berlin",), COLUMNS)
                 assert not unprintable("\n".join(lines))
                 assert not too_wide(lines, COLUMNS)
                 shown += structure(lines, VALUE_COLUMN, VALUE_COLUMN)

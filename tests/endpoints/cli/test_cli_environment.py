@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from endpoints.cli.commands import COMMANDS
 from endpoints.cli.exit_codes import ENVIRONMENT, EXIT_CODES, OWN_EXITS
-from endpoints.cli.main import COMMANDS, main
+from endpoints.cli.main import main
 from endpoints.config import default_terms
 from endpoints.config.provision import provision
 from protocol.wire.instants import parsed

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from endpoints.cli import main as cli
+from endpoints.cli.commands import COMMANDS, GROUPS, Command
 from endpoints.cli.credential import obtain
 from endpoints.errors import UserError
 
@@ -42,7 +43,7 @@ def test_the_first_help_names_every_command_with_an_example_and_imports_none_of_
     assert listed.returncode == 0
     assert listed.stderr == ""
     assert "Example: deconflict demo" in listed.stdout
-    for commands in cli.COMMANDS.values():
+    for commands in COMMANDS.values():
         for command in commands:
             assert re.search(rf"\b{command.words.split()[0]}\b", listed.stdout)
     dear = "('cryptography', 'paho', 'starlette', 'endpoints.config.settings')"
@@ -52,15 +53,15 @@ def test_the_first_help_names_every_command_with_an_example_and_imports_none_of_
     assert imported.returncode == 0
 
 
-@pytest.mark.parametrize("group", list(cli.GROUPS))
+@pytest.mark.parametrize("group", list(GROUPS))
 def test_help_of_a_group_shows_an_example(group: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_here(group, "--help") == 0
     assert f"Example: deconflict {group} " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", [each for commands in cli.COMMANDS.values() for each in commands], ids=str)
+@pytest.mark.parametrize("command", [each for commands in COMMANDS.values() for each in commands], ids=str)
 def test_every_command_is_there_and_its_help_shows_an_example(
-    command: cli.Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module, _, _ = command.target.partition(":")
     if importlib.util.find_spec(module) is None:

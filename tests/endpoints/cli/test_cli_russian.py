@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from endpoints.cli import main as cli
+from endpoints.cli.commands import COMMANDS, GROUPS
 
-ALL = [command for commands in cli.COMMANDS.values() for command in commands]
-PAGES = [(), *((group,) for group in cli.GROUPS), *(tuple(command.words.split()) for command in ALL)]
+ALL = [command for commands in COMMANDS.values() for command in commands]
+PAGES = [(), *((group,) for group in GROUPS), *(tuple(command.words.split()) for command in ALL)]
 LATIN = re.compile(r"[A-Za-z][A-Za-z-]+")
 NAMES = {"Ctrl-C", "deconflict", "JSON", "CSV", "HTML", "UTC", "IANA", "Mosquitto"}
 """Names that have no Russian form."""

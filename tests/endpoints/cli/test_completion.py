@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from endpoints.cli.main import COMMANDS
+from endpoints.cli.commands import COMMANDS
 
 ROOT = Path(__file__).parents[3]
 DEADLINE_S = 30

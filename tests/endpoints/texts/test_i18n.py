@@ -13,7 +13,7 @@ from babel.messages.pofile import read_po
 from jinja2 import Environment
 from jinja2.ext import extract_from_ast
 
-from endpoints.cli import main
+from endpoints.cli.commands import COMMANDS, GROUPS, PURPOSE
 from endpoints.cli.exit_codes import ALWAYS, ENVIRONMENT, EXIT_CODES, OWN_EXITS
 from endpoints.control.delivery_progress import Step
 from endpoints.control.reasons import LinkState
@@ -142,8 +142,8 @@ def said(path: Path) -> Iterator[str | tuple[str, ...]]:
 
 def of_the_help() -> set[str]:
     """Return the texts of the help that stand in tables, ours and those of cyclopts."""
-    commands = [command for group in main.COMMANDS.values() for command in group]
-    tables = [*main.COMMANDS, *(purpose for purpose, _, _ in main.GROUPS.values()), main.PURPOSE]
+    commands = [command for group in COMMANDS.values() for command in group]
+    tables = [*COMMANDS, *(purpose for purpose, _, _ in GROUPS.values()), PURPOSE]
     tables += [text for command in commands for text in (command.purpose, command.details) if text]
     tables += [*EXIT_CODES.values(), *ENVIRONMENT.values(), "Exit codes:", "Environment:"]
     tables += [text for exits in (ALWAYS, *OWN_EXITS.values()) for text in exits.values()]
