@@ -67,7 +67,9 @@ def zone_differences(journals: Mapping[Identifier, ZoneData]) -> tuple[ZoneDiffe
     named = {side: each.used for side, each in journals.items() if each.used}
     changes = sorted({at for used in named.values() for at, _ in used})
     found: list[ZoneDifference] = []
-    for at, end in zip(changes, [*changes[1:], None], strict=True):
+    ends: list[Millis | None] = [*changes[1:], None]
+    # without a version there is no beginning, and nothing to compare
+    for at, end in zip(changes, ends, strict=False):
         versions = {side: version for side, used in named.items() if (version := _at(used, at))}
         if len(set(versions.values())) > 1:
             until = None if end is None else written(end)

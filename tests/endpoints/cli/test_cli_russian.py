@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from endpoints.cli import main as cli
-from endpoints.cli.commands import COMMANDS, GROUPS
+from endpoints.cli.commands import COMMANDS, GROUPS, Command
 
 ALL = [command for commands in COMMANDS.values() for command in commands]
 PAGES = [(), *((group,) for group in GROUPS), *(tuple(command.words.split()) for command in ALL)]
@@ -57,7 +57,7 @@ def test_the_help_is_in_russian(
 
 
 @pytest.mark.parametrize("command", ALL, ids=str)
-def test_every_command_takes_lang(command: cli.Command) -> None:
+def test_every_command_takes_lang(command: Command) -> None:
     module, _, name = command.target.partition(":")
 
     assert "lang" in inspect.signature(getattr(import_module(module), name)).parameters
