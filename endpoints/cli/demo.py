@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 from cyclopts import Parameter
 
 from endpoints.cli import options
@@ -83,6 +85,8 @@ def _played(story: Scenario, folder: Path, narrator: Narrator, rate: int) -> Fin
 
 def _simulated(story: Scenario, folder: Path, narrator: Narrator) -> FinalAudit:
     """Play the scenario through the simulated world; return its audit."""
+    # what the services log is in the journals: standard output is for the result
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     rehearsal = Rehearsal(story, narrator)
     rehearsal.run()
     return close(story, _slots(story), rehearsal.file, rehearsal.write(folder), {})

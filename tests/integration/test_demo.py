@@ -75,7 +75,8 @@ def test_the_day_ends_as_expected(tmp_path: Path) -> None:
     # both local times precede each line: 08:00 UTC
     assert re.search(r"^09:00:\d\d \| 11:00:\d\d  eucom ", narration, re.MULTILINE)
     # an officer places the test of each slot
-    placed = [line for line in (folder / "output" / "eucom.jsonl").open() if '"LineTestRequested"' in line]
+    output = (folder / "output" / "eucom.jsonl").read_text()
+    placed = [line for line in output.splitlines() if '"LineTestRequested"' in line]
     assert [json.loads(line)["officer"] for line in placed] == ["watch-1", "watch-1"]
     # the folder that is kept is an ordinary installation
     verify = [sys.executable, "-m", "endpoints.cli.main", "log", "verify"]
