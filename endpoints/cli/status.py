@@ -152,13 +152,17 @@ def _show(view: dict[str, Any], t: Translator, target: _Target, clocks: Clock) -
     from rich.text import Text
 
     from endpoints.cli.alarms import print_alarms
+    from endpoints.cli.schedule import who_places
     from endpoints.texts.printable import one_line
 
     zone = target.chosen.content.zone_of(target.found.side)
     out, (now, _) = console(), clocks.now()
     state = Text(t.term("state", view["state"]), _COLOURS[view["state"]])
     out.print(Text(f"{view['link']}, {view['side']}: ") + state)
-    for line in [*_reasons(view, t), *([] if view["state"] == "unknown" else _facts(view, t, zone, now))]:
+    facts = [] if view["state"] == "unknown" else [*_facts(view, t, zone, now)]
+    if facts and (who := who_places(target.chosen.content, target.found.side, t)):
+        facts.append(f"{t('line tests')}: {who}")
+    for line in [*_reasons(view, t), *facts]:
         print_hanging(out, Text(one_line(line)), columns=2, then=4)
     channels = target.chosen.content.terms.policy.channels
     print_alarms(out, view["alarms"] or [], t, zone, now, view.get("keys_changed"), channels)

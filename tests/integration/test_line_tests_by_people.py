@@ -60,6 +60,9 @@ def test_an_officer_places_the_test_of_a_slot_and_an_officer_answers_it(station:
     assert (told["slot"], told["until"]) == (SLOT, UNTIL)
     shown = station.deconflict("schedule", eucom, "-n", "1", "--lang", "en").stdout
     assert "an officer of this side places each test, within 15 minutes of its slot" in shown
+    assert (
+        "line tests: an officer of eucom places each test" in station.deconflict("status", ndmc, "--lang", "en").stdout
+    )
 
     nobody = station.deconflict("test", eucom, "--lang", "en")
     assert (nobody.returncode, nobody.stdout) == (2, "")
