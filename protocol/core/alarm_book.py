@@ -95,7 +95,7 @@ class AlarmBook:
             return
         cleared = alarm.clear(turn.utc)
         self._clear(turn, key, cleared)
-        if self._repeats.end(key):
+        if self._repeats.end(key) and not turn.older:
             self._notifications.over(turn, cleared)
 
     def _add(self, turn: Turn, alarm: Alarm) -> None:

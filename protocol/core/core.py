@@ -85,8 +85,9 @@ class Core(ABC):
         """Take what happened; return what to do once the event is on disk.
 
         Total: any event in any state. Raises LocalProtocolError for a caller's mistake, and then nothing has changed.
-        `older` says that rules 1 to 3 recorded the event: they placed the test of a slot for nobody (SPEC W1.7), and
-        raised alarms that officers acknowledged and the present rules do not raise.
+        `older` says that rules 1 to 3 recorded the event: they placed the test of a slot for nobody (SPEC W1.7),
+        raised alarms that officers acknowledged and the present rules do not raise, and notified of less. What they did
+        not notify, nobody is notified of now.
         """
 
     @abstractmethod

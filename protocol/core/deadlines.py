@@ -37,6 +37,9 @@ class Turn(Struct):
     at: Millis
     age: Millis
     effects: list[Effect]
+    # rules 1 to 3 recorded the event: they notified nobody of slots and of the end of alarms, and of nothing twice, and
+    # raised `peer_disconnected` at once
+    older: bool = False
 
     def emit(self, effect: Effect) -> None:
         """Add an effect of this event."""
@@ -74,9 +77,9 @@ class Deadlines:
         self.state = state
         self._heap = _heap_of(state)
 
-    def turn(self, event: Event) -> Turn:
+    def turn(self, event: Event, *, older: bool) -> Turn:
         """Return the turn of `event`, and change nothing, since the event may still be refused."""
-        return Turn(event.at, self._age(event), [])
+        return Turn(event.at, self._age(event), [], older)
 
     def commit(self, event: Event, turn: Turn) -> None:
         """Advance the age and the clock readings to those of `event`."""

@@ -156,7 +156,7 @@ class Environment:
         self.state.connected = False
         self._note_trouble(event.reason, event.said)
         self._forget_presence()
-        for alarm in list(self._alarms):
+        for alarm in [] if turn.older else list(self._alarms):
             if alarm.code is AlarmCode.PEER_DISCONNECTED and parsed(alarm.detected_at) > turn.at - GONE_MS:
                 self._alarms.clear(turn, alarm.code, alarm.subject)
         self._alarms.explain(turn, AlarmCode.BROKER_UNREACHABLE, "broker", self._trouble())
@@ -213,6 +213,8 @@ class Environment:
         if event.present:
             self._deadlines.disarm(key)
             self._alarms.clear(turn, AlarmCode.PEER_DISCONNECTED, event.party)
+        elif turn.older:
+            self._gone(turn, event.party, turn.utc)
         elif not self._deadlines.runs(key) and not self._alarms.active(AlarmCode.PEER_DISCONNECTED, event.party):
             self._deadlines.arm(turn, key, GONE_MS)
 
@@ -319,10 +321,13 @@ class Environment:
             code, _, subject = subject.partition("/")
             self._alarms.clear(turn, AlarmCode(code), subject)
         elif kind == GONE:
-            detail = phrase("the broker says that {party} is gone", party=subject)
-            self._alarms.raise_alarm(turn, AlarmCode.PEER_DISCONNECTED, subject, raised_at, detail)
+            self._gone(turn, subject, raised_at)
         else:
             self._alarms.raise_alarm(turn, AlarmCode.BROKER_UNREACHABLE, "broker", raised_at, self._trouble())
+
+    def _gone(self, turn: Turn, party: Identifier, raised_at: Utc) -> None:
+        detail = phrase("the broker says that {party} is gone", party=party)
+        self._alarms.raise_alarm(turn, AlarmCode.PEER_DISCONNECTED, party, raised_at, detail)
 
 
 def _skewed(party: Identifier, way: Way, seconds: int) -> Phrase:

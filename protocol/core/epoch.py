@@ -66,7 +66,8 @@ class Epoch:
     def fall_due(self, turn: Turn) -> None:
         """Judge the slots and handle the deadlines that are due by now."""
         self.watch.judge_slots(turn)
-        self.watch.notify_slots(turn)
+        if not turn.older:
+            self.watch.notify_slots(turn)
         for key, raised_at in self._books.deadlines.fallen_due(turn.age):
             kind, _, subject = key.partition("/")
             if kind in {"receipt", "answer"}:
@@ -75,7 +76,8 @@ class Epoch:
                 self.alerts.overdue(turn, subject, raised_at)
             else:
                 self._books.environment.overdue(turn, kind, subject, raised_at)
-        self._books.alarms.repeat(turn)
+        if not turn.older:
+            self._books.alarms.repeat(turn)
 
     def next_instant(self) -> Millis | None:
         """Return the next wall-clock instant at which something falls due, None if there is none."""

@@ -136,7 +136,7 @@ class Link(Core):
         if self._epoch is not None and isinstance(event, LineTestRequested) and not older:
             self._epoch.officer_requests.check_placer(event)
         keys = self.state.keys
-        turn = self._books.deadlines.turn(event)
+        turn = self._books.deadlines.turn(event, older=older)
         match event:
             case EpochOpened():
                 self._open_epoch(turn, event)

@@ -86,7 +86,7 @@ class Observer(Core):
     def handle(self, event: Event, *, older: bool = False) -> tuple[Effect, ...]:
         """Take what happened; return what to do. See `Core.handle`."""
         self._check(event)
-        turn = self._books.deadlines.turn(event)
+        turn = self._books.deadlines.turn(event, older=older)
         match event:
             case EpochOpened():
                 self._open_epoch(turn, event)

@@ -36,6 +36,7 @@ WORLDS = {
     62: "a journal restored from an older copy, two epochs, clock steps, a full disk, crashes",
 }
 """Seeds, and why each was chosen."""
+SIDES = (default_terms.CALLER, default_terms.ANSWERING)
 TEXT = dict.fromkeys(("en", "ru"), "Обстрел площадки. Подтвердите.\nShelling of the site @ 47° N. Confirm.")
 LARGE = dict.fromkeys(TEXT, "Щ" * 900)
 _SMALL_BYTES = 24_000
@@ -232,10 +233,10 @@ def main() -> int:
 def _begin(case: Path, segment_bytes: int) -> Exchange:
     """Return an exchange of both sides and the watch that have just started for the first time."""
     keys = {}
-    for number, name in enumerate((*default_terms.OFFICERS, WATCH), 1):
+    for number, name in enumerate((*SIDES, WATCH), 1):
         _write_key(case, name, f"{name}-golden", bytes([number]) * 32)
         keys[name] = Signer.load(case / "keys" / name).enrolled
-    parties = {side: structs.replace(default_terms.party(side), keys=keys[side]) for side in default_terms.OFFICERS}
+    parties = {side: structs.replace(default_terms.party(side), keys=keys[side]) for side in SIDES}
     watch = WatchEntry(keys=keys[WATCH])
     link_file.save(LinkFile(terms=default_terms.terms(), parties=parties, watch=watch), case / "link.toml")
     exchange = exchange_of(case, at=MORNING, segment_bytes=segment_bytes, tag="golden")

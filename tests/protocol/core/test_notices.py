@@ -14,6 +14,7 @@ from protocol.core.events import (
     ClockStepped,
     CredentialsRefused,
     DeadlineReached,
+    Event,
     LineTestRequested,
     NotificationDone,
     PeerPresenceChanged,
@@ -22,6 +23,7 @@ from protocol.core.events import (
     SinkFailed,
     SpaceLow,
     SpaceOk,
+    TransportLost,
 )
 from protocol.core.link import Link
 from protocol.core.observer import Observer
@@ -310,3 +312,28 @@ def test_the_last_slot_of_a_plan_is_notified_as_well() -> None:
     end.start(opened=PLACED_BY_OFFICERS)
     waited(end, 10 * MINUTE)
     assert slots_told(end) == [""]
+
+
+def test_nobody_is_notified_of_what_older_rules_did_not_notify() -> None:
+    """Journals of rules 1 to 3 are continued (docs/journal.md): the start must not report what ended long ago."""
+    end = End.started(opened=PLACED_BY_OFFICERS)
+    assert isinstance(end.core, Link)
+    found: list[Effect] = []
+
+    def recorded(kind: type[Event], **fields: object) -> None:
+        found.extend(end.core.handle(kind(at=end.at, mono=end.mono, **fields), older=True))
+
+    recorded(SpaceLow, free_bytes=1)
+    end.world.at += REPEAT_FIRST_MS
+    # a slot has opened as well
+    recorded(DeadlineReached, nonce=NONCE)
+    recorded(SpaceOk, free_bytes=1 << 40)
+    # rules 1 to 3 raised this at once, and kept it when the connection was lost
+    recorded(PeerPresenceChanged, party="ndmc", present=False)
+    recorded(TransportLost, reason="timeout")
+
+    gone = f"alarm/peer_disconnected/ndmc/{written(end.at)}"
+    assert notices(found) == [RAISED, gone]
+    assert end.core.snapshot().alarms[-1].active
+    # what is true still is notified by the present rules
+    assert f"slot/{SLOT}" in notices(end.happens((DeadlineReached, {"nonce": NONCE})))
