@@ -80,7 +80,7 @@ def rephrased(text: str, made_from: object) -> str:
         made_from: a `Said`, its JSON, or nothing. If it gives another text, it is forged, and `text` stays as it is.
     """
     try:
-        made = _phrase_of(msgspec.convert(made_from, Said), _DEPTH_MAX)
+        made = _phrase_of(msgspec.convert(made_from, Said), _DEPTH_MAX, len(text))
     except (msgspec.ValidationError, KeyError, RecursionError):
         return text
     return made if made == text else text
@@ -92,12 +92,20 @@ def _made(template: str, values: dict[str, str | int]) -> Phrase:
     return made
 
 
-def _phrase_of(made: Said, depth: int) -> Phrase:
+def _phrase_of(made: Said, depth: int, room: int) -> Phrase:
+    """Return the phrase. Raises KeyError for one that is deeper than `depth` or longer than `room` characters.
+
+    The length is known before the text is made: a few forged templates that repeat a name could fill the memory.
+    """
     if not depth:
         raise KeyError(made.text)
     values = {
-        name: _phrase_of(each, depth - 1) if isinstance(each, Said) else each for name, each in made.values.items()
+        name: _phrase_of(each, depth - 1, room) if isinstance(each, Said) else each
+        for name, each in made.values.items()
     }
+    lengths = {name: len(str(value)) for name, value in values.items()}
+    if sum(lengths[name] for name in _FIELD.findall(made.text)) > room:
+        raise KeyError(made.text)
     return _made(made.text, values)
 
 

@@ -52,6 +52,10 @@ def test_a_phrase_comes_back_from_a_journal_or_a_socket() -> None:
         assert said(again) == written
 
 
+def repeated(depth: int) -> dict[str, object]:
+    return {"text": "{a}" * 1_000, "values": {"a": repeated(depth - 1) if depth else "x" * 1_000}}
+
+
 def nested(depth: int) -> dict[str, object]:
     return {"text": "{a}", "values": {"a": nested(depth - 1) if depth else "x"}}
 
@@ -67,6 +71,9 @@ def nested(depth: int) -> dict[str, object]:
         {"text": "{a.__class__}", "values": {"a": "x"}},
         {"text": "x", "values": {}, "more": 1},
         nested(8),
+        repeated(0),
+        # 10 ** 24 characters, if it were made
+        repeated(6),
     ],
 )
 def test_a_text_that_was_made_from_something_else_stays_as_it_is(made_from: object) -> None:
