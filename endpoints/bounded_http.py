@@ -42,7 +42,13 @@ class RequestError(LinkError):
 
 
 async def request(
-    method: str, url: str, *, trust: ssl.SSLContext, headers: Mapping[str, str] | None = None, content: bytes = b""
+    method: str,
+    url: str,
+    *,
+    trust: ssl.SSLContext,
+    headers: Mapping[str, str] | None = None,
+    content: bytes = b"",
+    target: bytes = b"",
 ) -> int:
     """Send one request; return the status of the answer. Raises RequestError.
 
@@ -52,13 +58,16 @@ async def request(
         trust: what `trusted` returned.
         headers: further headers.
         content: the body.
+        target: what the request names in place of the URL's path and query: `*` for the server as a whole.
     """
     try:
         async with (
             asyncio.timeout(WITHIN_S),
             httpx.AsyncClient(transport=_Transport(trust), trust_env=False, timeout=None) as client,  # noqa: S113 - above
         ):
-            response = await client.request(method, url, headers=headers, content=content)
+            response = await client.request(
+                method, url, headers=headers, content=content, extensions={"target": target} if target else None
+            )
     except TimeoutError as error:
         raise RequestError(phrase("no answer within {seconds} s", seconds=round(WITHIN_S))) from error
     except _TooLongError as error:
@@ -107,7 +116,12 @@ class _Transport(httpx.AsyncBaseTransport):
             ) as pool,
             pool.stream(
                 request.method,
-                httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+                httpcore.URL(
+                    scheme=url.raw_scheme,
+                    host=url.raw_host,
+                    port=url.port,
+                    target=request.extensions.get("target", url.raw_path),
+                ),
                 headers=request.headers.raw,
                 content=await request.aread(),
             ) as response,

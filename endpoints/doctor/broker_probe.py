@@ -17,7 +17,7 @@ from endpoints.config.settings import BrokerSettings
 from endpoints.doctor.time_limit import within
 from endpoints.errors import UserError
 from endpoints.mqtt.connection import Connection
-from endpoints.mqtt.failures import CONNECT_ERRORS, CONNECT_WITHIN_S, why_of
+from endpoints.mqtt.failures import CONNECT_ERRORS, CONNECT_WITHIN_S, reason_of
 from endpoints.mqtt.intervals import Intervals
 from endpoints.mqtt.session import ConnectionClosed, Opened
 from endpoints.mqtt.tls import client_context
@@ -79,12 +79,8 @@ def _shake(broker: BrokerSettings, context: ssl.SSLContext, found: list[bytes | 
     except ssl.SSLError as error:
         why = (error.reason or str(error)).lower().replace("_", " ")
         return phrase("no TLS 1.3 connection with our certificate: {why}", why=why)
-    except (socket.gaierror, UnicodeError):
-        return phrase("no such host")
-    except TimeoutError:
-        return phrase("no answer within {seconds} s", seconds=f"{CONNECT_WITHIN_S:.0f}")
     except CONNECT_ERRORS as error:
-        return phrase("the broker cannot be reached: {why}", why=why_of(error))
+        return phrase("the broker cannot be reached: {why}", why=reason_of(error))
 
 
 def session(broker: BrokerSettings, reads: Sequence[tuple[str, int]], presence: Sequence[str]) -> Reached:

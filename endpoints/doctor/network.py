@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import ssl
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from broker import access
+from endpoints.bounded_http import trusted
 from endpoints.config.settings import EndpointSettings, ProcessSettings, WatchSettings
 from endpoints.doctor import broker_probe
 from endpoints.doctor.files import running
@@ -138,8 +138,7 @@ def check_notifications(settings: ProcessSettings, found: Report) -> None:
     if isinstance(settings, WatchSettings):
         urls.append(("dead_man.url", settings.dead_man.url, settings.dead_man.authority))
     for key, url, authority in urls:
-        trust = None if authority is None else ssl.create_default_context(cafile=authority)
         # the text never shows the URL, which may hold a secret
-        if url and (why := unanswered(url, trust)):
+        if url and (why := unanswered(url, trusted(authority))):
             what = phrase("{key}: the web server does not answer: {why}", key=key, why=why)
             found.add(settings.path, what, phrase("correct the URL, or have its operators start the server"))

@@ -7,10 +7,10 @@ import logging
 import ssl
 from collections.abc import Callable
 
-from endpoints.errors import UserError, os_reason
+from endpoints.errors import UserError
 from endpoints.network_faults import fault, tls_fault
 from endpoints.texts.printable import one_line
-from protocol.phrases import phrase, worded
+from protocol.phrases import phrase
 
 CONNECT_WITHIN_S = 5.0
 """For the TCP connection, and again for the TLS handshake."""
@@ -56,11 +56,6 @@ _SILENT_ENDS = {fault(each) for each in (ssl.SSLEOFError(), ConnectionResetError
 def meaning(code: int) -> str:
     """Return what a reason code of the broker means."""
     return _CODES.get(code) or phrase("its reason code is {code}", code=code)
-
-
-def why_of(error: BaseException) -> str:
-    """Return what name look-up, the system or our own files say about a failed attempt, as a phrase if there is one."""
-    return os_reason(error) if isinstance(error, OSError) else worded(error)
 
 
 def reason_of(error: BaseException) -> str:

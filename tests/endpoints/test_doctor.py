@@ -70,7 +70,7 @@ def test_what_init_makes_is_sound_but_for_the_broker_that_does_not_run(site: Pat
 
     (only,) = examined.run()
 
-    assert only.finding == "the broker cannot be reached: Connection refused"
+    assert only.finding == "the broker cannot be reached: connection refused: nothing listens there"
     assert (only.check, only.severity) == ("broker", "error")
     assert len(examined.checked) >= 12
 
@@ -363,7 +363,7 @@ def test_an_unknown_host_is_reported(site: Path) -> None:
         settings.load(site / "eucom" / "endpoint.toml", {"DECONFLICT_BROKER_HOST": "no-such-host.invalid"}), lambda: NOW
     ).run()
 
-    assert [each.finding for each in found] == ["no such host"]
+    assert [each.finding for each in found] == ["the broker cannot be reached: the name of the server does not resolve"]
 
 
 @pytest.mark.integration

@@ -136,7 +136,10 @@ def test_the_broker_s_certificate_and_a_silent_webhook(tmp_path_factory: pytest.
         assert (expiring["check"], expiring["severity"]) == ("broker", "warning")
         assert expiring["finding"].startswith("the broker's certificate expires on 20")
         assert (webhook["check"], webhook["where"]) == ("notifications", str(config))
-        assert "dead_man.url: the web server does not answer: its certificate is not trusted" in webhook["finding"]
+        assert (
+            "dead_man.url: the web server does not answer: the server's certificate is from an unknown authority"
+            in webhook["finding"]
+        )
         assert "secret" not in str(webhook)
 
 
