@@ -63,7 +63,7 @@ class AlarmRepeats:
         warned = self._state.warned
         for each in [each for each, age in warned.items() if age + WARNING_MS <= turn.age]:
             del warned[each]
-        if key in warned:
+        if key in warned and not turn.older:
             self._set(key, Waiting(0, warned[key] + WARNING_MS))
             return False
         warned[key] = turn.age

@@ -337,3 +337,15 @@ def test_nobody_is_notified_of_what_older_rules_did_not_notify() -> None:
     assert end.core.snapshot().alarms[-1].active
     # what is true still is notified by the present rules
     assert f"slot/{SLOT}" in notices(end.happens((DeadlineReached, {"nonce": NONCE})))
+
+
+def test_older_rules_held_no_warning_back() -> None:
+    """One that a journal of rules 1 to 3 raised twice was notified twice, and is not notified again at the upgrade."""
+    end = quiet()
+    found: list[Effect] = []
+    for present in (False, True, False):
+        end.world.wait(SECOND)
+        gone = PeerPresenceChanged(at=end.at, mono=end.mono, party="ndmc", present=present)
+        found += end.core.handle(gone, older=True)
+    assert notices(found) == [f"alarm/peer_disconnected/ndmc/{written(START + after * SECOND)}" for after in (1, 3)]
+    assert notices(waited(end, 2 * WARNING_MS)) == []

@@ -14,7 +14,7 @@ from msgspec import UNSET, Raw, structs
 
 from protocol.core.core import Core
 from protocol.core.effects import AnyEffect, Effect, Notify, Queue
-from protocol.core.events import BatchClosed, EpochOpened
+from protocol.core.events import BatchClosed, EpochOpened, NotificationDone
 from protocol.core.link import Link
 from protocol.core.observer import Observer
 from protocol.record.fold import FoldError, fold
@@ -139,6 +139,19 @@ def test_older_events_send_what_was_sent_and_lead_to_the_states_of_the_migration
                 assert lasting(core.checkpoint()) == lasting(state), journal[begin].n
                 assert type(core).restore(state).checkpoint() == state, journal[begin].n
             core = fold(journal[begin:end], core, same)
+
+
+def test_an_upgrade_notifies_of_nothing_but_what_was_not_done(older: Path) -> None:
+    """Old news would page people at the first start: ends and repeats of alarms, and what rules 4 hold back."""
+    for journal in journals(older):
+        recorded = {each.id for record in journal for each in record.effects if isinstance(each, Notify)}
+        done = {record.entry.id for record in journal if isinstance(record.entry, NotificationDone)}
+        core = fold(journal, empty(journal[0]))
+        assert set(core.state.notifications.pending) == recorded - done
+        begins = [place for place, record in enumerate(journal) if isinstance(record.entry, Checkpoint)]
+        if begins:
+            core = fold(journal[begins[-1] :], empty(journal[0]))
+            assert set(core.state.notifications.pending) == recorded - done
 
 
 def test_the_migration_is_pure_and_gives_a_whole_state(older: Path) -> None:
