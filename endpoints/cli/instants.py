@@ -69,13 +69,6 @@ def instant_or_duration(text: str, *, option: str, now: Millis, zone: str) -> Mi
     return instant(text, option=option, now=now, zone=zone)
 
 
-def names_its_zone(text: str) -> bool:
-    """Return whether a typed instant means the same on every wall clock: it has an offset, or counts from now."""
-    typed = text.strip(" ")
-    match = _FULL.fullmatch(typed) or _CLOCK.fullmatch(typed)
-    return match is None or bool(match["utc"] or match["sign"])
-
-
 def _shifted(typed: str, length: str, option: str, now: Millis) -> Millis:
     """Return the instant that is a duration before or after `now`."""
     try:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from endpoints.errors import UserError
 from endpoints.network_faults import fault, tls_fault
 from endpoints.texts.printable import one_line
+from protocol.core.environment import NOT_AUTHORISED
 from protocol.phrases import phrase
 
 CONNECT_WITHIN_S = 5.0
@@ -19,7 +20,6 @@ CONNECT_ERRORS = (OSError, ValueError, UserError)
 REASONS_MAX = 16
 """How many different reasons of one loss are reported."""
 
-NOT_AUTHORISED = 0x87
 KEEP_ALIVE = 0x8D
 _CODES = {
     0x81: phrase("it could not read our packet"),

@@ -46,17 +46,7 @@ class AlarmBook:
         """Raise an alarm. While it is active, raising it again changes nothing (SPEC W4)."""
         if self.active(code, subject):
             return
-        alarm = Alarm(
-            code=code,
-            severity=SEVERITY[code],
-            subject=subject,
-            raised_at=raised_at or turn.utc,
-            detected_at=turn.utc,
-            detail=str(detail),
-            said=said(detail) or UNSET,
-            stale=stale or UNSET,
-            words_from=words_from,
-        )
+        alarm = _alarm(turn, code, subject, raised_at, detail, stale, words_from)
         self._add(turn, alarm)
         if self._repeats.begin(turn, f"{code}/{subject}", alarm):
             self._notifications.alarm(turn, alarm)
@@ -65,15 +55,7 @@ class AlarmBook:
         self, turn: Turn, code: AlarmCode, subject: str, raised_at: Utc | None = None, detail: str = ""
     ) -> None:
         """Raise an alarm about something that is over already, as its one notification says (SPEC W4.1)."""
-        alarm = Alarm(
-            code=code,
-            severity=SEVERITY[code],
-            subject=subject,
-            raised_at=raised_at or turn.utc,
-            detected_at=turn.utc,
-            detail=str(detail),
-            said=said(detail) or UNSET,
-        )
+        alarm = _alarm(turn, code, subject, raised_at, detail)
         self._add(turn, alarm)
         self._notifications.alarm(turn, alarm.clear(turn.utc))
         self._clear(turn, f"{code}/{subject}", alarm.clear(turn.utc))
@@ -182,3 +164,25 @@ class AlarmBook:
 
     def __iter__(self) -> Iterator[Alarm]:
         return iter(self._alarms.values())
+
+
+def _alarm(
+    turn: Turn,
+    code: AlarmCode,
+    subject: str,
+    raised_at: Utc | None,
+    detail: str,
+    stale: Staleness | None = None,
+    words_from: int | UnsetType = UNSET,
+) -> Alarm:
+    return Alarm(
+        code=code,
+        severity=SEVERITY[code],
+        subject=subject,
+        raised_at=raised_at or turn.utc,
+        detected_at=turn.utc,
+        detail=str(detail),
+        said=said(detail) or UNSET,
+        stale=stale or UNSET,
+        words_from=words_from,
+    )

@@ -39,7 +39,7 @@ GONE_MS: Millis = 5 * SECOND
 closes their connections (SPEC W3.1)."""
 TROUBLE_MAX = 200
 """Characters of the reason of a lost connection that are kept."""
-NOT_AUTHORIZED = 0x87
+NOT_AUTHORISED = 0x87
 """The MQTT reason code of a broker whose access list forbids what was asked for."""
 QUIET_MS: Millis = 600 * SECOND
 """How long nothing of the kind must have happened before an alarm of repeated events is cleared."""
@@ -184,7 +184,7 @@ class Environment:
     def publish_refused(self, turn: Turn, event: PublishRefused) -> None:
         """Raise the alarm that the broker refuses what we publish, or say why it does so now."""
         subject = f"publish/{event.channel}"
-        if event.code == NOT_AUTHORIZED:
+        if event.code == NOT_AUTHORISED:
             detail = phrase(
                 "the broker refuses what we publish: its access list gives this certificate no right to (code {code})",
                 code=event.code,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from endpoints.cli.instants import instant, instant_or_duration, names_its_zone
+from endpoints.cli.instants import instant, instant_or_duration
 from endpoints.errors import UserError
 from protocol.wire.instants import parsed, written
 
@@ -112,8 +112,3 @@ def test_an_expiry_is_a_duration_or_an_instant() -> None:
     assert expiry("2022-11-29T23:00") == "2022-11-29T20:00:00.000Z"
     with pytest.raises(UserError, match="--expires: '2min' is not accepted: the units are s, m, h and d"):
         expiry("2min")
-
-
-def test_only_times_without_an_offset_depend_on_the_site() -> None:
-    assert [names_its_zone(text) for text in ("now", "-10m", "17:05Z", "2022-11-29T16:00+03:00")] == [True] * 4
-    assert [names_its_zone(text) for text in ("17:05", "2022-11-29 16:00")] == [False] * 2
