@@ -1,6 +1,7 @@
 """Whichever system call fails while a process writes a journal, every batch that it reported is still on disk."""
 
 import multiprocessing
+import os
 from collections.abc import Iterator
 from itertools import count
 from multiprocessing.connection import Connection
@@ -116,9 +117,13 @@ def test_nothing_that_was_on_disk_is_lost_whichever_call_fails(
         # a batch whose flush failed may be there; it was not acted upon
         assert written_batches(folder) in (on_disk, [*on_disk, on_disk[-1] + 1])
         assert records(folder), "raises at the first damage"
-        if not injection.hit:
+        if not injection.calls:
             break
-        assert last != "closed", f"call {failed} of {call} failed, and the journal went on"
+        if any(os.devnull in made for made in injection.calls):
+            # a descriptor held in reserve for the next segment: without it the journal goes on
+            assert last == "closed"
+            continue
+        assert last != "closed", f"call {failed} of {call} failed, and the journal went on: {injection.calls}"
         assert str(folder) in str(why)
     assert last == "closed"
     assert failed > 2

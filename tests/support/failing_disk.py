@@ -22,7 +22,7 @@ class Injection:
         path: only calls on this file.
 
     Attributes:
-        hit: after exit, whether any call failed or was delayed.
+        calls: after exit, each call that failed or was delayed, with its arguments, as strace prints it.
     """
 
     def __init__(self, pid: int, call: str, how: str, path: Path | None = None) -> None:
@@ -35,7 +35,7 @@ class Injection:
         attach = [f"--attach={thread}" for thread in self._threads]
         self._arguments = [program, *attach, *where, f"--trace={call}", f"--inject={call}:{how}"]
         self._popen: subprocess.Popen[str] | None = None
-        self.hit = False
+        self.calls: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         self._popen = subprocess.Popen(
@@ -55,7 +55,7 @@ class Injection:
         if self._popen is not None:
             self._popen.terminate()
             trace = self._popen.communicate(timeout=10)[1]
-            self.hit = "(INJECTED)" in trace or "(DELAYED)" in trace
+            self.calls = tuple(line for line in trace.splitlines() if line.endswith(("(INJECTED)", "(DELAYED)")))
 
 
 def refuse_writes(segment: Path) -> None:
