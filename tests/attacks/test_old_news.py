@@ -168,7 +168,7 @@ def test_every_view_of_it_says_so_first(tmp_path: Path, capsys: pytest.CaptureFi
     config, journal = restored.config(capsys), tmp_path / "exchange" / "eucom"
     for lang, expired, old in (("en", "EXPIRED ", "OLD, sent "), ("ru", "СРОК ИСТЁК ", "СТАРОЕ, отправлено ")):
         (line,) = restored.run(capsys, "messages", config, "--lang", lang).splitlines()
-        _when, reference, said, _state = line.split("  ")[:4]
+        _when, reference, _state, said = line.split("  ", 3)
         assert reference == "ndmc/1/1"
         assert said.startswith(expired)
         assert f"; {old}" in said

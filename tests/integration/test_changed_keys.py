@@ -48,8 +48,8 @@ def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
         yield station
 
 
-@pytest.mark.parametrize("name", ["eucom", "watch"])
-def test_an_officer_accepts_a_changed_key(station: Station, name: str) -> None:
+@pytest.mark.parametrize(("name", "officer"), [("eucom", "watch-1"), ("watch", "observer-1")])
+def test_an_officer_accepts_a_changed_key(station: Station, name: str, officer: str) -> None:
     before = link_file.load(station.link_file())
     rogue = structs.replace(ROGUE.enrolled[0], id=f"rogue-{name}")
     file = with_keys(before, ndmc=(*before.keys["ndmc"][:1], rogue))
@@ -69,10 +69,8 @@ def test_an_officer_accepts_a_changed_key(station: Station, name: str) -> None:
     assert f"добавлены: ndmc/rogue-{name} (" in listed
     assert f"сверьте отпечаток голосом и примите к сведению со словами с {first} по {first + 2}" in listed
 
-    officer = ["--officer", "watch-1"]
-    if name == "eucom":
-        officer += ["--credential-file", str(station.credential_file("eucom", "watch-1"))]
-    acknowledge = ("alarms", "acknowledge", config, key, *officer)
+    proof = ("--officer", officer, "--credential-file", str(station.credential_file(name, officer)))
+    acknowledge = ("alarms", "acknowledge", config, key, *proof)
     right = words_asked(file, first)
     for words, wrong in (
         ((), f"--words: give words {first} to {first + 2} of the new link file's fingerprint"),
@@ -89,7 +87,7 @@ def test_an_officer_accepts_a_changed_key(station: Station, name: str) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, key), done
     station.until(lambda: key not in station.alarms(name))
     (act,) = station.records(name, "AlarmAcknowledged")
-    assert (act["officer"], act["words"]) == ("watch-1", list(right))
+    assert (act["officer"], act["words"]) == (officer, list(right))
     again = station.deconflict(*acknowledge, "--words", " ".join(right))
     assert again.returncode == 2
 

@@ -76,7 +76,8 @@ def test_what_the_access_list_lacks(tmp_path_factory: pytest.TempPathFactory) ->
         assert "user eucom: no right to read deconfliction/v1/eucom-ndmc/ndmc/message, and 6" in listed["finding"]
         assert refused["check"] == "broker"
         assert refused["finding"] == (
-            "the broker refuses to publish to deconfliction/v1/eucom-ndmc/eucom/presence: Not authorized"
+            "the broker refuses to publish to deconfliction/v1/eucom-ndmc/eucom/presence: we are not authorised: its "
+            "access list lacks us"
         )
         assert "access list" in refused["remedy"]
         assert doctor(station, "ndmc") == []

@@ -36,15 +36,23 @@ def test_each_link_has_its_own_stream_and_its_own_journal(station: Station) -> N
 
 
 def test_a_command_requires_a_choice_between_links(station: Station) -> None:
-    unclear = station.deconflict("status", str(station.config("eucom")))
+    config = str(station.config("eucom"))
+    unclear = station.deconflict("messages", config)
     assert unclear.returncode == 2
     assert "choose one with --link: eucom-ndmc, eucom-ndmc-air" in unclear.stderr
-    chosen = station.deconflict("status", str(station.config("eucom")), "--link", SECOND, "--json")
+    chosen = station.deconflict("messages", config, "--link", SECOND, "--json")
     assert chosen.returncode == 0
     assert msgspec.json.decode(chosen.stdout)["link"] == SECOND
     with pytest.raises(RequestRefused) as unknown:
         station.status("eucom", "no-such-link")
     assert unknown.value.code == "unknown_link"
+
+
+def test_status_shows_every_link_unless_one_is_chosen(station: Station) -> None:
+    config = str(station.config("eucom"))
+    for choice, shown in (((), [FIRST, SECOND]), (("--link", SECOND), [SECOND])):
+        told = station.deconflict("status", config, *choice, "--json").stdout.splitlines()
+        assert [msgspec.json.decode(line)["link"] for line in told] == shown
 
 
 def test_a_journal_that_cannot_be_written_stops_only_its_link(station: Station) -> None:
