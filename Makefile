@@ -16,7 +16,7 @@ lint: setup  ## style, types, spelling and phrasings
 	@.venv/bin/python -m tests.prose.run
 
 test: lint  ## lint, and every test that can run on this machine; ends with what was left out, and why
-	@.venv/bin/pytest -m "not stack" --numprocesses 4 --dist loadfile
+	@.venv/bin/pytest -m "not stack" --numprocesses 6 --dist loadfile --no-loadscope-reorder
 
 test-stack: setup  ## the compose stack, on a real Docker Engine
 	@.venv/bin/pytest tests/stack

@@ -2,8 +2,22 @@
 
 import signal
 from collections import Counter
+from itertools import chain, zip_longest
+from pathlib import Path
 
 import pytest
+
+LONGEST = (
+    "integration/test_demo.py",
+    "planted/test_planted.py",
+    "integration/test_alarms.py",
+    "sim/test_seeds.py",
+    "integration/test_disk.py",
+    "offsets/test_offsets.py",
+    "integration/test_watch.py",
+    "attacks/test_hostile_texts.py",
+)
+"""The files that take longest begin a parallel run, so that none of them is left for one worker at its end."""
 
 
 class LeftOut:
@@ -34,6 +48,19 @@ class LeftOut:
             reporter.write_line(f"left out: {count} {'test' if count == 1 else 'tests'}: {reason}")
         if not self._reasons and not self._without_stack:
             reporter.write_line("left out: nothing")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Alternate files that wait for processes with files that compute, so that a parallel run keeps all cores busy."""
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    places = {str(Path(__file__).parent / name): place for place, name in enumerate(LONGEST)}
+    order = sorted(files, key=lambda path: places.get(str(path), len(LONGEST)))
+    waiting = [path for path in order if files[path][0].get_closest_marker("integration")]
+    computing = [path for path in order if not files[path][0].get_closest_marker("integration")]
+    alternating = chain.from_iterable(zip_longest(waiting, computing))
+    items[:] = [item for path in alternating if path is not None for item in files[path]]
 
 
 def pytest_configure(config: pytest.Config) -> None:
