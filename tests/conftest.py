@@ -1,5 +1,6 @@
 """Prints at the end of a test run which tests were left out, and why."""
 
+import gc
 import signal
 from collections import Counter
 from itertools import chain, zip_longest
@@ -61,6 +62,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     computing = [path for path in order if not files[path][0].get_closest_marker("integration")]
     alternating = chain.from_iterable(zip_longest(waiting, computing))
     items[:] = [item for path in alternating if path is not None for item in files[path]]
+
+
+def pytest_collection_finish() -> None:
+    # modules and collected tests live until the end: no later garbage collection needs to visit them
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_configure(config: pytest.Config) -> None:
