@@ -80,7 +80,9 @@ class _Side:
 
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
-        self._sets = [each.record for each in evidence.ledger.happenings.listed if each.what == "clock_set"]
+        listed = evidence.ledger.happenings.listed
+        self._sets = [each.record for each in listed if each.what == "clock_set"]
+        self._sent = {each.subject: each.record for each in listed if each.what == "sent"}
         self._signed = {
             (each.party, each.epoch, each.upto, each.at): each.seen.record
             for each in evidence.receipts
@@ -90,6 +92,10 @@ class _Side:
     def stretch(self, record: int) -> int:
         """Return how often the clock was set before a record."""
         return bisect_right(self._sets, record)
+
+    def sent(self, message: Reference) -> int:
+        """Return the stretch in which a message left, which may have waited while the clock was set."""
+        return self.stretch(self._sent[str(message)])
 
     def signed(self, receipt: SignedReceipt) -> int:
         """Return the stretch in which this side signed a receipt; the first if its journal lacks it."""
@@ -116,7 +122,7 @@ def _messages(here: _Side | None, there: _Side) -> Iterator[tuple[int, int, Exch
             entry = here.evidence.ledger.entries.get(reference)
             if entry is None or entry.sent_at is None:
                 continue
-            sent, stretch = entry.sent_at, here.stretch(here.evidence.queued[reference].record)
+            sent, stretch = entry.sent_at, here.sent(reference)
         bound = parsed(place.at) - parsed(sent)
         exchange = Exchange(bound_ms=bound, message=reference, at=place.at, receipt=False)
         yield stretch, there.stretch(place.record), exchange
@@ -138,7 +144,7 @@ def _receipts_returned(receiver: Identifier, here: _Side, there: _Side | None) -
         entry = here.evidence.ledger.entries.get(receipt.last)
         if receipt.signer != receiver or entry is None or entry.sent_at is None:
             continue
-        stretch = here.stretch(here.evidence.queued[receipt.last].record)
+        stretch = here.sent(receipt.last)
         bound = receipt.at - parsed(entry.sent_at)
         exchange = Exchange(bound_ms=bound, message=receipt.last, at=receipt.seen.at, receipt=True)
         yield stretch, (0 if there is None else there.signed(receipt)), exchange

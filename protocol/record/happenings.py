@@ -71,6 +71,8 @@ What = Literal[
     "space_ok",
 ]
 BlindCause = Literal["not_running", "suspended", "clock_set"]
+_LAST_MS: Millis = 253_402_300_799_999
+"""The last instant that can be written."""
 MESSAGE_STEPS = frozenset(get_args(MessageStep))
 
 
@@ -85,7 +87,7 @@ class Happening(Struct, frozen=True, kw_only=True):
     subject: str = ""
     # the officer who acted, `service` if it was the service; empty where nobody acts
     officer: str = ""
-    # of `blind`, its beginning; of `alarm_raised`, the deadline that was missed
+    # of `blind`, its beginning; of `alarm_raised`, the deadline that was missed; of `clock_set`, the time before it
     since: Utc | None = None
     # what else the record says, such as a reason
     detail: str = ""
@@ -143,7 +145,7 @@ class Happenings:
             case events.Resumed(since=since):
                 yield from _blind(record, parsed(since), "suspended")
             case events.ClockStepped(at=at, step_ms=step):
-                yield _happening(record, "clock_set", detail=f"{step / 1_000:+.3f} s")
+                yield _happening(record, "clock_set", since=_at(at - step), detail=f"{step / 1_000:+.3f} s")
                 if step > 0:
                     yield from _blind(record, at - step, "clock_set")
             case _:
@@ -228,8 +230,12 @@ def _officers(record: Record) -> Iterator[Happening]:
 def _blind(record: Record, since: Millis | None, cause: BlindCause) -> Iterator[Happening]:
     """Yield the absence that a record ends, unless it is the journal's first start."""
     if since is not None and since < record.entry.at:
-        # a forged step could lead out of the calendar
-        yield _happening(record, "blind", since=written(max(since, 0)), detail=cause)
+        yield _happening(record, "blind", since=_at(since), detail=cause)
+
+
+def _at(instant: Millis) -> Utc:
+    """Return an instant that a step of the clock implies. A forged step could lead out of the calendar."""
+    return written(min(max(instant, 0), _LAST_MS))
 
 
 def _happening(

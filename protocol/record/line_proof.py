@@ -22,12 +22,15 @@ from msgspec import Struct
 from protocol.core.alarms import AlarmCode
 from protocol.core.deadlines import SECOND
 from protocol.record.evidence import CLOCK_TOLERANCE_MS, Evidence
+from protocol.record.happenings import Happening
 from protocol.record.ledger import Ledger
 from protocol.wire.instants import Millis, parsed, written
 from protocol.wire.messages import Identifier, Utc
 
 RECEIPT_WITHIN_MS: Millis = 30 * SECOND
 """How long a message may wait for its receipt on a line that works; `status` has the same limit."""
+_NO_RECORD = 1 << 63
+"""Stands for the record that would end what has not ended: it is behind every record of a journal."""
 LineState = Literal["proven", "not_proven", "blind"]
 Reason = Literal[
     "not_running",
@@ -146,56 +149,122 @@ def _judged(
 def _blind(journal: Evidence, since: Millis, until: Millis) -> Iterator[_Span]:
     """Yield when a side did not watch: before its journal begins, after it ends, and its absences."""
     ledger, side = journal.ledger, journal.side
-    listed = ledger.happenings.listed
     begins = parsed(journal.first.at) if journal.first else until
     if begins - since > CLOCK_TOLERANCE_MS:
         yield _Span(since, begins, side, "not_begun")
-    for each in listed:
+    falls = _falls(ledger)
+    for each in ledger.happenings.listed:
         if each.what == "blind" and each.since is not None:
             cause: Reason = each.detail  # type: ignore[assignment]  # one of `BlindCause`
-            yield _Span(parsed(each.since), parsed(each.at), side, cause)
+            # a clock that was wrongly ahead made it end too late: from where it was set back to, this side watched
+            back = [fall.until for fall in falls if fall.record > each.record]
+            yield _Span(parsed(each.since), min([parsed(each.at), *back]), side, cause)
     last = parsed(ledger.last_at or written(until))
     if until - last > CLOCK_TOLERANCE_MS:
         yield _Span(last, until, side, "ended")
 
 
+class _Fall(NamedTuple):
+    """A record before which the clock went back from `since` to `until`."""
+
+    record: int
+    since: Millis
+    until: Millis
+
+
+def _falls(ledger: Ledger) -> list[_Fall]:
+    """Return where a side's clock was set back, while its service ran or between two runs."""
+    found: list[_Fall] = []
+    latest: Millis = 0
+    for each in ledger.happenings.listed:
+        at = parsed(each.at)
+        before = parsed(each.since) if each.what == "clock_set" and each.since else latest
+        if before > at:
+            found.append(_Fall(each.record, before, at))
+        latest = at
+    return found
+
+
+class _Moment(NamedTuple):
+    """When something began or ended, and the record in which it did."""
+
+    at: Millis
+    record: int
+
+
+def _spans(falls: Iterable[_Fall], begin: _Moment, end: _Moment) -> Iterator[tuple[Millis, Millis]]:
+    """Yield the times from `begin` to `end` by a clock that may have been set back in between."""
+    since = begin.at
+    for fall in falls:
+        if begin.record < fall.record <= end.record:
+            yield since, max(since, fall.since)
+            since = fall.until
+    yield since, max(since, end.at)
+
+
 def _against(ledger: Ledger, until: Millis) -> Iterator[_Span]:
     """Yield when a side's journal speaks against the line."""
-    lost: Millis | None = None
+    falls, never = _falls(ledger), _Moment(until, _NO_RECORD)
+    for reason, begin, end in (*_lost(ledger), *_waiting(ledger), *_alarmed(ledger)):
+        spans = [*_spans(falls, begin, end or never)]
+        if reason != "waiting" or sum(last - first for first, last in spans) > RECEIPT_WITHIN_MS:
+            yield from (_Span(*span, ledger.side, reason) for span in spans)
+
+
+_Against = tuple[Reason, _Moment, _Moment | None]
+"""What speaks against the line, when it began, and when it ended; None if it did not."""
+
+
+def _lost(ledger: Ledger) -> Iterator[_Against]:
+    """Yield when there was no connection to the broker."""
+    lost: _Moment | None = None
     for each in ledger.happenings.listed:
         if each.what in ("disconnected", "started"):
-            lost = parsed(each.at) if lost is None else lost
+            lost = lost or _step(each)
         elif each.what == "connected" and lost is not None:
-            yield _Span(lost, parsed(each.at), ledger.side, "disconnected")
+            yield "disconnected", lost, _step(each)
             lost = None
     if lost is not None:
-        yield _Span(lost, max(until, lost), ledger.side, "disconnected")
-    for entry in ledger.entries.values():
-        if not entry.own or entry.queued_at is None:
-            continue
-        queued = parsed(entry.queued_at)
-        settled = max(until, queued) if entry.receipted_at is None else parsed(entry.receipted_at)
-        if settled - queued > RECEIPT_WITHIN_MS:
-            yield _Span(queued, settled, ledger.side, "waiting")
-    for alarm in ledger.alarms:
-        if alarm.code in AGAINST:
-            raised = parsed(alarm.raised_at)
-            cleared = parsed(alarm.cleared_at) if alarm.cleared_at else until
-            yield _Span(raised, max(raised, cleared), ledger.side, alarm.code.value)  # type: ignore[arg-type]  # in Reason
+        yield "disconnected", lost, None
+
+
+def _waiting(ledger: Ledger) -> Iterator[_Against]:
+    """Yield for each message of this side how long it waited for its receipt, or until its epoch ended (SPEC E2)."""
+    queued: dict[str, _Moment] = {}
+    for each in ledger.happenings.listed:
+        if each.what == "queued":
+            queued[each.subject] = _step(each)
+        elif each.what == "receipted" and (begin := queued.pop(each.subject, None)):
+            yield "waiting", begin, _step(each)
+        elif each.what == "epoch_opened":
+            yield from (("waiting", begin, _step(each)) for begin in queued.values())
+            queued.clear()
+    yield from (("waiting", begin, None) for begin in queued.values())
+
+
+def _alarmed(ledger: Ledger) -> Iterator[_Against]:
+    """Yield how long each alarm about the line stood, from the deadline that was missed."""
+    raised: dict[str, _Moment] = {}
+    for each in ledger.happenings.listed:
+        if each.what == "alarm_raised" and each.since and each.subject.partition("/")[0] in AGAINST:
+            raised.setdefault(each.subject, _Moment(parsed(each.since), each.record))
+        elif each.what == "alarm_cleared" and (begin := raised.pop(each.subject, None)):
+            yield _code(each.subject), begin, _step(each)
+    yield from ((_code(subject), begin, None) for subject, begin in raised.items())
+
+
+def _step(happening: Happening) -> _Moment:
+    return _Moment(parsed(happening.at), happening.record)
+
+
+def _code(subject: str) -> Reason:
+    return subject.partition("/")[0]  # type: ignore[return-value]  # one of `AGAINST`
 
 
 def _proven(ledgers: Iterable[Ledger], against: _Times) -> Iterator[_Span]:
     """Yield the times from one proof to the next that nothing speaks against."""
-    trips = sorted(
-        (parsed(entry.sent_at), parsed(entry.receipted_at))
-        for ledger in ledgers
-        for entry in ledger.entries.values()
-        if entry.own and entry.sent_at and entry.receipted_at
-    )
     begun: tuple[Millis, Millis] | None = None
-    for sent, receipted in trips:
-        if not 0 <= receipted - sent <= RECEIPT_WITHIN_MS:
-            continue
+    for sent, receipted in sorted(trip for ledger in ledgers for trip in _trips(ledger)):
         # a proof has a length, so that it can be seen
         ends = max(receipted, sent + 1)
         if begun is not None and not any(against.overlapping(begun[1], sent)):
@@ -206,3 +275,17 @@ def _proven(ledgers: Iterable[Ledger], against: _Times) -> Iterator[_Span]:
         begun = sent, ends
     if begun is not None:
         yield _Span(*begun)
+
+
+def _trips(ledger: Ledger) -> Iterator[tuple[Millis, Millis]]:
+    """Yield the round trips of this side's messages that prove the line: by a clock that was not set meanwhile."""
+    sent: dict[str, Millis] = {}
+    for each in ledger.happenings.listed:
+        if each.what == "sent":
+            sent[each.subject] = parsed(each.at)
+        elif each.what in ("clock_set", "started"):
+            sent.clear()
+        elif each.what == "receipted":
+            left, arrived = sent.pop(each.subject, None), parsed(each.at)
+            if left is not None and 0 <= arrived - left <= RECEIPT_WITHIN_MS:
+                yield left, arrived

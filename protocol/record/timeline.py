@@ -37,6 +37,7 @@ _STATES: dict[SlotState, PastSlotState] = {
     SlotState.MISSED: "missed",
     SlotState.UNKNOWN: "unknown",
 }
+_NEVER: Utc = "9999-12-31T23:59:59.999Z"
 _AFTER: dict[str, str] = {"received": "sent", "refused": "sent", "receipted": "receipt_sent"}
 """The step, in another journal, that comes before a step of the same message."""
 
@@ -124,7 +125,8 @@ def account(journals: Sequence[Evidence], since: Millis | None = None, until: Mi
     Args:
         journals: one of each side, and of the watch.
         since: the beginning in milliseconds since 1970; by default that of the first journal.
-        until: the end; by default that of the last journal.
+        until: the end; by default that of the last journal. Without a limit there is a row for every record that says
+            something, also for those by a clock that was set wrong.
 
     Raises LocalProtocolError as `reconcile` does.
     """
@@ -136,7 +138,7 @@ def account(journals: Sequence[Evidence], since: Millis | None = None, until: Mi
     ends = max(max(last, default=0) if until is None else until, begins)
     parties = next((each.ledger.parties for each in journals if each.ledger.parties), ())
     sides = [each for each in journals if each.side in parties]
-    rows = _Merge(journals, parties, written(begins), written(ends)).rows()
+    rows = _Merge(journals, parties, since, until).rows()
     named = {row.happening.subject for row in rows if row.happening.what in MESSAGE_STEPS}
     messages = {path.reference: path for path in comparison.messages if str(path.reference) in named}
     tests = [path for path in messages.values() if path.kind == "heartbeat"]
@@ -180,11 +182,14 @@ def _uses(messages: Iterable[MessagePath]) -> dict[str, int]:
 class _Merge:
     """Merges the rows of the journals."""
 
-    def __init__(self, journals: Sequence[Evidence], parties: Sequence[str], since: Utc, until: Utc) -> None:
+    def __init__(
+        self, journals: Sequence[Evidence], parties: Sequence[str], since: Millis | None, until: Millis | None
+    ) -> None:
         self._journals = journals
         self._parties = parties
+        first, last = "" if since is None else written(since), _NEVER if until is None else written(until)
         self._listed = {
-            each.side: [row for row in each.ledger.happenings.listed if since <= row.at <= until] for each in journals
+            each.side: [row for row in each.ledger.happenings.listed if first <= row.at <= last] for each in journals
         }
         # how far each stream is receipted by frames that other journals than the signer's hold
         self._receipted: dict[tuple[str, str, int], int] = {}

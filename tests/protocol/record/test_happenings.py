@@ -153,12 +153,15 @@ def test_a_sleep_and_a_clock_set_forward_are_absences() -> None:
         listed(record(event(events.ClockStepped, step_ms=5_000))),
     )
     assert [(each.what, each.since, each.detail) for each in slept] == [("blind", written(NOON - 5_000), "suspended")]
-    assert [(each.what, each.since) for each in skipped] == [("clock_set", None), ("blind", written(NOON - 5_000))]
+    before = written(NOON - 5_000)
+    assert [(each.what, each.since) for each in skipped] == [("clock_set", before), ("blind", before)]
 
 
 def test_a_forged_step_does_not_lead_out_of_the_calendar() -> None:
     _, blind = listed(record(event(events.ClockStepped, step_ms=1 << 60)))
     assert blind.since == "1970-01-01T00:00:00.000Z"
+    (back,) = listed(record(event(events.ClockStepped, step_ms=-(1 << 60))))
+    assert back.since == "9999-12-31T23:59:59.999Z"
 
 
 def test_effects_are_listed_with_what_they_are_about() -> None:

@@ -6,7 +6,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from protocol.core.events import ClockStepped, LineTestRequested, OfficerAcknowledged
+from protocol.core.events import (
+    ClockStepped,
+    LineTestRequested,
+    OfficerAcknowledged,
+    TransportConnected,
+    TransportLost,
+)
 from protocol.errors import LocalProtocolError
 from protocol.record.clock_difference import clock_differences
 from protocol.record.evidence import Evidence, evidence_of
@@ -21,6 +27,7 @@ from tests.support.world import MINUTE, SECOND
 from tests.vectors.terms import EPOCH_1
 
 HOUR = 60 * MINUTE
+DAY = 24 * HOUR
 
 
 def evidence(folder: Path, *names: str) -> list[Evidence]:
@@ -175,6 +182,29 @@ def test_the_difference_of_the_clocks_is_bounded_before_and_after_one_was_set(tm
             assert each.changed_by_ms == 0
 
 
+def test_a_message_that_waited_while_the_clock_was_set_belongs_to_the_clock_at_its_departure(tmp_path: Path) -> None:
+    exchange = begun(tmp_path)
+    exchange.delivered("eucom")
+    exchange.delivered("ndmc")
+    ahead = exchange.ends["eucom"]
+    ahead.happens(TransportLost, reason="cut")
+    exchange.settle()
+    exchange.alert("eucom")
+    ahead.turn()
+    ahead.skew += HOUR
+    ahead.happens(ClockStepped, step_ms=HOUR)
+    ahead.happens(TransportConnected)
+    exchange.settle()
+    exchange.delivered("ndmc")
+    exchange.stop()
+    before, after = account(evidence(tmp_path, "eucom", "ndmc")).clocks
+    for each, true in ((before, 0), (after, -HOUR)):
+        assert each.least
+        assert each.most
+        assert each.changed_by_ms == 0
+        assert each.least.bound_ms <= true <= each.most.bound_ms
+
+
 def test_one_journal_bounds_the_difference_by_the_times_that_the_other_side_signed(day: Path) -> None:
     for name in ("eucom", "ndmc"):
         (found,) = account(evidence(day, name)).clocks
@@ -285,6 +315,71 @@ def test_a_clock_that_went_back_between_sending_and_receipt_proves_nothing(tmp_p
     exchange.settle()
     exchange.stop()
     assert account(evidence(tmp_path, "eucom")).length_ms("proven") == 0
+
+
+def test_an_outage_is_one_also_if_the_clock_is_set_back_in_it(tmp_path: Path) -> None:
+    exchange = begun(tmp_path)
+    exchange.delivered("eucom")
+    exchange.run(50 * MINUTE)
+    lost_at = exchange.world.at
+    side = exchange.ends["eucom"]
+    side.happens(TransportLost, reason="cut")
+    exchange.settle(lost_from=["eucom"])
+    exchange.run(20 * MINUTE, lost_from=["eucom"])
+    side.skew -= HOUR
+    side.happens(ClockStepped, step_ms=-HOUR)
+    exchange.run(10 * MINUTE, lost_from=["eucom"])
+    side.happens(TransportConnected)
+    exchange.settle()
+    exchange.run(2 * HOUR)
+    exchange.delivered("eucom")
+    exchange.stop()
+    found = account(evidence(tmp_path, "eucom"))
+    for at in (lost_at + MINUTE, lost_at + 19 * MINUTE, lost_at - 39 * MINUTE, lost_at - 31 * MINUTE):
+        (during,) = [each for each in found.line if parsed(each.since) <= at < parsed(each.until)]
+        assert during.state == "not_proven"
+        assert ("eucom", "disconnected") in during.reasons
+
+
+def test_a_clock_that_was_wrongly_ahead_leaves_its_side_blind_only_until_it_was_set_back(tmp_path: Path) -> None:
+    exchange = begun(tmp_path)
+    exchange.delivered("eucom")
+    side = exchange.ends["ndmc"]
+    for step in (30 * DAY, -30 * DAY):
+        side.skew += step
+        side.happens(ClockStepped, step_ms=step)
+        exchange.settle()
+        exchange.run(10 * MINUTE)
+    exchange.delivered("eucom")
+    exchange.run(10 * MINUTE)
+    exchange.delivered("eucom")
+    exchange.stop()
+    found = account(evidence(tmp_path, "eucom", "ndmc"))
+    assert 9 * MINUTE < found.length_ms("blind") < 12 * MINUTE
+    # the rows that this side recorded a month ahead are there too
+    assert any(parsed(row.happening.at) > parsed(found.until) for row in found.rows)
+    assert len(found.rows) == sum(len(each.ledger.happenings.listed) for each in evidence(tmp_path, "eucom", "ndmc"))
+
+
+def test_a_message_of_an_epoch_that_has_ended_waits_no_longer(tmp_path: Path) -> None:
+    exchange = begun(tmp_path)
+    exchange.delivered("eucom")
+    exchange.alert("eucom")
+    exchange.run(5 * MINUTE, lost_from=["eucom"])
+    second = link_file(msgspec.structs.replace(EPOCH_1, epoch=2))
+    exchange.stop()
+    for end in exchange.ends.values():
+        end.file = second
+    exchange.open()
+    exchange.start()
+    exchange.delivered("eucom")
+    exchange.run(2 * MINUTE)
+    exchange.delivered("eucom")
+    exchange.stop()
+    found = account(evidence(tmp_path, "eucom", "ndmc"))
+    assert any(("eucom", "waiting") in each.reasons for each in found.line)
+    last = [each for each in found.line if each.state == "proven"][-1]
+    assert last.length_ms >= 2 * MINUTE
 
 
 # --- slots --------------------------------------------------------------------------------------------------------
