@@ -209,7 +209,14 @@ def use_words(account: Account, t: Translator) -> str:
     if account.used:
         kinds = ", ".join(f"{t.term('uses', kind)} {count}" for kind in USES if (count := account.uses[kind]))
         return t("The line was used beyond its tests: {kinds}.", kinds=kinds)
-    if account.length_ms("proven"):
+    proven = bool(account.length_ms("proven"))
+    if not account.complete:
+        open_ = t("The line was open.") if proven else t("No journal proves that the line was open.")
+        rest = t(
+            "No use beyond its tests is recorded, but the journals do not cover both sides and the whole interval."
+        )
+        return f"{open_} {rest}"
+    if proven:
         return t("The line was open and not used: neither side sent anything but line tests and their answers.")
     return t("The line was not used, and no journal proves that it was open.")
 

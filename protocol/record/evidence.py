@@ -41,12 +41,13 @@ class Sighting(Struct, frozen=True, order=True):
 
 
 class SignedReceipt(Struct, frozen=True, kw_only=True):
-    """A receipt of `signer` for messages of `party` up to `upto`, and the time that it claims."""
+    """A receipt of `signer` for messages of `party` up to `upto`, the hash of the last, and the time that it claims."""
 
     signer: Identifier
     party: Identifier
     epoch: int
     upto: int
+    head: Digest
     at: Millis
     seen: Sighting
 
@@ -236,7 +237,13 @@ class Evidence:
         self, signer: str, payload: MessagePayload | ReceiptPayload, claim: Claim, seen: Sighting
     ) -> SignedReceipt:
         receipt = SignedReceipt(
-            signer=signer, party=payload.recipient, epoch=payload.epoch, upto=claim.upto, at=parsed(claim.at), seen=seen
+            signer=signer,
+            party=payload.recipient,
+            epoch=payload.epoch,
+            upto=claim.upto,
+            head=claim.head,
+            at=parsed(claim.at),
+            seen=seen,
         )
         self.receipts.append(receipt)
         if claim.upto:

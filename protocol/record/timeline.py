@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 from protocol.core.deadlines import SECOND
 from protocol.core.watch_state import SlotState
 from protocol.record.clock_difference import ClockDifference, clock_differences
-from protocol.record.evidence import Evidence
+from protocol.record.evidence import Evidence, SignedReceipt
 from protocol.record.happenings import MESSAGE_STEPS, Happening
 from protocol.record.ledger_entries import SERVICE, LedgerDraft
 from protocol.record.line_proof import LineInterval, line_intervals
@@ -106,6 +106,12 @@ class Account(Struct, frozen=True, kw_only=True):
     comparison: Reconciliation
 
     @property
+    def complete(self) -> bool:
+        """Whether both sides' journals are there, from the beginning of the interval to its end."""
+        reasons = {reason for each in self.line for _, reason in each.reasons}
+        return {*self.parties} <= {*self.journals} and not reasons & {"not_begun", "ended"}
+
+    @property
     def used(self) -> bool:
         """Whether the line was used beyond its tests."""
         return any(self.uses.values())
@@ -191,13 +197,8 @@ class _Merge:
         self._listed = {
             each.side: [row for row in each.ledger.happenings.listed if first <= row.at <= last] for each in journals
         }
-        # how far each stream is receipted by frames that other journals than the signer's hold
-        self._receipted: dict[tuple[str, str, int], int] = {}
-        for each in journals:
-            for receipt in each.receipts:
-                if receipt.signer != each.side:
-                    key = receipt.signer, receipt.party, receipt.epoch
-                    self._receipted[key] = max(receipt.upto, self._receipted.get(key, 0))
+        receipts = [each for journal in journals for each in journal.receipts if each.signer != journal.side]
+        self._receipted = {each.side: _receipted(each, receipts) for each in journals}
 
     def rows(self) -> list[Row]:
         """Return all rows in order."""
@@ -230,7 +231,7 @@ class _Merge:
         """Return whose signature proves a step of a message; empty if only this journal records it."""
         reference = Reference.parse(row.subject)
         peer = next((party for party in self._parties if party != reference.sender), "")
-        receipted = reference.seq <= self._receipted.get((peer, reference.sender, reference.epoch), 0)
+        receipted = reference.seq <= self._receipted[side].get((peer, reference.sender, reference.epoch), 0)
         match row.what:
             case "queued" | "sent":
                 if self._held_elsewhere(side, reference):
@@ -251,6 +252,20 @@ class _Merge:
         return own is not None and any(other and other.digest == own.digest for other in entries.values())
 
 
+def _receipted(journal: Evidence, receipts: Iterable[SignedReceipt]) -> dict[tuple[str, str, int], int]:
+    """Return how far receipts name the messages that a journal has, by signer, sender and epoch.
+
+    A sender that signs two versions of a message may hold a receipt for the other one (SPEC M5.2).
+    """
+    found: dict[tuple[str, str, int], int] = {}
+    for receipt in receipts:
+        entry = journal.ledger.entries.get(receipt.last)
+        if entry is not None and entry.digest == receipt.head:
+            key = receipt.signer, receipt.party, receipt.epoch
+            found[key] = max(receipt.upto, found.get(key, 0))
+    return found
+
+
 def _waits(side: Identifier, row: Happening, to_come: dict[tuple[str, str], Identifier]) -> bool:
     """Return whether a row has to follow a row of another journal that is still to come."""
     before = _AFTER.get(row.what)
@@ -268,17 +283,28 @@ def _slots(journals: Sequence[Evidence], parties: Sequence[str], since: Millis, 
     placed_by = {row.subject: row.officer for row in queued}
     for instant in sorted(due):
         views = {each.side: _view(each, instant, until) for each in journals if instant in each.ledger.slots.slots}
-        judge = next(side for side in (*reversed(parties), *by_side) if side in views)
+        judges = [side for side in (*reversed(parties), *by_side) if side in views]
+        judge = next((side for side in judges if _reaches(by_side[side], instant, views[side])), judges[0])
         tests = [each.ledger.slots.slots[instant].met_by for each in journals if instant in each.ledger.slots.slots]
         test = next((each for each in tests if each is not None), None)
         row = SlotRow(due=instant, state=views[judge], views=views)
         yield row if test is None else _tested(row, test, by_side, placed_by.get(str(test)))
 
 
+def _reaches(journal: Evidence, instant: Utc, view: PastSlotState) -> bool:
+    """Return whether a journal can judge a slot: it has judged it, or goes on after the slot's grace."""
+    assert journal.end is not None
+    return view in ("met", "late", "missed") or parsed(journal.end.at) > parsed(instant) + _grace_ms(journal)
+
+
+def _grace_ms(journal: Evidence) -> Millis:
+    return 0 if journal.ledger.policy is None else journal.ledger.policy.grace_s * SECOND
+
+
 def _view(journal: Evidence, instant: Utc, until: Millis) -> PastSlotState:
     """Return a slot's state by one journal. A caller does not know when a test arrived that was receipted later."""
     ledger = journal.ledger
-    grace_ms = 0 if ledger.policy is None else ledger.policy.grace_s * SECOND
+    grace_ms = _grace_ms(journal)
     state = ledger.slots.judged(instant, until, grace_ms)
     test = ledger.slots.slots[instant].met_by
     entry = None if test is None else ledger.entries.get(test)

@@ -124,6 +124,9 @@ def test_a_line_that_was_open_and_not_used_is_said_to_have_been(
     exchange.settle()
     exchange.stop()
     assert said in run("timeline", *both(tmp_path), "--lang", language)[1]
+    alone = run("timeline", both(tmp_path)[0], "--lang", language)[1]
+    assert said not in alone
+    assert {"en": "The line was open. No use beyond", "ru": "Линия была открыта. Кроме проверок"}[language] in alone
 
 
 def test_a_line_of_which_nothing_is_proven_is_not_said_to_have_been_open(run: Any, tmp_path: Path) -> None:
@@ -132,6 +135,8 @@ def test_a_line_of_which_nothing_is_proven_is_not_said_to_have_been_open(run: An
     out = run("timeline", *both(tmp_path), "--lang", "en")[1]
     assert "The line was not used, and no journal proves that it was open." in out
     assert "open and not used" not in out
+    alone = run("timeline", both(tmp_path)[1], "--lang", "en")[1]
+    assert "No journal proves that the line was open. No use beyond its tests is recorded" in alone
 
 
 def test_an_interval_is_given_as_people_write_times(day: Path, run: Any) -> None:

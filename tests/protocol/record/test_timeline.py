@@ -106,6 +106,10 @@ def test_uses_are_counted_beyond_the_tests(whole: Account, day: Path) -> None:
     assert whole.unscheduled == 0
     before = account(evidence(day), until=parsed(SLOT) + 2 * SECOND)
     assert not before.used
+    assert before.complete
+    # what one side alone records is not all that was said
+    assert not account(evidence(day, "eucom", WATCH), until=parsed(SLOT) + 2 * SECOND).complete
+    assert not account(evidence(day), until=parsed(whole.until) + HOUR).complete
     assert before.length_ms("proven")
 
 
@@ -143,6 +147,16 @@ def test_one_journal_alone_proves_what_the_other_side_signed(tmp_path: Path) -> 
     assert proofs["sent", lost] == ""
     assert proofs["received", theirs] == "ndmc"
     assert proofs["receipt_sent", theirs] == ""
+
+
+def test_a_receipt_for_another_version_of_a_message_proves_nothing_about_this_one(day: Path) -> None:
+    mine = evidence(day, "eucom")[0]
+    for entry in mine.ledger.entries.values():
+        if entry.own:
+            entry.digest = "0" * 64
+    queued = [row for row in account([mine]).rows if row.happening.what == "queued"]
+    assert queued
+    assert {row.proof for row in queued} == {"alone"}
 
 
 def test_nothing_is_received_before_it_was_sent_though_the_clocks_differ(tmp_path: Path) -> None:
@@ -421,6 +435,19 @@ def test_a_slot_that_fell_due_while_nobody_watched_is_unknown(tmp_path: Path) ->
     found = account(evidence(tmp_path, "eucom", "ndmc"))
     assert slot_states(found) == ["unknown"]
     assert found.slots[0].test is None
+
+
+def test_a_journal_that_ends_before_a_slot_leaves_it_to_the_next_one(tmp_path: Path) -> None:
+    exchange = begun(tmp_path)
+    early = evidence(tmp_path, "ndmc")[0]
+    exchange.world.at = parsed(SLOT) + 5
+    exchange.ends["eucom"].wake()
+    exchange.settle()
+    exchange.run(20 * MINUTE)
+    exchange.stop()
+    (slot,) = account([early, *evidence(tmp_path, "eucom")]).slots
+    assert slot.state == "met"
+    assert slot.views == {"eucom": "met", "ndmc": "unknown"}
 
 
 def test_a_slot_in_its_grace_is_still_open(tmp_path: Path) -> None:
