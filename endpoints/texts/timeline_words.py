@@ -18,7 +18,7 @@ from protocol.core.alarms import AlarmCode
 from protocol.core.drafts import draft_item
 from protocol.core.staleness import expiry, staleness
 from protocol.errors import RemoteProtocolError
-from protocol.record.clock_difference import ClockDifference
+from protocol.record.clock_difference import ClockDifference, Exchange
 from protocol.record.happenings import MESSAGE_STEPS, Happening
 from protocol.record.line_proof import LineInterval
 from protocol.record.reconcile import MessagePath
@@ -226,18 +226,18 @@ def clock_words(each: ClockDifference, t: Translator) -> str:
     rests = t.plural("{count} message or receipt", "{count} messages and receipts", each.exchanges)
     values: dict[str, object] = {"one": each.one, "other": each.other, "rests": rests}
     if each.least is None and each.most is not None:
-        values |= {"most": seconds(each.most.bound_ms), "message": each.most.message}
+        values |= {"most": seconds(each.most.bound_ms), "message": _carrier(each.most, t)}
         return t("clock of {other} against {one}: at most {most} s ({rests}; most: {message})", **values)
     if each.most is None and each.least is not None:
-        values |= {"least": seconds(each.least.bound_ms), "message": each.least.message}
+        values |= {"least": seconds(each.least.bound_ms), "message": _carrier(each.least, t)}
         return t("clock of {other} against {one}: at least {least} s ({rests}; least: {message})", **values)
     assert each.least is not None
     assert each.most is not None
     values |= {
         "least": seconds(each.least.bound_ms),
         "most": seconds(each.most.bound_ms),
-        "first": each.least.message,
-        "second": each.most.message,
+        "first": _carrier(each.least, t),
+        "second": _carrier(each.most, t),
     }
     if each.changed_by_ms:
         by = seconds(each.changed_by_ms)
@@ -251,6 +251,11 @@ def clock_words(each: ClockDifference, t: Translator) -> str:
         "clock of {other} against {one}: {least} to {most} s (+ is ahead; {rests}; least: {first}, most: {second})",
         **values,
     )
+
+
+def _carrier(exchange: Exchange, t: Translator) -> str:
+    """Return the message that a bound rests on. The first receipts come before any message."""
+    return str(exchange.message) if exchange.message.seq else t("a receipt before the first message")
 
 
 def slot_words(slot: SlotRow, t: Translator) -> str:

@@ -33,6 +33,8 @@ class PastSlot(Struct, kw_only=True):
     # by the clock as it was set then
     test_at: Millis = 0
     early: bool = False
+    # by the policy in force when its grace ended, or at the last record before that
+    grace_ms: Millis = 0
 
     @property
     def met_by(self) -> Reference | None:
@@ -76,6 +78,7 @@ class PastSlots:
             self._time(entry, policy)
         if isinstance(entry, Started | SlotsPlanned):
             self._plan(entry)
+            self._grant(entry.at, _grace_ms(policy))
         for absence in blind:
             self._absent(parsed(absence.since or absence.at), entry.at, _grace_ms(policy))
             if isinstance(entry, Started | Resumed):
@@ -144,6 +147,12 @@ class PastSlots:
             self.slots.setdefault(instant, PastSlot(due=instant))
         self.slots = dict(sorted(self.slots.items()))
         self._until = until
+
+    def _grant(self, at: Millis, grace_ms: Millis) -> None:
+        """Note the grace of the slots whose grace is not over: another epoch may change it for those to come."""
+        for instant, slot in self.slots.items():
+            if not slot.grace_ms or at < parsed(instant) + slot.grace_ms:
+                slot.grace_ms = grace_ms
 
     def _absent(self, since: Millis, until: Millis, grace_ms: Millis) -> None:
         """Mark the slots whose grace ended while nobody watched (SPEC W5.2)."""

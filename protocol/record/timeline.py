@@ -294,17 +294,18 @@ def _slots(journals: Sequence[Evidence], parties: Sequence[str], since: Millis, 
 def _reaches(journal: Evidence, instant: Utc, view: PastSlotState) -> bool:
     """Return whether a journal can judge a slot: it has judged it, or goes on after the slot's grace."""
     assert journal.end is not None
-    return view in ("met", "late", "missed") or parsed(journal.end.at) > parsed(instant) + _grace_ms(journal)
+    return view in ("met", "late", "missed") or parsed(journal.end.at) > parsed(instant) + _grace_ms(journal, instant)
 
 
-def _grace_ms(journal: Evidence) -> Millis:
-    return 0 if journal.ledger.policy is None else journal.ledger.policy.grace_s * SECOND
+def _grace_ms(journal: Evidence, instant: Utc) -> Millis:
+    policy = journal.ledger.policy
+    return journal.ledger.slots.slots[instant].grace_ms or (0 if policy is None else policy.grace_s * SECOND)
 
 
 def _view(journal: Evidence, instant: Utc, until: Millis) -> PastSlotState:
     """Return a slot's state by one journal. A caller does not know when a test arrived that was receipted later."""
     ledger = journal.ledger
-    grace_ms = _grace_ms(journal)
+    grace_ms = _grace_ms(journal, instant)
     state = ledger.slots.judged(instant, until, grace_ms)
     test = ledger.slots.slots[instant].met_by
     entry = None if test is None else ledger.entries.get(test)

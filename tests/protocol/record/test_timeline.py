@@ -450,6 +450,23 @@ def test_a_journal_that_ends_before_a_slot_leaves_it_to_the_next_one(tmp_path: P
     assert slot.views == {"eucom": "met", "ndmc": "unknown"}
 
 
+def test_a_later_epoch_with_a_shorter_grace_does_not_change_what_a_slot_was(tmp_path: Path) -> None:
+    exchange = begun(tmp_path)
+    exchange.world.at = parsed(SLOT) + 5 * MINUTE
+    exchange.ends["eucom"].wake()
+    exchange.settle()
+    exchange.run(20 * MINUTE)
+    exchange.stop()
+    assert slot_states(account(evidence(tmp_path, "eucom"))) == ["met"]
+    shorter = msgspec.structs.replace(EPOCH_1.policy, grace_s=60, answer_within_s=60)
+    for end in exchange.ends.values():
+        end.file = link_file(msgspec.structs.replace(EPOCH_1, epoch=2, policy=shorter))
+    exchange.open()
+    exchange.start()
+    exchange.stop()
+    assert slot_states(account(evidence(tmp_path, "eucom")))[:1] == ["met"]
+
+
 def test_a_slot_in_its_grace_is_still_open(tmp_path: Path) -> None:
     exchange = begun(tmp_path)
     exchange.world.at = parsed(SLOT) + 5
