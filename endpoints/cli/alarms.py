@@ -175,9 +175,8 @@ def print_alarms(
 
     from endpoints.texts.channels import channel_name
     from endpoints.texts.printable import one_line
-    from endpoints.texts.wording import age_warning
+    from endpoints.texts.wording import age_warning, local
     from protocol.core.staleness import Staleness
-    from protocol.wire.instants import parsed
 
     for alarm in alarms:
         over, seen = alarm.get("cleared_at"), alarm.get("acknowledged_at")
@@ -186,9 +185,9 @@ def print_alarms(
         name = (one_line(f"{alarm['code']}/{alarm['subject']}"), colour)
         warning = age_warning(convert(alarm.get("stale", {}), Staleness), t, now, zone)
         print_indented(out, Text.assemble((warning, "bold yellow"), name, f"  {what}"), columns=2)
-        known = [t("since {when}", when=t.instant(parsed(alarm["raised_at"]), zone))]
+        known = [t("since {when}", when=local(alarm["raised_at"], t, zone))]
         if over:
-            known.append(t("cleared {when}", when=t.instant(parsed(over), zone)))
+            known.append(t("cleared {when}", when=local(over, t, zone)))
         known.append(
             t("acknowledged by {officer}", officer=alarm["acknowledged_by"]) if seen else t("not acknowledged")
         )

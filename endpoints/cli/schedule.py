@@ -61,7 +61,7 @@ def schedule(
 
     # three Russian dates fit into 80 columns with one space between them
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for title in ("UTC", *(f"{side}, {party.site}" for side, party in sites)):
+    for title in ("UTC\n", *(f"{side}, {party.site}\n{party.zone}" for side, party in sites)):
         table.add_column(Text(title))
     for slot in coming:
         instant = parsed(slot)

@@ -19,7 +19,7 @@ from msgspec import UNSET
 from endpoints.texts.channels import other_channels
 from endpoints.texts.i18n import Translator
 from endpoints.texts.printable import one_line
-from endpoints.texts.wording import age_warning, moment, wording
+from endpoints.texts.wording import age_warning, local, moment, wording
 from protocol.core.alarms import Alarm
 from protocol.core.effects import Notify
 from protocol.core.staleness import Staleness, expiry, staleness
@@ -71,7 +71,7 @@ class NoticeWords:
             what = f"{what}: {t.say(alarm.detail, alarm.said or None)}"
         since = alarm.cleared_at or alarm.detected_at
         if staleness(None, since, now, now).old_since is not None:
-            what = f"{t('OLD, of {when}', when=t.instant(parsed(since), 'UTC'))}: {what}"
+            what = f"{t('OLD, of {when}', when=local(since, t, 'UTC'))}: {what}"
         what = f"{age_warning(alarm.stale or Staleness(), t, now)}{what}"
         if alarm.cleared_at:
             what = f"{t('OVER')}: {what}"
@@ -108,7 +108,7 @@ class NoticeWords:
         due = t(
             "the line test of {slot} is due: an officer has to place it until {until}, {left} from now",
             slot=moment(slot, t, zone),
-            until=t.time(parsed(until), zone),
+            until=f"{t.time(parsed(until), zone)} {zone}",
             left=t.duration((parsed(until) - now) / 1_000),
         )
         return t("REMINDER {number}: {what}", number=effect.repeat, what=due) if effect.repeat else due

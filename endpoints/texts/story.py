@@ -102,7 +102,7 @@ def _event(record: Record, t: Translator) -> list[tuple[str, Tone]]:
         case events.Stopped():
             return [(t("stopped"), "quiet")]
         case events.Resumed(since=since):
-            return [(t("suspended since {when}", when=t.time(parsed(since), "UTC")), "bad")]
+            return [(t("suspended since {when}", when=f"{t.time(parsed(since), 'UTC')} UTC"), "bad")]
         case events.TransportConnected():
             return [(t("connected to the broker"), "quiet")]
         case events.TransportLost(reason=reason):

@@ -97,9 +97,9 @@ def age_warning(
         late = arrived is not None and expired <= arrived
         said.append(t("EXPIRED BEFORE IT ARRIVED, {ago}", ago=ago) if late else t("EXPIRED {ago}", ago=ago))
     if stale.old_since is not None:
-        said.append(t("OLD, sent {when}", when=t.instant(parsed(stale.old_since), zone)))
+        said.append(t("OLD, sent {when}", when=local(stale.old_since, t, zone)))
     if stale.ahead_at is not None:
-        said.append(t("DATED AHEAD, {when}", when=t.instant(parsed(stale.ahead_at), zone)))
+        said.append(t("DATED AHEAD, {when}", when=local(stale.ahead_at, t, zone)))
     return f"{'; '.join(said)}: " if said else ""
 
 
@@ -116,7 +116,7 @@ def _wording(body: dict[str, Any], t: Translator, zone: str) -> str:
 
     match said:
         case Heartbeat():
-            slot = f"{t.instant(parsed(said.slot), zone)} {zone}" if said.slot else t("unscheduled")
+            slot = local(said.slot, t, zone) if said.slot else t("unscheduled")
             return f"{kind} ({slot}): {said.text} [{' '.join(said.challenge)}]"
         case HeartbeatAnswer():
             who = said.officer or t("the service")

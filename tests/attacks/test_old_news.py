@@ -104,7 +104,7 @@ def test_a_replayed_alert_is_paged_as_expired_and_old(tmp_path: Path) -> None:
     restored = Restored(tmp_path, raises)
     (english,), (russian,) = restored.notices("en"), restored.notices("ru")
     assert english["text"].startswith(
-        "EXPIRED BEFORE IT ARRIVED, 7 days ago; OLD, sent 29 Nov 2022, 07:59:00: ndmc/1/1: alert, ROUTINE"
+        "EXPIRED BEFORE IT ARRIVED, 7 days ago; OLD, sent 29 Nov 2022, 07:59:00 UTC: ndmc/1/1: alert, ROUTINE"
     )
     assert russian["text"].startswith("СРОК ИСТЁК ДО ПОЛУЧЕНИЯ, 7 дней назад; СТАРОЕ, отправлено 29 нояб. 2022")
     assert set(english["stale"]) == {"expired_at", "old_since"}
@@ -139,7 +139,7 @@ def test_an_alert_whose_author_runs_ahead_is_paged_as_dated_ahead(tmp_path: Path
         exchange.alert("ndmc")
 
     (found,) = Restored(tmp_path, ahead, 0).notices("en")
-    assert found["text"].startswith("DATED AHEAD, 29 Nov 2022, 10:59:00: ndmc/1/1: alert")
+    assert found["text"].startswith("DATED AHEAD, 29 Nov 2022, 10:59:00 UTC: ndmc/1/1: alert")
 
 
 def test_news_is_paged_without_a_warning(tmp_path: Path) -> None:

@@ -157,11 +157,11 @@ def test_a_notice_says_whose_it_is_and_names_messages_as_commands_do() -> None:
     [
         (
             "en",
-            "EXPIRED BEFORE IT ARRIVED, 7 days ago; OLD, sent 22 Nov 2022, 09:00:00: ndmc/1/7: alert, FLASH",
+            "EXPIRED BEFORE IT ARRIVED, 7 days ago; OLD, sent 22 Nov 2022, 09:00:00 Europe/Berlin: ndmc/1/7: alert",
         ),
         (
             "ru",
-            "СРОК ИСТЁК ДО ПОЛУЧЕНИЯ, 7 дней назад; СТАРОЕ, отправлено 22 нояб. 2022\u202fг., 09:00:00: ndmc/1/7: ",
+            "СРОК ИСТЁК ДО ПОЛУЧЕНИЯ, 7 дней назад; СТАРОЕ, отправлено 22 нояб. 2022\u202fг., 09:00:00 Europe/Berlin: ",
         ),
     ],
 )
@@ -180,7 +180,7 @@ def test_a_notice_that_a_restored_journal_repeats_is_old_although_its_message_ca
     heartbeat = {"type": "heartbeat", "status": "exercise", "language": "ru", "text": "Как слышите?"}
     heartbeat |= {"challenge": ["а", "б", "в"]}  # type: ignore[dict-item]
     repeated = structs.replace(LAST_WEEK, body=heartbeat, received_at="2022-11-22T08:00:01.000Z")
-    assert told(repeated)["text"].startswith("OLD, sent 22 Nov 2022, 09:00:00: ndmc/1/7: line test")
+    assert told(repeated)["text"].startswith("OLD, sent 22 Nov 2022, 09:00:00 Europe/Berlin: ndmc/1/7: line test")
     assert "stale" not in told(repeated, now=parsed("2022-11-22T08:30:00.000Z"))
 
 
@@ -188,7 +188,7 @@ def test_a_notice_of_a_message_that_is_dated_ahead_says_so_first() -> None:
     """SPEC M8.4"""
     ahead = structs.replace(LAST_WEEK, sent_at="2022-11-29T15:00:00.000Z")
     assert told(ahead)["text"].startswith(
-        "EXPIRED BEFORE IT ARRIVED, 7 days ago; DATED AHEAD, 29 Nov 2022, 16:00:00: ndmc/1/7: alert"
+        "EXPIRED BEFORE IT ARRIVED, 7 days ago; DATED AHEAD, 29 Nov 2022, 16:00:00 Europe/Berlin: ndmc/1/7: alert"
     )
 
 
@@ -199,7 +199,7 @@ def test_the_notice_of_an_alarm_is_old_an_hour_after_it_was_detected_or_cleared(
     hours = 3_600_000
     detected = parsed(ALARM.alarm.detected_at)
     assert told(ALARM, now=detected + hours)["text"] == lost
-    assert told(ALARM, now=detected + hours + 1)["text"] == f"OLD, of 29 Nov 2022, 16:00:30: {lost}"
+    assert told(ALARM, now=detected + hours + 1)["text"] == f"OLD, of 29 Nov 2022, 16:00:30 UTC: {lost}"
     over = structs.replace(
         ALARM, alarm=structs.replace(ALARM.alarm, cleared_at="2022-11-29T18:00:00.000Z", detail="a\nb\x1b[8m")
     )

@@ -165,7 +165,8 @@ def test_the_schedule_shows_utc_and_both_sites(site: Path, capsys: pytest.Captur
     lines = capsys.readouterr().out.splitlines()
 
     assert lines[0].split() == ["UTC", "eucom,", "Wiesbaden", "ndmc,", "Moscow"]
-    assert len(lines) == 4
+    assert lines[1].split() == ["Europe/Berlin", "Europe/Moscow"]
+    assert len(lines) == 5
 
     assert run("schedule", site / "watch" / "watch.toml", "-n", "40", "--json") == 0
     slots = json.loads(capsys.readouterr().out)["slots"]

@@ -60,8 +60,9 @@ def test_reconcile_keeps_each_time_of_a_message_whole(folder: Path, language: st
 
 @pytest.mark.parametrize("language", ["en", "ru"])
 def test_schedule_shows_a_line_test_on_one_line(folder: Path, language: str) -> None:
-    heading, *rows = shown("schedule", folder / "eucom" / "endpoint.toml", "-n", "4", "--lang", language)
+    heading, zones, *rows = shown("schedule", folder / "eucom" / "endpoint.toml", "-n", "4", "--lang", language)
     assert heading.startswith("UTC")
+    assert zones.split() == ["Europe/Berlin", "Europe/Moscow"]
     assert [len(re.findall(r"\b\d\d:00:00\b", row)) for row in rows] == [3] * 4
     assert max(map(len, rows)) <= COLUMNS
 

@@ -62,12 +62,12 @@ def told(effect: Notify, now: str, lang: str = "en") -> dict[str, Any]:
         (
             0,
             "2022-11-29T16:00:00.000Z",
-            f"{DUE} until 17:15:00, 15 minutes from now",
+            f"{DUE} until 17:15:00 Europe/Berlin, 15 minutes from now",
         ),
         (
             1,
             "2022-11-29T16:07:30.000Z",
-            f"REMINDER 1: {DUE} until 17:15:00, 8 minutes from now",
+            f"REMINDER 1: {DUE} until 17:15:00 Europe/Berlin, 8 minutes from now",
         ),
         (
             1,

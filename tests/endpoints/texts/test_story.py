@@ -115,7 +115,7 @@ def test_what_a_message_says(body: dict[str, Any], said: str) -> None:
 @pytest.mark.parametrize(
     ("entry", "line"),
     [
-        (events.Resumed(**AT, since=WHEN), "suspended since 08:00:00"),
+        (events.Resumed(**AT, since=WHEN), "suspended since 08:00:00 UTC"),
         (events.TransportLost(**AT, reason="timeout"), "lost the connection to the broker: timeout"),
         (events.PeerPresenceChanged(**AT, party="ndmc", present=False), "ndmc is no longer present at the broker"),
         (events.PeerPresenceChanged(**AT, party="ndmc", present=True), "ndmc is present at the broker"),
@@ -166,7 +166,7 @@ def test_what_effects_are_worth() -> None:
         "eucom: draft/2 waits for a second officer",
         "eucom: draft/2 expired; nothing was sent",
         f"eucom: eucom/1/7 (watch-1): {wording(ALERT, T)}",
-        f'ndmc: OLD, sent 29 Nov 2022, 08:00:00: ndmc/1/7: {{"type":"song"}} ({refused})',
+        f'ndmc: OLD, sent 29 Nov 2022, 08:00:00 UTC: ndmc/1/7: {{"type":"song"}} ({refused})',
         "eucom: received the receipt for messages up to eucom/1/4",
         "eucom: a frame was refused: bad_signature no good one",
         f"eucom: {T.term('alarm', 'fork')} (ndmc): why",
@@ -205,8 +205,8 @@ def test_a_story_names_the_epoch_the_author_and_the_officers() -> None:
     [
         (NOON - 1, NOON + 1, "ndmc/1/7 (watch-1): alert"),
         (NOON - 1, NOON - 86_400_000, "EXPIRED BEFORE IT ARRIVED, 24 hours ago: ndmc/1/7 (watch-1): alert"),
-        (NOON - 7 * 86_400_000, NOON + 1, "OLD, sent 22 Nov 2022, 10:00:00: ndmc/1/7 (watch-1): alert"),
-        (NOON + 7_200_000, NOON + 1, "DATED AHEAD, 29 Nov 2022, 12:00:00: ndmc/1/7 (watch-1): alert"),
+        (NOON - 7 * 86_400_000, NOON + 1, "OLD, sent 22 Nov 2022, 10:00:00 UTC: ndmc/1/7 (watch-1): alert"),
+        (NOON + 7_200_000, NOON + 1, "DATED AHEAD, 29 Nov 2022, 12:00:00 UTC: ndmc/1/7 (watch-1): alert"),
     ],
 )
 def test_a_story_says_first_what_was_no_news_when_it_arrived(at: int, expires: int, begins: str) -> None:
@@ -219,7 +219,7 @@ def test_the_alarm_about_an_old_message_says_so_first() -> None:
     """SPEC M8.4, W4"""
     about = structs.replace(ALARM, stale=Staleness(old_since="2022-11-22T08:00:00.000Z"))
     (line,) = told(events.BatchClosed(**AT), RaiseAlarm(alarm=about))
-    assert line.startswith("eucom: OLD, sent 22 Nov 2022, 08:00:00: ")
+    assert line.startswith("eucom: OLD, sent 22 Nov 2022, 08:00:00 UTC: ")
 
 
 def test_no_text_of_the_peer_begins_another_line() -> None:
