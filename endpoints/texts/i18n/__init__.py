@@ -37,6 +37,10 @@ _LOCALES = {"en": "en_GB", "ru": "ru"}
 """British English, for the day before the month and the 24-hour clock."""
 
 
+_TERM_VALUES = ("decision", "reason")
+"""The values of phrases that are terms of the protocol; a reason can be another text as well."""
+
+
 class Translator:
     """Translates into one language. `translator` returns one."""
 
@@ -63,8 +67,12 @@ class Translator:
         return self._said(made) if isinstance(made, Phrase) and self.language != LANGUAGES[0] else text
 
     def _said(self, made: Phrase) -> str:
-        values = {name: self._said(each) if isinstance(each, Phrase) else each for name, each in made.values.items()}
-        return filled(self.fixed(made.template), values)
+        return filled(self.fixed(made.template), {name: self._value(name, each) for name, each in made.values.items()})
+
+    def _value(self, name: str, value: str | int) -> str | int:
+        if isinstance(value, Phrase):
+            return self._said(value)
+        return self.term(name, value) if name in _TERM_VALUES and isinstance(value, str) else value
 
     def term(self, kind: str, word: str) -> str:
         """Return the translation of a term of the protocol: `term("category", "air_pursuit")`.

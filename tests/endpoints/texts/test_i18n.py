@@ -296,3 +296,11 @@ def test_the_language_of_an_error_is_the_one_that_the_command_line_names(words: 
     assert translator_for(words, {}).language == language
     assert translator_for(["status"], {"DECONFLICT_LANG": "ru"}).language == "ru"
     assert translator_for(["status"], {"DECONFLICT_LANG": "fr", "LANG": "ru_RU.UTF-8"}).language == "ru"
+
+
+def test_a_decision_and_a_reason_in_a_phrase_are_translated_as_terms() -> None:
+    t = translator("ru")
+    done = phrase("{who} acknowledged it ({decision}) at {at}", who="acting", decision="acting", at="16:00")
+    assert t.say(done) == "acting: подтверждение (принимаем меры), 16:00"
+    refused = phrase("{who} refused it ({reason}) at {at}", who="duty-1", reason="out_of_scope", at="16:00")
+    assert t.say(refused) == "duty-1: отказ (вне назначения линии), 16:00"
