@@ -178,7 +178,7 @@ def _show(session: OfficerSession, ask: dict[str, Any], officer: str, t: Transla
     if not (shown and sys.stdin.isatty()):
         say(t("warning: {what}", what=warning))
         return True
-    if agreed(t("send it without a translation?")):
+    if agreed(t("send it without a translation?"), t):
         return True
     say(t("nothing was sent"))
     return False
@@ -258,7 +258,7 @@ def cancel(
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> int:
-    """Cancel one of this side's alerts, with the text prepared for it."""
+    """Cancel one of this side's alerts, with the text prepared for it. On a terminal, the alert is shown first."""
     from endpoints.texts.i18n import translator
 
     t = translator(lang)
@@ -269,6 +269,7 @@ def cancel(
         )
     of = officer_input.reference(ref)
     session = OfficerSession.at(config, link, officer, credential_file)
+    session.show_alert(of, t)
     reference = session.act("cancel", {"of": of, **seen_field(seen)}, t)
     return session.finish(reference, t, wait=wait, within_s=within_s, as_json=as_json)
 

@@ -148,21 +148,24 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "endpoints.cli.officer:acknowledge",
             "Acknowledge an alert.",
             "acknowledge try/ndmc/endpoint.toml eucom/1/42 --officer duty-1 --decision understood",
-            "If another officer has acted on it meanwhile, an officer who has read it again gives --seen.",
+            "On a terminal, the alert is shown first. If another officer has acted on it meanwhile, an officer who has "
+            "read it again gives --seen.",
         ),
         Command(
             "refuse",
             "endpoints.cli.officer:refuse",
             "Refuse an alert, optionally with a referral to another channel.",
             "refuse try/eucom/endpoint.toml ndmc/1/3 --officer watch-1 --reason out_of_scope --referral ministers",
-            "If another officer has acted on it meanwhile, an officer who has read it again gives --seen.",
+            "On a terminal, the alert is shown first. If another officer has acted on it meanwhile, an officer who has "
+            "read it again gives --seen.",
         ),
         Command(
             "cancel",
             "endpoints.cli.alert:cancel",
             "Cancel one of this side's alerts.",
             "cancel try/eucom/endpoint.toml eucom/1/42 --officer watch-1",
-            "The cancellation has the text that was prepared with the alert, else a standard text.",
+            "On a terminal, the alert is shown first. The cancellation has the text that was prepared with the alert, "
+            "else a standard text.",
         ),
         Command(
             "duty take",

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from endpoints.texts.item_page import ItemPage, ShownAct
+from endpoints.texts.wording import age_warning
 from protocol.core.acts import Act
+from protocol.core.alerts import AlertState
 from protocol.core.staleness import Staleness, expiry, staleness
 from protocol.errors import RemoteProtocolError
 from protocol.wire.instants import Millis, parsed
@@ -17,9 +19,11 @@ from protocol.wire.payloads import read_body
 
 if TYPE_CHECKING:
     from endpoints.texts.i18n import Translator
+    from protocol.core.snapshot import Snapshot
     from protocol.record.ledger import Ledger
     from protocol.record.ledger_entries import LedgerDraft, LedgerEntry
 
+_ACKNOWLEDGED = (AlertState.UNDERSTOOD, AlertState.ACTING)
 _STEPS = ("queued_at", "sent_at", "received_at", "receipted_at")
 
 
@@ -90,7 +94,7 @@ def entry_page(
     state = t.term("way", entry.state)
     if entry.state == "refused" and entry.refused:
         state += f" ({t.term('reason', entry.refused)})"
-    times = ((step, getattr(entry, step)) for step in _STEPS)
+    times = ((step.removesuffix("_at"), getattr(entry, step)) for step in _STEPS)
     return ItemPage(
         reference=str(entry.reference),
         kind=entry.kind if known else "unknown",
@@ -98,11 +102,40 @@ def entry_page(
         body=entry.body if known else msgspec.json.encode(entry.body).decode(),
         target=target_in(ledger, entry.body) if known else {},
         warnings=warnings,
-        steps=tuple((t.term("way", step.removesuffix("_at")), at) for step, at in times if at is not None),
+        # this side receipts what it receives
+        steps=tuple(
+            (t("receipt sent") if step == "receipted" and not entry.own else t.term("way", step), at)
+            for step, at in times
+            if at is not None
+        ),
         undated=tuple(_undated(entry, t, broker_has=broker_has)),
         acts=acts_of(ledger, entry.acts),
         successor=str(entry.changed_by) if entry.changed_by else None,
         seen=entry.item.seen,
+    )
+
+
+def alert_page(view: Snapshot, reference: str, t: Translator, now: Millis) -> ItemPage | None:
+    """Return the page of an alert as a running endpoint knows it, None if it does not know it."""
+    alerts = {each.reference: each for each in view.alerts}
+    found, item = alerts.get(reference), view.item(reference)
+    if found is None or item is None:
+        return None
+    of = changed_alert(item.item)
+    changed = None if of is None else alerts.get(str(of))
+    # nobody tells a side that its own message is old
+    arrived = None if reference.startswith(f"{view.side}/") else parsed(found.received_at or found.at)
+    old = Staleness() if found.changed_by else staleness(expiry(found.alert), found.sent_at, arrived, now)
+    return ItemPage(
+        reference=reference,
+        kind="alert",
+        state=t.term("way", "acknowledged" if found.state in _ACKNOWLEDGED else found.state),
+        body=msgspec.to_builtins(found.alert),
+        target={} if changed is None else changed.alert.text,
+        warnings=(age_warning(old, t, now, arrived=arrived).removesuffix(": "),) if old else (),
+        acts=tuple(ShownAct(act=act) for act in item.acts),
+        successor=found.changed_by,
+        seen=item.seen,
     )
 
 

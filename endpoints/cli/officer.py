@@ -31,7 +31,7 @@ def acknowledge(
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Acknowledge an alert: understood, acting, or a reply will follow."""
+    """Acknowledge an alert: understood, acting, or a reply will follow. On a terminal, the alert is shown first."""
     from endpoints.cli.typed_texts import texts
     from endpoints.texts.i18n import translator
 
@@ -41,6 +41,7 @@ def acknowledge(
     session = OfficerSession.at(config, link, officer, credential_file)
     said = texts("text", text, session.policy.languages)
     ask = {"of": of, "decision": decision, **({"text": said} if said else {}), **seen_field(seen)}
+    session.show_alert(of, t)
     print_reference(session.act("acknowledge", ask, t), as_json=as_json)
 
 
@@ -59,7 +60,7 @@ def refuse(
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Refuse an alert, optionally with a referral to another channel."""
+    """Refuse an alert, optionally with a referral to another channel. On a terminal, the alert is shown first."""
     from endpoints.cli.typed_texts import texts
     from endpoints.texts.i18n import translator
 
@@ -71,4 +72,5 @@ def refuse(
     ask: dict[str, Any] = {"of": of, "reason": reason, **({"text": said} if said else {}), **seen_field(seen)}
     if referral is not None:
         ask["referral"] = officer_input.channel(referral, session.policy, t)
+    session.show_alert(of, t)
     print_reference(session.act("refuse", ask, t), as_json=as_json)

@@ -101,6 +101,19 @@ class OfficerSession:
         print_lines(item_lines(page, t, self.zones, terminal_width(stderr=True)), stderr=True)
         return True
 
+    def show_alert(self, reference: str, t: Translator) -> None:
+        """On a terminal, show the alert that the officer is about to act on, before the credential is asked for."""
+        if not sys.stderr.isatty():
+            return
+        from msgspec import convert
+
+        from endpoints.cli.items import alert_page
+        from protocol.core.snapshot import Snapshot
+
+        page = alert_page(convert(self.client.get("snapshot"), Snapshot), reference, t, self.now())
+        if page is not None:
+            self.show(page, t)
+
     def others(self, author: str) -> list[str]:
         """Return the officers enrolled here who may release a draft of `author`."""
         return [officer for officer in self.officers if officer != author]
@@ -187,7 +200,7 @@ class OfficerSession:
         print_lines(item_lines(page, t, self.zones, terminal_width(stderr=True)), stderr=True)
         if seen is not None and seen != page.seen:
             raise UserError(phrase("--seen: {ref} is not what this digest stands for; it is shown above", ref=ref))
-        if agreed(question):
+        if agreed(question, t):
             return page.seen
         say(t("nothing was done"))
         return None
@@ -246,9 +259,9 @@ class OfficerSession:
         return reference if held else None
 
 
-def agreed(question: str) -> bool:
+def agreed(question: str, t: Translator) -> bool:
     """Ask a question at the terminal; return whether it was confirmed."""
-    return typed_line(f"{question} [y/N] ").lower() in _YES
+    return typed_line(f"{question} {t('[y/N]')} ").lower() in _YES
 
 
 def _say_acts(acts: Sequence[dict[str, Any]], t: Translator) -> None:

@@ -206,7 +206,12 @@ def test_two_officers_do_not_both_speak_for_their_side_without_knowing(station: 
         second = station.deconflict(*late, *officer(station, "ndmc", "duty-2"), "--lang", "ru")
         assert (second.returncode, second.stdout) == (9, "")
         assert "UTC: подтверждено: ndmc, duty-1: понято" in second.stderr
-        assert "duty-1: подтверждение (understood), " in second.stderr
+        assert "duty-1: подтверждение (понято), " in second.stderr
+
+    late_at_terminal = ("acknowledge", config, reference, *officer(station, "ndmc", "duty-2"), "--lang", "ru")
+    code, page = at_a_terminal(*late_at_terminal, typed="")
+    assert (code, page[0]) == (9, f"{reference}  оповещение: подтверждено")
+    assert any(line.startswith(f"{'':16}ndmc, duty-1: понято (ndmc/1/") for line in page)
 
     with pytest.raises(RequestRefused) as refused:
         station.act("ndmc", "duty-2", "acknowledge", of=reference, decision="acting", seen=before)
@@ -247,3 +252,27 @@ def test_what_is_not_in_the_journal_is_refused_in_one_line(station: Station) -> 
         refused = station.deconflict("show", str(station.config("eucom")), ref)
         assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
         assert wrong in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("side", "name", "words"),
+    [
+        ("ndmc", "duty-1", ("acknowledge",)),
+        ("ndmc", "duty-1", ("refuse", "--reason", "unintelligible")),
+        ("eucom", "watch-1", ("cancel",)),
+    ],
+)
+def test_an_alert_is_shown_before_its_officer_acts_on_it(
+    station: Station, side: str, name: str, words: tuple[str, ...]
+) -> None:
+    reference = station.alert(text={"en": DECEIT})
+    station.until(lambda: station.alert_state("ndmc", reference) is not None)
+    command = (words[0], str(station.config(side)), reference, *words[1:], *officer(station, side, name))
+
+    code, shown = at_a_terminal(*command, "--lang", "en", typed="")
+
+    assert code == 0
+    assert shown[0].startswith(f"{reference}  alert: ")
+    assert "  text, en      | Dam under fire." in shown
+    assert re.fullmatch(rf"{side}/1/\d+", shown[-1])
+    assert all(len(line) <= COLUMNS for line in shown)
