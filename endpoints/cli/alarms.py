@@ -84,6 +84,7 @@ def alarms_acknowledge(
 ) -> None:
     """Acknowledge an alarm. It is listed until it is cleared as well."""
     from endpoints.cli.credential import obtain
+    from endpoints.cli.officer_input import officer as enrolled
     from endpoints.config import settings
     from endpoints.control.client import ControlClient
     from endpoints.texts.i18n import translator
@@ -96,6 +97,7 @@ def alarms_acknowledge(
     found = settings.load(config)
     if not found.officers:
         raise UserError(_nobody(config))
+    enrolled(officer, tuple(found.officers))
     client = ControlClient(found.control, found.link(link).id)
     given = " ".join(words).split() if words else _ask_words(client, code, subject, translator(lang))
     if given and len(given) != WORDS:

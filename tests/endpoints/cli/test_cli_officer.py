@@ -114,9 +114,15 @@ def test_a_wrong_argument_is_one_line_before_anybody_is_asked(
 
 
 def test_an_officer_who_is_not_enrolled_is_told_who_is(configuration: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for command in (("acknowledge", "ndmc/1/1"), ("release", "draft/1"), ("duty", "take"), ("test",)):
+    for command in (
+        ("acknowledge", "ndmc/1/1"),
+        ("release", "draft/1"),
+        ("test",),
+        ("duty take",),
+        ("alarms acknowledge", "late/x"),
+    ):
         verb, *rest = command
-        place = [verb, *rest, str(configuration)] if verb == "duty" else [verb, str(configuration), *rest]
+        place = [*verb.split(), str(configuration), *rest]
         assert run(capsys, *place, "--officer", "mickey") == (
             2,
             "deconflict: --officer: 'mickey' is no officer enrolled here; enrolled: watch-1, watch-2\n",
