@@ -62,15 +62,17 @@ class NoticeWords:
     def alarm(self, link: str, effect: Notify, alarm: Alarm, now: Millis) -> str:
         """Return the text for an alarm.
 
-        It begins with whether it is over or repeated, and whether it, or the message that it is about, is old. If it is
-        critical, it ends with the other channels.
+        It begins with whether it is over or repeated, and whether it, or the message that it is about, is old. A repeat
+        says that the alarm is still open, so it is no old news however long ago it was detected. If it is critical, it
+        ends with the other channels.
         """
         t = self._t
         what = f"{t.term('alarm', alarm.code)} ({alarm.subject})"
         if alarm.detail:
             what = f"{what}: {t.say(alarm.detail, alarm.said or None)}"
         since = alarm.cleared_at or alarm.detected_at
-        if staleness(None, since, now, now).old_since is not None:
+        still_open = effect.repeat and not alarm.cleared_at
+        if not still_open and staleness(None, since, now, now).old_since is not None:
             what = f"{t('OLD, of {when}', when=local(since, t, 'UTC'))}: {what}"
         what = f"{age_warning(alarm.stale or Staleness(), t, now)}{what}"
         if alarm.cleared_at:

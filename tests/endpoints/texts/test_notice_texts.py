@@ -120,6 +120,15 @@ def test_repeats_of_an_alarm_are_told_apart() -> None:
     assert texts[2].startswith("REPEATED (2): ")
 
 
+def test_a_repeat_is_no_old_news_since_the_alarm_is_still_open() -> None:
+    later = "2022-11-29T18:00:31.000Z"
+    assert "OLD" in told(LOST, later)["text"]
+    assert "OLD" not in told(structs.replace(LOST, repeat=4), later)["text"]
+    assert "СТАРОЕ" not in told(structs.replace(LOST, repeat=4), later, "ru")["text"]
+    over = structs.replace(LOST, repeat=4, alarm=structs.replace(ALARM, cleared_at="2022-11-29T16:40:00.000Z"))
+    assert told(over, later)["text"].startswith("OVER: OLD, of 29 Nov 2022, 16:40:00: ")
+
+
 def test_an_alerts_notice_has_every_fact_before_the_senders_own_words() -> None:
     effect = Notify(id="m", kind="message", reference=Reference("ndmc", 1, 7), body=ALERT, received_at=SLOT)
     assert told(effect, SLOT)["text"] == (
