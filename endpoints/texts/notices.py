@@ -67,7 +67,7 @@ class NoticeWords:
         ends with the other channels.
         """
         t = self._t
-        what = f"{t.term('alarm', alarm.code)} ({alarm.subject})"
+        what = f"{t.alarm(alarm.code, alarm.subject)} ({alarm.subject})"
         if alarm.detail:
             what = f"{what}: {t.say(alarm.detail, alarm.said or None)}"
         since = alarm.cleared_at or alarm.detected_at

@@ -138,7 +138,7 @@ def _event(record: Record, t: Translator) -> list[tuple[str, Tone]]:
             words = " / ".join(text for text in (test_text, answer_text) if text) or t("those of the policy")
             return [(t("words of this side's line tests: {words}", words=words), "quiet")]
         case events.AlarmAcknowledged(officer=officer, code=code, subject=subject):
-            alarm = f"{t.term('alarm', code)} ({subject})"
+            alarm = f"{t.alarm(code, subject)} ({subject})"
             return [(t("{officer} acknowledged the alarm: {alarm}", officer=officer, alarm=alarm), "plain")]
         case Checkpoint():
             return [(t("checkpoint"), "quiet")]
@@ -176,9 +176,9 @@ def _effect(record: Record, effect: AnyEffect, t: Translator, epoch: int) -> tup
         case RaiseAlarm(alarm=alarm):
             detail = f": {t.say(alarm.detail, alarm.said or None)}" if alarm.detail else ""
             warning = age_warning(alarm.stale or Staleness(), t, record.entry.at)
-            return side, f"{warning}{t.term('alarm', alarm.code)} ({alarm.subject}){detail}", "bad"
+            return side, f"{warning}{t.alarm(alarm.code, alarm.subject)} ({alarm.subject}){detail}", "bad"
         case ClearAlarm(code=code, subject=subject):
-            return side, t("cleared: {alarm}", alarm=f"{t.term('alarm', code)} ({subject})"), "good"
+            return side, t("cleared: {alarm}", alarm=f"{t.alarm(code, subject)} ({subject})"), "good"
     return None
 
 

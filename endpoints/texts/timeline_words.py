@@ -144,7 +144,7 @@ class RowWriter:
         """Return what a notification is about: an alarm in words, a message, or the time of a slot."""
         t = self._t
         code, _, rest = subject.partition("/")
-        return f"{t.term('alarm', code)} ({rest})" if code in _ALARMS else subject
+        return f"{t.alarm(code, rest)} ({rest})" if code in _ALARMS else subject
 
     def _draft(self, side: str, name: str) -> list[PageField]:
         draft = self._account.drafts.get((side, name))

@@ -120,6 +120,12 @@ def test_repeats_of_an_alarm_are_told_apart() -> None:
     assert texts[2].startswith("REPEATED (2): ")
 
 
+def test_a_broker_that_refuses_what_is_published_is_not_called_unreachable() -> None:
+    refused = structs.replace(ALARM, code=AlarmCode.BROKER_UNREACHABLE, subject="publish/message")
+    for lang, name in (("en", "broker refuses what is published"), ("ru", "брокер отклоняет отправленное")):
+        assert told(structs.replace(LOST, alarm=refused), SLOT, lang)["text"].startswith(f"{name} (publish/message)")
+
+
 def test_a_repeat_is_no_old_news_since_the_alarm_is_still_open() -> None:
     later = "2022-11-29T18:00:31.000Z"
     assert "OLD" in told(LOST, later)["text"]

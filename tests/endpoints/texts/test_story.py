@@ -162,6 +162,7 @@ def test_what_effects_are_worth() -> None:
         RejectFrame(reason="bad_signature", detail="no good one"),
         RaiseAlarm(alarm=ALARM),
         ClearAlarm(code=AlarmCode.FORK, subject="ndmc"),
+        ClearAlarm(code=AlarmCode.BROKER_UNREACHABLE, subject="publish/message"),
     ) == [
         "eucom: draft/2 waits for a second officer",
         "eucom: draft/2 expired; nothing was sent",
@@ -171,6 +172,7 @@ def test_what_effects_are_worth() -> None:
         "eucom: a frame was refused: bad_signature no good one",
         f"eucom: {T.term('alarm', 'fork')} (ndmc): why",
         f"eucom: cleared: {T.term('alarm', 'fork')} (ndmc)",
+        f"eucom: cleared: {T.term('alarm', 'publish_refused')} (publish/message)",
     ]
     seen = events.AlarmAcknowledged(**REQUEST, code="fork", subject="ndmc")
     assert told(seen) == [f"eucom: watch-1 acknowledged the alarm: {T.term('alarm', 'fork')} (ndmc)"]
