@@ -75,10 +75,9 @@ def _shake(broker: BrokerSettings, context: ssl.SSLContext, found: list[bytes | 
                 return ""
             return phrase("not an MQTT broker: the server sends data first")
     except ssl.SSLCertVerificationError as error:
-        return phrase("the broker's certificate is not trusted: {why}", why=error.verify_message)
+        return phrase("the broker's certificate is not trusted: {why}", why=reason_of(error))
     except ssl.SSLError as error:
-        why = (error.reason or str(error)).lower().replace("_", " ")
-        return phrase("no TLS 1.3 connection with our certificate: {why}", why=why)
+        return phrase("no TLS 1.3 connection with our certificate: {why}", why=reason_of(error))
     except CONNECT_ERRORS as error:
         return phrase("the broker cannot be reached: {why}", why=reason_of(error))
 

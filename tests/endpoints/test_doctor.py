@@ -355,7 +355,7 @@ def test_a_listener_without_tls_is_reported(site: Path, listener: socket.socket)
     (found,) = broker_finding(site)
     server.join()
 
-    assert found.startswith("no TLS 1.3 connection with our certificate: ")
+    assert found.startswith("no TLS 1.3 connection with our certificate: the server does not speak TLS on this port; ")
 
 
 def test_an_unknown_host_is_reported(site: Path) -> None:
@@ -363,7 +363,8 @@ def test_an_unknown_host_is_reported(site: Path) -> None:
         settings.load(site / "eucom" / "endpoint.toml", {"DECONFLICT_BROKER_HOST": "no-such-host.invalid"}), lambda: NOW
     ).run()
 
-    assert [each.finding for each in found] == ["the broker cannot be reached: the name of the server does not resolve"]
+    (only,) = found
+    assert only.finding.startswith("the broker cannot be reached: the name ")
 
 
 @pytest.mark.integration
@@ -378,7 +379,8 @@ def test_a_running_broker_is_reached_and_a_foreign_certificate_is_reported(made:
         stranger = Authority.make(site / "other", NOW)
         stranger.issue_client("eucom", site / "eucom" / "tls", NOW)
         (found,) = broker_finding(site)
-        assert found.startswith("the broker's certificate is not trusted: ")
+        unknown = "the server's certificate is from an unknown authority"
+        assert found.startswith(f"the broker's certificate is not trusted: {unknown}; ")
 
         shutil.copy(made / "eucom" / "tls" / "ca.crt", site / "eucom" / "tls" / "ca.crt")
         mismatch, refused = broker_finding(site)
