@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from endpoints.errors import UserError, os_reason
 from protocol.errors import LinkError
-from protocol.phrases import worded
+from protocol.phrases import Phrase, worded
 
 Grade = Literal["error", "warning", "hint"]
 """An error prevents a start or a line; a warning will, or weakens it; a hint is in order for a trial."""
@@ -84,9 +84,11 @@ class Report:
         try:
             yield
         except UserError as error:
-            # its text begins with the file or the link
+            said = worded(error)
             place, separator, _ = str(error).partition(": ")
-            self.add(place if separator else where, worded(error))
+            # a file stands first as a value of the text; words that stand there are translated, and name no place
+            own = separator and not (isinstance(said, Phrase) and not said.template.startswith("{"))
+            self.add(place if own else where, said)
         except LinkError as error:
             self.add(where, worded(error))
         except OSError as error:

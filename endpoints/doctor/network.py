@@ -96,15 +96,14 @@ def check_access(settings: ProcessSettings, found: Report) -> None:
         if not lacking:
             continue
         right, topic = lacking[0]
+        named = {"user": identity, "topic": topic, "count": len(lacking)}
+        if right == "read":
+            what = phrase("user {user}: no right to read {topic}, and {count} rights in all are missing", **named)
+        else:
+            what = phrase("user {user}: no right to write {topic}, and {count} rights in all are missing", **named)
         found.add(
             path,
-            phrase(
-                "user {user}: no right to {right} {topic}, and {count} rights in all are missing",
-                user=identity,
-                right=right,
-                topic=topic,
-                count=len(lacking),
-            ),
+            what,
             phrase("add the lines to this access list, then restart the broker"),
         )
 
