@@ -39,6 +39,9 @@ ENVIRONMENT = {
 ALWAYS = {0: "done", 2: "wrong usage, file or key"}
 _SILENT = {12: "the process does not run or does not answer"}
 _ACTED = {9: "another officer has acted on it meanwhile", **_SILENT}
+_CHANGES = {9: "another officer has changed or cancelled it already", **_SILENT}
+_WAITS = {10: "--wait: not reached in time", 11: "--wait: it can no longer be reached"}
+_DECIDES = {1: "not confirmed", 9: "another officer has released or discarded it", **_SILENT}
 _READS = {3: "incomplete: records are missing or cut", 4: "changed by someone"}
 _COMPARES = {0: "all agree", **_READS, 6: "they disagree, or what had to be compared was not"}
 _RUNS = {4: "the journal was changed by someone"}
@@ -51,18 +54,18 @@ OWN_EXITS: dict[str, dict[int, str]] = {
     "notify test": {0: "every receiver took it", 1: "one did not, or there is none"},
     "status": {0: "fine", 10: "late or unproven", 11: "alarm", 12: "unknown: the process does not run or answer"},
     "test": _SILENT,
-    "alert": {10: "--wait: not reached in time", 11: "--wait: it can no longer be reached", **_SILENT},
-    "release": {1: "not confirmed", 9: "another officer has released or discarded it", **_SILENT},
-    "discard": {1: "not confirmed", 9: "another officer has released or discarded it", **_SILENT},
+    "alert": {1: "not confirmed", **_CHANGES, **_WAITS},
+    "release": _DECIDES | _WAITS,
+    "discard": _DECIDES,
     "drafts": _SILENT,
     "show": _READS,
     "answer": _ACTED,
     "acknowledge": _ACTED,
     "refuse": _ACTED,
-    "cancel": {9: "another officer has changed or cancelled it already", **_SILENT},
+    "cancel": _CHANGES | _WAITS,
     "duty take": {9: "somebody else has the watch", **_SILENT},
     "duty leave": {9: "this officer does not have the watch", **_SILENT},
-    "messages": _READS,
+    "messages": {**_READS, 12: "--open: the process does not run or does not answer"},
     "alarms list": _SILENT,
     "alarms acknowledge": {9: "another officer has acknowledged it already", **_SILENT},
     "log verify": {0: "intact", **_READS},

@@ -117,6 +117,15 @@ def test_the_help_of_a_command_lists_its_own_exit_codes_alone(
     assert "Environment:" not in out
 
 
+def test_commands_that_wait_name_the_codes_of_waiting(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    for command in WORDS:
+        waits = "--wait" in run(capsys, *command.split(), "--help")[1].partition("Example:")[2]
+        assert ({10, 11} <= set(OWN_EXITS.get(command, {}))) is (waits or command == "status"), command
+
+
 def test_exit_codes_belong_to_commands_that_exist() -> None:
     assert set(OWN_EXITS) <= set(WORDS)
 
