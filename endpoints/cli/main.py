@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError, UnknownCommandError
 from endpoints.cli.commands import COMMANDS, GROUPS, PURPOSE
 from endpoints.cli.exit_codes import closing, exits_of
 from endpoints.cli.help_pages import HelpPages
-from endpoints.cli.left_out import called
+from endpoints.cli.left_out import called, drop_empty
 from endpoints.cli.usage_errors import unknown_command, usage_error
 from endpoints.errors import os_reason
 from endpoints.texts.i18n import LANGUAGES, Translator, translator, translator_for
@@ -76,6 +76,7 @@ def main(arguments: Sequence[str] | None = None, application: Callable[[Translat
     from protocol.errors import JournalError, LinkError
 
     reopen_closed_streams()
+    drop_empty()
     known = [command.words for commands in COMMANDS.values() for command in commands]
     words = _language_last(sys.argv[1:] if arguments is None else arguments)
     t = translator_for(words)

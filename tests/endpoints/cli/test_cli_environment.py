@@ -85,6 +85,17 @@ def test_what_is_missing_besides_config_is_named(
     assert err.count("\n") == 1
 
 
+def test_an_empty_variable_counts_as_unset(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DECONFLICT_CONFIG", "DECONFLICT_OFFICER", "DECONFLICT_CREDENTIAL_FILE", "DECONFLICT_LANG"):
+        monkeypatch.setenv(name, "")
+    assert run(capsys, "show", str(folder / "eucom" / "endpoint.toml"), "eucom/1/1")[0] == 0
+    assert "CONFIG" in run(capsys, "messages")[2]
+    _, _, err = run(capsys, "acknowledge", str(folder / "eucom" / "endpoint.toml"), "ndmc/1/1")
+    assert "--officer" in err
+
+
 def test_the_officer_may_be_left_out(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
