@@ -132,7 +132,7 @@ def test_a_repeat_is_no_old_news_since_the_alarm_is_still_open() -> None:
     assert "OLD" not in told(structs.replace(LOST, repeat=4), later)["text"]
     assert "СТАРОЕ" not in told(structs.replace(LOST, repeat=4), later, "ru")["text"]
     over = structs.replace(LOST, repeat=4, alarm=structs.replace(ALARM, cleared_at="2022-11-29T16:40:00.000Z"))
-    assert told(over, later)["text"].startswith("OVER: OLD, of 29 Nov 2022, 16:40:00: ")
+    assert told(over, later)["text"].startswith("OVER: OLD, of 29 Nov 2022, 16:40:00 UTC: ")
 
 
 def test_an_alerts_notice_has_every_fact_before_the_senders_own_words() -> None:
