@@ -28,6 +28,8 @@ _EXAMPLE_MAX = 60
 _TONES: dict[str, Tone] = {"warning": "bad", "error": "bad", "critical": "bad"}
 _SHOWN_APART = {"at", "level", "side", "event", "why", "text", "exception"}
 """Fields of an ordinary line that have a place of their own."""
+_RECORDED = {"connected to the broker"}
+"""Ordinary lines that a record of each link tells in the same words."""
 
 
 class TerminalLog:
@@ -67,6 +69,8 @@ class TerminalLog:
     def line(self, line: bytes) -> bytes:
         """Return the text for an ordinary line."""
         fields: dict[str, Any] = msgspec.json.decode(line)
+        if fields["event"] in _RECORDED:
+            return b""
         at = parsed(fields["at"]) if "at" in fields else self._last
         what, event = self._words(fields), str(fields["event"])
         tone: Tone = "said" if event == "notification" else _TONES.get(str(fields.get("level")), "quiet")

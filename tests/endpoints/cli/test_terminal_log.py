@@ -91,3 +91,7 @@ def test_a_line_that_is_no_record_is_left_out() -> None:
     assert log.records(b"rubbish\n" + line + b"\n").decode().splitlines() == [
         "2022-11-29 10:00:00 UTC  eucom     journal closed"
     ]
+
+
+def test_what_a_record_tells_is_not_told_again_by_an_ordinary_line() -> None:
+    assert log_in().line(b'{"level":"info","side":"eucom","event":"connected to the broker"}') == b""
