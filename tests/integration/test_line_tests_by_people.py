@@ -10,6 +10,7 @@ import pytest
 
 from protocol.wire.instants import parsed
 from tests.support.station import Station
+from tests.support.world import MINUTE
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -19,9 +20,11 @@ UNTIL = "2022-11-29T08:15:00.000Z"
 
 @pytest.fixture(scope="module")
 def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
-    begins = parsed(SLOT) - 5_000
+    # however long the start takes, the slot comes after it
+    begins = parsed(SLOT) - 10 * MINUTE
     with Station.of(tmp_path_factory, starts=begins, placed_by="officer") as station:
         station.start("eucom", "ndmc")
+        station.forward_to(SLOT, rate=200)
         yield station
 
 
