@@ -25,7 +25,7 @@ from endpoints.clocks.exercise_table import ExerciseTable
 from endpoints.config import default_terms
 from endpoints.config.link_file import LinkFile
 from endpoints.config.provision import BrokerPlan, provision
-from endpoints.control.client import ControlClient
+from endpoints.control.client import ControlClient, Unreachable
 from endpoints.journal.segments import segments
 from endpoints.keys.credentials import read_credential
 from protocol.wire.instants import parsed, written
@@ -117,7 +117,14 @@ class Station:
         return self.processes[name]
 
     def connected(self, *names: str) -> None:
-        self.each(names, lambda name: self.answers(name) and self.status(name)["broker"] == "connected")
+        self.each(names, self._is_connected)
+
+    def _is_connected(self, name: str) -> bool:
+        try:
+            return self.answers(name) and bool(self.status(name)["broker"] == "connected")
+        except Unreachable:
+            # at its start a busy process drops clients that wait; `answers` fails if it has ended
+            return False
 
     def answers(self, name: str) -> bool:
         """Return whether a process serves its control socket; fail if it has ended."""
