@@ -12,6 +12,7 @@ from msgspec import structs
 
 from protocol.core.events import (
     AlarmAcknowledged,
+    EpochOpened,
     FrameReceived,
     IdentityTakenOver,
     OfficerAcknowledged,
@@ -185,6 +186,19 @@ def test_an_alarm_of_the_watch_that_nobody_enrolled_has_acknowledged(tmp_path: P
 
     forged = scene.forged("watch", without(lambda record: isinstance(record.entry, OfficersEnrolled)))
     assert problems(scene, forged) == {act - 1: "officer observer-1 acts, before any officer is enrolled"}
+
+    def of_rules_3(record: Record, core: Any) -> Iterator[Entry]:
+        del core
+        if isinstance(record.entry, EpochOpened):
+            yield structs.replace(record.entry, rules="3")
+        elif not isinstance(record.entry, OfficersEnrolled):
+            yield record.entry
+
+    # the watch had no officers then, and anybody could acknowledge its alarms
+    (tmp_path / "older").mkdir()
+    (tmp_path / "older" / "journal").symlink_to(tmp_path / "journal")
+    older = Scene(tmp_path / "older")
+    assert problems(older, older.forged("watch", of_rules_3)) == {}
 
 
 def test_a_roster_that_only_a_checkpoint_names(tmp_path: Path) -> None:
