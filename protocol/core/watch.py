@@ -238,9 +238,7 @@ class Watch:
             return
         # the line works again, so the alarms of earlier slots are cleared
         for earlier, other in self.state.slots.items():
-            if earlier > instant:
-                break
-            if other.state in {SlotState.MISSED, SlotState.LATE}:
+            if earlier <= instant and other.state in {SlotState.MISSED, SlotState.LATE}:
                 self._alarms.clear(turn, AlarmCode.HEARTBEAT_MISSED, earlier)
 
     def _first_slot(self) -> Millis:
