@@ -384,7 +384,8 @@ def test_the_doctor_s_exit_code_says_whether_it_found_something(site: Path, caps
     assert run("doctor", path, "--lang", "ru") == 1
     out, err = capsys.readouterr()
     assert out == (
-        "127.0.0.1:1: брокер недоступен: в соединении отказано; проверьте адрес брокера, сеть и журнал брокера\n"
+        "127.0.0.1:1: брокер недоступен: в соединении отказано: по этому адресу никто не отвечает; "
+        "проверьте адрес брокера, сеть и журнал брокера\n"
     )
     assert "1 замечание" in err
 
