@@ -98,6 +98,9 @@ def main(arguments: Sequence[str] | None = None, application: Callable[[Translat
 
         silence_stdout()
         code = EXIT_BROKEN_PIPE
+    except SystemExit as ended:
+        # rich ends the program when the reader has gone
+        code = EXIT_BROKEN_PIPE if isinstance(ended.__context__, BrokenPipeError) else ended.code
     except OSError as error:
         if error.errno not in _UNWRITABLE or error.filename is not None:
             raise
