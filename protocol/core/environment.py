@@ -278,20 +278,20 @@ class Environment:
     def certificate_seen(self, turn: Turn, event: CertificateSeen) -> None:
         """Raise `certificate_expiring` for each lead that the certificate's end is within; clear the others."""
         ends = parsed(event.ends_at)
+        code = AlarmCode.CERTIFICATE_EXPIRING
+        values = {"certificate": _CERTIFICATES[event.whose], "instant": event.ends_at}
+        if turn.at < ends:
+            detail = phrase("{certificate} ends on {instant}: renew it before", **values)
+        else:
+            detail = phrase("{certificate} has ended on {instant}: renew it", **values)
         for days in CERTIFICATE_LEADS_DAYS:
             subject = f"{event.whose}/{days}d"
             due = ends - days * DAY
             if turn.at >= due:
-                detail = phrase(
-                    "{certificate} ends on {instant}: renew it before",
-                    certificate=_CERTIFICATES[event.whose],
-                    instant=event.ends_at,
-                )
-                self._alarms.raise_alarm(
-                    turn, AlarmCode.CERTIFICATE_EXPIRING, subject, written(max(due, 0)), detail=detail
-                )
+                self._alarms.explain(turn, code, subject, detail)
+                self._alarms.raise_alarm(turn, code, subject, written(max(due, 0)), detail=detail)
             else:
-                self._alarms.clear(turn, AlarmCode.CERTIFICATE_EXPIRING, subject)
+                self._alarms.clear(turn, code, subject)
 
     def credentials_refused(self, turn: Turn, event: CredentialsRefused) -> None:
         """Raise `credentials_refused` for a source of `REFUSALS_MAX` wrong credentials in `REFUSALS_WITHIN_MS`."""

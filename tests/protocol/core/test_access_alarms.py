@@ -62,6 +62,20 @@ def test_the_alarm_carries_the_instant_at_which_it_was_due() -> None:
     assert alarm.severity == "major"
 
 
+def test_the_alarm_says_so_once_the_certificate_has_ended() -> None:
+    """SPEC W4.3"""
+    end = quiet()
+    ends = written(end.at + 5 * DAY)
+    end.happens((CertificateSeen, {"whose": "own", "ends_at": ends}))
+    end.world.at += 6 * DAY
+    end.happens((CertificateSeen, {"whose": "own", "ends_at": ends}))
+
+    details = {alarm.subject: alarm.detail for alarm in end.core.snapshot().alarms}
+    assert details == dict.fromkeys(
+        ("own/30d", "own/7d"), f"the certificate of this process has ended on {ends}: renew it"
+    )
+
+
 def test_each_certificate_has_an_alarm_of_its_own() -> None:
     end = quiet()
     for whose in ("own", "authority", "broker"):
