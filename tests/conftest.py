@@ -71,7 +71,9 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # A background job of a shell inherits SIGINT as ignored. The processes under test must not inherit that.
+    # A background job of a shell inherits SIGINT as ignored, and one under nohup SIGHUP. The processes under test must
+    # not inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # the workers of a parallel run report to this process; only this one has a terminal reporter
     config.pluginmanager.register(LeftOut(without_stack=config.option.markexpr == "not stack"))
