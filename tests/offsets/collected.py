@@ -1,5 +1,6 @@
 """Flips bits in a collected log: records between ordinary lines, with the colours and prefixes of a log system."""
 
+import re
 from collections.abc import Iterator
 from io import BytesIO
 
@@ -9,6 +10,7 @@ from protocol.record.collected import CollectedVerification
 from protocol.record.journal import Record, decode
 from tests.offsets.damage import BITS, Recorded
 
+NUMBER = re.compile(rb'\{"n":(\d{1,9})')
 PREFIX = b"\x1b[2K\x1b[36meucom-1  |\x1b[0m "
 ORDINARY = b'{"event":"connected","level":"info","link":"eucom-ndmc","side":"eucom"}\r\n'
 
@@ -27,9 +29,9 @@ def collected(journal: Recorded) -> list[bytes]:
 def accepted_flips_in_a_log(lines: list[bytes], *, every: int = 1, phase: int = 0) -> Iterator[str]:
     """Yield `ok` for each flipped bit of a record that is reported as a problem, else a line that names the bit.
 
-    Each damaged line is read between its neighbours. The problem must name its record, or the record must be there
-    unchanged, as it is when the flip is one around the record. Bits in front of a record are not flipped: they are not
-    part of it.
+    Each damaged line is read between its neighbours. The problem must name its record, by its true number or the one
+    that the damaged line claims, or the record must be there unchanged, as it is when the flip is one around the
+    record. Bits in front of a record are not flipped: they are not part of it.
     """
     for number, line in enumerate(lines):
         begin = line.find(b'{"n":')
@@ -41,12 +43,14 @@ def accepted_flips_in_a_log(lines: list[bytes], *, every: int = 1, phase: int = 
             for bit in BITS:
                 damaged = bytearray(line)
                 damaged[at] ^= bit
-                found = _found(before + bytes(damaged) + after, record)
+                claimed = NUMBER.match(damaged, begin)
+                numbers = {record.n, *([] if claimed is None else [int(claimed[1])])}
+                found = _found(before + bytes(damaged) + after, record, numbers)
                 yield "ok" if found else f"line {number}: byte {at}, bit {bit}: no problem is reported"
 
 
-def _found(data: bytes, record: Record) -> bool:
-    """Return whether reading reports that a record is damaged or missing, or yields it as it was."""
+def _found(data: bytes, record: Record, numbers: set[int]) -> bool:
+    """Return whether reading reports one of `numbers` as damaged or missing, or yields the record as it was."""
     reader = JournalReader("-", stdin=BytesIO(data))
     try:
         if record in reader.records():
@@ -55,5 +59,5 @@ def _found(data: bytes, record: Record) -> bool:
         return True
     verification = reader.verification
     assert isinstance(verification, CollectedVerification)
-    named = any(first <= record.n <= last for first, last in verification.missing)
-    return named or any(each.record == record.n for each in verification.problems)
+    named = any(first <= number <= last for first, last in verification.missing for number in numbers)
+    return named or any(each.record in numbers for each in verification.problems)
