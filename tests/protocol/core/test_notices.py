@@ -10,6 +10,7 @@ from protocol.core.alarms import Alarm
 from protocol.core.effects import Effect, Notify
 from protocol.core.environment import GONE_MS
 from protocol.core.events import (
+    AlarmAcknowledged,
     CertificateSeen,
     ClockStepped,
     CredentialsRefused,
@@ -349,3 +350,15 @@ def test_older_rules_held_no_warning_back() -> None:
         found += end.core.handle(gone, older=True)
     assert notices(found) == [f"alarm/peer_disconnected/ndmc/{written(START + after * SECOND)}" for after in (1, 3)]
     assert notices(waited(end, 2 * WARNING_MS)) == []
+
+
+def test_an_older_acknowledgement_of_an_alarm_that_is_not_raised_now_is_passed_over() -> None:
+    """Rules 1 and 2 raised `clock_skew` otherwise, and an officer may have acknowledged it (docs/journal.md)."""
+    end = quiet()
+    seen = AlarmAcknowledged(
+        at=end.at, mono=end.mono, request="x", officer="watch-1", code="clock_skew", subject="ndmc/ahead"
+    )
+    with pytest.raises(LocalProtocolError, match="there is no alarm clock_skew/ndmc/ahead"):
+        end.core.handle(seen)
+    assert end.core.handle(seen, older=True) == ()
+    assert end.core.reference_of("x") == "clock_skew/ndmc/ahead"
