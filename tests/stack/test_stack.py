@@ -116,9 +116,10 @@ def test_each_service_sees_only_its_own_keys(stack: Compose) -> None:
     ]
     assert len(digests) == len(set(digests)) == sum(map(len, private.values()))
     # the watch has a key for the heads of its journal alone, and no service has the key of the certificate authority
-    signing = {path for path in private["watch"] if path.startswith("/link/watch/keys/")}
+    signing = {path for path in private["watch"] if path.startswith("/link/watch/keys/") and path.endswith(".pem")}
     assert len(signing) == 1
-    assert private["watch"] == {"/link/watch/tls/client.key", *signing}
+    officer = "/link/watch/keys/officers/observer-1.credential"
+    assert private["watch"] == {"/link/watch/tls/client.key", officer, *signing}
     assert private["broker"] == {"/link/broker/tls/server.key"}
     assert not any("ca.key" in path for paths in private.values() for path in paths)
 
