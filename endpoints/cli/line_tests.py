@@ -29,6 +29,7 @@ MaybeOfficer = Annotated[
     str | None,
     Parameter(
         name="--officer",
+        env_var="DECONFLICT_OFFICER",
         help="The officer who places the test: required while a slot is open whose test officers place.",
     ),
 ]

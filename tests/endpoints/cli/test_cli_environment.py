@@ -19,6 +19,11 @@ from tests.support.small_day import a_day
 ROOT = Path(__file__).parents[3]
 WORDS = [command.words for commands in COMMANDS.values() for command in commands]
 SIDES = ("eucom", "ndmc")
+OFFICERS = (
+    *("test", "alert", "release", "discard", "answer", "acknowledge", "refuse", "cancel", "duty take", "duty leave"),
+    "alarms acknowledge",
+)
+"""The commands that an officer gives."""
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +153,11 @@ def test_every_variable_that_the_sources_name_is_in_the_help() -> None:
     listed = set(re.findall(r"DECONFLICT_[A-Z_]+", f"{list(ENVIRONMENT)} {list(ENVIRONMENT.values())}"))
     # which only tests set
     assert named - listed == {"DECONFLICT_FAILPOINT"}
+
+
+@pytest.mark.parametrize("command", [words for words in WORDS if words in OFFICERS])
+def test_every_command_of_an_officer_takes_them_from_the_environment(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    assert "[env var: DECONFLICT_OFFICER]" in run(capsys, *command.split(), "--help")[1]
