@@ -65,6 +65,7 @@ class Ask(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def event(self, now: Now) -> Request:
         """Return the event that this request is at `now`. Raises LocalProtocolError for a malformed reference."""
+        # each action has its own: a Struct cannot have abstract methods
         raise NotImplementedError
 
 
