@@ -15,7 +15,7 @@ from endpoints.runtime.endpoint_link import EndpointLink
 from endpoints.runtime.intake import EndpointIntake
 from endpoints.runtime.reopening import recovered_core
 from endpoints.runtime.sink_report import SinkReport
-from endpoints.runtime.start_checks import frame_signer
+from endpoints.runtime.start_checks import comparison, frame_signer
 from endpoints.runtime.work_queue import WorkQueue
 from endpoints.sinks import sinks
 from protocol.core.link import Link
@@ -51,6 +51,7 @@ def endpoint(settings: EndpointSettings, output: StdoutFeed) -> Process[Endpoint
             outlet=transport,
             officers=settings.roster,
             words=link.words,
+            comparison=comparison(settings, link, core),
         )
 
     return Process(

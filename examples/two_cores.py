@@ -4,11 +4,10 @@ Run it: `.venv/bin/python examples/two_cores.py`. A core takes events and return
 disk, so this script provides the time and carries the frames. It signs nothing: `one_frame.py` shows signatures.
 """
 
+from protocol.core.event import Event
 from protocol.core.events import (
     BatchClosed,
     DeadlineReached,
-    EpochOpened,
-    Event,
     FrameReceived,
     OfficerAcknowledged,
     OfficerRaisedAlert,
@@ -16,6 +15,7 @@ from protocol.core.events import (
     TransportConnected,
 )
 from protocol.core.link import Link
+from protocol.core.start_events import EpochOpened
 from protocol.wire import envelope
 from protocol.wire.envelope import PAYLOAD_TYPES
 from protocol.wire.instants import parsed

@@ -16,10 +16,11 @@ from endpoints.clocks.slots import plan
 from endpoints.config import link_file
 from endpoints.config.link_file import LinkFile
 from protocol.core.effects import Apply, Effect, RaiseAlarm, RejectFrame, Settle
-from protocol.core.events import EpochOpened, FrameReceived
+from protocol.core.events import FrameReceived
 from protocol.core.link import Link
 from protocol.core.observer import Observer
 from protocol.core.rules import check_body
+from protocol.core.start_events import EpochOpened
 from protocol.errors import EnrolmentError, RemoteProtocolError
 from protocol.wire import canonical, envelope
 from protocol.wire.digests import genesis, message_digest, policy_digest

@@ -24,10 +24,11 @@ from endpoints.runtime.ports import (
     random_nonce,
 )
 from endpoints.runtime.rate_limits import FrameLimits
-from protocol.core.duty import OwnWords
+from protocol.core.duty import Confirmation, OwnWords
 from protocol.core.effects import AnyEffect, Resend, Seal, Settle
-from protocol.core.events import AnyEvent, BatchClosed, WordsChosen
+from protocol.core.events import AnyEvent, BatchClosed
 from protocol.core.link import Link
+from protocol.core.start_events import LinkConfirmed, WordsChosen
 from protocol.wire.envelope import PAYLOAD_TYPES
 from protocol.wire.instants import Millis
 from protocol.wire.messages import Digest, Identifier
@@ -119,6 +120,7 @@ class EndpointLink(LinkRunner[Link]):
         judges: JudgeOfKeys = judge_of_keys,
         draw_nonce: NonceSource = random_nonce,
         words: OwnWords | None = None,
+        comparison: Confirmation | None = None,
         limits: FrameLimits | None = None,
     ) -> None:
         """Make a runner, which has not started yet.
@@ -134,9 +136,11 @@ class EndpointLink(LinkRunner[Link]):
             judges: makes what verifies frames with the accepted keys.
             draw_nonce: draws the words of line tests; by default from the operating system.
             words: what this side says in line tests; by default the policy's words.
+            comparison: the comparison of this link file with the other side's, None if there was none.
             limits: bounds what the journal takes of frames.
         """
         self._words = words or OwnWords()
+        self._comparison = comparison
         self._sender = FrameSender(core, journal.link, journal.side, signer, outlet)
         super().__init__(
             core,
@@ -156,18 +160,24 @@ class EndpointLink(LinkRunner[Link]):
         return structs.replace(super().gauges(), broker_has=broker_has)
 
     def chosen(self, now: Now) -> tuple[AnyEvent, ...]:
-        """Return `WordsChosen` if the settings have other words than the journal."""
-        words = self._words
-        if self.core.words == words:
-            return ()
-        return (
-            WordsChosen(
-                at=now.at,
-                mono=now.mono,
-                test_text=words.test_text or UNSET,
-                answer_text=words.answer_text or UNSET,
-            ),
-        )
+        """Return `WordsChosen` and `LinkConfirmed` for what the journal does not know yet."""
+        events: list[AnyEvent] = []
+        words, compared = self._words, self._comparison
+        if self.core.words != words:
+            test_text, answer_text = words.test_text or UNSET, words.answer_text or UNSET
+            events.append(WordsChosen(at=now.at, mono=now.mono, test_text=test_text, answer_text=answer_text))
+        if compared is not None and self.core.confirmed != compared:
+            events.append(
+                LinkConfirmed(
+                    at=now.at,
+                    mono=now.mono,
+                    officer=compared.officer,
+                    digest=compared.digest,
+                    compared_at=compared.at,
+                    first_word=compared.first_word,
+                )
+            )
+        return tuple(events)
 
     def accepted(self, token: Token) -> None:
         """Record that the broker has a frame. This is not journaled: it does not mean that the peer has it."""

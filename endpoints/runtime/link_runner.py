@@ -43,11 +43,7 @@ from protocol.core.events import (
     AnyEvent,
     BatchClosed,
     DeadlineReached,
-    EpochOpened,
     FrameReceived,
-    KeysChanged,
-    KeysEnrolled,
-    OfficersEnrolled,
     PeerPresenceChanged,
     Request,
     Started,
@@ -55,6 +51,7 @@ from protocol.core.events import (
     TransportConnected,
     TransportLost,
 )
+from protocol.core.start_events import EpochOpened, KeysChanged, KeysEnrolled, OfficersEnrolled
 from protocol.errors import LinkError
 from protocol.phrases import phrase
 from protocol.wire.instants import Millis

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+
 import structlog
 
+from endpoints.config import confirmations
 from endpoints.config.settings import EndpointSettings, LinkSettings, WatchSettings
 from endpoints.errors import UserError
 from endpoints.keys.signer import Signer
+from protocol.core.duty import Confirmation
 from protocol.core.link import Link
 from protocol.phrases import phrase
 from protocol.wire.digests import policy_digest
@@ -79,6 +83,30 @@ def frame_signer(settings: EndpointSettings, link: LinkSettings, core: Link) -> 
                 )
             )
     return signer
+
+
+def comparison(settings: EndpointSettings, link: LinkSettings, core: Link) -> Confirmation | None:
+    """Return the comparison of this link file that an enrolled officer has noted, None if there is none.
+
+    Raises UserError for an actual link without one whose epoch the journal does not have open yet (SPEC E1.8).
+    """
+    content = link.content
+    note = confirmations.load(settings.path.absolute().parent, link.id)
+    if note is not None and note.digest == content.digest and note.officer in settings.officers:
+        return Confirmation(note.officer, note.compared_at, note.digest, note.first_word)
+    opened = core.terms is not None and core.terms.epoch >= content.terms.epoch
+    if content.terms.policy.status == "actual" and not opened:
+        raise UserError(
+            phrase(
+                "{file}: link {link} is actual, and no officer has confirmed epoch {epoch}: compare the link file with "
+                "the other side: {command}",
+                file=link.file,
+                link=link.id,
+                epoch=content.terms.epoch,
+                command=shlex.join(["deconflict", "link", "confirm", str(settings.path), "--link", link.id]),
+            )
+        )
+    return None
 
 
 def head_signer(settings: WatchSettings, link: LinkSettings) -> Signer | None:

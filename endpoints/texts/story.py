@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, get_args
 from endpoints.texts.i18n import Translator
 from endpoints.texts.printable import one_line
 from endpoints.texts.wording import age_warning, wording
-from protocol.core import events
+from protocol.core import events, start_events
 from protocol.core.effects import (
     AnyEffect,
     Apply,
@@ -23,6 +23,7 @@ from protocol.core.effects import (
     Settle,
 )
 from protocol.core.staleness import Staleness, expiry, staleness
+from protocol.record.happenings import DIGITS
 from protocol.record.journal import Checkpoint, Closed, Record
 from protocol.record.terms_history import TermsHistory
 from protocol.wire.instants import Millis, parsed
@@ -61,7 +62,7 @@ class Storyteller:
 
     def tell(self, record: Record) -> list[Told]:
         """Return the lines that describe `record`, in order; none for most ends of batches and deadlines."""
-        if isinstance(record.entry, events.EpochOpened | Checkpoint) and self._terms.take(record):
+        if isinstance(record.entry, start_events.EpochOpened | Checkpoint) and self._terms.take(record):
             self._epoch = self._terms.terms.epoch if self._terms.terms else self._epoch
         t, told = self._t, []
         for what, tone in _event(record, t):
@@ -95,7 +96,7 @@ def _reference(sender: str, epoch: int, message: Message) -> str:
 
 def _event(record: Record, t: Translator) -> list[tuple[str, Tone]]:
     match record.entry:
-        case events.EpochOpened(terms=terms):
+        case start_events.EpochOpened(terms=terms):
             return [(f"{t('epoch {epoch}', epoch=terms.epoch)}: {terms.caller} -> {terms.answering}", "quiet")]
         case events.Started(software=software):
             return [(t("started: {software}", software=software), "quiet")]
@@ -134,9 +135,21 @@ def _event(record: Record, t: Translator) -> list[tuple[str, Tone]]:
             return [(t("{officer} took the watch", officer=officer), "plain")]
         case events.WatchLeft(officer=officer, why=why):
             return [(t("{officer} left the watch: {why}", officer=officer, why=why), "plain")]
-        case events.WordsChosen(test_text=test_text, answer_text=answer_text):
+        case start_events.WordsChosen(test_text=test_text, answer_text=answer_text):
             words = " / ".join(text for text in (test_text, answer_text) if text) or t("those of the policy")
             return [(t("words of this side's line tests: {words}", words=words), "quiet")]
+        case start_events.LinkConfirmed(officer=officer, compared_at=compared_at, digest=digest):
+            when = f"{t.instant(parsed(compared_at), 'UTC')} UTC"
+            said = t(
+                "{officer} compared the link file {digits} with the other side's at {when}: equal",
+                officer=officer,
+                digits=digest[:DIGITS],
+                when=when,
+            )
+            return [(said, "plain")]
+        case start_events.JournalRestored(restored_at=restored_at, records=count):
+            when = f"{t.instant(parsed(restored_at), 'UTC')} UTC"
+            return [(t("journal restored at {when} from a copy of {count} records", when=when, count=count), "bad")]
         case events.AlarmAcknowledged(officer=officer, code=code, subject=subject):
             alarm = f"{t.alarm(code, subject)} ({subject})"
             return [(t("{officer} acknowledged the alarm: {alarm}", officer=officer, alarm=alarm), "plain")]

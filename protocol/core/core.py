@@ -17,21 +17,17 @@ from protocol.core.acts import Act
 from protocol.core.books import Books
 from protocol.core.core_state import CoreState
 from protocol.core.deadlines import Deadline, Turn
-from protocol.core.duty import OnWatch
+from protocol.core.duty import Confirmation, OnWatch
 from protocol.core.effects import Effect
 from protocol.core.epoch import Epoch
+from protocol.core.event import Event
 from protocol.core.event_checks import check_event
 from protocol.core.event_fields import Rules
 from protocol.core.events import (
-    BEFORE_STARTED,
     AlarmAcknowledged,
     ClockStepped,
-    Event,
     FrameReceived,
-    KeysChanged,
-    KeysEnrolled,
     NotificationDone,
-    OfficersEnrolled,
     Request,
     Resumed,
     SlotsPlanned,
@@ -39,6 +35,7 @@ from protocol.core.events import (
 )
 from protocol.core.link_keys import LinkKeys
 from protocol.core.snapshot import DraftView, Snapshot, StreamView, alert_views, watch_views
+from protocol.core.start_events import BEFORE_STARTED, JournalRestored, KeysChanged, KeysEnrolled, OfficersEnrolled
 from protocol.core.undelivered import Undelivered
 from protocol.errors import LocalProtocolError
 from protocol.phrases import phrase
@@ -57,7 +54,7 @@ changed nothing; the others account themselves for deadlines that passed while n
 class Core(ABC):
     """A link as one observer sees it."""
 
-    RULES: ClassVar[Rules] = "4"
+    RULES: ClassVar[Rules] = "5"
     """The version of the rules that lead from events to effects and state. A change of either raises it.
 
     That includes the texts in them, also those that a library words: tests/protocol/core/test_refusal_texts.py.
@@ -81,13 +78,13 @@ class Core(ABC):
         return Raw(msgspec.json.encode(self.state))
 
     @abstractmethod
-    def handle(self, event: Event, *, older: bool = False) -> tuple[Effect, ...]:
+    def handle(self, event: Event, *, rules: int = int(RULES)) -> tuple[Effect, ...]:
         """Take what happened; return what to do once the event is on disk.
 
         Total: any event in any state. Raises LocalProtocolError for a caller's mistake, and then nothing has changed.
-        `older` says that rules 1 to 3 recorded the event: they placed the test of a slot for nobody (SPEC W1.7),
-        raised alarms that officers acknowledged and the present rules do not raise, and notified of less. What they did
-        not notify, nobody is notified of now.
+        `rules` recorded the event. Rules 1 to 3 placed the test of a slot for nobody (SPEC W1.7), raised alarms that
+        officers acknowledged and the present rules do not raise, and notified of less: what they did not notify, nobody
+        is notified of now. Under rules 1 to 4 an officer who was removed kept the watch.
         """
 
     @abstractmethod
@@ -191,6 +188,9 @@ class Core(ABC):
                 self._books.keys.changed(turn, event)
             case OfficersEnrolled():
                 self.state.officers = event.officers
+            case JournalRestored():
+                # only the record matters: the new epoch has begun the streams anew (SPEC E2.3)
+                pass
             case _:
                 return False
         return True
@@ -245,6 +245,7 @@ class Core(ABC):
         drafts_ended: Mapping[str, Act] = {},
         undelivered: tuple[Undelivered, ...] = (),
         on_watch: OnWatch | None = None,
+        confirmed: Confirmation | None = None,
     ) -> Snapshot:
         """Return the immutable view, with the streams of this kind of core."""
         state = self.state
@@ -275,6 +276,7 @@ class Core(ABC):
             keys_changed=state.keys.change,
             undelivered=undelivered,
             on_watch=on_watch,
+            confirmed=confirmed,
             notifications_pending=len(state.notifications.pending),
             notifications_given_up=state.notifications.given_up,
         )

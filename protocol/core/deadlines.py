@@ -13,13 +13,17 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from protocol.core.effects import Effect
-from protocol.core.events import BEFORE_STARTED, Event, Started
+from protocol.core.event import Event
+from protocol.core.events import Started
+from protocol.core.start_events import BEFORE_STARTED
 from protocol.wire.instants import Millis, written
 from protocol.wire.messages import Utc
 
 SECOND: Millis = 1_000
 MINUTE: Millis = 60 * SECOND
 DAY: Millis = 86_400 * SECOND
+RULES_THAT_REPEAT = 4
+"""The first rules that notify of slots, of what ends, and of open alarms again."""
 HEAP_SLACK = 256
 """How many more heap entries than twice the running deadlines are tolerated before the heap is rebuilt."""
 
@@ -37,9 +41,17 @@ class Turn(Struct):
     at: Millis
     age: Millis
     effects: list[Effect]
-    # rules 1 to 3 recorded the event: they notified nobody of slots and of the end of alarms, and of nothing twice, and
-    # raised `peer_disconnected` at once
-    older: bool = False
+    # the rules that recorded the event
+    rules: int
+
+    @property
+    def older(self) -> bool:
+        """Whether rules 1 to 3 recorded the event.
+
+        They notified nobody of slots and of the end of alarms, and of nothing twice, and raised `peer_disconnected` at
+        once.
+        """
+        return self.rules < RULES_THAT_REPEAT
 
     def emit(self, effect: Effect) -> None:
         """Add an effect of this event."""
@@ -77,9 +89,9 @@ class Deadlines:
         self.state = state
         self._heap = _heap_of(state)
 
-    def turn(self, event: Event, *, older: bool) -> Turn:
+    def turn(self, event: Event, rules: int) -> Turn:
         """Return the turn of `event`, and change nothing, since the event may still be refused."""
-        return Turn(event.at, self._age(event), [], older)
+        return Turn(event.at, self._age(event), [], rules)
 
     def commit(self, event: Event, turn: Turn) -> None:
         """Advance the age and the clock readings to those of `event`."""

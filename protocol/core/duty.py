@@ -1,14 +1,15 @@
-"""Who is on watch at one side, and the words of its line tests: what a side decides alone and no peer is told."""
+"""Who is on watch at one side, who compared the link file, and the words of line tests: what no peer is told."""
 
 from __future__ import annotations
 
 from msgspec import UNSET, Struct
 
 from protocol.core.deadlines import Turn
-from protocol.core.events import WatchLeft, WatchTaken, WordsChosen
+from protocol.core.events import WatchLeft, WatchTaken
+from protocol.core.start_events import OfficersEnrolled, WordsChosen
 from protocol.errors import LocalProtocolError
 from protocol.phrases import phrase
-from protocol.wire.messages import Identifier, Text, Utc
+from protocol.wire.messages import Digest, Identifier, Text, Utc
 from protocol.wire.policy import Policy
 
 
@@ -17,6 +18,18 @@ class OnWatch(Struct, frozen=True):
 
     officer: Identifier
     since: Utc
+
+
+class Confirmation(Struct, frozen=True):
+    """The comparison of a link file's fingerprint with the other side's (SPEC E1.8): by whom, when, of which file.
+
+    `first_word` is the place of the word with which the other side began to read.
+    """
+
+    officer: Identifier
+    at: Utc
+    digest: Digest
+    first_word: int
 
 
 class OwnWords(Struct):
@@ -59,6 +72,11 @@ def taken(before: OnWatch | None, turn: Turn, event: WatchTaken) -> OnWatch:
             ),
         )
     return OnWatch(event.officer, turn.utc)
+
+
+def still_enrolled(before: OnWatch | None, event: OfficersEnrolled) -> OnWatch | None:
+    """Return who is on watch under a new roster: nobody, if it lacks the officer on watch (SPEC W7)."""
+    return before if before is not None and before.officer in event.officers else None
 
 
 def check_leaving(before: OnWatch | None, event: WatchLeft) -> None:

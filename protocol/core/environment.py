@@ -10,10 +10,10 @@ from protocol.core.alarm_book import AlarmBook
 from protocol.core.alarms import AlarmCode
 from protocol.core.core_state import CoreState, Suppressed
 from protocol.core.deadlines import DAY, MINUTE, SECOND, Deadlines, Turn
+from protocol.core.event import Event
 from protocol.core.events import (
     CertificateSeen,
     CredentialsRefused,
-    Event,
     FramesSuppressed,
     IdentityTakenOver,
     PeerPresenceChanged,

@@ -13,19 +13,17 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from protocol.core.event import Event
 from protocol.core.events import (
     CertificateSeen,
     ClockStepped,
     DeadlineReached,
-    EpochOpened,
-    Event,
-    KeysChanged,
     LineTestRequested,
     Resumed,
     SlotsPlanned,
     Started,
-    WordsChosen,
 )
+from protocol.core.start_events import EpochOpened, JournalRestored, KeysChanged, LinkConfirmed, WordsChosen
 from protocol.errors import LocalProtocolError
 from protocol.phrases import phrase, worded
 from protocol.wire import canonical
@@ -96,9 +94,24 @@ def _check_nonce(event: DeadlineReached | LineTestRequested | KeysChanged) -> No
 
 def _check_change(event: KeysChanged) -> None:
     _check_nonce(event)
-    if not _DIGEST.fullmatch(event.digest):
-        digest = repr(event.digest[:80])
-        raise LocalProtocolError("wrong_event", phrase("not a SHA-256 in hexadecimal: {digest}", digest=digest))
+    _check_digest(event.digest)
+
+
+def _check_confirmation(event: LinkConfirmed) -> None:
+    _check_digest(event.digest)
+    _check_instants(event.compared_at)
+
+
+def _check_restoration(event: JournalRestored) -> None:
+    _check_digest(event.head)
+    _check_instants(event.restored_at)
+
+
+def _check_digest(digest: str) -> None:
+    if not _DIGEST.fullmatch(digest):
+        raise LocalProtocolError(
+            "wrong_event", phrase("not a SHA-256 in hexadecimal: {digest}", digest=repr(digest[:80]))
+        )
 
 
 def _check_instants(*instants: str) -> None:
@@ -122,4 +135,6 @@ _CHECKS: dict[type[Event], Callable[[Any], None]] = {
     DeadlineReached: _check_nonce,
     LineTestRequested: _check_nonce,
     KeysChanged: _check_change,
+    LinkConfirmed: _check_confirmation,
+    JournalRestored: _check_restoration,
 }

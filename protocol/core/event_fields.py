@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from protocol.wire.messages import INTEGER_MAX
+from protocol.wire.words import FINGERPRINT_WORDS
 
 Rules = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,5}\Z")]
 """A version of the rules that lead from events to effects and state: a number."""
@@ -21,5 +22,7 @@ Why = Annotated[str, Meta(min_length=1, max_length=200)]
 """A reason in a few words."""
 Draw = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]
 """Eight random bytes, hexadecimal."""
+WordPlace = Annotated[int, Meta(ge=1, le=FINGERPRINT_WORDS)]
+"""The place of a word of a fingerprint, from 1 (SPEC E1.7)."""
 Times = Annotated[int, Meta(ge=1, le=INTEGER_MAX)]
 """How often something happened: at least once."""

@@ -8,9 +8,19 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, UnsetType
 
-from protocol.core.event_fields import CertificateOwner, CredentialSource, Draw, Rules, SinkName, Times, Why
+from protocol.core.event import Event
+from protocol.core.event_fields import CertificateOwner, CredentialSource, SinkName, Times, Why
+from protocol.core.start_events import (
+    EpochOpened,
+    JournalRestored,
+    KeysChanged,
+    KeysEnrolled,
+    LinkConfirmed,
+    OfficersEnrolled,
+    WordsChosen,
+)
 from protocol.phrases import Said
 from protocol.wire.messages import (
     Area,
@@ -29,67 +39,6 @@ from protocol.wire.messages import (
     Utc,
     Word,
 )
-from protocol.wire.policy import EnrolledKey, Terms
-
-
-class Event(
-    Struct,
-    frozen=True,
-    kw_only=True,
-    omit_defaults=True,
-    forbid_unknown_fields=True,
-    tag_field="event",
-    tag=True,
-):
-    """Something that happened at `at`/`mono`."""
-
-    at: int
-    mono: int
-
-
-class EpochOpened(Event, frozen=True, kw_only=True):
-    """The service found terms in the link file that are new to the journal (SPEC E1, E2)."""
-
-    terms: Terms
-    # in record 1: the version of the rules of the records that follow; "1" if it is missing
-    rules: Rules | UnsetType = UNSET
-
-
-class KeysEnrolled(Event, frozen=True, kw_only=True):
-    """The service found the first keys in the link file, or those of a new epoch, by party (SPEC F5.4)."""
-
-    keys: dict[Identifier, tuple[EnrolledKey, ...]]
-    # the watch's, which verify no frame (SPEC E1.9); absent if it has none
-    watch: tuple[EnrolledKey, ...] | UnsetType = UNSET
-
-
-class KeysChanged(Event, frozen=True, kw_only=True):
-    """The service found other keys in the link file under the same epoch (SPEC F5.4).
-
-    Keys that `keys` lacks are no longer accepted. New ones are accepted once an officer has acknowledged the alarm
-    `keys_changed` with words of the fingerprint. With the keys that were agreed to before, nothing waits.
-    """
-
-    keys: dict[Identifier, tuple[EnrolledKey, ...]]
-    # the digest of the link file, from which the words of its fingerprint derive
-    digest: Digest
-    # which of the words an officer has to type derives from it
-    nonce: Draw
-    watch: tuple[EnrolledKey, ...] | UnsetType = UNSET
-
-
-class OfficersEnrolled(Event, frozen=True, kw_only=True):
-    """The service found other officers in its settings. An audit names acts of officers who were not enrolled."""
-
-    # the SHA-256 of each officer's entry in the settings, by officer
-    officers: dict[Identifier, Digest]
-
-
-class WordsChosen(Event, frozen=True, kw_only=True):
-    """The service found other words of its own for line tests in the settings; absent ones are the policy's."""
-
-    test_text: Text | UnsetType = UNSET
-    answer_text: Text | UnsetType = UNSET
 
 
 class Started(Event, frozen=True, kw_only=True):
@@ -357,15 +306,14 @@ class WatchLeft(Request, frozen=True, kw_only=True):
     why: Why
 
 
-BEFORE_STARTED = (EpochOpened, KeysEnrolled, KeysChanged, OfficersEnrolled, WordsChosen)
-"""Events that may come before `Started`. They belong to the absence that it measures, and need no open epoch."""
-
 AnyEvent = (
     EpochOpened
     | KeysEnrolled
     | KeysChanged
     | OfficersEnrolled
     | WordsChosen
+    | LinkConfirmed
+    | JournalRestored
     | Started
     | Stopped
     | Resumed

@@ -8,8 +8,9 @@ from protocol.core.alarm_book import AlarmBook
 from protocol.core.alarms import Alarm, AlarmCode
 from protocol.core.core_state import CoreState
 from protocol.core.deadlines import Turn
-from protocol.core.events import AlarmAcknowledged, KeysChanged, KeysEnrolled
+from protocol.core.events import AlarmAcknowledged
 from protocol.core.link_keys import LinkKeys, detail_of
+from protocol.core.start_events import KeysChanged, KeysEnrolled
 from protocol.errors import LocalProtocolError
 from protocol.phrases import phrase
 

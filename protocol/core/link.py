@@ -18,20 +18,18 @@ from protocol.core.alarms import AlarmCode
 from protocol.core.core import Core, due_first, no_epoch
 from protocol.core.core_state import CoreState
 from protocol.core.deadlines import SECOND, Deadline, Turn
-from protocol.core.duty import OwnWords, check_leaving, taken
+from protocol.core.duty import Confirmation, OwnWords, check_leaving, still_enrolled, taken
 from protocol.core.effects import Effect
 from protocol.core.epoch import check_terms
+from protocol.core.event import Event
 from protocol.core.events import (
     AlarmAcknowledged,
     AnyEvent,
     BatchClosed,
     ClockStepped,
     DeadlineReached,
-    EpochOpened,
-    Event,
     FrameReceived,
     FramesSuppressed,
-    KeysEnrolled,
     LineTestRequested,
     OfficerAcknowledged,
     OfficerAnswered,
@@ -44,7 +42,6 @@ from protocol.core.events import (
     TransportConnected,
     WatchLeft,
     WatchTaken,
-    WordsChosen,
 )
 from protocol.core.frame_intake import ForeignTermsError
 from protocol.core.link_epoch import LinkEpoch, open_link_epoch
@@ -52,6 +49,7 @@ from protocol.core.link_keys import LinkKeys
 from protocol.core.link_state import LinkState
 from protocol.core.sealing import Unsealed
 from protocol.core.snapshot import Snapshot, draft_views, inbox_view, outbox_view
+from protocol.core.start_events import EpochOpened, KeysEnrolled, LinkConfirmed, OfficersEnrolled, WordsChosen
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.phrases import phrase
 from protocol.wire.instants import Millis
@@ -60,6 +58,8 @@ from protocol.wire.refusals import ALTERED, OUTDATED, REPEATED
 
 FOREIGN_ANSWER_MS: Millis = 60 * SECOND
 """A frame of another epoch or policy is answered at most this often (SPEC E3)."""
+RULES_THAT_END_THE_WATCH = 5
+"""The first rules under which an officer who is removed loses the watch."""
 _SENT_AGAIN = {REPEATED, OUTDATED, ALTERED}
 """A sender repeats frames counted for these reasons until it has our receipt, even one that lost its journal."""
 
@@ -87,6 +87,11 @@ class Link(Core):
         """The words that the last `WordsChosen` named. Nobody may change them."""
         return self.state.words
 
+    @property
+    def confirmed(self) -> Confirmation | None:
+        """The comparison of the link file of this epoch with the other side's, None if there was none (SPEC E1.8)."""
+        return self.state.confirmed
+
     def frame(self, first: int) -> bytes | None:
         """Return the sealed frame that begins with message `first`, while it is not receipted: for `Resend`."""
         return None if self._epoch is None else self._epoch.outbox.frame(first)
@@ -102,6 +107,7 @@ class Link(Core):
             drafts_ended={f"draft/{number}": act for number, act in self.state.officer_requests.ended.items()},
             undelivered=tuple(self.state.undelivered),
             on_watch=self.state.on_watch,
+            confirmed=self.state.confirmed,
         )
 
     def next_deadline(self) -> Deadline | None:
@@ -128,25 +134,29 @@ class Link(Core):
             return event if item is None else structs.replace(event, seen=item.seen)
         return event
 
-    def handle(self, event: Event, *, older: bool = False) -> tuple[Effect, ...]:
+    def handle(self, event: Event, *, rules: int = int(Core.RULES)) -> tuple[Effect, ...]:
         """Take what happened; return what to do. See `Core.handle`."""
         if self._epoch is not None and not isinstance(event, BatchClosed):
             self._epoch.sealing.forget()
         self._check(event)
-        if self._epoch is not None and isinstance(event, LineTestRequested) and not older:
+        turn = self._books.deadlines.turn(event, rules)
+        if self._epoch is not None and isinstance(event, LineTestRequested) and not turn.older:
             self._epoch.officer_requests.check_placer(event)
         keys = self.state.keys
-        turn = self._books.deadlines.turn(event, older=older)
         match event:
             case EpochOpened():
                 self._open_epoch(turn, event)
             case WordsChosen():
                 self.state.words.choose(event)
-            case _ if older and self._passed_over(event):
+            case LinkConfirmed():
+                self.state.confirmed = Confirmation(event.officer, event.compared_at, event.digest, event.first_word)
+            case _ if turn.older and self._passed_over(event):
                 pass
             case _:
                 if not self._take_settings(turn, event):
                     self._take(turn, self._opened(), event)
+        if isinstance(event, OfficersEnrolled) and rules >= RULES_THAT_END_THE_WATCH:
+            self.state.on_watch = still_enrolled(self.state.on_watch, event)
         if self.state.keys is not keys and not isinstance(event, KeysEnrolled):
             self._keys_changed(keys)
         self._books.deadlines.commit(event, turn)
@@ -167,6 +177,7 @@ class Link(Core):
             )
         check_terms(event.terms, self.link, self._epoch)
         self._epoch = open_link_epoch(turn, event.terms, self.state, self._books)
+        self.state.confirmed = None
 
     def _keys_changed(self, before: LinkKeys) -> None:
         """Sign again what was signed with a key of our own that is no longer accepted (SPEC F5.6).

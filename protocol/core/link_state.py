@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import field
 
 from protocol.core.core_state import CoreState, EpochState
-from protocol.core.duty import OnWatch, OwnWords
+from protocol.core.duty import Confirmation, OnWatch, OwnWords
 from protocol.core.officer_requests import OfficerRequestsState
 from protocol.core.references import KnownState
 from protocol.core.stream import InboxState, OutboxState
@@ -35,3 +35,5 @@ class LinkState(CoreState):
     foreign_answered_age: Millis | None = None
     words: OwnWords = field(default_factory=OwnWords)
     on_watch: OnWatch | None = None
+    # of the link file of the open epoch; None if no officer has compared it
+    confirmed: Confirmation | None = None

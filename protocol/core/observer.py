@@ -10,21 +10,20 @@ from protocol.core.core_state import CoreState
 from protocol.core.deadlines import Deadline, Turn
 from protocol.core.effects import Effect
 from protocol.core.epoch import Epoch, check_terms
+from protocol.core.event import Event
 from protocol.core.events import (
     AlarmAcknowledged,
     AnyEvent,
     BatchClosed,
     DeadlineReached,
-    EpochOpened,
-    Event,
     FrameReceived,
     PublishRefused,
     Request,
-    WordsChosen,
 )
 from protocol.core.frame_intake import FrameIntake
 from protocol.core.observed_streams import ObservedStreams, ObserverEpochState
 from protocol.core.snapshot import Snapshot, inbox_view
+from protocol.core.start_events import EpochOpened, LinkConfirmed, WordsChosen
 from protocol.core.stream import InboxState
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.phrases import phrase
@@ -58,7 +57,7 @@ class Observer(Core):
     STATE: ClassVar[type[CoreState]] = ObserverState
     EVENTS: ClassVar[frozenset[type[Event]]] = frozenset(
         event for event in get_args(AnyEvent) if event is AlarmAcknowledged or not issubclass(event, Request)
-    ) - {PublishRefused, WordsChosen}
+    ) - {PublishRefused, WordsChosen, LinkConfirmed}
     state: ObserverState
 
     def __init__(self, state: ObserverState) -> None:
@@ -83,16 +82,16 @@ class Observer(Core):
         """Return when this core wants a `DeadlineReached`: the one timer of a link."""
         return None if self._epoch is None else self._deadline(self._epoch, None)
 
-    def handle(self, event: Event, *, older: bool = False) -> tuple[Effect, ...]:
+    def handle(self, event: Event, *, rules: int = int(Core.RULES)) -> tuple[Effect, ...]:
         """Take what happened; return what to do. See `Core.handle`."""
         self._check(event)
-        turn = self._books.deadlines.turn(event, older=older)
+        turn = self._books.deadlines.turn(event, rules)
         match event:
             case EpochOpened():
                 self._open_epoch(turn, event)
             case BatchClosed(frames=frames) if frames:
                 raise LocalProtocolError("wrong_frames", phrase("the watch sends nothing, so no frames can be sealed"))
-            case _ if older and self._passed_over(event):
+            case _ if turn.older and self._passed_over(event):
                 pass
             case _:
                 if not self._take_settings(turn, event):

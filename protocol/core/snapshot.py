@@ -15,7 +15,7 @@ from protocol.core.alarms import Alarm
 from protocol.core.alerts import AlertState, OpenAlert, successors
 from protocol.core.deadlines import Armed
 from protocol.core.drafts import DraftsState, draft_item, waiting_drafts
-from protocol.core.duty import OnWatch
+from protocol.core.duty import Confirmation, OnWatch
 from protocol.core.link_keys import KeyChange
 from protocol.core.stream import InboxState, OutboxState
 from protocol.core.undelivered import Undelivered
@@ -167,6 +167,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     undelivered: tuple[Undelivered, ...]
     # None while nobody is on watch; at the independent watch, which has no officers, always
     on_watch: OnWatch | None
+    # the comparison of the link file with the other side's; None if there was none in this epoch
+    confirmed: Confirmation | None
     notifications_pending: int
     notifications_given_up: int
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from protocol.core.effects import Seal
-from protocol.core.events import BatchClosed, EpochOpened, FrameReceived
+from protocol.core.events import BatchClosed, FrameReceived
 from protocol.core.link_keys import LinkKeys, named
+from protocol.core.start_events import EpochOpened
 from protocol.errors import EnrolmentError, RemoteProtocolError
 from protocol.phrases import phrase
 from protocol.record.enrolments import SINCE_RULES, Enrolments

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from protocol.core.alarms import AlarmCode
 from protocol.core.core import acting
-from protocol.core.events import BEFORE_STARTED, AlarmAcknowledged, EpochOpened, Event, KeysEnrolled, Started
+from protocol.core.event import Event
+from protocol.core.events import AlarmAcknowledged, Started
 from protocol.core.link_keys import LinkKeys
+from protocol.core.start_events import BEFORE_STARTED, EpochOpened, KeysEnrolled
 from protocol.errors import LocalProtocolError
 from protocol.phrases import phrase
 from protocol.record.journal import Checkpoint, Record

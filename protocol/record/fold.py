@@ -28,8 +28,6 @@ Compare = Callable[[Record, tuple[Effect, ...]], None]
 """Receives each event's record and the effects that the core returns for it now."""
 RULES_THAT_COMPARE = 3
 """The first rules that compare what an officer saw with what others did meanwhile (SPEC P2)."""
-RULES_THAT_NAME_THE_CALLER = 4
-"""The first rules that demand the officer who places the test of a slot (SPEC W1.7)."""
 _SHOWN_MAX = 200
 
 
@@ -74,7 +72,7 @@ def _handled(core: Core, record: Record, rules: int) -> tuple[Effect, ...]:
     try:
         # a core refuses a `BatchClosed` whose frames do not seal exactly its messages
         event = record.entry if rules >= RULES_THAT_COMPARE else core.as_seen(record.entry)
-        return core.handle(event, older=rules < RULES_THAT_NAME_THE_CALLER)
+        return core.handle(event, rules=rules)
     except Exception as error:
         what = " ".join(str(error).split())[:_SHOWN_MAX]
         raise FoldError(

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from msgspec import UNSET, Struct, structs
 
-from protocol.core import events
+from protocol.core import events, start_events
 from protocol.core.alarms import Alarm
 from protocol.core.effects import (
     AnyEffect,
@@ -26,6 +26,9 @@ from protocol.record.journal import Checkpoint, Closed, HeadSigned, Record
 from protocol.wire.instants import Millis, parsed, written
 from protocol.wire.messages import Identifier, Reference, Utc
 from protocol.wire.policy import EnrolledKey
+
+DIGITS = 16
+"""How many digits of a link file's digest name it."""
 
 MessageStep = Literal["queued", "sent", "received", "refused", "receipt_sent", "receipted"]
 """`refused`: by the receiver's service, on arrival. `receipt_sent`: by the receiver."""
@@ -58,6 +61,8 @@ What = Literal[
     "keys_changed",
     "officers_enrolled",
     "words_chosen",
+    "link_confirmed",
+    "journal_restored",
     "watch_taken",
     "watch_left",
     "frame_refused",
@@ -126,17 +131,21 @@ class Happenings:
     def _service(self, record: Record) -> Iterator[Happening]:
         """Yield what befell the service, its settings and its clock."""
         match record.entry:
-            case events.EpochOpened(terms=terms):
+            case start_events.EpochOpened(terms=terms):
                 yield _happening(record, "epoch_opened", terms.epoch, detail=f"{terms.caller} -> {terms.answering}")
-            case events.KeysEnrolled(keys=keys):
+            case start_events.KeysEnrolled(keys=keys):
                 yield _happening(record, "keys_enrolled", detail=_key_ids(keys))
-            case events.KeysChanged(keys=keys):
+            case start_events.KeysChanged(keys=keys):
                 yield _happening(record, "keys_changed", detail=_key_ids(keys))
-            case events.OfficersEnrolled(officers=officers):
+            case start_events.OfficersEnrolled(officers=officers):
                 yield _happening(record, "officers_enrolled", detail=", ".join(sorted(officers)))
-            case events.WordsChosen(test_text=test_text, answer_text=answer_text):
+            case start_events.WordsChosen(test_text=test_text, answer_text=answer_text):
                 words = " / ".join(each for each in (test_text, answer_text) if each)
                 yield _happening(record, "words_chosen", detail=words)
+            case start_events.LinkConfirmed(officer=officer, digest=digest, compared_at=compared_at):
+                yield _happening(record, "link_confirmed", digest[:DIGITS], officer=officer, detail=compared_at)
+            case start_events.JournalRestored(restored_at=restored_at, records=records):
+                yield _happening(record, "journal_restored", records, detail=restored_at)
             case events.Started(software=software, tzdata=tzdata):
                 yield from _blind(record, self._worked_at, "not_running")
                 yield _happening(record, "started", detail=f"{software}, tzdata {tzdata}")
@@ -205,7 +214,7 @@ class Happenings:
 
 def at_work(record: Record) -> bool:
     """Return whether a record shows that the service watched: not one that belongs to its start, or to the journal."""
-    return not isinstance(record.entry, (*events.BEFORE_STARTED, Checkpoint, Closed, HeadSigned))
+    return not isinstance(record.entry, (*start_events.BEFORE_STARTED, Checkpoint, Closed, HeadSigned))
 
 
 def _officers(record: Record) -> Iterator[Happening]:

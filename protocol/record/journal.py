@@ -21,8 +21,10 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from protocol.core.effects import AnyEffect
+from protocol.core.event import Event
 from protocol.core.event_fields import Rules
-from protocol.core.events import AnyEvent, BatchClosed, EpochOpened, Event
+from protocol.core.events import AnyEvent, BatchClosed
+from protocol.core.start_events import EpochOpened
 from protocol.errors import JournalError
 from protocol.phrases import phrase
 from protocol.wire import canonical

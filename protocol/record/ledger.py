@@ -30,12 +30,12 @@ from protocol.core.effects import (
 )
 from protocol.core.events import (
     AlarmAcknowledged,
-    EpochOpened,
     FramesSuppressed,
     OfficerCancelled,
     OfficerRaisedAlert,
     OfficerReleased,
 )
+from protocol.core.start_events import EpochOpened
 from protocol.errors import RemoteProtocolError
 from protocol.record.forgeries import forgery_named
 from protocol.record.happenings import Happenings, MessageStep

@@ -170,6 +170,16 @@ def _core_3_to_4(state: State) -> State:
     return _with_after("present", {"last_signed": {}}, state)
 
 
+def _link_4_to_5(state: State) -> State:
+    """Add the comparison of the link file: rules 4 kept none."""
+    return state | {"confirmed": None}
+
+
+def _observer_4_to_5(state: State) -> State:
+    """Return the state as it is: rules 5 keep nothing more of a watch."""
+    return state
+
+
 def _with_after(key: str, added: State, state: State) -> State:
     """Return `state` with further entries behind `key`: a checkpoint is written in the order of its structure."""
     items = list(state.items())
@@ -184,5 +194,7 @@ STEPS: dict[tuple[int, str], Callable[[State], State]] = {
     (2, "Observer"): _observer_2_to_3,
     (3, "Link"): _link_3_to_4,
     (3, "Observer"): _observer_3_to_4,
+    (4, "Link"): _link_4_to_5,
+    (4, "Observer"): _observer_4_to_5,
 }
 """The steps, by the version from which each leads to the next one, and by the name of the core."""

@@ -14,10 +14,12 @@ import msgspec
 from msgspec import Raw, Struct
 
 from protocol.core.core import Core
+from protocol.core.event import Event
 from protocol.core.event_fields import Rules
-from protocol.core.events import BatchClosed, EpochOpened, Event
+from protocol.core.events import BatchClosed
 from protocol.core.link import Link
 from protocol.core.observer import Observer
+from protocol.core.start_events import EpochOpened
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.phrases import phrase
 from protocol.record.fold import fold

@@ -8,8 +8,9 @@ import msgspec
 from msgspec import Struct, field
 
 from protocol.core.alarms import AlarmCode
-from protocol.core.events import AlarmAcknowledged, EpochOpened, KeysChanged, KeysEnrolled, OfficersEnrolled
+from protocol.core.events import AlarmAcknowledged
 from protocol.core.link_keys import LinkKeys
+from protocol.core.start_events import EpochOpened, KeysChanged, KeysEnrolled, OfficersEnrolled
 from protocol.errors import LocalProtocolError
 from protocol.record.journal import Checkpoint, Record
 from protocol.record.migration import migrated

@@ -20,16 +20,8 @@ from msgspec import UNSET, Struct
 from endpoints.journal.writer import Batch
 from protocol.core.alarms import Alarm
 from protocol.core.effects import AnyEffect, Apply, ClearAlarm, Effect, Notify, Queue, RaiseAlarm, Seal, Settle
-from protocol.core.events import (
-    BEFORE_STARTED,
-    AlarmAcknowledged,
-    BatchClosed,
-    ClockStepped,
-    EpochOpened,
-    FrameReceived,
-    Resumed,
-    Started,
-)
+from protocol.core.events import AlarmAcknowledged, BatchClosed, ClockStepped, FrameReceived, Resumed, Started
+from protocol.core.start_events import BEFORE_STARTED, EpochOpened
 from protocol.record.journal import Entry, Record
 from protocol.wire.envelope import PAYLOAD_TYPES
 from protocol.wire.instants import Millis, parsed, written

@@ -18,9 +18,11 @@ from endpoints.keys.private_files import FILE_MODE
 from endpoints.keys.signer import Signer
 from protocol.core.core import Core
 from protocol.core.effects import AnyEffect
-from protocol.core.events import BatchClosed, EpochOpened, Event, Started
+from protocol.core.event import Event
+from protocol.core.events import BatchClosed, Started
 from protocol.core.link import Link
 from protocol.core.observer import Observer
+from protocol.core.start_events import EpochOpened
 from protocol.errors import LocalProtocolError
 from protocol.record.heads import SIGN_AFTER_MS, Uncovered, signed_head
 from protocol.record.journal import (

@@ -12,10 +12,11 @@ from msgspec import structs, to_builtins
 from endpoints.config import link_file as link_files
 from endpoints.config.link_file import LinkFile
 from endpoints.keys.signer import Signer
-from protocol.core.events import FrameReceived, KeysEnrolled
+from protocol.core.events import FrameReceived
 from protocol.core.link import Link
 from protocol.core.link_keys import named
 from protocol.core.observer import Observer
+from protocol.core.start_events import KeysEnrolled
 from protocol.core.stream import InboxState
 from protocol.record.journal import Entry, Record
 from protocol.wire import canonical

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from protocol.core.events import ClockStepped, EpochOpened, FrameReceived, TransportConnected, TransportLost
+from protocol.core.events import ClockStepped, FrameReceived, TransportConnected, TransportLost
 from protocol.core.observer import Observer
 from protocol.core.peer_clocks import TIMES_KEPT
+from protocol.core.start_events import EpochOpened
 from protocol.core.stream import HASHES_KEPT, SEALED_MAX
 from protocol.wire.digests import genesis
 from protocol.wire.instants import Millis, written

@@ -21,7 +21,7 @@ from endpoints.texts.i18n import LANGUAGES, translator
 from endpoints.texts.item_page import VALUE_COLUMN, ItemPage, ShownAct, item_lines
 from endpoints.texts.notices import NoticeWords, notice
 from endpoints.texts.printable import one_line
-from protocol.core import events
+from protocol.core import events, start_events
 from protocol.core.acts import Act
 from protocol.core.alarms import Alarm, AlarmCode
 from protocol.core.effects import AnyEffect, Apply, Notify, Queue, RaiseAlarm, RejectFrame
@@ -108,7 +108,7 @@ def batches(write: Write) -> list[Batch]:
             events.FramesSuppressed(**now, reason=text, count=2),
             events.SinkFailed(**now, sink="webhook", why=text[:200]),
             events.WatchLeft(**now, request="r", officer="watch-1", why=text[:200]),
-            events.WordsChosen(**now, test_text=text, answer_text=text),
+            start_events.WordsChosen(**now, test_text=text, answer_text=text),
             events.AlarmAcknowledged(**now, request="r", officer="watch-1", code=text, subject=text),
             events.Started(**now, software=text, slots=(), slots_until=written(NOON), tzdata="x"),
         ]
@@ -117,7 +117,7 @@ def batches(write: Write) -> list[Batch]:
             seq += 1
             message = Message(seq, "0" * 64, written(NOON), body)
             effects += [Apply(sender="ndmc", message=message), Queue(message=message)]
-        opened = [] if found else [events.EpochOpened(**now, terms=EPOCH_1)]
+        opened = [] if found else [start_events.EpochOpened(**now, terms=EPOCH_1)]
         closed = (events.BatchClosed(**now, frames=(text.encode("utf-8", "replace"),)), tuple(effects))
         found.append([*((entry, ()) for entry in (*opened, *entries)), closed])
     return found
@@ -285,7 +285,7 @@ def test_a_forged_message_with_a_control_character_is_refused_in_one_line(
     body = next(bodies("\x1b[2J"))
     forged = Apply(sender="ndmc", message=Message(1, "0" * 64, written(NOON), body))
     now: dict[str, Any] = {"at": NOON, "mono": 1}
-    batch: Batch = [(events.EpochOpened(**now, terms=EPOCH_1), ()), (events.BatchClosed(**now), (forged,))]
+    batch: Batch = [(start_events.EpochOpened(**now, terms=EPOCH_1), ()), (events.BatchClosed(**now), (forged,))]
     segment_path(folder / "eucom" / "journal" / LINK, 1).write_bytes(b"".join(lines_of([batch])))
     out, err = run(
         *(word.format(config=folder / "eucom" / "endpoint.toml") for word in words), terminal=False, language="en"

@@ -16,8 +16,9 @@ from msgspec import structs
 from endpoints.config.link_file import LinkFile
 from endpoints.journal.segments import segments
 from endpoints.keys.signer import Signer
-from protocol.core.events import FrameReceived, KeysEnrolled
+from protocol.core.events import FrameReceived
 from protocol.core.link_keys import LinkKeys
+from protocol.core.start_events import KeysEnrolled
 from protocol.record.journal import Checkpoint, Entry, Record
 from tests.attacks.forge import signer_of
 from tests.attacks.scene import (

@@ -12,16 +12,15 @@ from msgspec import structs
 
 from protocol.core.events import (
     AlarmAcknowledged,
-    EpochOpened,
     FrameReceived,
     IdentityTakenOver,
     OfficerAcknowledged,
     OfficerCancelled,
     OfficerRaisedAlert,
     OfficerReleased,
-    OfficersEnrolled,
     Request,
 )
+from protocol.core.start_events import EpochOpened, OfficersEnrolled
 from protocol.errors import LocalProtocolError
 from protocol.record.journal import Entry, Record
 from protocol.wire.instants import written

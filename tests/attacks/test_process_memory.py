@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from endpoints.config import link_file
+from endpoints.config import confirmations, link_file
+from endpoints.config.confirmations import ComparisonNote
 from tests.support.station import ALL, ROOT, Station
 
 pytestmark = [
@@ -108,7 +109,7 @@ def test_an_exercise_may_be_profiled(station: Station) -> None:
 
 
 def make_actual(station: Station) -> None:
-    """Make the link an actual one, which has no exercise clock."""
+    """Make the link an actual one, which has no exercise clock, and which an officer has confirmed."""
     content = link_file.load(station.link_file())
     policy = msgspec.structs.replace(content.terms.policy, status="actual")
     terms = msgspec.structs.replace(content.terms, policy=policy)
@@ -117,6 +118,16 @@ def make_actual(station: Station) -> None:
         path = station.config(name)
         lines = path.read_text("utf-8").splitlines(keepends=True)
         path.write_text("".join(line for line in lines if not line.startswith("exercise_clock")), "utf-8")
+    confirmations.save(
+        station.config("eucom").parent,
+        ComparisonNote(
+            link=terms.link,
+            digest=link_file.load(station.link_file()).digest,
+            officer="watch-1",
+            compared_at="2022-11-29T08:00:00.000Z",
+            first_word=1,
+        ),
+    )
 
 
 @pytest.mark.parametrize("name", ["eucom", "watch"])

@@ -14,8 +14,9 @@ from endpoints.config.link_file import LinkFile
 from endpoints.journal.segments import segments
 from endpoints.keys.signer import Signer
 from protocol.core.alarms import AlarmCode
-from protocol.core.events import AlarmAcknowledged, BatchClosed, FrameReceived, KeysChanged, KeysEnrolled
+from protocol.core.events import AlarmAcknowledged, BatchClosed, FrameReceived
 from protocol.core.link_keys import LinkKeys
+from protocol.core.start_events import KeysChanged, KeysEnrolled
 from protocol.errors import JournalError, LocalProtocolError
 from protocol.record.journal import Checkpoint, Entry, Record, encode
 from protocol.wire.words import FINGERPRINT_WORDS, WORDS, fingerprint_words

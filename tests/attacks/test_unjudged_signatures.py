@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from endpoints.cli.main import main
-from protocol.core.events import KeysEnrolled
+from protocol.core.start_events import KeysEnrolled
 from protocol.record.journal import Entry, Record
 from protocol.wire.policy import EnrolledKey
 from tests.attacks.forge import Edit

@@ -19,8 +19,8 @@ from endpoints.errors import UserError
 from endpoints.keys.signer import Signer
 from protocol.core.alarms import AlarmCode
 from protocol.core.effects import RejectFrame
-from protocol.core.events import EpochOpened, KeysChanged
 from protocol.core.link_keys import LinkKeys
+from protocol.core.start_events import EpochOpened, KeysChanged
 from protocol.errors import EnrolmentError
 from protocol.record.journal import (
     HEAD_TYPE,

@@ -20,8 +20,9 @@ from endpoints.config import default_terms, link_file, provision, settings
 from endpoints.doctor.examination import Examination
 from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
-from protocol.core.events import BatchClosed, EpochOpened, Started, Stopped
+from protocol.core.events import BatchClosed, Started, Stopped
 from protocol.core.link import Link
+from protocol.core.start_events import EpochOpened
 from protocol.wire.instants import written
 
 NOW, MONO = SystemClock().now()

@@ -10,7 +10,7 @@ import pytest
 from msgspec import UNSET
 
 from endpoints.failpoints import EXIT_CODE
-from protocol.core.events import EpochOpened, KeysEnrolled
+from protocol.core.start_events import EpochOpened, KeysEnrolled
 from protocol.record.fold import fold
 from protocol.record.journal import Checkpoint, HeadSigned, decode, encode
 from protocol.record.replay import NotRunAgain, replay

@@ -22,7 +22,7 @@ import difflib
 from collections.abc import Callable
 from typing import NamedTuple
 
-from protocol.core.events import Event
+from protocol.core.event import Event
 from protocol.wire.instants import Millis
 from tests.support.world import SECOND, End, Happening, Line
 

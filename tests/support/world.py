@@ -18,18 +18,11 @@ import msgspec
 
 from protocol.core.effects import Effect, Resend, Seal
 from protocol.core.epoch import Epoch
-from protocol.core.events import (
-    BatchClosed,
-    DeadlineReached,
-    EpochOpened,
-    Event,
-    FrameReceived,
-    SlotsPlanned,
-    Started,
-    TransportConnected,
-)
+from protocol.core.event import Event
+from protocol.core.events import BatchClosed, DeadlineReached, FrameReceived, SlotsPlanned, Started, TransportConnected
 from protocol.core.link import Link
 from protocol.core.observer import Observer
+from protocol.core.start_events import EpochOpened
 from protocol.core.stream import InboxState, Outbox, OutboxState
 from protocol.errors import LocalProtocolError
 from protocol.wire import envelope

@@ -27,8 +27,9 @@ from endpoints.runtime.rate_limits import (
 )
 from endpoints.runtime.work_items import FrameItem
 from protocol.core.duty import OwnWords
-from protocol.core.events import CredentialsRefused, FrameReceived, Started, TransportConnected, WordsChosen
+from protocol.core.events import CredentialsRefused, FrameReceived, Started, TransportConnected
 from protocol.core.link import Link
+from protocol.core.start_events import WordsChosen
 from protocol.record.journal import decode
 from protocol.wire.envelope import seal
 from protocol.wire.instants import parsed

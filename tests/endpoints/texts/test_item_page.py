@@ -13,7 +13,8 @@ from endpoints.texts.item_page import ItemPage, ShownAct, item_lines
 from endpoints.texts.printable import barred
 from protocol.core.acts import Act, item_of
 from protocol.core.effects import Apply
-from protocol.core.events import AnyEvent, EpochOpened, TransportConnected
+from protocol.core.events import AnyEvent, TransportConnected
+from protocol.core.start_events import EpochOpened
 from protocol.record.journal import decode, encode
 from protocol.record.ledger import Ledger, ledger_of
 from protocol.wire.instants import written

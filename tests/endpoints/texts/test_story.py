@@ -9,7 +9,7 @@ from endpoints.journal.record_view import decoded, frame
 from endpoints.texts.i18n import translator
 from endpoints.texts.story import Storyteller
 from endpoints.texts.wording import wording
-from protocol.core import events
+from protocol.core import events, start_events
 from protocol.core.alarms import Alarm, AlarmCode
 from protocol.core.effects import (
     AnyEffect,
@@ -139,8 +139,18 @@ def test_what_a_message_says(body: dict[str, Any], said: str) -> None:
         (events.WatchTaken(**REQUEST), "watch-1 took the watch"),
         (events.WatchTaken(**REQUEST, relieves="watch-2"), "watch-1 took the watch from watch-2"),
         (events.WatchLeft(**REQUEST, why="log-out\nFINE"), "watch-1 left the watch: log-out\\nFINE"),
-        (events.WordsChosen(**AT), "words of this side's line tests: those of the policy"),
-        (events.WordsChosen(**AT, test_text="A", answer_text="B"), "words of this side's line tests: A / B"),
+        (
+            start_events.LinkConfirmed(
+                **AT, officer="watch-1", digest="ab" * 32, compared_at="2022-11-29T08:00:00.000Z", first_word=3
+            ),
+            "watch-1 compared the link file abababababababab with the other side's at 29 Nov 2022, 08:00:00 UTC: equal",
+        ),
+        (
+            start_events.JournalRestored(**AT, restored_at="2022-11-29T08:00:00.000Z", records=12, head="ab" * 32),
+            "journal restored at 29 Nov 2022, 08:00:00 UTC from a copy of 12 records",
+        ),
+        (start_events.WordsChosen(**AT), "words of this side's line tests: those of the policy"),
+        (start_events.WordsChosen(**AT, test_text="A", answer_text="B"), "words of this side's line tests: A / B"),
         (Checkpoint(**AT, rules="1", core="Link", state=raw_state()), "checkpoint"),
         (Closed(**AT), "journal closed"),
     ],
@@ -180,7 +190,7 @@ def test_what_effects_are_worth() -> None:
 
 def test_a_story_names_the_epoch_the_author_and_the_officers() -> None:
     teller = Storyteller(T)
-    opened = events.EpochOpened(**AT, terms=structs.replace(EPOCH_1, epoch=2))
+    opened = start_events.EpochOpened(**AT, terms=structs.replace(EPOCH_1, epoch=2))
     placed = events.LineTestRequested(**AT, request="r", nonce="0", officer="watch-2")
     raised = events.OfficerRaisedAlert(
         **REQUEST, category="air_pursuit", precedence="flash", event_at=WHEN, expires_at=WHEN, text={"en": "x"}

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from msgspec import to_builtins
 
+from protocol.core.event import Event
 from protocol.core.events import (
     AlarmAcknowledged,
     AnyEvent,
@@ -24,13 +25,9 @@ from protocol.core.events import (
     ClockStepped,
     CredentialsRefused,
     DeadlineReached,
-    EpochOpened,
-    Event,
     FrameReceived,
     FramesSuppressed,
     IdentityTakenOver,
-    KeysChanged,
-    KeysEnrolled,
     LineTestRequested,
     NotificationDone,
     OfficerAcknowledged,
@@ -39,7 +36,6 @@ from protocol.core.events import (
     OfficerRaisedAlert,
     OfficerRefused,
     OfficerReleased,
-    OfficersEnrolled,
     PeerPresenceChanged,
     PublishRefused,
     Resumed,
@@ -54,10 +50,18 @@ from protocol.core.events import (
     TransportLost,
     WatchLeft,
     WatchTaken,
-    WordsChosen,
 )
 from protocol.core.link import Link
 from protocol.core.observer import Observer
+from protocol.core.start_events import (
+    EpochOpened,
+    JournalRestored,
+    KeysChanged,
+    KeysEnrolled,
+    LinkConfirmed,
+    OfficersEnrolled,
+    WordsChosen,
+)
 from protocol.errors import LocalProtocolError
 from protocol.wire import canonical
 from protocol.wire.canonical import CanonicalError
@@ -173,6 +177,19 @@ HAPPENING: list[st.SearchStrategy[Event]] = [
     ),
     events(OfficersEnrolled, officers=st.sampled_from(ROSTERS)),
     events(WordsChosen, test_text=st.sampled_from(["Говорит Висбаден.", "Cafe\u0301"])),
+    events(
+        LinkConfirmed,
+        officer=st.sampled_from(["duty-1", "nobody"]),
+        digest=st.sampled_from(DIGESTS),
+        compared_at=st.sampled_from([written(START), "9999"]),
+        first_word=st.just(7),
+    ),
+    events(
+        JournalRestored,
+        restored_at=st.sampled_from([written(START), "9999"]),
+        records=st.just(3),
+        head=st.sampled_from(DIGESTS),
+    ),
     events(CertificateSeen, ends_at=st.sampled_from([*(written(START + days * DAY) for days in (3, 20, 99)), "9999"])),
     events(SinkFailed, sink=st.sampled_from(["webhook", "dead_man"])),
     events(SinkReached, sink=st.sampled_from(["webhook", "dead_man"])),
@@ -394,6 +411,10 @@ def test_any_bytes(data: bytes, channel: Any) -> None:
         WordsChosen(at=START, mono=0, test_text="Cafe\u0301"),
         WordsChosen(at=START, mono=0, answer_text="x" * 4_001),
         WordsChosen(at=START, mono=0, answer_text=""),
+        LinkConfirmed(at=START, mono=0, officer="duty-1", digest="x", compared_at=written(START), first_word=1),
+        LinkConfirmed(at=START, mono=0, officer="duty-1", digest=DIGESTS[0], compared_at="now", first_word=1),
+        JournalRestored(at=START, mono=0, restored_at=written(START), records=1, head="x"),
+        JournalRestored(at=START, mono=0, restored_at="9999-12-31T23:59:59.999Z", records=1, head=DIGESTS[0]),
     ],
 )
 def test_an_event_that_a_core_cannot_calculate_with_is_the_callers_mistake(event: Event) -> None:

@@ -14,7 +14,8 @@ import pytest
 from msgspec import UNSET
 
 from protocol.core.effects import Apply, Effect, Queue, Seal
-from protocol.core.events import ClockStepped, Event, TransportConnected, TransportLost
+from protocol.core.event import Event
+from protocol.core.events import ClockStepped, TransportConnected, TransportLost
 from protocol.wire.digests import message_digest
 from protocol.wire.instants import Millis
 from protocol.wire.messages import Reference

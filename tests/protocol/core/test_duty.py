@@ -1,20 +1,22 @@
-"""The watch that officers take and leave (SPEC W7), and a side's own words for its line tests (SPEC B2.4)."""
+"""The watch of officers (SPEC W7), the comparison of the link file (E1.8), a side's own words (B2.4)."""
 
 from typing import Any
 
 import pytest
-from msgspec import to_builtins
+from msgspec import structs, to_builtins
 
-from protocol.core.duty import OnWatch
-from protocol.core.events import Started, WatchLeft, WatchTaken, WordsChosen
+from protocol.core.duty import Confirmation, OnWatch
+from protocol.core.events import Started, WatchLeft, WatchTaken
 from protocol.core.link import Link
 from protocol.core.observer import Observer
+from protocol.core.start_events import EpochOpened, JournalRestored, LinkConfirmed, OfficersEnrolled, WordsChosen
 from protocol.errors import LocalProtocolError
 from protocol.wire.instants import written
 from tests.support.cast import answer, test_line
 from tests.support.playbook import Cue, event, on, play, wait
 from tests.support.world import HOUR, MINUTE, START, TERMS, End, Line, terms
 
+DIGEST = "0123456789abcdef" * 4
 MINE = "Говорит Москва. Проверка линии. Как слышите?"
 
 
@@ -92,6 +94,71 @@ def test_the_independent_watch_has_no_officers_and_no_words() -> None:
     for cue in (take("watch-1"), leave("watch-1"), event(WordsChosen, test_text=MINE)):
         assert refused(watch, cue).code == "unexpected_event"
     assert watch.core.snapshot().on_watch is None
+
+
+def test_an_officer_who_is_removed_loses_the_watch() -> None:
+    """SPEC W7"""
+    end = End.started(quiet=True)
+    roster = dict.fromkeys(("watch-1", "watch-2"), "0" * 64)
+    end.happens((OfficersEnrolled, {"officers": roster}))
+    play(end, take("watch-1", "1"))
+    end.happens((OfficersEnrolled, {"officers": {"watch-1": "1" * 64}}))
+    assert end.core.snapshot().on_watch == OnWatch("watch-1", written(START))
+    end.happens((OfficersEnrolled, {"officers": {"watch-2": "0" * 64}}))
+    assert end.core.snapshot().on_watch is None
+    play(end, take("watch-2", "2"))
+    assert end.core.snapshot().on_watch == OnWatch("watch-2", written(START))
+
+
+def test_an_officer_removed_under_rules_4_kept_the_watch() -> None:
+    """SPEC W7"""
+    end = End.started(quiet=True)
+    play(end, take("watch-1", "1"))
+    removed = OfficersEnrolled(at=end.at, mono=end.mono, officers={"watch-2": "0" * 64})
+    end.core.handle(removed, rules=4)
+    assert end.core.snapshot().on_watch == OnWatch("watch-1", written(START))
+    play(end, take("watch-2", "2", relieves="watch-1"))
+
+
+# --- the comparison of the link file ------------------------------------------------------------------------------
+
+
+def compared(digest: str = DIGEST, officer: str = "watch-1") -> Cue:
+    return event(LinkConfirmed, officer=officer, digest=digest, compared_at=written(START), first_word=7)
+
+
+def test_a_comparison_counts_for_its_epoch() -> None:
+    """SPEC E1.8"""
+    end = End.started(quiet=True)
+    assert end.core.snapshot().confirmed is None
+    play(end, compared())
+    confirmation = Confirmation("watch-1", written(START), DIGEST, 7)
+    assert end.core.snapshot().confirmed == end.link.confirmed == confirmation
+    end.crash()
+    end.start()
+    assert end.link.confirmed == confirmation
+    end.happens((EpochOpened, {"terms": structs.replace(TERMS, epoch=2)}))
+    assert end.core.snapshot().confirmed is None
+
+
+def test_only_an_enrolled_officer_compares_and_the_watch_does_not() -> None:
+    """SPEC P1.5, E1.8"""
+    end = End.started(quiet=True)
+    end.happens((OfficersEnrolled, {"officers": {"watch-2": DIGEST}}))
+    assert refused(end, compared()).code == "not_authorised"
+    watch = End(Observer.new("eucom-ndmc"))
+    watch.start(opened=TERMS)
+    assert refused(watch, compared()).code == "unexpected_event"
+
+
+def test_a_restored_journal_says_so_and_changes_nothing() -> None:
+    """SPEC E2.3"""
+    watch = End(Observer.new("eucom-ndmc"))
+    watch.start(opened=TERMS)
+    for end in (End.started(quiet=True), watch):
+        before = end.core.checkpoint()
+        end.happens((JournalRestored, {"restored_at": written(START), "records": 3, "head": DIGEST}))
+        assert end.core.checkpoint() == before
 
 
 # --- words --------------------------------------------------------------------------------------------------------

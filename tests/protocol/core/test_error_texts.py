@@ -3,7 +3,8 @@
 import pytest
 from msgspec import structs
 
-from protocol.core.events import BatchClosed, EpochOpened, TransportLost
+from protocol.core.events import BatchClosed, TransportLost
+from protocol.core.start_events import EpochOpened
 from protocol.core.stream import OUTBOX_MAX_MESSAGES
 from protocol.errors import LocalProtocolError
 from tests.support.cast import Peer, acknowledge, alert, answer, cancel, refuse, release, see, test_line

@@ -9,8 +9,9 @@ from protocol.core.alerts import CLOSED_KEPT, OPEN_MAX
 from protocol.core.deadlines import Turn
 from protocol.core.drafts import DRAFTS_MAX
 from protocol.core.effects import Queue
-from protocol.core.events import EpochOpened, SpaceLow, SpaceOk, TransportConnected, TransportLost
+from protocol.core.events import SpaceLow, SpaceOk, TransportConnected, TransportLost
 from protocol.core.officer_requests import CANCELLATIONS_KEPT, STANDING_CANCELLATION
+from protocol.core.start_events import EpochOpened
 from protocol.core.stream import OUTBOX_MAX_MESSAGES
 from protocol.wire.instants import written
 from protocol.wire.messages import Acknowledgement, Alert, Reference
@@ -662,7 +663,7 @@ FAR = 1_000_000
 
 def crowd(end: End, sender: str, written_body: dict[str, Any] | None = None) -> None:
     """Let as many alerts of `sender` be open as there is room for."""
-    turn = Turn(end.at, end.core.state.deadlines.age, [])
+    turn = Turn(end.at, end.core.state.deadlines.age, [], 5)
     body = convert(written_body or an_alert(), Alert)
     for seq in range(FAR, FAR + OPEN_MAX):
         if not end.epoch.alerts.has_room(sender, body):
@@ -752,7 +753,7 @@ def test_open_alerts_are_bounded_and_those_that_are_closed_make_room() -> None:
     closed = range(FAR, FAR + 3 * CLOSED_KEPT)
     for seq in closed:
         word = Acknowledgement(of=Reference("ndmc", 1, seq), officer="duty-1", decision="understood")
-        end.epoch.alerts.acknowledged(Turn(end.at, 0, []), Reference("eucom", 1, seq), word)
+        end.epoch.alerts.acknowledged(Turn(end.at, 0, [], 5), Reference("eucom", 1, seq), word)
     assert len(end.core.state.alerts) < OPEN_MAX + 2 * CLOSED_KEPT
     assert state_of(end, "ndmc/1/5") == "forgotten"
     assert state_of(end, f"ndmc/1/{closed[-1]}") == "understood"
@@ -798,7 +799,7 @@ def test_both_sides_agree_on_a_cancellation_of_an_alert_without_room() -> None:
     play(line, on("eucom", cancel("eucom/1/1")), "eucom: refused: already_done")
     # the next one has room
     word = Acknowledgement(of=Reference("eucom", 1, FAR), officer="duty-1", decision="understood")
-    line.ndmc.epoch.alerts.acknowledged(Turn(line.ndmc.at, 0, []), Reference("ndmc", 1, FAR), word)
+    line.ndmc.epoch.alerts.acknowledged(Turn(line.ndmc.at, 0, [], 5), Reference("ndmc", 1, FAR), word)
     passed(line, on("eucom", alert()), on("eucom", cancel("eucom/1/3")))
     assert states(line, "eucom/1/3") == ("cancelled", "cancelled")
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from protocol.core.events import EpochOpened, KeysEnrolled, TransportConnected, TransportLost
+from protocol.core.events import TransportConnected, TransportLost
 from protocol.core.link import Link
+from protocol.core.start_events import EpochOpened, KeysEnrolled
 from protocol.errors import LocalProtocolError
 from protocol.wire.instants import written
 from protocol.wire.messages import Reference

@@ -8,19 +8,11 @@ import pytest
 from msgspec import structs
 
 from protocol.core.effects import ClearAlarm, Notify, RaiseAlarm, Seal
-from protocol.core.events import (
-    AlarmAcknowledged,
-    EpochOpened,
-    KeysChanged,
-    KeysEnrolled,
-    LineTestRequested,
-    OfficersEnrolled,
-    TransportConnected,
-    TransportLost,
-)
+from protocol.core.events import AlarmAcknowledged, LineTestRequested, TransportConnected, TransportLost
 from protocol.core.link import Link
 from protocol.core.link_keys import LinkKeys, PendingKeys
 from protocol.core.observer import Observer
+from protocol.core.start_events import EpochOpened, KeysChanged, KeysEnrolled, OfficersEnrolled
 from protocol.errors import LocalProtocolError
 from protocol.wire.policy import EnrolledKey
 from protocol.wire.words import fingerprint_words

@@ -9,13 +9,13 @@ from protocol.core.alarm_repeats import REPEAT_FIRST_MS, REPEAT_MS, ROUND_MAX, R
 from protocol.core.alarms import Alarm
 from protocol.core.effects import Effect, Notify
 from protocol.core.environment import GONE_MS
+from protocol.core.event import Event
 from protocol.core.events import (
     AlarmAcknowledged,
     CertificateSeen,
     ClockStepped,
     CredentialsRefused,
     DeadlineReached,
-    Event,
     LineTestRequested,
     NotificationDone,
     PeerPresenceChanged,
@@ -301,7 +301,7 @@ def test_the_test_of_a_slot_names_the_officer_who_places_it() -> None:
     assert refused.value.code == "not_authorised"
     # rules 1 to 3 placed it for nobody: their journals are continued
     assert isinstance(end.core, Link)
-    end.core.handle(request, older=True)
+    end.core.handle(request, rules=3)
     assert [test.placed_by for test in end.core.snapshot().tests] == [None, None]
     assert end.core.snapshot().slots[0].state == "met"
 
@@ -322,7 +322,7 @@ def test_nobody_is_notified_of_what_older_rules_did_not_notify() -> None:
     found: list[Effect] = []
 
     def recorded(kind: type[Event], **fields: object) -> None:
-        found.extend(end.core.handle(kind(at=end.at, mono=end.mono, **fields), older=True))
+        found.extend(end.core.handle(kind(at=end.at, mono=end.mono, **fields), rules=3))
 
     recorded(SpaceLow, free_bytes=1)
     end.world.at += REPEAT_FIRST_MS
@@ -347,7 +347,7 @@ def test_older_rules_held_no_warning_back() -> None:
     for present in (False, True, False):
         end.world.wait(SECOND)
         gone = PeerPresenceChanged(at=end.at, mono=end.mono, party="ndmc", present=present)
-        found += end.core.handle(gone, older=True)
+        found += end.core.handle(gone, rules=3)
     assert notices(found) == [f"alarm/peer_disconnected/ndmc/{written(START + after * SECOND)}" for after in (1, 3)]
     assert notices(waited(end, 2 * WARNING_MS)) == []
 
@@ -360,5 +360,5 @@ def test_an_older_acknowledgement_of_an_alarm_that_is_not_raised_now_is_passed_o
     )
     with pytest.raises(LocalProtocolError, match="there is no alarm clock_skew/ndmc/ahead"):
         end.core.handle(seen)
-    assert end.core.handle(seen, older=True) == ()
+    assert end.core.handle(seen, rules=3) == ()
     assert end.core.reference_of("x") == "clock_skew/ndmc/ahead"

@@ -5,15 +5,9 @@ from msgspec import convert
 
 from protocol.core.alerts import OPEN_MAX
 from protocol.core.deadlines import Turn
-from protocol.core.events import (
-    AlarmAcknowledged,
-    BatchClosed,
-    EpochOpened,
-    PeerPresenceChanged,
-    TransportConnected,
-    TransportLost,
-)
+from protocol.core.events import AlarmAcknowledged, BatchClosed, PeerPresenceChanged, TransportConnected, TransportLost
 from protocol.core.observer import Observer
+from protocol.core.start_events import EpochOpened
 from protocol.core.stream import AHEAD_MAX, HASHES_KEPT
 from protocol.errors import LocalProtocolError
 from protocol.wire.instants import written
@@ -412,7 +406,7 @@ def test_a_slot_far_away_neither_stops_the_watch_nor_puts_the_receipt_off(slot: 
 def test_a_flood_of_alerts_or_tests_is_bounded() -> None:
     """SPEC W6"""
     end, eucom, _ndmc = watching(shadowed=False)
-    turn = Turn(end.at, 0, [])
+    turn = Turn(end.at, 0, [], 5)
     for seq in range(OPEN_MAX):
         end.epoch.alerts.opened(
             turn, Reference("eucom", 1, 1_000_000 + seq), convert(an_alert(), Alert), written(START), received=False
@@ -485,5 +479,5 @@ def test_an_older_acknowledgement_of_an_alarm_that_was_not_raised_is_passed_over
     )
     with pytest.raises(LocalProtocolError, match="there is no alarm peer_disconnected/eucom"):
         end.core.handle(seen)
-    assert end.core.handle(seen, older=True) == ()
+    assert end.core.handle(seen, rules=3) == ()
     assert end.core.reference_of("x") == "peer_disconnected/eucom"

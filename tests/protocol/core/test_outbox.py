@@ -34,9 +34,9 @@ def test_what_is_unreceipted_already_counts() -> None:
     outbox = an_outbox([30_000] * (SEALED_MAX + 2))
     first = outbox.next_runs()
     for run in first[:-1]:
-        outbox.sealed(Turn(0, 0, []), run, b"frame")
+        outbox.sealed(Turn(0, 0, [], 5), run, b"frame")
     assert runs(outbox) == [[SEALED_MAX]]
-    outbox.sealed(Turn(0, 0, []), first[-1], b"frame")
+    outbox.sealed(Turn(0, 0, [], 5), first[-1], b"frame")
     assert runs(outbox) == []
 
 

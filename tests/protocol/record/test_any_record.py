@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from protocol.core.events import Event
+from protocol.core.event import Event
 from protocol.core.link import Link
 from protocol.errors import JournalError
 from protocol.record.audit import Audit

@@ -6,8 +6,9 @@ import pytest
 from msgspec import structs
 
 from protocol.core.core import Core
-from protocol.core.events import BatchClosed, EpochOpened, FrameReceived, TransportConnected
+from protocol.core.events import BatchClosed, FrameReceived, TransportConnected
 from protocol.core.observer import Observer
+from protocol.core.start_events import EpochOpened
 from protocol.errors import JournalError
 from protocol.record.beginning import Beginning
 from protocol.record.evidence import Evidence

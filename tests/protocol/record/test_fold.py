@@ -14,9 +14,10 @@ from msgspec import UNSET, Raw, structs
 
 from protocol.core.core import Core
 from protocol.core.effects import AnyEffect, Effect, Notify, Queue
-from protocol.core.events import BatchClosed, EpochOpened, NotificationDone
+from protocol.core.events import BatchClosed, NotificationDone
 from protocol.core.link import Link
 from protocol.core.observer import Observer
+from protocol.core.start_events import EpochOpened
 from protocol.record.fold import FoldError, fold
 from protocol.record.journal import ORIGIN, Checkpoint, Entry, Record, decode, encode
 from protocol.record.migration import migrated, objection

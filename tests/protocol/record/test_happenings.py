@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from protocol.core import events
+from protocol.core import events, start_events
 from protocol.core.alarms import Alarm, AlarmCode
 from protocol.core.effects import (
     AnyEffect,
@@ -16,6 +16,7 @@ from protocol.core.effects import (
     RejectFrame,
     Resend,
 )
+from protocol.core.event import Event
 from protocol.phrases import Said
 from protocol.record.happenings import Happening, Happenings
 from protocol.record.journal import Closed, Entry, Record
@@ -58,14 +59,27 @@ def event(kind: type[Any], *, at: int = NOON, **fields: Any) -> Any:
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        (event(events.EpochOpened, terms=EPOCH_1), ("epoch_opened", "1", "", "eucom -> ndmc")),
-        (event(events.KeysEnrolled, keys=KEYS), ("keys_enrolled", "", "", "eucom: eucom-1; ndmc: ndmc-1")),
+        (event(start_events.EpochOpened, terms=EPOCH_1), ("epoch_opened", "1", "", "eucom -> ndmc")),
+        (event(start_events.KeysEnrolled, keys=KEYS), ("keys_enrolled", "", "", "eucom: eucom-1; ndmc: ndmc-1")),
         (
-            event(events.KeysChanged, keys=KEYS, digest=DIGEST, nonce="0" * 16),
+            event(start_events.KeysChanged, keys=KEYS, digest=DIGEST, nonce="0" * 16),
             ("keys_changed", "", "", "eucom: eucom-1; ndmc: ndmc-1"),
         ),
-        (event(events.OfficersEnrolled, officers={"b": DIGEST, "a": DIGEST}), ("officers_enrolled", "", "", "a, b")),
-        (event(events.WordsChosen, test_text="Проверка"), ("words_chosen", "", "", "Проверка")),
+        (
+            event(start_events.OfficersEnrolled, officers={"b": DIGEST, "a": DIGEST}),
+            ("officers_enrolled", "", "", "a, b"),
+        ),
+        (
+            event(
+                start_events.LinkConfirmed, officer="watch-1", digest=DIGEST, compared_at=written(NOON), first_word=7
+            ),
+            ("link_confirmed", DIGEST[:16], "watch-1", written(NOON)),
+        ),
+        (
+            event(start_events.JournalRestored, restored_at=written(NOON), records=12, head=DIGEST),
+            ("journal_restored", "12", "", written(NOON)),
+        ),
+        (event(start_events.WordsChosen, test_text="Проверка"), ("words_chosen", "", "", "Проверка")),
         (event(events.Stopped), ("stopped", "", "", "")),
         (event(events.ClockStepped, step_ms=-1_500), ("clock_set", "", "", "-1.500 s")),
         (event(events.TransportConnected), ("connected", "", "", "")),
@@ -113,7 +127,7 @@ def event(kind: type[Any], *, at: int = NOON, **fields: Any) -> Any:
         (event(events.SpaceLow, free_bytes=9), ("space_low", "", "", "9")),
         (event(events.SpaceOk, free_bytes=99), ("space_ok", "", "", "99")),
     ],
-    ids=lambda value: type(value).__name__ if isinstance(value, events.Event) else "",
+    ids=lambda value: type(value).__name__ if isinstance(value, Event) else "",
 )
 def test_every_event_that_people_ask_about_is_listed(entry: Entry, said: tuple[str, str, str, str]) -> None:
     (found,) = listed(record(entry))
@@ -136,7 +150,7 @@ def started(at: int) -> Record:
 
 def test_an_absence_is_measured_from_the_last_record_of_work() -> None:
     first, again = NOON, NOON + 60_000
-    opened = record(event(events.EpochOpened, at=again, terms=EPOCH_1))
+    opened = record(event(start_events.EpochOpened, at=again, terms=EPOCH_1))
     closed = record(event(Closed, at=NOON + 30_000))
     found = listed(started(first), record(event(events.BatchClosed, at=first + 1)), closed, opened, started(again))
     assert [each.what for each in found] == ["started", "epoch_opened", "blind", "started"]

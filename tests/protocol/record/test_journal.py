@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from protocol.core.events import BatchClosed, EpochOpened, FrameReceived, SpaceLow, TransportLost
+from protocol.core.events import BatchClosed, FrameReceived, SpaceLow, TransportLost
+from protocol.core.start_events import EpochOpened
 from protocol.errors import JournalError
 from protocol.record.journal import ORIGIN, Chain, Closed, Entry, claimed_hash, decode, encode, head_payload
 from tests.support.journal_samples import LINK, NOON, SIDE, batch, checkpoint, closed, lines_of

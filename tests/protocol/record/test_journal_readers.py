@@ -25,7 +25,6 @@ from protocol.core.effects import (
 from protocol.core.events import (
     AnyEvent,
     BatchClosed,
-    EpochOpened,
     FrameReceived,
     FramesSuppressed,
     OfficerCancelled,
@@ -34,6 +33,7 @@ from protocol.core.events import (
     TransportConnected,
 )
 from protocol.core.link import Link
+from protocol.core.start_events import EpochOpened
 from protocol.errors import JournalError
 from protocol.record.audit import Audit
 from protocol.record.journal import ORIGIN, Checkpoint, Entry, Record, complete_record_in, decode, encode

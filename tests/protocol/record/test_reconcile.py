@@ -7,7 +7,8 @@ import pytest
 
 from protocol.core.alarms import AlarmCode
 from protocol.core.effects import RaiseAlarm
-from protocol.core.events import AlarmAcknowledged, EpochOpened, OfficerCancelled
+from protocol.core.events import AlarmAcknowledged, OfficerCancelled
+from protocol.core.start_events import EpochOpened
 from protocol.errors import LocalProtocolError
 from protocol.record.evidence import Evidence, evidence_of
 from protocol.record.journal import Checkpoint

@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from protocol.core.effects import AnyEffect, Queue
-from protocol.core.events import BatchClosed, EpochOpened, FrameReceived, KeysEnrolled
+from protocol.core.events import BatchClosed, FrameReceived
 from protocol.core.link import Link
 from protocol.core.observer import Observer
+from protocol.core.start_events import EpochOpened, KeysEnrolled
 from protocol.record.audit import Audit
 from protocol.record.journal import ORIGIN, Checkpoint, Entry, Record, decode, encode
 from protocol.record.replay import Divergence, Replay, replay

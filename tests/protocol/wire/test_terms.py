@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from protocol.core.events import EpochOpened
 from protocol.core.link import Link
+from protocol.core.start_events import EpochOpened
 from protocol.errors import LocalProtocolError
 from tests.support.world import START, TERMS, terms
 

@@ -1,0 +1,95 @@
+"""Keeps the note that `deconflict link confirm` leaves for the service: who compared the link file by voice, and when.
+
+The note of a link is `confirmed/<link>.json` beside `endpoint.toml`. The service journals it at its next start or
+reload (`LinkConfirmed`, SPEC E1.8). A note about another link file than the present one says nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from endpoints.config.new_folder import as_user_errors
+from endpoints.errors import UserError
+from endpoints.keys.private_files import (
+    FOLDER_MODE,
+    exists,
+    make_folders,
+    read_bytes,
+    require_private,
+    write_private,
+)
+from protocol.core.event_checks import AT_MAX
+from protocol.core.event_fields import WordPlace
+from protocol.phrases import phrase
+from protocol.wire.instants import parsed
+from protocol.wire.messages import Digest, Identifier, Utc
+
+FOLDER = "confirmed"
+_BYTES_MAX = 4_096
+_WHAT = phrase("note of a comparison")
+
+
+class ComparisonNote(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One comparison that found both link files equal.
+
+    Attributes:
+        link: the link.
+        digest: the digest of the link file that was compared.
+        officer: who compared it at this side.
+        compared_at: when, by this machine's clock.
+        first_word: the place, from 1, of the word with which the other side began to read.
+    """
+
+    link: Identifier
+    digest: Digest
+    officer: Identifier
+    compared_at: Utc
+    first_word: WordPlace
+
+
+def path_of(own: Path, link: Identifier) -> Path:
+    """Return the path of a link's note; `own` is the folder of `endpoint.toml`."""
+    return own / FOLDER / f"{link}.json"
+
+
+def save(own: Path, note: ComparisonNote) -> None:
+    """Write a note in place of an older one of its link, atomically. Raises UserError."""
+    path = path_of(own, note.link)
+    fresh = path.with_name(f".{path.name}.new")
+    with as_user_errors(path):
+        make_folders(path.parent, FOLDER_MODE)
+        fresh.unlink(missing_ok=True)
+        try:
+            write_private(fresh, msgspec.json.encode(note) + b"\n")
+            descriptor = os.open(fresh, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            fresh.replace(path)
+        except BaseException:
+            fresh.unlink(missing_ok=True)
+            raise
+
+
+def load(own: Path, link: Identifier) -> ComparisonNote | None:
+    """Return a link's note, None if there is none. Raises UserError if it cannot be read or others can read it."""
+    path = path_of(own, link)
+    if not exists(path):
+        return None
+    require_private(path, what=_WHAT)
+    data = read_bytes(path, what=_WHAT, max_bytes=_BYTES_MAX)
+    try:
+        note = msgspec.json.decode(data, type=ComparisonNote)
+        if note.link == link and parsed(note.compared_at) <= AT_MAX:
+            return note
+    except ValueError:
+        # said below
+        pass
+    raise UserError(
+        phrase("{path}: not a note of a comparison on link {link}; remove it, and compare again", path=path, link=link)
+    )
