@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from endpoints.config.settings import WATCH_IDENTITY
+from endpoints.config.settings_tables import WATCH_IDENTITY
 from endpoints.texts.i18n import Translator
 from endpoints.texts.story import Storyteller, Tone
 from protocol.core.events import BatchClosed

@@ -22,7 +22,8 @@ from endpoints.clocks.clock import SystemClock
 from endpoints.config import default_terms
 from endpoints.config.link_file import Party
 from endpoints.config.provision import BrokerPlan, provision
-from endpoints.config.settings import WATCH_IDENTITY, load_endpoint
+from endpoints.config.settings import load_endpoint
+from endpoints.config.settings_tables import WATCH_IDENTITY
 from endpoints.control.client import ControlClient
 from endpoints.errors import UserError
 from endpoints.keys.credentials import read_credential

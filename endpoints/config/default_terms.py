@@ -9,7 +9,7 @@ from collections.abc import Container
 from typing import Literal
 
 from endpoints.config.link_file import Party
-from endpoints.config.settings import WATCH_IDENTITY
+from endpoints.config.settings_tables import WATCH_IDENTITY
 from protocol.wire.messages import Texts
 from protocol.wire.policy import Channel, Policy, Terms
 

@@ -11,9 +11,8 @@ DIR/authority/           the authority that issued every certificate: to issue m
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,12 @@ from msgspec import Struct, structs
 
 from broker import configuration
 from broker.pki import SERVER_NAMES, Authority
-from endpoints.config import default_terms, link_file, settings, toml_reader
+from endpoints.config import default_terms, link_file, settings
 from endpoints.config.control_socket import check_socket
 from endpoints.config.link_file import LinkFile, Party, WatchEntry
 from endpoints.config.new_folder import as_user_errors, new_folder
+from endpoints.config.settings_tables import CONTROL, WATCH_IDENTITY
+from endpoints.config.toml_edit import editing, put
 from endpoints.errors import UserError
 from endpoints.keys import credentials, signer
 from endpoints.keys.private_files import (
@@ -34,7 +35,6 @@ from endpoints.keys.private_files import (
     exists,
     make_folders,
     make_private_folder,
-    require_private,
     write_private,
 )
 from endpoints.texts.i18n import LANGUAGES
@@ -42,7 +42,7 @@ from protocol.phrases import phrase
 from protocol.wire.instants import Millis
 from protocol.wire.policy import EnrolledKey, Terms
 
-WATCH = settings.WATCH_IDENTITY
+WATCH = WATCH_IDENTITY
 AUTHORITY = "authority"
 _OFFICERS = "officers"
 """The folder of the officers' credentials, beside the private keys."""
@@ -209,18 +209,14 @@ def add_watch_keys(own: Path, suite: str) -> WatchEntry:
     officers_alone = exists(keys) and [each.name for each in keys.iterdir()] == [_OFFICERS]
     if exists(keys) and not officers_alone:
         raise UserError(phrase("{path}: already exists; remove it first if it is no longer used", path=keys))
-    fresh = own / ".watch.toml.new"
     try:
-        with as_user_errors(own):
+        with editing(path) as document, as_user_errors(own):
             made = signer.generate(keys, suite) if officers_alone else _make_keys(own, suite)
-            # inserted, not rewritten: comments in the file are kept; a key of the file stands before its tables
-            write_private(fresh, b'keys = "keys"\n' + path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
-            fresh.replace(path)
+            document["keys"] = "keys"
     except BaseException:
-        fresh.unlink(missing_ok=True)
-        for path in keys.iterdir() if exists(keys) else ():
-            if path.name != _OFFICERS:
-                path.unlink()
+        for each in keys.iterdir() if exists(keys) else ():
+            if each.name != _OFFICERS:
+                each.unlink()
         if not officers_alone:
             shutil.rmtree(keys, ignore_errors=True)
         raise
@@ -229,30 +225,17 @@ def add_watch_keys(own: Path, suite: str) -> WatchEntry:
 
 def add_officers(path: Path, names: Sequence[str]) -> None:
     """Add all these officers to the configuration `path`, each with a new credential, or none. Raises UserError."""
-    own, what = path.parent, toml_reader.WATCH if path.name == "watch.toml" else toml_reader.ENDPOINT
-    table = settings.read_private(path, what=what)
-    # also if it has no officers yet
-    require_private(path, what="configuration")
-    for name in names:
-        if name in table.get("officers", {}):
-            raise UserError(
-                phrase("{path}: officers.{name}: already enrolled; choose another id", path=path, name=name)
-            )
-        if exists(credential := own / "keys" / _OFFICERS / f"{name}.credential"):
-            raise UserError(phrase("{path}: already exists; remove it first if it is no longer used", path=credential))
-    before_bytes = path.stat().st_size
-    made = [own / "keys" / _OFFICERS / f"{name}.credential" for name in names]
+    folder = path.parent / "keys" / _OFFICERS
+    made: list[Path] = []
     try:
-        with as_user_errors(own):
-            make_folders(own / "keys", FOLDER_MODE)
-            added = {"officers": _make_officers(own, names, fresh=False)}
-        # appended, not rewritten: comments in the file are kept
-        with as_user_errors(path), path.open("ab") as file:
-            file.write(b"\n" + tomli_w.dumps(added).encode())
-        settings.read_private(path, what=what)
+        with editing(path) as document, as_user_errors(path.parent):
+            for name in names:
+                _require_new(path, name, document.get("officers", {}), folder / f"{name}.credential")
+            make_folders(folder, FOLDER_MODE)
+            made += [folder / f"{name}.credential" for name in names]
+            for name, entry in _make_officers(path.parent, names, fresh=False).items():
+                put(document, "officers", name, entry)
     except BaseException:
-        # a full disk may take nothing more, but it gives back what was appended
-        os.truncate(path, before_bytes)
         for credential in made:
             credential.unlink(missing_ok=True)
         raise
@@ -312,6 +295,13 @@ def _make_officers(own: Path, names: Iterable[str], *, fresh: bool = True) -> di
     return table
 
 
+def _require_new(path: Path, name: str, enrolled: Container[str], credential: Path) -> None:
+    if name in enrolled:
+        raise UserError(phrase("{path}: officers.{name}: already enrolled; choose another id", path=path, name=name))
+    if exists(credential):
+        raise UserError(phrase("{path}: already exists; remove it first if it is no longer used", path=credential))
+
+
 def _make_broker(own: Path, authority: Authority, links: Sequence[Terms], plan: BrokerPlan, at: Millis) -> None:
     make_private_folder(own)
     make_private_folder(own / "tls")
@@ -348,4 +338,4 @@ def _render(header: str, table: dict[str, Any]) -> bytes:
 
 def _check_socket(own: Path) -> None:
     """Refuse a folder whose control socket would have too long a path."""
-    check_socket(own / settings.CONTROL, at=str(own))
+    check_socket(own / CONTROL, at=str(own))

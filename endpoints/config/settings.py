@@ -41,78 +41,29 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct
 
 from endpoints.config import exercise, link_file, officers, toml_reader, variables
 from endpoints.config.control_socket import check_socket
 from endpoints.config.host_name import check_host
 from endpoints.config.link_file import LinkFile
-from endpoints.config.notifications import (
-    DeadManSettings,
-    DeadManTable,
-    FilePath,
-    Notifications,
-    NotificationsTable,
-    dead_man,
-    notifications,
-)
+from endpoints.config.notifications import DeadManSettings, Notifications, dead_man, notifications
 from endpoints.config.officers import Officer
 from endpoints.config.own_words import own_words
+from endpoints.config.settings_tables import (
+    BrokerTable,
+    EndpointLinkTable,
+    EndpointTable,
+    LinkTable,
+    ProcessTable,
+    WatchTable,
+)
 from endpoints.errors import UserError
 from endpoints.keys.private_files import changeable, exists, require_private
 from protocol.core.duty import OwnWords
 from protocol.phrases import phrase
-from protocol.wire.messages import Identifier, Texts
-
-WATCH_IDENTITY = "watch"
-"""The watch's side in its journals and its identity at the broker, unless the settings name another."""
-CONTROL = "control.sock"
-"""The control socket's name, unless the settings name another."""
-LINKS_MAX = 64
-
-Port = Annotated[int, Meta(ge=1, le=65_535)]
-
-
-class _Link(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    file: FilePath
-    journal: FilePath
-
-
-class _EndpointLink(_Link, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    test_text: Texts | UnsetType = UNSET
-    answer_text: Texts | UnsetType = UNSET
-
-
-class _Broker(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    host: Annotated[str, Meta(max_length=4_000)]
-    port: Port = 8883
-    authority: FilePath
-    certificate: FilePath
-    key: FilePath
-
-
-class _Process(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    links: Annotated[tuple[_Link, ...], Meta(min_length=1, max_length=LINKS_MAX)]
-    broker: _Broker
-    control: FilePath = CONTROL
-    officers: dict[Identifier, Officer] = {}
-    language: Literal["en", "ru"] = "en"
-    notifications: NotificationsTable = NotificationsTable()
-    exercise_clock: FilePath | UnsetType = UNSET
-
-
-class _Endpoint(_Process, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    links: Annotated[tuple[_EndpointLink, ...], Meta(min_length=1, max_length=LINKS_MAX)]
-    side: Identifier
-    keys: FilePath = "keys"
-
-
-class _Watch(_Process, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    identity: Identifier = WATCH_IDENTITY
-    keys: FilePath | UnsetType = UNSET
-    dead_man: DeadManTable = DeadManTable()
 
 
 class LinkSettings(Struct, frozen=True, kw_only=True):
@@ -250,12 +201,15 @@ class WatchSettings(ProcessSettings, frozen=True, kw_only=True):
         return (*super().authorities, *([self.dead_man.authority] if self.dead_man.authority else []))
 
 
-def load(path: Path, environment: Mapping[str, str] = os.environ) -> EndpointSettings | WatchSettings:
+def load(
+    path: Path, environment: Mapping[str, str] = os.environ, data: bytes | None = None
+) -> EndpointSettings | WatchSettings:
     """Return the settings in `path`: an endpoint's if they have a `side`, otherwise the watch's.
 
-    Raises UserError, also if other users can change a file that decides whom the process trusts.
+    `data` are the bytes that are to replace the file, to be checked beforehand; None for the file's own. Raises
+    UserError, also if other users can change a file that decides whom the process trusts.
     """
-    return _checked(load_unchecked(path, environment))
+    return _checked(load_unchecked(path, environment, data))
 
 
 def load_endpoint(path: Path, environment: Mapping[str, str] = os.environ) -> EndpointSettings:
@@ -268,19 +222,44 @@ def load_watch(path: Path, environment: Mapping[str, str] = os.environ) -> Watch
     return _checked(_watch(path, environment))
 
 
-def load_unchecked(path: Path, environment: Mapping[str, str] = os.environ) -> EndpointSettings | WatchSettings:
+def load_unchecked(
+    path: Path, environment: Mapping[str, str] = os.environ, data: bytes | None = None
+) -> EndpointSettings | WatchSettings:
     """Return the settings in `path` without the check of who can change its files (`ProcessSettings.changeable`).
+
+    `data` as in `load`. Raises UserError.
+    """
+    if "side" in toml_reader.read(path, what=toml_reader.PROCESS, data=data):
+        return _endpoint(path, environment, data)
+    return _watch(path, environment, data)
+
+
+def check_form(path: Path, data: bytes) -> None:
+    """Check the keys and values in `data`, which are to replace the settings `path`, without the files that they name.
 
     Raises UserError.
     """
-    if "side" in toml_reader.read(path, what=toml_reader.PROCESS):
-        return _endpoint(path, environment)
-    return _watch(path, environment)
+    endpoint = "side" in toml_reader.read(path, what=toml_reader.PROCESS, data=data)
+    raw = _endpoint_table(path, data) if endpoint else _watch_table(path, data)
+    officers.check(raw.officers, path)
 
 
-def _endpoint(path: Path, environment: Mapping[str, str]) -> EndpointSettings:
-    table = read_private(path, what=toml_reader.ENDPOINT)
-    raw = toml_reader.convert(table, _Endpoint, path=path)
+def _endpoint_table(path: Path, data: bytes | None) -> EndpointTable:
+    table = toml_reader.read(path, what=toml_reader.ENDPOINT, data=data)
+    require_private(path, what=phrase("endpoint configuration"))
+    return toml_reader.convert(table, EndpointTable, path=path)
+
+
+def _watch_table(path: Path, data: bytes | None) -> WatchTable:
+    table = toml_reader.read(path, what=toml_reader.WATCH, data=data)
+    if "officers" in table:
+        # it holds hashes of their credentials
+        require_private(path, what=phrase("watch configuration"))
+    return toml_reader.convert(table, WatchTable, path=path)
+
+
+def _endpoint(path: Path, environment: Mapping[str, str], data: bytes | None = None) -> EndpointSettings:
+    raw = _endpoint_table(path, data)
     links = _links(raw.links, path)
     for link in links:
         if raw.side not in link.content.parties:
@@ -302,19 +281,8 @@ def _endpoint(path: Path, environment: Mapping[str, str]) -> EndpointSettings:
     return EndpointSettings(**_process(raw, raw.side, links, path, environment), keys=path.absolute().parent / raw.keys)
 
 
-def read_private(path: Path, *, what: str) -> dict[str, Any]:
-    """Return the TOML table of the configuration `path` of the kind `what`, unconverted. Raises UserError.
-
-    It must be private if it has officers, whose credentials it holds as hashes.
-    """
-    table, endpoint = toml_reader.read(path, what=what), what == toml_reader.ENDPOINT
-    if endpoint or "officers" in table:
-        require_private(path, what=phrase("endpoint configuration") if endpoint else phrase("watch configuration"))
-    return table
-
-
-def _watch(path: Path, environment: Mapping[str, str]) -> WatchSettings:
-    raw = toml_reader.convert(read_private(path, what=toml_reader.WATCH), _Watch, path=path)
+def _watch(path: Path, environment: Mapping[str, str], data: bytes | None = None) -> WatchSettings:
+    raw = _watch_table(path, data)
     links = _links(raw.links, path)
     for link in links:
         if raw.identity in link.content.parties:
@@ -340,7 +308,7 @@ def _checked(loaded: _SettingsT) -> _SettingsT:
 
 
 def _process(
-    raw: _Process, side: str, links: tuple[LinkSettings, ...], path: Path, environment: Mapping[str, str]
+    raw: ProcessTable, side: str, links: tuple[LinkSettings, ...], path: Path, environment: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return the fields of ProcessSettings. Raises UserError."""
     officers.check(raw.officers, path)
@@ -360,7 +328,7 @@ def _process(
     }
 
 
-def _links(raw: tuple[_Link, ...], path: Path) -> tuple[LinkSettings, ...]:
+def _links(raw: tuple[LinkTable, ...], path: Path) -> tuple[LinkSettings, ...]:
     folder = path.absolute().parent
     links: list[LinkSettings] = []
     for index, each in enumerate(raw):
@@ -376,13 +344,15 @@ def _links(raw: tuple[_Link, ...], path: Path) -> tuple[LinkSettings, ...]:
                     phrase("{at}.journal: {file} already is the journal of {id}", at=at, file=each.journal, id=other.id)
                 )
         words = OwnWords()
-        if isinstance(each, _EndpointLink):
+        if isinstance(each, EndpointLinkTable):
             words = own_words(each.test_text, each.answer_text, content.terms, at=at)
         links.append(LinkSettings(file=file, content=content, journal=journal, words=words))
     return tuple(links)
 
 
-def _broker(raw: _Broker, identity: str, folder: Path, path: Path, environment: Mapping[str, str]) -> BrokerSettings:
+def _broker(
+    raw: BrokerTable, identity: str, folder: Path, path: Path, environment: Mapping[str, str]
+) -> BrokerSettings:
     named = environment.get("DECONFLICT_BROKER_HOST")
     settings = BrokerSettings(
         identity=identity,

@@ -59,9 +59,14 @@ _WRONG_SIZE = re.compile(r"Expected `(\w+)` (of length )?([<>]=? \S+)")
 _WRONG_WORD = re.compile(r"Invalid enum value (.*)", re.DOTALL)
 
 
-def read(path: Path, *, what: str) -> dict[str, Any]:
-    """Return the table in the TOML file `path`, which is of the kind `what` (such as LINK_FILE). Raises UserError."""
-    data = read_bytes(path, what=what, max_bytes=FILE_MAX_BYTES)
+def read(path: Path, *, what: str, data: bytes | None = None) -> dict[str, Any]:
+    """Return the table in the TOML file `path`, which is of the kind `what` (such as LINK_FILE).
+
+    `data` are the bytes that are to replace the file, to be checked beforehand; None for the file's own. Raises
+    UserError.
+    """
+    if data is None:
+        data = read_bytes(path, what=what, max_bytes=FILE_MAX_BYTES)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:

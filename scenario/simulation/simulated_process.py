@@ -16,7 +16,7 @@ from endpoints.config import default_terms
 from endpoints.config.link_file import LinkFile
 from endpoints.config.officers import Officer
 from endpoints.config.own_words import own_words
-from endpoints.config.settings import WATCH_IDENTITY
+from endpoints.config.settings_tables import WATCH_IDENTITY
 from endpoints.journal.writer import Batch, JournalWriter
 from endpoints.mqtt.events import Arrived, Connected, Delivery, Lost, PresenceChanged, PublishDenied, TakenOver
 from endpoints.mqtt.topics import Topic

@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct, structs
 
 from endpoints.clocks import slots
 from endpoints.config.link_file import LinkFile, Party, WatchEntry
-from endpoints.config.settings import WATCH_IDENTITY
+from endpoints.config.settings_tables import WATCH_IDENTITY
 from protocol.core.effects import Notify
 from protocol.wire.instants import Millis, parsed, written
 from scenario.files import Scenario, load, packaged

@@ -59,7 +59,7 @@ def test_enrol_writes_words_in_each_language_since_the_policy_is_not_agreed_yet(
         authority=None,
         at=AT,
     )
-    for link in settings.read_private(tmp_path / "hq" / "endpoint.toml", what=toml_reader.ENDPOINT)["links"]:
+    for link in toml_reader.read(tmp_path / "hq" / "endpoint.toml", what=toml_reader.ENDPOINT)["links"]:
         assert link["answer_text"] == {"en": "hq here. Loud and clear.", "ru": "hq на связи. Слышу хорошо."}
 
 

@@ -380,7 +380,7 @@ def test_a_full_disk_leaves_the_officers_as_they_were(tmp_path: Path) -> None:
     # a credential fits, and the first bytes of the officer's table
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limits[1]))
     try:
-        with pytest.raises(UserError, match=r"endpoint\.toml: File too large"):
+        with pytest.raises(UserError, match=r"endpoint\.toml: cannot be written: File too large"):
             provision.add_officers(own / "endpoint.toml", ["watch-3"])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -1,0 +1,71 @@
+"""The tables of `endpoint.toml` and `watch.toml`: keys, types and defaults, before any file that they name is read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from endpoints.config.notifications import DeadManTable, FilePath, NotificationsTable
+from endpoints.config.officers import Officer
+from protocol.wire.messages import Identifier, Texts
+
+WATCH_IDENTITY = "watch"
+"""The watch's side in its journals and its identity at the broker, unless the settings name another."""
+CONTROL = "control.sock"
+"""The control socket's name, unless the settings name another."""
+LINKS_MAX = 64
+
+Port = Annotated[int, Meta(ge=1, le=65_535)]
+
+
+class LinkTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An entry of `[[links]]`."""
+
+    file: FilePath
+    journal: FilePath
+
+
+class EndpointLinkTable(LinkTable, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An entry of `[[links]]` of an endpoint."""
+
+    test_text: Texts | UnsetType = UNSET
+    answer_text: Texts | UnsetType = UNSET
+
+
+class BrokerTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table `[broker]`."""
+
+    host: Annotated[str, Meta(max_length=4_000)]
+    port: Port = 8883
+    authority: FilePath
+    certificate: FilePath
+    key: FilePath
+
+
+class ProcessTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What both files have in common."""
+
+    links: Annotated[tuple[LinkTable, ...], Meta(min_length=1, max_length=LINKS_MAX)]
+    broker: BrokerTable
+    control: FilePath = CONTROL
+    officers: dict[Identifier, Officer] = {}
+    language: Literal["en", "ru"] = "en"
+    notifications: NotificationsTable = NotificationsTable()
+    exercise_clock: FilePath | UnsetType = UNSET
+
+
+class EndpointTable(ProcessTable, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The file `endpoint.toml`."""
+
+    links: Annotated[tuple[EndpointLinkTable, ...], Meta(min_length=1, max_length=LINKS_MAX)]
+    side: Identifier
+    keys: FilePath = "keys"
+
+
+class WatchTable(ProcessTable, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The file `watch.toml`."""
+
+    identity: Identifier = WATCH_IDENTITY
+    keys: FilePath | UnsetType = UNSET
+    dead_man: DeadManTable = DeadManTable()
