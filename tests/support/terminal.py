@@ -1,30 +1,37 @@
-"""Runs `deconflict` on a terminal of 80 columns, as a person sees it."""
+"""Runs a command on a terminal of 80 columns, as a person sees it."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 COLUMNS = 80
+ROWS = 50
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _ROOT = Path(__file__).parents[2]
 
 
 class Terminal:
-    """A command on a terminal; a thread reads what it prints."""
+    """`deconflict` on a terminal; a thread reads what it prints."""
 
-    def __init__(self, *words: object, **environment: str) -> None:
+    def __init__(self, *words: object, command: Sequence[str] = (), **environment: str) -> None:
+        """Start `deconflict` with `words`, or another program if `command` names one."""
         self._end, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         self._data = bytearray()
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", "endpoints.cli.main", *map(str, words)],
+            [*(command or (sys.executable, "-m", "endpoints.cli.main")), *map(str, words)],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -47,6 +54,10 @@ class Terminal:
     def text(self) -> str:
         """What was printed so far, without colours."""
         return COLOUR.sub("", self._data.decode(errors="replace")).replace("\r\n", "\n")
+
+    def type(self, text: str) -> None:
+        """Type `text`, to whose lines the terminal answers as to a person's."""
+        os.write(self._end, text.encode())
 
     def until(self, piece: str, within_s: float = 30) -> None:
         """Wait until `piece` has been printed."""
