@@ -44,6 +44,22 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "With --compare, the words that the other side reads are typed, from a random one on.",
         ),
         Command(
+            "link accept",
+            "endpoints.cli.link_changes:link_accept",
+            "Take over the other side's keys, or its terms for the next epoch.",
+            "link accept try/eucom/endpoint.toml from-ndmc.toml",
+            "Under the same epoch, this side's own keys stay, and terms that differ are refused. A file with a higher "
+            "epoch is prepared beside the link file, and takes effect with `deconflict epoch`.",
+        ),
+        Command(
+            "link amend",
+            "endpoints.cli.link_changes:link_amend",
+            "Prepare changed terms for the next epoch.",
+            "link amend try/eucom/endpoint.toml --slots '0 9,17 * * *' '30 12 * * 1-5' --grace 10m",
+            "Writes link.next.toml beside link.toml. The other side takes it over with `link accept`; both compare it "
+            "by voice, and then run `deconflict epoch`.",
+        ),
+        Command(
             "epoch",
             "endpoints.cli.link:epoch",
             "Open the next epoch in a link file, once both sides have agreed to it.",

@@ -76,10 +76,11 @@ def link_make(
         watch=None if watch is None else side_file.load_watch(watch),
     )
     link_file.check(content)
+    link_file.check_keys(content)
     link_file.save(content, file)
     t = translator(lang)
     say(t("{file}: made. Give both sides this file, and compare its fingerprint by voice before use.", file=file))
-    _print_fingerprint(content, t, as_json=as_json)
+    print_fingerprint(content, t, as_json=as_json)
 
 
 def link_show(file: File, /, *, lang: options.Lang = None, as_json: options.AsJson = False) -> None:
@@ -141,7 +142,7 @@ def link_fingerprint(
     content = link_file.load(file)
     if compare:
         return compare_words(content, lang, as_json=as_json)
-    _print_fingerprint(content, translator(lang), as_json=as_json)
+    print_fingerprint(content, translator(lang), as_json=as_json)
     return 0
 
 
@@ -162,10 +163,11 @@ def epoch(file: File, /, *, lang: options.Lang = None, as_json: options.AsJson =
     t = translator(lang)
     said = t("Have the other side do the same; then compare the fingerprint by voice:")
     say(f"{file}: {t('epoch {epoch}', epoch=terms.epoch)}. {said}")
-    _print_fingerprint(content, t, as_json=as_json)
+    print_fingerprint(content, t, as_json=as_json)
 
 
-def _print_fingerprint(content: LinkFile, t: Translator, *, as_json: bool) -> None:
+def print_fingerprint(content: LinkFile, t: Translator, *, as_json: bool) -> None:
+    """Print a link file's fingerprint as words in both languages, or as JSON."""
     from protocol.wire.words import fingerprint_words
 
     terms, digest = content.terms, content.digest

@@ -127,6 +127,8 @@ TYPICAL = [
     ["init", "try", "--link", "A B"],
     ["init", "try", "--broker-host", "a b"],
     ["init", "try", "--port", "0"],
+    ["link", "accept", "no.toml", "other.toml"],
+    ["link", "amend", "no.toml", "--grace", "10m"],
     ["link", "fingerprint", "no.toml"],
     ["link", "make", "new.toml", "one.toml", "two.toml"],
     ["link", "show", "other.toml"],
