@@ -61,9 +61,11 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         ),
         Command(
             "epoch",
-            "endpoints.cli.link:epoch",
-            "Open the next epoch in a link file, once both sides have agreed to it.",
-            "epoch try/link.toml",
+            "endpoints.cli.epoch:epoch",
+            "Open the next epoch of a link at this side, its consequences shown first.",
+            "epoch try/eucom/endpoint.toml",
+            "With the file that `link amend` or `link accept` has prepared, else with the present terms. A running "
+            "process takes it over without a restart. Both sides and the watch do it in one call.",
         ),
         Command(
             "doctor",
