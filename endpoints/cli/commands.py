@@ -60,6 +60,21 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "by voice, and then run `deconflict epoch`.",
         ),
         Command(
+            "link add",
+            "endpoints.cli.link_entries:link_add",
+            "Add a further link to an endpoint or to the watch.",
+            "link add try/eucom/endpoint.toml try/air.toml",
+            "An actual link is compared first: `link confirm`. Afterwards the broker's files are made anew: "
+            "`broker --configure`.",
+        ),
+        Command(
+            "link remove",
+            "endpoints.cli.link_entries:link_remove",
+            "Remove a link from an endpoint or from the watch.",
+            "link remove try/eucom/endpoint.toml eucom-ndmc-air",
+            "Shows what is open on it, and asks. The link file and the journal stay.",
+        ),
+        Command(
             "epoch",
             "endpoints.cli.epoch:epoch",
             "Open the next epoch of a link at this side, its consequences shown first.",

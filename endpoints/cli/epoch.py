@@ -127,14 +127,10 @@ def _target(found: ProcessSettings, chosen: LinkSettings, state: Snapshot) -> tu
 
 def _require_comparison(found: ProcessSettings, chosen: LinkSettings, target: LinkFile, source: Path | None) -> None:
     """Raise UserError for an actual link whose file no officer of this side has compared with the other side's."""
-    from endpoints.config import confirmations, link_file
-    from endpoints.config.settings import EndpointSettings
+    from endpoints.config import link_change, link_file
     from endpoints.keys.private_files import exists
 
-    if target.terms.policy.status != "actual" or not isinstance(found, EndpointSettings):
-        return
-    note = confirmations.load(found.path.absolute().parent, chosen.id)
-    if note is not None and note.digest == target.digest and note.officer in found.officers:
+    if not link_change.lacks_comparison(found, target):
         return
     file = chosen.file if source is None else source
     if not exists(file):

@@ -102,6 +102,25 @@ def show_costs(costs: EpochCosts, t: Translator, zone: str, now: Millis) -> None
         print_lines([t("nothing of this side stays undelivered")], stderr=True)
 
 
+def show_removal(costs: EpochCosts, view: Snapshot, t: Translator, zone: str, now: Millis) -> None:
+    """Print on standard error what the removal of a link leaves behind; times are on the wall clock of `zone`."""
+    from msgspec import to_builtins
+
+    from endpoints.cli.open_rows import draft_words, open_words
+
+    rows = [_unreceipted_words(each, t) for each in costs.undelivered]
+    _section(t("not receipted; not sent any more:"), rows, t)
+    items = [*costs.ended, *costs.open]
+    rows = [_item_words(open_words(to_builtins(each), t, zone, now), each, t) for each in items]
+    _section(t("open; nobody can answer it over this link any more:"), rows, t)
+    rows = [draft_words(to_builtins(each), t, zone, now) for each in costs.drafts]
+    _section(t("drafts that nobody can release any more:"), rows, t)
+    alarms = [f"{each.code}/{each.subject}" for each in view.alarms if each.active]
+    _section(t("alarms that nobody sees here any more:"), alarms, t)
+    if not (costs.undelivered or items or costs.drafts or alarms):
+        print_lines([t("nothing is open on it")], stderr=True)
+
+
 def _section(title: str, rows: Sequence[str], t: Translator) -> None:
     if not rows:
         return

@@ -50,6 +50,8 @@ OWN_EXITS: dict[str, dict[int, str]] = {
     "link fingerprint": {0: "equal", 6: "different"},
     "link accept": {1: "not confirmed"},
     "link amend": {1: "not confirmed"},
+    "link add": {1: "not confirmed"},
+    "link remove": {1: "not confirmed", 12: "the process runs and does not answer"},
     "epoch": {1: "not confirmed", 12: "the process runs and does not answer"},
     "doctor": {0: "no findings", 1: "findings"},
     "run": _RUNS,

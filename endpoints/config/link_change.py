@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, structs
 
-from endpoints.config import link_file, toml_reader
+from endpoints.config import confirmations, link_file, toml_reader
 from endpoints.config.link_file import LinkFile
 from endpoints.config.own_words import own_words
-from endpoints.config.settings import LinkSettings, ProcessSettings, WatchSettings
+from endpoints.config.settings import EndpointSettings, LinkSettings, ProcessSettings, WatchSettings
 from endpoints.errors import UserError
 from protocol.phrases import phrase
 from protocol.wire.digests import policy_digest
@@ -204,6 +204,14 @@ def edited(present: LinkFile, copy: LinkFile, path: Path) -> LinkFile:
             phrase("{path}: it changes keys; link amend changes all but keys: see deconflict key --help", path=path)
         )
     return structs.replace(copy, terms=structs.replace(copy.terms, epoch=epoch + 1))
+
+
+def lacks_comparison(settings: ProcessSettings, content: LinkFile) -> bool:
+    """Return whether the link is actual and no officer of this endpoint has compared this very file (SPEC E1.8)."""
+    if content.terms.policy.status != "actual" or not isinstance(settings, EndpointSettings):
+        return False
+    note = confirmations.load(settings.path.absolute().parent, content.terms.link)
+    return note is None or note.digest != content.digest or note.officer not in settings.officers
 
 
 def _check_words(settings: ProcessSettings, link: LinkSettings, proposed: LinkFile) -> None:

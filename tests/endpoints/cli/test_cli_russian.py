@@ -128,6 +128,8 @@ TYPICAL = [
     ["init", "try", "--broker-host", "a b"],
     ["init", "try", "--port", "0"],
     ["link", "accept", "no.toml", "other.toml"],
+    ["link", "add", "no.toml", "other.toml"],
+    ["link", "remove", "no.toml", "eucom-ndmc"],
     ["link", "amend", "no.toml", "--grace", "10m"],
     ["link", "fingerprint", "no.toml"],
     ["link", "make", "new.toml", "one.toml", "two.toml"],
