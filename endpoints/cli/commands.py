@@ -44,10 +44,43 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "With --compare, the words that the other side reads are typed, from a random one on.",
         ),
         Command(
+            "link accept",
+            "endpoints.cli.link_changes:link_accept",
+            "Take over the other side's keys, or its terms for the next epoch.",
+            "link accept try/eucom/endpoint.toml from-ndmc.toml",
+            "Under the same epoch, this side's own keys stay, and terms that differ are refused. A file with a higher "
+            "epoch is prepared beside the link file, and takes effect with `deconflict epoch`.",
+        ),
+        Command(
+            "link amend",
+            "endpoints.cli.link_changes:link_amend",
+            "Prepare changed terms for the next epoch.",
+            "link amend try/eucom/endpoint.toml --slots '0 9,17 * * *' '30 12 * * 1-5' --grace 10m",
+            "Writes link.next.toml beside link.toml. The other side takes it over with `link accept`; both compare it "
+            "by voice, and then run `deconflict epoch`.",
+        ),
+        Command(
+            "link add",
+            "endpoints.cli.link_entries:link_add",
+            "Add a further link to an endpoint or to the watch.",
+            "link add try/eucom/endpoint.toml try/air.toml",
+            "An actual link is compared first: `link confirm`. Afterwards the broker's files are made anew: "
+            "`broker --configure`.",
+        ),
+        Command(
+            "link remove",
+            "endpoints.cli.link_entries:link_remove",
+            "Remove a link from an endpoint or from the watch.",
+            "link remove try/eucom/endpoint.toml eucom-ndmc-air",
+            "Shows what is open on it, and asks. The link file and the journal stay.",
+        ),
+        Command(
             "epoch",
-            "endpoints.cli.link:epoch",
-            "Open the next epoch in a link file, once both sides have agreed to it.",
-            "epoch try/link.toml",
+            "endpoints.cli.epoch:epoch",
+            "Open the next epoch of a link at this side, its consequences shown first.",
+            "epoch try/eucom/endpoint.toml",
+            "With the file that `link amend` or `link accept` has prepared, else with the present terms. A running "
+            "process takes it over without a restart. Both sides and the watch do it in one call.",
         ),
         Command(
             "doctor",

@@ -48,6 +48,11 @@ _RUNS = {4: "the journal was changed by someone"}
 OWN_EXITS: dict[str, dict[int, str]] = {
     "demo": {0: "the scenario ended as expected", 1: "it did not"},
     "link fingerprint": {0: "equal", 6: "different"},
+    "link accept": {1: "not confirmed"},
+    "link amend": {1: "not confirmed"},
+    "link add": {1: "not confirmed"},
+    "link remove": {1: "not confirmed", 12: "the process runs and does not answer"},
+    "epoch": {1: "not confirmed", 12: "the process runs and does not answer"},
     "doctor": {0: "no findings", 1: "findings"},
     "run": _RUNS,
     "watch": _RUNS,

@@ -1,4 +1,4 @@
-"""`deconflict link` and `deconflict epoch`: make and show the link file, and its fingerprint to read aloud."""
+"""`deconflict link`: makes and shows the link file, and its fingerprint to read aloud."""
 
 from __future__ import annotations
 
@@ -76,10 +76,11 @@ def link_make(
         watch=None if watch is None else side_file.load_watch(watch),
     )
     link_file.check(content)
+    link_file.check_keys(content)
     link_file.save(content, file)
     t = translator(lang)
     say(t("{file}: made. Give both sides this file, and compare its fingerprint by voice before use.", file=file))
-    _print_fingerprint(content, t, as_json=as_json)
+    print_fingerprint(content, t, as_json=as_json)
 
 
 def link_show(file: File, /, *, lang: options.Lang = None, as_json: options.AsJson = False) -> None:
@@ -141,31 +142,12 @@ def link_fingerprint(
     content = link_file.load(file)
     if compare:
         return compare_words(content, lang, as_json=as_json)
-    _print_fingerprint(content, translator(lang), as_json=as_json)
+    print_fingerprint(content, translator(lang), as_json=as_json)
     return 0
 
 
-def epoch(file: File, /, *, lang: options.Lang = None, as_json: options.AsJson = False) -> None:
-    """Open the next epoch in a link file, after both sides have agreed to it.
-
-    A new epoch follows a stopped direction, a lost journal or a changed policy. Both sides run this command, compare
-    the fingerprint by voice, and restart their endpoints. Messages of the old epoch without a receipt are shown as
-    undelivered.
-    """
-    from endpoints.config import link_file
-    from endpoints.texts.i18n import translator
-
-    content = link_file.load(file)
-    terms = msgspec.structs.replace(content.terms, epoch=content.terms.epoch + 1)
-    content = msgspec.structs.replace(content, terms=terms)
-    link_file.save(content, file)
-    t = translator(lang)
-    said = t("Have the other side do the same; then compare the fingerprint by voice:")
-    say(f"{file}: {t('epoch {epoch}', epoch=terms.epoch)}. {said}")
-    _print_fingerprint(content, t, as_json=as_json)
-
-
-def _print_fingerprint(content: LinkFile, t: Translator, *, as_json: bool) -> None:
+def print_fingerprint(content: LinkFile, t: Translator, *, as_json: bool) -> None:
+    """Print a link file's fingerprint as words in both languages, or as JSON."""
     from protocol.wire.words import fingerprint_words
 
     terms, digest = content.terms, content.digest

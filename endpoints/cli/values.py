@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import msgspec
 
 from endpoints.errors import UserError
@@ -36,3 +39,8 @@ def check_port(value: int, *, option: str) -> None:
                 value=value,
             )
         )
+
+
+def shown(path: Path) -> Path:
+    """Return `path` as people read it, without `eucom/..`; a settings file names its link file so."""
+    return Path(os.path.normpath(path))

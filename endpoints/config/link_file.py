@@ -51,7 +51,7 @@ _PUBLIC_MODE = 0o644
 _HEADER = """\
 # The link file: parties, keys, schedule, policy. It is public, and both sides hold the same file.
 # Compare it by voice: deconflict link fingerprint FILE
-# A change of the policy takes effect with the next epoch: deconflict epoch FILE
+# A change of the policy takes effect with the next epoch: deconflict link amend CONFIG
 """
 
 
@@ -163,12 +163,17 @@ def dump(content: LinkFile) -> bytes:
 
 def save(content: LinkFile, path: Path) -> None:
     """Replace the link file `path` atomically. Raises UserError if it cannot be written."""
+    restore(dump(content), path)
+
+
+def restore(data: bytes, path: Path) -> None:
+    """Replace the link file `path` atomically by these bytes. Raises UserError if it cannot be written."""
     fresh = path.with_name(f".{path.name}.new")
     try:
         with fresh.open("wb") as file:
             # the umask may leave the group the right to write, and then no process would accept the file
             os.fchmod(file.fileno(), _PUBLIC_MODE)
-            file.write(dump(content))
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)
@@ -223,6 +228,23 @@ def check(content: LinkFile) -> None:
                 languages=", ".join(policy.languages),
             )
         )
+
+
+def check_keys(content: LinkFile, *, complete: bool = True) -> None:
+    """Raise UserError for a key that may not be enrolled (SPEC F5.1, F5.2).
+
+    With `complete`, every party must have what the policy's suite requires (SPEC F5.3). `check` leaves all of this out:
+    a file that is being made may lack keys.
+    """
+    try:
+        Keyring(content.keys, content.terms.policy.suite, complete=complete)
+    except EnrolmentError as error:
+        raise UserError(phrase("parties: {error}", error=error)) from None
+
+
+def next_path(path: Path) -> Path:
+    """Return where the file of a link's next epoch is prepared: `link.next.toml` beside `link.toml`."""
+    return path.with_name(f"{path.stem}.next{path.suffix}")
 
 
 def require_canonical(value: Any, at: str) -> None:

@@ -69,6 +69,15 @@ def put(document: TOMLDocument, table: str, name: str, values: Mapping[str, Any]
     parent[name] = entry
 
 
+def put_back(path: Path, data: bytes) -> None:
+    """Replace the settings `path` by `data`, which they were before an edit that a running process has refused.
+
+    Raises UserError.
+    """
+    with _locked(path) as real:
+        _replace(path, real, read_bytes(real, what=toml_reader.PROCESS, max_bytes=toml_reader.FILE_MAX_BYTES), data)
+
+
 @contextmanager
 def _locked(path: Path) -> Iterator[Path]:
     """Hold the lock of the file that `path` leads to; yield its path. Raises UserError.

@@ -6,7 +6,6 @@ import os
 import shlex
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,25 +14,21 @@ from endpoints.clocks import slots
 from endpoints.config.settings import EndpointSettings, LinkSettings, ProcessSettings, WatchSettings
 from endpoints.control.client import ControlClient
 from endpoints.doctor.findings import Report
-from endpoints.errors import UserError
-from endpoints.journal.segments import locked, segment_first, segments
+from endpoints.journal.last_segment import last_segment, read_segment
+from endpoints.journal.segments import locked, segments
 from endpoints.journal.space_watch import SPACE_LOW_BYTES
-from endpoints.keys.private_files import read_bytes
 from endpoints.runtime.start_checks import check_terms, frame_signer, head_signer
 from protocol.core.alarms import AlarmCode
 from protocol.core.link import Link
-from protocol.errors import JournalError, LinkError
+from protocol.errors import LinkError
 from protocol.phrases import phrase, rephrased
 from protocol.record.journal import Record
-from protocol.record.recovery import recover
 from protocol.record.replay import at_end
 from protocol.record.zone_data import ZoneData
 from protocol.wire.instants import Millis, written
 from protocol.wire.keyring import Keyring
 
 _DAY_MS = 86_400_000
-_SEGMENT_MAX_BYTES = 1 << 30
-"""Far more than a segment holds: another file is not read into memory."""
 
 
 def check_link(link: LinkSettings, found: Report, at: Millis) -> None:
@@ -58,7 +53,7 @@ def check_journal(settings: ProcessSettings, link: LinkSettings, found: Report, 
         low = SPACE_LOW_BYTES >> 20
         what = phrase("{free} MiB free; below {low} MiB new alerts are refused", free=free >> 20, low=low)
         found.add(folder, what, phrase("free some space"))
-    records = _last_segment(link, settings.side)
+    records = last_segment(link.journal, link.id, settings.side)
     if not records:
         return
     last, at = max(record.entry.at for record in records), now()
@@ -68,24 +63,6 @@ def check_journal(settings: ProcessSettings, link: LinkSettings, found: Report, 
         found.add(folder, what, phrase("check the machine's clock"))
     _check_start(settings, link, records, found)
     _check_zone_data(settings, link, records, found)
-
-
-def _last_segment(link: LinkSettings, side: str) -> tuple[Record, ...]:
-    """Return the records of the journal's last segment. Raises UserError, JournalError."""
-    paths = segments(link.journal) if link.journal.is_dir() else []
-    if not paths:
-        return ()
-    return _records(paths[-1], link.id, side)
-
-
-def _records(path: Path, link: str, side: str) -> tuple[Record, ...]:
-    first = segment_first(path)
-    assert first is not None, "only segments are listed"
-    data = read_bytes(path, what=phrase("segment of a journal"), max_bytes=_SEGMENT_MAX_BYTES)
-    try:
-        return tuple(recover(data.rstrip(b"\0"), first, link, side).records)
-    except JournalError as error:
-        raise UserError(phrase("{path}: {reason}", path=path, reason=error)) from None
 
 
 def _check_start(settings: ProcessSettings, link: LinkSettings, records: tuple[Record, ...], found: Report) -> None:
@@ -140,7 +117,7 @@ def _check_zone_data(settings: ProcessSettings, link: LinkSettings, records: tup
             continue
         try:
             paths = segments(folder)
-            theirs = _planned(_records(paths[-1], link.id, other)) if paths else ""
+            theirs = _planned(read_segment(paths[-1], link.id, other)) if paths else ""
         except (OSError, LinkError):
             # another machine's, another user's, or damaged: the doctor reports it there
             continue

@@ -37,10 +37,9 @@ def check_terms(terms: Terms, known: Terms | None) -> None:
         raise UserError(
             phrase(
                 "link {link}: the link file's policy is not the one that epoch {known} was opened with; "
-                "a changed policy needs the next epoch: epoch = {next} on both sides",
+                "a changed policy needs the next epoch: put the file back, and use deconflict link amend",
                 link=terms.link,
                 known=known.epoch,
-                next=known.epoch + 1,
             )
         )
 

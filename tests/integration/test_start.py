@@ -108,7 +108,7 @@ def actual_link(station: Station) -> Callable[[], object]:
         (foreign_key, "is not among those that"),
         (open_folder, "the control socket's folder is open to others (mode 0750); make it private: chmod 700"),
         (no_socket, "not a socket, and the control socket belongs here"),
-        (changed_policy, "a changed policy needs the next epoch: epoch = 2 on both sides"),
+        (changed_policy, "a changed policy needs the next epoch: put the file back, and use deconflict link amend"),
         (actual_link, "only links whose status is exercise may use it"),
     ],
 )

@@ -223,7 +223,7 @@ async def test_other_terms_under_the_same_epoch_do_not_start(tmp_path: Path) -> 
     runner.start(BEGIN)
     other = structs.replace(EPOCH_1, policy=structs.replace(EPOCH_1.policy, grace_s=901))
     again, _ = ndmc_runner(tmp_path / "other", other, runner.core)
-    with pytest.raises(UserError, match="epoch = 2 on both sides"):
+    with pytest.raises(UserError, match="use deconflict link amend"):
         again.start(BEGIN)
     newer = fields_of(runner.core)
     newer["epoch"]["terms"]["epoch"] = 2

@@ -1,0 +1,28 @@
+"""The present state of a link, whether or not its process runs: from the running process, else from its journal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from endpoints.config.settings import LinkSettings, ProcessSettings
+    from protocol.core.snapshot import Snapshot
+
+
+def present_state(found: ProcessSettings, chosen: LinkSettings) -> Snapshot | None:
+    """Return a link's snapshot; None if its journal has no record yet. Raises UserError, JournalError."""
+    from endpoints.journal.segments import locked
+
+    if locked(chosen.journal):
+        import msgspec
+
+        from endpoints.control.client import ControlClient
+        from protocol.core.snapshot import Snapshot
+
+        return msgspec.convert(ControlClient(found.control, chosen.id).get("snapshot"), Snapshot)
+    from endpoints.journal.last_segment import last_segment
+    from protocol.record.replay import at_end
+
+    records = last_segment(chosen.journal, chosen.id, found.side)
+    core = at_end(records) if records else None
+    return None if core is None or core.terms is None else core.snapshot()

@@ -1,0 +1,107 @@
+"""`link add` and `link remove`: entries of the configuration, and the folder of the journal."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from endpoints.config import confirmations, link_file, settings
+from endpoints.config.confirmations import ComparisonNote
+from endpoints.config.link_file import LinkFile
+from tests.support.two_sides import TwoSides, fresh_key, run, with_keys
+
+AIR = "eucom-ndmc-air"
+
+
+@pytest.fixture
+def sides(tmp_path: Path) -> TwoSides:
+    return TwoSides(tmp_path / "s")
+
+
+def further(sides: TwoSides, link: str = AIR, status: str = "exercise") -> LinkFile:
+    content = sides.content("eucom")
+    policy = structs.replace(content.terms.policy, status="actual" if status == "actual" else "exercise")
+    return structs.replace(content, terms=structs.replace(content.terms, link=link, policy=policy))
+
+
+@pytest.mark.parametrize("place", ["eucom", "watch"])
+def test_a_further_link_stands_beside_the_first_and_goes_again(
+    sides: TwoSides, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, file = sides.config(place), sides.file(place, "air.toml")
+    link_file.save(further(sides), file)
+    config.write_text(f"# a comment that stays\n{config.read_text()}")
+    before = config.read_bytes()
+
+    assert run("link", "add", config, file, "--yes") == 0
+
+    assert "deconflict broker DIR --configure LINK_FILE..." in capsys.readouterr().err
+    found = settings.load(config)
+    assert [each.id for each in found.links] == ["eucom-ndmc", AIR]
+    added = found.link(AIR)
+    assert added.file.samefile(file)
+    assert added.journal == config.parent / "journal" / AIR
+    assert stat.S_IMODE(added.journal.stat().st_mode) == 0o700
+    assert added.words.test_text == found.links[0].words.test_text
+    assert b"# a comment that stays" in config.read_bytes()
+
+    assert run("link", "remove", config, AIR, "--yes") == 0
+
+    assert config.read_bytes() == before
+    assert file.exists()
+    assert added.journal.is_dir()
+
+
+def test_an_actual_link_is_added_once_it_is_confirmed(sides: TwoSides, capsys: pytest.CaptureFixture[str]) -> None:
+    config, file, content = sides.config("eucom"), sides.file("eucom", "air.toml"), further(sides, status="actual")
+    link_file.save(content, file)
+
+    assert run("link", "add", config, file, "--yes") == 2
+    assert f"deconflict link confirm {config} --file {file} --officer ID" in capsys.readouterr().err
+    assert [each.id for each in settings.load(config).links] == ["eucom-ndmc"]
+
+    at = "2022-11-29T08:00:00.000Z"
+    note = ComparisonNote(link=AIR, digest=content.digest, officer="watch-1", compared_at=at, first_word=3)
+    confirmations.save(config.parent, note)
+    assert run("link", "add", config, file, "--yes") == 0
+    assert "!!! its status differs from that of eucom-ndmc !!!" in capsys.readouterr().err
+
+
+def test_what_cannot_be_added_is_refused_in_one_line_and_nothing_changes(
+    sides: TwoSides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, file = sides.config("eucom"), sides.file("eucom", "air.toml")
+    content = further(sides)
+    strange = structs.replace(
+        content,
+        terms=structs.replace(content.terms, caller="centcom"),
+        parties={"centcom": content.parties["eucom"], "ndmc": content.parties["ndmc"]},
+    )
+    used = tmp_path / "used"
+    used.mkdir()
+    (used / "0000000000000001.jsonl").touch()
+    next_file = sides.file("eucom", "link.next.toml")
+    for wrong, path, more, complaint in (
+        (sides.content("eucom"), file, (), "link eucom-ndmc is there already"),
+        (strange, file, (), "eucom is not a party of link eucom-ndmc-air"),
+        (with_keys(content, eucom=(fresh_key(tmp_path / "k", "other"),)), file, (), "it enrols none of the keys in"),
+        (content, file, ("--journal", used), "holds a journal already"),
+        (content, next_file, (), "has the name of a file for the next epoch of another link"),
+    ):
+        link_file.save(wrong, path)
+        before = config.read_bytes()
+        assert run("link", "add", config, path, *more, "--yes") == 2
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+        assert complaint in err
+        assert config.read_bytes() == before
+        assert not (config.parent / "journal" / AIR).exists()
+
+
+def test_the_only_link_stays(sides: TwoSides, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("link", "remove", sides.config("eucom"), "eucom-ndmc", "--yes") == 2
+    assert "is its only link" in capsys.readouterr().err
+    assert run("link", "remove", sides.config("eucom"), "no-such", "--yes") == 2
