@@ -106,7 +106,18 @@ class OfficerCredentials:
         """Accept the officers in `hashed`, id to hashed credential. `real_ms` reads the machine's monotonic clock."""
         self._hashed = dict(hashed)
         self._decoy = hash_credential(generate())
+        self._real_ms = real_ms
         self._throttle = AttemptThrottle(real_ms)
+
+    def exchange(self, hashed: Mapping[str, str]) -> None:
+        """Accept the officers in `hashed` from now on, and nobody else, also for the attempts that wait already.
+
+        Wrong credentials that were tried before another roster slow down nobody any more: an officer with a new
+        credential has tried the old one.
+        """
+        if hashed != self._hashed:
+            self._hashed = dict(hashed)
+            self._throttle = AttemptThrottle(self._real_ms)
 
     @property
     def enrolled(self) -> bool:
@@ -119,9 +130,11 @@ class OfficerCredentials:
         An unknown officer takes as long as a wrong credential. `caller` may have to wait before the check, until
         `abandoned`. Raises WrongCredential, and LocalProtocolError as `AttemptThrottle.turn`.
         """
-        hashed = self._hashed.get(officer, self._decoy)
         async with self._throttle.turn(caller, abandoned) as attempt:
-            right = await asyncio.to_thread(verify, credential, hashed) and officer in self._hashed
+            hashed = self._hashed.get(officer)
+            right = await asyncio.to_thread(verify, credential, hashed or self._decoy) and hashed is not None
+            # the officer may have been removed, or got another credential, during the check
+            right = right and self._hashed.get(officer) == hashed
             if not right:
                 attempt.failed()
         if not right:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,58 @@ async def test_only_an_officer_with_their_own_credential_is_authenticated() -> N
         assert credential not in refused.value.detail or not credential
         said.add(refused.value.detail.replace(repr(officer), "X"))
     assert len(said) == 1, "an unknown officer is told something else than one with a wrong credential"
+
+
+async def test_a_removed_officer_and_an_old_credential_are_refused_at_once() -> None:
+    watch = OfficerCredentials({"watch-1": HASHED, "watch-2": HASHED}, SystemClock().real_ms)
+
+    watch.exchange({"watch-2": credentials.hash_credential("another credential")})
+
+    await watch.authenticate("watch-2", "another credential", Caller("uid-1", 1), nobody_left)
+    for officer in ("watch-1", "watch-2"):
+        with pytest.raises(WrongCredential):
+            await watch.authenticate(officer, CREDENTIAL, Caller(officer, 1), nobody_left)
+
+
+async def test_an_attempt_that_waits_or_is_checked_meanwhile_is_judged_by_the_new_roster() -> None:
+    now = [0]
+    watch = OfficerCredentials({"watch-1": HASHED}, lambda: now[0])
+    with pytest.raises(WrongCredential):
+        await watch.authenticate("watch-1", "a wrong credential", Caller("uid-1", 1), nobody_left)
+
+    async def exchanged() -> bool:
+        watch.exchange({"watch-9": HASHED})
+        now[0] += 60_000
+        return False
+
+    # its process has to wait, and meanwhile the officer is removed
+    with pytest.raises(WrongCredential):
+        await watch.authenticate("watch-1", CREDENTIAL, Caller("uid-1", 1), exchanged)
+
+    checked = asyncio.create_task(watch.authenticate("watch-9", CREDENTIAL, Caller("uid-2", 2), nobody_left))
+    # its check begins
+    await asyncio.sleep(0)
+    watch.exchange({})
+    with pytest.raises(WrongCredential):
+        await checked
+
+
+async def test_an_officer_with_a_new_credential_does_not_wait_for_what_was_tried_before() -> None:
+    now = [0]
+    watch = OfficerCredentials({"watch-1": HASHED}, lambda: now[0])
+    with pytest.raises(WrongCredential):
+        await watch.authenticate("watch-1", "a wrong credential", Caller("uid-1", 1), nobody_left)
+
+    async def waits() -> bool:
+        raise AssertionError
+
+    # the same roster: a guesser who can have it read anew gains nothing
+    watch.exchange({"watch-1": HASHED})
+    with pytest.raises(AssertionError):
+        await watch.authenticate("watch-1", CREDENTIAL, Caller("uid-1", 1), waits)
+
+    watch.exchange({"watch-1": credentials.hash_credential("another credential")})
+    await watch.authenticate("watch-1", "another credential", Caller("uid-1", 1), waits)
 
 
 def test_a_credential_is_read_from_a_private_file_of_one_line(tmp_path: Path) -> None:
