@@ -29,7 +29,7 @@ from protocol.wire.instants import parsed
 from protocol.wire.messages import Digest, Identifier, Utc
 
 FOLDER = "confirmed"
-_BYTES_MAX = 4_096
+_MAX_BYTES = 4_096
 _WHAT = phrase("note of a comparison")
 
 
@@ -82,7 +82,7 @@ def load(own: Path, link: Identifier) -> ComparisonNote | None:
     if not exists(path):
         return None
     require_private(path, what=_WHAT)
-    data = read_bytes(path, what=_WHAT, max_bytes=_BYTES_MAX)
+    data = read_bytes(path, what=_WHAT, max_bytes=_MAX_BYTES)
     try:
         note = msgspec.json.decode(data, type=ComparisonNote)
         if note.link == link and parsed(note.compared_at) <= AT_MAX:
