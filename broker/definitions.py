@@ -16,7 +16,7 @@ from broker.configuration import CHANNELS, Links, check_links
 _VHOST = "/"
 _EXCHANGE = "amq.topic"
 _NOTHING = "^$"
-_MESSAGES_MAX, _BYTES_MAX = 50_000, 64 * 1024 * 1024
+_MESSAGES_MAX, _QUEUE_MAX_BYTES = 50_000, 64 * 1024 * 1024
 """A queue of an absent client: as much as Mosquitto keeps."""
 _PRESENCE_TTL_MS = 60_000
 _PRESENCE_MAX = 16
@@ -50,7 +50,7 @@ def definitions(links: Links, watch: str) -> dict[str, Any]:
         ],
         "policies": [
             # drop-head: reject-publish would refuse an endpoint's publish because the watch's queue is full
-            _policy("qos1", {"max-length": _MESSAGES_MAX, "max-length-bytes": _BYTES_MAX, "delivery-limit": -1}),
+            _policy("qos1", {"max-length": _MESSAGES_MAX, "max-length-bytes": _QUEUE_MAX_BYTES, "delivery-limit": -1}),
             # presence words, which queue for an absent client
             _policy("qos0", {"max-length": _PRESENCE_MAX, "message-ttl": _PRESENCE_TTL_MS}),
         ],

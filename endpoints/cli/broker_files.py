@@ -30,8 +30,8 @@ RESERVED = ("broker", "authority")
 _FILES = {"acl": "acl", "conf": "mosquitto.conf"}
 
 
-class Plan(Struct, frozen=True, kw_only=True):
-    """What a broker is to serve.
+class BrokerLinks(Struct, frozen=True, kw_only=True):
+    """What a broker is to serve, from link files.
 
     Attributes:
         links: the two endpoints of each link.
@@ -53,8 +53,8 @@ class Plan(Struct, frozen=True, kw_only=True):
             return configuration.files(self.links, watch=self.watch, address=address, port=port)
 
 
-def plan(own: Path, files: Sequence[Path], watch: str, address: str | None, port: int | None) -> Plan:
-    """Return the plan for the broker's folder `own` from link files.
+def plan(own: Path, files: Sequence[Path], watch: str, address: str | None, port: int | None) -> BrokerLinks:
+    """Return what is to be served from the broker's folder `own` from link files.
 
     What is not given is as in the present configuration. Raises UserError if the link files contradict each other.
     """
@@ -84,10 +84,10 @@ def plan(own: Path, files: Sequence[Path], watch: str, address: str | None, port
     with as_user_errors(own):
         present = configuration.present_listener(own) or Listener("127.0.0.1", configuration.PORT)
     listener = Listener(address or present.address, port or present.port)
-    return Plan(links=links, statuses=statuses, watch=watch, listener=listener)
+    return BrokerLinks(links=links, statuses=statuses, watch=watch, listener=listener)
 
 
-def configure(own: Path, made: Plan, t: Translator, *, yes: bool, as_json: bool) -> int:
+def configure(own: Path, made: BrokerLinks, t: Translator, *, yes: bool, as_json: bool) -> int:
     """Show what changes for whom, ask, and write the files. Return the exit code. Raises UserError."""
     if not (exists(own) and own.is_dir()):
         raise UserError(
@@ -123,7 +123,7 @@ def configure(own: Path, made: Plan, t: Translator, *, yes: bool, as_json: bool)
     return 0
 
 
-def print_file(own: Path, printed: Printed, made: Plan | None) -> None:
+def print_file(own: Path, printed: Printed, made: BrokerLinks | None) -> None:
     """Print one of the broker's files: as `made` has it, or as it is now. Raises UserError."""
     if printed == "rabbitmq":
         if made is None:
@@ -161,7 +161,7 @@ def _changes(old: access.Rules, new: access.Rules) -> list[dict[str, Any]]:
     return rows
 
 
-def _shown(own: Path, made: Plan, old: access.Rules, new: access.Rules, t: Translator) -> Iterator[str]:
+def _shown(own: Path, made: BrokerLinks, old: access.Rules, new: access.Rules, t: Translator) -> Iterator[str]:
     address, port = made.listener
     yield t("{folder}: Mosquitto listens at {address}:{port}", folder=own, address=address, port=port)
     for link, endpoints in made.links.items():

@@ -26,7 +26,7 @@ def test_a_further_link_works_without_a_restart_of_the_broker_and_a_removed_one_
     station.start(*SIDES)
     broker = station.broker.pid
     assert broker is not None
-    # Mosquitto refuses what the access list does not grant, and the service says so
+    # Mosquitto refuses what the access list does not grant, and the service raises an alarm
     kept = station.alert(link=SECOND)
     station.alarm("eucom", "broker_unreachable", SECOND)
     assert station.alert_state("ndmc", kept, SECOND) is None
