@@ -1,12 +1,46 @@
-"""Reads a Mosquitto access list: what it grants a user."""
+"""Reads a Mosquitto access list: what it grants a user, and how two of them differ."""
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from collections import defaultdict
+from typing import Literal, NamedTuple
 
 Access = Literal["read", "write"]
 
 _GRANTS = {"read": ("read", "readwrite"), "write": ("write", "readwrite")}
+
+
+_OF_A_LINK = re.compile(r"topic (?:read|write) deconfliction/v1/([a-z0-9-]+)/[a-z0-9-]+/(?:message|receipt|presence)")
+
+
+class Rules(NamedTuple):
+    """What an access list of ours consists of.
+
+    Attributes:
+        links: for each link, what each user may do on it.
+        others: every line that is about no link: nothing of ours wrote it.
+    """
+
+    links: dict[str, dict[str, frozenset[str]]]
+    others: tuple[str, ...]
+
+
+def rules(access_list: str) -> Rules:
+    """Return the rules of an access list, by link and user."""
+    links: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    others, user = [], ""
+    for line in filter(None, (each.strip() for each in access_list.splitlines())):
+        if line.startswith("#"):
+            continue
+        if line.startswith("user "):
+            user = line.removeprefix("user ").strip()
+        elif user and (found := _OF_A_LINK.fullmatch(line)):
+            links[found[1]][user].add(line)
+        else:
+            others.append(f"user {user}: {line}" if user else line)
+    found_links = {link: {name: frozenset(lines) for name, lines in users.items()} for link, users in links.items()}
+    return Rules(found_links, tuple(others))
 
 
 def grants(access_list: str, user: str, access: Access, topic: str) -> bool:

@@ -6,10 +6,13 @@ The files are `DIR/broker/mosquitto.conf` and `DIR/broker/acl`, beside `DIR/brok
 
 from __future__ import annotations
 
+import os
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from string import Template
+from typing import NamedTuple
 
 from broker.errors import BrokerError
 from broker.pki import IDENTITY
@@ -20,7 +23,8 @@ PORT = 8883
 
 _PORT_MAX = 65_535
 _TEMPLATES = Path(__file__).parent
-_CHANNELS = ("message", "receipt", "presence")
+CHANNELS = ("message", "receipt", "presence")
+_LISTENER = re.compile(r"^listener (\d{1,5}) (\S+)$", re.MULTILINE)
 _MIB = 1024 * 1024
 _QUEUE_BYTES = 64 * _MIB
 _BROKER_ITSELF_BYTES = 64 * _MIB
@@ -48,13 +52,36 @@ def write(
 
     Raises BrokerError if an identity, the address or the port is not valid in these files.
     """
+    made = files(links, watch=watch, address=address, port=port)
+    (folder / "data").mkdir(mode=0o700, exist_ok=True)
+    # whatever the umask: Mosquitto must be able to save sessions there, and nobody else to read them
+    (folder / "data").chmod(0o700)
+    fresh = {name: folder / f".{name}.new" for name in made}
+    try:
+        for name, text in made.items():
+            with fresh[name].open("w", encoding="utf-8") as file:
+                # Mosquitto 2.1 warns about an access list that other users may read, and later versions will refuse it
+                os.fchmod(file.fileno(), 0o600)
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            _keep_owner(folder / name, fresh[name])
+        # the access list last: a broker that watches it reads both
+        for name in made:
+            fresh[name].replace(folder / name)
+    finally:
+        for path in fresh.values():
+            path.unlink(missing_ok=True)
+
+
+def files(links: Links, *, watch: str, address: str, port: int) -> dict[str, str]:
+    """Return the text of `mosquitto.conf` and of `acl`, by name. The arguments and errors are those of `write`."""
     if not 1 <= port <= _PORT_MAX:
         raise BrokerError(phrase("{port}: not a port from 1 to 65535", port=port))
     if not address or any(character.isspace() for character in address):
         raise BrokerError(
             phrase("{address}: not an address to listen at, such as 127.0.0.1 or 0.0.0.0", address=repr(address))
         )
-    access = access_list(links, watch)
     clients = len({watch}.union(*links.values()))
     configuration = Template((_TEMPLATES / "mosquitto.conf").read_text("utf-8")).substitute(
         address=address,
@@ -62,19 +89,35 @@ def write(
         clients=clients,
         memory_limit=clients * _QUEUE_BYTES * 3 // 2 + _BROKER_ITSELF_BYTES,
     )
-    (folder / "data").mkdir(mode=0o700, exist_ok=True)
-    # whatever the umask: Mosquitto must be able to save sessions there, and nobody else to read them
-    (folder / "data").chmod(0o700)
-    for name, text in (("mosquitto.conf", configuration), ("acl", access)):
-        path = folder / name
-        path.write_text(text, "utf-8")
-        # Mosquitto 2.1 warns about an access list that other users may read, and later versions will refuse it
-        path.chmod(0o600)
+    return {"mosquitto.conf": configuration, "acl": access_list(links, watch)}
 
 
-def access_list(links: Links, watch: str) -> str:
-    """Return the access list. Raises BrokerError for an identity that it could not hold unambiguously."""
-    lines: dict[str, list[str]] = defaultdict(list)
+class Listener(NamedTuple):
+    """Where a broker listens."""
+
+    address: str
+    port: int
+
+
+def present_listener(folder: Path) -> Listener | None:
+    """Return where the present `mosquitto.conf` in `folder` listens, None if there is none. Raises OSError."""
+    try:
+        text = (folder / "mosquitto.conf").read_text("utf-8", errors="replace")
+    except FileNotFoundError:
+        return None
+    found = _LISTENER.search(text)
+    return Listener(found[2], int(found[1])) if found else None
+
+
+def _keep_owner(old: Path, fresh: Path) -> None:
+    """Give `fresh` the owner of `old`, which may be the broker's user, or that of the folder. Raises OSError."""
+    found = (old if old.exists() else old.parent).stat()
+    if os.geteuid() == 0:
+        os.chown(fresh, found.st_uid, found.st_gid)
+
+
+def check_links(links: Links, watch: str) -> None:
+    """Raise BrokerError for an identity that these files could not hold unambiguously."""
     for link, endpoints in links.items():
         for name in (link, watch, *endpoints):
             if not IDENTITY.fullmatch(name):
@@ -86,9 +129,16 @@ def access_list(links: Links, watch: str) -> str:
                 )
         if len({watch, *endpoints}) != len(endpoints) + 1:
             raise BrokerError(phrase("{link}: give its two endpoints and the watch three different names", link=link))
+
+
+def access_list(links: Links, watch: str) -> str:
+    """Return the access list. Raises BrokerError for an identity that it could not hold unambiguously."""
+    check_links(links, watch)
+    lines: dict[str, list[str]] = defaultdict(list)
+    for link, endpoints in links.items():
         for own, peer in (endpoints, endpoints[::-1]):
-            lines[own] += [f"topic write deconfliction/v1/{link}/{own}/{channel}" for channel in _CHANNELS]
-            lines[own] += [f"topic read deconfliction/v1/{link}/{peer}/{channel}" for channel in _CHANNELS]
-            lines[watch] += [f"topic read deconfliction/v1/{link}/{own}/{channel}" for channel in _CHANNELS]
+            lines[own] += [f"topic write deconfliction/v1/{link}/{own}/{channel}" for channel in CHANNELS]
+            lines[own] += [f"topic read deconfliction/v1/{link}/{peer}/{channel}" for channel in CHANNELS]
+            lines[watch] += [f"topic read deconfliction/v1/{link}/{own}/{channel}" for channel in CHANNELS]
     users = "".join(f"\nuser {user}\n" + "\n".join(topics) + "\n" for user, topics in lines.items())
     return Template((_TEMPLATES / "acl").read_text("utf-8")).substitute(users=users)

@@ -1,4 +1,4 @@
-"""`deconflict broker`: runs Mosquitto in the foreground on the files that `init` wrote."""
+"""`deconflict broker`: runs Mosquitto in the foreground, makes its files anew from link files, or prints them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import os
 import sys
 from pathlib import Path
 from threading import Lock, Thread
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from endpoints.cli import options
+from endpoints.cli.consent import Yes
 from endpoints.cli.run import for_people
+from endpoints.cli.values import check_port, identifier
+from endpoints.config.host_name import check_host
+from endpoints.config.settings_tables import WATCH_IDENTITY
 from endpoints.errors import UserError
-from protocol.phrases import worded
+from protocol.phrases import phrase, worded
 
 if TYPE_CHECKING:
     from endpoints.clocks.clock import Clock
@@ -22,11 +26,72 @@ if TYPE_CHECKING:
 _SIDE = "broker"
 _LINE_MAX = 4_096
 
-InstallationFolder = Annotated[Path, Parameter(help="The folder that `deconflict init` made.", negative="")]
+InstallationFolder = Annotated[Path, Parameter(help="The folder with the broker's folder, `broker`.", negative="")]
+Configure = Annotated[
+    list[Path] | None,
+    Parameter(
+        consume_multiple=True,
+        negative="",
+        help="Make the broker's files anew from the link files of all its links, and do not run it.",
+    ),
+]
+Print = Annotated[
+    Literal["acl", "conf", "rabbitmq"] | None,
+    Parameter(
+        name="--print",
+        help="Print the access list, Mosquitto's configuration, or RabbitMQ's definitions, and write nothing.",
+    ),
+]
+Listen = Annotated[
+    str | None, Parameter(help="With --configure: the address that the broker listens at; as before if not given.")
+]
+Port = Annotated[int | None, Parameter(name="--port", help="With --configure: its port; as before if not given.")]
+Watch = Annotated[str, Parameter(name="--watch", help="With --configure: the watch's identity at the broker.")]
 
 
-def broker(folder: InstallationFolder, /, *, log: options.LogFormat = None, lang: options.Lang = None) -> None:
-    """Run Mosquitto on the files of `init` until SIGTERM or Ctrl-C, and restart it when it dies."""
+def broker(
+    folder: InstallationFolder,
+    /,
+    *,
+    configure: Configure = None,
+    printed: Print = None,
+    listen: Listen = None,
+    port: Port = None,
+    watch: Watch = WATCH_IDENTITY,
+    yes: Yes = False,
+    log: options.LogFormat = None,
+    lang: options.Lang = None,
+    as_json: options.AsJson = False,
+) -> int:
+    """Run Mosquitto until SIGTERM or Ctrl-C, and restart it when it dies; or make its files anew from link files.
+
+    Files are written whole, after what changes for whom was shown. The address and the port stay.
+    """
+    from endpoints.cli import broker_files
+    from endpoints.texts.i18n import translator
+
+    if configure is None:
+        for option, given in (("--listen", listen), ("--port", port), ("--yes", yes), ("--json", as_json)):
+            if given:
+                raise UserError(phrase("{option}: only with --configure LINK_FILE...", option=option))
+        if printed is None:
+            _run(folder, log, lang)
+        else:
+            broker_files.print_file(folder / "broker", printed, None)
+        return 0
+    identifier(watch, option="watch")
+    if listen is not None:
+        check_host(listen, at="--listen")
+    if port is not None:
+        check_port(port, option="port")
+    made = broker_files.plan(folder / "broker", configure, watch, listen, port)
+    if printed is not None:
+        broker_files.print_file(folder / "broker", printed, made)
+        return 0
+    return broker_files.configure(folder / "broker", made, translator(lang), yes=yes, as_json=as_json)
+
+
+def _run(folder: Path, log: Literal["json", "text"] | None, lang: Literal["en", "ru"] | None) -> None:
     from broker import local
     from broker.errors import BrokerError
     from endpoints.cli.terminal_log import TerminalLog

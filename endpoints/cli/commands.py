@@ -103,7 +103,12 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
     ),
     RUNNING: (
         Command(
-            "broker", "endpoints.cli.broker:broker", "Run Mosquitto with the files that `init` created.", "broker try"
+            "broker",
+            "endpoints.cli.broker:broker",
+            "Run Mosquitto, or make its files anew from link files.",
+            "broker try --configure try/link.toml try/air.toml",
+            "A running `deconflict broker` takes over a changed access list without a restart. RabbitMQ's definitions "
+            "are for `rabbitmqctl import_definitions`, which removes nobody: delete users of removed links by hand.",
         ),
         Command("run", "endpoints.cli.run:run", "Run one side's endpoint.", "run try/eucom/endpoint.toml"),
         Command("watch", "endpoints.cli.run:watch", "Run the independent watch.", "watch try/watch/watch.toml"),

@@ -54,6 +54,7 @@ OWN_EXITS: dict[str, dict[int, str]] = {
     "link remove": {1: "not confirmed", 12: "the process runs and does not answer"},
     "epoch": {1: "not confirmed", 12: "the process runs and does not answer"},
     "doctor": {0: "no findings", 1: "findings"},
+    "broker": {1: "--configure: not confirmed"},
     "run": _RUNS,
     "watch": _RUNS,
     "notify test": {0: "every receiver took it", 1: "one did not, or there is none"},

@@ -7,6 +7,7 @@ import shutil
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from endpoints.cli import main as cli
@@ -216,11 +217,12 @@ def test_the_fingerprint_changes_with_the_epoch(site: Path, capsys: pytest.Captu
     assert run("link", "fingerprint", site / "link.toml") == 0
     before = capsys.readouterr().out
 
-    assert run("epoch", site / "link.toml") == 0
-    after = capsys.readouterr().out
+    content = link_file.load(site / "link.toml")
+    terms = msgspec.structs.replace(content.terms, epoch=2)
+    link_file.save(msgspec.structs.replace(content, terms=terms), site / "link.toml")
     assert run("link", "fingerprint", site / "link.toml") == 0
+    after = capsys.readouterr().out
 
-    assert capsys.readouterr().out == after
     assert before.startswith("link eucom-ndmc, epoch 1: ")
     assert after.startswith("link eucom-ndmc, epoch 2: ")
     assert not set(before.splitlines()) & set(after.splitlines())

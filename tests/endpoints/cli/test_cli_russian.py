@@ -15,7 +15,7 @@ from endpoints.cli.commands import COMMANDS, GROUPS, Command
 ALL = [command for commands in COMMANDS.values() for command in commands]
 PAGES = [(), *((group,) for group in GROUPS), *(tuple(command.words.split()) for command in ALL)]
 LATIN = re.compile(r"[A-Za-z][A-Za-z-]+")
-NAMES = {"Ctrl-C", "deconflict", "JSON", "CSV", "HTML", "UTC", "IANA", "Mosquitto"}
+NAMES = {"RabbitMQ", "Ctrl-C", "deconflict", "JSON", "CSV", "HTML", "UTC", "IANA", "Mosquitto"}
 """Names that have no Russian form."""
 IDENTIFIERS = re.compile(
     # options and environment variables

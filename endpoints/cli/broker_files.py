@@ -1,0 +1,197 @@
+"""Makes the broker's files anew from link files (`deconflict broker --configure`), or prints them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
+
+from broker import access, configuration
+from broker.configuration import Listener
+from broker.definitions import definitions
+from endpoints.cli.consent import EXIT_DECLINED, consented
+from endpoints.cli.output import print_json, print_lines
+from endpoints.config import link_file
+from endpoints.config.new_folder import as_user_errors
+from endpoints.errors import UserError
+from endpoints.keys.private_files import exists
+from protocol.phrases import phrase
+
+if TYPE_CHECKING:
+    from endpoints.texts.i18n import Translator
+
+Printed = Literal["acl", "conf", "rabbitmq"]
+RESERVED = ("broker", "authority")
+"""Folders beside those of the sides: no identity at the broker has such a name."""
+_FILES = {"acl": "acl", "conf": "mosquitto.conf"}
+
+
+class BrokerLinks(Struct, frozen=True, kw_only=True):
+    """What a broker is to serve, from link files.
+
+    Attributes:
+        links: the two endpoints of each link.
+        statuses: the status of each link.
+        watch: the watch's identity.
+        listener: where Mosquitto listens.
+    """
+
+    links: dict[str, tuple[str, str]]
+    statuses: dict[str, str]
+    watch: str
+    listener: Listener
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The text of each of Mosquitto's files. Raises UserError."""
+        address, port = self.listener
+        with as_user_errors(Path()):
+            return configuration.files(self.links, watch=self.watch, address=address, port=port)
+
+
+def plan(own: Path, files: Sequence[Path], watch: str, address: str | None, port: int | None) -> BrokerLinks:
+    """Return what is to be served from the broker's folder `own` from link files.
+
+    What is not given is as in the present configuration. Raises UserError if the link files contradict each other.
+    """
+    links: dict[str, tuple[str, str]] = {}
+    statuses: dict[str, str] = {}
+    where: dict[str, Path] = {}
+    for file in files:
+        terms = link_file.load(file).terms
+        endpoints = (terms.caller, terms.answering)
+        for name in endpoints:
+            if name in RESERVED:
+                raise UserError(
+                    phrase("{path}: {side}: this name is reserved; choose another id", path=file, side=name)
+                )
+        if terms.link in links and set(links[terms.link]) != set(endpoints):
+            raise UserError(
+                phrase(
+                    "{path}: link {link} is between {parties}, and in {other} between {others}; give one of the files",
+                    path=file,
+                    link=terms.link,
+                    parties=" and ".join(endpoints),
+                    other=where[terms.link],
+                    others=" and ".join(links[terms.link]),
+                )
+            )
+        links[terms.link], statuses[terms.link], where[terms.link] = endpoints, terms.policy.status, file
+    with as_user_errors(own):
+        present = configuration.present_listener(own) or Listener("127.0.0.1", configuration.PORT)
+    listener = Listener(address or present.address, port or present.port)
+    return BrokerLinks(links=links, statuses=statuses, watch=watch, listener=listener)
+
+
+def configure(own: Path, made: BrokerLinks, t: Translator, *, yes: bool, as_json: bool) -> int:
+    """Show what changes for whom, ask, and write the files. Return the exit code. Raises UserError."""
+    if not (exists(own) and own.is_dir()):
+        raise UserError(
+            phrase("{folder}: no such folder; deconflict init or deconflict enrol --side broker makes it", folder=own)
+        )
+    files = made.files
+    before = {name: _text(own / name) for name in files}
+    old, new = access.rules(before["acl"] or ""), access.rules(files["acl"])
+    changes = _changes(old, new)
+    restarts = before["mosquitto.conf"] not in (None, files["mosquitto.conf"])
+    address, port = made.listener
+    print_lines(_shown(own, made, old, new, t), stderr=True)
+    document: dict[str, Any] = {
+        "folder": str(own),
+        "address": address,
+        "port": port,
+        "links": {link: sorted({*made.links[link], made.watch}) for link in made.links},
+        "statuses": made.statuses,
+        "changes": changes,
+        "dropped": list(old.others),
+        "restart": restarts,
+    }
+    if before != files:
+        if not consented(t("write these files?"), t, yes=yes):
+            return EXIT_DECLINED
+        with as_user_errors(own):
+            configuration.write(own, made.links, watch=made.watch, address=address, port=port)
+        print_lines([_taken_over(t, restarts=restarts)], stderr=True)
+    else:
+        print_lines([t("{folder}: has all of it already; nothing changes", folder=own)], stderr=True)
+    if as_json:
+        print_json({**document, "written": before != files})
+    return 0
+
+
+def print_file(own: Path, printed: Printed, made: BrokerLinks | None) -> None:
+    """Print one of the broker's files: as `made` has it, or as it is now. Raises UserError."""
+    if printed == "rabbitmq":
+        if made is None:
+            raise UserError(phrase("--print rabbitmq: needs the link files: --configure LINK_FILE..."))
+        with as_user_errors(own):
+            text = json.dumps(definitions(made.links, made.watch), indent=2) + "\n"
+    elif made is not None:
+        text = made.files[_FILES[printed]]
+    else:
+        found = _text(own / _FILES[printed])
+        if found is None:
+            raise UserError(
+                phrase("{path}: no such file; --configure LINK_FILE... makes it", path=own / _FILES[printed])
+            )
+        text = found
+    sys.stdout.write(text)
+
+
+def _changes(old: access.Rules, new: access.Rules) -> list[dict[str, Any]]:
+    """Return for each link who gains and who loses what."""
+    rows = []
+    for link in dict.fromkeys((*old.links, *new.links)):
+        before, after = old.links.get(link, {}), new.links.get(link, {})
+        if before != after:
+            users = sorted({*before, *after})
+            gained = {user: sorted(after.get(user, frozenset()) - before.get(user, frozenset())) for user in users}
+            lost = {user: sorted(before.get(user, frozenset()) - after.get(user, frozenset())) for user in users}
+            rows.append(
+                {
+                    "link": link,
+                    "gained": {user: lines for user, lines in gained.items() if lines},
+                    "lost": {user: lines for user, lines in lost.items() if lines},
+                }
+            )
+    return rows
+
+
+def _shown(own: Path, made: BrokerLinks, old: access.Rules, new: access.Rules, t: Translator) -> Iterator[str]:
+    address, port = made.listener
+    yield t("{folder}: Mosquitto listens at {address}:{port}", folder=own, address=address, port=port)
+    for link, endpoints in made.links.items():
+        who = ", ".join((*endpoints, made.watch))
+        status = t.term("status", made.statuses[link])
+        if link not in old.links:
+            yield f"  + {t('link {link}, {status}: added, for {users}', link=link, status=status, users=who)}"
+        elif old.links[link] == new.links[link]:
+            yield f"    {t('link {link}, {status}: as before, for {users}', link=link, status=status, users=who)}"
+        else:
+            before = ", ".join(old.links[link])
+            named = {"link": link, "status": status, "users": who, "before": before}
+            yield f"  * {t('link {link}, {status}: for {users} in place of {before}', **named)}"
+    for link in old.links:
+        if link not in new.links:
+            users = ", ".join(old.links[link])
+            yield f"  - {t('link {link}: removed; {users} can no longer use its topics', link=link, users=users)}"
+    for line in old.others:
+        yield f"  - {t('a rule that is of no link goes: {line}', line=line)}"
+
+
+def _taken_over(t: Translator, *, restarts: bool) -> str:
+    if restarts:
+        return t("written; a running broker restarts, because mosquitto.conf changed: clients are back within seconds")
+    return t("written; a running `deconflict broker` takes the access list over without a restart")
+
+
+def _text(path: Path) -> str | None:
+    """Return the text of a file of the broker's, None if it is missing. Raises UserError."""
+    if not exists(path):
+        return None
+    with as_user_errors(path):
+        return path.read_text("utf-8", errors="replace")
