@@ -128,27 +128,42 @@ class Notifier:
         self._words = words
         self._lanes = [_Lane(sink, health) for sink in sinks]
         self._done = done
-        self._tasks: set[asyncio.Task[None]] = set()
+        # by link and id
+        self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
+
+    def use(self, words: NoticeWords) -> None:
+        """Write the texts with other words from now on: the link files have changed."""
+        self._words = words
 
     def submit(self, link: str, side: str, effect: Notify) -> None:
-        """Deliver `effect` in the background; `done` is called from the event loop."""
+        """Deliver `effect` in the background; `done` is called from the event loop.
+
+        One that is under way already is not delivered twice: a link that starts again repeats what is not done.
+        """
+        name = (link, effect.id)
+        if name in self._tasks:
+            return
         task = asyncio.create_task(self._deliver(link, side, effect))
         # bounded: each lane gives up what is too much at once
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[name] = task
+        task.add_done_callback(lambda _: self._tasks.pop(name, None))
 
     async def close(self) -> None:
         """Abandon unfinished deliveries; the next start repeats them."""
-        for task in self._tasks:
+        tasks = list(self._tasks.values())
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _deliver(self, link: str, side: str, effect: Notify) -> None:
         failpoint("before_notify")
-        content = partial(notice, link, side, effect, self._words)
+        content = partial(self._notice, link, side, effect)
         reached = await asyncio.gather(*(lane.reach(effect, link, content) for lane in self._lanes))
         failpoint("after_notify")
         self._done(link, effect.id, all(reached))
+
+    def _notice(self, link: str, side: str, effect: Notify) -> dict[str, Any]:
+        return notice(link, side, effect, self._words)
 
 
 def words_of(settings: ProcessSettings, read_clocks: Callable[[], tuple[Millis, Millis]]) -> NoticeWords:

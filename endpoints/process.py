@@ -15,7 +15,7 @@ from typing import Any, Generic
 import structlog
 
 from endpoints.clocks.clock import Clock, ClockWatch
-from endpoints.config.settings import EndpointSettings, LinkSettings, WatchSettings
+from endpoints.config.settings import EndpointSettings
 from endpoints.control.application import Control
 from endpoints.control.requests import ACTIONS, WATCH_ACTIONS
 from endpoints.control.server import ControlServer, listen
@@ -24,10 +24,11 @@ from endpoints.journal.stdout_feed import StdoutFeed
 from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter, UnusableJournal
 from endpoints.keys.credentials import OfficerCredentials
-from endpoints.notify import Notifier
+from endpoints.notify import Notifier, words_of
 from endpoints.runtime.link_runner import SOFTWARE
 from endpoints.runtime.loop import Loop
 from endpoints.runtime.ports import LinkTransport
+from endpoints.runtime.reloading import Build, Reloader, SettingsT, built
 from endpoints.runtime.reopening import LinkOpener, RunnerT
 from endpoints.runtime.timer import AsyncioTimer
 from endpoints.runtime.work_queue import WorkQueue
@@ -42,19 +43,20 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 _log = structlog.get_logger()
 
 
-class Process(Generic[RunnerT]):
+class Process(Generic[SettingsT, RunnerT]):
     """Runs one process: an endpoint or the watch."""
 
     def __init__(
         self,
-        settings: EndpointSettings | WatchSettings,
+        settings: SettingsT,
+        read: Callable[[], SettingsT],
         side: str,
         clock: Clock,
         runners: dict[str, RunnerT],
         queue: WorkQueue,
         notifier: Notifier,
         transport: LinkTransport,
-        build: Callable[[LinkSettings, JournalWriter], RunnerT],
+        build: Build[SettingsT, RunnerT],
         output: StdoutFeed,
         *,
         beside: Sequence[Work] = (),
@@ -63,13 +65,15 @@ class Process(Generic[RunnerT]):
 
         Args:
             settings: the process's.
+            read: reads them anew for a reload; raises UserError.
             side: the name in its journals.
             clock: the machine's clocks, or an exercise's.
             runners: the runners by link. It is filled here, and a link that has stopped gets a new runner.
             queue: the loop's.
             notifier: delivers notifications.
             transport: the connection to the broker.
-            build: returns the runner of a link and its opened journal; raises UserError, UnusableJournal.
+            build: returns the runner of a link and its opened journal; raises UserError, UnusableJournal. Beside a
+                running one it takes that one's core, to check new files.
             output: prints the journals and the ordinary log lines.
             beside: what else runs while the process does.
         """
@@ -83,7 +87,10 @@ class Process(Generic[RunnerT]):
         self._transport = transport
         self._folders = {link.id: link.journal for link in settings.links}
         self._openers = [
-            LinkOpener(JournalWriter(FolderStore(link.journal), link.id, side), partial(build, link))
+            LinkOpener(
+                JournalWriter(FolderStore(link.journal), link.id, side),
+                partial(built, build, settings, link),
+            )
             for link in settings.links
         ]
         monitor = ClockWatch(*clock.now(), clock.real_ms())
@@ -91,6 +98,17 @@ class Process(Generic[RunnerT]):
         credentials = {name: officer.credential for name, officer in settings.officers.items()}
         self._officers = OfficerCredentials(credentials, clock.real_ms)
         self._beside = beside
+        self._reloader = Reloader(
+            settings,
+            read,
+            build,
+            self._openers,
+            runners,
+            self._loop,
+            self._officers,
+            taken=lambda taken: notifier.use(words_of(taken, clock.now)),
+            opened=self._print,
+        )
 
     async def run(self) -> None:
         """Run until SIGTERM, SIGINT or SIGHUP, then stop in order. Raises UserError if it cannot begin."""
@@ -99,7 +117,8 @@ class Process(Generic[RunnerT]):
         try:
             self._open()
             actions = ACTIONS if isinstance(self._settings, EndpointSettings) else WATCH_ACTIONS
-            control = Control(self._loop, self._runners, self._officers, self._clock.real_ms, actions)
+            reload = self._reloader.reload
+            control = Control(self._loop, self._runners, self._officers, self._clock.real_ms, actions, reload)
             server = ControlServer(control.application, listening, self._settings.control)
             await self._serve(control, server)
         finally:
@@ -113,7 +132,7 @@ class Process(Generic[RunnerT]):
         for opener in self._openers:
             try:
                 self._runners[opener.link] = opener.open()
-                self._output.follow(self._folders[opener.link], opener.journal)
+                self._print(opener)
             except UnusableJournal as error:
                 self._runners[opener.link] = opener.stopped()
                 unusable[opener.link] = error
@@ -126,8 +145,12 @@ class Process(Generic[RunnerT]):
         await opener.keep_open(self._runners, self._queue, partial(self._back, opener))
 
     def _back(self, opener: LinkOpener[RunnerT]) -> None:
-        self._output.follow(self._folders[opener.link], opener.journal)
+        self._print(opener)
         self._transport.rejoin(opener.link)
+
+    def _print(self, opener: LinkOpener[RunnerT]) -> None:
+        """Print the records of a journal that was opened."""
+        self._output.follow(self._folders[opener.link], opener.journal)
 
     async def _serve(self, control: Control, server: ControlServer) -> None:
         stop = asyncio.Event()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from endpoints.clocks.clock import clock
-from endpoints.config.settings import EndpointSettings, LinkSettings
+from endpoints.config.settings import EndpointSettings, LinkSettings, load_endpoint
 from endpoints.journal.stdout_feed import StdoutFeed
 from endpoints.journal.writer import JournalWriter
 from endpoints.mqtt.endpoint_transport import EndpointTransport
@@ -21,7 +21,7 @@ from endpoints.sinks import sinks
 from protocol.core.link import Link
 
 
-def endpoint(settings: EndpointSettings, output: StdoutFeed) -> Process[EndpointLink]:
+def endpoint(settings: EndpointSettings, output: StdoutFeed) -> Process[EndpointSettings, EndpointLink]:
     """Return the process of one endpoint, which prints on `output`. Raises UserError."""
     side = settings.side
     runners: dict[str, EndpointLink] = {}
@@ -39,8 +39,10 @@ def endpoint(settings: EndpointSettings, output: StdoutFeed) -> Process[Endpoint
     health = SinkReport(runners, queue, [each.name for each in receivers])
     notifier = Notifier(receivers, intake.notified, words_of(settings, clocks.now), health)
 
-    def build(link: LinkSettings, journal: JournalWriter) -> EndpointLink:
-        core = recovered_core(journal, Link.new(link.id, side))
+    def build(
+        settings: EndpointSettings, link: LinkSettings, journal: JournalWriter, beside: EndpointLink | None
+    ) -> EndpointLink:
+        core = recovered_core(journal, Link.new(link.id, side)) if beside is None else beside.core
         signer = frame_signer(settings, link, core)
         return EndpointLink(
             core,
@@ -56,6 +58,7 @@ def endpoint(settings: EndpointSettings, output: StdoutFeed) -> Process[Endpoint
 
     return Process(
         settings,
+        lambda: load_endpoint(settings.path),
         side,
         clocks,
         runners,

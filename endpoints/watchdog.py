@@ -12,7 +12,7 @@ from collections.abc import Callable
 import structlog
 
 from endpoints.clocks.clock import clock
-from endpoints.config.settings import LinkSettings, WatchSettings
+from endpoints.config.settings import LinkSettings, WatchSettings, load_watch
 from endpoints.journal.stdout_feed import StdoutFeed
 from endpoints.journal.writer import JournalWriter
 from endpoints.mqtt.observer_transport import ObserverTransport
@@ -36,7 +36,7 @@ TRY_AGAIN_S = 10.0
 _log = structlog.get_logger()
 
 
-def watch(settings: WatchSettings, output: StdoutFeed) -> Process[LinkRunner[Observer]]:
+def watch(settings: WatchSettings, output: StdoutFeed) -> Process[WatchSettings, LinkRunner[Observer]]:
     """Return the process of the watch, which prints on `output`. Raises UserError."""
     runners: dict[str, LinkRunner[Observer]] = {}
     queue = WorkQueue()
@@ -51,8 +51,10 @@ def watch(settings: WatchSettings, output: StdoutFeed) -> Process[LinkRunner[Obs
     health = SinkReport(runners, queue, named)
     notifier = Notifier(receivers, intake.notified, words_of(settings, clocks.now), health)
 
-    def build(link: LinkSettings, journal: JournalWriter) -> LinkRunner[Observer]:
-        core = recovered_core(journal, Observer.new(link.id, settings.side))
+    def build(
+        settings: WatchSettings, link: LinkSettings, journal: JournalWriter, beside: LinkRunner[Observer] | None
+    ) -> LinkRunner[Observer]:
+        core = recovered_core(journal, Observer.new(link.id, settings.side)) if beside is None else beside.core
         outbound = SendsNothing(head_signer(settings, link))
         return LinkRunner(core, journal, link.content, notifier, outbound=outbound, officers=settings.roster)
 
@@ -65,6 +67,7 @@ def watch(settings: WatchSettings, output: StdoutFeed) -> Process[LinkRunner[Obs
 
     return Process(
         settings,
+        lambda: load_watch(settings.path),
         settings.side,
         clocks,
         runners,

@@ -113,6 +113,15 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         Command("run", "endpoints.cli.run:run", "Run one side's endpoint.", "run try/eucom/endpoint.toml"),
         Command("watch", "endpoints.cli.run:watch", "Run the independent watch.", "watch try/watch/watch.toml"),
         Command(
+            "reload",
+            "endpoints.cli.reloading:reload",
+            "Have the running process take over its changed files.",
+            "reload try/eucom/endpoint.toml",
+            "It reads its settings, link files, private keys and officers anew. Each link whose files have changed is "
+            "stopped in order and started again; the connection to the broker stands. If a file is wrong, everything "
+            "runs on as before. Commands that change these files do this themselves.",
+        ),
+        Command(
             "status",
             "endpoints.cli.status:status",
             "Show the status of links, and why it is not fine.",

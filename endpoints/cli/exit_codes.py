@@ -57,6 +57,7 @@ OWN_EXITS: dict[str, dict[int, str]] = {
     "broker": {1: "--configure: not confirmed"},
     "run": _RUNS,
     "watch": _RUNS,
+    "reload": _SILENT,
     "notify test": {0: "every receiver took it", 1: "one did not, or there is none"},
     "status": {0: "fine", 10: "late or unproven", 11: "alarm", 12: "unknown: the process does not run or answer"},
     "test": _SILENT,

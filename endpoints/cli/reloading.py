@@ -1,15 +1,67 @@
-"""Stub until the reload of running processes is on main: same signature."""
+"""`deconflict reload`: has a running process read its settings, link files, keys and officers anew."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from endpoints.cli import options
+from endpoints.cli.output import print_json, print_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from endpoints.texts.i18n import Translator
 
 
+def reload(config: options.Config, /, *, lang: options.Lang = None, as_json: options.AsJson = False) -> None:
+    """Have the running endpoint or watch read its settings, link files, keys and officers anew."""
+    from endpoints.config import settings
+    from endpoints.control import client
+    from endpoints.texts.i18n import translator
+
+    answer = client.reload(settings.load(config).control)
+    if as_json:
+        print_json(answer)
+    else:
+        print_lines(_lines(answer, translator(lang)))
+
+
 def reload_running(config: Path, t: Translator) -> bool:
-    """Return False: nothing is reloaded."""
-    del config, t
-    return False
+    """Have the running process of the configuration `config` take over its changed files; return whether one runs.
+
+    Prints what it took over on standard error, or that the files take effect at the next start. A command that has
+    changed a file of an installation ends with it.
+
+    Raises UserError if the files are refused: the process goes on with what it had.
+    """
+    from endpoints.config import settings
+    from endpoints.control import client
+
+    try:
+        answer = client.reload(settings.load(config).control)
+    except client.NotRunning:
+        print_lines(
+            [t("{config}: no process runs; the files take effect at its next start", config=config)], stderr=True
+        )
+        return False
+    print_lines(_lines(answer, t), stderr=True)
+    return True
+
+
+def _lines(answer: dict[str, Any], t: Translator) -> Iterator[str]:
+    """Yield what the running process has taken over, and what it takes over at its next start."""
+    restarted, stopped = answer["restarted"], answer["stopped"]
+    parts = [
+        *([t("restarted {links}", links=", ".join(restarted))] if restarted else []),
+        *([t("other officers")] if answer["officers"] else []),
+    ]
+    if parts:
+        yield t("taken over by the running process: {what}", what="; ".join(parts))
+    elif not stopped:
+        yield t("the running process has these files already: nothing changed")
+    if stopped:
+        links = ", ".join(stopped)
+        yield t("stopped because of the journal, and taken over when it can be written again: {links}", links=links)
+    for each in answer["next_start"]:
+        yield t("takes effect at the next start: {what}", what=t.say(each["text"], each.get("said")))

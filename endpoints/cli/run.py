@@ -44,7 +44,7 @@ def for_people(log: str | None) -> bool:
 
 def _run(
     settings: SettingsT,
-    build: Callable[[SettingsT, StdoutFeed], Process[Any]],
+    build: Callable[[SettingsT, StdoutFeed], Process[Any, Any]],
     log: str | None,
     lang: str | None,
 ) -> None:

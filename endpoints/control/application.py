@@ -7,18 +7,21 @@
     GET  /v1/links/LINK/items/REF                a draft, an alert or a line test, the acts on it, and `seen`
     GET  /v1/links/LINK/progress/REF[?within=S]  the delivery ladder of a message sent here or a draft: a line per step
     POST /v1/links/LINK/ACTION                   an officer's action (`requests.ACTIONS`): {"reference": ...}
+    POST /v1/reload                              read the files of the process anew (`Reloaded`), without a body
 
 Errors are JSON: {"code", "detail"}, and {"said"}, what a translated detail is made from (`protocol.phrases`); with
 {"acts", "seen"} if another officer acted first (SPEC P2.2). 400 malformed,
-403 not authenticated, 404 unknown, 409 not allowed in this state, 413 too large, 429 too many wrong credentials, 503
-link stopped or process overloaded. It runs in the event loop of the process.
+403 not authenticated, 404 unknown, 409 not allowed in this state, 413 too large, 422 files that cannot be used, 429 too
+many wrong credentials, 503 link stopped or process overloaded. It runs in the event loop of the process.
+
+A reload takes no credential: who may open the socket may also change the files and restart the process.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -30,6 +33,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from endpoints.control.answers import STATUS_OF, error_of, json, told
 from endpoints.control.connections import connections_max
 from endpoints.control.delivery_progress import Ladder, climb
 from endpoints.control.request_body import decode_request
@@ -39,12 +43,13 @@ from endpoints.keys.attempt_throttle import Caller
 from endpoints.keys.credentials import OfficerCredentials, WrongCredential
 from endpoints.runtime.link_runner import AnyRunner
 from endpoints.runtime.loop import Loop
+from endpoints.runtime.reloading import Reloaded
 from endpoints.runtime.work_items import RequestItem, WrongCredentialItem
 from endpoints.texts.printable import printable
 from protocol.core.acts import ActedFirstError
 from protocol.core.drafts import ended_draft
 from protocol.errors import LocalProtocolError
-from protocol.phrases import phrase, rephrased, said
+from protocol.phrases import phrase, rephrased
 from protocol.wire.instants import Millis
 
 BODY_MAX_BYTES = 65_536
@@ -59,20 +64,6 @@ LOOK_AGAIN_S = 1.0
 """Interval at which a followed status is computed again: it becomes `late` without any event."""
 SIGN_OF_LIFE_S = 5.0
 """After this time without a change, a stream sends an empty line: its reader can tell that the process lives."""
-_STATUS_OF = {
-    "not_authorised": HTTPStatus.FORBIDDEN,
-    "unknown_reference": HTTPStatus.NOT_FOUND,
-    "unknown_alarm": HTTPStatus.NOT_FOUND,
-    "unknown_link": HTTPStatus.NOT_FOUND,
-    "bad_request": HTTPStatus.BAD_REQUEST,
-    "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    "throttled": HTTPStatus.TOO_MANY_REQUESTS,
-    "link_stopped": HTTPStatus.SERVICE_UNAVAILABLE,
-    "stopping": HTTPStatus.SERVICE_UNAVAILABLE,
-    "busy": HTTPStatus.SERVICE_UNAVAILABLE,
-}
-
-
 Look = Callable[[AnyRunner], tuple[Any, bool]]
 """Returns what a stream shows of a link now, None for no change, and whether the stream ends with it."""
 
@@ -87,6 +78,7 @@ class Control:
         officers: OfficerCredentials,
         real_ms: Callable[[], Millis],
         actions: Mapping[str, type[Ask]],
+        reload: Callable[[], Awaitable[Reloaded]],
     ) -> None:
         """Make it.
 
@@ -96,12 +88,14 @@ class Control:
             officers: authenticates those who act.
             real_ms: reads the machine's monotonic clock.
             actions: those that this process takes, by name: all of `requests.ACTIONS`, or some.
+            reload: takes over changed files; raises LocalProtocolError.
         """
         self._loop = loop
         self._runners = runners
         self._officers = officers
         self._real_ms = real_ms
         self._actions = actions
+        self._reload_files = reload
         self._closing = False
         self._streams = 0
         # the others are left for single requests
@@ -116,6 +110,7 @@ class Control:
                 Route(link + "/items/{reference:path}", self._item),
                 Route(link + "/progress/{reference:path}", self._progress),
                 Route(link + "/{action}", self._act, methods=["POST"]),
+                Route("/v1/reload", self._reload, methods=["POST"]),
             ],
             exception_handlers={
                 LocalProtocolError: self._local_error,
@@ -135,13 +130,13 @@ class Control:
     # --- asking -------------------------------------------------------------------------------------------------
 
     async def _links(self, _request: Request) -> Response:
-        return _json({"links": list(self._runners)})
+        return json({"links": list(self._runners)})
 
     async def _status(self, request: Request) -> Response:
         runner = self._runner(request)
         if request.query_params.get("follow") == "true":
             return self._stream(runner.link, self._changes())
-        return _json(self._status_of(runner))
+        return json(self._status_of(runner))
 
     def _changes(self) -> Look:
         """Return what follows a status. That a second has passed since the peer was heard is no change."""
@@ -158,12 +153,12 @@ class Control:
         return look
 
     async def _snapshot(self, request: Request) -> Response:
-        return _json(self._known(request).core.snapshot())
+        return json(self._known(request).core.snapshot())
 
     async def _alarms(self, request: Request) -> Response:
         found = self._status_of(self._runner(request))
         changed = {"keys_changed": found.keys_changed} if found.keys_changed else {}
-        return _json({"alarms": found.alarms} | changed)
+        return json({"alarms": found.alarms} | changed)
 
     async def _item(self, request: Request) -> Response:
         reference: str = request.path_params["reference"]
@@ -179,7 +174,7 @@ class Control:
                 ),
             )
         drafts = [msgspec.to_builtins(draft) for draft in snapshot.drafts if draft.draft == reference]
-        return _json({**(drafts[0] if drafts else {}), **msgspec.to_builtins(item), "seen": item.seen})
+        return json({**(drafts[0] if drafts else {}), **msgspec.to_builtins(item), "seen": item.seen})
 
     def _status_of(self, runner: AnyRunner) -> Status:
         unopened = runner.failure is not None and runner.core.terms is None
@@ -251,6 +246,9 @@ class Control:
 
     # --- acting -------------------------------------------------------------------------------------------------
 
+    async def _reload(self, _request: Request) -> Response:
+        return json(await self._reload_files())
+
     async def _act(self, request: Request) -> Response:
         runner = self._runner(request)
         action = request.path_params["action"]
@@ -268,12 +266,13 @@ class Control:
                 "stopping", phrase("the endpoint is stopping; repeat the command once it runs again")
             )
         reply: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        item = RequestItem(runner, ask.event, reply)
+        # another runner may have taken its place in the meantime
+        item = RequestItem(self._runners[runner.link], ask.event, reply)
         if not self._loop.queue.put(item):
             raise LocalProtocolError(
                 "busy", phrase("the endpoint has more to do than it can queue; repeat the command in a moment")
             )
-        return _json({"reference": await reply})
+        return json({"reference": await reply})
 
     async def _authenticate(self, runner: AnyRunner, ask: Ask, request: Request) -> None:
         """Return if `ask` may be carried out. Raises LocalProtocolError; a wrong credential goes into the journal."""
@@ -287,7 +286,7 @@ class Control:
             try:
                 await self._officers.authenticate(ask.officer, ask.credential, _caller(request), abandoned)
             except WrongCredential as wrong:
-                self._loop.queue.push(WrongCredentialItem(runner, wrong.source))
+                self._loop.queue.push(WrongCredentialItem(self._runners[runner.link], wrong.source))
                 raise
         elif ask.officer or ask.credential or not isinstance(ask, AskTest):
             raise LocalProtocolError("not_authorised", phrase("this action needs both an officer and their credential"))
@@ -320,15 +319,15 @@ class Control:
 
     async def _local_error(self, _request: Request, error: Exception) -> Response:
         assert isinstance(error, LocalProtocolError)
-        answer = _told(error.code, error.detail)
+        answer = told(error.code, error.detail)
         if isinstance(error, ActedFirstError):
             answer |= {"acts": error.item.acts, "seen": error.item.seen if error.item.item else None}
-        return _json(answer, _STATUS_OF.get(error.code, HTTPStatus.CONFLICT))
+        return json(answer, STATUS_OF.get(error.code, HTTPStatus.CONFLICT))
 
     async def _http_error(self, _request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         status_code = HTTPStatus(error.status_code)
-        return _error(
+        return error_of(
             status_code,
             status_code.name.lower(),
             phrase(
@@ -338,12 +337,12 @@ class Control:
         )
 
     async def _bug(self, _request: Request, _bug: Exception) -> Response:
-        return _error(
+        return error_of(
             HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", phrase("a bug in this process; its log has the details")
         )
 
     async def _gone(self, _request: Request, _disconnect: Exception) -> Response:
-        return _error(
+        return error_of(
             HTTPStatus.BAD_REQUEST,
             "bad_request",
             phrase("the client closed the connection before the request was complete"),
@@ -375,16 +374,3 @@ def _seconds(text: str | None) -> float | None:
             "bad_request", phrase("within: expected whole seconds, found {text}", text=repr(text[:20]))
         )
     return float(text)
-
-
-def _json(value: Any, status_code: int = HTTPStatus.OK) -> Response:
-    return Response(msgspec.json.encode(value), status_code, media_type="application/json")
-
-
-def _error(status_code: int, code: str, detail: str) -> Response:
-    return _json(_told(code, detail), status_code)
-
-
-def _told(code: str, detail: str) -> dict[str, Any]:
-    made_from = said(detail)
-    return {"code": code, "detail": str(detail)} | ({} if made_from is None else {"said": made_from})

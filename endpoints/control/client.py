@@ -6,6 +6,7 @@ It uses the standard library's HTTP client, because importing a client library t
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import math
 import secrets
@@ -28,6 +29,8 @@ EXIT_OF = {"link_stopped": EXIT_UNREACHABLE, "conflict": 9}
 """Exit codes by the code of an error; `conflict`: somebody else acted first, whom its text names."""
 ANSWER_WITHIN_S = 30.0
 """Longer than a flush of the slowest disk, and than a credential waits for its check (`PATIENCE_S`)."""
+RELOADED_WITHIN_S = 120.0
+"""A reload reads each link's journal anew, behind its last checkpoint."""
 SILENT_AFTER_S = 15.0
 """A stream without an end has a line at least every `SIGN_OF_LIFE_S`; after three times that, its process hangs."""
 
@@ -37,6 +40,10 @@ class Unreachable(UserError):  # noqa: N818 - names a state
 
     def __init__(self, message: str) -> None:
         super().__init__(message, exit_code=EXIT_UNREACHABLE)
+
+
+class NotRunning(Unreachable):
+    """No process listens on the control socket."""
 
 
 class RequestRefused(UserError):  # noqa: N818 - as above
@@ -105,20 +112,41 @@ class ControlClient:
     def _request(
         self, method: str, what: str, body: bytes | None = None, patience_s: float | None = None
     ) -> Iterator[http.client.HTTPResponse]:
-        connection = _Connection(self._socket, self._patience_s)
-        try:
-            connection.request(method, f"{self._base}/{what}", body)
-            assert connection.sock is not None
-            connection.sock.settimeout(patience_s or self._patience_s)
-            yield connection.getresponse()
-        except TimeoutError as error:
-            raise Unreachable(
-                phrase("{socket}: no answer in time; the process or its disk hangs", socket=self._socket)
-            ) from error
-        except (ConnectionError, http.client.HTTPException) as error:
-            raise _BrokenOff(self._socket) from error
-        finally:
-            connection.close()
+        target = f"{self._base}/{what}"
+        with _request(self._socket, method, target, body, self._patience_s, patience_s) as response:
+            yield response
+
+
+def reload(socket: Path) -> dict[str, Any]:
+    """Have the process that listens on `socket` read its settings anew; return what it took over.
+
+    The answer has `restarted` and `stopped`, ids of links; `officers`, whether others are enrolled now; and
+    `next_start`, what only a start takes over, each with `text` and what it was made from, `said`.
+
+    Raises NotRunning if there is no such process, and as ControlClient.
+    """
+    with _request(socket, "POST", "/v1/reload", b"", ANSWER_WITHIN_S, RELOADED_WITHIN_S) as response:
+        return _answer(response)
+
+
+@contextlib.contextmanager
+def _request(
+    socket: Path, method: str, target: str, body: bytes | None, connect_within_s: float, patience_s: float | None
+) -> Iterator[http.client.HTTPResponse]:
+    connection = _Connection(socket, connect_within_s)
+    try:
+        connection.request(method, target, body)
+        assert connection.sock is not None
+        connection.sock.settimeout(patience_s or connect_within_s)
+        yield connection.getresponse()
+    except TimeoutError as error:
+        raise Unreachable(
+            phrase("{socket}: no answer in time; the process or its disk hangs", socket=socket)
+        ) from error
+    except (ConnectionError, http.client.HTTPException) as error:
+        raise _BrokenOff(socket) from error
+    finally:
+        connection.close()
 
 
 class _Connection(http.client.HTTPConnection):
@@ -139,7 +167,8 @@ class _Connection(http.client.HTTPConnection):
             connecting.settimeout(self._patience_s)
         except OSError as error:
             connecting.close()
-            raise Unreachable(
+            nobody = error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ECONNREFUSED}
+            raise (NotRunning if nobody else Unreachable)(
                 phrase(
                     "{socket}: nobody answers on this control socket ({reason}); "
                     "start its process with deconflict run or deconflict watch",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from endpoints.clocks.exercise_table import ExerciseTable
@@ -15,6 +16,7 @@ from endpoints.journal.segments import locked
 from endpoints.keys.private_files import chmod
 from endpoints.keys.signer import Signer
 from protocol.phrases import phrase
+from protocol.wire.policy import EnrolledKey
 
 _OTHERS = 0o077
 FOUR_EYES = 2
@@ -78,22 +80,24 @@ def check_clock(settings: ProcessSettings, found: Report) -> None:
 
 
 def check_keys(settings: EndpointSettings, found: Report) -> None:
-    """The link file must enrol the keys of an endpoint."""
+    """The link file must enrol a key of each algorithm that an endpoint has."""
     for link in settings.links:
         with found.trying(link.file):
-            for key in Signer.load(settings.keys, link.content.terms.policy.suite).enrolled:
-                if key not in link.content.keys[settings.side]:
-                    found.add(
-                        link.file,
-                        phrase(
-                            "parties.{side}.keys: {key} of {folder} is not enrolled there, so the other side will "
-                            "refuse every frame",
-                            side=settings.side,
-                            key=key.id,
-                            folder=settings.keys,
-                        ),
-                        phrase("enrol the key, or use the enrolled one"),
-                    )
+            held = Signer.load(settings.keys, link.content.terms.policy.suite)
+            algorithm = held.lacking(link.content.keys[settings.side])
+            if algorithm is not None:
+                found.add(
+                    link.file,
+                    phrase(
+                        "parties.{side}.keys: no {algorithm} key of {folder} is enrolled there, so the other side will "
+                        "refuse every frame",
+                        side=settings.side,
+                        algorithm=algorithm,
+                        folder=settings.keys,
+                    ),
+                    phrase("enrol the key, or use the enrolled one"),
+                )
+    _check_leftovers(settings, [key for link in settings.links for key in link.content.keys[settings.side]], found)
 
 
 def check_watch_keys(settings: WatchSettings, found: Report) -> None:
@@ -111,18 +115,40 @@ def check_watch_keys(settings: WatchSettings, found: Report) -> None:
                     phrase('name the folder of its key: keys = "keys"'),
                 )
             elif settings.keys is not None:
-                for key in Signer.load(settings.keys, link.content.terms.policy.suite).enrolled:
-                    if key not in enrolled:
-                        found.add(
-                            link.file,
-                            phrase(
-                                "watch.keys: {key} of {folder} is not enrolled there, so no audit accepts what the "
-                                "watch signs",
-                                key=key.id,
-                                folder=settings.keys,
-                            ),
-                            phrase("enrol the key, or use the enrolled one"),
-                        )
+                held = Signer.load(settings.keys, link.content.terms.policy.suite)
+                algorithm = held.lacking(enrolled)
+                if algorithm is not None:
+                    found.add(
+                        link.file,
+                        phrase(
+                            "watch.keys: no {algorithm} key of {folder} is enrolled there, so no audit accepts what "
+                            "the watch signs",
+                            algorithm=algorithm,
+                            folder=settings.keys,
+                        ),
+                        phrase("enrol the key, or use the enrolled one"),
+                    )
+    _check_leftovers(settings, [key for link in settings.links for key in link.content.watch_keys], found)
+
+
+def _check_leftovers(settings: ProcessSettings, enrolled: Sequence[EnrolledKey], found: Report) -> None:
+    """Give a hint for each private key that no link file enrols: it signs nothing."""
+    named = {key.public for key in enrolled}
+    if settings.keys is None or not named:
+        return
+    try:
+        held = Signer.load(settings.keys, settings.links[0].content.terms.policy.suite).enrolled
+    except UserError:
+        # reported for its link
+        return
+    for key in held if any(key.public in named for key in held) else ():
+        if key.public not in named:
+            found.add(
+                settings.keys,
+                phrase("the private key {key} is enrolled in no link file, so it signs nothing", key=key.id),
+                phrase("enrol its public key, or remove the file if its key is retired"),
+                severity="hint",
+            )
 
 
 def check_officers(settings: ProcessSettings, found: Report) -> None:

@@ -35,6 +35,8 @@ from protocol.wire.instants import Millis
 SEGMENT_BYTES: Final = 8 << 20
 """A segment is followed by the next when its records, beside its checkpoint, take this much: some 10,000 records, which
 start-up reads within a second."""
+LONG_BYTES: Final = 1 << 18
+"""Reading this much behind a checkpoint takes some 30 ms."""
 EXIT_DAMAGED: Final = 4
 
 Batch: TypeAlias = Sequence[tuple[Entry, tuple[AnyEffect, ...]]]
@@ -226,6 +228,11 @@ class JournalWriter:
     def rotate_due(self) -> bool:
         """The segment is long enough: call `rotate` between two batches."""
         return self._flushed[1] - self._opening >= self._segment_bytes
+
+    @property
+    def long(self) -> bool:
+        """Whether reading the segment takes a while: `rotate` before a running process opens the journal again."""
+        return self._flushed[1] - self._opening >= LONG_BYTES
 
     @property
     def head_due_mono(self) -> Millis | None:

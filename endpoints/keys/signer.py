@@ -1,12 +1,13 @@
 """Holds private keys, and signs frames and journal heads with them (SPEC F1).
 
-A keys folder holds one private key per algorithm, in `<key id>.pem` (PKCS #8, not encrypted: Ed25519 or ML-DSA-65) or
-`<key id>.raw` (the 32 bytes of an Ed25519 seed). Only their owner may read these files.
+A keys folder holds one private key or several of an algorithm, in `<key id>.pem` (PKCS #8, not encrypted: Ed25519 or
+ML-DSA-65) or `<key id>.raw` (the 32 bytes of an Ed25519 seed). Only their owner may read these files.
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from endpoints.keys.private_files import read_bytes, require_private, write_priv
 from protocol.phrases import phrase
 from protocol.wire import envelope
 from protocol.wire.envelope import SUITE_ALGORITHMS
-from protocol.wire.messages import Identifier
+from protocol.wire.messages import FRAME_MAX_BYTES, Identifier
 from protocol.wire.policy import EnrolledKey
 
 _KEY_FILE_MAX_BYTES = 16_384
@@ -37,25 +38,30 @@ PrivateKey = Ed25519PrivateKey | MLDSA65PrivateKey
 
 
 class Signer:
-    """One side's private keys for one link; signs once with each algorithm of the link's suite."""
+    """One side's private keys for one link. Each of them that is accepted signs, at least one of each algorithm.
 
-    def __init__(self, keys: dict[str, PrivateKey], suite: str = "ed25519") -> None:
-        self.enrolled = tuple(_enrolled(key_id, key) for key_id, key in keys.items())
-        """The public keys, as the link file enrols them."""
-        self._keys: list[tuple[str, PrivateKey]] = []
-        for algorithm in SUITE_ALGORITHMS[suite]:
-            fitting = [each.id for each in self.enrolled if each.algorithm == algorithm]
-            if len(fitting) != 1:
-                found = phrase("found {keys}", keys=", ".join(fitting)) if fitting else phrase("found none")
-                raise UserError(
-                    phrase(
-                        "the suite {suite} needs one {algorithm} key; {found}",
-                        suite=repr(suite),
-                        algorithm=algorithm,
-                        found=found,
-                    )
+    Attributes:
+        enrolled: their public keys, as the link file enrols them.
+    """
+
+    def __init__(self, keys: Mapping[str, PrivateKey], suite: str = "ed25519") -> None:
+        """Take the keys by id; a key that is there twice counts once. Raises UserError if the suite lacks one."""
+        self._suite = suite
+        self._keys: dict[str, tuple[str, PrivateKey]] = {}
+        enrolled: list[EnrolledKey] = []
+        for key_id, key in keys.items():
+            public = _enrolled(key_id, key)
+            if public.public not in self._keys:
+                self._keys[public.public] = key_id, key
+                enrolled.append(public)
+        self.enrolled = tuple(enrolled)
+        algorithm = self.lacking(self.enrolled)
+        if algorithm is not None:
+            raise UserError(
+                phrase(
+                    "the suite {suite} needs one {algorithm} key; found none", suite=repr(suite), algorithm=algorithm
                 )
-            self._keys.append((fitting[0], keys[fitting[0]]))
+            )
 
     @classmethod
     def load(cls, folder: Path, suite: str = "ed25519") -> Signer:
@@ -96,10 +102,44 @@ class Signer:
         except UserError as error:
             raise UserError(phrase("{folder}: {error}", folder=folder, error=error)) from None
 
-    def seal(self, payload_type: str, payload: bytes) -> bytes:
-        """Return the frame of `payload`: its DSSE envelope, signed by every key that the suite needs."""
+    def only(self, enrolled: Sequence[EnrolledKey]) -> Signer:
+        """Return the signer of those of the keys that are `enrolled`. Raises UserError if the suite lacks one."""
+        named = {each.public for each in enrolled}
+        return Signer({key_id: key for public, (key_id, key) in self._keys.items() if public in named}, self._suite)
+
+    def lacking(self, accepted: Sequence[EnrolledKey]) -> str | None:
+        """Return an algorithm of the suite of which no key here is `accepted`, None if the suite lacks none."""
+        usable = {each.algorithm for each in accepted if each.public in self._keys}
+        return next((algorithm for algorithm in SUITE_ALGORITHMS[self._suite] if algorithm not in usable), None)
+
+    def seal(self, payload_type: str, payload: bytes, accepted: Sequence[EnrolledKey] | None = None) -> bytes:
+        """Return the frame of `payload`: its DSSE envelope, signed by each key here of the suite that is accepted.
+
+        Args:
+            payload_type: the payload's type.
+            payload: the bytes to sign.
+            accepted: the public keys that count now, the preferred first; None for all.
+
+        A second key of an algorithm does not sign where its signature would make the frame too large (SPEC F6.1): two
+        of ML-DSA-65 do not fit beside the longest payloads.
+        """
         signed = envelope.pae(payload_type, payload)
-        return envelope.seal(payload_type, payload, [(key_id, key.sign(signed)) for key_id, key in self._keys])
+        first: dict[str, tuple[str, PrivateKey]] = {}
+        more: list[tuple[str, PrivateKey]] = []
+        for each in self.enrolled if accepted is None else accepted:
+            if each.algorithm not in SUITE_ALGORITHMS[self._suite] or each.public not in self._keys:
+                continue
+            key = self._keys[each.public]
+            if first.setdefault(each.algorithm, key) is not key:
+                more.append(key)
+        signatures = [(key_id, key.sign(signed)) for key_id, key in first.values()]
+        frame = envelope.seal(payload_type, payload, signatures)
+        for each_id, another in more:
+            longer = [*signatures, (each_id, another.sign(signed))]
+            sealed = envelope.seal(payload_type, payload, longer)
+            if len(sealed) <= FRAME_MAX_BYTES:
+                signatures, frame = longer, sealed
+        return frame
 
 
 def generate(folder: Path, suite: str = "ed25519") -> tuple[EnrolledKey, ...]:

@@ -32,6 +32,7 @@ from protocol.core.start_events import LinkConfirmed, WordsChosen
 from protocol.wire.envelope import PAYLOAD_TYPES
 from protocol.wire.instants import Millis
 from protocol.wire.messages import Digest, Identifier
+from protocol.wire.policy import EnrolledKey
 
 
 class Token(Struct, frozen=True):
@@ -58,14 +59,23 @@ class FrameSender:
         self._last_of: dict[int, int] = {}
 
     @property
+    def keys(self) -> tuple[EnrolledKey, ...]:
+        """The public keys of those that the signer has."""
+        return self._signer.enrolled
+
+    @property
     def sign(self) -> Sign | None:
         """What signs a journal head; None while our keys wait for an officer (SPEC F5.6)."""
-        return self._signer.seal if self._core.signs else None
+        return self._signed if self._core.signs else None
+
+    def _signed(self, payload_type: str, payload: bytes) -> bytes:
+        """Return the frame of `payload`, signed with each of our keys that is accepted now (SPEC F5.6)."""
+        return self._signer.seal(payload_type, payload, self._core.keys.accepted.get(self._side))
 
     def seal(self, at: Millis) -> tuple[bytes, ...]:
         """Return the signed frames of what the core has queued."""
         frames = tuple(
-            self._signer.seal(PAYLOAD_TYPES[unsealed.channel], unsealed.payload) for unsealed in self._core.unsealed(at)
+            self._signed(PAYLOAD_TYPES[unsealed.channel], unsealed.payload) for unsealed in self._core.unsealed(at)
         )
         failpoint("after_sign")
         return frames

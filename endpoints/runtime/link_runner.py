@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from typing import Generic, TypeAlias, TypeVar, cast
-
-from msgspec import UNSET
+from typing import Generic, Self, TypeAlias, TypeVar, cast
 
 from endpoints.config.link_file import LinkFile
 from endpoints.failpoints import failpoint
@@ -37,6 +35,7 @@ from endpoints.runtime.rate_limits import FrameLimits, PresenceCap
 from endpoints.runtime.refusals import Refusals
 from endpoints.runtime.slot_planner import SlotPlanner
 from endpoints.runtime.start_checks import check_terms
+from endpoints.runtime.start_record import begin
 from protocol.core.alarms import Alarm, AlarmCode
 from protocol.core.effects import AnyEffect, Notify
 from protocol.core.events import (
@@ -51,7 +50,6 @@ from protocol.core.events import (
     TransportConnected,
     TransportLost,
 )
-from protocol.core.start_events import EpochOpened, KeysChanged, KeysEnrolled, OfficersEnrolled
 from protocol.errors import LinkError
 from protocol.phrases import phrase
 from protocol.wire.instants import Millis
@@ -176,7 +174,6 @@ class LinkRunner(Generic[CoreT_co]):
         Raises UserError as `check_link_file` does, before anything is written.
         """
         self.check_link_file()
-        terms, known = self._file.terms, self.core.terms
         if self._journal.recovered_rules not in {None, self.core.RULES}:
             # the records of older rules end here, and a checkpoint of the present ones follows
             self._rotate(
@@ -185,13 +182,8 @@ class LinkRunner(Generic[CoreT_co]):
             if self.failure is not None:
                 return
         self.heads.begin()
-        if known is None:
-            self.take(EpochOpened(at=now.at, mono=now.mono, terms=terms, rules=self.core.RULES))
-        elif terms.epoch > known.epoch:
-            self.take(EpochOpened(at=now.at, mono=now.mono, terms=terms))
-        self._take_keys(now, new_epoch=known is None or terms.epoch > known.epoch)
-        if self._officers is not None and self.core.officers != self._officers:
-            self.take(OfficersEnrolled(at=now.at, mono=now.mono, officers=dict(self._officers)))
+        for event in begin(self.core, self._file, self._officers, self._draw_nonce, now):
+            self.take(event)
         for event in self.chosen(now):
             self.take(event)
         since = min(self.core.last_at or now.at, now.at)
@@ -208,17 +200,21 @@ class LinkRunner(Generic[CoreT_co]):
             )
         )
 
-    def _take_keys(self, now: Now, *, new_epoch: bool) -> None:
-        """Take the keys of the link file, if the journal does not know them (SPEC F5.4)."""
-        keys, digest, known = self._file.keys, self._file.digest, self.core.keys
-        watch = self._file.watch_keys or UNSET
-        if not known.differ(keys, digest, self._file.watch_keys) and not (new_epoch and known.pending):
-            return
-        if new_epoch or not known.agreed:
-            self.take(KeysEnrolled(at=now.at, mono=now.mono, keys=keys, watch=watch))
-        else:
-            nonce = self._draw_nonce()
-            self.take(KeysChanged(at=now.at, mono=now.mono, keys=keys, digest=digest, nonce=nonce, watch=watch))
+    def differs(self, other: Self, now: Now) -> bool:
+        """Return whether `other`, made from newer files on the same core, would run in another way than this one."""
+        return (self._file, self._officers, self._outbound.keys) != (
+            other._file,
+            other._officers,
+            other._outbound.keys,
+        ) or bool(other.chosen(now))
+
+    def follow(self, before: Self, now: Now) -> None:
+        """Go on over the connection of the runner `before`, which has stopped in order; behind `start`."""
+        self._trouble = before._trouble
+        for party, cap in self.presence.items():
+            cap.inherit(before.presence[party])
+        if before.core.snapshot().connected:
+            self.take(TransportConnected(at=now.at, mono=now.mono))
 
     def chosen(self, now: Now) -> tuple[AnyEvent, ...]:
         """Return the events by which the settings differ from what the journal knows: of an observing link, none."""
@@ -226,10 +222,14 @@ class LinkRunner(Generic[CoreT_co]):
         return ()
 
     def stop(self, now: Now) -> None:
-        """Take the events that end a run in order."""
+        """End the run in order, up to the effects of its last batch; `close` follows."""
+        failpoint("before_stopped")
         for event in self._refusals.flush(now):
             self.take(event)
         self.take(Stopped(at=now.at, mono=now.mono))
+        self.commit(now)
+        self.perform(now)
+        failpoint("after_stopped")
 
     def request(self, request: Request) -> str:
         """Take an officer's request and return its reference. A repeated request changes nothing.
@@ -349,6 +349,11 @@ class LinkRunner(Generic[CoreT_co]):
         failpoint("after_perform")
         self.changed.send()
         if self._journal.rotate_due:
+            self._rotate(now)
+
+    def shorten(self, now: Now) -> None:
+        """Begin a new segment, between two batches, if the journal could not be opened again at once."""
+        if self._journal.long:
             self._rotate(now)
 
     def _rotate(self, now: Now, *, signed: bool = True) -> None:

@@ -71,6 +71,11 @@ class Loop:
         finally:
             self._timer.cancel()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether `run` shuts down, or has."""
+        return self._stopping
+
     def stop(self) -> None:
         """Make `run` shut down."""
         self._stopping = True
@@ -88,8 +93,18 @@ class Loop:
         failpoint("after_started")
         self.started.set()
 
-    def turn(self) -> None:
-        """Take one turn, and arm the timer for the next deadline."""
+    def settle(self) -> Now:
+        """Take turns until nothing waits, and return the time of the last one.
+
+        Until the caller awaits something, nothing arrives: no item in the queue refers to a runner.
+        """
+        now = self.turn()
+        while len(self.queue):
+            now = self.turn()
+        return now
+
+    def turn(self) -> Now:
+        """Take one turn, arm the timer for the next deadline, and return the time of the turn."""
         now = self.now()
         self._check_clocks(now)
         items = self.queue.drain(BATCH_MAX_ITEMS)
@@ -106,19 +121,14 @@ class Loop:
             item.settle()
         self._turned()
         self._timer.arm(self._earliest())
+        return now
 
     def shut_down(self) -> None:
         """Take the turn that is due, and others until the queue is empty; then stop and close every link."""
-        self.turn()
-        while len(self.queue):
-            self.turn()
+        self.settle()
         now = self.now()
         for runner in self._running():
-            failpoint("before_stopped")
             runner.stop(now)
-            runner.commit(now)
-            runner.perform(now)
-            failpoint("after_stopped")
         for runner in self._running():
             runner.close(now)
         self._turned()

@@ -14,6 +14,7 @@ class SendsNothing:
 
     def __init__(self, signer: FrameSigner | None = None) -> None:
         self.sign: Sign | None = signer.seal if signer else None
+        self.keys = signer.enrolled if signer else ()
 
     def seal(self, at: Millis) -> tuple[bytes, ...]:
         """Return no frames."""

@@ -6,7 +6,7 @@ The service gives real implementations to the constructors; the simulation and t
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Protocol
 
 from msgspec import Raw, Struct
@@ -98,8 +98,13 @@ def judge_of_keys(keys: Mapping[Identifier, tuple[EnrolledKey, ...]], suite: str
 class FrameSigner(Protocol):
     """Signs payloads with a side's keys. `endpoints.keys.signer.Signer` is one."""
 
-    def seal(self, payload_type: str, payload: bytes) -> bytes:
-        """Return the signed frame of `payload`."""
+    @property
+    def enrolled(self) -> tuple[EnrolledKey, ...]:
+        """The public keys of those that it has."""
+        ...
+
+    def seal(self, payload_type: str, payload: bytes, accepted: Sequence[EnrolledKey] | None = None) -> bytes:
+        """Return the frame of `payload`, signed with each of its keys that is `accepted`; with all of them if None."""
         ...
 
 
@@ -137,6 +142,11 @@ class LinkTransport(Protocol):
 
 class Outbound(Protocol):
     """The sending half of a running link. An endpoint signs and publishes; the watch signs heads at most."""
+
+    @property
+    def keys(self) -> tuple[EnrolledKey, ...]:
+        """The public keys of those that it can sign with."""
+        ...
 
     @property
     def sign(self) -> Sign | None:

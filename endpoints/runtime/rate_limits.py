@@ -170,6 +170,10 @@ class PresenceCap:
         """Take the party's own word, at `real_s`, that it is present."""
         self._seen, self.heard_s = True, real_s
 
+    def inherit(self, before: PresenceCap) -> None:
+        """Take over what another one knows over the same connection; it is journaled once more."""
+        self._seen, self.heard_s = before._seen, before.heard_s
+
     def forget(self) -> None:
         """Forget the presence, since the connection is lost; the next one reports it again."""
         self._seen = self._journaled = self.heard_s = None

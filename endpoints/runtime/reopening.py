@@ -1,6 +1,6 @@
-"""Opens a link's journal and builds its runner: at the start of the process, and again after the journal has failed.
+"""Opens a link's journal and builds its runner: at the start of the process, after a failure, and for changed files.
 
-Both take the same steps: open the journal, fold it, start on it. Nothing of a failed runner is reused.
+All take the same steps: open the journal, fold it, start on it. Nothing of an earlier runner is reused.
 """
 
 from __future__ import annotations
@@ -60,6 +60,43 @@ class LinkOpener(Generic[RunnerT]):
                 self._heals = error.heals
             raise
 
+    def use(self, build: Callable[[JournalWriter], RunnerT]) -> None:
+        """Build the following runners with `build`: the files have changed."""
+        self._build = build
+
+    def exchange(self, runners: dict[str, RunnerT], now: Now) -> bool:
+        """Stop the running link in order, and start it again on its journal, before anything else happens to it.
+
+        The queue must have no item that refers to the runner. If the journal fails meanwhile, the link has stopped.
+        Returns whether the journal was opened again.
+        """
+        before = runners[self.link]
+        before.shorten(now)
+        if before.failure is None:
+            before.stop(now)
+        if before.failure is None:
+            before.close(now)
+        if before.failure is not None:
+            return False
+        try:
+            runner = self.open()
+        except UserError as error:
+            before.fail(now, error)
+            return False
+        runners[self.link] = runner
+        try:
+            runner.start(now)
+        except UserError as error:
+            runner.fail(now, error)
+        else:
+            if runner.failure is None:
+                runner.follow(before, now)
+                runner.commit(now)
+                runner.perform(now)
+                failpoint("after_started")
+        before.changed.send()
+        return True
+
     def stopped(self) -> RunnerT:
         """Return a runner without history, to hold the place of a link whose journal could not be opened."""
         return self._build(self.journal)
@@ -79,6 +116,7 @@ class LinkOpener(Generic[RunnerT]):
             await asyncio.sleep(self._every_s)
             if runners[self.link].failure is None:
                 continue
+            build = self._build
             try:
                 # in a thread, so that the other links go on
                 runner = await asyncio.to_thread(self.open)
@@ -88,6 +126,10 @@ class LinkOpener(Generic[RunnerT]):
                 continue
             except UserError:
                 # another service holds the lock, or a key can't be read: try again later
+                continue
+            if build is not self._build:
+                # the files have changed meanwhile
+                self.journal.let_go()
                 continue
             revival = Revival(runners, runner, back)
             queue.push(revival)

@@ -45,42 +45,46 @@ def check_terms(terms: Terms, known: Terms | None) -> None:
 
 
 def frame_signer(settings: EndpointSettings, link: LinkSettings, core: Link) -> Signer:
-    """Return the signer of a link whose keys the link file enrols, and that `core` does not hold back beside others.
+    """Return the signer of a link: of the private keys, those that the link file enrols for this side.
 
-    Raises UserError.
+    Those that it does not enrol sign nothing: another link's, one that was taken out of the file, one that is prepared.
+
+    Raises UserError if no key fits, and if `core` accepts others of this side beside those that are here.
     """
-    signer = Signer.load(settings.keys, link.content.terms.policy.suite)
-    enrolled = {key.public for key in link.content.keys[settings.side]}
-    for key in signer.enrolled:
-        if key.public not in enrolled:
-            raise UserError(
-                phrase(
-                    "{keys}: key {key} is not among those that {file} enrols for {side}: the other side would refuse "
-                    "every frame; enrol it there, or use the enrolled key",
-                    keys=settings.keys,
-                    key=key.id,
-                    file=link.file,
-                    side=settings.side,
-                )
+    suite, file = link.content.terms.policy.suite, link.content
+    enrolled = file.keys[settings.side]
+    held = Signer.load(settings.keys, suite)
+    algorithm = held.lacking(enrolled)
+    if algorithm is not None:
+        raise UserError(
+            phrase(
+                "{keys}: no {algorithm} key there ({found}) is among those that {file} enrols for {side}: the other "
+                "side would refuse every frame; enrol it there, or use the enrolled key",
+                keys=settings.keys,
+                algorithm=algorithm,
+                found=_names(held, algorithm),
+                file=link.file,
+                side=settings.side,
             )
-    terms, file = link.content.terms, link.content
-    if core.terms is None or core.terms.epoch != terms.epoch or not core.keys.agreed:
+        )
+    signer = held.only(enrolled)
+    if core.terms is None or core.terms.epoch != file.terms.epoch or not core.keys.agreed:
         return signer
     # SPEC F5.6
-    accepted = core.keys.changed(file.keys, file.digest, nonce="0").accepted.get(settings.side, ())
-    for key in signer.enrolled:
-        beside = [each for each in accepted if each.algorithm == key.algorithm]
-        if beside and all(each.public != key.public for each in beside):
-            raise UserError(
-                phrase(
-                    "{keys}: no officer has accepted key {key} yet, and {file} still enrols {other}; keep signing with "
-                    "that one until the alarm keys_changed is acknowledged",
-                    keys=settings.keys,
-                    key=key.id,
-                    file=link.file,
-                    other=beside[0].id,
-                )
+    keys = core.keys.changed(file.keys, file.digest, nonce="0", watch=file.watch_keys)
+    accepted = keys.accepted.get(settings.side, ())
+    algorithm = signer.lacking(accepted) if keys.satisfy(settings.side, suite) else None
+    if algorithm is not None:
+        raise UserError(
+            phrase(
+                "{keys}: no officer has accepted key {key} yet, and {file} still enrols {other}; keep signing with "
+                "that one until the alarm keys_changed is acknowledged",
+                keys=settings.keys,
+                key=_names(signer, algorithm),
+                file=link.file,
+                other=", ".join(key.id for key in accepted if key.algorithm == algorithm),
             )
+        )
     return signer
 
 
@@ -109,7 +113,10 @@ def comparison(settings: EndpointSettings, link: LinkSettings, core: Link) -> Co
 
 
 def head_signer(settings: WatchSettings, link: LinkSettings) -> Signer | None:
-    """Return what signs the heads of a link's journal; None if the settings or the link file name no key for it.
+    """Return what signs the heads of a link's journal: of the watch's keys, those that the link file enrols.
+
+    None if the settings or the link file name no key for it. A key that waits for an officer signs too: an audit judges
+    the watch's heads by the link files alone, whatever the journal accepts.
 
     Raises UserError if the link file enrols other keys for the watch.
     """
@@ -118,16 +125,21 @@ def head_signer(settings: WatchSettings, link: LinkSettings) -> Signer | None:
         if enrolled:
             _log.warning("heads are not signed", link=link.id, why="the watch's settings name no folder of keys")
         return None
-    signer = Signer.load(settings.keys, link.content.terms.policy.suite)
-    for key in signer.enrolled:
-        if key.public not in {each.public for each in enrolled}:
-            raise UserError(
-                phrase(
-                    "{keys}: key {key} is not among those that {file} enrols for the watch: no audit would accept its "
-                    "signed heads; enrol it there, or use the enrolled key",
-                    keys=settings.keys,
-                    key=key.id,
-                    file=link.file,
-                )
+    held = Signer.load(settings.keys, link.content.terms.policy.suite)
+    algorithm = held.lacking(enrolled)
+    if algorithm is not None:
+        raise UserError(
+            phrase(
+                "{keys}: no {algorithm} key there ({found}) is among those that {file} enrols for the watch: no audit "
+                "would accept its signed heads; enrol it there, or use the enrolled key",
+                keys=settings.keys,
+                algorithm=algorithm,
+                found=_names(held, algorithm),
+                file=link.file,
             )
-    return signer
+        )
+    return held.only(enrolled)
+
+
+def _names(signer: Signer, algorithm: str) -> str:
+    return ", ".join(key.id for key in signer.enrolled if key.algorithm == algorithm)

@@ -6,6 +6,7 @@ in the signature's place, and recognise the frames that they have made. All othe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from hashlib import blake2b, sha256
 
@@ -70,10 +71,15 @@ class SimulatedSigner:
         self._secret = _key(party).private_bytes_raw()
         self._signatures = signatures
 
-    def seal(self, payload_type: str, payload: bytes) -> bytes:
+    @property
+    def enrolled(self) -> tuple[EnrolledKey, ...]:
+        """The party's public key."""
+        return self._signer.enrolled
+
+    def seal(self, payload_type: str, payload: bytes, accepted: Sequence[EnrolledKey] | None = None) -> bytes:
         """Return the frame of `payload`."""
         if self._signatures.real:
-            frame = self._signer.seal(payload_type, payload)
+            frame = self._signer.seal(payload_type, payload, accepted)
         else:
             mark = blake2b(envelope.pae(payload_type, payload), key=self._secret).digest()
             frame = envelope.seal(payload_type, payload, [(self._signer.enrolled[0].id, mark)])

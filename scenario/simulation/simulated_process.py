@@ -181,7 +181,7 @@ class SimulatedProcess:
         if self._run is not None and not self._asleep:
             self._drive(self._run.loop.turn)
 
-    def _drive(self, step: Callable[[], None]) -> bool:
+    def _drive(self, step: Callable[[], object]) -> bool:
         """Let the loop take a step. Return whether the process still runs: a crash or a stopped link ends it."""
         assert self._run is not None
         try:

@@ -20,6 +20,7 @@ from endpoints.config import default_terms, link_file, provision, settings
 from endpoints.doctor.examination import Examination
 from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
+from endpoints.keys.signer import generate
 from protocol.core.events import BatchClosed, Started, Stopped
 from protocol.core.link import Link
 from protocol.core.start_events import EpochOpened
@@ -125,7 +126,7 @@ def another_key(site: Path) -> str:
     ours, theirs = (next((site / side / "keys").glob("*.pem")) for side in ("eucom", "ndmc"))
     ours.unlink()
     shutil.copy(theirs, ours.parent)
-    return "is not enrolled there, so the other side will refuse every frame"
+    return "is enrolled there, so the other side will refuse every frame"
 
 
 def no_peer_key(site: Path) -> str:
@@ -224,13 +225,20 @@ def with_record(site: Path, at: int = NOW, *, folder: str = "eucom", side: str =
     with_journal.close(at, MONO, None)
 
 
+@pytest.mark.parametrize("side", ["eucom", "watch"])
+def test_a_private_key_that_is_not_enrolled_is_a_hint(site: Path, side: str) -> None:
+    generate(site / side / "keys")
+    (_,) = [each for each in hints(site, side) if "is enrolled in no link file, so it signs nothing" in each]
+    assert findings(site, side=side) == []
+
+
 def test_a_key_of_the_watch_that_is_missing_on_one_side_is_reported(site: Path) -> None:
     path, file = site / "watch" / "watch.toml", site / "link.toml"
     content = link_file.load(file)
     link_file.save(structs.replace(content, watch=None), file)
     (found,) = findings(site, side="watch")
-    assert "link.toml: watch.keys: ed25519-" in found
-    assert "is not enrolled there, so no audit accepts what the watch signs" in found
+    assert "link.toml: watch.keys: no ed25519 key of " in found
+    assert "is enrolled there, so no audit accepts what the watch signs" in found
 
     # a watch without a key, under a file without one, is sound
     text = path.read_text("utf-8")

@@ -312,14 +312,37 @@ async def test_more_than_anybody_takes_is_given_up(monkeypatch: pytest.MonkeyPat
         Health(),
     )
     with structlog.testing.capture_logs() as lines:
-        for _ in range(3):
-            notifier.submit("eucom-ndmc", "eucom", ALARM)
+        for number in range(3):
+            notifier.submit("eucom-ndmc", "eucom", structs.replace(ALARM, id=f"alarm/{number}"))
         async with asyncio.timeout(10):
             while not done:  # noqa: ASYNC110 - the notifier signals nothing else
                 await asyncio.sleep(0.001)
 
-    assert done == [(ALARM.id, False)]
+    assert done == [("alarm/2", False)]
     await notifier.close()
-    assert done == [(ALARM.id, False)]
+    assert done == [("alarm/2", False)]
     # another sink is not affected
     assert len([line for line in lines if line["event"] == "notification"]) == 3
+
+
+async def test_what_is_under_way_is_not_delivered_twice() -> None:
+    """A link that starts again in a running process repeats what is not done."""
+    done: list[str] = []
+    notifier = Notifier([LogSink()], lambda _link, notice, _reached: done.append(notice), words(), Health())
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(2):
+            notifier.submit("eucom-ndmc", "eucom", ALARM)
+        notifier.submit("other-link", "eucom", ALARM)
+        async with asyncio.timeout(10):
+            while len(done) < 2:  # noqa: ASYNC110 - the notifier signals nothing else
+                await asyncio.sleep(0.001)
+        notifier.submit("eucom-ndmc", "eucom", ALARM)
+        async with asyncio.timeout(10):
+            while len(done) < 3:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.001)
+    await notifier.close()
+    assert [line["link"] for line in lines if line["event"] == "notification"] == [
+        "eucom-ndmc",
+        "other-link",
+        "eucom-ndmc",
+    ]

@@ -152,6 +152,7 @@ TYPICAL = [
     ["schedule", "no.toml"],
     ["schedule", "no.toml", "-n", "0"],
     ["show", "no.toml", "eucom/1/1"],
+    ["reload", "no.toml"],
     ["status", "no.toml"],
     ["test", "no.toml"],
     ["watch", "no.toml"],

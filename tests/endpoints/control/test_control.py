@@ -17,6 +17,7 @@ from endpoints.control.requests import ACTIONS, AskAlert
 from endpoints.keys.credentials import OfficerCredentials
 from endpoints.runtime.link_runner import AnyRunner
 from endpoints.runtime.ports import Now
+from endpoints.runtime.reloading import Reloaded
 from protocol.errors import LocalProtocolError
 from protocol.phrases import phrase
 from protocol.wire.instants import parsed
@@ -134,11 +135,15 @@ def test_an_alert_ends_once_and_within_a_month() -> None:
             expires(**wrong)
 
 
+async def no_reload() -> Reloaded:
+    raise AssertionError
+
+
 async def test_an_error_says_what_its_detail_is_made_from(tmp_path: Path) -> None:
     """So that the client can show it in another language."""
     eucom = Machine(tmp_path, "eucom")
     officers = OfficerCredentials({}, SystemClock().real_ms)
-    control = Control(eucom.loop, {LINK: eucom.runner}, officers, SystemClock().real_ms, ACTIONS)
+    control = Control(eucom.loop, {LINK: eucom.runner}, officers, SystemClock().real_ms, ACTIONS, no_reload)
     detail = phrase("{link} has {count} more", link=LINK, count=7)
 
     for error, made_from in ((detail, {"text": detail.template, "values": detail.values}), (str(detail), None)):
@@ -157,7 +162,7 @@ async def test_nothing_of_a_stopped_link_is_said_to_be_journaled(tmp_path: Path)
     eucom = Machine(tmp_path, "eucom")
     runners: dict[str, AnyRunner] = {LINK: eucom.runner}
     control = Control(
-        eucom.loop, runners, OfficerCredentials({}, SystemClock().real_ms), SystemClock().real_ms, ACTIONS
+        eucom.loop, runners, OfficerCredentials({}, SystemClock().real_ms), SystemClock().real_ms, ACTIONS, no_reload
     )
     eucom.asks()
     eucom.turn()

@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from endpoints.errors import UserError
 from endpoints.keys.signer import Signer, generate
+from protocol.wire import envelope
 from protocol.wire.keyring import Keyring
-from protocol.wire.messages import MESSAGE_TYPE
+from protocol.wire.messages import FRAME_MAX_BYTES, MESSAGE_TYPE
 
 HYBRID = "ed25519+ml-dsa-65"
 SEED = bytes(range(32))
@@ -124,11 +125,52 @@ def test_a_missing_or_empty_folder_is_refused(tmp_path: Path) -> None:
     assert "file" in refusal(tmp_path / "file")
 
 
-def test_two_keys_of_one_algorithm_are_refused(tmp_path: Path) -> None:
-    generate(tmp_path)
-    generate(tmp_path)
-    assert "needs one ed25519 key" in refusal(tmp_path)
-    assert "ml-dsa-65" not in refusal(tmp_path)
+def signed_with(frame: bytes) -> list[str]:
+    return [each.keyid for each in envelope.parse(frame).signatures]
+
+
+@pytest.mark.parametrize("suite", ["ed25519", HYBRID])
+def test_each_accepted_key_signs_and_no_other(tmp_path: Path, suite: str) -> None:
+    """SPEC F5.6"""
+    old, new, prepared = (generate(tmp_path, suite) for _ in range(3))
+    signer = Signer.load(tmp_path, suite)
+    elsewhere = generate(tmp_path.parent, suite)
+    for accepted in (old, (*old, *new), (*new, *old), (*new, *elsewhere)):
+        frame = signer.seal(MESSAGE_TYPE, b"{}", accepted)
+        assert set(signed_with(frame)) == {key.id for key in accepted if key not in elsewhere}
+        assert Keyring({"eucom": accepted}, suite).open("eucom", MESSAGE_TYPE, frame) == b"{}"
+    assert sorted(signed_with(signer.seal(MESSAGE_TYPE, b"{}"))) == sorted(key.id for key in (*old, *new, *prepared))
+
+
+def test_a_key_of_another_algorithm_than_the_suites_does_not_sign(tmp_path: Path) -> None:
+    """SPEC F5.3"""
+    enrolled = generate(tmp_path, HYBRID)
+    frame = Signer.load(tmp_path).seal(MESSAGE_TYPE, b"{}", enrolled)
+    assert signed_with(frame) == [key.id for key in enrolled if key.algorithm == "ed25519"]
+
+
+def test_a_second_key_does_not_sign_where_the_frame_would_be_too_large(tmp_path: Path) -> None:
+    """SPEC F6.1: the first of each algorithm does, so that the longest payloads leave too."""
+    old, new = generate(tmp_path, HYBRID), generate(tmp_path, HYBRID)
+    frame = Signer.load(tmp_path, HYBRID).seal(MESSAGE_TYPE, b"x" * 45_000, (*old, *new))
+    assert len(frame) <= FRAME_MAX_BYTES
+    assert set(signed_with(frame)) == {key.id for key in (*old, *new) if key != new[1]}
+    assert new[1].algorithm == "ml-dsa-65"
+
+
+def test_a_key_that_is_there_twice_signs_once(tmp_path: Path) -> None:
+    write(tmp_path / "copy.raw", SEED)
+    write(tmp_path / "k.pem", pem())
+    assert signed_with(Signer.load(tmp_path).seal(MESSAGE_TYPE, b"{}")) == ["copy"]
+
+
+def test_only_the_enrolled_keys_are_kept(tmp_path: Path) -> None:
+    old, new = generate(tmp_path), generate(tmp_path)
+    signer = Signer.load(tmp_path)
+    assert signer.only(new).enrolled == new
+    assert (signer.lacking(old), signer.only(new).lacking(old)) == (None, "ed25519")
+    with pytest.raises(UserError, match="needs one ed25519 key; found none"):
+        signer.only(())
 
 
 def test_a_folder_without_a_key_of_the_suite_is_refused(tmp_path: Path) -> None:
