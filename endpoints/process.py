@@ -110,12 +110,17 @@ class Process(Generic[SettingsT, RunnerT]):
             opened=self._print,
         )
 
-    async def run(self) -> None:
-        """Run until SIGTERM, SIGINT or SIGHUP, then stop in order. Raises UserError if it cannot begin."""
+    async def run(self, opened: Callable[[], None] | None = None) -> None:
+        """Run until SIGTERM, SIGINT or SIGHUP, then stop in order. Raises UserError if it cannot begin.
+
+        `opened` is called once everything is open, before the first record is printed.
+        """
         listening = listen(self._settings.control)
         server: ControlServer | None = None
         try:
             self._open()
+            if opened is not None:
+                opened()
             actions = ACTIONS if isinstance(self._settings, EndpointSettings) else WATCH_ACTIONS
             reload = self._reloader.reload
             control = Control(self._loop, self._runners, self._officers, self._clock.real_ms, actions, reload)

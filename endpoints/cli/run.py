@@ -64,8 +64,7 @@ def _run(
     t = translator(lang)
     epochs = {link.id: link.content.terms.epoch for link in settings.links}
     process = build(settings, StdoutFeed(wording=TerminalLog(t, settings.side, epochs)))
-    print_lines(_opening(settings, t))
-    asyncio.run(process.run())
+    asyncio.run(process.run(opened=lambda: print_lines(_opening(settings, t))))
     print_lines([t("{side} has stopped in order", side=settings.side)])
 
 

@@ -332,7 +332,9 @@ def _links(raw: tuple[LinkTable, ...], path: Path) -> tuple[LinkSettings, ...]:
     folder = path.absolute().parent
     links: list[LinkSettings] = []
     for index, each in enumerate(raw):
-        file, journal, at = folder / each.file, folder / each.journal, f"{path}: links[{index}]"
+        # `..` is of the folder itself, not of a symbolic link to it
+        file = Path(os.path.normpath(folder.resolve() / each.file))
+        journal, at = folder / each.journal, f"{path}: links[{index}]"
         content = link_file.load(file)
         for other in links:
             if other.id == content.terms.link:

@@ -105,7 +105,7 @@ def actual_link(station: Station) -> Callable[[], object]:
     ("spoil", "said"),
     [
         (open_key, "is open to others (mode 0640); make it private: chmod 600"),
-        (foreign_key, "is not among those that"),
+        (foreign_key, "is among those that"),
         (open_folder, "the control socket's folder is open to others (mode 0750); make it private: chmod 700"),
         (no_socket, "not a socket, and the control socket belongs here"),
         (changed_policy, "a changed policy needs the next epoch: put the file back, and use deconflict link amend"),
