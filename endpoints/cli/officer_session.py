@@ -115,13 +115,15 @@ class OfficerSession:
             self.show(page, t)
 
     def others(self, author: str) -> list[str]:
-        """Return the officers enrolled here who may release a draft of `author`."""
-        return [officer for officer in self.officers if officer != author]
+        """Return the officers enrolled here who may release a draft of `author`: nobody, if they were removed."""
+        return [officer for officer in self.officers if officer != author] if author in self.officers else []
 
     def may_release(self, draft: dict[str, Any], t: Translator) -> str:
         """Return in words who may release a draft, and until when."""
         from protocol.wire.instants import parsed
 
+        if draft["officer"] not in self.officers:
+            return _author_removed(draft["officer"], t)
         others = self.others(draft["officer"])
         if not others:
             return t("no other officer is enrolled here, so nobody can release it")
@@ -229,11 +231,25 @@ class OfficerSession:
                 if _FINAL & set(shown):
                     return EXIT_REFUSED
         time = write_s(within_s)
+        if shown == ["held"] and (author := self._removed_author(reference)):
+            say(_author_removed(author, t))
+            return EXIT_REFUSED
         if shown == ["held"]:
             say(t("not released after {time}: nothing was sent yet, and the draft still waits", time=time))
         else:
             say(t("not yet {wait} after {time}; the message is not lost", wait=t.term("step", wait), time=time))
         return EXIT_NOT_YET
+
+    def _removed_author(self, draft: str) -> str | None:
+        """Return who wrote a draft, if they were removed while it waited; None otherwise, or if it waits no more."""
+        from endpoints.config import settings
+        from endpoints.control.client import RequestRefused
+
+        try:
+            author: str = self.client.get(f"items/{draft}")["officer"]
+        except RequestRefused:
+            return None
+        return None if author in settings.read_form(self._config).officers else author
 
     def _announced(self, reference: str, t: Translator, *, as_json: bool) -> str | None:
         """Print what a request led to. Of a draft, say that nothing was sent, and who may release it; return it."""
@@ -273,6 +289,10 @@ def _say_acts(acts: Sequence[dict[str, Any]], t: Translator) -> None:
 
     for line in acts_in_words(msgspec.convert(acts, tuple[Act, ...]), t):
         say(line)
+
+
+def _author_removed(officer: str, t: Translator) -> str:
+    return t("{officer}, who wrote it, is not enrolled here any more: it can only be discarded", officer=officer)
 
 
 def _released(draft: str, ladder: dict[str, Any], t: Translator) -> str:
