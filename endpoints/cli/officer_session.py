@@ -41,7 +41,7 @@ Timeout = Annotated[str, Parameter(help="How long to wait; after that, the exit 
 Ref = Annotated[str, Parameter(help="A message such as eucom/1/42, or a draft such as draft/3.", negative="")]
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_FINAL = {"refused", "changed", "cancelled", "undelivered", "discarded", "expired"}
+_FINAL = {"refused", "changed", "cancelled", "undelivered", "discarded", "expired", "author_removed"}
 _YES = {"y", "yes", "д", "да"}
 
 
@@ -190,6 +190,14 @@ class OfficerSession:
             raise UserError(
                 phrase("{officer} wrote {ref}: another officer must release it", officer=self._officer, ref=ref)
             )
+        if of_another and draft["officer"] not in self.officers:
+            raise UserError(
+                phrase(
+                    "{officer}, who wrote {draft}, is not enrolled any more: discard it, and write the alert again",
+                    officer=draft["officer"],
+                    draft=ref,
+                )
+            )
         if not sys.stdin.isatty():
             raise UserError(
                 phrase(
@@ -231,25 +239,11 @@ class OfficerSession:
                 if _FINAL & set(shown):
                     return EXIT_REFUSED
         time = write_s(within_s)
-        if shown == ["held"] and (author := self._removed_author(reference)):
-            say(_author_removed(author, t))
-            return EXIT_REFUSED
         if shown == ["held"]:
             say(t("not released after {time}: nothing was sent yet, and the draft still waits", time=time))
         else:
             say(t("not yet {wait} after {time}; the message is not lost", wait=t.term("step", wait), time=time))
         return EXIT_NOT_YET
-
-    def _removed_author(self, draft: str) -> str | None:
-        """Return who wrote a draft, if they were removed while it waited; None otherwise, or if it waits no more."""
-        from endpoints.config import settings
-        from endpoints.control.client import RequestRefused
-
-        try:
-            author: str = self.client.get(f"items/{draft}")["officer"]
-        except RequestRefused:
-            return None
-        return None if author in settings.read_form(self._config).officers else author
 
     def _announced(self, reference: str, t: Translator, *, as_json: bool) -> str | None:
         """Print what a request led to. Of a draft, say that nothing was sent, and who may release it; return it."""
