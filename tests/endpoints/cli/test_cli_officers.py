@@ -62,8 +62,8 @@ def accepts(config: Path, officer: str, credential: str) -> bool:
     return credentials.verify(credential, settings.load(config, {}).officers[officer].credential)
 
 
-def nothing_runs(_config: Path) -> str:
-    return ""
+def nothing_runs(config: Path) -> str:
+    return f"{config}: no process runs; the files take effect at its next start\n"
 
 
 def left(config: Path, officer: str) -> Path:
