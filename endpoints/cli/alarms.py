@@ -116,14 +116,11 @@ def alarms_acknowledge(
 
 
 def _nobody(config: Path) -> Phrase:
-    """Return that the watch of `config` has no officers, and how to enrol one."""
-    own = config.absolute().parent
-    folder = str(own.parent) if own.name == "watch" else "DIR"
+    """Return that the watch of `config` has no officers, and how to add one."""
     return phrase(
-        "{config}: no officer is enrolled here, so nobody can acknowledge an alarm; enrol one, then restart the watch: "
-        "{command}",
+        "{config}: no officer is enrolled here, so nobody can acknowledge an alarm; add one: {command}",
         config=config,
-        command=shlex.join(["deconflict", "enrol", folder, "--side", "watch", "--officer", "ID"]),
+        command=shlex.join(["deconflict", "officer", "add", str(config), "ID"]),
     )
 
 

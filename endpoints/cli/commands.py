@@ -83,6 +83,36 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "process takes it over without a restart. Both sides and the watch do it in one call.",
         ),
         Command(
+            "officer add",
+            "endpoints.cli.officers:officer_add",
+            "Add an officer to an endpoint or to the watch, and print their new credential, this once.",
+            "officer add try/eucom/endpoint.toml watch-3 --name 'Maj Weber'",
+            "Ends with a reload of the running process. With --choose, the officer types a credential of at least 15 "
+            "characters; it is never an argument. The settings hold its hash alone.",
+        ),
+        Command(
+            "officer remove",
+            "endpoints.cli.officers:officer_remove",
+            "Remove an officer, who can do nothing from then on.",
+            "officer remove try/eucom/endpoint.toml watch-2",
+            "First shows what follows: their drafts, which can only be discarded, the watch, the four-eyes rule. Ends "
+            "with a reload of the running process. The last officer of an endpoint cannot be removed.",
+        ),
+        Command(
+            "officer reset",
+            "endpoints.cli.officers:officer_reset",
+            "Give an officer a new credential, and print it, this once.",
+            "officer reset try/eucom/endpoint.toml watch-1",
+            "The old credential is refused from then on. Ends with a reload of the running process.",
+        ),
+        Command(
+            "officer list",
+            "endpoints.cli.officers:officer_list",
+            "List the officers, since when each is enrolled, and who has the watch.",
+            "officer list try/eucom/endpoint.toml",
+            "Since when, and the watch, are in the journals, whether or not the process is running.",
+        ),
+        Command(
             "doctor",
             "endpoints.cli.doctor:doctor",
             "Check an installation and report problems before start-up.",
@@ -297,6 +327,11 @@ GROUPS = {
     "link": (
         "Create and inspect the public link file, which both sides share.",
         "link fingerprint try/link.toml",
+        SETTING_UP,
+    ),
+    "officer": (
+        "Add, remove and list officers, and give them new credentials.",
+        "officer list try/eucom/endpoint.toml",
         SETTING_UP,
     ),
     "notify": (

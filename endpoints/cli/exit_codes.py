@@ -53,6 +53,7 @@ OWN_EXITS: dict[str, dict[int, str]] = {
     "link add": {1: "not confirmed"},
     "link remove": {1: "not confirmed", 12: "the process runs and does not answer"},
     "epoch": {1: "not confirmed", 12: "the process runs and does not answer"},
+    "officer remove": {1: "not confirmed"},
     "doctor": {0: "no findings", 1: "findings"},
     "broker": {1: "--configure: not confirmed"},
     "run": _RUNS,

@@ -132,8 +132,7 @@ def enrol(
 ) -> None:
     """Make one side's keys and officers; print the side file for the other side.
 
-    If the side is enrolled already, add the officers that are named. For the watch, make its key and its officers, who
-    acknowledge its alarms, and print its entry for the link file.
+    For the watch, make its key and its officers, who acknowledge its alarms, and print its entry for the link file.
     """
     from endpoints.clocks.clock import SystemClock
     from endpoints.config import provision, side_file
@@ -160,19 +159,11 @@ def enrol(
         for option in (option for option, value in given.items() if value):
             raise UserError(phrase("--{option}: the watch has none; leave it out", option=option))
         if officer and exists(own / "watch.toml"):
-            _add(own / "watch.toml", officer, t)
-            return
+            raise _enrolled(side, own / "watch.toml", officer)
         _enrol_watch(own, officer, suite, link or [default_terms.LINK], plan, authority, t, as_json=as_json)
         return
     if exists(own / "endpoint.toml"):
-        if not officer:
-            raise UserError(
-                phrase(
-                    "{folder}: {side} is enrolled already; name an officer to add: --officer ID", folder=own, side=side
-                )
-            )
-        _add(own / "endpoint.toml", officer, t)
-        return
+        raise _enrolled(side, own / "endpoint.toml", officer)
     party = default_terms.party(side)
     party = msgspec.structs.replace(
         party, name=texts("name", name) or party.name, site=site or party.site, zone=zone or party.zone
@@ -253,15 +244,13 @@ def _ask_for_certificate(own: Path, t: Translator) -> None:
     )
 
 
-def _add(path: Path, officers: list[str], t: Translator) -> None:
-    from endpoints.config.provision import add_officers
-
-    add_officers(path, officers)
-    added = t(
-        "{file}: {officers} added; credentials in {folder}",
-        file=path,
-        officers=", ".join(officers),
-        folder=f"{path.parent}/keys/officers/",
+def _enrolled(side: str, config: Path, officers: list[str] | None) -> UserError:
+    """Return that a side is enrolled already, and how to add an officer to it."""
+    return UserError(
+        phrase(
+            "{config}: {side} is enrolled already; to add an officer: {command}",
+            config=config,
+            side=side,
+            command=shlex.join(["deconflict", "officer", "add", str(config), *(officers or ["ID"])[:1]]),
+        )
     )
-    say(added)
-    say(t("Restart the running process so that it accepts them."))

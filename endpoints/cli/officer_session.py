@@ -41,7 +41,7 @@ Timeout = Annotated[str, Parameter(help="How long to wait; after that, the exit 
 Ref = Annotated[str, Parameter(help="A message such as eucom/1/42, or a draft such as draft/3.", negative="")]
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_FINAL = {"refused", "changed", "cancelled", "undelivered", "discarded", "expired"}
+_FINAL = {"refused", "changed", "cancelled", "undelivered", "discarded", "expired", "author_removed"}
 _YES = {"y", "yes", "д", "да"}
 
 
@@ -115,13 +115,15 @@ class OfficerSession:
             self.show(page, t)
 
     def others(self, author: str) -> list[str]:
-        """Return the officers enrolled here who may release a draft of `author`."""
-        return [officer for officer in self.officers if officer != author]
+        """Return the officers enrolled here who may release a draft of `author`: nobody, if they were removed."""
+        return [officer for officer in self.officers if officer != author] if author in self.officers else []
 
     def may_release(self, draft: dict[str, Any], t: Translator) -> str:
         """Return in words who may release a draft, and until when."""
         from protocol.wire.instants import parsed
 
+        if draft["officer"] not in self.officers:
+            return _author_removed(draft["officer"], t)
         others = self.others(draft["officer"])
         if not others:
             return t("no other officer is enrolled here, so nobody can release it")
@@ -187,6 +189,14 @@ class OfficerSession:
         if of_another and draft["officer"] == self._officer:
             raise UserError(
                 phrase("{officer} wrote {ref}: another officer must release it", officer=self._officer, ref=ref)
+            )
+        if of_another and draft["officer"] not in self.officers:
+            raise UserError(
+                phrase(
+                    "{officer}, who wrote {draft}, is not enrolled any more: discard it, and write the alert again",
+                    officer=draft["officer"],
+                    draft=ref,
+                )
             )
         if not sys.stdin.isatty():
             raise UserError(
@@ -273,6 +283,10 @@ def _say_acts(acts: Sequence[dict[str, Any]], t: Translator) -> None:
 
     for line in acts_in_words(msgspec.convert(acts, tuple[Act, ...]), t):
         say(line)
+
+
+def _author_removed(officer: str, t: Translator) -> str:
+    return t("{officer}, who wrote it, is not enrolled here any more: it can only be discarded", officer=officer)
 
 
 def _released(draft: str, ladder: dict[str, Any], t: Translator) -> str:

@@ -1,4 +1,4 @@
-"""Makes the files of an installation: both sides with watch and broker, or one side or the watch alone; adds officers.
+"""Makes the files of an installation: both sides with watch and broker, or one side or the watch alone.
 
 ```
 DIR/link.toml            public; with several links: DIR/<link>.toml
@@ -12,7 +12,7 @@ DIR/authority/           the authority that issued every certificate: to issue m
 from __future__ import annotations
 
 import shutil
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +25,15 @@ from endpoints.config import default_terms, link_file, settings
 from endpoints.config.control_socket import check_socket
 from endpoints.config.link_file import LinkFile, Party, WatchEntry
 from endpoints.config.new_folder import as_user_errors, new_folder
+from endpoints.config.roster import CREDENTIALS
 from endpoints.config.settings_tables import CONTROL, WATCH_IDENTITY
-from endpoints.config.toml_edit import editing, put
+from endpoints.config.toml_edit import editing
 from endpoints.errors import UserError
 from endpoints.keys import credentials, signer
 from endpoints.keys.private_files import (
     FOLDER_MODE,
     PUBLIC_FOLDER_MODE,
     exists,
-    make_folders,
     make_private_folder,
     write_private,
 )
@@ -44,8 +44,6 @@ from protocol.wire.policy import EnrolledKey, Terms
 
 WATCH = WATCH_IDENTITY
 AUTHORITY = "authority"
-_OFFICERS = "officers"
-"""The folder of the officers' credentials, beside the private keys."""
 _RESERVED = (WATCH, "broker", AUTHORITY)
 """Names that a party or link cannot have: folders beside the sides', and identities at the broker."""
 
@@ -206,7 +204,7 @@ def add_watch_keys(own: Path, suite: str) -> WatchEntry:
     path, keys = own / "watch.toml", own / "keys"
     if settings.load_watch(path).keys is not None:
         raise UserError(phrase("{path}: keys: already there; the watch has a key", path=path))
-    officers_alone = exists(keys) and [each.name for each in keys.iterdir()] == [_OFFICERS]
+    officers_alone = exists(keys) and [each.name for each in keys.iterdir()] == [CREDENTIALS]
     if exists(keys) and not officers_alone:
         raise UserError(phrase("{path}: already exists; remove it first if it is no longer used", path=keys))
     try:
@@ -215,30 +213,12 @@ def add_watch_keys(own: Path, suite: str) -> WatchEntry:
             document["keys"] = "keys"
     except BaseException:
         for each in keys.iterdir() if exists(keys) else ():
-            if each.name != _OFFICERS:
+            if each.name != CREDENTIALS:
                 each.unlink()
         if not officers_alone:
             shutil.rmtree(keys, ignore_errors=True)
         raise
     return WatchEntry(keys=made)
-
-
-def add_officers(path: Path, names: Sequence[str]) -> None:
-    """Add all these officers to the configuration `path`, each with a new credential, or none. Raises UserError."""
-    folder = path.parent / "keys" / _OFFICERS
-    made: list[Path] = []
-    try:
-        with editing(path) as document, as_user_errors(path.parent):
-            for name in names:
-                _require_new(path, name, document.get("officers", {}), folder / f"{name}.credential")
-            make_folders(folder, FOLDER_MODE)
-            made += [folder / f"{name}.credential" for name in names]
-            for name, entry in _make_officers(path.parent, names, fresh=False).items():
-                put(document, "officers", name, entry)
-    except BaseException:
-        for credential in made:
-            credential.unlink(missing_ok=True)
-        raise
 
 
 # --- parts --------------------------------------------------------------------------------------------------------
@@ -283,23 +263,15 @@ def _make_keys(own: Path, suite: str) -> tuple[EnrolledKey, ...]:
     return signer.generate(own / "keys", suite)
 
 
-def _make_officers(own: Path, names: Iterable[str], *, fresh: bool = True) -> dict[str, dict[str, str]]:
-    folder = own / "keys" / _OFFICERS
-    if fresh or not exists(folder):
-        make_private_folder(folder)
+def _make_officers(own: Path, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    folder = own / "keys" / CREDENTIALS
+    make_private_folder(folder)
     table = {}
     for name in names:
         credential = credentials.generate()
         write_private(folder / f"{name}.credential", credential.encode() + b"\n")
         table[name] = {"name": name, "credential": credentials.hash_credential(credential)}
     return table
-
-
-def _require_new(path: Path, name: str, enrolled: Container[str], credential: Path) -> None:
-    if name in enrolled:
-        raise UserError(phrase("{path}: officers.{name}: already enrolled; choose another id", path=path, name=name))
-    if exists(credential):
-        raise UserError(phrase("{path}: already exists; remove it first if it is no longer used", path=credential))
 
 
 def _make_broker(own: Path, authority: Authority, links: Sequence[Terms], plan: BrokerPlan, at: Millis) -> None:

@@ -39,6 +39,7 @@ Environment variables take precedence, so that one file can serve several machin
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -234,14 +235,15 @@ def load_unchecked(
     return _watch(path, environment, data)
 
 
-def check_form(path: Path, data: bytes) -> None:
-    """Check the keys and values in `data`, which are to replace the settings `path`, without the files that they name.
+def read_form(path: Path, data: bytes | None = None) -> EndpointTable | WatchTable:
+    """Return the keys and values of the settings `path`, without reading the files that they name.
 
-    Raises UserError.
+    `data` as in `load`. Raises UserError.
     """
     endpoint = "side" in toml_reader.read(path, what=toml_reader.PROCESS, data=data)
     raw = _endpoint_table(path, data) if endpoint else _watch_table(path, data)
     officers.check(raw.officers, path)
+    return raw
 
 
 def _endpoint_table(path: Path, data: bytes | None) -> EndpointTable:
@@ -276,7 +278,11 @@ def _endpoint(path: Path, environment: Mapping[str, str], data: bytes | None = N
             )
     if not raw.officers:
         raise UserError(
-            phrase("{path}: officers: none, so nobody can answer; add one, such as [officers.watch-1]", path=path)
+            phrase(
+                "{path}: officers: none, so nobody can answer; add one: {command}",
+                path=path,
+                command=shlex.join(["deconflict", "officer", "add", str(path), "ID"]),
+            )
         )
     return EndpointSettings(**_process(raw, raw.side, links, path, environment), keys=path.absolute().parent / raw.keys)
 

@@ -141,7 +141,7 @@ def _check(path: Path, document: TOMLDocument, before: bytes, after: bytes) -> N
     except tomllib.TOMLDecodeError:
         table = {}
     _same(path, document, table)
-    settings.check_form(path, after)
+    settings.read_form(path, after)
     try:
         settings.load(path, data=before)
     except UserError:

@@ -56,8 +56,8 @@ BODY_MAX_BYTES = 65_536
 """Three times an alert with texts in four languages, which is the largest request."""
 SECONDS_MAX_DIGITS = 7
 NO_OFFICERS = phrase(
-    "no officer is enrolled here, so nobody can acknowledge an alarm; enrol one, then restart: {command}",
-    command="deconflict enrol DIR --side watch --officer ID",
+    "no officer is enrolled here, so nobody can acknowledge an alarm; add one: {command}",
+    command="deconflict officer add CONFIG ID",
 )
 """Only a watch may have no officers."""
 LOOK_AGAIN_S = 1.0

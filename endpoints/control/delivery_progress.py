@@ -1,8 +1,9 @@
 """The delivery ladder: the steps that a message sent from here has reached, as `--wait` shows them.
 
-A draft is held; it is released by a second officer, or discarded, or its alert expires. The steps of a message are:
-journaled, accepted by the broker, received (receipted by the peer's machine), acknowledged or refused (by an officer of
-the peer). What the broker has accepted is not journaled, since it proves nothing about the peer; a restart forgets it.
+A draft is held; it is released by a second officer, or discarded, or its alert expires. If its author is removed,
+nobody can release it any more. The steps of a message are: journaled, accepted by the broker, received (receipted by
+the peer's machine), acknowledged or refused (by an officer of the peer). What the broker has accepted is not journaled,
+since it proves nothing about the peer; a restart forgets it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from protocol.wire.messages import Acknowledgement, HeartbeatAnswer, Reference, 
 
 Step = Literal[
     "held",
+    "author_removed",
     "discarded",
     "expired",
     "journaled",
@@ -87,8 +89,10 @@ def climb(view: Snapshot, gauges: Gauges, written: str) -> tuple[Ladder, bool]:
 
 def _of_draft(view: Snapshot, ours: StreamView, gauges: Gauges, written: str) -> tuple[Ladder, bool]:
     end = view.drafts_ended.get(written)
-    if any(draft.draft == written for draft in view.drafts):
-        return Ladder(reference=written, steps=("held",)), False
+    for draft in view.drafts:
+        if draft.draft == written:
+            removed = view.officers is not None and draft.officer not in view.officers
+            return Ladder(reference=written, steps=("held", "author_removed") if removed else ("held",)), removed
     if end is None:
         raise LocalProtocolError(
             "unknown_reference", phrase("{written} is not one of the last drafts", written=written[:60])

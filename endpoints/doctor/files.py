@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -158,7 +159,7 @@ def check_officers(settings: ProcessSettings, found: Report) -> None:
             found.add(
                 settings.path,
                 phrase("officers: none, so nobody can acknowledge an alarm of the watch"),
-                phrase("enrol one: {command}", command="deconflict enrol DIR --side watch --officer ID"),
+                phrase("add one: {command}", command=_officer_add(settings.path)),
                 severity="warning",
             )
         return
@@ -170,8 +171,12 @@ def check_officers(settings: ProcessSettings, found: Report) -> None:
                 "officers: link {link} has the four-eyes rule, and one officer cannot release their own alert",
                 link=strict[0],
             ),
-            phrase("add another: {command}", command="deconflict enrol DIR --side ID --officer ID"),
+            phrase("add another: {command}", command=_officer_add(settings.path)),
         )
+
+
+def _officer_add(config: Path) -> str:
+    return shlex.join(["deconflict", "officer", "add", str(config), "ID"])
 
 
 def check_control(settings: ProcessSettings, found: Report) -> None:

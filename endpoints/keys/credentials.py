@@ -8,6 +8,7 @@ import binascii
 import hmac
 import re
 import secrets
+import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from protocol.phrases import phrase
 from protocol.wire.instants import Millis
 
 CREDENTIAL_MAX_BYTES = 1_024
-CREDENTIAL_MIN_LENGTH = 8
+CREDENTIAL_MIN_LENGTH = 15
+"""Characters of a credential (NIST SP 800-63B-4, 3.1.1.2: a password that is the only factor)."""
 
 _COST, _BLOCK, _PARALLEL = 2**14, 8, 1
 """scrypt with 16 MiB, about 50 ms (RFC 7914; OWASP's minimum for interactive use)."""
@@ -38,9 +40,21 @@ def generate() -> str:
     return "-".join("".join(secrets.choice(alphabet) for _ in range(5)) for _ in range(5))
 
 
+def normalised(credential: str) -> str:
+    """Return a credential in the form that is hashed, NFKC: keyboards write the same character in several ways."""
+    return unicodedata.normalize("NFKC", credential)
+
+
+def length(credential: str) -> int:
+    """Return how many characters a credential has; one with its accents is one, and so is a ligature."""
+    return len(unicodedata.normalize("NFC", credential))
+
+
 def hash_credential(credential: str) -> str:
     """Return the scrypt hash of a credential, for the settings. Raises ValueError if it is too short or too long."""
-    if len(credential) < CREDENTIAL_MIN_LENGTH or len(credential.encode()) > CREDENTIAL_MAX_BYTES:
+    short = length(credential) < CREDENTIAL_MIN_LENGTH
+    credential = normalised(credential)
+    if short or len(credential.encode()) > CREDENTIAL_MAX_BYTES:
         raise ValueError(
             phrase(
                 "a credential has from {at_least} characters to {at_most} bytes",
@@ -64,7 +78,7 @@ def verify(credential: str, hashed: str) -> bool:
     cost, block, parallel, salt, expected = _parse(hashed)
     if len(credential.encode("utf-8", "surrogatepass")) > CREDENTIAL_MAX_BYTES:
         return False
-    return hmac.compare_digest(_derive(credential, salt, cost, block, parallel), expected)
+    return hmac.compare_digest(_derive(normalised(credential), salt, cost, block, parallel), expected)
 
 
 def read_credential(path: Path) -> str:
@@ -91,8 +105,8 @@ class WrongCredential(LocalProtocolError):  # noqa: N818 - names what was tried
         super().__init__(
             "not_authorised",
             phrase(
-                "officer {officer} with this credential is not enrolled here; check both, or add the officer with: "
-                "deconflict enrol",
+                "officer {officer} with this credential is not enrolled here; check both; a new credential is given "
+                "with: deconflict officer reset",
                 officer=repr(officer[:40]),
             ),
         )
@@ -151,11 +165,16 @@ def _parse(hashed: str) -> tuple[int, int, int, bytes, bytes]:
     match = _HASHED.fullmatch(hashed)
     if match is None:
         raise ValueError(
-            phrase("not a hashed credential (scrypt$n=...); make one with: deconflict enrol DIR --side ID --officer ID")
+            phrase("not a hashed credential (scrypt$n=...); make one with: deconflict officer reset CONFIG ID")
         )
     cost, block, parallel = int(match[1]), int(match[2]), int(match[3])
     if cost < 2**10 or cost & (cost - 1) or not block or not parallel or 128 * cost * block > _MEMORY_MAX:
-        raise ValueError(phrase("a hashed credential with scrypt parameters out of range; enrol the officer again"))
+        raise ValueError(
+            phrase(
+                "a hashed credential with scrypt parameters out of range; make another with: "
+                "deconflict officer reset CONFIG ID"
+            )
+        )
     try:
         return (
             cost,
@@ -165,4 +184,8 @@ def _parse(hashed: str) -> tuple[int, int, int, bytes, bytes]:
             base64.b64decode(match[5], validate=True),
         )
     except binascii.Error:
-        raise ValueError(phrase("not a hashed credential: its base64 is damaged; enrol the officer again")) from None
+        raise ValueError(
+            phrase(
+                "not a hashed credential: its base64 is damaged; make another with: deconflict officer reset CONFIG ID"
+            )
+        ) from None

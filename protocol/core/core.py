@@ -272,6 +272,7 @@ class Core(ABC):
             alerts=alert_views(state.alerts, state.deadlines.armed),
             drafts=drafts,
             drafts_ended=dict(drafts_ended),
+            officers=None if state.officers is None else tuple(state.officers),
             alarms=tuple(self._books.alarms),
             keys_changed=state.keys.change,
             undelivered=undelivered,

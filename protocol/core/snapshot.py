@@ -161,6 +161,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     drafts: tuple[DraftView, ...]
     # how the last drafts ended, by draft
     drafts_ended: dict[str, Act]
+    # the officers who may act; None before any were enrolled (SPEC P1.5)
+    officers: tuple[Identifier, ...] | None
     alarms: tuple[Alarm, ...]
     # the change of the link file's keys that waits for an officer
     keys_changed: KeyChange | None

@@ -35,7 +35,7 @@ from protocol.core.events import (
     OfficerRaisedAlert,
     OfficerReleased,
 )
-from protocol.core.start_events import EpochOpened
+from protocol.core.start_events import EpochOpened, OfficersEnrolled
 from protocol.errors import RemoteProtocolError
 from protocol.record.forgeries import forgery_named
 from protocol.record.happenings import Happenings, MessageStep
@@ -70,6 +70,7 @@ class Ledger:
         alarms: every alarm in its last state, in the order raised; an alarm raised again is listed again.
         frames_refused: the number of refused frames by reason, those that the journal only counts included.
         policies: the digest of the terms, by epoch.
+        officers: the officers who may act, each with the time of their enrolment; None if the journal begins later.
         happenings: everything that the records say, in their order, for a timeline.
         slots: the slots of the schedule, and the tests that met them.
         last_at: the time of the last record.
@@ -84,6 +85,7 @@ class Ledger:
         self.frames_refused: Counter[str] = Counter()
         self.alarms: list[Alarm] = []
         self.policies: dict[int, str] = {}
+        self.officers: dict[Identifier, Utc | None] = {}
         self.happenings = Happenings()
         self.slots = PastSlots()
         self.last_at: Utc | None = None
@@ -113,6 +115,9 @@ class Ledger:
             self._end_epoch()
         if self._terms.take(record) and (terms := self._terms.terms) is not None:
             self.policies[terms.epoch] = policy_digest(terms)
+        if isinstance(entry, OfficersEnrolled | Checkpoint):
+            since = now if isinstance(entry, OfficersEnrolled) else None
+            self.officers = {name: self.officers.get(name, since) for name in self._terms.officers or ()}
         listed = len(self.happenings.listed)
         self.happenings.take(record)
         absences = [each for each in self.happenings.listed[listed:] if each.what == "blind"]

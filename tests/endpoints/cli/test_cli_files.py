@@ -4,7 +4,6 @@ import json
 import re
 import shlex
 import shutil
-import stat
 from pathlib import Path
 
 import msgspec
@@ -312,22 +311,23 @@ def test_a_watch_without_officers_gets_one(tmp_path: Path, capsys: pytest.Captur
     assert settings.load_watch(path, {}).officers == {}
     assert run("alarms", "acknowledge", path, "late/x", "--officer", "mickey-mouse") == 2
     assert capsys.readouterr().err == (
-        f"deconflict: {path}: no officer is enrolled here, so nobody can acknowledge an alarm; enrol one, then restart "
-        f"the watch: deconflict enrol '{tmp_path}/my try' --side watch --officer ID\n"
+        f"deconflict: {path}: no officer is enrolled here, so nobody can acknowledge an alarm; add one: "
+        f"deconflict officer add '{path}' ID\n"
     )
     path.chmod(0o644)
-    assert run("enrol", tmp_path / "my try", "--side", "watch", "--officer", "kim") == 2
+    assert run("officer", "add", path, "kim") == 2
     assert "make it private: chmod 600 '" in capsys.readouterr().err
     path.chmod(0o600)
 
-    assert run("enrol", tmp_path / "my try", "--side", "watch", "--officer", "kim") == 0
+    assert run("officer", "add", path, "kim") == 0
     found = settings.load_watch(path, {})
     assert list(found.officers) == ["kim"]
-    credential = credentials.read_credential(own / "keys" / "officers" / "kim.credential")
+    credential = capsys.readouterr().out.strip()
     assert credentials.verify(credential, found.officers["kim"].credential)
-    assert stat.S_IMODE((own / "keys").stat().st_mode) == 0o700
-    assert run("enrol", tmp_path / "my try", "--side", "watch", "--officer", "kim") == 2
-    assert "officers.kim: already enrolled" in capsys.readouterr().err
+    assert run("enrol", tmp_path / "my try", "--side", "watch", "--officer", "lee") == 2
+    assert capsys.readouterr().err == (
+        f"deconflict: {path}: watch is enrolled already; to add an officer: deconflict officer add '{path}' lee\n"
+    )
     # it has no key yet, and gets one beside its officer
     assert run("enrol", tmp_path / "my try", "--side", "watch") == 0
     assert list(settings.load_watch(path, {}).officers) == ["kim"]
@@ -340,7 +340,7 @@ def test_the_watch_has_no_site(tmp_path: Path, words: list[str], capsys: pytest.
     assert list(tmp_path.iterdir()) == []
 
 
-def test_enrol_takes_another_party_and_adds_officers_later(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_enrol_takes_another_party_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [
         "--site",
         "Panmunjom",
@@ -355,10 +355,15 @@ def test_enrol_takes_another_party_and_adds_officers_later(tmp_path: Path, capsy
     told = json.loads(capsys.readouterr().out)
     assert (told["side"], told["zone"], told["name"]["ko"]) == ("south", "Asia/Seoul", "공동경비구역")
 
-    assert run("enrol", tmp_path, "--side", "south", "--officer", "lee") == 0
-    assert (tmp_path / "south" / "keys" / "officers" / "lee.credential").is_file()
+    config = tmp_path / "south" / "endpoint.toml"
     assert run("enrol", tmp_path, "--side", "south") == 2
-    assert "south is enrolled already" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        f"deconflict: {config}: south is enrolled already; to add an officer: deconflict officer add {config} ID\n"
+    )
+    # before there is a link file
+    assert run("officer", "add", config, "lee") == 0
+    assert run("officer", "remove", config, "kim", "--yes") == 0
+    assert list(settings.read_form(config).officers) == ["lee"]
 
 
 @pytest.mark.parametrize(

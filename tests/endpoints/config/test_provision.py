@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -340,50 +339,3 @@ def test_a_wrong_key_of_a_side_file_is_named(tmp_path: Path, old: str, new: str,
         side_file.load(path)
 
     assert str(refused.value).startswith(f"{path}: {complaint}")
-
-
-def test_an_added_officer_gets_a_credential_and_comments_are_kept(tmp_path: Path) -> None:
-    enrolled(tmp_path, "eucom")
-    own = tmp_path / "eucom"
-    path = own / "endpoint.toml"
-    path.write_bytes(path.read_bytes() + b"# night shift below\n")
-
-    provision.add_officers(own / "endpoint.toml", ["watch-3"])
-
-    text = path.read_text("utf-8")
-    assert "# night shift below" in text
-    assert "[officers.watch-3]" in text
-    assert (own / "keys" / "officers" / "watch-3.credential").is_file()
-    assert path.stat().st_mode & 0o777 == 0o600
-
-
-def test_an_enrolled_officer_is_not_added_again_and_nothing_changes(tmp_path: Path) -> None:
-    enrolled(tmp_path, "eucom")
-    own = tmp_path / "eucom"
-    before = (own / "endpoint.toml").read_bytes(), files(own)
-
-    with pytest.raises(UserError, match=r"officers\.watch-1: already enrolled"):
-        provision.add_officers(own / "endpoint.toml", ["watch-9", "watch-1"])
-    (own / "keys" / "officers" / "watch-8.credential").touch()
-    with pytest.raises(UserError, match=r"watch-8\.credential: already exists"):
-        provision.add_officers(own / "endpoint.toml", ["watch-7", "watch-8"])
-
-    (own / "keys" / "officers" / "watch-8.credential").unlink()
-    assert ((own / "endpoint.toml").read_bytes(), files(own)) == before
-
-
-def test_a_full_disk_leaves_the_officers_as_they_were(tmp_path: Path) -> None:
-    make(tmp_path / "site")
-    own = tmp_path / "site" / "eucom"
-    before, officers = (own / "endpoint.toml").read_bytes(), sorted((own / "keys" / "officers").iterdir())
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # a credential fits, and the first bytes of the officer's table
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limits[1]))
-    try:
-        with pytest.raises(UserError, match=r"endpoint\.toml: cannot be written: File too large"):
-            provision.add_officers(own / "endpoint.toml", ["watch-3"])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-
-    assert (own / "endpoint.toml").read_bytes() == before
-    assert sorted((own / "keys" / "officers").iterdir()) == officers

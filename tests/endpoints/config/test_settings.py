@@ -16,7 +16,7 @@ from endpoints.errors import UserError
 from endpoints.keys.credentials import hash_credential
 from protocol.wire.policy import Channel, EnrolledKey, Policy, Terms
 
-HASHED = hash_credential("correct-horse")
+HASHED = hash_credential("correct-horse-battery")
 
 
 def a_link(link: str = "eucom-ndmc", status: str = "exercise") -> LinkFile:

@@ -16,6 +16,7 @@ from endpoints.texts.i18n import translator
 from protocol.core.alarms import SEVERITY, Alarm, AlarmCode
 from protocol.core.events import WatchTaken
 from protocol.core.snapshot import Snapshot
+from protocol.core.start_events import OfficersEnrolled
 from protocol.errors import LocalProtocolError
 from protocol.wire.instants import Millis, written
 from protocol.wire.messages import Reference
@@ -64,6 +65,10 @@ def happens(line: Line, side: str, cue: Cue) -> None:
 def steps(line: Line, written: str, **known: Any) -> tuple[tuple[str, ...], bool]:
     ladder, last = climb(eucom(line), gauges(**known), written)
     return ladder.steps, last
+
+
+def roster(*officers: str) -> dict[str, str]:
+    return dict.fromkeys(officers, "0" * 64)
 
 
 def unknown(view: Snapshot, written: str) -> str:
@@ -243,6 +248,18 @@ def test_the_ladder_of_a_draft_ends_when_it_is_discarded_or_expires(line: Line) 
     happens(line, "eucom", alert("flash", expires_at=written(line.eucom.at + HOUR)))
     line.world.wait(HOUR)
     assert steps(line, "draft/2") == (("held", "expired"), True)
+
+
+def test_the_ladder_of_a_draft_ends_when_its_author_is_removed(line: Line) -> None:
+    """SPEC P1.5: nobody can release it any more."""
+    happens(line, "eucom", event(OfficersEnrolled, officers=roster("watch-1", "watch-2")))
+    happens(line, "eucom", alert("flash"))
+    assert steps(line, "draft/1") == (("held",), False)
+    happens(line, "eucom", event(OfficersEnrolled, officers=roster("watch-2", "watch-3")))
+    assert eucom(line).officers == ("watch-2", "watch-3")
+    assert steps(line, "draft/1") == (("held", "author_removed"), True)
+    happens(line, "eucom", cancel(draft=1, officer="watch-2"))
+    assert steps(line, "draft/1") == (("held", "discarded"), True)
 
 
 @pytest.mark.parametrize("written", ["eucom/1/1", "ndmc/1/1", "eucom/2/1", "draft/x", "draft/" + "9" * 5_000, "eucom"])

@@ -11,7 +11,7 @@ from endpoints.keys import credentials
 from endpoints.keys.attempt_throttle import Caller
 from endpoints.keys.credentials import OfficerCredentials, WrongCredential
 
-CREDENTIAL = "тихий-вечер-42"
+CREDENTIAL = "тихий-вечер-на-42"
 HASHED = credentials.hash_credential(CREDENTIAL)
 
 
@@ -21,6 +21,14 @@ def test_only_the_right_credential_verifies() -> None:
     assert not credentials.verify("", HASHED)
     assert not credentials.verify("x" * 5_000, HASHED)
     assert not credentials.verify("\udcff", HASHED)
+
+
+def test_a_credential_is_the_same_from_every_keyboard() -> None:
+    """Composed and decomposed accents, full-width letters and spaces that do not break."""
+    hashed = credentials.hash_credential("Zürich am 1. Mai, früh")
+    assert credentials.verify("Zu\u0308rich am\u00a01. Mai, fru\u0308h", hashed)
+    assert credentials.verify("Ｚürich am 1. Mai, früh", hashed)
+    assert not credentials.verify("Zurich am 1. Mai, fruh", hashed)
 
 
 def test_a_hash_is_salted_and_does_not_contain_the_credential() -> None:
@@ -35,7 +43,7 @@ def test_generated_credentials_differ_and_are_long_enough() -> None:
     assert all(len(each) == 29 for each in made)
 
 
-@pytest.mark.parametrize("short", ["", "short", "x" * 1_025])
+@pytest.mark.parametrize("short", ["", "short", "fourteen chars", "ﷺ", "x" * 1_025, "ﷺ" * 100])
 def test_a_credential_of_wrong_length_is_not_hashed(short: str) -> None:
     with pytest.raises(ValueError, match="a credential has"):
         credentials.hash_credential(short)

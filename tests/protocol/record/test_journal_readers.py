@@ -33,7 +33,7 @@ from protocol.core.events import (
     TransportConnected,
 )
 from protocol.core.link import Link
-from protocol.core.start_events import EpochOpened
+from protocol.core.start_events import EpochOpened, OfficersEnrolled
 from protocol.errors import JournalError
 from protocol.record.audit import Audit
 from protocol.record.journal import ORIGIN, Checkpoint, Entry, Record, complete_record_in, decode, encode
@@ -215,6 +215,24 @@ def test_a_message_keeps_its_first_times_of_sending_and_receipt() -> None:
     # the end of an epoch does not change a receipted message
     ledger.take(record(EpochOpened(at=AT + 5, mono=6, terms=structs.replace(TERMS, epoch=2)), n=7))
     assert not entry.undelivered
+
+
+def test_the_ledger_knows_since_when_officers_are_enrolled() -> None:
+    """SPEC P1.5"""
+    both = {"watch-1": "a" * 64, "watch-2": "b" * 64}
+    ledger = ledger_of([record(OfficersEnrolled(at=AT, mono=1, officers=both))])
+    assert ledger.officers == {"watch-1": written(AT), "watch-2": written(AT)}
+    # watch-1 has a new credential, and stays enrolled; watch-2 is removed, and enrolled again
+    ledger.take(record(OfficersEnrolled(at=AT + 1, mono=2, officers={"watch-1": "c" * 64}), n=2))
+    assert ledger.officers == {"watch-1": written(AT)}
+    ledger.take(record(OfficersEnrolled(at=AT + 2, mono=3, officers=both), n=3))
+    ledger.take(record(TransportConnected(at=AT + 3, mono=4), n=4))
+    assert ledger.officers == {"watch-1": written(AT), "watch-2": written(AT + 2)}
+
+
+def test_a_journal_that_begins_at_a_checkpoint_does_not_say_since_when_officers_are_enrolled() -> None:
+    checkpoint = structs.replace(the_checkpoint(officers={"watch-1": "a" * 64}), rules=Link.RULES)
+    assert ledger_of([record(checkpoint)]).officers == {"watch-1": None}
 
 
 def test_the_detail_of_a_standing_alarm_is_brought_up_to_date() -> None:

@@ -1,0 +1,275 @@
+"""`deconflict officer`: adds, removes and lists the officers of an endpoint or of the watch; gives new credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from endpoints.cli import consent, options
+from endpoints.cli.output import print_json, print_lines, say
+from endpoints.errors import UserError, os_reason
+from protocol.phrases import phrase
+
+if TYPE_CHECKING:
+    from endpoints.config.settings_tables import EndpointTable, WatchTable
+    from endpoints.texts.i18n import Translator
+
+NAME_MAX = 80
+
+Officer = Annotated[str, Parameter(help="The officer's id.", negative="")]
+Name = Annotated[
+    str | None, Parameter(help="The officer's name, for lists; by default the id.", allow_leading_hyphen=True)
+]
+Choose = Annotated[
+    bool,
+    Parameter(
+        negative="",
+        help="Ask for the credential, twice, instead of generating one; without a terminal, read it from standard "
+        "input.",
+    ),
+]
+NewFile = Annotated[
+    Path | None,
+    Parameter(
+        name="--credential-file",
+        help="A new file (mode 0600) for the credential, which is not printed then.",
+    ),
+]
+
+
+def officer_add(
+    config: options.Config,
+    officer: Officer,
+    /,
+    *,
+    name: Name = None,
+    choose: Choose = False,
+    credential_file: NewFile = None,
+    lang: options.Lang = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Add an officer, and print the credential that was made for them, this once."""
+    from endpoints.config import roster, settings
+    from endpoints.texts.i18n import translator
+
+    t = translator(lang)
+    _check_id(officer)
+    named = _checked_name(officer if name is None else name)
+    raw = settings.read_form(config)
+    roster.require_new(config, officer, raw.officers)
+
+    def save(hashed: str) -> None:
+        roster.add(config, officer, named, hashed)
+
+    given = _give(officer, _known(officer, named, raw), save, t, choose=choose, file=credential_file)
+    say(t("{config}: officer {officer} was added", config=config, officer=officer))
+    _tell(officer, given, credential_file, t, as_json=as_json)
+    _take_over(config, raw, t)
+
+
+def officer_reset(
+    config: options.Config,
+    officer: Officer,
+    /,
+    *,
+    choose: Choose = False,
+    credential_file: NewFile = None,
+    lang: options.Lang = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Give an officer a new credential, and print it, this once; the old one is refused from then on."""
+    from endpoints.config import roster, settings
+    from endpoints.texts.i18n import translator
+
+    t = translator(lang)
+    raw = settings.read_form(config)
+    roster.require_enrolled(config, officer, raw.officers)
+    left = roster.left_credential(config, officer)
+
+    def save(hashed: str) -> None:
+        roster.reset(config, officer, hashed)
+        _forget(config, officer, t)
+
+    known = _known(officer, raw.officers[officer].name, raw)
+    given = _give(officer, known, save, t, choose=choose, file=credential_file, replaces=left)
+    say(t("{config}: officer {officer} has a new credential", config=config, officer=officer))
+    _tell(officer, given, credential_file, t, as_json=as_json)
+    _take_over(config, raw, t)
+
+
+def officer_remove(
+    config: options.Config, officer: Officer, /, *, yes: consent.Yes = False, lang: options.Lang = None
+) -> int:
+    """Remove an officer, who can do nothing from then on; say first what follows, and ask."""
+    from endpoints.cli.officer_history import consequences
+    from endpoints.config import roster, settings
+    from endpoints.config.settings_tables import EndpointTable
+    from endpoints.texts.i18n import translator
+
+    t = translator(lang)
+    raw = settings.read_form(config)
+    roster.require_removable(config, officer, raw.officers, endpoint=isinstance(raw, EndpointTable))
+    print_lines([*consequences(config, officer, raw, t)], stderr=True)
+    if not consent.consented(t("remove officer {officer}?", officer=officer), t, yes=yes):
+        return consent.EXIT_DECLINED
+    roster.remove(config, officer)
+    say(t("{config}: officer {officer} was removed", config=config, officer=officer))
+    _forget(config, officer, t)
+    _take_over(config, raw, t)
+    return 0
+
+
+def officer_list(config: options.Config, /, *, lang: options.Lang = None, as_json: options.AsJson = False) -> None:
+    """List the officers, since when each is enrolled, and who has the watch."""
+    from endpoints.cli.officer_history import officer_rows
+    from endpoints.config import settings
+    from endpoints.texts.i18n import translator
+
+    t = translator(lang)
+    found = settings.load(config)
+    rows = officer_rows(found, t)
+    if as_json:
+        print_json({"side": found.side, "officers": rows})
+    else:
+        print_lines(_listed(rows, t) if rows else [t("no officer is enrolled here")])
+
+
+# --- parts ----------------------------------------------------------------------------------------------------------
+
+
+def _check_id(officer: str) -> None:
+    import msgspec
+
+    from protocol.wire.messages import Identifier
+
+    try:
+        msgspec.convert(officer, Identifier)
+    except msgspec.ValidationError:
+        raise UserError(
+            phrase(
+                "{officer}: not an officer's id, which has at most 32 lower-case letters, digits and hyphens",
+                officer=repr(officer[:60]),
+            )
+        ) from None
+
+
+def _checked_name(name: str) -> str:
+    if not (name.strip() and name.isprintable() and len(name) <= NAME_MAX):
+        raise UserError(
+            phrase(
+                "--name: expected 1 to {limit} visible characters in one line, found {name}",
+                limit=NAME_MAX,
+                name=repr(name[:60]),
+            )
+        )
+    return name
+
+
+def _known(officer: str, name: str, raw: EndpointTable | WatchTable) -> tuple[str, ...]:
+    """Return words of which a credential must not consist, since everybody here knows them."""
+    from endpoints.config.settings_tables import EndpointTable
+
+    return officer, *name.split(), raw.side if isinstance(raw, EndpointTable) else raw.identity, "deconflict"
+
+
+def _give(
+    officer: str,
+    known: tuple[str, ...],
+    save: Callable[[str], None],
+    t: Translator,
+    *,
+    choose: bool,
+    file: Path | None,
+    replaces: Path | None = None,
+) -> str | None:
+    """Make a credential and save its hash; return it, unless it was chosen or is in `file`, to be printed.
+
+    Raises UserError, and then nothing has changed.
+    """
+    from endpoints.cli import new_credential
+    from endpoints.config.roster import credential_file
+    from endpoints.keys.credentials import generate, hash_credential
+    from endpoints.keys.process_memory import protect
+
+    protect()
+    credential = new_credential.choose(officer, known, t) if choose else generate()
+    hashed = hash_credential(credential)
+    with nullcontext() if file is None else credential_file(file, credential, replaces=replaces):
+        save(hashed)
+    return None if choose or file is not None else credential
+
+
+def _tell(officer: str, credential: str | None, file: Path | None, t: Translator, *, as_json: bool) -> None:
+    """Print the credential on standard output, or say where it is."""
+    if file is not None:
+        say(t("credential of {officer}: {file}", officer=officer, file=file))
+    try:
+        if as_json:
+            print_json({"officer": officer, **({} if credential is None else {"credential": credential})})
+        elif credential is not None:
+            say(t("credential of {officer}, shown this once:", officer=officer))
+            print(credential, flush=True)
+    except OSError as error:
+        raise UserError(
+            phrase(
+                "the credential of {officer} could not be printed ({reason}) and is lost; give them another: "
+                "deconflict officer reset",
+                officer=officer,
+                reason=os_reason(error),
+            )
+        ) from None
+
+
+def _forget(config: Path, officer: str, t: Translator) -> None:
+    """Delete the old credential that `init` or `enrol` left; it is not valid any more, so an error is only said."""
+    from endpoints.config import roster
+
+    if why := roster.forget_credential(config, officer):
+        left = roster.left_credential(config, officer)
+        say(t("{path}: cannot be deleted: {reason}; it is not valid any more", path=left, reason=why))
+
+
+def _take_over(config: Path, raw: EndpointTable | WatchTable, t: Translator) -> None:
+    """Have the running process accept the officers of the settings, and nobody else. Raises UserError if it refuses."""
+    from endpoints.cli.reloading import reload_running
+    from endpoints.config import settings
+
+    if not (config.absolute().parent / raw.control).exists():
+        # nothing runs, and in an unfinished installation nothing can
+        with suppress(UserError):
+            settings.load(config)
+            reload_running(config, t)
+        return
+    try:
+        reload_running(config, t)
+    except UserError as error:
+        raise UserError(
+            phrase(
+                "{config} was changed, but the running process goes on with the officers that it has: {error}; "
+                "then: deconflict reload",
+                config=config,
+                error=error,
+            ),
+            exit_code=error.exit_code,
+        ) from None
+
+
+def _listed(rows: list[dict[str, Any]], t: Translator) -> Iterator[str]:
+    """Yield a line for each officer."""
+    from protocol.wire.instants import parsed
+
+    width = max(len(row["officer"]) for row in rows)
+    for row in rows:
+        since = row["since"]
+        what = [
+            *([row["name"]] if row["name"] not in ("", row["officer"]) else []),
+            t("enrolled since {when} UTC", when=t.instant(parsed(since), "UTC"))
+            if since
+            else t("not in the journal yet"),
+            *([t("has the watch: {links}", links=", ".join(row["on_watch"]))] if row["on_watch"] else []),
+        ]
+        yield f"{row['officer']:<{width}}  {'; '.join(what)}"
