@@ -53,6 +53,7 @@ from protocol.wire.messages import (
     Message,
     Reference,
     Refusal,
+    Status,
     Utc,
 )
 from protocol.wire.payloads import read_body
@@ -70,6 +71,7 @@ class Ledger:
         alarms: every alarm in its last state, in the order raised; an alarm raised again is listed again.
         frames_refused: the number of refused frames by reason, those that the journal only counts included.
         policies: the digest of the terms, by epoch.
+        statuses: what the link was for, by epoch: exercise or actual.
         happenings: everything that the records say, in their order, for a timeline.
         slots: the slots of the schedule, and the tests that met them.
         last_at: the time of the last record.
@@ -84,6 +86,7 @@ class Ledger:
         self.frames_refused: Counter[str] = Counter()
         self.alarms: list[Alarm] = []
         self.policies: dict[int, str] = {}
+        self.statuses: dict[int, Status] = {}
         self.happenings = Happenings()
         self.slots = PastSlots()
         self.last_at: Utc | None = None
@@ -113,6 +116,7 @@ class Ledger:
             self._end_epoch()
         if self._terms.take(record) and (terms := self._terms.terms) is not None:
             self.policies[terms.epoch] = policy_digest(terms)
+            self.statuses[terms.epoch] = terms.policy.status
         listed = len(self.happenings.listed)
         self.happenings.take(record)
         absences = [each for each in self.happenings.listed[listed:] if each.what == "blind"]
