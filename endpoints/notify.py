@@ -170,7 +170,8 @@ def words_of(settings: ProcessSettings, read_clocks: Callable[[], tuple[Millis, 
     """Return the words of a process's notifications; `read_clocks` returns `(at, mono)`."""
     zones = {link.id: link.content.zone_of(settings.side) for link in settings.links}
     channels = {link.id: link.content.terms.policy.channels for link in settings.links}
-    return NoticeWords(translator(settings.language), lambda: read_clocks()[0], zones, channels)
+    statuses = {link.id: link.content.terms.policy.status for link in settings.links}
+    return NoticeWords(translator(settings.language), lambda: read_clocks()[0], zones, channels, statuses)
 
 
 def test_notice(settings: ProcessSettings, words: NoticeWords, number: str) -> dict[str, Any]:

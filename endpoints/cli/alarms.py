@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from endpoints.cli import options
+from endpoints.cli.link_status import say_link
 from endpoints.cli.output import console, print_indented, print_json, typed_line
 from endpoints.errors import UserError
 from protocol.phrases import Phrase, phrase
@@ -56,6 +57,7 @@ def alarms_list(
     chosen = found.link(link)
     document = ControlClient(found.control, chosen.id).get("alarms")
     others = chosen.content.terms.policy.channels
+    document["status"] = chosen.content.terms.policy.status
     if as_json:
         if any(is_critical(alarm) for alarm in document["alarms"]):
             document["channels"] = to_builtins(others)
@@ -63,6 +65,7 @@ def alarms_list(
         return
     zone = chosen.content.zone_of(found.side)
     t = translator(lang)
+    say_link(found, chosen, t)
     out = console()
     now, _ = clock(found.exercise_clock).now()
     print_alarms(out, document["alarms"], t, zone, now, document.get("keys_changed"), others)

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from msgspec import Struct
 
 from endpoints.cli import options
+from endpoints.cli.link_status import say_link
 from endpoints.cli.output import console, print_indented, print_json
 from endpoints.errors import UserError
 from protocol.phrases import phrase
@@ -99,6 +100,8 @@ def messages(
     chosen = found.link(link)
     t = translator(lang)
     clocks = clock(found.exercise_clock)
+    if not as_json:
+        say_link(found, chosen, t)
     if is_open:
         from endpoints.cli.open_messages import print_open
 
@@ -126,7 +129,8 @@ def _list(
     entries = selection.of(ledger.entries.values())
     if as_json:
         rows = [message_row(ledger, entry, now) for entry in entries]
-        print_json({"link": ledger.link, "side": ledger.side, "messages": rows})
+        status = chosen.content.terms.policy.status
+        print_json({"link": ledger.link, "status": status, "side": ledger.side, "messages": rows})
         return
     for entry in entries:
         _show(entry, t, chosen.content.zone_of(found.side), now)

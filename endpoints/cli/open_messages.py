@@ -40,7 +40,8 @@ def print_open(
     rows = list(_rows(view, now))
     shown = rows if limit is None else rows[:limit]
     if as_json:
-        print_json({"link": view.link, "side": view.side, "open": shown, "left_out": len(rows) - len(shown)})
+        left_out = len(rows) - len(shown)
+        print_json({"link": view.link, "status": view.status, "side": view.side, "open": shown, "left_out": left_out})
         return
     zone = chosen.content.zone_of(found.side)
     for row in shown:

@@ -29,7 +29,6 @@ _DIGITS = 16
 """Digits of a digest that are shown to people."""
 _SHOWN_MAX = 20
 
-
 Sides = Annotated[
     tuple[str, ...],
     Parameter(
@@ -72,8 +71,8 @@ def reconcile(
     if names.count(STANDARD_INPUT) > 1:
         raise UserError(phrase("two journals are -; only one of them can be read from standard input"))
     trusted = trusted_files(link_file)
-    sides = sides_of(names, side)
-    journals = [_read(name, link, each, trusted) for name, each in zip(names, sides, strict=True)]
+    sides = zip(names, sides_of(names, side), strict=True)
+    journals = [_read(name, link, each, trusted) for name, each in sides]
     _require_undamaged(journals)
     try:
         found = compare(*(each.evidence for each in journals))
@@ -161,6 +160,8 @@ def _document(found: Reconciliation, journals: Sequence[Read]) -> dict[str, Any]
 
     return {
         "agree": found.agree,
+        "link": journals[0].evidence.ledger.link,
+        "statuses": to_builtins(found.statuses, str_keys=True),
         "compared": found.compared,
         "not_compared": found.not_compared,
         "compared_by_checkpoint": found.by_checkpoint,
@@ -232,6 +233,7 @@ def _show(found: Reconciliation, journals: Sequence[Read], t: Translator) -> Non
     from rich.text import Text
 
     from endpoints.texts.item_page import acts_in_words
+    from endpoints.texts.link_statuses import status_words
     from endpoints.texts.printable import one_line
     from endpoints.texts.wording import wording
 
@@ -250,9 +252,8 @@ def _show(found: Reconciliation, journals: Sequence[Read], t: Translator) -> Non
     for each in journals:
         side = each.evidence.side
         if each.evidence.beginning is not None:
-            begins = t(
-                "{side}: the journal begins at record {record}", side=side, record=each.evidence.beginning.record
-            )
+            record = each.evidence.beginning.record
+            begins = t("{side}: the journal begins at record {record}", side=side, record=record)
             out.print(Text(begins, style="yellow"))
         if (end := each.evidence.end) is not None and not found.agree:
             values = {"side": side, "record": end.record, "at": end.at}
@@ -269,6 +270,7 @@ def _show(found: Reconciliation, journals: Sequence[Read], t: Translator) -> Non
         *([t("outstanding: {count}", count=len(found.outstanding))] if found.outstanding else []),
         t("compared: {count}", count=found.compared),
         t("not compared: {count}", count=found.not_compared),
+        f"{t('link')} {journals[0].evidence.ledger.link} ({status_words(found.statuses, t)})",
     ]
     out.print(Text.assemble(verdict, f": {', '.join(counts)}"))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +14,8 @@ from cyclopts import Parameter
 from msgspec import Struct, to_builtins
 
 from endpoints.cli import options
-from endpoints.cli.output import console, print_hanging, print_json
+from endpoints.cli.link_status import link_words
+from endpoints.cli.output import console, print_hanging, print_json, print_lines
 from endpoints.errors import UserError
 from protocol.phrases import phrase, said
 
@@ -64,7 +65,7 @@ def status(
 ) -> int:
     """Show the status of every link of the configurations, and why it is not fine.
 
-    The worst decides about the exit code: 0 fine, 10 late or unproven, 11 alarm, 12 unknown.
+    The worst decides about the exit code, 0 fine, 10 late or unproven, 11 alarm, 12 unknown; the last line names it.
     """
     from endpoints.clocks.clock import clock
     from endpoints.texts.i18n import translator
@@ -72,19 +73,42 @@ def status(
     targets = _targets((config, *more), link)
     t = translator(lang)
     clocks = {target.found.path: clock(target.found.exercise_clock) for target in targets}
-    views = _followed(targets) if follow else _asked(targets)
-    worst, shown = 0, False
+    shown = False
+    if follow:
+        views, decides = _followed(targets), None
+    else:
+        asked = [*_asked(targets)]
+        # of those in the worst state, the first decides; an actual link comes before an exercise
+        _, decides = max(asked, key=lambda each: (EXIT_OF[each[1]["state"]], each[1]["status"] == "actual"))
+        views = iter(asked)
     for target, view in views:
         if as_json:
+            if decides is not None:
+                view["decides"] = view is decides
             print_json(view)
         else:
             if shown:
                 console().print()
             _show(view, t, target, clocks[target.found.path])
         shown = True
-        worst = max(worst, EXIT_OF[view["state"]])
-    # a followed link is shown until its process ends
-    return EXIT_OF["unknown"] if follow else worst
+    if decides is None:
+        # a followed link is shown until its process ends
+        return EXIT_OF["unknown"]
+    if not as_json and len(targets) > 1:
+        console().print()
+        print_lines([_decision(decides, t)])
+    return EXIT_OF[decides["state"]]
+
+
+def _decision(view: Mapping[str, Any], t: Translator) -> str:
+    """Return which link decided the exit code, what it is for, and its state."""
+    return t(
+        "exit code {code}: {link}, {side}: {state}",
+        code=EXIT_OF[view["state"]],
+        link=link_words(view["link"], view["status"], t),
+        side=view["side"],
+        state=t.term("state", view["state"]),
+    )
 
 
 def _targets(configs: Sequence[Path], link: str | None) -> list[_Target]:
@@ -109,9 +133,14 @@ def _asked(targets: Sequence[_Target]) -> Iterator[tuple[_Target, dict[str, Any]
 
 def _ask(target: _Target) -> dict[str, Any]:
     try:
-        return target.client.get("status")
+        return _named(target, target.client.get("status"))
     except UserError as error:
         return _unknown(target, error)
+
+
+def _named(target: _Target, view: dict[str, Any]) -> dict[str, Any]:
+    """Return a status with what the link is for: from the link file if the process could not open its journal."""
+    return view | {"status": view.get("status") or target.chosen.content.terms.policy.status}
 
 
 def _followed(targets: Sequence[_Target]) -> Iterator[tuple[_Target, dict[str, Any]]]:
@@ -123,7 +152,7 @@ def _followed(targets: Sequence[_Target]) -> Iterator[tuple[_Target, dict[str, A
         try:
             with closing(target.client.follow("status")) as changes:
                 for view in changes:
-                    views.put((target, view))
+                    views.put((target, _named(target, view)))
         except UserError as error:
             end = error
         views.put((target, _unknown(target, end)))
@@ -143,7 +172,14 @@ def _unknown(target: _Target, error: UserError) -> dict[str, Any]:
     why = {"code": "no_answer", "state": "unknown", "subject": "", "text": str(text)}
     if (made := said(text)) is not None:
         why["said"] = to_builtins(made)
-    known = {"link": target.chosen.id, "side": target.found.side, "state": "unknown", "reasons": [why]}
+    status = target.chosen.content.terms.policy.status
+    known = {
+        "link": target.chosen.id,
+        "status": status,
+        "side": target.found.side,
+        "state": "unknown",
+        "reasons": [why],
+    }
     return known | dict.fromkeys(_FIELDS)
 
 
@@ -158,7 +194,7 @@ def _show(view: dict[str, Any], t: Translator, target: _Target, clocks: Clock) -
     zone = target.chosen.content.zone_of(target.found.side)
     out, (now, _) = console(), clocks.now()
     state = Text(t.term("state", view["state"]), _COLOURS[view["state"]])
-    out.print(Text(f"{view['link']}, {view['side']}: ") + state)
+    out.print(Text(f"{link_words(view['link'], view['status'], t)}, {view['side']}: ") + state)
     facts = [] if view["state"] == "unknown" else [*_facts(view, t, zone, now)]
     if facts and (who := who_places(target.chosen.content, target.found.side, t)):
         facts.append(f"{t('line tests')}: {who}")

@@ -18,6 +18,7 @@ from protocol.core.staleness import Staleness, staleness
 from protocol.core.watch_state import TestState
 from protocol.wire.instants import parsed
 from protocol.wire.messages import Identifier, Utc
+from protocol.wire.messages import Status as Purpose
 
 
 class LastTest(Struct, frozen=True, kw_only=True):
@@ -46,6 +47,8 @@ class Status(Struct, frozen=True, kw_only=True):
     """The status of one link at one instant."""
 
     link: str
+    # what the link is for, exercise or actual; null for a link whose journal could not be opened
+    status: Purpose | None
     side: str
     # fine only without a reason against it; else the worst state that a reason leads to
     state: LinkState
@@ -82,6 +85,7 @@ def status(view: Snapshot | None, gauges: Gauges, now: Now) -> Status:
     if view is None:
         return Status(
             link=gauges.link,
+            status=None,
             side=gauges.side,
             state="alarm",
             reasons=tuple(of_alarms(failures)),
@@ -106,6 +110,7 @@ def status(view: Snapshot | None, gauges: Gauges, now: Now) -> Status:
     ages = [presence_age_s(gauges, party, now.real_s) for party in peers]
     return Status(
         link=view.link,
+        status=view.status,
         side=view.side,
         state=state_of(why),
         reasons=why,

@@ -1,11 +1,11 @@
 """Writes notifications for people and programs: one JSON object for each, whose `text` is one line for people.
 
-The object has `text`, in the language of the settings, `id`, `link`, `side`, `kind` (`alarm`, `message`, `slot`,
-`test`), and by kind `alarm`; `reference`, `body`, `sent_at` and `received_at`; or `slot` and `until`, of a line test
-that an officer must place. `repeat` counts how often an alarm or a slot was notified before. `text` begins with what a
-reader must know first: `TEST`, `OVER`, `REPEATED (2)`, or how old the message is; `stale` says the last for programs
-(SPEC M8.4). Of a critical alarm and of a refusal as out of scope, it ends with the other channels, which `channels` has
-for programs.
+The object has `text`, in the language of the settings, `id`, `link`, its `status` (exercise or actual), `side`, `kind`
+(`alarm`, `message`, `slot`, `test`), and by kind `alarm`; `reference`, `body`, `sent_at` and `received_at`; or `slot`
+and `until`, of a line test that an officer must place. `repeat` counts how often an alarm or slot was notified before.
+`text` begins with what a reader must know first: the link and its status, if the receivers get both kinds; `TEST`,
+`OVER`, `REPEATED (2)`, or how old the message is; `stale` says the last for programs (SPEC M8.4). Of a critical alarm
+and of a refusal as out of scope, it ends with the other channels, which `channels` has for programs.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class NoticeWords:
         now: Callable[[], Millis],
         zones: Mapping[str, str],
         channels: Mapping[str, Sequence[Channel]] | None = None,
+        statuses: Mapping[str, str] | None = None,
     ) -> None:
         """Make it.
 
@@ -45,11 +46,24 @@ class NoticeWords:
             now: reads the wall clock, in ms since 1970.
             zones: the time zone of this side's site, by link.
             channels: the other channels of the policy, by link.
+            statuses: what each link is for, exercise or actual. If links differ, each text begins with that.
         """
         self.now = now
         self._t = t
         self._zones = zones
         self._channels = channels or {}
+        self._statuses = statuses or {}
+
+    def status(self, link: str) -> str | None:
+        """Return what a link is for, None if that is not known."""
+        return self._statuses.get(link)
+
+    def which(self, link: str) -> str:
+        """Return which link a text is about and what it is for, if the receivers get both kinds; else nothing."""
+        return f"{self._named(link)}: " if len(set(self._statuses.values())) > 1 else ""
+
+    def _named(self, link: str) -> str:
+        return f"{self._t.term('status', self._statuses[link])}, {link}" if link in self._statuses else link
 
     def channels(self, link: str, effect: Notify) -> Sequence[Channel]:
         """Return the channels to use instead: for a critical alarm and a refusal as out of scope; else none."""
@@ -88,7 +102,7 @@ class NoticeWords:
             t(
                 "TEST of notifications, {side} ({links}), {when} UTC. Nothing has happened, and nothing is to be done.",
                 side=side,
-                links=", ".join(links),
+                links=", ".join(self._named(link) for link in links),
                 when=t.instant(now, "UTC"),
             )
         )
@@ -120,18 +134,21 @@ def notice(link: str, side: str, effect: Notify, words: NoticeWords) -> dict[str
     """Return the JSON object that receivers of `effect` get now; `text` comes first."""
     now = words.now()
     content: dict[str, Any] = {"text": "", "id": effect.id, "link": link, "side": side, "kind": effect.kind}
+    if status := words.status(link):
+        content["status"] = status
+    which = words.which(link)
     if channels := words.channels(link, effect):
         content["channels"] = msgspec.to_builtins(channels)
     if effect.alarm is not UNSET:
-        content["text"] = words.alarm(link, effect, effect.alarm, now)
+        content["text"] = which + words.alarm(link, effect, effect.alarm, now)
         return content | {"alarm": msgspec.to_builtins(effect.alarm), "repeat": effect.repeat}
     if effect.kind == "slot":
-        content["text"] = words.slot(link, effect, now)
+        content["text"] = which + words.slot(link, effect, now)
         return content | {"slot": effect.slot, "until": effect.until, "repeat": effect.repeat}
     body, sent_at, received_at = effect.body or {}, effect.sent_at or None, effect.received_at or None
     arrived = now if received_at is None else max(now, parsed(received_at))
     stale = staleness(expiry(body), sent_at, arrived, now)
-    content["text"] = words.message(link, effect, stale, now)
+    content["text"] = which + words.message(link, effect, stale, now)
     if stale:
         content["stale"] = msgspec.to_builtins(stale)
     return content | {

@@ -54,6 +54,7 @@ def document(account: Account) -> dict[str, Any]:
     """Return an account as JSON values, without what is known of the journals as files."""
     return {
         "link": account.link,
+        "statuses": {str(epoch): status for epoch, status in account.statuses.items()},
         "since": account.since,
         "until": account.until,
         "summary": {

@@ -7,6 +7,7 @@ from textwrap import wrap
 
 from endpoints.texts.i18n import Translator
 from endpoints.texts.item_page import field_lines
+from endpoints.texts.link_statuses import status_words
 from endpoints.texts.printable import one_line
 from endpoints.texts.timeline_words import (
     RowWriter,
@@ -68,7 +69,7 @@ def timeline_lines(
 def _title(account: Account, t: Translator) -> str:
     return t(
         "Account of {link} from {since} to {until} UTC",
-        link=account.link,
+        link=f"{account.link} ({status_words(account.statuses, t)})",
         since=utc(account.since),
         until=utc(account.until),
     )

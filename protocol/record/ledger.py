@@ -53,6 +53,7 @@ from protocol.wire.messages import (
     Message,
     Reference,
     Refusal,
+    Status,
     Utc,
 )
 from protocol.wire.payloads import read_body
@@ -70,6 +71,7 @@ class Ledger:
         alarms: every alarm in its last state, in the order raised; an alarm raised again is listed again.
         frames_refused: the number of refused frames by reason, those that the journal only counts included.
         policies: the digest of the terms, by epoch.
+        statuses: what the link was for, by epoch: exercise or actual.
         officers: the officers who may act, each with the time of their enrolment; None if the journal begins later.
         happenings: everything that the records say, in their order, for a timeline.
         slots: the slots of the schedule, and the tests that met them.
@@ -85,6 +87,7 @@ class Ledger:
         self.frames_refused: Counter[str] = Counter()
         self.alarms: list[Alarm] = []
         self.policies: dict[int, str] = {}
+        self.statuses: dict[int, Status] = {}
         self.officers: dict[Identifier, Utc | None] = {}
         self.happenings = Happenings()
         self.slots = PastSlots()
@@ -115,9 +118,13 @@ class Ledger:
             self._end_epoch()
         if self._terms.take(record) and (terms := self._terms.terms) is not None:
             self.policies[terms.epoch] = policy_digest(terms)
+<<<<<<< HEAD
         if isinstance(entry, OfficersEnrolled | Checkpoint):
             since = now if isinstance(entry, OfficersEnrolled) else None
             self.officers = {name: self.officers.get(name, since) for name in self._terms.officers or ()}
+=======
+            self.statuses[terms.epoch] = terms.policy.status
+>>>>>>> links
         listed = len(self.happenings.listed)
         self.happenings.take(record)
         absences = [each for each in self.happenings.listed[listed:] if each.what == "blind"]

@@ -36,7 +36,7 @@ from protocol.record.impossible_times import Impossible, impossible_times
 from protocol.record.ledger_entries import LedgerEntry, State
 from protocol.record.zone_data import ZoneDifference, zone_differences
 from protocol.wire.instants import parsed
-from protocol.wire.messages import Identifier, Reference, Utc
+from protocol.wire.messages import Identifier, Reference, Status, Utc
 
 
 class MessagePath(Struct, frozen=True, kw_only=True):
@@ -97,6 +97,7 @@ class Reconciliation(Struct, frozen=True, kw_only=True):
         differing: messages whose digests differ, with each version.
         missing_frames: verified frames that their signer's journal did not seal.
         impossible: times that cannot be.
+        statuses: what the link was for, by epoch, as the journals say: exercise or actual.
         policies: epochs that were opened under different terms.
         zone_data: intervals in which the journals planned their slots with different time zone data; no disagreement,
             but a reason for one about slots.
@@ -112,6 +113,7 @@ class Reconciliation(Struct, frozen=True, kw_only=True):
     missing_frames: tuple[HeldFrame, ...]
     impossible: tuple[Impossible, ...]
     policies: tuple[int, ...]
+    statuses: dict[int, Status]
     zone_data: tuple[ZoneDifference, ...]
 
     @property
@@ -146,6 +148,7 @@ def reconcile(*journals: Evidence) -> Reconciliation:
         missing_frames=missing,
         impossible=impossible,
         policies=policies,
+        statuses=statuses_of(journals),
         zone_data=zone_differences({each.side: each.zone_data for each in journals}),
     )
 
@@ -326,6 +329,16 @@ def _frames_compared(journals: Sequence[Evidence]) -> bool:
                 if frame.signer == signer.side and sealed is not None and sealed.record != begins:
                     return True
     return False
+
+
+def statuses_of(journals: Sequence[Evidence]) -> dict[int, Status]:
+    """Return what the link was for in each epoch; where journals contradict each other, `actual` counts."""
+    found: dict[int, Status] = {}
+    for each in journals:
+        for epoch, status in each.ledger.statuses.items():
+            if found.get(epoch) != "actual":
+                found[epoch] = status
+    return dict(sorted(found.items()))
 
 
 def _policies(journals: Sequence[Evidence]) -> tuple[int, ...]:

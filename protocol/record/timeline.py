@@ -21,9 +21,9 @@ from protocol.record.evidence import Evidence, SignedReceipt
 from protocol.record.happenings import MESSAGE_STEPS, Happening
 from protocol.record.ledger_entries import SERVICE, LedgerDraft
 from protocol.record.line_proof import LineInterval, line_intervals
-from protocol.record.reconcile import MessagePath, Reconciliation, reconcile
+from protocol.record.reconcile import MessagePath, Reconciliation, reconcile, statuses_of
 from protocol.wire.instants import Millis, parsed, written
-from protocol.wire.messages import Identifier, Reference, Utc
+from protocol.wire.messages import Identifier, Reference, Status, Utc
 
 Proof = Literal["signed", "alone"]
 PastSlotState = Literal["met", "late", "missed", "unknown", "open"]
@@ -76,6 +76,7 @@ class Account(Struct, frozen=True, kw_only=True):
 
     Attributes:
         link: whose it is.
+        statuses: what the link was for, by epoch, as the journals say: exercise or actual.
         parties: the caller and the answering side.
         since, until: the interval.
         journals: the sides whose journals were merged.
@@ -91,6 +92,7 @@ class Account(Struct, frozen=True, kw_only=True):
     """
 
     link: Identifier
+    statuses: dict[int, Status]
     parties: tuple[Identifier, ...]
     since: Utc
     until: Utc
@@ -150,6 +152,7 @@ def account(journals: Sequence[Evidence], since: Millis | None = None, until: Mi
     tests = [path for path in messages.values() if path.kind == "heartbeat"]
     return Account(
         link=journals[0].ledger.link,
+        statuses=statuses_of(journals),
         parties=parties,
         since=written(begins),
         until=written(ends),

@@ -22,7 +22,7 @@ ROWS = (
     "2022-11-29 08:00:00 UTC  eucom     stopped",
     "  acts            29 Nov 2022, 08:00:00 UTC  ndmc, duty-1: understood (ndmc/1/7)",
     "ndmc/1/9      29 Nov  alert: FLASH",
-    "eucom-ndmc, eucom: FINE",
+    "eucom-ndmc (EXERCISE), eucom: FINE",
     "THE JOURNALS AGREE: 9 messages",
     "  seen          " + "0" * 64,
     "deconflict: done",

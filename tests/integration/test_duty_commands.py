@@ -149,7 +149,7 @@ def test_status_prints_json_or_text(station: Station) -> None:
     ]
     assert (document["side"], document["outbox"]) == ("watch", None)
     people = station.deconflict("status", str(station.config("eucom")), "--lang", "ru")
-    assert people.stdout.startswith("eucom-ndmc, eucom: ")
+    assert people.stdout.startswith("eucom-ndmc (EXERCISE), eucom: ")
     assert "Europe/Berlin" in people.stdout
     assert "  дежурство никем не принято\n" in people.stdout
 

@@ -76,7 +76,7 @@ def test_a_killed_peer_spoils_fine_and_its_return_restores_it(station: Station) 
     people = station.deconflict(*command, "--lang", "ru")
     assert people.returncode == 12
     assert [line for line in people.stdout.splitlines() if line and not line.startswith(" ")] == [
-        "eucom-ndmc, eucom: ОПАЗДЫВАЕТ",
+        "eucom-ndmc (УЧЕНИЕ), eucom: ОПАЗДЫВАЕТ",
         "eucom-ndmc, ndmc: НЕИЗВЕСТНО",
         next(line for line in people.stdout.splitlines() if line.startswith("eucom-ndmc, watch: ")),
     ]

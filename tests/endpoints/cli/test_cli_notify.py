@@ -42,7 +42,7 @@ def test_every_receiver_gets_it(config: Path, tmp_path: Path, capsys: pytest.Cap
     out, err = capsys.readouterr()
     assert [line.rpartition(": ")[2] for line in out.splitlines()] == ["delivered"] * 3
     got = json.loads((tmp_path / "got").read_text())
-    assert got["text"].startswith("TEST of notifications, eucom (eucom-ndmc), ")
+    assert got["text"].startswith("TEST of notifications, eucom (EXERCISE, eucom-ndmc), ")
     assert (got["kind"], got["side"], got["link"]) == ("test", "eucom", "eucom-ndmc")
     assert [body for _, body in hook.got] == [got]
     assert got["text"] in err

@@ -89,7 +89,7 @@ def test_an_account_of_a_day(day: Path, run: Any) -> None:
     code, out, _ = run("timeline", *both(day), day / "watch", "--lang", "en")
     assert code == 0
     lines = out.splitlines()
-    assert lines[0].startswith("Account of eucom-ndmc from 2022-11-29 07:59:00.000 to 2022-11-29 08:02:")
+    assert lines[0].startswith("Account of eucom-ndmc (EXERCISE) from 2022-11-29 07:59:00.000 to 2022-11-29 08:02:")
     assert "1 line test due: met 1, late 0, missed 0, unknown 0" in lines
     assert "The line was used beyond its tests: alerts 2, acknowledgements 1." in lines
     assert "2022-11-29 08:00  met: eucom/1/1 placed by the service; received 08:00:00.025; answered" in out
@@ -144,7 +144,9 @@ def test_an_interval_is_given_as_people_write_times(day: Path, run: Any) -> None
         "timeline", *both(day), "--from", "2022-11-29T08:01", "--to", "2022-11-29 08:01:30Z", "--lang", "en"
     )
     assert code == 0
-    assert out.startswith("Account of eucom-ndmc from 2022-11-29 08:01:00.000 to 2022-11-29 08:01:30.000 UTC")
+    assert out.startswith(
+        "Account of eucom-ndmc (EXERCISE) from 2022-11-29 08:01:00.000 to 2022-11-29 08:01:30.000 UTC"
+    )
     assert "08:00:00" not in out.partition("what happened")[2]
     assert run("timeline", *both(day), "--from", "yesterday")[0] == 2
     code, _, err = run("timeline", *both(day), "--from", "2022-11-30T08:00", "--to", "2022-11-29T08:00")
@@ -216,7 +218,8 @@ def test_json_has_the_whole_account(day: Path, run: Any) -> None:
     assert code == 0
     found = json.loads(out)
     assert list(found) == [
-        *("agree", "journals", "link", "since", "until", "summary", "slots", "line", "clocks", "messages", "drafts"),
+        *("agree", "journals", "link", "statuses", "since", "until", "summary", "slots", "line", "clocks"),
+        *("messages", "drafts"),
         *("rows", "comparison"),
     ]
     assert found["summary"]["tests"] == {

@@ -93,6 +93,7 @@ def test_of_a_link_whose_journal_could_not_be_opened_the_failure_alone_is_known(
     assert document.pop("alarms")[0]["detail"] == "no space left on device"
     assert document == {
         "link": "eucom-ndmc",
+        "status": None,
         "side": "eucom",
         "state": "alarm",
         "reasons": [
