@@ -30,6 +30,7 @@ from endpoints.runtime.loop import Loop
 from endpoints.runtime.ports import LinkTransport
 from endpoints.runtime.reloading import Build, Reloader, SettingsT, built
 from endpoints.runtime.reopening import LinkOpener, RunnerT
+from endpoints.runtime.start_checks import check_restored
 from endpoints.runtime.timer import AsyncioTimer
 from endpoints.runtime.work_queue import WorkQueue
 from protocol.errors import LinkError
@@ -90,6 +91,7 @@ class Process(Generic[SettingsT, RunnerT]):
             LinkOpener(
                 JournalWriter(FolderStore(link.journal), link.id, side),
                 partial(built, build, settings, link),
+                admit=partial(check_restored, settings, link),
             )
             for link in settings.links
         ]
@@ -137,6 +139,13 @@ class Process(Generic[SettingsT, RunnerT]):
         for opener in self._openers:
             try:
                 self._runners[opener.link] = opener.open()
+                if not opener.journal.n:
+                    _log.info(
+                        "this journal is new; if this side ran on this link before, stop it and copy its journal here, "
+                        "or open a new epoch",
+                        link=opener.link,
+                        journal=self._folders[opener.link],
+                    )
                 self._print(opener)
             except UnusableJournal as error:
                 self._runners[opener.link] = opener.stopped()

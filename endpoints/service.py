@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from endpoints.clocks.clock import clock
 from endpoints.config.settings import EndpointSettings, LinkSettings, load_endpoint
+from endpoints.journal.restored import RestoredMark
 from endpoints.journal.stdout_feed import StdoutFeed
 from endpoints.journal.writer import JournalWriter
 from endpoints.mqtt.endpoint_transport import EndpointTransport
@@ -54,6 +55,7 @@ def endpoint(settings: EndpointSettings, output: StdoutFeed) -> Process[Endpoint
             officers=settings.roster,
             words=link.words,
             comparison=comparison(settings, link, core),
+            restored=RestoredMark(link.journal),
         )
 
     return Process(

@@ -13,6 +13,7 @@ import structlog
 
 from endpoints.clocks.clock import clock
 from endpoints.config.settings import LinkSettings, WatchSettings, load_watch
+from endpoints.journal.restored import RestoredMark
 from endpoints.journal.stdout_feed import StdoutFeed
 from endpoints.journal.writer import JournalWriter
 from endpoints.mqtt.observer_transport import ObserverTransport
@@ -56,7 +57,15 @@ def watch(settings: WatchSettings, output: StdoutFeed) -> Process[WatchSettings,
     ) -> LinkRunner[Observer]:
         core = recovered_core(journal, Observer.new(link.id, settings.side)) if beside is None else beside.core
         outbound = SendsNothing(head_signer(settings, link))
-        return LinkRunner(core, journal, link.content, notifier, outbound=outbound, officers=settings.roster)
+        return LinkRunner(
+            core,
+            journal,
+            link.content,
+            notifier,
+            outbound=outbound,
+            officers=settings.roster,
+            restored=RestoredMark(link.journal),
+        )
 
     def watching() -> bool:
         return transport.trouble is None and all(runner.failure is None for runner in runners.values())

@@ -302,6 +302,16 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "log show try/eucom/journal/eucom-ndmc",
         ),
         Command(
+            "log restore",
+            "endpoints.cli.log_restore:log_restore",
+            "Put a copy of a journal in its place, and mark it as restored.",
+            "log restore backup/eucom-ndmc try/eucom/endpoint.toml",
+            "The copy is verified first. A journal that is there is never overwritten: --replace moves it aside. "
+            "What followed the copy is missing in it, so `run` refuses it until both sides have opened a new epoch. "
+            "With --json: `journal`, `link`, `side`, `records`, `head`, `epoch`, `restored_at`, `source`, `replaced`, "
+            "`unfinished_batch_left_out`.",
+        ),
+        Command(
             "replay",
             "endpoints.cli.replay:replay",
             "Run a journal's events again and compare the effects.",
@@ -349,7 +359,11 @@ GROUPS = {
         "alarms list try/eucom/endpoint.toml",
         DUTY,
     ),
-    "log": ("Verify a journal and show its records.", "log verify try/eucom/journal/eucom-ndmc", RECORD),
+    "log": (
+        "Verify a journal, show its records, restore it from a copy.",
+        "log verify try/eucom/journal/eucom-ndmc",
+        RECORD,
+    ),
 }
 """Commands that have subcommands."""
 

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from endpoints.cli import options
 from endpoints.cli.output import console, print_json, print_row
+from endpoints.cli.restored_notes import restored_document, restored_lines
 from endpoints.errors import UserError
 from protocol.phrases import phrase
 
@@ -51,6 +52,15 @@ LinkFiles = Annotated[
 ]
 SideOption = Annotated[
     str | None, Parameter(name="--side", help="The side, if a collected log holds several journals.")
+]
+
+Sides = Annotated[
+    tuple[str, ...],
+    Parameter(
+        name="--side",
+        help="The side of each journal, in their order: for collected logs that hold several journals.",
+        negative="",
+    ),
 ]
 
 
@@ -176,6 +186,17 @@ def trusted_files(link_files: Sequence[Path]) -> list[TrustedFile]:
     return found
 
 
+def sides_of(journals: Sequence[str], side: tuple[str, ...]) -> Sequence[str | None]:
+    """Return the side that was given for each journal, None for those that say it themselves. Raises UserError."""
+    if side and len(side) != len(journals):
+        raise UserError(
+            phrase(
+                "--side: give it for each of the {count} journals, in their order, or not at all", count=len(journals)
+            )
+        )
+    return side or (None,) * len(journals)
+
+
 def problem_words(problem: Problem, t: Translator) -> str:
     """Return a problem in one line that names its record once: some reasons do so themselves."""
     from protocol.errors import at_record
@@ -230,6 +251,7 @@ def finding(reader: JournalReader, audit: Audit) -> dict[str, Any]:
         "collected": reader.collected,
         "begins_at": verification.begins or None,
         "from_checkpoint": reader.from_checkpoint,
+        "restored": restored_document(reader),
         "missing": [{"first": first, "last": last} for first, last in getattr(verification, "missing", ())],
         "sealed_upto": audit.sealed_upto,
         "vouched_for": audit.vouched,
@@ -255,6 +277,8 @@ def _show(reader: JournalReader, audit: Audit, t: Translator) -> None:
     if reader.live:
         lines.append(t("a running service is writing it"))
     out.print(Text(f"  {', '.join(lines)}"))
+    for line in restored_lines(reader, t):
+        out.print(Text(f"  {line}", style="yellow"))
     for line in (*beginning_lines(reader, t), *judged_lines(audit, t)):
         out.print(Text(f"  {line}"))
     if verification.records:

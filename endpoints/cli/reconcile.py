@@ -8,14 +8,16 @@ from cyclopts import Parameter
 from msgspec import Struct, to_builtins
 
 from endpoints.cli import options
-from endpoints.cli.log import Journal, LinkFiles, judged_lines, trusted_files, vouched_words
+from endpoints.cli.log import Journal, LinkFiles, Sides, judged_lines, sides_of, trusted_files, vouched_words
 from endpoints.cli.output import console, print_json, print_row
+from endpoints.cli.restored_notes import restored_document, restored_lines
 from endpoints.errors import UserError
 from protocol.phrases import phrase, worded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from endpoints.journal.reader import JournalReader
     from endpoints.texts.i18n import Translator
     from protocol.record.audit import Audit
     from protocol.record.evidence import Evidence, HeldFrame, Sighting
@@ -29,15 +31,6 @@ _DIGITS = 16
 """Digits of a digest that are shown to people."""
 _SHOWN_MAX = 20
 
-Sides = Annotated[
-    tuple[str, ...],
-    Parameter(
-        name="--side",
-        help="The side of each journal, in their order: for collected logs that hold several journals.",
-        negative="",
-    ),
-]
-
 
 class Read(Struct, frozen=True):
     """One journal, read to its end: its name, its evidence, and the audit of its signatures."""
@@ -47,6 +40,7 @@ class Read(Struct, frozen=True):
     audit: Audit
     # the first record with a problem of signatures, keys or terms, and the problem
     problem: tuple[int, str] | None
+    reader: JournalReader
 
 
 def reconcile(
@@ -85,17 +79,6 @@ def reconcile(
     return 0 if found.agree else EXIT_DISAGREE
 
 
-def sides_of(journals: Sequence[str], side: tuple[str, ...]) -> Sequence[str | None]:
-    """Return the side that was given for each journal, None for those that say it themselves. Raises UserError."""
-    if side and len(side) != len(journals):
-        raise UserError(
-            phrase(
-                "--side: give it for each of the {count} journals, in their order, or not at all", count=len(journals)
-            )
-        )
-    return side or (None,) * len(journals)
-
-
 # --- reading ------------------------------------------------------------------------------------------------------
 
 
@@ -116,7 +99,7 @@ def _read(name: str, link: str | None, side: str | None, trusted: Sequence[Trust
             raise DamagedJournal(phrase("{name}: {error}", name=reader.name, error=error)) from error
         if (wrong := audit.take(record)) and problem is None:
             problem = record.n, wrong
-    return Read(reader.name, evidence, audit, problem)
+    return Read(reader.name, evidence, audit, problem, reader)
 
 
 def _require_undamaged(journals: Sequence[Read]) -> None:
@@ -173,6 +156,7 @@ def _document(found: Reconciliation, journals: Sequence[Read]) -> dict[str, Any]
             each.evidence.side: {"records": each.audit.records, "vouched_for": each.audit.vouched} for each in journals
         },
         "judged_under": {each.evidence.side: each.audit.judged for each in journals},
+        "restored": {each.evidence.side: restored_document(each.reader) for each in journals},
         "keys_only_in": {each.evidence.side: _keys_only_in(each, journals) for each in journals},
     }
 
@@ -259,6 +243,8 @@ def _show(found: Reconciliation, journals: Sequence[Read], t: Translator) -> Non
             values = {"side": side, "record": end.record, "at": end.at}
             ends = t("{side}: the journal ends at record {record}, {at}; an earlier copy lacks what followed", **values)
             out.print(Text(ends, style="yellow"))
+        for line in restored_lines(each.reader, t):
+            out.print(Text(f"{side}: {line}", style="yellow"))
         for line in (vouched_words(each.audit, t), *judged_lines(each.audit, t)):
             out.print(Text(f"{side}: {line}"))
         if keys := _keys_only_in(each, journals):

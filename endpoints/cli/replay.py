@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from endpoints.cli import options
 from endpoints.cli.log import Journal, SideOption, beginning_lines
 from endpoints.cli.output import console, print_json
+from endpoints.cli.restored_notes import restored_document, restored_lines
 from endpoints.errors import UserError
 from protocol.phrases import phrase
 
@@ -118,6 +119,7 @@ def _finding(reader: JournalReader, result: Replay) -> dict[str, Any]:
     return {
         "begins_at": reader.verification.begins or None,
         "from_checkpoint": reader.from_checkpoint,
+        "restored": restored_document(reader),
         "records": result.records,
         "identical": result.identical,
         "divergence": None if divergence is None else {"record": divergence.record, "reason": divergence.reason},
@@ -148,7 +150,7 @@ def _show(reader: JournalReader, result: Replay, audit: Audit, last: int, t: Tra
         t.plural("{count} signature verified", "{count} signatures verified", audit.signatures),
     ]
     out.print(Text(f"  {', '.join(lines)}"))
-    for line in beginning_lines(reader, t):
+    for line in (*restored_lines(reader, t), *beginning_lines(reader, t)):
         out.print(Text(f"  {line}", style="yellow"))
     if result.divergence is not None:
         where = t("record {record}", record=result.divergence.record)

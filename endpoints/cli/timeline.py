@@ -10,9 +10,9 @@ from cyclopts import Parameter
 from msgspec import Struct
 
 from endpoints.cli import options
-from endpoints.cli.log import EXITS, Journal, LinkFiles, trusted_files, vouched_words
+from endpoints.cli.log import EXITS, Journal, LinkFiles, Sides, sides_of, trusted_files, vouched_words
 from endpoints.cli.output import print_json, print_lines, terminal_width
-from endpoints.cli.reconcile import EXIT_DISAGREE, Sides, sides_of
+from endpoints.cli.reconcile import EXIT_DISAGREE
 from endpoints.errors import UserError
 from protocol.phrases import phrase
 
@@ -183,6 +183,7 @@ def _about(found: Account, read: Sequence[ReadJournal], t: Translator) -> tuple[
     """Return the lines about each journal, and the problems of the journals and of their comparison."""
     from endpoints.cli.log import beginning_lines, judged_lines, problem_words, verdict_words
     from endpoints.cli.reconcile import disagreement_lines
+    from endpoints.cli.restored_notes import restored_lines
     from endpoints.texts.timeline_words import utc
 
     journals: list[list[str]] = []
@@ -200,7 +201,8 @@ def _about(found: Account, read: Sequence[ReadJournal], t: Translator) -> tuple[
             until=until,
         )
         lines = [f"{evidence.side}: {t.say(each.reader.name)}", f"{verdict_words(each.reader, t)}: {records}"]
-        lines += [vouched_words(each.audit, t), *beginning_lines(each.reader, t), *judged_lines(each.audit, t)]
+        lines += [vouched_words(each.audit, t), *restored_lines(each.reader, t), *beginning_lines(each.reader, t)]
+        lines += judged_lines(each.audit, t)
         journals.append(lines)
         said = [problem_words(problem, t) for problem in verification.problems[:_PROBLEMS_SHOWN]]
         if (more := len(verification.problems) - len(said) + verification.unlisted) > 0:

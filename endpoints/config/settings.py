@@ -62,7 +62,7 @@ from endpoints.config.settings_tables import (
     WatchTable,
 )
 from endpoints.errors import UserError
-from endpoints.keys.private_files import changeable, exists, require_private
+from endpoints.keys.private_files import LINK_FILE_MISSING, OF_THE_INSTALLATION, changeable, exists, require_private
 from protocol.core.duty import OwnWords
 from protocol.phrases import phrase
 
@@ -158,6 +158,10 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
     def changeable(self) -> tuple[str, ...]:
         """Return a line for each of these files that other users can change or replace."""
         return tuple(changeable(self.trusted_files, {os.geteuid(), self.path.stat().st_uid}))
+
+    def choosing(self, link: str) -> tuple[str, ...]:
+        """Return the words of a command that choose `link` here; none if it is the only one."""
+        return ("--link", link) if len(self.links) > 1 else ()
 
     def link(self, wanted: str | None) -> LinkSettings:
         """Return the link `wanted`, or the only one. Raises UserError if it is unknown, or not named among several."""
@@ -341,6 +345,10 @@ def _links(raw: tuple[LinkTable, ...], path: Path) -> tuple[LinkSettings, ...]:
         # `..` is of the folder itself, not of a symbolic link to it
         file = Path(os.path.normpath(folder.resolve() / each.file))
         journal, at = folder / each.journal, f"{path}: links[{index}]"
+        if not exists(file):
+            raise UserError(
+                phrase("{at}.file: no such file: {file}; {remedy}", at=at, file=file, remedy=LINK_FILE_MISSING)
+            )
         content = link_file.load(file)
         for other in links:
             if other.id == content.terms.link:
@@ -373,6 +381,14 @@ def _broker(
     for key in ("authority", "certificate", "key"):
         file: Path = getattr(settings, key)
         if not (exists(file) and file.is_file()):
-            raise UserError(phrase("{path}: broker.{key}: no such file: {file}", path=path, key=key, file=file))
+            raise UserError(
+                phrase(
+                    "{path}: broker.{key}: no such file: {file}; {remedy}",
+                    path=path,
+                    key=key,
+                    file=file,
+                    remedy=OF_THE_INSTALLATION,
+                )
+            )
     require_private(settings.key, what=phrase("private key"))
     return settings

@@ -96,7 +96,9 @@ def _clear(path: Path) -> None:
         except (ConnectionRefusedError, FileNotFoundError):
             path.unlink(missing_ok=True)
             return
-    raise UserError(phrase("{path}: already running: another process answers on this control socket", path=path))
+        process = caller(probe).process
+    who = phrase("process {process}", process=process) if process > 0 else phrase("another process")
+    raise UserError(phrase("{path}: already running: {who} answers on this control socket", path=path, who=who))
 
 
 class ControlServer:

@@ -20,13 +20,17 @@ from endpoints.mqtt.connection import Connection
 from endpoints.mqtt.failures import CONNECT_ERRORS, CONNECT_WITHIN_S, reason_of
 from endpoints.mqtt.intervals import Intervals
 from endpoints.mqtt.session import ConnectionClosed, Opened
+from endpoints.mqtt.takeovers import TAKEN_OVER
 from endpoints.mqtt.tls import client_context
 from endpoints.mqtt.topics import GONE
 from protocol.phrases import phrase
 
 _REFUSAL_WITHIN_S = 1.0
 """In TLS 1.3 the server refuses our certificate, if at all, only after the handshake."""
-_SESSION_WITHIN_S = 15.0
+_WATCHED_S = 4.0
+"""A service whose connection the probe has taken over comes back within its shortest pause and one connect."""
+_SESSION_WITHIN_S = 15.0 + _WATCHED_S
+_USED_ELSEWHERE = phrase("another process uses this certificate: it took over the connection of this check")
 _FAILURE = 0x80
 """From here on, MQTT 5 reason codes are failures."""
 
@@ -85,11 +89,15 @@ def _shake(broker: BrokerSettings, context: ssl.SSLContext, found: list[bytes | 
 def session(broker: BrokerSettings, reads: Sequence[tuple[str, int]], presence: Sequence[str]) -> Reached:
     """Try what the service does: connect under its identity, subscribe to `reads`, publish to `presence`.
 
-    Only while it does not run. `gone` is published, which is true, and which the others know already.
+    Only while it does not run. `gone` is published, which is true, and which the others know already. Then the
+    connection is kept for some seconds: a second copy of the service, elsewhere, takes it over.
     """
     late = phrase("no MQTT session within {seconds} s", seconds=f"{_SESSION_WITHIN_S:.0f}")
     problem = within(_SESSION_WITHIN_S, lambda: asyncio.run(_session(broker, reads, presence)), late)
-    remedy = phrase("correct the broker's access list (deconflict init writes one), then restart the broker")
+    if problem == _USED_ELSEWHERE:
+        remedy = phrase("find the second copy of this installation and stop it; only one may ever run")
+    else:
+        remedy = phrase("correct the broker's access list (deconflict init writes one), then restart the broker")
     return Reached(problem, remedy if problem else "")
 
 
@@ -129,7 +137,7 @@ async def _session(broker: BrokerSettings, reads: Sequence[tuple[str, int]], pre
     running = asyncio.create_task(connection.run())
     running.add_done_callback(lambda _task: done.done() or done.cancel())
     try:
-        return await done
+        return await done or await _displaced(running)
     except asyncio.CancelledError:
         return _closed(running.result())
     except UserError as error:
@@ -138,6 +146,15 @@ async def _session(broker: BrokerSettings, reads: Sequence[tuple[str, int]], pre
         running.cancel()
         connection.close(end_session=not kept)
         await asyncio.gather(running, return_exceptions=True)
+
+
+async def _displaced(running: asyncio.Task[ConnectionClosed]) -> str:
+    """Return that somebody takes the open connection over, or empty if nobody does for some seconds."""
+    await asyncio.wait({running}, timeout=_WATCHED_S)
+    if not running.done():
+        return ""
+    closed = running.result()
+    return _USED_ELSEWHERE if closed.orderly or closed.code == TAKEN_OVER else _closed(closed)
 
 
 def _closed(closed: ConnectionClosed) -> str:

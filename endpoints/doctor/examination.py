@@ -24,6 +24,11 @@ class Examination:
         self._found = Report()
 
     @property
+    def report(self) -> Report:
+        """All that was found, and what was checked."""
+        return self._found
+
+    @property
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong, in the order in which start-up needs the parts."""
         return tuple(self._found.findings)

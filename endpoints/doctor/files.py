@@ -29,8 +29,8 @@ def check_folders(settings: ProcessSettings, found: Report) -> None:
     private = {settings.broker.key.parent, *journals, *([] if settings.keys is None else [settings.keys])}
     for folder in sorted(private):
         if not folder.is_dir():
-            # the first start creates the journal's folder
-            if folder not in journals:
+            # the first start creates the journal's folder; the check of the keys reports theirs
+            if folder not in journals and folder != settings.keys:
                 found.add(folder, phrase("no such folder"), phrase("`deconflict init` or `enrol` makes it"))
         elif (mode := stat.S_IMODE(folder.stat().st_mode)) & _OTHERS:
             remedy = phrase("make it private: {command}", command=chmod("700", folder))

@@ -17,7 +17,7 @@ from endpoints.doctor.findings import Report
 from endpoints.journal.last_segment import last_segment, read_segment
 from endpoints.journal.segments import locked, segments
 from endpoints.journal.space_watch import SPACE_LOW_BYTES
-from endpoints.runtime.start_checks import check_terms, frame_signer, head_signer
+from endpoints.runtime.start_checks import check_restored, check_terms, frame_signer, head_signer
 from protocol.core.alarms import AlarmCode
 from protocol.core.link import Link
 from protocol.errors import LinkError
@@ -41,7 +41,9 @@ def check_link(link: LinkSettings, found: Report, at: Millis) -> None:
         found.add(link.file, what, phrase("correct the cron expressions"))
 
 
-def check_journal(settings: ProcessSettings, link: LinkSettings, found: Report, now: Callable[[], Millis]) -> None:
+def check_journal(
+    settings: EndpointSettings | WatchSettings, link: LinkSettings, found: Report, now: Callable[[], Millis]
+) -> None:
     """The journal must be writable, intact, not from the future, and agree with the link file."""
     folder = link.journal
     existing = next(each for each in (folder, *folder.parents) if each.exists())
@@ -53,8 +55,16 @@ def check_journal(settings: ProcessSettings, link: LinkSettings, found: Report, 
         low = SPACE_LOW_BYTES >> 20
         what = phrase("{free} MiB free; below {low} MiB new alerts are refused", free=free >> 20, low=low)
         found.add(folder, what, phrase("free some space"))
+    with found.trying(folder):
+        check_restored(settings, link)
     records = last_segment(link.journal, link.id, settings.side)
     if not records:
+        found.add(
+            folder,
+            phrase("this journal is empty"),
+            phrase("if this side ran on this link before, copy its journal here, or open a new epoch on both sides"),
+            severity="hint",
+        )
         return
     last, at = max(record.entry.at for record in records), now()
     # read after the journal: a running service writes on

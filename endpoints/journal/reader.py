@@ -16,10 +16,11 @@ from typing import BinaryIO, Final
 
 from endpoints.errors import UserError, os_reason
 from endpoints.journal.collected_log import in_order, opened, read_collected
+from endpoints.journal.restored import Restored, RestoredMark
 from endpoints.journal.segments import locked, segment_first, segments
 from endpoints.journal.writer import DamagedJournal
 from protocol.errors import JournalError, at_record
-from protocol.phrases import phrase
+from protocol.phrases import phrase, worded
 from protocol.record.collected import CollectedVerification
 from protocol.record.journal import Checkpoint, Record
 from protocol.record.recovery import recover
@@ -42,22 +43,30 @@ class JournalReader:
     """One journal that a command was given. `records` reads it; afterwards `verification` holds what is wrong with it.
 
     Attributes:
-        name: the argument, for error texts.
+        name: the argument, or what stands for it, for error texts.
         live: a service was writing it when reading began.
         collected: it is a log that a log system has collected.
         founded: no record is missing between the last one yielded and record 1 or a checkpoint before it, so that it
             can be audited and run again.
         from_checkpoint: the checkpoint from which on records were founded first; None if that was record 1, or none.
+        restored: what the mark of a restored journal says, the reason why it can't be read, or None without a mark.
         verification: what was found so far.
     """
 
     def __init__(
-        self, where: str, *, link: str | None = None, side: str | None = None, stdin: BinaryIO | None = None
+        self,
+        where: str,
+        *,
+        link: str | None = None,
+        side: str | None = None,
+        stdin: BinaryIO | None = None,
+        name: str | None = None,
     ) -> None:
-        self.name: str = phrase("standard input") if where == STANDARD_INPUT else where
+        self.name: str = name or (phrase("standard input") if where == STANDARD_INPUT else where)
         self.live = False
         self.founded = False
         self.from_checkpoint: int | None = None
+        self.restored: Restored | str | None = None
         self._was_founded = False
         self._last = 0
         self._where = where
@@ -161,6 +170,7 @@ class JournalReader:
     def _files(self, path: Path, verification: Verification) -> Iterator[Record]:
         if stat.S_ISDIR(path.stat().st_mode):
             files, folder, alone = segments(path), path, False
+            self.restored = _mark_in(path)
         else:
             files, folder, alone = [path], path.parent, True
         last = segments(folder)[-1:]
@@ -220,6 +230,14 @@ def _is_collected(path: Path) -> bool:
     except (OSError, ValueError):
         # reading it says what is wrong
         return False
+
+
+def _mark_in(folder: Path) -> Restored | str | None:
+    """Return what the mark of a restored journal says, or why it can't be read; None without a mark."""
+    try:
+        return RestoredMark(folder).read()
+    except UserError as error:
+        return worded(error)
 
 
 def _lost_sectors(stream: BinaryIO, first: int, verification: Verification) -> bool:

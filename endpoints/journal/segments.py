@@ -7,7 +7,7 @@ Each segment is named by the number of its first record:
                        lock
 
 The lock is an open-file-description lock. It ends with the process that holds it. A reader can query it without taking
-it, and so never prevents a service from starting.
+it, and so never prevents a service from starting. The lock file names the process that took the lock last.
 """
 
 from __future__ import annotations
@@ -15,14 +15,19 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shlex
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 from endpoints.errors import UserError
 from endpoints.keys.private_files import FILE_MODE
+from endpoints.texts.printable import one_line
 from protocol.phrases import phrase
 
 LOCK = "lock"
+_COMMAND_MAX = 120
+_DIGITS_MAX = 10
 _SEGMENT = re.compile(r"(\d{16})\.jsonl", re.ASCII)
 # struct flock: l_type, l_whence, l_start, l_len, l_pid
 _FLOCK = "hhqqi4x"
@@ -53,12 +58,32 @@ def lock(folder: Path) -> int:
     try:
         fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
     except (BlockingIOError, PermissionError):
+        holder = _holder(descriptor)
         os.close(descriptor)
-        raise UserError(phrase("{folder}: another service writes this journal; stop it first", folder=folder)) from None
+        raise UserError(
+            phrase(
+                "{folder}: another service writes this journal ({holder}); stop it first", folder=folder, holder=holder
+            )
+        ) from None
     except OSError:
         os.close(descriptor)
         raise
+    with suppress(OSError):
+        # for people; a full disk must not prevent a start
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, b"%d\n" % os.getpid())
     return descriptor
+
+
+def _holder(descriptor: int) -> str:
+    """Return which process holds a lock, as far as this machine knows: its number and its command."""
+    with suppress(OSError, ValueError):
+        process = int(os.pread(descriptor, _DIGITS_MAX, 0))
+        with suppress(OSError):
+            words = Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")
+            command = one_line(shlex.join(word for word in words if word))[:_COMMAND_MAX]
+            return phrase("process {process}: {command}", process=process, command=command)
+    return phrase("in a container or on another machine")
 
 
 def locked(folder: Path) -> bool:

@@ -18,6 +18,15 @@ FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 PUBLIC_FOLDER_MODE = 0o755
 """Of a folder whose content others may read, such as that of the link file."""
+OF_THE_INSTALLATION = phrase(
+    "it belongs to this installation: copy it, with its permissions, from the machine where it ran before"
+)
+"""The remedy for a private file that a copy of an installation lacks."""
+LINK_FILE_MISSING = phrase(
+    "the link file belongs to this installation: copy it from the machine where it ran before, or from the other side, "
+    "and compare its fingerprint by voice"
+)
+"""The remedy for a link file that a copy of an installation lacks."""
 _OTHERS = 0o077
 _OTHERS_WRITE = 0o022
 _LINKS_MAX = 40

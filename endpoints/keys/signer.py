@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from endpoints.errors import UserError, os_reason
-from endpoints.keys.private_files import read_bytes, require_private, write_private
+from endpoints.keys.private_files import OF_THE_INSTALLATION, read_bytes, require_private, write_private
 from protocol.phrases import phrase
 from protocol.wire import envelope
 from protocol.wire.envelope import SUITE_ALGORITHMS
@@ -72,6 +72,10 @@ class Signer:
         """
         try:
             files = sorted(path for path in folder.iterdir() if path.suffix in {".pem", ".raw"})
+        except FileNotFoundError:
+            raise UserError(
+                phrase("{folder}: no such folder of private keys; {remedy}", folder=folder, remedy=OF_THE_INSTALLATION)
+            ) from None
         except OSError as error:
             raise UserError(
                 phrase(

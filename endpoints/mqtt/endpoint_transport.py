@@ -21,6 +21,7 @@ from endpoints.mqtt.events import (
     Arrived,
     Connected,
     Delivery,
+    Displaced,
     Joined,
     Lost,
     PresenceHeard,
@@ -122,8 +123,7 @@ class EndpointTransport:
             self._trouble = closed.reason
             was_up, self._up = self._up, False
             self._on_event((Lost if report.due(closed.reason, was_up=was_up) else StillLost)(closed.reason))
-            if taken_over is not None:
-                self._on_event(TakenOver(taken_over))
+            self._report_takeover(taken_over)
             failures = 0 if lived_s >= self._intervals.stable_s else failures
             await asyncio.sleep(self._intervals.pause_s(failures))
             failures += 1
@@ -241,8 +241,7 @@ class EndpointTransport:
             )
         )
         taken_over = self._takeovers.opened(now_s)
-        if taken_over is not None:
-            self._on_event(TakenOver(taken_over))
+        self._report_takeover(taken_over)
         for link in set(self._links()) - self._subscribed:
             # rejoined while the connection was being opened
             self._subscribe(link)
@@ -250,6 +249,13 @@ class EndpointTransport:
         early, self._early = self._early, []
         for message in early:
             self._message(message)
+
+    def _report_takeover(self, times: int | None) -> None:
+        """Report what the last call of the counter has found: `times` is what it returned."""
+        if times is not None:
+            self._on_event(TakenOver(times))
+        elif self._takeovers.began:
+            self._on_event(Displaced())
 
     def _subscribe(self, link: str) -> None:
         """Subscribe to one more link over the open connection."""

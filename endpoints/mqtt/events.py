@@ -85,6 +85,10 @@ class PublishDenied(Struct, frozen=True):
     reason: str
 
 
+class Displaced(Struct, frozen=True):
+    """Another client has connected with our certificate, for the first time in a while: no alarm yet."""
+
+
 class TakenOver(Struct, frozen=True):
     """Another client keeps connecting with our certificate: `times` in the last minutes (SPEC Q3.3)."""
 
@@ -101,5 +105,6 @@ TransportEvent = (
     | PresenceHeard
     | Accepted
     | PublishDenied
+    | Displaced
     | TakenOver
 )

@@ -21,6 +21,8 @@ class TakeoverCounter:
     """
 
     def __init__(self) -> None:
+        self.began = False
+        """Whether the last call counted the first takeover in a while: people should hear of it before the third."""
         self._count = 0
         self._last_s = -QUIET_S
         self._reported = 0
@@ -28,15 +30,17 @@ class TakeoverCounter:
 
     def lost(self, now_s: float, lived_s: float, code: int | None, *, orderly: bool) -> int | None:
         """Note that an open connection ended. Return the number of takeovers if it is due to be reported."""
+        self.began = False
         self._suspected = orderly and lived_s < _BRIEF_S
         return self._counted(now_s) if code == TAKEN_OVER else None
 
     def not_opened(self) -> None:
         """Note that an attempt failed: the broker was unavailable, so the earlier loss was not a takeover."""
-        self._suspected = False
+        self._suspected = self.began = False
 
     def opened(self, now_s: float) -> int | None:
         """Note that a connection is open. Return the number of takeovers if it is due to be reported."""
+        self.began = False
         suspected, self._suspected = self._suspected, False
         return self._counted(now_s) if suspected else None
 
@@ -45,6 +49,7 @@ class TakeoverCounter:
             self._count = self._reported = 0
         self._last_s = now_s
         self._count += 1
+        self.began = self._count == 1
         if self._count < max(REPEATED, 2 * self._reported):
             return None
         self._reported = self._count

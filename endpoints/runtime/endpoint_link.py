@@ -9,6 +9,7 @@ from msgspec import UNSET, Struct, structs
 
 from endpoints.config.link_file import LinkFile
 from endpoints.failpoints import failpoint
+from endpoints.journal.restored import RestoredMark
 from endpoints.journal.writer import JournalWriter, Sign
 from endpoints.mqtt.topics import Topic
 from endpoints.runtime.gauges import Gauges
@@ -132,6 +133,7 @@ class EndpointLink(LinkRunner[Link]):
         words: OwnWords | None = None,
         comparison: Confirmation | None = None,
         limits: FrameLimits | None = None,
+        restored: RestoredMark | None = None,
     ) -> None:
         """Make a runner, which has not started yet.
 
@@ -148,6 +150,7 @@ class EndpointLink(LinkRunner[Link]):
             words: what this side says in line tests; by default the policy's words.
             comparison: the comparison of this link file with the other side's, None if there was none.
             limits: bounds what the journal takes of frames.
+            restored: the mark of the journal's folder, removed once the journal says that it was restored.
         """
         self._words = words or OwnWords()
         self._comparison = comparison
@@ -162,6 +165,7 @@ class EndpointLink(LinkRunner[Link]):
             judges=judges,
             draw_nonce=draw_nonce,
             limits=limits,
+            restored=restored,
         )
 
     def gauges(self) -> Gauges:

@@ -14,6 +14,7 @@ from endpoints.mqtt.events import (
     Arrived,
     Connected,
     Delivery,
+    Displaced,
     Joined,
     Lost,
     PresenceChanged,
@@ -99,6 +100,11 @@ class Intake:
                 self._note_trouble(reason)
             case StillLost(reason=reason):
                 self._note_trouble(reason)
+            case Displaced():
+                _log.warning(
+                    "another process has taken over this side's connection to the broker: a second copy of this "
+                    "installation may run, such as one that was moved and not stopped; stop one of them"
+                )
             case TakenOver(times=times):
                 queue.push(
                     EventItem(runners.values(), lambda now: IdentityTakenOver(at=now.at, mono=now.mono, times=times))

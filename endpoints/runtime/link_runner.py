@@ -12,6 +12,7 @@ from typing import Generic, Self, TypeAlias, TypeVar, cast
 
 from endpoints.config.link_file import LinkFile
 from endpoints.failpoints import failpoint
+from endpoints.journal.restored import RestoredMark
 from endpoints.journal.space_watch import SpaceWatch
 from endpoints.journal.writer import JournalFailure, JournalWriter
 from endpoints.mqtt.topics import Topic
@@ -81,6 +82,7 @@ class LinkRunner(Generic[CoreT_co]):
         judges: JudgeOfKeys = judge_of_keys,
         draw_nonce: NonceSource = random_nonce,
         limits: FrameLimits | None = None,
+        restored: RestoredMark | None = None,
     ) -> None:
         """Make a runner, which has not started yet.
 
@@ -94,6 +96,7 @@ class LinkRunner(Generic[CoreT_co]):
             judges: makes what verifies frames with the accepted keys.
             draw_nonce: draws the words of line tests; by default from the operating system.
             limits: bounds what the journal takes of frames.
+            restored: the mark of the journal's folder, removed once the journal says that it was restored.
 
         Raises EnrolmentError if the link file has keys that may not be enrolled.
         """
@@ -118,6 +121,7 @@ class LinkRunner(Generic[CoreT_co]):
         self._batch: list[tuple[AnyEvent, tuple[AnyEffect, ...]]] = []
         self._closed: list[tuple[AnyEvent, tuple[AnyEffect, ...]]] = []
         self._refusals = Refusals(limits)
+        self._restored = restored or RestoredMark()
         self._trouble: str = NOT_CONNECTED
         self._flushed_at: Millis | None = None
         self._free_bytes: int | None = None
@@ -182,7 +186,7 @@ class LinkRunner(Generic[CoreT_co]):
             if self.failure is not None:
                 return
         self.heads.begin()
-        for event in begin(self.core, self._file, self._officers, self._draw_nonce, now):
+        for event in begin(self.core, self._file, self._officers, self._draw_nonce, now, self._restored):
             self.take(event)
         for event in self.chosen(now):
             self.take(event)
@@ -326,6 +330,7 @@ class LinkRunner(Generic[CoreT_co]):
             return
         failpoint("after_append")
         self._flushed_at = now.at
+        self._restored.settle()
         self._batch, self._closed = [], self._batch
 
     def perform(self, now: Now) -> None:

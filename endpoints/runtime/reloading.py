@@ -19,6 +19,7 @@ from endpoints.journal.writer import JournalWriter
 from endpoints.keys.credentials import OfficerCredentials
 from endpoints.runtime.loop import Loop
 from endpoints.runtime.reopening import LinkOpener, RunnerT
+from endpoints.runtime.start_checks import check_restored
 from protocol.errors import LinkError, LocalProtocolError
 from protocol.phrases import Phrase, Said, phrase, said
 
@@ -126,7 +127,7 @@ class Reloader(Generic[SettingsT, RunnerT]):
         self._taken(present)
         for link in present.links:
             opener = self._openers[link.id]
-            opener.use(partial(built, self._build, present, link))
+            opener.use(partial(built, self._build, present, link), partial(check_restored, present, link))
             if link.id in changed and opener.exchange(self._runners, now):
                 self._opened(opener)
         # the deadlines of the new runners

@@ -28,7 +28,11 @@ class LinkOpener(Generic[RunnerT]):
     """Opens one link, as often as its journal fails."""
 
     def __init__(
-        self, journal: JournalWriter, build: Callable[[JournalWriter], RunnerT], every_s: float = REOPEN_EVERY_S
+        self,
+        journal: JournalWriter,
+        build: Callable[[JournalWriter], RunnerT],
+        every_s: float = REOPEN_EVERY_S,
+        admit: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare it; nothing is opened yet.
 
@@ -36,12 +40,14 @@ class LinkOpener(Generic[RunnerT]):
             journal: the link's journal, not opened yet.
             build: returns the runner of a journal, not started; raises UserError for a mistake in the settings.
             every_s: how often a stopped link is tried, in seconds of real time.
+            admit: called before the journal is opened; raises UnusableJournal for one that may not be.
         """
         self.link = journal.link
         self.journal = journal
         """The journal that was opened last, or is to be opened."""
         self._build = build
         self._every_s = every_s
+        self._admit = admit
         self._heals = True
 
     def open(self) -> RunnerT:
@@ -50,6 +56,7 @@ class LinkOpener(Generic[RunnerT]):
         Raises UnusableJournal, and UserError for a mistake in the settings; the journal's lock is free then.
         """
         try:
+            self._admit()
             self.journal = self.journal.reopen()
             failpoint("after_lock")
             return self._build(self.journal)
@@ -60,9 +67,9 @@ class LinkOpener(Generic[RunnerT]):
                 self._heals = error.heals
             raise
 
-    def use(self, build: Callable[[JournalWriter], RunnerT]) -> None:
-        """Build the following runners with `build`: the files have changed."""
-        self._build = build
+    def use(self, build: Callable[[JournalWriter], RunnerT], admit: Callable[[], None]) -> None:
+        """Build the following runners with `build`, where `admit` does not object: the files have changed."""
+        self._build, self._admit = build, admit
 
     def exchange(self, runners: dict[str, RunnerT], now: Now) -> bool:
         """Stop the running link in order, and start it again on its journal, before anything else happens to it.

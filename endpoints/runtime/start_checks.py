@@ -7,12 +7,15 @@ import shlex
 import structlog
 
 from endpoints.config import confirmations
-from endpoints.config.settings import EndpointSettings, LinkSettings, WatchSettings
+from endpoints.config.settings import EndpointSettings, LinkSettings, ProcessSettings, WatchSettings
 from endpoints.errors import UserError
+from endpoints.journal.restored import RestoredMark, interrupted, staging
+from endpoints.journal.writer import UnusableJournal
 from endpoints.keys.signer import Signer
+from endpoints.texts.printable import one_line
 from protocol.core.duty import Confirmation
 from protocol.core.link import Link
-from protocol.phrases import phrase
+from protocol.phrases import phrase, worded
 from protocol.wire.digests import policy_digest
 from protocol.wire.policy import Terms
 
@@ -42,6 +45,40 @@ def check_terms(terms: Terms, known: Terms | None) -> None:
                 known=known.epoch,
             )
         )
+
+
+def check_restored(settings: ProcessSettings, link: LinkSettings) -> None:
+    """Raise UnusableJournal if a link's journal was restored and the link file has no newer epoch (SPEC E2.3).
+
+    Also if a restore was interrupted. The watch needs no new epoch: it sends nothing.
+    """
+    if interrupted(link.journal):
+        raise UnusableJournal(
+            phrase(
+                "{journal}: its restore was interrupted, and {staging} was left; repeat deconflict log restore",
+                journal=link.journal,
+                staging=staging(link.journal),
+            ),
+            heals=True,
+        )
+    try:
+        restored = RestoredMark(link.journal).read()
+    except UserError as error:
+        raise UnusableJournal(worded(error), heals=True) from None
+    if restored is None or isinstance(settings, WatchSettings) or link.content.terms.epoch > restored.epoch:
+        return
+    raise UnusableJournal(
+        phrase(
+            "{journal}: restored from {source} at {when}, so what followed is missing in it; first both sides open a "
+            "new epoch, later than {epoch}: {command}",
+            journal=link.journal,
+            source=one_line(restored.source),
+            when=restored.restored_at,
+            epoch=restored.epoch,
+            command=shlex.join(["deconflict", "epoch", str(settings.path), *settings.choosing(link.id)]),
+        ),
+        heals=True,
+    )
 
 
 def frame_signer(settings: EndpointSettings, link: LinkSettings, core: Link) -> Signer:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from msgspec import UNSET
 
 from endpoints.config.link_file import LinkFile
+from endpoints.journal.restored import RestoredMark
 from endpoints.runtime.ports import NonceSource, Now, RunnableCore
 from protocol.core.events import AnyEvent
 from protocol.core.start_events import EpochOpened, KeysChanged, KeysEnrolled, OfficersEnrolled
@@ -19,8 +20,9 @@ def begin(
     officers: Mapping[Identifier, Digest] | None,
     draw_nonce: NonceSource,
     now: Now,
+    restored: RestoredMark,
 ) -> Iterator[AnyEvent]:
-    """Yield the events that precede `Started`: new terms, keys and officers.
+    """Yield the events that precede `Started`: a restored journal, new terms, keys and officers.
 
     Args:
         core: the core, after all that the journal holds; it takes each event before the next one.
@@ -28,8 +30,14 @@ def begin(
         officers: those of the settings, each with the digest of their entry; None if there can be none.
         draw_nonce: draws the place of the words that an officer has to type.
         now: the reading of the clocks.
+        restored: the mark of the journal's folder.
+
+    Raises UserError if the mark can't be read.
     """
     terms, known = file.terms, core.terms
+    if (restoration := restored.event(known, now.at, now.mono)) is not None:
+        # SPEC E2.3
+        yield restoration
     new_epoch = known is None or terms.epoch > known.epoch
     if known is None:
         yield EpochOpened(at=now.at, mono=now.mono, terms=terms, rules=core.RULES)

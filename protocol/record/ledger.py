@@ -116,15 +116,7 @@ class Ledger:
         self.last_at = now
         if isinstance(entry, EpochOpened):
             self._end_epoch()
-        if self._terms.take(record) and (terms := self._terms.terms) is not None:
-            self.policies[terms.epoch] = policy_digest(terms)
-<<<<<<< HEAD
-        if isinstance(entry, OfficersEnrolled | Checkpoint):
-            since = now if isinstance(entry, OfficersEnrolled) else None
-            self.officers = {name: self.officers.get(name, since) for name in self._terms.officers or ()}
-=======
-            self.statuses[terms.epoch] = terms.policy.status
->>>>>>> links
+        self._take_settings(record, now)
         listed = len(self.happenings.listed)
         self.happenings.take(record)
         absences = [each for each in self.happenings.listed[listed:] if each.what == "blind"]
@@ -165,6 +157,16 @@ class Ledger:
                     pass
             self.happenings.effect(record, effect)
         return changed
+
+    def _take_settings(self, record: Record, now: Utc) -> None:
+        """Follow the terms, and the officers with the time of their enrolment."""
+        entry = record.entry
+        if self._terms.take(record) and (terms := self._terms.terms) is not None:
+            self.policies[terms.epoch] = policy_digest(terms)
+            self.statuses[terms.epoch] = terms.policy.status
+        if isinstance(entry, OfficersEnrolled | Checkpoint):
+            since = now if isinstance(entry, OfficersEnrolled) else None
+            self.officers = {name: self.officers.get(name, since) for name in self._terms.officers or ()}
 
     @property
     def epoch(self) -> int:

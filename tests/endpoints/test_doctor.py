@@ -26,6 +26,7 @@ from protocol.core.link import Link
 from protocol.core.start_events import EpochOpened
 from protocol.wire.instants import written
 
+LINK = default_terms.LINK
 NOW, MONO = SystemClock().now()
 DAY_MS = 86_400_000
 
@@ -81,7 +82,18 @@ def hints(site: Path, side: str = "eucom") -> list[str]:
     name = "watch.toml" if side == "watch" else "endpoint.toml"
     examination = Examination(settings.load(site / side / name, {}), lambda: NOW)
     examination.run()
-    return [str(each) for each in examination.hints]
+    return [str(each) for each in examination.hints if each.finding != "this journal is empty"]
+
+
+def test_an_empty_journal_is_a_hint(site: Path) -> None:
+    journal = site / "eucom" / "journal" / LINK
+    examination = Examination(settings.load(site / "eucom" / "endpoint.toml", {}), lambda: NOW)
+    examination.run()
+    (hint,) = [str(each) for each in examination.hints if each.check == f"journal/{LINK}"]
+    assert hint == (
+        f"{journal}: this journal is empty; if this side ran on this link before, copy its journal here, or open a new "
+        "epoch on both sides"
+    )
 
 
 def test_what_one_user_has_for_a_trial_is_a_hint_and_no_finding(site: Path) -> None:

@@ -134,6 +134,8 @@ TYPICAL = [
     ["link", "fingerprint", "no.toml"],
     ["link", "make", "new.toml", "one.toml", "two.toml"],
     ["link", "show", "other.toml"],
+    ["log", "restore", "nowhere", "folder"],
+    ["log", "restore", "nowhere", "no.toml"],
     ["log", "show", "nowhere"],
     ["log", "verify", "nowhere"],
     ["log", "verify", "other.toml"],
