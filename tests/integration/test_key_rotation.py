@@ -12,11 +12,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from endpoints.cli.log import log_verify
 from endpoints.cli.reconcile import reconcile
 from endpoints.cli.replay import replay
 from endpoints.config import default_terms, link_file
+from endpoints.config.link_file import WatchEntry
+from endpoints.config.toml_edit import editing
 from endpoints.control import client
 from endpoints.keys.signer import generate
 from protocol.wire.policy import EnrolledKey
@@ -185,3 +188,34 @@ def test_a_key_is_replaced_at_once(tmp_path_factory: pytest.TempPathFactory) -> 
         station.settled()
         arrived = [f"{sender}/1/{seq}" for sender, seq in station.applied("ndmc") if sender == "eucom"]
         assert arrived == answered["eucom"]
+
+
+def test_the_key_of_the_watch_is_rotated(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """SPEC E1.9: its heads verify under the link file before, between and after."""
+    with Station.of(tmp_path_factory) as station:
+        station.start("watch")
+        file, folder = link_file.load(station.link_file()), station.config("watch").parent / "keys"
+        old, new = file.watch_keys, generate(folder)
+        kept = []
+        for number, keys in enumerate([old, (*old, *new), new]):
+            changed = structs.replace(file, watch=WatchEntry(keys=keys))
+            link_file.save(changed, station.link_file())
+            kept.append(station.folder / f"link-{number}.toml")
+            link_file.save(changed, kept[-1])
+            reload(station, "watch")
+            # a reload that changes something ends a run with a signed head, by the keys of the file before
+            with editing(station.config("watch")) as document:
+                document["officers"][f"other-{number}"] = dict(document["officers"]["observer-1"])
+            reload(station, "watch")
+            assert head_signed_with(station) == ids(keys)
+        for key in old:
+            (folder / f"{key.id}.pem").unlink()
+        assert station.stop("watch") == 0
+        assert head_signed_with(station) == ids(new)
+        assert log_verify(str(station.journal("watch")), link_file=tuple(kept)) == 0
+
+
+def head_signed_with(station: Station) -> set[str]:
+    """Return the ids of the keys that have signed the last head of the watch."""
+    head = msgspec.json.decode(station.records("watch", "Closed")[-1]["signed_head"])
+    return {each["keyid"] for each in head["signatures"]}
