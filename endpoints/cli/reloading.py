@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from endpoints.cli import options
 from endpoints.cli.output import print_json, print_lines
+from protocol.phrases import phrase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,11 +17,9 @@ if TYPE_CHECKING:
 
 def reload(config: options.Config, /, *, lang: options.Lang = None, as_json: options.AsJson = False) -> None:
     """Have the running endpoint or watch read its settings, link files, keys and officers anew."""
-    from endpoints.config import settings
-    from endpoints.control import client
     from endpoints.texts.i18n import translator
 
-    answer = client.reload(settings.load(config).control)
+    answer = _asked(config)
     if as_json:
         print_json(answer)
     else:
@@ -35,18 +34,39 @@ def reload_running(config: Path, t: Translator) -> bool:
 
     Raises UserError if the files are refused: the process goes on with what it had.
     """
-    from endpoints.config import settings
-    from endpoints.control import client
+    from endpoints.control.client import NotRunning
 
     try:
-        answer = client.reload(settings.load(config).control)
-    except client.NotRunning:
-        print_lines(
-            [t("{config}: no process runs; the files take effect at its next start", config=config)], stderr=True
-        )
+        answer = _asked(config)
+    except NotRunning:
+        line = t("{config}: no process runs; the files take effect at its next start", config=config)
+        print_lines([line], stderr=True)
         return False
     print_lines(_lines(answer, t), stderr=True)
     return True
+
+
+def _asked(config: Path) -> dict[str, Any]:
+    """Return the answer of the running process. Raises NotRunning, and other UserErrors as `client.reload`."""
+    from endpoints.config import settings
+    from endpoints.control import client
+    from endpoints.journal.segments import locked
+
+    found = settings.load(config)
+    try:
+        return client.reload(found.control)
+    except client.NotRunning:
+        # the settings may name another socket than the one of the process
+        if any(locked(link.journal) for link in found.links):
+            raise client.Unreachable(
+                phrase(
+                    "{config}: its process runs, but not at the control socket {socket}: restart it to take the files "
+                    "over",
+                    config=config,
+                    socket=found.control,
+                )
+            ) from None
+        raise
 
 
 def _lines(answer: dict[str, Any], t: Translator) -> Iterator[str]:

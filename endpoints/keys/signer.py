@@ -125,7 +125,8 @@ class Signer:
             accepted: the public keys that count now, the preferred first; None for all.
 
         A second key of an algorithm does not sign where its signature would make the frame too large (SPEC F6.1): two
-        of ML-DSA-65 do not fit beside the longest payloads.
+        of ML-DSA-65 do not fit beside the longest payloads. Raises ValueError if the suite lacks an accepted key: ask
+        `lacking` before.
         """
         signed = envelope.pae(payload_type, payload)
         first: dict[str, tuple[str, PrivateKey]] = {}
@@ -136,6 +137,8 @@ class Signer:
             key = self._keys[each.public]
             if first.setdefault(each.algorithm, key) is not key:
                 more.append(key)
+        if len(first) < len(SUITE_ALGORITHMS[self._suite]):
+            raise ValueError("no accepted key of an algorithm of the suite")
         signatures = [(key_id, key.sign(signed)) for key_id, key in first.values()]
         frame = envelope.seal(payload_type, payload, signatures)
         for each_id, another in more:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from msgspec import UNSET, Struct
 
@@ -27,6 +28,7 @@ from endpoints.runtime.loop import Loop
 from endpoints.runtime.observing import SendsNothing
 from endpoints.runtime.ports import Now
 from endpoints.runtime.rate_limits import PRESENCE_PAUSE_S
+from endpoints.runtime.reopening import LinkOpener
 from endpoints.runtime.work_items import Reply, RequestItem
 from endpoints.runtime.work_queue import WorkQueue
 from protocol.core.duty import OwnWords
@@ -52,13 +54,20 @@ _RESTART_MS: tuple[Millis, Millis] = (60_000, 1_200_000)
 
 
 class _Run(Struct, frozen=True):
-    """The parts of the process that live from a start to the next stop or crash."""
+    """The parts of the process that live from a start to the next stop or crash. `runners` holds its only link's."""
 
-    runner: AnyRunner
+    runners: dict[str, Any]
+    opener: LinkOpener[Any]
     loop: Loop
     intake: Intake
     monitor: SkippedTicks
     timer: AgendaTimer
+
+    @property
+    def runner(self) -> AnyRunner:
+        """The running link."""
+        runner: AnyRunner = self.runners[self.opener.link]
+        return runner
 
 
 class SimulatedProcess:
@@ -130,34 +139,36 @@ class SimulatedProcess:
     def _prepare(self) -> _Run:
         """Return the parts of a process that has not started yet, on what its disk holds."""
         link, queue = self._file.terms.link, WorkQueue()
-        journal = JournalWriter.open(self.disk, link, self.name, segment_bytes=SEGMENT_BYTES, on_disk=self._on_disk)
-        runner: AnyRunner
-        intake: Intake
-        if self.name == WATCH_IDENTITY:
-            watch = self._recovered(journal, Observer.new(link, self.name))
-            judges, heads = self._signatures.judge, SendsNothing(self._signatures.signer(self.name))
-            runner = LinkRunner(
-                watch, journal, self._file, self, outbound=heads, judges=judges, draw_nonce=self._draw_nonce
-            )
-            intake = Intake({link: runner}, queue, self._acknowledge)
-        else:
-            runner = endpoint_link = EndpointLink(
-                self._recovered(journal, Link.new(link, self.name)),
-                journal,
-                self._file,
-                self,
-                signer=self._signatures.signer(self.name),
-                outlet=self,
-                officers=self._officers,
-                judges=self._signatures.judge,
-                draw_nonce=self._draw_nonce,
-                words=self._words(),
-            )
-            intake = EndpointIntake({link: endpoint_link}, queue, self._acknowledge)
+        journal = JournalWriter(self.disk, link, self.name, segment_bytes=SEGMENT_BYTES, on_disk=self._on_disk)
+        watches = self.name == WATCH_IDENTITY
+        opener: LinkOpener[Any] = LinkOpener(journal, self._watching if watches else self._linked)
+        runners: dict[str, Any] = {link: opener.open()}
+        intake = (Intake if watches else EndpointIntake)(runners, queue, self._acknowledge)
         monitor = SkippedTicks(self.clock)
         timer = AgendaTimer(self._agenda, self.clock, self._turn)
-        loop = Loop({link: runner}, queue, self.clock, monitor, timer, lambda: None)
-        return _Run(runner, loop, intake, monitor, timer)
+        loop = Loop(runners, queue, self.clock, monitor, timer, lambda: None)
+        return _Run(runners, opener, loop, intake, monitor, timer)
+
+    def _watching(self, journal: JournalWriter) -> AnyRunner:
+        """Return the runner of the watch."""
+        core = self._recovered(journal, Observer.new(journal.link, self.name))
+        judges, heads = self._signatures.judge, SendsNothing(self._signatures.signer(self.name))
+        return LinkRunner(core, journal, self._file, self, outbound=heads, judges=judges, draw_nonce=self._draw_nonce)
+
+    def _linked(self, journal: JournalWriter) -> EndpointLink:
+        """Return the runner of an endpoint."""
+        return EndpointLink(
+            self._recovered(journal, Link.new(journal.link, self.name)),
+            journal,
+            self._file,
+            self,
+            signer=self._signatures.signer(self.name),
+            outlet=self,
+            officers=self._officers,
+            judges=self._signatures.judge,
+            draw_nonce=self._draw_nonce,
+            words=self._words(),
+        )
 
     def _words(self) -> OwnWords:
         """Return what this side says in line tests: what `init` writes into its settings."""
@@ -248,6 +259,12 @@ class SimulatedProcess:
             return False
         self._end()
         return True
+
+    def reload(self) -> None:
+        """Stop the link in order and start it again over the same connection, as a reload of changed files does."""
+        if (run := self._run) is not None and not self._asleep:
+            self._drive(lambda: run.opener.exchange(run.runners, run.loop.settle()))
+            self.turn_soon()
 
     def step_clock(self, step_ms: Millis) -> None:
         """Move the wall clock; the loop notices within a second, or when the machine wakes."""

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from endpoints.cli.log import log_verify
+from endpoints.cli.reconcile import reconcile
+from endpoints.cli.replay import replay
 from endpoints.config import default_terms, link_file
 from endpoints.config.toml_edit import editing
 from endpoints.control import client
@@ -199,6 +202,10 @@ def test_what_only_a_start_takes_over_is_named(station: Station) -> None:
             "another address or other certificate files of the broker",
             "other receivers of notifications",
         ]
+        # the command looks for the process at the socket of the file
+        lost = station.deconflict("reload", str(config))
+        assert (lost.returncode, lost.stderr.count("\n")) == (12, 1)
+        assert f"its process runs, but not at the control socket {config.parent}/other.sock" in lost.stderr
     assert reload(station, "eucom") == NOTHING
     assert not (config.parent / "journal" / "elsewhere").exists()
 
@@ -236,10 +243,8 @@ def test_messages_and_answers_survive_reloads_of_both_sides(station: Station) ->
         assert len(station.records(side, "TransportLost")) == 0
         assert len(station.records(side, "Started")) >= 7
     journals = [str(station.journal(side)) for side in SIDES]
-    agreed = station.deconflict("reconcile", *journals, "--watch", str(station.journal("watch")))
-    assert agreed.returncode == 0, agreed.stdout + agreed.stderr
-    for side in SIDES:
-        assert station.deconflict("replay", str(station.journal(side))).returncode == 0
+    assert reconcile(*journals, watch=str(station.journal("watch"))) == 0
+    assert [replay(journal) for journal in journals] == [0, 0]
 
 
 CRASHES = {
@@ -269,16 +274,14 @@ def test_a_process_killed_within_a_reload_starts_again(station: Station, place: 
     assert station.records("eucom", "WordsChosen")[-1]["test_text"] == f"Проверка: {place}."
     station.settled()
     assert station.alert_state("ndmc", sent) == "received"
-    verified = station.deconflict(
-        "log", "verify", str(station.journal("eucom")), "--link-file", str(station.link_file())
-    )
-    assert verified.returncode == 0, verified.stdout
+    assert log_verify(str(station.journal("eucom")), link_file=(station.link_file(),)) == 0
 
 
 def test_nobody_runs(station: Station) -> None:
     assert station.stop("watch") == 0
     nobody = station.deconflict("reload", str(station.config("watch")))
     assert (nobody.returncode, nobody.stderr.count("\n")) == (12, 1)
+    assert "nobody answers on this control socket" in nobody.stderr
     station.start("watch")
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from protocol.core.effects import RaiseAlarm
 from protocol.core.events import ClockStepped, Resumed, Started
-from protocol.record.journal import Chain, Closed, Entry
+from protocol.record.journal import Chain, Closed, Entry, Record
 from protocol.wire.instants import Millis, parsed
-from scenario.simulation.faults import HOUR, MINUTE, Plan
+from scenario.simulation.faults import HOUR, MINUTE, Plan, draw
 from scenario.simulation.simulate import quiet
 from scenario.simulation.simulated_process import SimulatedProcess
 from scenario.simulation.world import World, world
@@ -34,9 +35,13 @@ def is_up(process: SimulatedProcess) -> bool:
     return process.runner is not None and process.runner.failure is None
 
 
-def entries(process: SimulatedProcess) -> list[Entry]:
+def recorded(process: SimulatedProcess) -> list[Record]:
     chain = Chain()
-    return [chain.take(line).entry for line in process.disk.lines()]
+    return [chain.take(line) for line in process.disk.lines()]
+
+
+def entries(process: SimulatedProcess) -> list[Entry]:
+    return [record.entry for record in recorded(process)]
 
 
 def test_a_clean_stop_ends_with_closed() -> None:
@@ -97,3 +102,40 @@ def test_a_clock_that_is_stepped_during_a_sleep_does_not_shorten_the_sleep() -> 
     (stepped,) = [entry for entry in after if isinstance(entry, ClockStepped)]
     assert stepped.step_ms == HOUR
     assert stepped.at == resumed.at == slept_at + 3 * HOUR
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_reloads_break_no_promise(seed: int) -> None:
+    """SPEC E1.6: each process reloads every few hours, wherever the faults of its world have brought it."""
+    faulty = world(draw(seed, 8))
+    for number, process in enumerate(faulty.processes.values()):
+        for hours in range(5 + number, 8 * 24, 7):
+            faulty.agenda.at(faulty.starts + hours * HOUR + 11 * MINUTE, process.reload)
+
+    totals = faulty.run()
+
+    assert totals.messages > 8
+    for process in faulty.processes.values():
+        assert sum(isinstance(entry, Started) for entry in entries(process)) > 15
+
+
+def test_reloads_raise_no_alarm_and_miss_no_slot() -> None:
+    """SPEC E1.6, W5.2: a reload takes no time, also at the instant of a slot or of its deadline."""
+    calm = world(Plan(seed=1, days=4, faults=(), acts=()))
+    grace = calm.file.terms.policy.grace_s * 1_000
+    for process in calm.processes.values():
+        for slot in calm.slots:
+            for at in (slot - 1, slot, slot + 1, slot + 700, slot + grace):
+                calm.agenda.at(at, process.reload)
+
+    calm.run()
+
+    for process in calm.processes.values():
+        assert process.runner is not None
+        view = process.runner.core.snapshot()
+        assert view.alarms == ()
+        assert {str(each.state) for each in view.slots if each.slot <= view.at} <= {"met"}
+        starts = sum(isinstance(entry, Started) for entry in entries(process))
+        assert starts == 1 + 5 * len(calm.slots)
+        raised = [effect for record in recorded(process) for effect in record.effects if isinstance(effect, RaiseAlarm)]
+        assert raised == []

@@ -16,8 +16,9 @@ from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter, UnusableJournal
 from endpoints.runtime.link_runner import LinkRunner
 from endpoints.runtime.reopening import LinkOpener, recovered_core
-from protocol.core.events import SpaceLow
+from protocol.core.events import PeerPresenceChanged, SpaceLow, TransportConnected
 from protocol.core.observer import Observer
+from protocol.record.journal import decode
 from protocol.wire.instants import parsed
 from tests.support.exchange import Notices
 from tests.support.exchange import link_file as linked
@@ -41,6 +42,7 @@ class Bench:
         def build(journal: JournalWriter) -> LinkRunner[Observer]:
             return LinkRunner(recovered_core(journal, Observer.new(LINK, WATCH)), journal, file, self.notices)
 
+        self.build = build
         self.opener = LinkOpener(JournalWriter(FolderStore(self.folder), LINK, WATCH), build, every_s=0.02)
         self.runners = {LINK: self.opener.open()}
         self.loop = hand_turned(self.runners, HandClock(BEGIN))
@@ -53,6 +55,13 @@ class Bench:
     @property
     def runner(self) -> LinkRunner[Observer]:
         return self.runners[LINK]
+
+    def exchange(self) -> bool:
+        return self.opener.exchange(self.runners, self.loop.settle())
+
+    def events(self) -> list[str]:
+        lines = b"".join(path.read_bytes().rstrip(b"\0") for path in segments(self.folder)).splitlines()
+        return [type(decode(line).entry).__name__ for line in lines]
 
     def fails(self) -> None:
         """Let the journal fail: from now on its file is open for reading only."""
@@ -207,3 +216,97 @@ async def test_a_journal_that_was_never_opened_is_not_created_later(tmp_path: Pa
     with pytest.raises(UnusableJournal, match="No such file"):
         journal.reopen()
     assert not folder.exists()
+
+
+# --- an exchange in a running process -----------------------------------------------------------------------------
+
+
+async def test_an_exchange_ends_a_run_and_begins_another_at_one_instant(bench: Bench) -> None:
+    """SPEC E1.6"""
+    first = bench.runner
+    now = bench.loop.now()
+    first.take(TransportConnected(at=now.at, mono=now.mono))
+    first.presence["eucom"].hear(now.real_s)
+    first.presence["ndmc"].see(present=False)
+    bench.loop.turn()
+    looked_on, written = first.changed.next, len(bench.events())
+
+    assert bench.exchange()
+
+    assert bench.runner is not first
+    assert first.failure is bench.runner.failure is None
+    assert looked_on.is_set()
+    assert bench.events()[written:] == [
+        *("Stopped", "BatchClosed", "Closed"),
+        *("Started", "TransportConnected", "BatchClosed"),
+    ]
+    view, gauges = bench.runner.core.snapshot(), bench.runner.gauges()
+    assert (view.connected, view.alarms, gauges.connection_trouble) == (True, (), "")
+    # what was heard over the connection holds, and the journal says so once more
+    assert gauges.heard_s == {"eucom": now.real_s}
+    bench.loop.turn()
+    assert bench.runner.core.snapshot().present == {"eucom": True, "ndmc": False}
+    assert bench.notices.ids == []
+
+
+async def test_without_a_connection_an_exchange_knows_its_reason(bench: Bench) -> None:
+    bench.runner.connection_lost("refused")
+    assert bench.exchange()
+    assert not bench.runner.core.snapshot().connected
+    assert bench.runner.gauges().connection_trouble == "refused"
+
+
+async def test_a_long_segment_is_not_read_again(bench: Bench) -> None:
+    bench.exchange()
+    assert len(segments(bench.folder)) == 1
+    now, presence = bench.loop.now(), True
+    while not bench.opener.journal.long:
+        for _ in range(500):
+            presence = not presence
+            bench.runner.take(PeerPresenceChanged(at=now.at, mono=now.mono, party="ndmc", present=presence))
+        bench.loop.turn()
+
+    assert bench.exchange()
+
+    first, second = segments(bench.folder)
+    assert second.read_bytes().rstrip(b"\0").count(b"\n") < 10 < first.read_bytes().count(b"\n")
+    assert bench.opener.journal.n == len(bench.events())
+
+
+@pytest.mark.parametrize("how", ["write", "open"])
+async def test_a_journal_that_fails_in_an_exchange_stops_its_link_until_it_is_back(bench: Bench, how: str) -> None:
+    first, path = bench.runner, segments(bench.folder)[-1]
+    if how == "write":
+        refuse_writes(path)
+    else:
+        bench.opener.use(lambda journal: refused(journal.name))
+
+    assert not bench.exchange()
+
+    assert bench.runner is first
+    assert first.failure is not None
+    bench.opener.use(bench.build)
+    await bench.until(lambda: bench.back == 1)
+    assert bench.runner.failure is None
+
+
+def refused(name: str) -> LinkRunner[Observer]:
+    raise UserError(f"{name}: the key can't be read")
+
+
+async def test_a_runner_of_older_files_is_dropped(bench: Bench) -> None:
+    """The files change while a stopped link is being opened in a thread."""
+    built: list[LinkRunner[Observer]] = []
+
+    def older(journal: JournalWriter) -> LinkRunner[Observer]:
+        built.append(bench.build(journal))
+        # as a reload does meanwhile
+        bench.opener.use(bench.build)
+        return built[-1]
+
+    bench.opener.use(older)
+    bench.fails()
+    await bench.until(lambda: bench.back == 1)
+    assert len(built) == 1
+    assert bench.runner is not built[0]
+    assert bench.runner.failure is None
