@@ -67,7 +67,7 @@ class LinkOpener(Generic[RunnerT]):
                 self._heals = error.heals
             raise
 
-    def use(self, build: Callable[[JournalWriter], RunnerT], admit: Callable[[], None]) -> None:
+    def use(self, build: Callable[[JournalWriter], RunnerT], admit: Callable[[], None] = lambda: None) -> None:
         """Build the following runners with `build`, where `admit` does not object: the files have changed."""
         self._build, self._admit = build, admit
 
