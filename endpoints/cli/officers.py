@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -125,6 +125,7 @@ def officer_remove(
 
 def officer_list(config: options.Config, /, *, lang: options.Lang = None, as_json: options.AsJson = False) -> None:
     """List the officers, since when each is enrolled, and who has the watch."""
+    from endpoints.cli.link_status import link_words
     from endpoints.cli.officer_history import officer_rows
     from endpoints.config import settings
     from endpoints.texts.i18n import translator
@@ -135,7 +136,11 @@ def officer_list(config: options.Config, /, *, lang: options.Lang = None, as_jso
     if as_json:
         print_json({"side": found.side, "officers": rows})
     else:
-        print_lines(_listed(rows, t) if rows else [t("no officer is enrolled here")])
+        labels = {
+            link.id: link_words(link.id, link.content.terms.policy.status if len(found.links) > 1 else None, t)
+            for link in found.links
+        }
+        print_lines(_listed(rows, labels, t) if rows else [t("no officer is enrolled here")])
 
 
 # --- parts ----------------------------------------------------------------------------------------------------------
@@ -258,18 +263,17 @@ def _take_over(config: Path, raw: EndpointTable | WatchTable, t: Translator) -> 
         ) from None
 
 
-def _listed(rows: list[dict[str, Any]], t: Translator) -> Iterator[str]:
+def _listed(rows: list[dict[str, Any]], labels: Mapping[str, str], t: Translator) -> Iterator[str]:
     """Yield a line for each officer."""
     from protocol.wire.instants import parsed
 
     width = max(len(row["officer"]) for row in rows)
     for row in rows:
-        since = row["since"]
-        what = [
-            *([row["name"]] if row["name"] not in ("", row["officer"]) else []),
-            t("enrolled since {when} UTC", when=t.instant(parsed(since), "UTC"))
-            if since
-            else t("not in the journal yet"),
-            *([t("has the watch: {links}", links=", ".join(row["on_watch"]))] if row["on_watch"] else []),
-        ]
+        what = [row["name"]] if row["name"] not in ("", row["officer"]) else []
+        if row["since"]:
+            what.append(t("enrolled since {when} UTC", when=t.instant(parsed(row["since"]), "UTC")))
+        else:
+            what.append(t("enrolled since before the journal") if row["in_journal"] else t("not in the journal yet"))
+        if row["on_watch"]:
+            what.append(t("has the watch: {links}", links=", ".join(labels[link] for link in row["on_watch"])))
         yield f"{row['officer']:<{width}}  {'; '.join(what)}"

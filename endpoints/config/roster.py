@@ -16,6 +16,7 @@ from endpoints.config.toml_edit import editing, put
 from endpoints.errors import UserError, os_reason
 from endpoints.keys.private_files import exists, write_private
 from protocol.phrases import phrase
+from protocol.record.ledger_entries import SERVICE
 
 CREDENTIALS = "officers"
 """The folder of credentials in clear text, beside the private keys."""
@@ -52,6 +53,9 @@ def remove(config: Path, officer: str) -> None:
 
 def require_new(config: Path, officer: str, enrolled: Mapping[str, Any]) -> None:
     """Raise UserError unless `officer` can be added to those who are enrolled."""
+    if officer == SERVICE:
+        # it stands for the service itself wherever acts are listed
+        raise UserError(phrase("{side}: this name is reserved; choose another id", side=officer))
     if officer in enrolled:
         raise UserError(
             phrase(
