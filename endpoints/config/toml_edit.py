@@ -66,6 +66,9 @@ def put(document: TOMLDocument, table: str, name: str, values: Mapping[str, Any]
     inline = isinstance(parent, InlineTable)
     entry: Table | InlineTable = tomlkit.inline_table() if inline else tomlkit.table()
     entry.update(values)
+    if not inline and list(document)[-1] != table:
+        # a blank line before the table that follows
+        entry.add(tomlkit.nl())
     parent[name] = entry
 
 
