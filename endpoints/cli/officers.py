@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,6 +53,7 @@ def officer_add(
     as_json: options.AsJson = False,
 ) -> None:
     """Add an officer, and print the credential that was made for them, this once."""
+    from endpoints.cli.settings_change import change_settings
     from endpoints.config import roster, settings
     from endpoints.texts.i18n import translator
 
@@ -63,12 +64,11 @@ def officer_add(
     roster.require_new(config, officer, raw.officers)
 
     def save(hashed: str) -> None:
-        roster.add(config, officer, named, hashed)
+        change_settings(config, lambda document: roster.add(config, document, officer, named, hashed), t)
 
     given = _give(officer, _known(officer, named, raw), save, t, choose=choose, file=credential_file)
     say(t("{config}: officer {officer} was added", config=config, officer=officer))
     _tell(officer, given, credential_file, t, as_json=as_json)
-    _take_over(config, raw, t)
 
 
 def officer_reset(
@@ -82,6 +82,7 @@ def officer_reset(
     as_json: options.AsJson = False,
 ) -> None:
     """Give an officer a new credential, and print it, this once; the old one is refused from then on."""
+    from endpoints.cli.settings_change import change_settings
     from endpoints.config import roster, settings
     from endpoints.texts.i18n import translator
 
@@ -91,14 +92,13 @@ def officer_reset(
     left = roster.left_credential(config, officer)
 
     def save(hashed: str) -> None:
-        roster.reset(config, officer, hashed)
+        change_settings(config, lambda document: roster.reset(config, document, officer, hashed), t)
         _forget(config, officer, t)
 
     known = _known(officer, raw.officers[officer].name, raw)
     given = _give(officer, known, save, t, choose=choose, file=credential_file, replaces=left)
     say(t("{config}: officer {officer} has a new credential", config=config, officer=officer))
     _tell(officer, given, credential_file, t, as_json=as_json)
-    _take_over(config, raw, t)
 
 
 def officer_remove(
@@ -106,6 +106,7 @@ def officer_remove(
 ) -> int:
     """Remove an officer, who can do nothing from then on; say first what follows, and ask."""
     from endpoints.cli.officer_history import consequences
+    from endpoints.cli.settings_change import change_settings
     from endpoints.config import roster, settings
     from endpoints.config.settings_tables import EndpointTable
     from endpoints.texts.i18n import translator
@@ -116,10 +117,9 @@ def officer_remove(
     print_lines([*consequences(config, officer, raw, t)], stderr=True)
     if not consent.consented(t("remove officer {officer}?", officer=officer), t, yes=yes):
         return consent.EXIT_DECLINED
-    roster.remove(config, officer)
+    change_settings(config, lambda document: roster.remove(config, document, officer), t)
     say(t("{config}: officer {officer} was removed", config=config, officer=officer))
     _forget(config, officer, t)
-    _take_over(config, raw, t)
     return 0
 
 
@@ -236,31 +236,6 @@ def _forget(config: Path, officer: str, t: Translator) -> None:
     if why := roster.forget_credential(config, officer):
         left = roster.left_credential(config, officer)
         say(t("{path}: cannot be deleted: {reason}; it is not valid any more", path=left, reason=why))
-
-
-def _take_over(config: Path, raw: EndpointTable | WatchTable, t: Translator) -> None:
-    """Have the running process accept the officers of the settings, and nobody else. Raises UserError if it refuses."""
-    from endpoints.cli.reloading import reload_running
-    from endpoints.config import settings
-
-    if not (config.absolute().parent / raw.control).exists():
-        # nothing runs, and in an unfinished installation nothing can
-        with suppress(UserError):
-            settings.load(config)
-            reload_running(config, t)
-        return
-    try:
-        reload_running(config, t)
-    except UserError as error:
-        raise UserError(
-            phrase(
-                "{config} was changed, but the running process goes on with the officers that it has: {error}; "
-                "then: deconflict reload",
-                config=config,
-                error=error,
-            ),
-            exit_code=error.exit_code,
-        ) from None
 
 
 def _listed(rows: list[dict[str, Any]], labels: Mapping[str, str], t: Translator) -> Iterator[str]:

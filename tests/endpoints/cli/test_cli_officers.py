@@ -85,7 +85,7 @@ def test_the_credential_of_an_added_officer_is_printed_once_and_nowhere_else(
     assert accepts(config, "watch-3", credential)
     assert settings.load(config, {}).officers["watch-3"].name == "Major Weber"
     assert err == (
-        f"{config}: officer watch-3 was added\ncredential of watch-3, shown this once:\n{nothing_runs(config)}"
+        f"{nothing_runs(config)}{config}: officer watch-3 was added\ncredential of watch-3, shown this once:\n"
     )
     assert credential not in err
     assert not any(credential.encode() in path.read_bytes() for path in config.parent.rglob("*") if path.is_file())
@@ -242,7 +242,7 @@ def test_what_follows_a_removal_is_shown_before_it(config: Path, capsys: pytest.
     assert run(capsys, "officer", "remove", config, "watch-2", "--yes") == (
         0,
         "",
-        f"{shown}{config}: officer watch-2 was removed\n{nothing_runs(config)}",
+        f"{shown}{nothing_runs(config)}{config}: officer watch-2 was removed\n",
     )
     assert list(settings.load(config, {}).officers) == ["watch-1"]
     assert not file.exists()

@@ -161,6 +161,20 @@ def test_a_change_by_an_editor_meanwhile_is_not_overwritten(path: Path) -> None:
     assert path.read_bytes().endswith(b"# by hand\n")
 
 
+def test_an_edit_is_undone_unless_somebody_else_has_changed_the_file_since(path: Path) -> None:
+    before = path.read_bytes()
+    add(path, "watch-3")
+    toml_edit.put_back(path, before, path.read_bytes())
+    assert path.read_bytes() == before
+
+    add(path, "watch-3")
+    after = path.read_bytes()
+    add(path, "watch-4")
+    with pytest.raises(UserError, match="changed by somebody meanwhile, so that what was refused is still in it"):
+        toml_edit.put_back(path, before, after)
+    assert names(path) == ["watch-1", "watch-2", "watch-3", "watch-4"]
+
+
 def test_the_file_behind_a_symbolic_link_is_replaced(path: Path, tmp_path: Path) -> None:
     # its paths are relative to the folder of the link
     store = tmp_path / "store"
