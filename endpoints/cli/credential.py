@@ -36,10 +36,21 @@ def obtain(officer: str, file: Path | None, t: Translator | None = None) -> str:
         from endpoints.texts.i18n import translator
 
         t = translator()
+    return typed(t("Credential of {officer}: ", officer=officer), officer)
+
+
+def typed(question: str, officer: str) -> str:
+    """Return the credential that `officer` types at the terminal, without an echo. Raises UserError if it is empty."""
     try:
-        credential = getpass(t("Credential of {officer}: ", officer=officer))
+        credential = getpass(question)
     except EOFError:
         credential = ""
+    except UnicodeDecodeError as error:
+        raise UserError(
+            phrase(
+                "what was typed is not in {encoding}, the encoding of this terminal or pipe", encoding=error.encoding
+            )
+        ) from None
     if not credential:
         raise UserError(phrase("officer {officer}: the credential that was entered is empty", officer=officer))
     return credential

@@ -17,8 +17,6 @@ from endpoints.errors import UserError
 from protocol.phrases import phrase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tomlkit import TOMLDocument
 
     from endpoints.config.link_file import LinkFile
@@ -204,6 +202,7 @@ def _other_status(found: ProcessSettings, content: LinkFile) -> str:
 
 def _add(found: ProcessSettings, content: LinkFile, file: Path, folder: Path, t: Translator) -> None:
     """Add the entry and have a running process take it over. Raises UserError; then nothing has changed."""
+    from endpoints.cli.settings_change import change_settings
     from endpoints.config import default_terms
     from endpoints.config.new_folder import as_user_errors
     from endpoints.config.settings import EndpointSettings
@@ -218,7 +217,7 @@ def _add(found: ProcessSettings, content: LinkFile, file: Path, folder: Path, t:
     try:
         with as_user_errors(folder):
             made = make_folders(folder, FOLDER_MODE)
-        _edit(found.path, lambda document: document["links"].append(entry), t)
+        change_settings(found.path, lambda document: document["links"].append(entry), t)
     except BaseException:
         for each in made:
             each.rmdir()
@@ -227,28 +226,14 @@ def _add(found: ProcessSettings, content: LinkFile, file: Path, folder: Path, t:
 
 def _remove(found: ProcessSettings, chosen: LinkSettings, t: Translator) -> None:
     """Remove the entry and have a running process take it over. Raises UserError; then nothing has changed."""
+    from endpoints.cli.settings_change import change_settings
+
     index = [each.id for each in found.links].index(chosen.id)
 
     def remove(document: TOMLDocument) -> None:
         del document["links"][index]
 
-    _edit(found.path, remove, t)
-
-
-def _edit(config: Path, change: Callable[[TOMLDocument], object], t: Translator) -> None:
-    """Change the configuration and have a running process take it over; if that is refused, put it back."""
-    from endpoints.cli.reloading import reload_running
-    from endpoints.config.toml_edit import editing, put_back
-
-    before = config.read_bytes()
-    with editing(config) as document:
-        change(document)
-    try:
-        reload_running(config, t)
-    except UserError:
-        # refused by the running process, which goes on as before
-        put_back(config, before)
-        raise
+    change_settings(found.path, remove, t)
 
 
 def _relative(path: Path, own: Path) -> str:

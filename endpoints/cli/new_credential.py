@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from getpass import getpass
 from typing import TYPE_CHECKING
 
+from endpoints.cli.credential import typed
 from endpoints.cli.output import input_line
 from endpoints.errors import UserError
 from endpoints.keys.chosen_credential import check_chosen
@@ -25,18 +25,9 @@ def choose(officer: str, known: Iterable[str], t: Translator) -> str:
         credential = input_line().rstrip("\r\n")
         check_chosen(credential, known)
         return credential
-    try:
-        credential = getpass(t("New credential of {officer}: ", officer=officer))
-        check_chosen(credential, known)
-        again = getpass(t("Once more: "))
-    except EOFError:
-        raise UserError(phrase("officer {officer}: no credential was entered", officer=officer)) from None
-    except UnicodeDecodeError as error:
-        raise UserError(
-            phrase(
-                "what was typed is not in {encoding}, the encoding of this terminal or pipe", encoding=error.encoding
-            )
-        ) from None
+    credential = typed(t("New credential of {officer}: ", officer=officer), officer)
+    check_chosen(credential, known)
+    again = typed(t("Once more: "), officer)
     if again != credential:
         raise UserError(phrase("officer {officer}: the two entries differ; nothing was changed", officer=officer))
     return credential

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def officer_rows(found: EndpointSettings | WatchSettings, t: Translator) -> list[dict[str, Any]]:
     """Return a row for each officer in the settings: id, name, since when they are enrolled, where they have the watch.
 
-    `since` is None if no journal says it. A journal that cannot be read is named on standard error.
+    `since` is None if no journal says it: they are not in it yet, or since before it begins (`in_journal`). A journal
+    that cannot be read is named on standard error.
     """
     known = [(link.id, *said) for link in found.links if (said := _journal_of(found, link, t)) is not None]
     return [
@@ -29,6 +30,7 @@ def officer_rows(found: EndpointSettings | WatchSettings, t: Translator) -> list
             "officer": officer,
             "name": entry.name,
             "since": min(filter(None, (ledger.officers.get(officer) for _, ledger, _ in known)), default=None),
+            "in_journal": any(officer in ledger.officers for _, ledger, _ in known),
             "on_watch": [link for link, _, now in known if now.on_watch and now.on_watch.officer == officer],
         }
         for officer, entry in found.officers.items()
@@ -60,12 +62,14 @@ def _of_link(
     link: LinkSettings, officer: str, left: list[str], found: EndpointSettings | WatchSettings, t: Translator
 ) -> Iterator[str]:
     """Yield what follows at one link."""
+    from endpoints.cli.link_status import link_words
     from endpoints.cli.present_state import present_state
+    from endpoints.config import confirmations
     from endpoints.config.settings import EndpointSettings
     from protocol.core.rules import FOUR_EYES
 
     policy = link.content.terms.policy
-    where = f"{link.id} ({t.term('status', policy.status)})"
+    where = link_words(link.id, policy.status, t)
     if isinstance(found, EndpointSettings) and policy.four_eyes and len(left) == FOUR_EYES - 1:
         yield t(
             "{link}: one officer is left, and nobody can release an alert of precedence {precedences}, which needs two",
@@ -74,11 +78,15 @@ def _of_link(
         )
     try:
         now = present_state(found, link)
+        note = confirmations.load(found.path.absolute().parent, link.id)
     except LinkError as error:
-        yield t(
-            "{link}: whether they have the watch, or a draft that waits, is not known: {error}", link=where, error=error
-        )
+        yield t("{link}: what it has of theirs is not known: {error}", link=where, error=error)
         return
+    if note is not None and note.officer == officer and (now is None or now.confirmed is None):
+        yield t(
+            "{link}: compared the link file by voice, which no start has recorded: another officer compares it again",
+            link=where,
+        )
     if now is None:
         return
     if now.on_watch is not None and now.on_watch.officer == officer:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,6 +53,7 @@ def officer_add(
     as_json: options.AsJson = False,
 ) -> None:
     """Add an officer, and print the credential that was made for them, this once."""
+    from endpoints.cli.settings_change import change_settings
     from endpoints.config import roster, settings
     from endpoints.texts.i18n import translator
 
@@ -63,12 +64,11 @@ def officer_add(
     roster.require_new(config, officer, raw.officers)
 
     def save(hashed: str) -> None:
-        roster.add(config, officer, named, hashed)
+        change_settings(config, lambda document: roster.add(config, document, officer, named, hashed), t)
 
     given = _give(officer, _known(officer, named, raw), save, t, choose=choose, file=credential_file)
     say(t("{config}: officer {officer} was added", config=config, officer=officer))
     _tell(officer, given, credential_file, t, as_json=as_json)
-    _take_over(config, raw, t)
 
 
 def officer_reset(
@@ -82,6 +82,7 @@ def officer_reset(
     as_json: options.AsJson = False,
 ) -> None:
     """Give an officer a new credential, and print it, this once; the old one is refused from then on."""
+    from endpoints.cli.settings_change import change_settings
     from endpoints.config import roster, settings
     from endpoints.texts.i18n import translator
 
@@ -91,14 +92,13 @@ def officer_reset(
     left = roster.left_credential(config, officer)
 
     def save(hashed: str) -> None:
-        roster.reset(config, officer, hashed)
+        change_settings(config, lambda document: roster.reset(config, document, officer, hashed), t)
         _forget(config, officer, t)
 
     known = _known(officer, raw.officers[officer].name, raw)
     given = _give(officer, known, save, t, choose=choose, file=credential_file, replaces=left)
     say(t("{config}: officer {officer} has a new credential", config=config, officer=officer))
     _tell(officer, given, credential_file, t, as_json=as_json)
-    _take_over(config, raw, t)
 
 
 def officer_remove(
@@ -106,6 +106,7 @@ def officer_remove(
 ) -> int:
     """Remove an officer, who can do nothing from then on; say first what follows, and ask."""
     from endpoints.cli.officer_history import consequences
+    from endpoints.cli.settings_change import change_settings
     from endpoints.config import roster, settings
     from endpoints.config.settings_tables import EndpointTable
     from endpoints.texts.i18n import translator
@@ -116,15 +117,15 @@ def officer_remove(
     print_lines([*consequences(config, officer, raw, t)], stderr=True)
     if not consent.consented(t("remove officer {officer}?", officer=officer), t, yes=yes):
         return consent.EXIT_DECLINED
-    roster.remove(config, officer)
+    change_settings(config, lambda document: roster.remove(config, document, officer), t)
     say(t("{config}: officer {officer} was removed", config=config, officer=officer))
     _forget(config, officer, t)
-    _take_over(config, raw, t)
     return 0
 
 
 def officer_list(config: options.Config, /, *, lang: options.Lang = None, as_json: options.AsJson = False) -> None:
     """List the officers, since when each is enrolled, and who has the watch."""
+    from endpoints.cli.link_status import link_words
     from endpoints.cli.officer_history import officer_rows
     from endpoints.config import settings
     from endpoints.texts.i18n import translator
@@ -135,7 +136,11 @@ def officer_list(config: options.Config, /, *, lang: options.Lang = None, as_jso
     if as_json:
         print_json({"side": found.side, "officers": rows})
     else:
-        print_lines(_listed(rows, t) if rows else [t("no officer is enrolled here")])
+        labels = {
+            link.id: link_words(link.id, link.content.terms.policy.status if len(found.links) > 1 else None, t)
+            for link in found.links
+        }
+        print_lines(_listed(rows, labels, t) if rows else [t("no officer is enrolled here")])
 
 
 # --- parts ----------------------------------------------------------------------------------------------------------
@@ -233,43 +238,17 @@ def _forget(config: Path, officer: str, t: Translator) -> None:
         say(t("{path}: cannot be deleted: {reason}; it is not valid any more", path=left, reason=why))
 
 
-def _take_over(config: Path, raw: EndpointTable | WatchTable, t: Translator) -> None:
-    """Have the running process accept the officers of the settings, and nobody else. Raises UserError if it refuses."""
-    from endpoints.cli.reloading import reload_running
-    from endpoints.config import settings
-
-    if not (config.absolute().parent / raw.control).exists():
-        # nothing runs, and in an unfinished installation nothing can
-        with suppress(UserError):
-            settings.load(config)
-            reload_running(config, t)
-        return
-    try:
-        reload_running(config, t)
-    except UserError as error:
-        raise UserError(
-            phrase(
-                "{config} was changed, but the running process goes on with the officers that it has: {error}; "
-                "then: deconflict reload",
-                config=config,
-                error=error,
-            ),
-            exit_code=error.exit_code,
-        ) from None
-
-
-def _listed(rows: list[dict[str, Any]], t: Translator) -> Iterator[str]:
+def _listed(rows: list[dict[str, Any]], labels: Mapping[str, str], t: Translator) -> Iterator[str]:
     """Yield a line for each officer."""
     from protocol.wire.instants import parsed
 
     width = max(len(row["officer"]) for row in rows)
     for row in rows:
-        since = row["since"]
-        what = [
-            *([row["name"]] if row["name"] not in ("", row["officer"]) else []),
-            t("enrolled since {when} UTC", when=t.instant(parsed(since), "UTC"))
-            if since
-            else t("not in the journal yet"),
-            *([t("has the watch: {links}", links=", ".join(row["on_watch"]))] if row["on_watch"] else []),
-        ]
+        what = [row["name"]] if row["name"] not in ("", row["officer"]) else []
+        if row["since"]:
+            what.append(t("enrolled since {when} UTC", when=t.instant(parsed(row["since"]), "UTC")))
+        else:
+            what.append(t("enrolled since before the journal") if row["in_journal"] else t("not in the journal yet"))
+        if row["on_watch"]:
+            what.append(t("has the watch: {links}", links=", ".join(labels[link] for link in row["on_watch"])))
         yield f"{row['officer']:<{width}}  {'; '.join(what)}"

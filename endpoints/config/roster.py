@@ -12,10 +12,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from endpoints.config.toml_edit import editing, put
+from tomlkit import TOMLDocument
+
+from endpoints.config.toml_edit import put
 from endpoints.errors import UserError, os_reason
 from endpoints.keys.private_files import exists, write_private
 from protocol.phrases import phrase
+from protocol.record.ledger_entries import SERVICE
 
 CREDENTIALS = "officers"
 """The folder of credentials in clear text, beside the private keys."""
@@ -26,32 +29,32 @@ def left_credential(config: Path, officer: str) -> Path:
     return config.parent / "keys" / CREDENTIALS / f"{officer}.credential"
 
 
-def add(config: Path, officer: str, name: str, hashed: str) -> None:
-    """Add an officer, with the hash of their credential, to the settings `config`. Raises UserError."""
-    with editing(config) as document:
-        require_new(config, officer, document.get("officers", {}))
-        put(document, "officers", officer, {"name": name, "credential": hashed})
+def add(config: Path, document: TOMLDocument, officer: str, name: str, hashed: str) -> None:
+    """Add an officer, with the hash of their credential, to the document of the settings `config`. Raises UserError."""
+    require_new(config, officer, document.get("officers", {}))
+    put(document, "officers", officer, {"name": name, "credential": hashed})
 
 
-def reset(config: Path, officer: str, hashed: str) -> None:
-    """Give an officer of the settings `config` the credential of which this is the hash. Raises UserError."""
-    with editing(config) as document:
-        require_enrolled(config, officer, document.get("officers", {}))
-        document["officers"][officer]["credential"] = hashed
+def reset(config: Path, document: TOMLDocument, officer: str, hashed: str) -> None:
+    """Give an officer the credential of which this is the hash, in the document of `config`. Raises UserError."""
+    require_enrolled(config, officer, document.get("officers", {}))
+    document["officers"][officer]["credential"] = hashed
 
 
-def remove(config: Path, officer: str) -> None:
-    """Remove an officer from the settings `config`. Raises UserError."""
-    with editing(config) as document:
-        require_removable(config, officer, document.get("officers", {}), endpoint="side" in document)
-        del document["officers"][officer]
-        if not document["officers"]:
-            # nothing is left to write of this table
-            del document["officers"]
+def remove(config: Path, document: TOMLDocument, officer: str) -> None:
+    """Remove an officer from the document of the settings `config`. Raises UserError."""
+    require_removable(config, officer, document.get("officers", {}), endpoint="side" in document)
+    del document["officers"][officer]
+    if not document["officers"]:
+        # nothing is left to write of this table
+        del document["officers"]
 
 
 def require_new(config: Path, officer: str, enrolled: Mapping[str, Any]) -> None:
     """Raise UserError unless `officer` can be added to those who are enrolled."""
+    if officer == SERVICE:
+        # it stands for the service itself wherever acts are listed
+        raise UserError(phrase("{side}: this name is reserved; choose another id", side=officer))
     if officer in enrolled:
         raise UserError(
             phrase(

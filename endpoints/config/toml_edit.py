@@ -66,16 +66,23 @@ def put(document: TOMLDocument, table: str, name: str, values: Mapping[str, Any]
     inline = isinstance(parent, InlineTable)
     entry: Table | InlineTable = tomlkit.inline_table() if inline else tomlkit.table()
     entry.update(values)
+    if not inline and list(document)[-1] != table:
+        # a blank line before the table that follows
+        entry.add(tomlkit.nl())
     parent[name] = entry
 
 
-def put_back(path: Path, data: bytes) -> None:
-    """Replace the settings `path` by `data`, which they were before an edit that a running process has refused.
+def put_back(path: Path, before: bytes, after: bytes) -> None:
+    """Undo an edit that a running process has refused, which made `after` of `before`. Raises UserError.
 
-    Raises UserError.
+    A change that somebody else has made since is not overwritten.
     """
     with _locked(path) as real:
-        _replace(path, real, read_bytes(real, what=toml_reader.PROCESS, max_bytes=toml_reader.FILE_MAX_BYTES), data)
+        if read_bytes(real, what=toml_reader.PROCESS, max_bytes=toml_reader.FILE_MAX_BYTES) != after:
+            raise UserError(
+                phrase("{path}: changed by somebody meanwhile, so that what was refused is still in it", path=path)
+            )
+        _replace(path, real, after, before)
 
 
 @contextmanager

@@ -67,6 +67,8 @@ def read(path: Path, *, what: str, data: bytes | None = None) -> dict[str, Any]:
     """
     if data is None:
         data = read_bytes(path, what=what, max_bytes=FILE_MAX_BYTES)
+    elif len(data) > FILE_MAX_BYTES:
+        raise UserError(phrase("{path}: would be larger than {limit} bytes", path=path, limit=FILE_MAX_BYTES))
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:

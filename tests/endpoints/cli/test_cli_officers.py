@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from endpoints.cli import main as cli
-from endpoints.config import default_terms, settings
+from endpoints.config import confirmations, default_terms, settings
+from endpoints.config.confirmations import ComparisonNote
 from endpoints.config.provision import provision
 from endpoints.keys import credentials
 from protocol.core.events import WatchTaken
@@ -84,7 +85,7 @@ def test_the_credential_of_an_added_officer_is_printed_once_and_nowhere_else(
     assert accepts(config, "watch-3", credential)
     assert settings.load(config, {}).officers["watch-3"].name == "Major Weber"
     assert err == (
-        f"{config}: officer watch-3 was added\ncredential of watch-3, shown this once:\n{nothing_runs(config)}"
+        f"{nothing_runs(config)}{config}: officer watch-3 was added\ncredential of watch-3, shown this once:\n"
     )
     assert credential not in err
     assert not any(credential.encode() in path.read_bytes() for path in config.parent.rglob("*") if path.is_file())
@@ -142,6 +143,7 @@ def test_a_bad_choice_is_one_line_that_does_not_repeat_it(
         (("../watch-3",), "'../watch-3': not an officer's id"),
         (("watch\n3",), r"'watch\n3': not an officer's id"),
         (("w" * 33,), "not an officer's id"),
+        (("service",), "service: this name is reserved; choose another id"),
         (("",), "not an officer's id"),
         (("watch-3", "--name", ""), "--name: expected 1 to 80 visible characters"),
         (("watch-3", "--name", "Weber\nwatch-9  Major Kim"), "--name: expected 1 to 80 visible"),
@@ -240,10 +242,21 @@ def test_what_follows_a_removal_is_shown_before_it(config: Path, capsys: pytest.
     assert run(capsys, "officer", "remove", config, "watch-2", "--yes") == (
         0,
         "",
-        f"{shown}{config}: officer watch-2 was removed\n{nothing_runs(config)}",
+        f"{shown}{nothing_runs(config)}{config}: officer watch-2 was removed\n",
     )
     assert list(settings.load(config, {}).officers) == ["watch-1"]
     assert not file.exists()
+
+
+def test_a_comparison_that_counts_no_more_is_named(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    note = ComparisonNote(
+        link="eucom-ndmc", digest="0" * 64, officer="watch-2", compared_at="2022-11-29T12:00:00.000Z", first_word=3
+    )
+    confirmations.save(config.parent, note)
+
+    lost = "compared the link file by voice, which no start has recorded: another officer compares it again"
+    assert lost in run(capsys, "officer", "remove", config, "watch-2")[2]
+    assert lost not in run(capsys, "officer", "remove", config, "watch-1")[2]
 
 
 def test_the_last_officer_of_an_endpoint_is_not_removed(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -274,7 +287,7 @@ def test_what_cannot_be_known_is_said_and_the_officer_removed(config: Path, caps
     segment.write_bytes(segment.read_bytes().replace(b"watch-2", b"watch-1"))
     code, _, err = run(capsys, "officer", "remove", config, "watch-2", "--yes")
     assert code == 0
-    assert "eucom-ndmc (EXERCISE): whether they have the watch, or a draft that waits, is not known: " in err
+    assert "eucom-ndmc (EXERCISE): what it has of theirs is not known: " in err
     assert "eucom-ndmc: its journal says nothing: " in run(capsys, "officer", "list", config)[2]
 
     (config.parents[1] / "link.toml").unlink()
@@ -296,12 +309,13 @@ def test_officers_are_listed_with_what_the_journal_says(config: Path, capsys: py
         "watch-2  enrolled since 29 Nov 2022, 12:00:00 UTC; has the watch: eucom-ndmc\n"
         "watch-3  Major Weber; not in the journal yet\n"
     )
+    known = {"since": "2022-11-29T12:00:00.000Z", "in_journal": True}
     assert json.loads(run(capsys, "officer", "list", config, "--json")[1]) == {
         "side": "eucom",
         "officers": [
-            {"officer": "watch-1", "name": "watch-1", "since": "2022-11-29T12:00:00.000Z", "on_watch": []},
-            {"officer": "watch-2", "name": "watch-2", "since": "2022-11-29T12:00:00.000Z", "on_watch": ["eucom-ndmc"]},
-            {"officer": "watch-3", "name": "Major Weber", "since": None, "on_watch": []},
+            {"officer": "watch-1", "name": "watch-1", **known, "on_watch": []},
+            {"officer": "watch-2", "name": "watch-2", **known, "on_watch": ["eucom-ndmc"]},
+            {"officer": "watch-3", "name": "Major Weber", "since": None, "in_journal": False, "on_watch": []},
         ],
     }
     assert run(capsys, "officer", "list", config, lang="ru")[1].replace("\u202f", " ") == (

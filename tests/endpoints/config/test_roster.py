@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from endpoints.config import default_terms, provision, roster, settings
+from endpoints.config.toml_edit import editing
 from endpoints.errors import UserError
 from endpoints.keys import credentials
 from protocol.wire.instants import parsed
@@ -29,48 +30,63 @@ def config(tmp_path: Path) -> Path:
     return tmp_path / "site" / "eucom" / "endpoint.toml"
 
 
+def add(config: Path, *words: str) -> None:
+    with editing(config) as document:
+        roster.add(config, document, *words)
+
+
+def reset(config: Path, *words: str) -> None:
+    with editing(config) as document:
+        roster.reset(config, document, *words)
+
+
+def remove(config: Path, officer: str) -> None:
+    with editing(config) as document:
+        roster.remove(config, document, officer)
+
+
 def officers(config: Path) -> list[str]:
     return list(settings.load(config, {}).officers)
 
 
 def test_an_officer_is_added_reset_and_removed(config: Path) -> None:
     config.write_bytes(config.read_bytes() + b"# night shift below\n")
-    roster.add(config, "watch-3", "Major Weber", HASH)
+    add(config, "watch-3", "Major Weber", HASH)
     assert settings.load(config, {}).officers["watch-3"].name == "Major Weber"
 
     other = credentials.hash_credential("another credential")
-    roster.reset(config, "watch-3", other)
+    reset(config, "watch-3", other)
     assert settings.load(config, {}).officers["watch-3"].credential == other
 
-    roster.remove(config, "watch-1")
+    remove(config, "watch-1")
     assert officers(config) == ["watch-2", "watch-3"]
     assert "# night shift below" in config.read_text("utf-8")
 
 
 def test_the_last_officer_of_an_endpoint_stays_and_that_of_the_watch_goes(config: Path) -> None:
-    roster.remove(config, "watch-1")
+    remove(config, "watch-1")
     with pytest.raises(UserError, match="watch-2 is the last officer here"):
-        roster.remove(config, "watch-2")
+        remove(config, "watch-2")
 
     watch = config.parents[1] / "watch" / "watch.toml"
-    roster.remove(watch, "observer-1")
+    remove(watch, "observer-1")
     assert officers(watch) == []
-    roster.add(watch, "observer-2", "observer-2", HASH)
+    add(watch, "observer-2", "observer-2", HASH)
     assert officers(watch) == ["observer-2"]
 
 
 def test_an_officer_is_not_added_twice_and_a_stranger_not_removed(config: Path) -> None:
     before = config.read_bytes()
     with pytest.raises(UserError, match="officer watch-1 is enrolled already"):
-        roster.add(config, "watch-1", "x", HASH)
+        add(config, "watch-1", "x", HASH)
     stranger = "no officer 'x' is enrolled here; enrolled: watch-1, watch-2"
     with pytest.raises(UserError, match=stranger):
-        roster.remove(config, "x")
+        remove(config, "x")
     with pytest.raises(UserError, match=stranger):
-        roster.reset(config, "x", HASH)
+        reset(config, "x", HASH)
     roster.left_credential(config, "x").touch()
     with pytest.raises(UserError, match=r"officers/x\.credential: already exists"):
-        roster.add(config, "x", "x", HASH)
+        add(config, "x", "x", HASH)
 
     assert config.read_bytes() == before
 
@@ -103,7 +119,7 @@ def test_a_full_disk_leaves_no_officer_and_no_credential(config: Path, tmp_path:
             pytest.raises(UserError, match=r"endpoint\.toml: cannot be written: File too large"),
             roster.credential_file(tmp_path / "x", "secret"),
         ):
-            roster.add(config, "x", "x", HASH)
+            add(config, "x", "x", HASH)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tomlkit
 from tomlkit import TOMLDocument
 
 from endpoints.config import default_terms, provision, settings, toml_edit
@@ -106,6 +107,8 @@ def test_what_does_not_load_is_not_written(path: Path) -> None:
         change(path, lambda document: toml_edit.put(document, "officers", "x", {"credential": "secret"}))
     with pytest.raises(UserError, match=r"no such file: .*gone\.toml; the link file belongs to this installation"):
         change(path, lambda document: document["links"][0].update({"file": "../gone.toml"}))
+    with pytest.raises(UserError, match=r"endpoint\.toml: would be larger than 262144 bytes"):
+        change(path, lambda document: document.add(tomlkit.comment("x" * 262_144)))
     with pytest.raises(UserError, match=r"endpoint\.toml: officers: none"):
         change(path, lambda document: document.remove("officers"))
 
@@ -129,7 +132,8 @@ def test_an_error_of_the_caller_leaves_the_file(path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         change(path, lambda document: document.update({"control": 1 / 0}))
 
-    assert path.stat() == before
+    after = path.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
 def test_a_file_open_to_others_gets_no_officers(path: Path) -> None:
@@ -155,6 +159,20 @@ def test_a_change_by_an_editor_meanwhile_is_not_overwritten(path: Path) -> None:
         change(path, lambda _document: path.write_bytes(path.read_bytes() + b"# by hand\n"))
 
     assert path.read_bytes().endswith(b"# by hand\n")
+
+
+def test_an_edit_is_undone_unless_somebody_else_has_changed_the_file_since(path: Path) -> None:
+    before = path.read_bytes()
+    add(path, "watch-3")
+    toml_edit.put_back(path, before, path.read_bytes())
+    assert path.read_bytes() == before
+
+    add(path, "watch-3")
+    after = path.read_bytes()
+    add(path, "watch-4")
+    with pytest.raises(UserError, match="changed by somebody meanwhile, so that what was refused is still in it"):
+        toml_edit.put_back(path, before, after)
+    assert names(path) == ["watch-1", "watch-2", "watch-3", "watch-4"]
 
 
 def test_the_file_behind_a_symbolic_link_is_replaced(path: Path, tmp_path: Path) -> None:
