@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from endpoints.cli import options
 from endpoints.cli.link_status import say_link
-from endpoints.cli.output import console, print_indented, print_json, typed_line
+from endpoints.cli.output import console, print_indented, print_json, print_lines, typed_line
 from endpoints.errors import UserError
 from protocol.phrases import Phrase, phrase
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from endpoints.config.settings import ProcessSettings
     from endpoints.control.client import ControlClient
     from endpoints.texts.i18n import Translator
     from protocol.wire.instants import Millis
@@ -116,6 +117,15 @@ def alarms_acknowledge(
         print_json({"alarm": reference})
     else:
         print(reference)
+    if code == "keys_changed":
+        _remove_retired(found, translator(lang))
+
+
+def _remove_retired(found: ProcessSettings, t: Translator) -> None:
+    """Remove the private files of retired keys that nothing needs any more, and print a line for each."""
+    from endpoints.cli.key_links import remove_retired, removed_lines
+
+    print_lines(removed_lines(remove_retired(found), found, t), stderr=True)
 
 
 def _nobody(config: Path) -> Phrase:

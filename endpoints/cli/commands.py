@@ -2,18 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-
-class Command(NamedTuple):
-    """One command: its words, `module:function`, its purpose in one line, an example, and details for its `--help`."""
-
-    words: str
-    target: str
-    purpose: str
-    example: str
-    details: str = ""
-
+from endpoints.cli.command import Command
+from endpoints.cli.commands_on_duty import COMMANDS_ON_DUTY
 
 SETTING_UP, RUNNING, DUTY, RECORD = "Setting up", "Running", "On duty", "The record"
 
@@ -73,6 +63,46 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "Remove a link from an endpoint or from the watch.",
             "link remove try/eucom/endpoint.toml eucom-ndmc-air",
             "Shows what is open on it, and asks. The link file and the journal stay.",
+        ),
+        Command(
+            "link confirm",
+            "endpoints.cli.link_confirm:link_confirm",
+            "Compare the link file with the other side's by voice, and confirm it.",
+            "link confirm try/eucom/endpoint.toml --officer watch-1",
+            "The words that the other side reads are typed, in either language, from a random one on; through a pipe "
+            "they come from standard input. The service journals who compared, and when. An actual link opens no epoch "
+            "that nobody has confirmed. A file prepared for the next epoch is compared in place of the present one.",
+        ),
+        Command(
+            "key show",
+            "endpoints.cli.key_show:key_show",
+            "Show a link's keys: whose they are, whether they count, and which sign here.",
+            "key show try/eucom/endpoint.toml",
+            "Reads the link file, the journal and the keys folder, whether or not the process is running.",
+        ),
+        Command(
+            "key add",
+            "endpoints.cli.keys:key_add",
+            "Make a new signing key, and name it in the link file.",
+            "key add try/eucom/endpoint.toml",
+            "The keys in use sign on. The new one signs as well once an officer here has accepted it; the old one is "
+            "retired when both sides have accepted the new one.",
+        ),
+        Command(
+            "key retire",
+            "endpoints.cli.keys:key_retire",
+            "Take a key of this side out of the link file.",
+            "key retire try/eucom/endpoint.toml ed25519-f343b31b",
+            "Shows what follows and asks; a script gives --yes. The only key that can sign is refused. The private "
+            "file is removed once an officer here has acknowledged the change, or when this command runs again then.",
+        ),
+        Command(
+            "key revoke",
+            "endpoints.cli.keys:key_revoke",
+            "Stop trusting a stolen key at once: of this side, of the other side, or of the watch.",
+            "key revoke try/eucom/endpoint.toml ndmc/ed25519-0a1b2c3d",
+            "Shows what follows and asks; a script gives --yes. If nothing else of this side could sign, a new key is "
+            "made in the same act.",
         ),
         Command(
             "epoch",
@@ -173,121 +203,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "schedule try/eucom/endpoint.toml -n 4",
         ),
     ),
-    DUTY: (
-        Command("test", "endpoints.cli.line_tests:line_test", "Place a line test.", "test try/eucom/endpoint.toml"),
-        Command(
-            "alert",
-            "endpoints.cli.alert:alert",
-            "Send an alert and print its reference.",
-            "alert try/eucom/endpoint.toml --category air_pursuit --precedence routine --text ru=... --text en=... "
-            "--place Dam --at 46.7758,33.3706 --radius 10km --officer watch-1 --wait received",
-            "If a second officer must release the alert, nothing is sent yet, and the reference is a draft's, such as "
-            "draft/3; --wait then waits for the release as well. "
-            "With --wait, the steps of its delivery are printed on standard error: journaled, the broker has it, "
-            "received, acknowledged.",
-        ),
-        Command(
-            "release",
-            "endpoints.cli.alert:release",
-            "Release an alert that another officer wrote.",
-            "release try/eucom/endpoint.toml draft/3 --officer watch-2",
-            "Shows the whole alert and asks; a script gives --seen, the digest that drafts printed, and --yes. Prints "
-            "the alert's reference.",
-        ),
-        Command(
-            "discard",
-            "endpoints.cli.alert:discard",
-            "Discard an alert that waits for a second officer.",
-            "discard try/eucom/endpoint.toml draft/3 --officer watch-2",
-            "Shows the whole alert and asks; a script gives --seen and --yes.",
-        ),
-        Command(
-            "drafts",
-            "endpoints.cli.show:drafts",
-            "List the alerts that wait for a second officer, each in full.",
-            "drafts try/eucom/endpoint.toml",
-        ),
-        Command(
-            "show",
-            "endpoints.cli.show:show",
-            "Show one message or draft in full, with the acts on it.",
-            "show try/ndmc/endpoint.toml eucom/1/42",
-            "Reads the journal, whether or not the endpoint is running. `seen` is the digest for --seen.",
-        ),
-        Command(
-            "answer",
-            "endpoints.cli.line_tests:answer",
-            "Answer a line test by retyping its three words.",
-            "answer try/ndmc/endpoint.toml eucom/1/7 --officer duty-1 --words 'лодка окно ручей'",
-        ),
-        Command(
-            "acknowledge",
-            "endpoints.cli.officer:acknowledge",
-            "Acknowledge an alert.",
-            "acknowledge try/ndmc/endpoint.toml eucom/1/42 --officer duty-1 --decision understood",
-            "On a terminal, the alert is shown first. If another officer has acted on it meanwhile, an officer who has "
-            "read it again gives --seen.",
-        ),
-        Command(
-            "refuse",
-            "endpoints.cli.officer:refuse",
-            "Refuse an alert, optionally with a referral to another channel.",
-            "refuse try/eucom/endpoint.toml ndmc/1/3 --officer watch-1 --reason out_of_scope --referral ministers",
-            "On a terminal, the alert is shown first. If another officer has acted on it meanwhile, an officer who has "
-            "read it again gives --seen.",
-        ),
-        Command(
-            "cancel",
-            "endpoints.cli.alert:cancel",
-            "Cancel one of this side's alerts.",
-            "cancel try/eucom/endpoint.toml eucom/1/42 --officer watch-1",
-            "On a terminal, the alert is shown first. The cancellation has the text that was prepared with the alert, "
-            "else a standard text.",
-        ),
-        Command(
-            "duty take",
-            "endpoints.cli.duty:duty_take",
-            "Take the watch.",
-            "duty take try/eucom/endpoint.toml --officer watch-2 --relieves watch-1",
-            "--relieves names the officer on watch; `status` shows who it is. The other side is not told.",
-        ),
-        Command(
-            "duty leave",
-            "endpoints.cli.duty:duty_leave",
-            "Leave the watch to nobody.",
-            "duty leave try/eucom/endpoint.toml --officer watch-1",
-        ),
-        Command(
-            "messages",
-            "endpoints.cli.messages:messages",
-            "List the messages of both directions, or with --open what waits for you.",
-            "messages try/ndmc/endpoint.toml --open",
-            "Reads the journal, whether or not the endpoint is running; --open asks the running endpoint. Times are on "
-            "this site's clocks, with the name of their zone; show prints them in UTC as well.",
-        ),
-        Command(
-            "channels",
-            "endpoints.cli.channels:channels",
-            "Print the card of the other channels between the two sides.",
-            "channels try/eucom/endpoint.toml",
-            "They are the policy's, for when this line fails or a matter is outside its scope. No process needs to "
-            "run. The card is 80 columns wide and prints on A4.",
-        ),
-        Command(
-            "alarms list",
-            "endpoints.cli.alarms:alarms_list",
-            "List the alarms that are not both cleared and acknowledged.",
-            "alarms list try/eucom/endpoint.toml",
-        ),
-        Command(
-            "alarms acknowledge",
-            "endpoints.cli.alarms:alarms_acknowledge",
-            "Acknowledge an alarm.",
-            "alarms acknowledge try/eucom/endpoint.toml broker_unreachable/broker --officer watch-1",
-            "The alarm is listed until it is cleared as well. The alarm keys_changed "
-            "is acknowledged with three words of the new link file's fingerprint, which accepts the keys.",
-        ),
-    ),
+    DUTY: COMMANDS_ON_DUTY,
     RECORD: (
         Command(
             "log verify",
@@ -342,6 +258,11 @@ GROUPS = {
     "officer": (
         "Add, remove and list officers, and give them new credentials.",
         "officer list try/eucom/endpoint.toml",
+        SETTING_UP,
+    ),
+    "key": (
+        "Show, add, retire and revoke the signing keys of a link.",
+        "key show try/eucom/endpoint.toml",
         SETTING_UP,
     ),
     "notify": (

@@ -154,15 +154,17 @@ def _open(found: ProcessSettings, chosen: LinkSettings, target: LinkFile, source
 
     Raises UserError if it is refused: then the files are as before.
     """
+    from endpoints.cli.key_links import keep_agreed, keyed_links
     from endpoints.cli.reloading import reload_running
     from endpoints.config import link_file, settings
     from endpoints.keys.private_files import exists
 
-    before = chosen.file.read_bytes()
+    before, kept = chosen.file.read_bytes(), None
     prepared = source is not None and exists(source)
     try:
         if source is not None:
             link_file.save(target, source)
+            kept = keep_agreed(keyed_links(found, chosen.id)[0])
             source.replace(chosen.file)
         settings.load(found.path)
         return reload_running(found.path, t)
@@ -171,4 +173,6 @@ def _open(found: ProcessSettings, chosen: LinkSettings, target: LinkFile, source
             if prepared:
                 link_file.save(target, source)
             link_file.restore(before, chosen.file)
+            if kept is not None:
+                kept.unlink(missing_ok=True)
         raise

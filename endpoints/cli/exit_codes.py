@@ -42,6 +42,7 @@ _ACTED = {9: "another officer has acted on it meanwhile", **_SILENT}
 _CHANGES = {9: "another officer has changed or cancelled it already", **_SILENT}
 _WAITS = {10: "--wait: not reached in time", 11: "--wait: it can no longer be reached"}
 _DECIDES = {1: "not confirmed", 9: "another officer has released or discarded it", **_SILENT}
+_DECLINES = {1: "not confirmed"}
 _READS = {3: "incomplete: records are missing or cut", 4: "changed by someone"}
 _COMPARES = {0: "all agree", **_READS, 6: "they disagree, or what had to be compared was not"}
 _RUNS = {4: "the journal was changed by someone"}
@@ -54,6 +55,10 @@ OWN_EXITS: dict[str, dict[int, str]] = {
     "link remove": {1: "not confirmed", 12: "the process runs and does not answer"},
     "epoch": {1: "not confirmed", 12: "the process runs and does not answer"},
     "officer remove": {1: "not confirmed"},
+    "link confirm": {0: "equal", 6: "different"},
+    "key show": _READS,
+    "key retire": _DECLINES,
+    "key revoke": _DECLINES,
     "doctor": {0: "no findings", 1: "findings"},
     "broker": {1: "--configure: not confirmed"},
     "run": _RUNS,

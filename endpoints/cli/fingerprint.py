@@ -1,10 +1,10 @@
-"""Compares a link file's fingerprint with the words that the other side reads aloud (`link fingerprint --compare`)."""
+"""Compares a link file's fingerprint with the words that the other side reads aloud."""
 
 from __future__ import annotations
 
 import secrets
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from endpoints.cli.output import console, input_line, print_json, say
 from endpoints.errors import UserError
@@ -18,28 +18,22 @@ _LINES_MAX = 256
 """More lines than sixteen words and some mistakes need."""
 
 
+class Compared(NamedTuple):
+    """A comparison: with which word the other side began, and the places of the words that differ."""
+
+    start: int
+    differing: tuple[int, ...]
+
+
 def compare(content: LinkFile, lang: str | None, *, as_json: bool) -> int:
-    """Ask for all words from a random one on; return 0 if they are those of `content`, else 6.
+    """Compare and print the result (`link fingerprint --compare`); return 0 if the files are equal, else 6.
 
-    Nothing of the fingerprint is shown before all words were typed. What is asked goes to standard error.
-
-    Raises UserError for a word that no list has, and unless there are exactly sixteen.
+    Raises UserError as `typed` does.
     """
     from endpoints.texts.i18n import translator
-    from protocol.wire.words import FINGERPRINT_WORDS, differing_words
 
-    t, terms, count = translator(lang), content.terms, FINGERPRINT_WORDS
-    start = 1 + secrets.randbelow(count)
-    say(
-        t(
-            "link {link}, epoch {epoch}: have the other side read aloud all {count} words of its fingerprint",
-            link=terms.link,
-            epoch=terms.epoch,
-            count=count,
-        )
-    )
-    say(t("It begins with word {start}; word 1 follows word {count}. Type what you hear:", start=start, count=count))
-    differing = differing_words(content.digest, start, _read(count, t))
+    t, terms = translator(lang), content.terms
+    start, differing = typed(content, t)
     if as_json:
         print_json(
             {
@@ -51,11 +45,35 @@ def compare(content: LinkFile, lang: str | None, *, as_json: bool) -> int:
             }
         )
     else:
-        _show(differing, t)
+        show(differing, t)
     return EXIT_DIFFERENT if differing else 0
 
 
-def _show(differing: tuple[int, ...], t: Translator) -> None:
+def typed(content: LinkFile, t: Translator) -> Compared:
+    """Ask for all words from a random one on, and compare them with those of `content`.
+
+    Nothing of the fingerprint is shown before all words were typed. What is asked goes to standard error.
+
+    Raises UserError for a word that no list has, and unless there are exactly sixteen.
+    """
+    from protocol.wire.words import FINGERPRINT_WORDS, differing_words
+
+    terms, count = content.terms, FINGERPRINT_WORDS
+    start = 1 + secrets.randbelow(count)
+    say(
+        t(
+            "link {link}, epoch {epoch}: have the other side read aloud all {count} words of its fingerprint",
+            link=terms.link,
+            epoch=terms.epoch,
+            count=count,
+        )
+    )
+    say(t("It begins with word {start}; word 1 follows word {count}. Type what you hear:", start=start, count=count))
+    return Compared(start, differing_words(content.digest, start, _read(count, t)))
+
+
+def show(differing: tuple[int, ...], t: Translator) -> None:
+    """Print the result of a comparison for people."""
     from rich.text import Text
 
     out = console()

@@ -189,9 +189,10 @@ def _take_keys(
     found: ProcessSettings, chosen: LinkSettings, theirs: LinkFile, t: Translator, *, yes: bool, as_json: bool
 ) -> int:
     """Replace the link file by one with the other side's keys. Return the exit code."""
+    from endpoints.cli.key_links import LinkFileChange, keyed_links
     from endpoints.cli.link_differences import key_names, rows_of, show_differences
     from endpoints.cli.reloading import reload_running
-    from endpoints.config import link_change, link_file
+    from endpoints.config import link_change
 
     present = chosen.content
     merged = link_change.with_their_keys(found, present, theirs)
@@ -212,13 +213,13 @@ def _take_keys(
     show_differences(changes, t)
     if not consented(t("take this over?"), t, yes=yes):
         return EXIT_DECLINED
-    before = chosen.file.read_bytes()
-    link_file.save(merged, chosen.file)
+    (link,), change = keyed_links(found, chosen.id), LinkFileChange()
+    change.replace([link], {chosen.file: merged})
     try:
         reload_running(found.path, t)
     except UserError:
         # refused by the running service: it goes on as before, and so must the file
-        link_file.restore(before, chosen.file)
+        change.undo()
         raise
     if any(each.field.endswith("keys") for each in changes):
         acknowledge = ["deconflict", "alarms", "acknowledge", str(found.path), f"keys_changed/{merged.digest[:16]}"]

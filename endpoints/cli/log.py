@@ -167,23 +167,29 @@ def verify(reader: JournalReader, trusted: Sequence[TrustedFile], expect_head: s
 
 
 def trusted_files(link_files: Sequence[Path]) -> list[TrustedFile]:
-    """Return the link files that were given. Raises UserError.
+    """Return the link files that were given, and before each the former ones beside it. Raises UserError.
 
     A file that is given again counts again, for keys that were replaced and came back. A copy of it does not count.
     """
     from msgspec.structs import replace
 
+    from endpoints.config.former_files import former
     from endpoints.config.link_file import load
     from protocol.record.trusted_files import TrustedFile
 
     found: list[TrustedFile] = []
+    earlier: dict[Path, TrustedFile] = {}
     for number, path in enumerate(link_files):
         file, before = load(path), link_files[:number].count(path)
         name = f"{path} ({before + 1})" if before else str(path)
         trusted = TrustedFile(name, file.terms, file.keys, file.watch_keys)
         if before or all(replace(each, name=name) != trusted for each in found):
             found.append(trusted)
-    return found
+        for each in former(path, file.terms.link):
+            if each not in link_files:
+                kept = load(each)
+                earlier[each] = TrustedFile(str(each), kept.terms, kept.keys, kept.watch_keys)
+    return [*earlier.values(), *found]
 
 
 def sides_of(journals: Sequence[str], side: tuple[str, ...]) -> Sequence[str | None]:

@@ -34,7 +34,7 @@ LISTED_MAX = 10
 _AT_ONCE_MAX = 16
 _FIELDS = (
     *("broker", "peer", "presence_age_s", "last_signed_at", "last_test", "next_slot", "outbox", "alarms", "open"),
-    *("awaited", "drafts", "on_watch"),
+    *("awaited", "drafts", "on_watch", "confirmed"),
 )
 
 Follow = Annotated[bool, Parameter(negative="", help="Keep running, and show every change.")]
@@ -246,11 +246,22 @@ def _facts(view: dict[str, Any], t: Translator, zone: str, now: int) -> Iterator
         else:
             since = local(on_watch["since"], t, zone)
             yield t("on watch: {officer} since {when}", officer=on_watch["officer"], when=since)
+        yield comparison_words(view["confirmed"], t, zone)
     yield from _listed(t("open"), [open_words(each, t, zone, now) for each in view["open"]], t)
     yield from _listed(t("draft"), [draft_words(each, t, zone, now) for each in view["drafts"]], t)
     for party in dict.fromkeys(each["waits_for"] for each in view["awaited"]):
         waiting = [open_words(each, t, zone, now) for each in view["awaited"] if each["waits_for"] == party]
         yield from _listed(t("waits for {party}", party=party), waiting, t)
+
+
+def comparison_words(confirmed: dict[str, Any] | None, t: Translator, zone: str) -> str:
+    """Return who compared the link file with the other side's, and when; or that nobody did in this epoch."""
+    from endpoints.texts.wording import local
+
+    if confirmed is None:
+        return t("link file: not compared with the other side's")
+    when = local(confirmed["at"], t, zone)
+    return t("link file: compared by {officer}, {when}", officer=confirmed["officer"], when=when)
 
 
 def _listed(label: str, rows: Sequence[str], t: Translator) -> Iterator[str]:

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -38,6 +39,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from endpoints.clocks import slots
 from endpoints.config import toml_reader
 from endpoints.errors import UserError, os_reason
+from endpoints.keys.private_files import sync_folder
 from protocol.errors import EnrolmentError
 from protocol.phrases import phrase
 from protocol.wire import canonical
@@ -177,8 +179,10 @@ def restore(data: bytes, path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)
+        sync_folder(path.parent)
     except OSError as error:
-        fresh.unlink(missing_ok=True)
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
         raise UserError(phrase("{path}: cannot be written: {reason}", path=path, reason=os_reason(error))) from None
 
 

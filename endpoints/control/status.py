@@ -11,7 +11,7 @@ from endpoints.control.reasons import LinkState, Reason, of_alarms, presence, pr
 from endpoints.runtime.gauges import Gauges
 from endpoints.runtime.ports import Now
 from protocol.core.alarms import Alarm
-from protocol.core.duty import OnWatch
+from protocol.core.duty import Confirmation, OnWatch
 from protocol.core.link_keys import KeyChange
 from protocol.core.snapshot import Snapshot
 from protocol.core.staleness import Staleness, staleness
@@ -75,6 +75,8 @@ class Status(Struct, frozen=True, kw_only=True):
     drafts: tuple[WaitingDraft, ...]
     # null while nobody is on watch, and for the independent watch, which nobody takes
     on_watch: OnWatch | None
+    # the comparison of the link file with the other side's; null if there was none in this epoch
+    confirmed: Confirmation | None
     # what the open alarm `keys_changed` is about; left out if there is none
     keys_changed: KeyChange | UnsetType = UNSET
 
@@ -101,6 +103,7 @@ def status(view: Snapshot | None, gauges: Gauges, now: Now) -> Status:
             awaited=(),
             drafts=(),
             on_watch=None,
+            confirmed=None,
         )
     alarms = (*failures, *view.alarms)
     items = open_items(view, now.at)
@@ -126,6 +129,7 @@ def status(view: Snapshot | None, gauges: Gauges, now: Now) -> Status:
         awaited=tuple(item for item in items if item.waits_for != view.side),
         drafts=drafts(view, now.at),
         on_watch=view.on_watch,
+        confirmed=view.confirmed,
         keys_changed=view.keys_changed or UNSET,
     )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from endpoints.config.settings import EndpointSettings, WatchSettings
 from endpoints.doctor import files, links, network
+from endpoints.doctor.comparison import check_comparison
 from endpoints.doctor.findings import Finding, Report
 from protocol.wire.instants import Millis
 
@@ -63,6 +64,8 @@ class Examination:
             at = self._now()
             add(f"link/{link.id}", partial(links.check_link, link, found, at), link.file)
             add(f"journal/{link.id}", partial(links.check_journal, settings, link, found, self._now), link.journal)
+            if isinstance(settings, EndpointSettings):
+                add(f"comparison/{link.id}", partial(check_comparison, settings, link, found), link.file)
         add("certificates", partial(network.check_certificates, settings, found, self._now()))
         add("access", partial(network.check_access, settings, found))
         add("broker", partial(network.check_broker, settings, found, self._now()))

@@ -246,6 +246,17 @@ def write_private(path: Path, data: bytes) -> None:
         # the umask may have cleared bits of the mode
         os.fchmod(descriptor, FILE_MODE)
         file.write(data)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush the entries of `folder` to disk, so that a file made, renamed or removed stays so. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def forbid_others(path: Path, mode: int) -> None:

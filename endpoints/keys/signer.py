@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -23,7 +24,13 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from endpoints.errors import UserError, os_reason
-from endpoints.keys.private_files import OF_THE_INSTALLATION, read_bytes, require_private, write_private
+from endpoints.keys.private_files import (
+    OF_THE_INSTALLATION,
+    read_bytes,
+    require_private,
+    sync_folder,
+    write_private,
+)
 from protocol.phrases import phrase
 from protocol.wire import envelope
 from protocol.wire.envelope import SUITE_ALGORITHMS
@@ -50,7 +57,7 @@ class Signer:
         self._keys: dict[str, tuple[str, PrivateKey]] = {}
         enrolled: list[EnrolledKey] = []
         for key_id, key in keys.items():
-            public = _enrolled(key_id, key)
+            public = enrolled_as(key_id, key)
             if public.public not in self._keys:
                 self._keys[public.public] = key_id, key
                 enrolled.append(public)
@@ -100,7 +107,7 @@ class Signer:
                         key_id=repr(key_id),
                     )
                 )
-            keys[key_id] = _read(path)
+            keys[key_id] = read_key(path)
         try:
             return cls(keys, suite)
         except UserError as error:
@@ -150,31 +157,39 @@ class Signer:
 
 
 def generate(folder: Path, suite: str = "ed25519") -> tuple[EnrolledKey, ...]:
-    """Make a new private key for each algorithm of `suite` in `folder`; return the public keys.
+    """Make a new private key for each algorithm of `suite` in `folder`; return the public keys. Raises UserError."""
+    return tuple(make(folder, algorithm) for algorithm in SUITE_ALGORITHMS[suite])
 
-    A key's id, which names its file, is the algorithm and the first 8 digits of the public key's SHA-256.
+
+def make(folder: Path, algorithm: str) -> EnrolledKey:
+    """Make a new private key of `algorithm` in `folder`, whole and on disk, or none; return its public key.
+
+    Its id, which names its file, is the algorithm and the first 8 digits of the public key's SHA-256.
 
     Raises UserError if the folder cannot be written, or this version of cryptography lacks the algorithm.
     """
-    made = []
-    for algorithm in SUITE_ALGORITHMS[suite]:
-        try:
-            key = Ed25519PrivateKey.generate() if algorithm == "ed25519" else MLDSA65PrivateKey.generate()
-        except UnsupportedAlgorithm as error:
-            raise UserError(
-                phrase("{algorithm} keys cannot be made here: {error}", algorithm=algorithm, error=error)
-            ) from None
-        key_id = f"{algorithm}-{sha256(key.public_key().public_bytes_raw()).hexdigest()[:8]}"
-        path = folder / f"{key_id}.pem"
-        try:
-            write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        except OSError as error:
-            raise UserError(phrase("{path}: cannot be written: {reason}", path=path, reason=os_reason(error))) from None
-        made.append(_enrolled(key_id, key))
-    return tuple(made)
+    try:
+        key = Ed25519PrivateKey.generate() if algorithm == "ed25519" else MLDSA65PrivateKey.generate()
+    except UnsupportedAlgorithm as error:
+        raise UserError(
+            phrase("{algorithm} keys cannot be made here: {error}", algorithm=algorithm, error=error)
+        ) from None
+    key_id = f"{algorithm}-{sha256(key.public_key().public_bytes_raw()).hexdigest()[:8]}"
+    path, fresh = folder / f"{key_id}.pem", folder / f".{key_id}.new"
+    try:
+        # a file that is cut short would keep the service from starting
+        write_private(fresh, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        fresh.rename(path)
+        sync_folder(folder)
+    except OSError as error:
+        for each in (fresh, path):
+            with suppress(OSError):
+                each.unlink(missing_ok=True)
+        raise UserError(phrase("{path}: cannot be written: {reason}", path=path, reason=os_reason(error))) from None
+    return enrolled_as(key_id, key)
 
 
-def _read(path: Path) -> PrivateKey:
+def read_key(path: Path) -> PrivateKey:
     """Return the private key in `path`. Raises UserError."""
     data = read_bytes(path, what=_WHAT, max_bytes=_KEY_FILE_MAX_BYTES)
     require_private(path, what=_WHAT)
@@ -200,7 +215,7 @@ def _read(path: Path) -> PrivateKey:
     return key
 
 
-def _enrolled(key_id: str, key: PrivateKey) -> EnrolledKey:
+def enrolled_as(key_id: str, key: PrivateKey) -> EnrolledKey:
     """Return the public key of `key` as the link file enrols it."""
     return EnrolledKey(
         id=key_id,

@@ -36,7 +36,7 @@ from endpoints.runtime.rate_limits import FrameLimits, PresenceCap
 from endpoints.runtime.refusals import Refusals
 from endpoints.runtime.slot_planner import SlotPlanner
 from endpoints.runtime.start_checks import check_terms
-from endpoints.runtime.start_record import begin
+from endpoints.runtime.start_record import begin, check_keys
 from protocol.core.alarms import Alarm, AlarmCode
 from protocol.core.effects import AnyEffect, Notify
 from protocol.core.events import (
@@ -54,7 +54,6 @@ from protocol.core.events import (
 from protocol.errors import LinkError
 from protocol.phrases import phrase
 from protocol.wire.instants import Millis
-from protocol.wire.keyring import Keyring
 from protocol.wire.messages import FRAME_MAX_BYTES, Digest, Identifier
 from protocol.wire.policy import EnrolledKey
 from protocol.wire.refusals import VERIFIED
@@ -98,9 +97,9 @@ class LinkRunner(Generic[CoreT_co]):
             limits: bounds what the journal takes of frames.
             restored: the mark of the journal's folder, removed once the journal says that it was restored.
 
-        Raises EnrolmentError if the link file has keys that may not be enrolled.
+        Raises EnrolmentError as `check_keys` does.
         """
-        Keyring(file.keys, file.terms.policy.suite)
+        check_keys(core, file)
         self.core = core
         self.link = journal.link
         self.side = journal.side

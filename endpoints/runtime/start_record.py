@@ -11,7 +11,19 @@ from endpoints.journal.restored import RestoredMark
 from endpoints.runtime.ports import NonceSource, Now, RunnableCore
 from protocol.core.events import AnyEvent
 from protocol.core.start_events import EpochOpened, KeysChanged, KeysEnrolled, OfficersEnrolled
+from protocol.wire.keyring import Keyring
 from protocol.wire.messages import Digest, Identifier
+
+
+def check_keys(core: RunnableCore, file: LinkFile) -> None:
+    """Raise EnrolmentError for keys that may not be enrolled (SPEC F5.1, F5.2).
+
+    The first ones, and those of a new epoch, must have what the suite requires (SPEC F5.3). Under the epoch that the
+    core has open, a revoked key may leave a party without (SPEC F5.4).
+    """
+    known, terms = core.terms, file.terms
+    begins = known is None or terms.epoch > known.epoch or not core.keys.agreed
+    Keyring(file.keys, terms.policy.suite, complete=begins)
 
 
 def begin(

@@ -172,10 +172,11 @@ class Audit:
         history, keys = self._terms, self._terms.keys
         if self._ring is None and self._trusted:
             file = self._judge()
+            # SPEC F5.4: a party whose key was revoked may have none
             judging = LinkKeys(effective(keys.agreed, file), keys.pending).accepted
-            self._ring = Keyring(judging, file.terms.policy.suite, complete=keys.pending is None)
+            self._ring = Keyring(judging, file.terms.policy.suite, complete=False)
         elif self._ring is None and history.terms is not None and keys.agreed:
-            self._ring = Keyring(keys.accepted, history.terms.policy.suite, complete=keys.pending is None)
+            self._ring = Keyring(keys.accepted, history.terms.policy.suite, complete=False)
         return self._ring
 
     def _counted(self) -> str:

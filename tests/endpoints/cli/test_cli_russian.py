@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from endpoints.cli import main as cli
-from endpoints.cli.commands import COMMANDS, GROUPS, Command
+from endpoints.cli.command import Command
+from endpoints.cli.commands import COMMANDS, GROUPS
 
 ALL = [command for commands in COMMANDS.values() for command in commands]
 PAGES = [(), *((group,) for group in GROUPS), *(tuple(command.words.split()) for command in ALL)]
@@ -131,6 +132,11 @@ TYPICAL = [
     ["link", "add", "no.toml", "other.toml"],
     ["link", "remove", "no.toml", "eucom-ndmc"],
     ["link", "amend", "no.toml", "--grace", "10m"],
+    ["key", "add", "no.toml"],
+    ["key", "retire", "no.toml", "ed25519-0"],
+    ["key", "revoke", "no.toml", "ed25519-0"],
+    ["key", "show", "no.toml"],
+    ["link", "confirm", "no.toml", "--officer", "a"],
     ["link", "fingerprint", "no.toml"],
     ["link", "make", "new.toml", "one.toml", "two.toml"],
     ["link", "show", "other.toml"],

@@ -116,6 +116,7 @@ def test_of_a_link_whose_journal_could_not_be_opened_the_failure_alone_is_known(
         "awaited": [],
         "drafts": [],
         "on_watch": None,
+        "confirmed": None,
     }
 
 

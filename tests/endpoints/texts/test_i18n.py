@@ -15,6 +15,7 @@ from jinja2.ext import extract_from_ast
 
 from endpoints.cli.commands import COMMANDS, GROUPS, PURPOSE
 from endpoints.cli.exit_codes import ALWAYS, ENVIRONMENT, EXIT_CODES, OWN_EXITS
+from endpoints.cli.key_links import KeyState
 from endpoints.control.delivery_progress import Step
 from endpoints.control.reasons import LinkState
 from endpoints.errors import UserError
@@ -76,6 +77,7 @@ TERMS = {
     "slot": get_args(PastSlotState),
     "line": (*get_args(LineState), *get_args(Reason)),
     "uses": USES,
+    "key": get_args(KeyState),
     "log": tuple(dict.fromkeys(log_lines())),
     "log field": (
         "software",

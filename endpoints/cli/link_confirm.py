@@ -1,0 +1,130 @@
+"""`deconflict link confirm`: compares the link file by voice, and notes who did so for the service to journal."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from endpoints.cli import options
+from endpoints.cli.output import print_json, print_lines
+from endpoints.cli.values import shown
+from endpoints.errors import UserError
+from protocol.phrases import phrase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from endpoints.config.link_file import LinkFile
+    from endpoints.config.settings import EndpointSettings, LinkSettings
+    from endpoints.texts.i18n import Translator
+
+
+def link_confirm(
+    config: options.EndpointConfig,
+    /,
+    *,
+    officer: options.OfficerId,
+    credential_file: options.CredentialFile = None,
+    link: options.LinkId = None,
+    lang: options.Lang = None,
+    as_json: options.AsJson = False,
+) -> int:
+    """Compare the link file with the words that the other side reads, and confirm that both files are equal.
+
+    A file that is prepared for the next epoch is compared in place of the present one.
+    """
+    from endpoints.cli.credential import obtain
+    from endpoints.cli.fingerprint import EXIT_DIFFERENT, show, typed
+    from endpoints.cli.officer_input import officer as enrolled
+    from endpoints.cli.reloading import reload_running
+    from endpoints.clocks.clock import clock
+    from endpoints.config import confirmations, link_file, settings
+    from endpoints.config.confirmations import ComparisonNote
+    from endpoints.keys.credentials import WrongCredential, verify
+    from endpoints.keys.private_files import exists
+    from endpoints.texts.i18n import translator
+    from protocol.wire.instants import written
+
+    t, found = translator(lang), settings.load(config)
+    if not isinstance(found, settings.EndpointSettings):
+        raise UserError(
+            phrase(
+                "{file}: the watch sends nothing and confirms nothing; compare its link file with: {command}",
+                file=config,
+                command=shlex.join(["deconflict", "link", "fingerprint", "FILE", "--compare"]),
+            )
+        )
+    chosen = found.link(link)
+    enrolled(officer, tuple(found.officers))
+    file, content = chosen.file, chosen.content
+    if exists(prepared := link_file.next_path(file)):
+        file, content = prepared, link_file.load(prepared)
+        _require_next(chosen, content, prepared)
+    # before two people spend minutes on the words
+    if not verify(obtain(officer, credential_file, t), found.officers[officer].credential):
+        raise UserError(WrongCredential(officer, "").args[0])
+    compared = typed(content, t)
+    at = written(clock(found.exercise_clock).now()[0])
+    note = ComparisonNote(
+        link=chosen.id, digest=content.digest, officer=officer, compared_at=at, first_word=compared.start
+    )
+    if not compared.differing:
+        confirmations.save(found.path.absolute().parent, note)
+    if as_json:
+        print_json(
+            {
+                "link": chosen.id,
+                "epoch": content.terms.epoch,
+                "file": str(shown(file)),
+                "digest": content.digest,
+                "officer": officer,
+                "compared_at": at,
+                "start": compared.start,
+                "equal": not compared.differing,
+                "differing": compared.differing,
+            }
+        )
+    else:
+        show(compared.differing, t)
+    if compared.differing:
+        return EXIT_DIFFERENT
+    running = reload_running(found.path, t)
+    print_lines(_next_steps(found, chosen, file, t, running=running), stderr=True)
+    return 0
+
+
+def _require_next(chosen: LinkSettings, proposed: LinkFile, path: Path) -> None:
+    """Raise UserError unless a prepared file is one of this link, with a later epoch."""
+    present = chosen.content.terms
+    if proposed.terms.link != present.link or proposed.terms.epoch <= present.epoch:
+        raise UserError(
+            phrase(
+                "{path}: link {link}, epoch {epoch}; for the next epoch of link {wanted}, a file with epoch {next} or "
+                "later is expected: remove this one, or prepare it anew",
+                path=shown(path),
+                link=proposed.terms.link,
+                epoch=proposed.terms.epoch,
+                wanted=present.link,
+                next=present.epoch + 1,
+            )
+        )
+
+
+def _next_steps(
+    found: EndpointSettings, chosen: LinkSettings, file: Path, t: Translator, *, running: bool
+) -> Iterator[str]:
+    """Yield what the other side does now, and what both do then."""
+    link = ["--link", chosen.id] if len(found.links) > 1 else []
+    theirs = _command("link", "confirm", "CONFIG", "--officer", "ID")
+    yield t("now the other side compares in its turn: {command}", command=theirs)
+    words = _command("link", "fingerprint", shown(file))
+    yield t("read it all 16 words from the one that it names: {command}", command=words)
+    if file != chosen.file:
+        yield t("when both sides have confirmed it: {command}", command=_command("epoch", found.path, *link))
+    elif not running:
+        yield t("when both sides have confirmed it: {command}", command=_command("run", found.path))
+
+
+def _command(*words: object) -> str:
+    return shlex.join(["deconflict", *map(str, words)])
