@@ -55,9 +55,11 @@ def say(station: Station, name: str, words: str) -> None:
 def changed(*paths: Path) -> Iterator[None]:
     """Put the files back at the end."""
     before = {path: path.read_bytes() for path in paths}
-    yield
-    for path, content in before.items():
-        path.write_bytes(content)
+    try:
+        yield
+    finally:
+        for path, content in before.items():
+            path.write_bytes(content)
 
 
 def last(station: Station, name: str) -> int:
@@ -202,6 +204,9 @@ def test_what_only_a_start_takes_over_is_named(station: Station) -> None:
             "another address or other certificate files of the broker",
             "other receivers of notifications",
         ]
+    with changed(config):
+        with editing(config) as document:
+            document["control"] = "other.sock"
         # the command looks for the process at the socket of the file
         lost = station.deconflict("reload", str(config))
         assert (lost.returncode, lost.stderr.count("\n")) == (12, 1)
