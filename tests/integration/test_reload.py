@@ -310,13 +310,24 @@ def test_a_stopped_link_takes_the_files_when_its_journal_is_back(tmp_path_factor
         assert len(station.records("eucom", "TransportLost")) == 0
 
         # a link that the settings no longer name runs on, without the officers that they no longer name
-        with editing(station.config("eucom")) as document:
-            del document["links"][1]
-            document["officers"].pop(default_terms.officers("eucom")[0])
+        with changed(station.config("eucom")):
+            with editing(station.config("eucom")) as document:
+                del document["links"][1]
+                document["officers"].pop(default_terms.officers("eucom")[0])
+            done = reload(station, "eucom")
+            assert (done["restarted"], done["officers"]) == ([LINK, BAD], True)
+            assert [each["text"] for each in done["next_start"]] == [f"the end of link {BAD}, which runs on until then"]
+            with pytest.raises(RequestRefused, match="is not enrolled here"):
+                station.alert(link=BAD)
+            for link in (LINK, BAD):
+                assert len(station.records("eucom", "OfficersEnrolled", link)[-1]["officers"]) == 1
+
+        # a damaged journal is not opened again before the next start
+        assert station.stop("eucom") == 0
+        segment = segments(station.journal("eucom", BAD))[-1]
+        segment.write_bytes(segment.read_bytes().replace(b'"Started"', b'"Stareed"', 1))
+        station.start("eucom")
+        say(station, "eucom", "Проверка связи.")
         done = reload(station, "eucom")
-        assert (done["restarted"], done["officers"]) == ([LINK, BAD], True)
-        assert [each["text"] for each in done["next_start"]] == [f"the end of link {BAD}, which runs on until then"]
-        with pytest.raises(RequestRefused, match="is not enrolled here"):
-            station.alert(link=BAD)
-        for link in (LINK, BAD):
-            assert len(station.records("eucom", "OfficersEnrolled", link)[-1]["officers"]) == 1
+        assert (done["restarted"], done["stopped"]) == ([LINK], [])
+        assert [each["text"] for each in done["next_start"]] == [f"the files of link {BAD}, which stays stopped"]
