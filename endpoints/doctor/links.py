@@ -93,7 +93,7 @@ def _check_start(settings: ProcessSettings, link: LinkSettings, records: tuple[R
         found.add(
             link.file,
             phrase("it has other keys than the journal: they count once an officer has accepted them"),
-            phrase("after the next start, acknowledge the alarm keys_changed"),
+            phrase("after the next start or reload, acknowledge the alarm keys_changed"),
             severity="hint",
         )
     if not locked(link.journal):

@@ -43,7 +43,7 @@ class Reloaded(Struct, frozen=True, kw_only=True):
 
     Attributes:
         restarted: the links that were stopped and started again.
-        stopped: those whose journal cannot be written: they take their files over when they start again.
+        stopped: those whose journal cannot be written: they take their files over when it can.
         officers: whether other officers, or other credentials, are in force.
         next_start: what takes effect at the next start of the process.
     """
@@ -132,9 +132,18 @@ class Reloader(Generic[SettingsT, RunnerT]):
                 self._opened(opener)
         # the deadlines of the new runners
         self._loop.queue.wake()
-        stopped = tuple(link.id for link in present.links if self._runners[link.id].failure is not None)
-        restarted = tuple(link for link in changed if link not in stopped)
-        later = tuple(Later(text=str(each), said=said(each) or UNSET) for each in _later(self._started, read))
+        failed = [link.id for link in present.links if self._runners[link.id].failure is not None]
+        restarted = tuple(link for link in changed if link not in failed)
+        stopped = tuple(link for link in failed if self._openers[link].heals)
+        waiting = [
+            *_later(self._started, read),
+            *(
+                phrase("the files of link {link}, which stays stopped", link=link)
+                for link in failed
+                if link not in stopped
+            ),
+        ]
+        later = tuple(Later(text=str(each), said=said(each) or UNSET) for each in waiting)
         _log.info("files taken over", restarted=list(restarted), stopped=list(stopped), officers=officers)
         return Reloaded(restarted=restarted, stopped=stopped, officers=officers, next_start=later)
 

@@ -67,6 +67,11 @@ class LinkOpener(Generic[RunnerT]):
                 self._heals = error.heals
             raise
 
+    @property
+    def heals(self) -> bool:
+        """Whether a link that has stopped is opened again by itself."""
+        return self._heals
+
     def use(self, build: Callable[[JournalWriter], RunnerT], admit: Callable[[], None] = lambda: None) -> None:
         """Build the following runners with `build`, where `admit` does not object: the files have changed."""
         self._build, self._admit = build, admit

@@ -55,9 +55,11 @@ def say(station: Station, name: str, words: str) -> None:
 def changed(*paths: Path) -> Iterator[None]:
     """Put the files back at the end."""
     before = {path: path.read_bytes() for path in paths}
-    yield
-    for path, content in before.items():
-        path.write_bytes(content)
+    try:
+        yield
+    finally:
+        for path, content in before.items():
+            path.write_bytes(content)
 
 
 def last(station: Station, name: str) -> int:
@@ -202,6 +204,9 @@ def test_what_only_a_start_takes_over_is_named(station: Station) -> None:
             "another address or other certificate files of the broker",
             "other receivers of notifications",
         ]
+    with changed(config):
+        with editing(config) as document:
+            document["control"] = "other.sock"
         # the command looks for the process at the socket of the file
         lost = station.deconflict("reload", str(config))
         assert (lost.returncode, lost.stderr.count("\n")) == (12, 1)
@@ -305,13 +310,24 @@ def test_a_stopped_link_takes_the_files_when_its_journal_is_back(tmp_path_factor
         assert len(station.records("eucom", "TransportLost")) == 0
 
         # a link that the settings no longer name runs on, without the officers that they no longer name
-        with editing(station.config("eucom")) as document:
-            del document["links"][1]
-            document["officers"].pop(default_terms.officers("eucom")[0])
+        with changed(station.config("eucom")):
+            with editing(station.config("eucom")) as document:
+                del document["links"][1]
+                document["officers"].pop(default_terms.officers("eucom")[0])
+            done = reload(station, "eucom")
+            assert (done["restarted"], done["officers"]) == ([LINK, BAD], True)
+            assert [each["text"] for each in done["next_start"]] == [f"the end of link {BAD}, which runs on until then"]
+            with pytest.raises(RequestRefused, match="is not enrolled here"):
+                station.alert(link=BAD)
+            for link in (LINK, BAD):
+                assert len(station.records("eucom", "OfficersEnrolled", link)[-1]["officers"]) == 1
+
+        # a damaged journal is not opened again before the next start
+        assert station.stop("eucom") == 0
+        segment = segments(station.journal("eucom", BAD))[-1]
+        segment.write_bytes(segment.read_bytes().replace(b'"Started"', b'"Stareed"', 1))
+        station.start("eucom")
+        say(station, "eucom", "Проверка связи.")
         done = reload(station, "eucom")
-        assert (done["restarted"], done["officers"]) == ([LINK, BAD], True)
-        assert [each["text"] for each in done["next_start"]] == [f"the end of link {BAD}, which runs on until then"]
-        with pytest.raises(RequestRefused, match="is not enrolled here"):
-            station.alert(link=BAD)
-        for link in (LINK, BAD):
-            assert len(station.records("eucom", "OfficersEnrolled", link)[-1]["officers"]) == 1
+        assert (done["restarted"], done["stopped"]) == ([LINK], [])
+        assert [each["text"] for each in done["next_start"]] == [f"the files of link {BAD}, which stays stopped"]

@@ -242,7 +242,7 @@ async def test_an_exchange_ends_a_run_and_begins_another_at_one_instant(bench: B
     ]
     view, gauges = bench.runner.core.snapshot(), bench.runner.gauges()
     assert (view.connected, view.alarms, gauges.connection_trouble) == (True, (), "")
-    # what was heard over the connection holds, and the journal says so once more
+    # what was heard over the connection holds, and is journaled once more
     assert gauges.heard_s == {"eucom": now.real_s}
     bench.loop.turn()
     assert bench.runner.core.snapshot().present == {"eucom": True, "ndmc": False}
