@@ -18,8 +18,8 @@ lint: setup  ## style, types, spelling and phrasings
 test: lint  ## lint, and every test that can run on this machine; ends with what was left out, and why
 	@.venv/bin/pytest -m "not stack" --numprocesses 6 --dist loadfile --no-loadscope-reorder
 
-test-stack: setup  ## the compose stack, on a real Docker Engine
-	@.venv/bin/pytest tests/stack
+test-stack: setup  ## the compose stack and the guides, on a real Docker Engine
+	@.venv/bin/pytest tests/stack tests/guides
 
 ON ?=
 fresh-machines:  ## both README commands in bare Debian containers, as root and as an ordinary user: ON="trixie:root ..."

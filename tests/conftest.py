@@ -44,7 +44,9 @@ class LeftOut:
         if reporter is None or config.option.collectonly:
             return
         if self._without_stack:
-            reporter.write_line("left out: the compose stack, which needs a real Docker Engine: make test-stack")
+            reporter.write_line(
+                "left out: the compose stack and the guides, which need a real Docker Engine: make test-stack"
+            )
         for reason, count in sorted(self._reasons.items()):
             reporter.write_line(f"left out: {count} {'test' if count == 1 else 'tests'}: {reason}")
         if not self._reasons and not self._without_stack:

@@ -16,8 +16,11 @@ from endpoints.errors import UserError
 from protocol.phrases import phrase
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from endpoints.config.link_file import LinkFile
     from endpoints.texts.i18n import Translator
+    from protocol.wire.policy import EnrolledKey
 
 _WORDS_IN_A_ROW = 4
 _WORD_WIDTH = 13
@@ -68,12 +71,20 @@ def link_make(
                 side=caller,
             )
         )
+    entry = None if watch is None else side_file.load_watch(watch)
+    _require_own_keys(
+        [
+            (caller_file, calling_party.keys),
+            (answering_file, answering_party.keys),
+            *([(watch, entry.keys)] if watch is not None and entry is not None else []),
+        ]
+    )
     terms = default_terms.terms(link, caller, answering, status)
     policy = msgspec.structs.replace(terms.policy, zone=calling_party.zone)
     content = LinkFile(
         terms=msgspec.structs.replace(terms, policy=policy),
         parties={caller: calling_party, answering: answering_party},
-        watch=None if watch is None else side_file.load_watch(watch),
+        watch=entry,
     )
     link_file.check(content)
     link_file.check_keys(content)
@@ -83,6 +94,22 @@ def link_make(
     print_fingerprint(content, t, as_json=as_json)
 
 
+def _require_own_keys(files: Iterable[tuple[Path, Iterable[EnrolledKey]]]) -> None:
+    """Raise UserError if two of the files have a key in common (SPEC F5.2)."""
+    owners: dict[str, Path] = {}
+    for file, keys in files:
+        for key in keys:
+            if (other := owners.setdefault(key.public, file)) != file:
+                raise UserError(
+                    phrase(
+                        "{file}: key {key} is in {other} as well; each side makes keys of its own: deconflict enrol",
+                        file=file,
+                        key=repr(key.id),
+                        other=other,
+                    )
+                )
+
+
 def link_show(file: File, /, *, lang: options.Lang = None, as_json: options.AsJson = False) -> None:
     """Show the content of a link file."""
     from rich.table import Table
@@ -90,6 +117,7 @@ def link_show(file: File, /, *, lang: options.Lang = None, as_json: options.AsJs
 
     from endpoints.config import durations, link_file
     from endpoints.texts.i18n import translator
+    from endpoints.texts.printable import one_line
 
     content = link_file.load(file)
     terms, policy = content.terms, content.terms.policy
@@ -116,7 +144,8 @@ def link_show(file: File, /, *, lang: options.Lang = None, as_json: options.AsJs
         (t("other channels"), "; ".join(f"{each.id}: {_in(each.name, t.language)}" for each in policy.channels) or "-"),
     ]
     for label, value in rows:
-        table.add_row(Text(label, style="bold"), Text(value))
+        # names, sites and channels are foreign text: none may begin another row
+        table.add_row(Text(label, style="bold"), Text(one_line(value)))
     console().print(table)
 
 

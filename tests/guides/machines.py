@@ -10,7 +10,6 @@ import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from types import TracebackType
 from typing import Self
 
 from tests.guides.guide import GuideError, HandOver
@@ -88,29 +87,43 @@ class Shell:
         self._terminal.end()
 
 
+class Image:
+    """What the machines are made from; as a context manager, builds it and removes its names at the end."""
+
+    def __init__(self) -> None:
+        self.name = f"link-guide:{secrets.token_hex(4)}"
+        self._link = f"{self.name}-link"
+
+    def __enter__(self) -> Self:
+        docker("build", "--quiet", "--tag", self._link, str(ROOT), within_s=_BUILD_WITHIN_S)
+        docker(
+            *("build", "--quiet", "--build-arg", f"LINK={self._link}", "--tag", self.name, "-"),
+            stdin=Path(__file__).with_name("Dockerfile").read_bytes(),
+            within_s=_BUILD_WITHIN_S,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # a container that is kept still has the image, without a name
+        docker("rmi", "--force", self.name, self._link)
+
+
 class Machines:
     """The machines of a guide, each made when it is first named; as a context manager, removes them at the end."""
 
-    def __init__(self, *, keep: bool = False) -> None:
+    def __init__(self, image: Image, *, keep: bool = False) -> None:
+        self._image = image.name
         self._name = f"link-guide-{secrets.token_hex(4)}"
         self._keep = keep
         self._shells: dict[str, Shell] = {}
         self._own: dict[tuple[str, str], Shell] = {}
 
     def __enter__(self) -> Self:
-        docker("build", "--quiet", "--tag", f"{self._name}:link", str(ROOT), within_s=_BUILD_WITHIN_S)
-        docker(
-            *("build", "--quiet", "--build-arg", f"LINK={self._name}:link", "--tag", f"{self._name}:machine", "-"),
-            stdin=Path(__file__).with_name("Dockerfile").read_bytes(),
-            within_s=_BUILD_WITHIN_S,
-        )
         # internal: nothing leaves it
         docker("network", "create", "--internal", self._name)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for shell in (*self._shells.values(), *self._own.values()):
             shell.close()
         if self._keep:
@@ -118,7 +131,6 @@ class Machines:
         if self._shells:
             docker("rm", "--force", "--volumes", *map(self.container, self._shells))
         docker("network", "rm", self._name)
-        docker("rmi", f"{self._name}:machine", f"{self._name}:link")
 
     def container(self, machine: str) -> str:
         """Return the name of a machine's container."""
@@ -131,7 +143,7 @@ class Machines:
             place = ("--network", self._name, "--network-alias", machine, "--hostname", machine)
             docker(
                 *("run", "--detach", "--init", "--name", self.container(machine), *rights, *place),
-                f"{self._name}:machine",
+                self._image,
             )
             self._shells[machine] = Shell(self.container(machine))
         return self._shells[machine]

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 from tests.guides.guide import GuideError
-from tests.guides.machines import Machines
+from tests.guides.machines import Image, Machines
 from tests.guides.walk import Walk
 
 if __name__ == "__main__":
     keep = "--keep" in sys.argv[1:]
-    with Machines(keep=keep) as machines:
+    with Image() as image, Machines(image, keep=keep) as machines:
         walk = Walk(machines, lambda line: print(line, flush=True))
         try:
             for name in sys.argv[1:]:

@@ -1,7 +1,6 @@
 """The compose stack on a real Docker Engine, from a clean start, with restarts and kills."""
 
 import json
-import os
 import secrets
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.stack.compose import Compose, eventually
+from tests.support.engine import require_engine
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
@@ -18,26 +18,10 @@ SIDES = ("eucom", "ndmc")
 OURS = (*SIDES, "watch")
 
 
-def missing_engine() -> str | None:
-    """Return why the stack cannot run here, or None if it can."""
-    for command in (["docker", "info"], ["docker", "compose", "version"]):
-        try:
-            answer = subprocess.run(command, capture_output=True, timeout=60, check=False)
-        except (FileNotFoundError, subprocess.TimeoutExpired):
-            return f"`{' '.join(command)}` does not answer: a Docker Engine with Compose v2 is needed"
-        if answer.returncode:
-            return f"`{' '.join(command)}` fails: a Docker Engine with Compose v2 is needed"
-    return None
-
-
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Compose]:
     """Yield a new stack; remove it afterwards, with its volumes."""
-    reason = missing_engine()
-    if reason:
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    require_engine()
     compose = Compose(f"link-test-{secrets.token_hex(4)}")
     try:
         compose.up()
