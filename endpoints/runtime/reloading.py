@@ -144,7 +144,8 @@ class Reloader(Generic[SettingsT, RunnerT]):
             ),
         ]
         later = tuple(Later(text=str(each), said=said(each) or UNSET) for each in waiting)
-        _log.info("files taken over", restarted=list(restarted), stopped=list(stopped), officers=officers)
+        if changed or officers:
+            _log.info("files taken over", links=list(restarted))
         return Reloaded(restarted=restarted, stopped=stopped, officers=officers, next_start=later)
 
     def _differs(self, settings: SettingsT, link: LinkSettings) -> bool:
@@ -161,6 +162,7 @@ def built(build: Build[SettingsT, RunnerT], settings: SettingsT, link: LinkSetti
 
 
 def _refused(error: LinkError) -> LocalProtocolError:
+    _log.warning("changed files refused", why=str(error))
     what = phrase("nothing was taken over, and everything runs on as before: {error}", error=error)
     return LocalProtocolError("invalid_files", what)
 
