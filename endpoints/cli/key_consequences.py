@@ -122,6 +122,22 @@ def _of_the_peer(links: Sequence[KeyedLink], key: Owned, t: Translator) -> Itera
     )
 
 
+def after_revocation(
+    found: ProcessSettings, links: Sequence[KeyedLink], key: Owned, contents: Mapping[Path, LinkFile], t: Translator
+) -> Iterator[str]:
+    """Yield what people do after the stolen `key` was revoked here, a line for each step."""
+    party, name = key[0], listed({key})
+    revoke = _command("key", "revoke", "CONFIG", name)
+    if party in {owner_of(found), WATCH}:
+        yield t("everybody else revokes it at once: {command}", command=revoke)
+        yield from next_steps(found, links, contents, t)
+        return
+    yield t("{party} and the watch revoke it at once: {command}", party=party, command=revoke)
+    accept = _command("link", "accept", found.path, "FILE")
+    yield t("take over the link file that {party} then hands over: {command}", party=party, command=accept)
+    yield t("leave the alarm keys_changed open until then")
+
+
 def next_steps(
     found: ProcessSettings, links: Sequence[KeyedLink], contents: Mapping[Path, LinkFile], t: Translator
 ) -> Iterator[str]:

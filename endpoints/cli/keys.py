@@ -152,7 +152,7 @@ def key_revoke(
 
     The consequences are shown first. A key of this side gets a replacement in the same act if nothing else is left.
     """
-    from endpoints.cli.key_consequences import next_steps, of_revocation
+    from endpoints.cli.key_consequences import after_revocation, of_revocation
     from endpoints.cli.key_links import all_keys, changed, find, keyed_links, left_without, listed, removed_lines
     from endpoints.config import settings
     from endpoints.config.owned_keys import owner_of
@@ -206,7 +206,8 @@ def key_revoke(
         print_lines([t("{key} ({digits}): no longer in the link file", **_named(*chosen))])
         print_lines(_made(made, folder, t))
     removed = [private] if private else []
-    print_lines([*next_steps(found, named, contents, t), *removed_lines(removed, found, t)], stderr=True)
+    steps = after_revocation(found, named, chosen, contents, t)
+    print_lines([*steps, *removed_lines(removed, found, t)], stderr=True)
     return 0
 
 
