@@ -78,7 +78,7 @@ def _lines(answer: dict[str, Any], t: Translator) -> Iterator[str]:
     ]
     if parts:
         yield t("taken over by the running process: {what}", what="; ".join(parts))
-    elif not stopped:
+    elif not stopped and not answer["next_start"]:
         yield t("the running process has these files already: nothing changed")
     if stopped:
         links = ", ".join(stopped)
