@@ -145,7 +145,8 @@ def test_status_prints_json_or_text(station: Station) -> None:
     document = msgspec.json.decode(shown.stdout)
     assert list(document) == [
         *("link", "status", "side", "state", "reasons", "broker", "peer", "presence_age_s", "last_signed_at"),
-        *("last_test", "next_slot", "outbox", "alarms", "open", "awaited", "drafts", "on_watch", "confirmed", "decides"),
+        *("last_test", "next_slot", "outbox", "alarms", "open", "awaited", "drafts", "on_watch", "confirmed"),
+        "decides",
     ]
     assert (document["side"], document["outbox"]) == ("watch", None)
     people = station.deconflict("status", str(station.config("eucom")), "--lang", "ru")
