@@ -155,24 +155,25 @@ def _open(found: ProcessSettings, chosen: LinkSettings, target: LinkFile, source
     Raises UserError if it is refused: then the files are as before.
     """
     from endpoints.cli.key_links import keep_agreed, keyed_links
-    from endpoints.cli.reloading import reload_running
-    from endpoints.config import link_file, settings
+    from endpoints.cli.reloading import reload_or_undo
+    from endpoints.config import link_file
     from endpoints.keys.private_files import exists
 
-    before, kept = chosen.file.read_bytes(), None
+    before = chosen.file.read_bytes()
+    kept: Path | None = None
     prepared = source is not None and exists(source)
-    try:
-        if source is not None:
+
+    def undo() -> None:
+        if source is None:
+            return
+        if prepared:
             link_file.save(target, source)
-            kept = keep_agreed(keyed_links(found, chosen.id)[0])
-            source.replace(chosen.file)
-        settings.load(found.path)
-        return reload_running(found.path, t)
-    except UserError:
-        if source is not None:
-            if prepared:
-                link_file.save(target, source)
-            link_file.restore(before, chosen.file)
-            if kept is not None:
-                kept.unlink(missing_ok=True)
-        raise
+        link_file.restore(before, chosen.file)
+        if kept is not None:
+            kept.unlink(missing_ok=True)
+
+    if source is not None:
+        link_file.save(target, source)
+        kept = keep_agreed(keyed_links(found, chosen.id)[0])
+        source.replace(chosen.file)
+    return reload_or_undo(found.path, undo, t)

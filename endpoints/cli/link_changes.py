@@ -191,7 +191,7 @@ def _take_keys(
     """Replace the link file by one with the other side's keys. Return the exit code."""
     from endpoints.cli.key_links import LinkFileChange, keyed_links
     from endpoints.cli.link_differences import key_names, rows_of, show_differences
-    from endpoints.cli.reloading import reload_running
+    from endpoints.cli.reloading import reload_or_undo
     from endpoints.config import link_change
 
     present = chosen.content
@@ -215,12 +215,7 @@ def _take_keys(
         return EXIT_DECLINED
     (link,), change = keyed_links(found, chosen.id), LinkFileChange()
     change.replace([link], {chosen.file: merged})
-    try:
-        reload_running(found.path, t)
-    except UserError:
-        # refused by the running service: it goes on as before, and so must the file
-        change.undo()
-        raise
+    reload_or_undo(found.path, change.undo, t)
     if any(each.field.endswith("keys") for each in changes):
         acknowledge = ["deconflict", "alarms", "acknowledge", str(found.path), f"keys_changed/{merged.digest[:16]}"]
         say(t("Added keys verify nothing until an officer accepts them, by three words that the other side reads:"))

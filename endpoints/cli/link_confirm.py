@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from endpoints.cli import options
 from endpoints.cli.output import print_json, print_lines
@@ -13,11 +16,16 @@ from protocol.phrases import phrase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from endpoints.config.link_file import LinkFile
     from endpoints.config.settings import EndpointSettings, LinkSettings
     from endpoints.texts.i18n import Translator
+
+
+Further = Annotated[
+    Path | None,
+    Parameter(name="--file", help="The file of a link that is to be added, in place of one here.", negative=""),
+]
 
 
 def link_confirm(
@@ -26,13 +34,15 @@ def link_confirm(
     *,
     officer: options.OfficerId,
     credential_file: options.CredentialFile = None,
+    file: Further = None,
     link: options.LinkId = None,
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> int:
     """Compare the link file with the words that the other side reads, and confirm that both files are equal.
 
-    A file that is prepared for the next epoch is compared in place of the present one.
+    A file that is prepared for the next epoch is compared in place of the present one. `file` is that of a link that
+    is to be added.
     """
     from endpoints.cli.credential import obtain
     from endpoints.cli.fingerprint import EXIT_DIFFERENT, show, typed
@@ -55,26 +65,30 @@ def link_confirm(
                 command=shlex.join(["deconflict", "link", "fingerprint", "FILE", "--compare"]),
             )
         )
-    chosen = found.link(link)
     enrolled(officer, tuple(found.officers))
-    file, content = chosen.file, chosen.content
-    if exists(prepared := link_file.next_path(file)):
-        file, content = prepared, link_file.load(prepared)
-        _require_next(chosen, content, prepared)
+    further = file
+    if further is not None:
+        file, content = further, _further(found, further)
+    else:
+        chosen = found.link(link)
+        file, content = chosen.file, chosen.content
+        if exists(prepared := link_file.next_path(file)):
+            file, content = prepared, link_file.load(prepared)
+            _require_next(chosen, content, prepared)
     # before two people spend minutes on the words
     if not verify(obtain(officer, credential_file, t), found.officers[officer].credential):
         raise UserError(WrongCredential(officer, "").args[0])
     compared = typed(content, t)
     at = written(clock(found.exercise_clock).now()[0])
     note = ComparisonNote(
-        link=chosen.id, digest=content.digest, officer=officer, compared_at=at, first_word=compared.start
+        link=content.terms.link, digest=content.digest, officer=officer, compared_at=at, first_word=compared.start
     )
     if not compared.differing:
         confirmations.save(found.path.absolute().parent, note)
     if as_json:
         print_json(
             {
-                "link": chosen.id,
+                "link": content.terms.link,
                 "epoch": content.terms.epoch,
                 "file": str(shown(file)),
                 "digest": content.digest,
@@ -89,9 +103,28 @@ def link_confirm(
         show(compared.differing, t)
     if compared.differing:
         return EXIT_DIFFERENT
+    if further is not None:
+        steps = [*_steps_of_both(file, t)]
+        add = _command("link", "add", found.path, further)
+        steps.append(t("when both sides have confirmed it: {command}", command=add))
+        print_lines(steps, stderr=True)
+        return 0
     running = reload_running(found.path, t)
     print_lines(_next_steps(found, chosen, file, t, running=running), stderr=True)
     return 0
+
+
+def _further(found: EndpointSettings, path: Path) -> LinkFile:
+    """Return the file of a link that is to be added. Raises UserError if this side is no party, or a key is wrong."""
+    from endpoints.config import link_change, link_file
+
+    content = link_change.load(path)
+    try:
+        content.peer_of(found.side)
+        link_file.check_keys(content)
+    except UserError as error:
+        raise UserError(phrase("{path}: {error}", path=path, error=error)) from None
+    return content
 
 
 def _require_next(chosen: LinkSettings, proposed: LinkFile, path: Path) -> None:
@@ -116,14 +149,18 @@ def _next_steps(
 ) -> Iterator[str]:
     """Yield what the other side does now, and what both do then."""
     link = ["--link", chosen.id] if len(found.links) > 1 else []
-    theirs = _command("link", "confirm", "CONFIG", "--officer", "ID")
-    yield t("now the other side compares in its turn: {command}", command=theirs)
-    words = _command("link", "fingerprint", shown(file))
-    yield t("read it all 16 words from the one that it names: {command}", command=words)
+    yield from _steps_of_both(file, t)
     if file != chosen.file:
         yield t("when both sides have confirmed it: {command}", command=_command("epoch", found.path, *link))
     elif not running:
         yield t("when both sides have confirmed it: {command}", command=_command("run", found.path))
+
+
+def _steps_of_both(file: Path, t: Translator) -> Iterator[str]:
+    theirs = _command("link", "confirm", "CONFIG", "--officer", "ID")
+    yield t("now the other side compares in its turn: {command}", command=theirs)
+    words = _command("link", "fingerprint", shown(file))
+    yield t("read it all 16 words from the one that it names: {command}", command=words)
 
 
 def _command(*words: object) -> str:

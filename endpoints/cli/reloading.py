@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from endpoints.cli import options
 from endpoints.cli.output import print_json, print_lines
+from endpoints.errors import UserError
 from protocol.phrases import phrase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from endpoints.texts.i18n import Translator
@@ -44,6 +45,32 @@ def reload_running(config: Path, t: Translator) -> bool:
         return False
     print_lines(_lines(answer, t), stderr=True)
     return True
+
+
+def reload_or_undo(config: Path, undo: Callable[[], None], t: Translator) -> bool:
+    """Have the running process take over its changed files, as `reload_running`; `undo` the change if it refuses them.
+
+    If it does not answer, the change stays: it may have been taken over. Raises UserError in both cases.
+    """
+    from endpoints.config import settings
+    from endpoints.control.client import Unreachable
+
+    try:
+        settings.load(config)
+        return reload_running(config, t)
+    except Unreachable as error:
+        raise UserError(
+            phrase(
+                "{config} was changed, but whether the running process has taken it over is not known: {error}; when "
+                "it answers again: deconflict reload",
+                config=config,
+                error=error,
+            ),
+            exit_code=error.exit_code,
+        ) from None
+    except UserError:
+        undo()
+        raise
 
 
 def _asked(config: Path) -> dict[str, Any]:

@@ -102,7 +102,7 @@ class NoticeWords:
             t(
                 "TEST of notifications, {side} ({links}), {when} UTC. Nothing has happened, and nothing is to be done.",
                 side=side,
-                links=", ".join(self._named(link) for link in links),
+                links="; ".join(self._named(link) for link in links),
                 when=t.instant(now, "UTC"),
             )
         )

@@ -144,12 +144,13 @@ def test_status_prints_json_or_text(station: Station) -> None:
     shown = station.deconflict("status", str(station.config("watch")), "--json")
     document = msgspec.json.decode(shown.stdout)
     assert list(document) == [
-        *("link", "side", "state", "reasons", "broker", "peer", "presence_age_s", "last_signed_at", "last_test"),
-        *("next_slot", "outbox", "alarms", "open", "awaited", "drafts", "on_watch", "confirmed"),
+        *("link", "status", "side", "state", "reasons", "broker", "peer", "presence_age_s", "last_signed_at"),
+        *("last_test", "next_slot", "outbox", "alarms", "open", "awaited", "drafts", "on_watch", "confirmed"),
+        "decides",
     ]
     assert (document["side"], document["outbox"]) == ("watch", None)
     people = station.deconflict("status", str(station.config("eucom")), "--lang", "ru")
-    assert people.stdout.startswith("eucom-ndmc (EXERCISE), eucom: ")
+    assert people.stdout.startswith("eucom-ndmc (УЧЕНИЕ), eucom: ")
     assert "Europe/Berlin" in people.stdout
     assert "  дежурство никем не принято\n" in people.stdout
 
@@ -167,7 +168,7 @@ def test_status_is_followed_until_the_process_stops(station: Station) -> None:
     gone = station.deconflict("status", str(station.config("ndmc")))
     assert gone.returncode == 12
     title, reason = gone.stdout.splitlines()
-    assert title == "eucom-ndmc, ndmc: UNKNOWN"
+    assert title == "eucom-ndmc (EXERCISE), ndmc: UNKNOWN"
     assert "nobody answers on this control socket" in reason
     assert gone.stderr == ""
     for command in (("test",), ("alarms", "list")):

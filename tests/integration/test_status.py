@@ -77,8 +77,9 @@ def test_a_killed_peer_spoils_fine_and_its_return_restores_it(station: Station) 
     assert people.returncode == 12
     assert [line for line in people.stdout.splitlines() if line and not line.startswith(" ")] == [
         "eucom-ndmc (УЧЕНИЕ), eucom: ОПАЗДЫВАЕТ",
-        "eucom-ndmc, ndmc: НЕИЗВЕСТНО",
-        next(line for line in people.stdout.splitlines() if line.startswith("eucom-ndmc, watch: ")),
+        "eucom-ndmc (УЧЕНИЕ), ndmc: НЕИЗВЕСТНО",
+        next(line for line in people.stdout.splitlines() if line.startswith("eucom-ndmc (УЧЕНИЕ), watch: ")),
+        "код завершения 12: eucom-ndmc (УЧЕНИЕ), ndmc: НЕИЗВЕСТНО",
     ]
 
     station.start("ndmc")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from endpoints.config import confirmations, link_file, settings
-from endpoints.config.confirmations import ComparisonNote
+from endpoints.config import link_file, settings
 from endpoints.config.link_file import LinkFile
+from tests.support.comparison import Comparison
 from tests.support.two_sides import TwoSides, fresh_key, run, with_keys
 
 AIR = "eucom-ndmc-air"
@@ -63,9 +63,9 @@ def test_an_actual_link_is_added_once_it_is_confirmed(sides: TwoSides, capsys: p
     assert f"deconflict link confirm {config} --file {file} --officer ID" in capsys.readouterr().err
     assert [each.id for each in settings.load(config).links] == ["eucom-ndmc"]
 
-    at = "2022-11-29T08:00:00.000Z"
-    note = ComparisonNote(link=AIR, digest=content.digest, officer="watch-1", compared_at=at, first_word=3)
-    confirmations.save(config.parent, note)
+    code, _, said = Comparison(config, "--file", str(file)).hear(content)
+    assert code == 0
+    assert f"when both sides have confirmed it: deconflict link add {config} {file}" in said
     assert run("link", "add", config, file, "--yes") == 0
     assert "!!! its status differs from that of eucom-ndmc !!!" in capsys.readouterr().err
 
