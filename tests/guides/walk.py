@@ -64,8 +64,10 @@ class Walk:
             shell.type(typed + "\n")
         if not shell.wait(lambda _: shell.exit_code is not None):
             raise _fault(command, f"has not ended within {WITHIN_S:.0f} s", shell)
-        if shell.exit_code != command.exit_code:
-            raise _fault(command, f"exit code {shell.exit_code}, not {command.exit_code}", shell)
+        if shell.exit_code not in command.exit_codes:
+            raise _fault(
+                command, f"exit code {shell.exit_code}, not {' or '.join(map(str, command.exit_codes))}", shell
+            )
         if command.prints.strip():
             self._expect(shell, command, last.prints, begin)
         self._say(command, line, shown + shell.printed[begin:])
@@ -91,8 +93,10 @@ class Walk:
         if not shell.wait(lambda _: shell.exit_code is not None):
             raise _fault(command, f"has not ended within {WITHIN_S:.0f} s", shell)
         self._say(command, f"{line}  # stopped with Ctrl-C", shell.printed[begin:])
-        if shell.exit_code != command.exit_code:
-            raise _fault(command, f"exit code {shell.exit_code}, not {command.exit_code}", shell)
+        if shell.exit_code not in command.exit_codes:
+            raise _fault(
+                command, f"exit code {shell.exit_code}, not {' or '.join(map(str, command.exit_codes))}", shell
+            )
         self._machines.closed(command.machine, line)
 
     # --- its parts ------------------------------------------------------------------------------------------------
