@@ -23,6 +23,7 @@ _CONTINUED = "> "
 
 REPEAT = "repeat until it prints this"
 OWN_TERMINAL = "in a terminal of its own"
+SHOWS = "its terminal shows"
 STOP = "stop it with Ctrl-C"
 
 
@@ -41,6 +42,7 @@ class Command:
     exit_codes: tuple[int, ...] = (0,)
     repeat: bool = False
     own_terminal: bool = False
+    shows: bool = False
     stop: bool = False
 
 
@@ -123,9 +125,10 @@ def _command(at: str, machine: str, typed: list[str], prints: str) -> Command:
         exit_codes=tuple(exit_codes),
         repeat=REPEAT in marks,
         own_terminal=OWN_TERMINAL in marks,
+        shows=SHOWS in marks,
         stop=STOP in marks,
     )
-    if (command.repeat or command.own_terminal) and not prints.strip():
+    if (command.repeat or command.own_terminal or command.shows) and not prints.strip():
         raise GuideError(f"{at}: what is waited for must stand below the command")
     return command
 
