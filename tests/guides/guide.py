@@ -17,12 +17,13 @@ from pathlib import Path, PurePosixPath
 _PROMPT = re.compile(r"([a-z][a-z0-9-]*)\$ (\S.*)")
 _FENCE = re.compile(r"\s*```(\w*)\s*")
 _COMMENT = re.compile(r"\s{2,}# (.+)$")
-_EXIT_CODE = re.compile(r"exit code (\d+)")
+_EXIT_CODES = re.compile(r"exit code (\d+(?: or \d+)*)")
 _HEAD = ["hand over", "from", "to", "as"]
 _CONTINUED = "> "
 
 REPEAT = "repeat until it prints this"
 OWN_TERMINAL = "in a terminal of its own"
+SHOWS = "its terminal shows"
 STOP = "stop it with Ctrl-C"
 
 
@@ -38,9 +39,10 @@ class Command:
     machine: str
     line: str
     prints: str
-    exit_code: int = 0
+    exit_codes: tuple[int, ...] = (0,)
     repeat: bool = False
     own_terminal: bool = False
+    shows: bool = False
     stop: bool = False
 
 
@@ -108,11 +110,11 @@ def _commands(block: list[tuple[str, str]]) -> Iterator[Command]:
 
 
 def _command(at: str, machine: str, typed: list[str], prints: str) -> Command:
-    exit_code, marks = 0, set()
+    exit_codes, marks = [0], set()
     if comment := _COMMENT.search(typed[-1]):
         for mark in comment[1].split(", "):
-            if number := _EXIT_CODE.fullmatch(mark):
-                exit_code = int(number[1])
+            if named := _EXIT_CODES.fullmatch(mark):
+                exit_codes = [int(number) for number in named[1].split(" or ")]
             marks.add(mark)
         typed[-1] = typed[-1][: comment.start()]
     command = Command(
@@ -120,12 +122,13 @@ def _command(at: str, machine: str, typed: list[str], prints: str) -> Command:
         machine=machine,
         line="\n".join(typed),
         prints=prints,
-        exit_code=exit_code,
+        exit_codes=tuple(exit_codes),
         repeat=REPEAT in marks,
         own_terminal=OWN_TERMINAL in marks,
+        shows=SHOWS in marks,
         stop=STOP in marks,
     )
-    if (command.repeat or command.own_terminal) and not prints.strip():
+    if (command.repeat or command.own_terminal or command.shows) and not prints.strip():
         raise GuideError(f"{at}: what is waited for must stand below the command")
     return command
 

@@ -43,9 +43,10 @@ def test_a_command_goes_on_after_a_backslash_and_in_a_here_document() -> None:
 @pytest.mark.parametrize(
     ("comment", "said"),
     [
-        ("exit code 2", {"exit_code": 2}),
-        ("repeat until it prints this, exit code 10", {"repeat": True, "exit_code": 10}),
+        ("exit code 2", {"exit_codes": (2,)}),
+        ("repeat until it prints this, exit code 0 or 10", {"repeat": True, "exit_codes": (0, 10)}),
         ("in a terminal of its own", {"own_terminal": True}),
+        ("its terminal shows", {"shows": True}),
         ("stop it with Ctrl-C", {"stop": True}),
         ("a reader's", {}),
     ],

@@ -22,6 +22,8 @@ class Walk:
         self._tell = tell
         self._kept: dict[str, str] = {}
         self._heard: dict[str, tuple[str, ...]] = {}
+        self._read_up_to: dict[Shell, int] = {}
+        """How much of what a command in its own terminal prints was waited for."""
 
     def through(self, path: Path) -> None:
         """Follow the guide `path`. Raises GuideError for the first step that does not go as it says."""
@@ -33,6 +35,8 @@ class Walk:
                 self._stop(step)
             elif step.own_terminal:
                 self._start(step)
+            elif step.shows:
+                self._read(step)
             else:
                 self._run(step)
 
@@ -62,10 +66,7 @@ class Walk:
             shown += f"{shell.printed[begin:]}{typed}\n"
             begin = len(shell.printed)
             shell.type(typed + "\n")
-        if not shell.wait(lambda _: shell.exit_code is not None):
-            raise _fault(command, f"has not ended within {WITHIN_S:.0f} s", shell)
-        if shell.exit_code != command.exit_code:
-            raise _fault(command, f"exit code {shell.exit_code}, not {command.exit_code}", shell)
+        self._end(command, shell)
         if command.prints.strip():
             self._expect(shell, command, last.prints, begin)
         self._say(command, line, shown + shell.printed[begin:])
@@ -76,24 +77,44 @@ class Walk:
         line = filled(command.line, self._kept)
         shell = self._machines.own_shell(command.machine, line)
         shell.begin(line)
-        begin = self._expect(shell, command, command.prints, 0, whole=False)
-        self._say(command, line, shell.printed[:begin])
+        self._await(command, line, shell)
+
+    def _read(self, command: Command) -> None:
+        line, shell = self._own(command)
+        self._await(command, f"{line}  # its terminal", shell)
+
+    def _await(self, command: Command, line: str, shell: Shell) -> None:
+        """Wait for what a command in its own terminal prints, after what was waited for before."""
+        begin = self._read_up_to.get(shell, 0)
+        end = begin + self._expect(shell, command, command.prints, begin, whole=False)
+        self._read_up_to[shell] = end
+        self._say(command, line, shell.printed[begin:end])
         if shell.exit_code is not None:
             raise _fault(command, f"has ended with {shell.exit_code}", shell)
 
     def _stop(self, command: Command) -> None:
+        line, shell = self._own(command)
+        begin = len(shell.printed)
+        shell.type("\x03")
+        self._end(command, shell)
+        self._say(command, f"{line}  # stopped with Ctrl-C", shell.printed[begin:])
+        self._machines.closed(command.machine, line)
+
+    def _own(self, command: Command) -> tuple[str, Shell]:
+        """Return the command and the terminal in which it goes on. Raises GuideError."""
         line = filled(command.line, self._kept)
         shell = self._machines.running(command.machine, line)
         if shell is None:
             raise GuideError(f"{command.at}: {command.machine} does not run {line}")
-        begin = len(shell.printed)
-        shell.type("\x03")
+        return line, shell
+
+    def _end(self, command: Command, shell: Shell) -> None:
         if not shell.wait(lambda _: shell.exit_code is not None):
             raise _fault(command, f"has not ended within {WITHIN_S:.0f} s", shell)
-        self._say(command, f"{line}  # stopped with Ctrl-C", shell.printed[begin:])
-        if shell.exit_code != command.exit_code:
-            raise _fault(command, f"exit code {shell.exit_code}, not {command.exit_code}", shell)
-        self._machines.closed(command.machine, line)
+        if shell.exit_code not in command.exit_codes:
+            raise _fault(
+                command, f"exit code {shell.exit_code}, not {' or '.join(map(str, command.exit_codes))}", shell
+            )
 
     # --- its parts ------------------------------------------------------------------------------------------------
 
