@@ -78,8 +78,11 @@ def log_restore(
         print_lines(_lines(done, journal, epoch_words, t))
 
 
-def _target(config: Path, link: str | None, side: str | None) -> tuple[Path, Wanted, list[str]]:
-    """Return the journal's folder, what a copy must be, and the arguments of `deconflict epoch`. Raises UserError."""
+def _target(config: Path, link: str | None, side: str | None) -> tuple[Path, Wanted, list[str] | None]:
+    """Return the journal's folder, what a copy must be, and the arguments of `deconflict epoch`.
+
+    The watch needs no epoch: None. Raises UserError.
+    """
     from endpoints.config import settings
     from endpoints.journal.restoring import Wanted
     from endpoints.keys.private_files import exists
@@ -92,10 +95,11 @@ def _target(config: Path, link: str | None, side: str | None) -> tuple[Path, Wan
     chosen = found.link(link)
     epoch = chosen.content.terms.epoch
     wanted = Wanted(link=chosen.id, side=found.side, epoch=epoch)
-    return chosen.journal, wanted, [str(config), *found.choosing(chosen.id)]
+    watch = isinstance(found, settings.WatchSettings)
+    return chosen.journal, wanted, None if watch else [str(config), *found.choosing(chosen.id)]
 
 
-def _lines(done: Restoration, journal: Path, epoch_words: list[str], t: Translator) -> list[str]:
+def _lines(done: Restoration, journal: Path, epoch_words: list[str] | None, t: Translator) -> list[str]:
     """Return what was done, and what has to follow."""
     mark = done.mark
     count = t.plural("{count} record", "{count} records", mark.records)
@@ -108,6 +112,11 @@ def _lines(done: Restoration, journal: Path, epoch_words: list[str], t: Translat
         lines.append(t("  the copy ended within a batch, which no start would have kept"))
     if done.aside is not None:
         lines.append(t("  the journal that was there: {aside}", aside=done.aside))
+    if epoch_words is None:
+        return [
+            *lines,
+            t("  what followed the copy is missing in it; the watch may start: it records its own blindness"),
+        ]
     command = shlex.join(["deconflict", "epoch", *epoch_words])
     lines.append(
         t(

@@ -19,7 +19,7 @@ def restored_lines(reader: JournalReader, t: Translator) -> list[str]:
     if isinstance(restored, str):
         return [t.say(restored)]
     values = {"source": one_line(restored.source), "when": restored.restored_at, "record": restored.records}
-    return [t("restored at {when} from {source}: what followed record {record} is missing until a new epoch", **values)]
+    return [t("restored at {when} from {source}: what followed record {record} is missing", **values)]
 
 
 def restored_document(reader: JournalReader) -> dict[str, Any] | None:

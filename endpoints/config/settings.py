@@ -62,7 +62,7 @@ from endpoints.config.settings_tables import (
     WatchTable,
 )
 from endpoints.errors import UserError
-from endpoints.keys.private_files import LINK_FILE_MISSING, OF_THE_INSTALLATION, changeable, exists, require_private
+from endpoints.keys.private_files import LINK_FILE_MISSING, changeable, exists, require_private
 from protocol.core.duty import OwnWords
 from protocol.phrases import phrase
 
@@ -383,11 +383,11 @@ def _broker(
         if not (exists(file) and file.is_file()):
             raise UserError(
                 phrase(
-                    "{path}: broker.{key}: no such file: {file}; {remedy}",
+                    "{path}: broker.{key}: no such file: {file}; if this side ran elsewhere before, copy it from there "
+                    "with its permissions; else see: deconflict cert show",
                     path=path,
                     key=key,
                     file=file,
-                    remedy=OF_THE_INSTALLATION,
                 )
             )
     require_private(settings.key, what=phrase("private key"))

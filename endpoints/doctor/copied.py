@@ -39,7 +39,7 @@ def survey(config: Path) -> Report:
 
 
 def _paths(table: dict[str, Any], folder: Path, name: str, *keys: str) -> Iterator[Path]:
-    """Yield the paths under `keys` of the table `name`, or of each table of an array; what is no text is left out."""
+    """Yield the paths under `keys` of the table `name`, or of each table of an array; anything else is left out."""
     tables = table.get(name)
     for each in tables if isinstance(tables, list) else [tables]:
         for key in keys:
@@ -90,7 +90,7 @@ def _open_to_others(path: Path) -> bool:
 
 
 def take(error: UserError, found: Report, config: Path) -> None:
-    """Add why the settings can't be loaded, unless a finding says so. Raises `error` if there is no finding."""
+    """Add why the settings can't be loaded, unless a finding names its file. Raises `error` if there is no finding."""
     if not found.findings:
         raise error
     text = str(error).replace(str(config), str(config.absolute()), 1)

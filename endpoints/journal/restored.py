@@ -57,7 +57,11 @@ class RestoredMark:
 
     def read(self) -> Restored | None:
         """Return what the mark says, None if there is none. Raises UserError if it can't be read."""
-        if self._path is None or not exists(self._path):
+        try:
+            if self._path is None or not exists(self._path):
+                return None
+        except UserError:
+            # the folder can't be searched: opening the journal reports it
             return None
         data = read_bytes(self._path, what=phrase("mark of a restored journal"), max_bytes=_MARK_MAX_BYTES)
         try:
@@ -111,10 +115,10 @@ def staging(journal: Path) -> Path:
 
 
 def interrupted(journal: Path) -> bool:
-    """Return whether a restore of `journal` was interrupted before the copy was in its place. Raises UserError."""
+    """Return whether a restore of `journal` was interrupted before the copy was in its place."""
     try:
         return exists(staging(journal)) and not (exists(journal) and segments(journal))
-    except OSError:
+    except (OSError, UserError):
         # opening the journal reports it
         return False
 

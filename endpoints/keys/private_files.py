@@ -9,6 +9,7 @@ import pwd
 import shlex
 import stat
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from endpoints.errors import UserError, os_reason
@@ -80,9 +81,7 @@ def read_bytes(path: Path, *, what: str, max_bytes: int) -> bytes:
             phrase("{path}: a folder; {expected} was expected", path=path, expected=with_article(what))
         ) from None
     except PermissionError:
-        raise UserError(
-            phrase("{path}: this user may not read it; {expected} was expected", path=path, expected=with_article(what))
-        ) from None
+        raise UserError(_unreadable(path, with_article(what))) from None
     except (OSError, ValueError) as error:
         reason = os_reason(error) if isinstance(error, OSError) else str(error)
         raise UserError(phrase("{path}: cannot be read: {reason}", path=repr(str(path)[:200]), reason=reason)) from None
@@ -96,6 +95,24 @@ def read_bytes(path: Path, *, what: str, max_bytes: int) -> bytes:
             )
         )
     return data
+
+
+def _unreadable(path: Path, expected: str) -> str:
+    """Return that this user may not read `path`, and whose it is if that is why."""
+    owner = os.geteuid()
+    for each in (path, *path.parents):
+        with suppress(OSError):
+            # of a folder that nobody else may search, only the folder's owner can be found
+            owner = each.stat().st_uid
+            break
+    if owner == os.geteuid():
+        return phrase("{path}: this user may not read it; {expected} was expected", path=path, expected=expected)
+    return phrase(
+        "{path}: this user may not read it, which belongs to {owner}; {expected} was expected",
+        path=path,
+        owner=_user(owner),
+        expected=expected,
+    )
 
 
 def require_private(path: Path, *, what: str) -> None:

@@ -69,7 +69,7 @@ def test_a_restored_journal_waits_for_a_new_epoch(station: Station) -> None:
     aside = Path(mark["replaced"])
     assert [path.name for path in whole] == sorted(path.name for path in aside.iterdir())
 
-    # neither run nor doctor lets it pass, and the commands that read it say so
+    # run and doctor refuse it, and the commands that read it report it
     for command in ("run", "doctor"):
         refused = station.deconflict(command, str(config))
         assert refused.returncode == (2 if command == "run" else 1)
@@ -94,6 +94,33 @@ def test_a_restored_journal_waits_for_a_new_epoch(station: Station) -> None:
     for path in (journal, aside):
         assert station.deconflict("log", "verify", str(path), "--json").returncode == 0
     assert station.deconflict("replay", str(journal)).returncode == 0
+
+
+def test_a_restored_journal_stops_its_link_alone_until_the_epoch(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with Station.of(tmp_path_factory, links=(LINK, "two")) as station:
+        station.start(*SIDES)
+        reference = station.alert()
+        station.until(lambda: station.alert_state("ndmc", reference) == "received")
+        assert station.stop("ndmc") == 0
+        backup, config = station.folder / "backup", str(station.config("ndmc"))
+        shutil.copytree(station.journal("ndmc"), backup)
+        done = station.deconflict("log", "restore", str(backup), config, "--link", LINK, "--replace")
+        assert f"deconflict epoch {config} --link {LINK}" in done.stdout
+
+        station.launch("ndmc")
+        station.until(lambda: station.answers("ndmc"))
+        assert "first both sides open a new epoch" in str(station.alarm("ndmc", "journal_failure")["detail"])
+        other = station.alert(link="two")
+        station.until(lambda: station.alert_state("ndmc", other, "two") == "received")
+
+        # the sides share the link file here; the running processes take it over, and the link comes back
+        opened = station.deconflict("epoch", config, "--link", LINK, "--yes")
+        assert opened.returncode == 0, opened.stderr
+        assert station.deconflict("epoch", str(station.config("eucom")), "--link", LINK, "--yes").returncode == 0
+        station.cleared("ndmc", "journal_failure")
+        reference = station.alert()
+        station.until(lambda: station.alert_state("ndmc", reference) == "received")
+        assert len(station.records("ndmc", "JournalRestored")) == 1
 
 
 @pytest.mark.parametrize("copied", ["older", "none"])
@@ -168,7 +195,7 @@ def test_a_moved_endpoint_and_its_second_copy(station: Station) -> None:
     # each speaks: the other side has two versions of one message, and follows neither
     station.alert()
     client.act("alert", ask)
-    # both say so before there is an alarm
+    # both report it before there is an alarm
     for process in (old, new):
         station.until(partial(displaced, process))
     for name in ("ndmc", "watch"):

@@ -239,6 +239,9 @@ def test_the_settings_say_which_journal_is_wanted(day: Path, site: Path, run: Ru
     assert code == 2
     assert "holds no record of the journal of eucom on eucom-ndmc" in err
     assert run("log", "restore", day / "eucom", config, "--side", "ndmc")[0] == 2
+    code, out, _ = run("log", "restore", both, site / "watch" / "watch.toml")
+    assert code == 0
+    assert out.endswith("the watch may start: it records its own blindness\n")
     # the epoch of the link file counts as well
     path = site / "link.toml"
     content = link_file.load(path)

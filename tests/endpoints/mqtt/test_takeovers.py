@@ -48,3 +48,21 @@ def test_other_losses_do_not_count() -> None:
         assert takeovers.lost(at_s, 5, None, orderly=True) is None
         takeovers.not_opened()
         assert takeovers.opened(at_s) is None
+
+
+def test_the_first_takeover_in_a_while_is_known_at_once() -> None:
+    takeovers, began = TakeoverCounter(), []
+
+    def note() -> None:
+        began.append(takeovers.began)
+
+    for at_s in (0, 1):
+        taken_over(takeovers, at_s)
+        note()
+    takeovers.lost(QUIET_S + 2, 5, None, orderly=True)
+    note()
+    takeovers.opened(QUIET_S + 3)
+    note()
+    takeovers.not_opened()
+    note()
+    assert began == [True, False, False, True, False]
