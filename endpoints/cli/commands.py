@@ -2,18 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-
-class Command(NamedTuple):
-    """One command: its words, `module:function`, its purpose in one line, an example, and details for its `--help`."""
-
-    words: str
-    target: str
-    purpose: str
-    example: str
-    details: str = ""
-
+from endpoints.cli.command import Command
+from endpoints.cli.commands_of_certificates import CERTIFICATES
 
 SETTING_UP, RUNNING, DUTY, RECORD = "Setting up", "Running", "On duty", "The record"
 
@@ -112,6 +102,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "officer list try/eucom/endpoint.toml",
             "Since when, and the watch, are in the journals, whether or not the process is running.",
         ),
+        *CERTIFICATES,
         Command(
             "doctor",
             "endpoints.cli.doctor:doctor",
@@ -342,6 +333,11 @@ GROUPS = {
     "officer": (
         "Add, remove and list officers, and give them new credentials.",
         "officer list try/eucom/endpoint.toml",
+        SETTING_UP,
+    ),
+    "cert": (
+        "Show, request, sign and renew certificates.",
+        "cert show try",
         SETTING_UP,
     ),
     "notify": (

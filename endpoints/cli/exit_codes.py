@@ -44,6 +44,7 @@ _WAITS = {10: "--wait: not reached in time", 11: "--wait: it can no longer be re
 _DECIDES = {1: "not confirmed", 9: "another officer has released or discarded it", **_SILENT}
 _READS = {3: "incomplete: records are missing or cut", 4: "changed by someone"}
 _COMPARES = {0: "all agree", **_READS, 6: "they disagree, or what had to be compared was not"}
+_ASKS = {1: "not confirmed"}
 _RUNS = {4: "the journal was changed by someone"}
 OWN_EXITS: dict[str, dict[int, str]] = {
     "demo": {0: "the scenario ended as expected", 1: "it did not"},
@@ -54,6 +55,11 @@ OWN_EXITS: dict[str, dict[int, str]] = {
     "link remove": {1: "not confirmed", 12: "the process runs and does not answer"},
     "epoch": {1: "not confirmed", 12: "the process runs and does not answer"},
     "officer remove": {1: "not confirmed"},
+    "cert show": {0: "nothing needs attention", 1: "warnings"},
+    "cert request": _ASKS,
+    "cert sign": _ASKS,
+    "cert renew": _ASKS,
+    "cert trust": _ASKS,
     "doctor": {0: "no findings", 1: "findings"},
     "broker": {1: "--configure: not confirmed"},
     "run": _RUNS,

@@ -46,7 +46,7 @@ from typing import Any, TypeVar
 
 from msgspec import UNSET, Struct
 
-from endpoints.config import exercise, link_file, officers, toml_reader, variables
+from endpoints.config import exercise, link_file, officers, tls_files, toml_reader, variables
 from endpoints.config.control_socket import check_socket
 from endpoints.config.host_name import check_host
 from endpoints.config.link_file import LinkFile
@@ -62,7 +62,7 @@ from endpoints.config.settings_tables import (
     WatchTable,
 )
 from endpoints.errors import UserError
-from endpoints.keys.private_files import LINK_FILE_MISSING, OF_THE_INSTALLATION, changeable, exists, require_private
+from endpoints.keys.private_files import LINK_FILE_MISSING, changeable, exists, require_private
 from protocol.core.duty import OwnWords
 from protocol.phrases import phrase
 
@@ -387,7 +387,7 @@ def _broker(
                     path=path,
                     key=key,
                     file=file,
-                    remedy=OF_THE_INSTALLATION,
+                    remedy=tls_files.remedy(key, file),
                 )
             )
     require_private(settings.key, what=phrase("private key"))

@@ -64,6 +64,7 @@ class Examination:
             add(f"link/{link.id}", partial(links.check_link, link, found, at), link.file)
             add(f"journal/{link.id}", partial(links.check_journal, settings, link, found, self._now), link.journal)
         add("certificates", partial(network.check_certificates, settings, found, self._now()))
+        add("authorities", partial(network.check_broker_trust, settings, found, self._now()))
         add("access", partial(network.check_access, settings, found))
         add("broker", partial(network.check_broker, settings, found, self._now()))
         add("control", partial(files.check_control, settings, found))

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from endpoints.cli import main as cli
-from endpoints.cli.commands import COMMANDS, GROUPS, Command
+from endpoints.cli.command import Command
+from endpoints.cli.commands import COMMANDS, GROUPS
 from endpoints.cli.credential import obtain
 from endpoints.errors import UserError
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from endpoints.cli import main as cli
-from endpoints.cli.commands import COMMANDS, GROUPS, Command
+from endpoints.cli.command import Command
+from endpoints.cli.commands import COMMANDS, GROUPS
 
 ALL = [command for commands in COMMANDS.values() for command in commands]
 PAGES = [(), *((group,) for group in GROUPS), *(tuple(command.words.split()) for command in ALL)]
@@ -119,6 +120,12 @@ TYPICAL = [
     ["discard", "no.toml", "draft/1", "--officer", "a"],
     ["doctor", "no.toml"],
     ["drafts", "no.toml"],
+    ["cert", "authority", "new", "--identity", "A B"],
+    ["cert", "renew", "no.toml", "new.crt"],
+    ["cert", "request", "no.toml"],
+    ["cert", "show", "nowhere"],
+    ["cert", "sign", "nowhere", "new.csr"],
+    ["cert", "trust", "no.toml"],
     ["channels", "no.toml"],
     ["duty", "leave", "no.toml", "--officer", "a"],
     ["duty", "take", "no.toml", "--officer", "a"],
