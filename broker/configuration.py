@@ -15,7 +15,7 @@ from string import Template
 from typing import NamedTuple
 
 from broker.errors import BrokerError
-from broker.pki import IDENTITY
+from broker.identities import IDENTITY
 from protocol.phrases import phrase
 
 PORT = 8883

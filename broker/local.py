@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Protocol, Self
 
+from broker.changes import LOOK_EVERY_S, FileChanges
 from broker.errors import BrokerError
 from broker.owner import hand_over
 from protocol.phrases import phrase
@@ -73,6 +74,7 @@ class LocalBroker:
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self.address, self.port = _listener(folder / "mosquitto.conf")
+        self.changes = FileChanges(folder)
 
     @property
     def pid(self) -> int | None:
@@ -91,6 +93,9 @@ class LocalBroker:
         """
         if self.alive:
             return
+        self.address, self.port = _listener(self.folder / "mosquitto.conf")
+        # before Mosquitto reads them, so that no change is missed
+        self.changes = FileChanges(self.folder)
         if _taken(self.address, self.port):
             raise BrokerError(
                 phrase(
@@ -187,13 +192,28 @@ class LocalBroker:
             self._process.wait()
             self._process = None
 
-    def wait(self) -> int:
-        """Wait until the process ends by itself; return its exit code. Raises BrokerError if it does not run."""
+    def wait(self, within_s: float) -> int | None:
+        """Wait until the process ends by itself; return its exit code, or None if it still runs after `within_s`.
+
+        Raises BrokerError if it does not run.
+        """
         if self._process is None:
             raise BrokerError(phrase("mosquitto: not running"))
-        code = self._process.wait()
+        try:
+            code = self._process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            return None
         self._process = None
         return code
+
+    def reload(self) -> None:
+        """Have it read its certificate and its access list again (SIGHUP); connections stay open.
+
+        Raises BrokerError if its user cannot be given the new files.
+        """
+        if self._process is not None:
+            hand_over(self.folder)
+            self._process.send_signal(signal.SIGHUP)
 
     def freeze(self) -> None:
         """Suspend it (SIGSTOP): connections stay open but carry nothing."""
@@ -235,12 +255,12 @@ class Note(Protocol):
 def run(folder: Path, clock_ms: ClockMs, note: Note, log: IO[bytes] | int | None = None) -> None:
     """Run Mosquitto in the foreground until SIGINT, SIGTERM or SIGHUP, and restart it when it dies.
 
-    Call it in the main thread.
+    Mosquitto takes over files that are replaced meanwhile: see `broker.changes`. Call it in the main thread.
 
     Args:
         folder: the broker's folder with `mosquitto.conf`.
         clock_ms: measures how long Mosquitto lives between restarts.
-        note: takes what happens: listening, ended, not started, stopping, stopped.
+        note: takes what happens: listening, ended, not started, files taken over or not, stopping, stopped.
         log: takes Mosquitto's log; standard error if None.
 
     Raises BrokerError if the first start fails.
@@ -253,24 +273,48 @@ def run(folder: Path, clock_ms: ClockMs, note: Note, log: IO[bytes] | int | None
             while True:
                 note("listening", address=broker.address, port=broker.port, process=broker.pid or 0)
                 started_ms = clock_ms()
-                code = broker.wait()
+                code = _served(broker, note)
                 lived_ms = clock_ms() - started_ms
-                pause = _BACK_OFF_S[0] if lived_ms >= _STABLE_S * 1_000 else min(pause * 2, _BACK_OFF_S[1])
-                note("Mosquitto ended", code=code, again_in_s=f"{pause:.1f}")
-                while True:
+                if code is None:
+                    pause = _BACK_OFF_S[0]
+                else:
+                    pause = _BACK_OFF_S[0] if lived_ms >= _STABLE_S * 1_000 else min(pause * 2, _BACK_OFF_S[1])
+                    note("Mosquitto ended", code=code, again_in_s=f"{pause:.1f}")
                     time.sleep(pause)
+                while True:
                     try:
                         broker.start()
                         break
                     except BrokerError as error:
                         pause = min(pause * 2, _BACK_OFF_S[1])
                         note("Mosquitto did not start", why=str(error), again_in_s=f"{pause:.1f}")
+                        time.sleep(pause)
         except KeyboardInterrupt:
             note("stopping")
             broker.stop()
             note("stopped")
         finally:
             broker.stop()
+
+
+def _served(broker: LocalBroker, note: Note) -> int | None:
+    """Have Mosquitto take over files that are replaced, until it ends; return its exit code.
+
+    Returns None once it was stopped because only a new start reads the files.
+    """
+    while (code := broker.wait(LOOK_EVERY_S)) is None:
+        try:
+            how = broker.changes.look()
+            if how == "reload":
+                broker.reload()
+                note("Mosquitto reads its certificate and access list again")
+            elif how == "restart":
+                note("Mosquitto is started again for its new files")
+                broker.stop()
+                return None
+        except BrokerError as error:
+            note("new files cannot be used: Mosquitto goes on with the old ones", why=str(error))
+    return code
 
 
 @contextlib.contextmanager

@@ -1,17 +1,15 @@
-"""Issues keys and certificates for one broker: its own authority, and one certificate per identity.
+"""Issues certificates for one broker and its clients: an authority, made once, signs one for each identity.
 
-A certificate's common name is the identity, which Mosquitto uses as MQTT user and client id (SPEC Q3.1). The
-authority's private key never leaves its folder. Its holder can connect to the broker under any identity, but cannot
-sign for any: frames are signed with other keys (SPEC F1).
+A certificate's common name is the identity, which Mosquitto uses as MQTT user and client id (SPEC Q3.1). A client's
+certificate has the identity as DNS name, too: other brokers tie the client id to it. The authority's private key never
+leaves its folder. Its holder can connect to the broker under any identity, but cannot sign for any: frames are signed
+with other keys (SPEC F1). An authority of one side is restricted to its identity: see `broker.constraints`.
 
 Keys are ECDSA P-256, which every OpenSSL with TLS 1.3 accepts, even if the system's policy forbids Ed25519 in X.509.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,16 +24,17 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from broker import constraints, files
 from broker.errors import BrokerError
+from broker.identities import BROKER, check_identity, general_name
+from broker.pairs import PublicKey
+from broker.requests import PURPOSES, CertificateRequest, Purpose, key_fingerprint
 from protocol.phrases import phrase
 
-IDENTITY = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
-"""An identity is a common name, an MQTT user and a topic level: no character is special in an ACL file or topic."""
-
 SERVER_NAMES = ("localhost", "127.0.0.1", "::1", "broker")
-"""The broker's host names: this machine, and the service `broker` of the compose stack."""
+"""The broker's host names if none are chosen: this machine, and the service `broker` of the compose stack."""
 
 LEAF_DAYS = 825
 """Validity of a certificate: the longest that common TLS implementations accept."""
@@ -44,22 +43,26 @@ AUTHORITY_DAYS = 3_650
 
 _BACKDATED = timedelta(days=1)
 """The sites' clocks may differ, and a certificate must be valid at once on both."""
+_DAY = timedelta(days=1)
+_NAMED_BY = 8
+"""How many hexadecimal digits of its key's fingerprint tell an authority from the next one."""
 
 
 @dataclass(frozen=True)
 class Authority:
-    """A certificate authority for one broker and its clients, from `make` or `load`."""
+    """A certificate authority, from `make` or `load`."""
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
 
     @classmethod
-    def make(cls, folder: Path, at: int) -> Authority:
+    def make(cls, folder: Path, at: int, identity: str | None = None) -> Authority:
         """Make an authority in the new, private folder `folder`: `ca.crt` and `ca.key`.
 
         Args:
             folder: created with mode 0700; its parent must exist.
             at: now (ms since 1970); the certificate is valid from a day before.
+            identity: the one that it may issue certificates for, as the authority of a side; any if None.
 
         Raises BrokerError if the folder exists: an authority is made once.
         """
@@ -71,103 +74,130 @@ class Authority:
             raise BrokerError(
                 phrase("{folder}: already exists; use its authority, or name a new folder", folder=folder)
             ) from None
+        return cls.make_in(folder, at, identity)
+
+    @classmethod
+    def make_in(cls, folder: Path, at: int, identity: str | None = None) -> Authority:
+        """Make an authority in the folder `folder`, which is there, private and empty; otherwise as `make`."""
         key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "deconfliction broker authority")])
-        certificate = (
-            _builder(name, name, key, at, AUTHORITY_DAYS)
+        # unlike that of any other: a broker looks for the authority of a certificate by name
+        holder = "broker" if identity is None else check_identity(identity)
+        name = constraints.common_name(f"{holder} authority {key_fingerprint(key.public_key())[:_NAMED_BY]}")
+        builder = (
+            _builder(name, name, key.public_key(), at, _now(at) - _BACKDATED + timedelta(days=AUTHORITY_DAYS))
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_usage(authority=True), critical=True)
-            .sign(key, hashes.SHA256())
         )
-        _write_key(folder / "ca.key", key)
-        _write_certificate(folder / "ca.crt", certificate)
+        if identity is not None:
+            builder = builder.add_extension(constraints.for_identity(identity), critical=True).add_extension(
+                # a client that trusted it by mistake would still accept no server of it
+                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]),
+                critical=False,
+            )
+        certificate = builder.sign(key, hashes.SHA256())
+        files.replace(folder / "ca.key", private_pem(key), files.KEY_MODE)
+        files.replace(folder / "ca.crt", files.pem(certificate), files.CERTIFICATE_MODE)
         return cls(certificate, key)
 
     @classmethod
     def load(cls, folder: Path) -> Authority:
         """Return the authority in `folder`. Raises BrokerError, naming the file, if one is missing or malformed."""
+        path = folder / "ca.crt"
         try:
-            path = folder / "ca.crt"
-            certificate = x509.load_pem_x509_certificate(path.read_bytes())
+            certificate = files.certificate_in(files.read(path), at=path)
             path = folder / "ca.key"
-            key = load_pem_private_key(path.read_bytes(), password=None)
-        except OSError as error:
-            raise BrokerError(
-                phrase(
-                    "{path}: cannot be read: {reason}; the broker's authority was expected here",
-                    path=path,
-                    reason=error.strerror,
-                )
-            ) from None
+            key = load_pem_private_key(files.read(path), password=None)
+        except BrokerError as error:
+            raise BrokerError(phrase("{error}; the folder of an authority was expected here", error=error)) from None
         except (ValueError, TypeError):
             raise BrokerError(phrase("{path}: not an unencrypted PEM file of an authority", path=path)) from None
         if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
             raise BrokerError(phrase("{path}: not the private key of ca.crt in the same folder", path=path))
         return cls(certificate, key)
 
-    def issue_client(self, identity: str, folder: Path, at: int) -> None:
-        """Write `ca.crt`, `client.crt`, `client.key` for one endpoint or watch into the existing folder `folder`.
+    @property
+    def identity(self) -> str | None:
+        """The identity that this authority is restricted to; None if it may issue certificates for any."""
+        return constraints.permitted(self.certificate)
 
-        Replaces an older certificate and its key. `at` is now (ms since 1970). Raises BrokerError if `identity` is not
-        valid.
+    def last_day(self, at: int) -> int:
+        """Return how many whole days from `at` (ms since 1970) a certificate of this authority can last."""
+        return (self.certificate.not_valid_after_utc - _now(at)) // _DAY
+
+    def sign(self, request: CertificateRequest, at: int, days: int = LEAF_DAYS - 1) -> x509.Certificate:
+        """Return the certificate that was asked for, which ends `days` after `at`, or with the authority if earlier.
+
+        It has the identity, purpose and names of the request, and nothing else of it.
+
+        Raises BrokerError if the authority is not valid at `at` (ms since 1970), or restricted to another identity.
         """
-        self._issue(identity, folder, "client", at, ExtendedKeyUsageOID.CLIENT_AUTH, ())
+        constraints.check_dates(self.certificate, at="ca.crt", now=at)
+        ends = _now(at) + timedelta(days=days)
+        return self._signed(request, at, min(ends, self.certificate.not_valid_after_utc))
 
-    def issue_server(self, folder: Path, at: int, names: Sequence[str] = SERVER_NAMES) -> None:
-        """Write `ca.crt`, `server.crt`, `server.key` for the broker, valid for host names and addresses `names`."""
-        self._issue("broker", folder, "server", at, ExtendedKeyUsageOID.SERVER_AUTH, names)
-
-    def _issue(
-        self,
-        identity: str,
-        folder: Path,
-        stem: str,
-        at: int,
-        purpose: x509.ObjectIdentifier,
-        names: Sequence[str],
-    ) -> None:
-        if not IDENTITY.fullmatch(identity):
+    def _signed(self, request: CertificateRequest, at: int, ends: datetime) -> x509.Certificate:
+        if self.identity not in {None, request.identity}:
             raise BrokerError(
                 phrase(
-                    "{identity}: not an identity, which has 1 to 32 lower-case letters, digits and hyphens",
-                    identity=repr(identity[:80]),
+                    "ca.crt: this authority issues certificates for {found} alone, not for {identity}",
+                    found=self.identity,
+                    identity=request.identity,
                 )
             )
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, identity)])
-        builder = (
-            _builder(subject, self.certificate.subject, key, at, LEAF_DAYS)
+        return (
+            _builder(constraints.common_name(request.identity), self.certificate.subject, request.key, at, ends)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(authority=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([PURPOSES[request.purpose]]), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()),
                 critical=False,
             )
+            .add_extension(x509.SubjectAlternativeName([general_name(name) for name in request.names]), critical=False)
+            .sign(self.key, hashes.SHA256())
         )
-        if names:
-            builder = builder.add_extension(
-                x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False
-            )
-        certificate = builder.sign(self.key, hashes.SHA256())
-        _write_key(folder / f"{stem}.key", key)
-        _write_certificate(folder / f"{stem}.crt", certificate)
-        _write_certificate(folder / "ca.crt", self.certificate)
+
+    def issue_client(self, identity: str, folder: Path, at: int) -> None:
+        """Write `ca.crt`, `client.crt`, `client.key` for one endpoint or watch into the existing folder `folder`.
+
+        Replaces an older certificate and its key. An authority of one side is no authority for the broker, so it
+        writes no `ca.crt`. `at` is now (ms since 1970). Raises BrokerError if `identity` is not valid.
+        """
+        self._issue(check_identity(identity), folder, "client", at, (identity,))
+
+    def issue_server(self, folder: Path, at: int, names: Sequence[str] = SERVER_NAMES) -> None:
+        """Write `ca.crt`, `server.crt`, `server.key` for the broker, valid for host names and addresses `names`."""
+        self._issue(BROKER, folder, "server", at, tuple(names))
+
+    def _issue(self, identity: str, folder: Path, purpose: Purpose, at: int, names: tuple[str, ...]) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        asked = CertificateRequest(identity, purpose, names, key.public_key())
+        certificate = self._signed(asked, at, _now(at) - _BACKDATED + timedelta(days=LEAF_DAYS))
+        files.replace(folder / f"{purpose}.key", private_pem(key), files.KEY_MODE)
+        files.replace(folder / f"{purpose}.crt", files.pem(certificate), files.CERTIFICATE_MODE)
+        if self.identity is None:
+            files.replace(folder / "ca.crt", files.pem(self.certificate), files.CERTIFICATE_MODE)
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, at: int, days: int
-) -> x509.CertificateBuilder:
-    now = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=at // 1000)
+def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Return a private key in PEM form, unencrypted."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _now(at: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=at // 1000)
+
+
+def _builder(subject: x509.Name, issuer: x509.Name, key: PublicKey, at: int, ends: datetime) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
-        .public_key(key.public_key())
+        .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACKDATED)
-        .not_valid_after(now - _BACKDATED + timedelta(days=days))
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .not_valid_before(_now(at) - _BACKDATED)
+        .not_valid_after(ends)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
 
@@ -183,29 +213,3 @@ def _usage(*, authority: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
-
-
-def _general_name(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
-
-
-def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    # a new file, private from the start, that replaces an older one atomically
-    fresh = path.with_suffix(".key.new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, 0o600)
-        file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    fresh.replace(path)
-
-
-def _write_certificate(path: Path, certificate: x509.Certificate) -> None:
-    # whatever the umask: a certificate that others may write is not accepted
-    fresh = path.with_suffix(".crt.new")
-    fresh.write_bytes(certificate.public_bytes(Encoding.PEM))
-    fresh.chmod(0o644)
-    fresh.replace(path)

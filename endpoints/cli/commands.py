@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from endpoints.cli.command import Command
+from endpoints.cli.commands_of_certificates import CERTIFICATES
 from endpoints.cli.commands_on_duty import COMMANDS_ON_DUTY
 
 SETTING_UP, RUNNING, DUTY, RECORD = "Setting up", "Running", "On duty", "The record"
@@ -142,6 +143,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "officer list try/eucom/endpoint.toml",
             "Since when, and the watch, are in the journals, whether or not the process is running.",
         ),
+        *CERTIFICATES,
         Command(
             "doctor",
             "endpoints.cli.doctor:doctor",
@@ -263,6 +265,11 @@ GROUPS = {
     "key": (
         "Show, add, retire and revoke the signing keys of a link.",
         "key show try/eucom/endpoint.toml",
+        SETTING_UP,
+    ),
+    "cert": (
+        "Show, request, sign and renew certificates.",
+        "cert show try",
         SETTING_UP,
     ),
     "notify": (

@@ -10,6 +10,7 @@ import msgspec
 from cyclopts import Parameter
 
 from endpoints.cli import options
+from endpoints.cli.first_certificates import enrol_broker, tell_first_certificate
 from endpoints.cli.output import print_json, say
 from endpoints.cli.typed_texts import texts
 from endpoints.cli.values import check_port, identifier
@@ -22,14 +23,27 @@ if TYPE_CHECKING:
     from endpoints.config.provision import BrokerPlan
     from endpoints.texts.i18n import Translator
 
+BROKER = "broker"
+_HOST = "127.0.0.1"
+
 NewFolder = Annotated[Path, Parameter(help="A new or empty folder.", negative="")]
 Caller = Annotated[str, Parameter(name="--caller", help="The side that makes the line tests.")]
 Answering = Annotated[str, Parameter(name="--answering", help="The side that answers them.")]
-BrokerHost = Annotated[str, Parameter(name="--broker-host", help="The host where clients reach the broker.")]
+BrokerHosts = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--broker-host",
+        negative="",
+        help="A host where clients reach the broker, 127.0.0.1 by default. Repeat it for more names in the broker's "
+        "certificate; the clients that are made here use the first.",
+    ),
+]
 BrokerPort = Annotated[int, Parameter(name="--port", help="The broker's port.")]
 Listen = Annotated[str, Parameter(help="The address that the broker listens at; 0.0.0.0 for all.")]
 
-SideId = Annotated[str, Parameter(name="--side", help="The side's id; `watch` for the independent watch.")]
+SideId = Annotated[
+    str, Parameter(name="--side", help="The side's id; `watch` for the independent watch, `broker` for the broker.")
+]
 OfficerIds = Annotated[
     list[str] | None,
     Parameter(name="--officer", negative="", help="An officer, who gets a new credential; repeat it for several."),
@@ -43,6 +57,14 @@ Suite = Annotated[
 LinkIds = Annotated[
     list[str] | None,
     Parameter(name="--link", negative="", help="A link that this side will run; repeat it for several."),
+]
+OwnAuthority = Annotated[
+    bool,
+    Parameter(
+        name="--own-authority",
+        negative="",
+        help="Make an authority of the side's own, restricted to its identity, instead of a certificate request.",
+    ),
 ]
 AuthorityFolder = Annotated[
     Path | None,
@@ -60,7 +82,7 @@ def init(
     caller: Caller = default_terms.CALLER,
     answering: Answering = default_terms.ANSWERING,
     status: options.LinkStatus = "exercise",
-    broker_host: BrokerHost = "127.0.0.1",
+    broker_host: BrokerHosts = None,
     port: BrokerPort = 8883,
     listen: Listen = "127.0.0.1",
     lang: options.Lang = None,
@@ -75,7 +97,7 @@ def init(
     protect()
     for option, value in (("link", link), ("caller", caller), ("answering", answering)):
         identifier(value, option=option)
-    check_host(broker_host, at="--broker-host")
+    hosts = _hosts(broker_host)
     check_host(listen, at="--listen")
     check_port(port, option="port")
     terms = default_terms.terms(link, caller, answering, status)
@@ -87,7 +109,7 @@ def init(
         {side: default_terms.party(side) for side in sides},
         at=at,
         officers={side: default_terms.officers(side) for side in (*sides, WATCH)},
-        broker=BrokerPlan(host=broker_host, port=port, listen=listen),
+        broker=BrokerPlan(host=hosts[0] if hosts else _HOST, names=hosts, port=port, listen=listen),
     )
     if as_json:
         print_json({"link": link, "file": folder / "link.toml", "digest": content.digest, "sides": sides})
@@ -124,15 +146,17 @@ def enrol(
     zone: Zone = None,
     suite: Suite = "ed25519",
     link: LinkIds = None,
-    broker_host: BrokerHost = "127.0.0.1",
+    broker_host: BrokerHosts = None,
     port: BrokerPort = 8883,
     authority: AuthorityFolder = None,
+    own_authority: OwnAuthority = False,
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Make one side's keys and officers; print the side file for the other side.
 
     For the watch, make its key and its officers, who acknowledge its alarms, and print its entry for the link file.
+    For the broker, make its authority and certificate.
     """
     from endpoints.clocks.clock import SystemClock
     from endpoints.config import provision, side_file
@@ -148,19 +172,46 @@ def enrol(
         identifier(each, option="officer")
     for each in link or ():
         identifier(each, option="link")
-    check_host(broker_host, at="--broker-host")
+    hosts = _hosts(broker_host)
     check_port(port, option="port")
+    if own_authority and authority is not None:
+        raise UserError(phrase("--own-authority: --authority names another one already; give one of them"))
+    if side == BROKER:
+        given = {
+            "name": name,
+            "site": site,
+            "zone": zone,
+            "officer": officer,
+            "link": link,
+            "own-authority": own_authority,
+        }
+        for option in (option for option, value in given.items() if value):
+            raise UserError(phrase("--{option}: the broker has none; leave it out", option=option))
+        enrol_broker(folder, hosts, authority, t, as_json=as_json)
+        return
+    if len(hosts) > 1:
+        raise UserError(phrase("--broker-host: a side connects to one host; name the one that it reaches"))
     if len(set(officer or ())) < len(officer or ()):
         raise UserError(phrase("--officer: the same officer twice; name each once"))
     own = folder / side
-    plan = provision.BrokerPlan(host=broker_host, port=port)
+    plan = provision.BrokerPlan(host=hosts[0] if hosts else _HOST, port=port)
     if side == provision.WATCH:
         given = {"name": name, "site": site, "zone": zone}
         for option in (option for option, value in given.items() if value):
             raise UserError(phrase("--{option}: the watch has none; leave it out", option=option))
         if officer and exists(own / "watch.toml"):
             raise _enrolled(side, own / "watch.toml", officer)
-        _enrol_watch(own, officer, suite, link or [default_terms.LINK], plan, authority, t, as_json=as_json)
+        _enrol_watch(
+            own,
+            officer,
+            suite,
+            link or [default_terms.LINK],
+            plan,
+            authority,
+            t,
+            own_authority=own_authority,
+            as_json=as_json,
+        )
         return
     if exists(own / "endpoint.toml"):
         raise _enrolled(side, own / "endpoint.toml", officer)
@@ -179,12 +230,13 @@ def enrol(
         links=link or [default_terms.LINK],
         broker=plan,
         authority=authority,
+        own_authority=own_authority,
         at=at,
     )
     say(t("{folder}: made. The private keys never leave it.", folder=own))
     say(t("Officers' credentials: {folder}", folder=f"{own}/keys/officers/"))
     if authority is None:
-        _ask_for_certificate(own, t)
+        tell_first_certificate(own / "endpoint.toml", t)
     say(t("Send this to the other side as a file; it is needed for: deconflict link make"))
     if as_json:
         print_json({"side": side, **msgspec.to_builtins(party)})
@@ -201,6 +253,7 @@ def _enrol_watch(
     authority: Path | None,
     t: Translator,
     *,
+    own_authority: bool,
     as_json: bool,
 ) -> None:
     """Make the watch in `own`, or a key for one without; print its entry for the link file. Raises UserError."""
@@ -221,12 +274,13 @@ def _enrol_watch(
             links=links,
             broker=broker,
             authority=authority,
+            own_authority=own_authority,
             at=at,
         )
         say(t("{folder}: made. The private keys never leave it.", folder=own))
         say(t("Officers' credentials: {folder}", folder=f"{own}/keys/officers/"))
         if authority is None:
-            _ask_for_certificate(own, t)
+            tell_first_certificate(own / "watch.toml", t)
     say(t("Give this to the one who makes the link file: deconflict link make --watch FILE, or append it to the file."))
     if as_json:
         print_json({"watch": msgspec.to_builtins(entry)})
@@ -234,14 +288,11 @@ def _enrol_watch(
         print(side_file.dump_watch(entry).decode(), end="")
 
 
-def _ask_for_certificate(own: Path, t: Translator) -> None:
-    folder = f"{own}/tls/"
-    say(
-        t(
-            "The broker's operators issue its certificate: put ca.crt, client.crt and client.key into {folder}",
-            folder=folder,
-        )
-    )
+def _hosts(given: list[str] | None) -> tuple[str, ...]:
+    """Return the values of `--broker-host`, each once. Raises UserError."""
+    for each in given or ():
+        check_host(each, at="--broker-host")
+    return tuple(dict.fromkeys(given or ()))
 
 
 def _enrolled(side: str, config: Path, officers: list[str] | None) -> UserError:

@@ -65,3 +65,11 @@ Seen = Annotated[
         "says who did what, and exits with 9."
     ),
 ]
+Place = Annotated[
+    Path,
+    Parameter(
+        help="The endpoint's endpoint.toml, the watch's watch.toml, or the folder that `deconflict broker` takes.",
+        env_var=CONFIG_VARIABLE,
+        negative="",
+    ),
+]

@@ -23,6 +23,7 @@ from broker import configuration
 from broker.pki import SERVER_NAMES, Authority
 from endpoints.config import default_terms, link_file, settings
 from endpoints.config.control_socket import check_socket
+from endpoints.config.first_certificates import AUTHORITY, certify
 from endpoints.config.link_file import LinkFile, Party, WatchEntry
 from endpoints.config.new_folder import as_user_errors, new_folder
 from endpoints.config.roster import CREDENTIALS
@@ -43,7 +44,6 @@ from protocol.wire.instants import Millis
 from protocol.wire.policy import EnrolledKey, Terms
 
 WATCH = WATCH_IDENTITY
-AUTHORITY = "authority"
 _RESERVED = (WATCH, "broker", AUTHORITY)
 """Names that a party or link cannot have: folders beside the sides', and identities at the broker."""
 
@@ -52,13 +52,15 @@ class BrokerPlan(Struct, frozen=True, kw_only=True):
     """The broker's address, for its clients and for itself.
 
     Attributes:
-        host: where clients connect; the broker's certificate is valid for it.
+        host: where clients connect.
+        names: the host names and addresses in the broker's certificate; without any, SERVER_NAMES and the host.
         port: the port that clients connect to, and that it listens at.
         listen: the address that it listens at.
     """
 
     # not localhost, which may resolve to ::1, where this broker does not listen
     host: str = "127.0.0.1"
+    names: tuple[str, ...] = ()
     port: int = configuration.PORT
     listen: str = "127.0.0.1"
 
@@ -146,11 +148,13 @@ def enrol(
     broker: BrokerPlan,
     authority: Path | None,
     at: Millis,
+    own_authority: bool = False,
 ) -> Party:
     """Make `folder/side` for one side alone, or nothing; return the party with its keys, for the other side.
 
-    `authority` is the folder of the broker's authority, if it is on this machine: it issues the certificate. Otherwise
-    the broker's operators issue it, and `ca.crt`, `client.crt`, `client.key` belong into `folder/side/tls`.
+    `authority` is the folder of the broker's authority, if it is on this machine: it issues the certificate. With
+    `own_authority`, an authority of the side's own does, in `folder/side/authority`. Otherwise a request for the
+    certificate is made, `folder/side/tls/client.csr`.
 
     Raises UserError if `folder/side` has files, its path is too long for a control socket, or `authority` cannot be
     used.
@@ -163,8 +167,7 @@ def enrol(
     with new_folder(home, FOLDER_MODE) as own, as_user_errors(home):
         keys = _make_keys(own, suite)
         _make_folders(own, names)
-        if authority is not None:
-            Authority.load(authority).issue_client(side, own / "tls", at)
+        certify(own, side, authority, at, own_authority=own_authority)
         table = _common(names, broker, None)
         for link in table["links"]:
             # the policy is not agreed yet: words in each language that there are words in
@@ -182,6 +185,7 @@ def enrol_watch(
     broker: BrokerPlan,
     authority: Path | None,
     at: Millis,
+    own_authority: bool = False,
 ) -> WatchEntry:
     """Make `folder/watch` for the watch alone, or nothing; return its entry for the link file.
 
@@ -193,8 +197,7 @@ def enrol_watch(
     with new_folder(home, FOLDER_MODE) as own, as_user_errors(home):
         keys = _make_keys(own, suite)
         _make_folders(own, names)
-        if authority is not None:
-            Authority.load(authority).issue_client(WATCH, own / "tls", at)
+        certify(own, WATCH, authority, at, own_authority=own_authority)
         _make_watch(own, _common(names, broker, None), officers)
     return WatchEntry(keys=keys)
 
@@ -277,7 +280,7 @@ def _make_officers(own: Path, names: Iterable[str]) -> dict[str, dict[str, str]]
 def _make_broker(own: Path, authority: Authority, links: Sequence[Terms], plan: BrokerPlan, at: Millis) -> None:
     make_private_folder(own)
     make_private_folder(own / "tls")
-    authority.issue_server(own / "tls", at, tuple(dict.fromkeys((*SERVER_NAMES, plan.host))))
+    authority.issue_server(own / "tls", at, plan.names or tuple(dict.fromkeys((*SERVER_NAMES, plan.host))))
     configuration.write(
         own,
         {terms.link: (terms.caller, terms.answering) for terms in links},

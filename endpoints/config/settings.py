@@ -46,7 +46,7 @@ from typing import Any, TypeVar
 
 from msgspec import UNSET, Struct
 
-from endpoints.config import exercise, link_file, officers, toml_reader, variables
+from endpoints.config import exercise, link_file, officers, tls_files, toml_reader, variables
 from endpoints.config.control_socket import check_socket
 from endpoints.config.host_name import check_host
 from endpoints.config.link_file import LinkFile
@@ -383,11 +383,12 @@ def _broker(
         if not (exists(file) and file.is_file()):
             raise UserError(
                 phrase(
-                    "{path}: broker.{key}: no such file: {file}; if this side ran elsewhere before, copy it from there "
-                    "with its permissions; else see: deconflict cert show",
+                    "{path}: broker.{key}: no such file: {file}; {remedy}; if this side ran elsewhere before, copy it "
+                    "from there with its permissions",
                     path=path,
                     key=key,
                     file=file,
+                    remedy=tls_files.remedy(key, file),
                 )
             )
     require_private(settings.key, what=phrase("private key"))

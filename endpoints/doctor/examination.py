@@ -67,6 +67,7 @@ class Examination:
             if isinstance(settings, EndpointSettings):
                 add(f"comparison/{link.id}", partial(check_comparison, settings, link, found), link.file)
         add("certificates", partial(network.check_certificates, settings, found, self._now()))
+        add("authorities", partial(network.check_broker_trust, settings, found, self._now()))
         add("access", partial(network.check_access, settings, found))
         add("broker", partial(network.check_broker, settings, found, self._now()))
         add("control", partial(files.check_control, settings, found))

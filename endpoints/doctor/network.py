@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -10,11 +11,16 @@ from cryptography.x509.oid import NameOID
 
 from broker import access
 from endpoints.bounded_http import trusted
+from endpoints.config import tls_files
+from endpoints.config.certificate_change import issued_by
+from endpoints.config.certificate_survey import trust_faults, without_name
 from endpoints.config.settings import EndpointSettings, ProcessSettings, WatchSettings
+from endpoints.config.tls_files import TlsFiles
 from endpoints.doctor import broker_probe
 from endpoints.doctor.files import running
 from endpoints.doctor.findings import Report
 from endpoints.doctor.webhook_probe import unanswered
+from endpoints.errors import UserError
 from endpoints.mqtt import certificates
 from endpoints.mqtt.tls import client_context
 from endpoints.mqtt.topics import Topic, subscriptions
@@ -31,11 +37,17 @@ def check_certificates(settings: ProcessSettings, found: Report, at: Millis) -> 
     """Our certificate must be the authority's, ours, and valid at `at` (ms since 1970)."""
     broker = settings.broker
     client_context(broker)
-    authority = certificates.load(broker.authority)[0]
+    authorities = certificates.load(broker.authority)
     certificate = certificates.load(broker.certificate)[0]
-    try:
-        certificate.verify_directly_issued_by(authority)
-    except Exception:  # noqa: BLE001 - cryptography raises a different error for each cause
+    tls = TlsFiles(
+        place=settings.path,
+        identity=broker.identity,
+        authority=broker.authority,
+        certificate=broker.certificate,
+        key=broker.key,
+    )
+    issuers = [each for path in tls.issuers for each in certificates.load(path)]
+    if not any(issued_by(certificate, each) for each in issuers):
         found.add(
             broker.certificate,
             phrase("not issued by the authority in {file}", file=broker.authority),
@@ -45,11 +57,32 @@ def check_certificates(settings: ProcessSettings, found: Report, at: Millis) -> 
     if names != [broker.identity]:
         issued = phrase("issued to {names}, not to {identity}", names=", ".join(names) or "-", identity=broker.identity)
         found.add(broker.certificate, issued, phrase("use the certificate of {identity}", identity=broker.identity))
-    _check_validity(broker.authority, authority, found, at)
+    for each in authorities:
+        _check_validity(broker.authority, each, found, at)
+    for text in trust_faults(tls, authorities, certificate, at):
+        found.add(broker.authority, text, severity="warning")
+    if (lacking := without_name(certificate, tls)) is not None:
+        found.add(broker.certificate, lacking, severity="hint")
     _check_validity(broker.certificate, certificate, found, at)
     for path in settings.authorities:
         for each in certificates.load(path):
             _check_validity(path, each, found, at)
+
+
+def check_broker_trust(settings: ProcessSettings, found: Report, at: Millis) -> None:
+    """A broker on this machine must trust no authority by mistake that could issue certificates for every side."""
+    for folder in sorted({link.sibling("broker", "tls").parent.parent for link in settings.links}):
+        try:
+            tls = tls_files.of(folder)
+        except UserError:
+            # no broker here
+            continue
+        if tls.purpose == "client" or not all(os.access(each, os.R_OK) for each in (tls.authority, tls.certificate)):
+            # another user's
+            continue
+        own = certificates.load(tls.certificate)[0]
+        for text in trust_faults(tls, certificates.load(tls.authority), own, at):
+            found.add(tls.authority, text, severity="warning")
 
 
 def _check_validity(path: Path, certificate: x509.Certificate, found: Report, at: Millis) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ssl
 from typing import Any
 
+from broker import pairs
 from endpoints.config.settings import BrokerSettings
 from endpoints.errors import UserError
 from endpoints.keys.private_files import read_bytes, require_private
 from protocol.phrases import phrase
 
 _PEM_MAX_BYTES = 65_536
+_ATTEMPTS = 3
 
 
 class ClientContext(ssl.SSLContext):
@@ -36,12 +38,13 @@ class ClientContext(ssl.SSLContext):
 def client_context(settings: BrokerSettings) -> ClientContext:
     """Return a context for one connection: TLS 1.3 only, the broker's certificate and host name verified.
 
+    The private key is the one that fits the certificate: `settings.key`, or the key of an open request beside it, as
+    `broker.pairs` says.
+
     Raises UserError, naming the file, if one is missing or malformed, or if other users may read the key.
     """
     require_private(settings.key, what=phrase("private key"))
     authority = read_bytes(settings.authority, what=phrase("certificate"), max_bytes=_PEM_MAX_BYTES)
-    for path, what in ((settings.certificate, phrase("certificate")), (settings.key, phrase("private key"))):
-        read_bytes(path, what=what, max_bytes=_PEM_MAX_BYTES)
     context = ClientContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     # Python 3.11.2 (Debian 12) sets this with OpenSSL 3: a connection that breaks off looks like an orderly end.
@@ -50,15 +53,27 @@ def client_context(settings: BrokerSettings) -> ClientContext:
         context.load_verify_locations(cadata=authority.decode("ascii"))
     except (ssl.SSLError, ValueError):
         raise UserError(phrase("{path}: not a certificate in PEM form", path=settings.authority)) from None
-    try:
-        # an encrypted key fails here instead of prompting on the terminal
-        context.load_cert_chain(settings.certificate, settings.key, password="")
-    except (ssl.SSLError, ValueError):
-        raise UserError(
-            phrase(
-                "{certificate}, {key}: not a certificate and its unencrypted private key in PEM form",
-                certificate=settings.certificate,
-                key=settings.key,
-            )
-        ) from None
+    for attempt in range(_ATTEMPTS):
+        certificate = read_bytes(settings.certificate, what=phrase("certificate"), max_bytes=_PEM_MAX_BYTES)
+        read_bytes(settings.key, what=phrase("private key"), max_bytes=_PEM_MAX_BYTES)
+        key = pairs.key_for(certificate, settings.key) or settings.key
+        try:
+            require_private(key, what=phrase("private key"))
+            # an encrypted key fails here instead of prompting on the terminal
+            context.load_cert_chain(settings.certificate, key, password="")
+            break
+        except (ssl.SSLError, ValueError, OSError, UserError) as error:
+            # a pair that is being installed fits at the second attempt
+            if attempt + 1 == _ATTEMPTS:
+                raise (error if isinstance(error, UserError) else _no_pair(settings)) from None
     return context
+
+
+def _no_pair(settings: BrokerSettings) -> UserError:
+    return UserError(
+        phrase(
+            "{certificate}, {key}: not a certificate and its unencrypted private key in PEM form",
+            certificate=settings.certificate,
+            key=settings.key,
+        )
+    )

@@ -147,6 +147,8 @@ def test_the_control_socket_can_lie_in_what_enrol_makes_under_any_umask(
     found = modes(home)
     assert found["."] == 0o700
     assert {mode for name, mode in found.items() if (home / name).is_dir()} == {0o700}
+    # the certificate request is public
+    assert found.pop("tls/client.csr") == 0o644
     assert {mode for name, mode in found.items() if (home / name).is_file()} == {0o600}
     listen(home / "control.sock").close()
     assert stat.S_IMODE((home / "control.sock").stat().st_mode) == 0o600
@@ -314,7 +316,7 @@ def test_two_sides_enrolled_separately_make_a_valid_link(tmp_path: Path, made: P
 
 
 def test_an_invalid_authority_leaves_no_files(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="the broker's authority was expected here"):
+    with pytest.raises(UserError, match="the folder of an authority was expected here"):
         enrolled(tmp_path, "eucom", authority=tmp_path / "none")
 
     assert not (tmp_path / "eucom").exists()

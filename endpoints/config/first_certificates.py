@@ -1,0 +1,71 @@
+"""Makes the first certificates of one side alone, or a request for them, and those of the broker alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from broker.pki import Authority
+from endpoints.config import certificate_change
+from endpoints.config.new_folder import as_user_errors, new_folder
+from endpoints.config.tls_files import TlsFiles
+from endpoints.keys.private_files import FOLDER_MODE, make_private_folder
+from protocol.wire.instants import Millis
+
+AUTHORITY = "authority"
+"""The folder of an authority: the operator's beside the broker's, a side's own in the side's."""
+
+
+def certify(own: Path, identity: str, authority: Path | None, at: Millis, *, own_authority: bool) -> None:
+    """Make the private key of a client and its certificate in `own/tls`, or a request for it.
+
+    Args:
+        own: the side's folder, with an empty folder `tls`.
+        identity: the side's, or the watch's.
+        authority: the folder of the authority that issues the certificate, if it is here.
+        at: now (ms since 1970).
+        own_authority: make an authority of the side's own, which issues it.
+
+    Raises BrokerError and UserError.
+    """
+    tls = own / "tls"
+    if authority is not None:
+        Authority.load(authority).issue_client(identity, tls, at)
+    elif own_authority:
+        Authority.make(own / AUTHORITY, at, identity).issue_client(identity, tls, at)
+    else:
+        files = TlsFiles(
+            place=own,
+            identity=identity,
+            authority=tls / "ca.crt",
+            certificate=tls / "client.crt",
+            key=tls / "client.key",
+        )
+        certificate_change.prepare_request(files, (), at)
+
+
+def enrol_broker(folder: Path, names: Sequence[str], *, authority: Path | None, at: Millis) -> Authority:
+    """Make the broker's certificate in `folder/broker/tls`, and its authority in `folder/authority`, or nothing.
+
+    Its configuration and access list follow from the link files. Returns the authority.
+
+    Args:
+        folder: may have other files.
+        names: the host names and addresses under which the sides reach the broker.
+        authority: the folder of an authority that is there already, which then issues the certificate.
+        at: now (ms since 1970).
+
+    Raises UserError if one of the two folders has files, or `authority` cannot be used.
+    """
+    home = folder.absolute()
+    with ExitStack() as making, as_user_errors(home):
+        if authority is None:
+            place = making.enter_context(new_folder(home / AUTHORITY, FOLDER_MODE))
+            issuing = Authority.make_in(place, at)
+        else:
+            issuing = Authority.load(authority)
+        own = making.enter_context(new_folder(home / "broker", FOLDER_MODE))
+        make_private_folder(own / "tls")
+        issuing.issue_server(own / "tls", at, names)
+    return issuing

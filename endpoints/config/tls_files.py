@@ -1,0 +1,143 @@
+"""Names the files of one certificate: of an endpoint or the watch, or of the broker.
+
+```
+tls/client.crt  client.key  ca.crt        of the broker: server.crt server.key ca.crt
+tls/client.csr  client.key.next           while a request is open
+authority/ca.crt                          an authority of one's own, beside endpoint.toml
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+from broker.identities import BROKER
+from broker.pairs import next_of
+from broker.requests import Purpose
+from endpoints.config import toml_reader
+from endpoints.config.settings_tables import EndpointTable, WatchTable
+from endpoints.errors import UserError
+from endpoints.keys.private_files import OF_THE_INSTALLATION, exists
+from protocol.phrases import phrase
+
+CONFIGURATIONS = ("endpoint.toml", "watch.toml")
+
+
+class TlsFiles(Struct, frozen=True, kw_only=True):
+    """The files of one certificate; none of them need exist.
+
+    Attributes:
+        place: what the user named: `endpoint.toml`, `watch.toml`, or the folder that `deconflict broker` takes.
+        identity: whose certificate it is.
+        authority: the authorities that this end trusts to issue the certificate of the other end.
+        certificate: the certificate.
+        key: its private key.
+    """
+
+    place: Path
+    identity: str
+    authority: Path
+    certificate: Path
+    key: Path
+
+    @property
+    def purpose(self) -> Purpose:
+        """What the certificate is for."""
+        return "server" if self.identity == BROKER else "client"
+
+    @property
+    def next_key(self) -> Path:
+        """The private key of an open request."""
+        return next_of(self.key)
+
+    @property
+    def request(self) -> Path:
+        """The open request."""
+        return self.certificate.with_suffix(".csr")
+
+    @property
+    def issuers(self) -> tuple[Path, ...]:
+        """The files of the authorities that may have issued the certificate."""
+        # an authority of a side's own is beside its configuration, the broker's beside the broker's folder
+        own = (self.place if self.purpose == "server" else self.place.parent) / "authority" / "ca.crt"
+        return (self.authority, *([own] if exists(own) else []))
+
+
+def of(place: Path) -> TlsFiles:
+    """Return the files of `place`: a configuration, or the folder that `deconflict broker` takes. Raises UserError."""
+    if place.is_dir():
+        return _broker(place)
+    table = toml_reader.read(place, what=toml_reader.PROCESS)
+    raw: EndpointTable | WatchTable
+    if "side" in table:
+        raw = toml_reader.convert(table, EndpointTable, path=place)
+        identity = raw.side
+    else:
+        raw = toml_reader.convert(table, WatchTable, path=place)
+        identity = raw.identity
+    folder = place.parent
+    return TlsFiles(
+        place=place,
+        identity=identity,
+        authority=folder / raw.broker.authority,
+        certificate=folder / raw.broker.certificate,
+        key=folder / raw.broker.key,
+    )
+
+
+def _broker(place: Path) -> TlsFiles:
+    tls = place / "broker" / "tls"
+    if not exists(tls):
+        for name in CONFIGURATIONS:
+            if exists(place / name):
+                return of(place / name)
+        raise UserError(
+            phrase(
+                "{folder}: no folder broker/tls; give endpoint.toml or watch.toml, or the folder that the broker's "
+                "operator made with: deconflict enrol FOLDER --side broker",
+                folder=place,
+            )
+        )
+    return TlsFiles(
+        place=place,
+        identity=BROKER,
+        authority=tls / "ca.crt",
+        certificate=tls / "server.crt",
+        key=tls / "server.key",
+    )
+
+
+def within(place: Path) -> Iterator[TlsFiles]:
+    """Yield the files of a configuration, or of everything in the folder of an installation. Raises UserError."""
+    if not place.is_dir():
+        yield of(place)
+        return
+    found = False
+    for folder in (place, *sorted(each for each in place.iterdir() if each.is_dir())):
+        for name in CONFIGURATIONS:
+            if exists(folder / name):
+                found = True
+                yield of(folder / name)
+    if exists(place / "broker" / "tls"):
+        found = True
+        yield _broker(place)
+    if not found:
+        raise UserError(
+            phrase(
+                "{folder}: no endpoint.toml, watch.toml or broker/tls here; name a configuration or the folder of an "
+                "installation",
+                folder=place,
+            )
+        )
+
+
+def remedy(key: str, file: Path) -> str:
+    """Return what would be right where the file of a key of `[broker]` is missing."""
+    if key == "authority":
+        return phrase("the broker's operator has it; compare and install it: deconflict cert trust")
+    if key == "certificate" and exists(file.with_suffix(".csr")):
+        return phrase("it is still to be signed; then install it: deconflict cert renew")
+    return OF_THE_INSTALLATION

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from broker import configuration, files, pairs, requests
+from broker.changes import FileChanges
+from broker.errors import BrokerError
+from broker.pki import Authority, private_pem
+from tests.support import foreign_pki
+from tests.support.broker_site import now
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    own = tmp_path / "broker"
+    (own / "tls").mkdir(parents=True)
+    Authority.make(tmp_path / "authority", now()).issue_server(own / "tls", now())
+    configuration.write(own, {"eucom-ndmc": ("eucom", "ndmc")})
+    return own
+
+
+def again(folder: Path) -> None:
+    Authority.load(folder.parent / "authority").issue_server(folder / "tls", now())
+
+
+def installing(folder: Path) -> None:
+    """Leave the folder as a crash leaves it after the certificate was installed, before its key was renamed."""
+    key = foreign_pki.key()
+    asked = requests.make(key, "broker", ("localhost",), now())
+    made = Authority.load(folder.parent / "authority").sign(requests.read(asked, at=""), now())
+    tls = folder / "tls"
+    files.replace(tls / "server.key.next", private_pem(key), files.KEY_MODE)
+    files.replace(tls / "server.csr", asked, files.CERTIFICATE_MODE)
+    files.replace(tls / "server.crt", files.pem(made), files.CERTIFICATE_MODE)
+
+
+def test_a_new_certificate_or_access_list_is_read_again_after_two_equal_looks(folder: Path) -> None:
+    changes = FileChanges(folder)
+    assert changes.look() is None
+    installing(folder)
+    assert changes.look() is None
+    installing(folder)
+    # another one in the meantime
+    assert changes.look() is None
+    assert [changes.look(), changes.look()] == ["reload", None]
+    files.replace(folder / "acl", b"user eucom\n", 0o600)
+    assert [changes.look(), changes.look(), changes.look()] == [None, "reload", None]
+
+
+def test_another_authority_or_configuration_needs_a_new_start(folder: Path) -> None:
+    changes = FileChanges(folder)
+    other = Authority.make(folder.parent / "other", now()).certificate
+    path = folder / "tls" / "ca.crt"
+    files.replace(path, path.read_bytes() + files.pem(other), files.CERTIFICATE_MODE)
+    assert [changes.look(), changes.look(), changes.look()] == [None, "restart", None]
+    configuration.write(folder, {"eucom-ndmc": ("eucom", "ndmc")}, port=8884)
+    assert [changes.look(), changes.look()] == [None, "restart"]
+
+
+def test_an_installation_that_was_cut_short_is_finished(folder: Path) -> None:
+    changes = FileChanges(folder)
+    installing(folder)
+    assert [changes.look(), changes.look()] == [None, "reload"]
+    tls = folder / "tls"
+    assert not (tls / "server.key.next").exists()
+    assert not (tls / "server.csr").exists()
+    assert pairs.key_for((tls / "server.crt").read_bytes(), tls / "server.key") == tls / "server.key"
+    installing(folder)
+    FileChanges(folder)
+    assert pairs.key_for((tls / "server.crt").read_bytes(), tls / "server.key") == tls / "server.key"
+
+
+@pytest.mark.parametrize("name", ["tls/server.crt", "tls/ca.crt", "acl", "mosquitto.conf"])
+@pytest.mark.parametrize("how", ["gone", "cut", "folder"])
+def test_files_that_mosquitto_could_not_use_are_reported_once(folder: Path, name: str, how: str) -> None:
+    changes = FileChanges(folder)
+    path = folder / name
+    data = path.read_bytes()
+    path.unlink()
+    if how == "cut" and name.startswith("tls"):
+        path.write_bytes(data[:-60])
+    elif how == "folder":
+        path.mkdir()
+    elif how == "cut":
+        return
+    assert changes.look() is None
+    with pytest.raises(BrokerError, match=path.name):
+        changes.look()
+    assert changes.look() is None
+
+
+def test_a_pair_that_does_not_fit_is_reported(folder: Path) -> None:
+    changes = FileChanges(folder)
+    key = folder / "tls" / "server.key"
+    again(folder)
+    files.replace(key, private_pem(foreign_pki.key()), files.KEY_MODE)
+    assert changes.look() is None
+    with pytest.raises(BrokerError, match=r"server\.key: not the private key of"):
+        changes.look()
