@@ -378,13 +378,13 @@ def _broker(
         certificate=folder / raw.certificate,
         key=folder / raw.key,
     )
-    for key in ("authority", "certificate", "key"):
+    # a copy without the whole folder lacks above all what nobody else has
+    for key in ("key", "certificate", "authority"):
         file: Path = getattr(settings, key)
         if not (exists(file) and file.is_file()):
             raise UserError(
                 phrase(
-                    "{path}: broker.{key}: no such file: {file}; {remedy}; if this side ran elsewhere before, copy it "
-                    "from there with its permissions",
+                    "{path}: broker.{key}: no such file: {file}; {remedy}",
                     path=path,
                     key=key,
                     file=file,
