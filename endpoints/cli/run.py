@@ -63,7 +63,8 @@ def _run(
 
     t = translator(lang)
     epochs = {link.id: link.content.terms.epoch for link in settings.links}
-    process = build(settings, StdoutFeed(wording=TerminalLog(t, settings.side, epochs)))
+    statuses = {link.id: link.content.terms.policy.status for link in settings.links}
+    process = build(settings, StdoutFeed(wording=TerminalLog(t, settings.side, epochs, statuses)))
     asyncio.run(process.run(opened=lambda: print_lines(_opening(settings, t))))
     print_lines([t("{side} has stopped in order", side=settings.side)])
 

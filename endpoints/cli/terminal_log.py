@@ -17,6 +17,7 @@ from endpoints.cli.story_lines import STYLES, WHO_WIDTH
 from endpoints.texts.i18n import Translator
 from endpoints.texts.printable import one_line
 from endpoints.texts.story import Storyteller, Told, Tone
+from protocol.core.start_events import EpochOpened
 from protocol.errors import JournalError
 from protocol.record.journal import decode
 from protocol.wire.instants import Millis, parsed, written
@@ -35,17 +36,21 @@ _RECORDED = {"connected to the broker"}
 class TerminalLog:
     """Writes the records and the ordinary log lines of one process for a terminal."""
 
-    def __init__(self, t: Translator, side: str, epochs: Mapping[str, int]) -> None:
+    def __init__(
+        self, t: Translator, side: str, epochs: Mapping[str, int], statuses: Mapping[str, str] | None = None
+    ) -> None:
         """Make it.
 
         Args:
             t: the language.
             side: the process's name.
             epochs: the epoch of each link at the start.
+            statuses: what each link is for at the start, exercise or actual. If links differ, each line says it.
         """
         self._t = t
         self._side = side
         self._tellers = {link: Storyteller(t, epoch) for link, epoch in epochs.items()}
+        self._statuses = dict(statuses or {})
         self._out = console()
         self._began: Millis = 0
         self._last: Millis = 0
@@ -62,6 +67,8 @@ class TerminalLog:
                 except JournalError:
                     # what was written here can be read; a disk that changes it is reported by `log verify`
                     continue
+                if isinstance(record.entry, EpochOpened):
+                    self._statuses[record.link] = record.entry.terms.policy.status
                 for told in self._tellers[record.link].tell(record):
                     self._take(record.link, told)
         return captured.get().encode()
@@ -129,9 +136,14 @@ class TerminalLog:
         from rich.text import Text
 
         date, _, time = written(told.at).partition("T")
-        where = f"{link}  " if len(self._tellers) > 1 else ""
+        where = f"{self._named(link)}  " if len(self._tellers) > 1 else ""
         begin = Text.assemble((f"{date} {time[:8]} UTC  ", "bright_black"), where, f"{told.who:<{WHO_WIDTH}}  ")
         print_row(self._out, begin, Text(told.what, STYLES[told.tone]))
+
+    def _named(self, link: str) -> str:
+        """Return a link's id, with its status if there are links of both."""
+        mixed = link in self._statuses and len(set(self._statuses.values())) > 1
+        return f"{link} ({self._t.term('status', self._statuses[link])})" if mixed else link
 
 
 def _short(value: Any) -> str:

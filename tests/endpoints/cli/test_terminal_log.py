@@ -65,6 +65,12 @@ def test_with_several_links_each_line_names_its_own() -> None:
     assert line.startswith("2022-11-29 10:00:00 UTC  eucom-ndmc  eucom     ")
 
 
+def test_with_links_of_both_statuses_each_line_says_which_it_is() -> None:
+    log = TerminalLog(translator("en"), SIDE, {LINK: 3, "other": 3}, {LINK: "actual", "other": "exercise"})
+    (line,) = lines_of(log, RejectFrame(reason="bad_signature"))
+    assert line.startswith("2022-11-29 10:00:00 UTC  eucom-ndmc (ACTUAL)  eucom     ")
+
+
 @pytest.mark.parametrize(
     ("fields", "language", "words"),
     [
