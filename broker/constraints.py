@@ -43,15 +43,21 @@ def permitted(authority: x509.Certificate) -> str | None:
     return identities[0] if set(names) == set(for_identity(identities[0]).permitted_subtrees or []) else None
 
 
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Return whether a certificate is one of an authority."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+
+
 def check_authority(authority: x509.Certificate, *, at: Path | str, now: int) -> None:
     """Raise BrokerError unless `authority` is a self-signed authority, with a strong key, valid at `now` (ms)."""
     try:
-        basic = authority.extensions.get_extension_for_class(x509.BasicConstraints).value
-        usage = authority.extensions.get_extension_for_class(x509.KeyUsage).value
-        signs = basic.ca and usage.key_cert_sign
+        signs = authority.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
     except x509.ExtensionNotFound:
         signs = False
-    if not signs:
+    if not signs or not is_authority(authority):
         raise BrokerError(phrase("{path}: not the certificate of an authority; expected its ca.crt", path=at))
     try:
         authority.verify_directly_issued_by(authority)

@@ -157,6 +157,12 @@ def renewal(tls: TlsFiles, path: Path, authority: Path | None, now: Millis) -> C
 
 def check_certificate(certificate: x509.Certificate, tls: TlsFiles, *, at: Path, now: Millis) -> None:
     """Raise BrokerError, naming the file `at`, unless `certificate` is one for this place, valid at `now`."""
+    if constraints.is_authority(certificate):
+        raise BrokerError(
+            phrase(
+                "{path}: the certificate of an authority; expected that of {identity}", path=at, identity=tls.identity
+            )
+        )
     identity = identity_of(certificate.subject, at=at)
     if identity != tls.identity:
         raise BrokerError(

@@ -167,6 +167,7 @@ def installable(site: Site) -> dict[str, Callable[[], x509.Certificate | bytes]]
             ends=datetime(2091, 1, 1, tzinfo=UTC),
         ),
         "not issued by an authority that is known here": lambda: issue(stranger, ours, site.public, names=eucom),
+        "the certificate of an authority; expected that of eucom": lambda: authority.certificate,
         "its subject is 'CN=ndmc,CN=eucom'": lambda: issue(authority, name("eucom", "ndmc"), site.public, names=eucom),
         r"'\u202emocue': not an identity": lambda: issue(authority, name("\u202emocue"), site.public, names=eucom),
         "2 PEM blocks; one certificate was expected": lambda: (
