@@ -155,7 +155,9 @@ def _open(found: ProcessSettings, chosen: LinkSettings, target: LinkFile, source
     Raises UserError if it is refused: then the files are as before.
     """
     from endpoints.cli.reloading import reload_running
+    from endpoints.cli.settings_change import not_known
     from endpoints.config import link_file, settings
+    from endpoints.control.client import Unreachable
     from endpoints.keys.private_files import exists
 
     before = chosen.file.read_bytes()
@@ -166,6 +168,9 @@ def _open(found: ProcessSettings, chosen: LinkSettings, target: LinkFile, source
             source.replace(chosen.file)
         settings.load(found.path)
         return reload_running(found.path, t)
+    except Unreachable as error:
+        # the epoch may be open in the journal
+        raise not_known(shown(chosen.file), error) from None
     except UserError:
         if source is not None:
             if prepared:

@@ -191,7 +191,9 @@ def _take_keys(
     """Replace the link file by one with the other side's keys. Return the exit code."""
     from endpoints.cli.link_differences import key_names, rows_of, show_differences
     from endpoints.cli.reloading import reload_running
+    from endpoints.cli.settings_change import not_known
     from endpoints.config import link_change, link_file
+    from endpoints.control.client import Unreachable
 
     present = chosen.content
     merged = link_change.with_their_keys(found, present, theirs)
@@ -216,6 +218,8 @@ def _take_keys(
     link_file.save(merged, chosen.file)
     try:
         reload_running(found.path, t)
+    except Unreachable as error:
+        raise not_known(shown(chosen.file), error) from None
     except UserError:
         # refused by the running service: it goes on as before, and so must the file
         link_file.restore(before, chosen.file)
