@@ -15,6 +15,7 @@ from endpoints.errors import UserError, os_reason
 from protocol.phrases import phrase
 
 if TYPE_CHECKING:
+    from endpoints.cli.settings_change import NotKnown
     from endpoints.config.settings_tables import EndpointTable, WatchTable
     from endpoints.texts.i18n import Translator
 
@@ -66,9 +67,11 @@ def officer_add(
     def save(hashed: str) -> None:
         change_settings(config, lambda document: roster.add(config, document, officer, named, hashed), t)
 
-    given = _give(officer, _known(officer, named, raw), save, t, choose=choose, file=credential_file)
+    given, open_end = _give(officer, _known(officer, named, raw), save, t, choose=choose, file=credential_file)
     say(t("{config}: officer {officer} was added", config=config, officer=officer))
     _tell(officer, given, credential_file, t, as_json=as_json)
+    if open_end is not None:
+        raise open_end
 
 
 def officer_reset(
@@ -93,12 +96,15 @@ def officer_reset(
 
     def save(hashed: str) -> None:
         change_settings(config, lambda document: roster.reset(config, document, officer, hashed), t)
-        _forget(config, officer, t)
 
     known = _known(officer, raw.officers[officer].name, raw)
-    given = _give(officer, known, save, t, choose=choose, file=credential_file, replaces=left)
+    given, open_end = _give(officer, known, save, t, choose=choose, file=credential_file, replaces=left)
     say(t("{config}: officer {officer} has a new credential", config=config, officer=officer))
+    if credential_file is None or not (left.exists() and left.samefile(credential_file)):
+        _forget(config, officer, t)
     _tell(officer, given, credential_file, t, as_json=as_json)
+    if open_end is not None:
+        raise open_end
 
 
 def officer_remove(
@@ -106,7 +112,7 @@ def officer_remove(
 ) -> int:
     """Remove an officer, who can do nothing from then on; say first what follows, and ask."""
     from endpoints.cli.officer_history import consequences
-    from endpoints.cli.settings_change import change_settings
+    from endpoints.cli.settings_change import NotKnown, change_settings
     from endpoints.config import roster, settings
     from endpoints.config.settings_tables import EndpointTable
     from endpoints.texts.i18n import translator
@@ -117,9 +123,15 @@ def officer_remove(
     print_lines([*consequences(config, officer, raw, t)], stderr=True)
     if not consent.consented(t("remove officer {officer}?", officer=officer), t, yes=yes):
         return consent.EXIT_DECLINED
-    change_settings(config, lambda document: roster.remove(config, document, officer), t)
+    open_end = None
+    try:
+        change_settings(config, lambda document: roster.remove(config, document, officer), t)
+    except NotKnown as error:
+        open_end = error
     say(t("{config}: officer {officer} was removed", config=config, officer=officer))
     _forget(config, officer, t)
+    if open_end is not None:
+        raise open_end
     return 0
 
 
@@ -190,22 +202,27 @@ def _give(
     choose: bool,
     file: Path | None,
     replaces: Path | None = None,
-) -> str | None:
+) -> tuple[str | None, NotKnown | None]:
     """Make a credential and save its hash; return it, unless it was chosen or is in `file`, to be printed.
 
-    Raises UserError, and then nothing has changed.
+    Returns also the error that remains to be raised if a running process has not answered. Raises UserError, and then
+    nothing has changed.
     """
     from endpoints.cli import new_credential
+    from endpoints.cli.settings_change import NotKnown
     from endpoints.config.roster import credential_file
     from endpoints.keys.credentials import generate, hash_credential
     from endpoints.keys.process_memory import protect
 
     protect()
     credential = new_credential.choose(officer, known, t) if choose else generate()
-    hashed = hash_credential(credential)
+    hashed, open_end = hash_credential(credential), None
     with nullcontext() if file is None else credential_file(file, credential, replaces=replaces):
-        save(hashed)
-    return None if choose or file is not None else credential
+        try:
+            save(hashed)
+        except NotKnown as error:
+            open_end = error
+    return None if choose or file is not None else credential, open_end
 
 
 def _tell(officer: str, credential: str | None, file: Path | None, t: Translator, *, as_json: bool) -> None:

@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     from endpoints.texts.i18n import Translator
 
 
+class NotKnown(UserError):  # noqa: N818 - names a state
+    """A file was changed, and the running process has not answered whether it has taken it over: the change stays."""
+
+
 def change_settings(config: Path, change: Callable[[TOMLDocument], object], t: Translator) -> None:
     """Apply `change` to the settings `config`, and have the process that runs with them take it over.
 
     Raises UserError: the change or its result is invalid, or the process refuses it, which then goes on as before. In
-    both cases the file is as it was. If the process does not answer, the change stays: it may have been taken over.
+    both cases the file is as it was. Raises NotKnown if the process does not answer: it may have taken the change over.
     """
     import tomlkit
 
@@ -34,18 +38,26 @@ def change_settings(config: Path, change: Callable[[TOMLDocument], object], t: T
     try:
         _take_over(config, t)
     except Unreachable as error:
-        raise UserError(
-            phrase(
-                "{config} was changed, but whether the running process has taken it over is not known: {error}; when "
-                "it answers again: deconflict reload",
-                config=config,
-                error=error,
-            ),
-            exit_code=error.exit_code,
-        ) from None
+        raise not_known(config, error) from None
     except UserError:
         put_back(config, before, after)
         raise
+
+
+def not_known(file: Path, error: UserError) -> NotKnown:
+    """Return that `file` was changed, and that the running process has not answered whether it has taken it over.
+
+    The change stays. A process may have recorded it before it was lost, and would not start with the file from before.
+    """
+    return NotKnown(
+        phrase(
+            "{file} was changed, but whether the running process has taken it over is not known: {error}; when it "
+            "answers again: deconflict reload",
+            file=file,
+            error=error,
+        ),
+        exit_code=error.exit_code,
+    )
 
 
 def _take_over(config: Path, t: Translator) -> None:

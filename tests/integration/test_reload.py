@@ -282,6 +282,48 @@ def test_a_process_killed_within_a_reload_starts_again(station: Station, place: 
     assert log_verify(str(station.journal("eucom")), link_file=(station.link_file(),)) == 0
 
 
+def test_a_process_killed_while_it_opens_an_epoch_starts_again_in_it(station: Station) -> None:
+    """The command does not put the former file back: the journal may have the new epoch, and would refuse it."""
+    station.kill("eucom")
+    station.launch("eucom", **{VARIABLE: "after_started:2"})
+    station.connected("eucom")
+    config = str(station.config("eucom"))
+
+    done = station.deconflict("epoch", config, "--yes", "--lang", "en")
+
+    assert done.returncode == 12
+    assert done.stderr.splitlines()[-1].startswith(f"deconflict: {station.link_file()} was changed, but whether ")
+    assert station.processes.pop("eucom").wait() == EXIT_CODE
+    station.launch("eucom")
+    station.connected("eucom")
+    assert station.status("eucom")["link"] == LINK
+    assert station.snapshot("eucom")["epoch"] == 2
+    # both sides of this station share the file
+    assert reload(station, "ndmc") == RESTARTED
+    assert reload(station, "watch") == RESTARTED
+    reference = station.alert()
+    station.until(lambda: station.alert_state("ndmc", reference) == "received")
+
+
+def test_an_officer_added_in_a_reload_that_is_killed_can_act_after_the_next_start(station: Station) -> None:
+    station.kill("eucom")
+    station.launch("eucom", **{VARIABLE: "after_closed:1"})
+    station.connected("eucom")
+    config = str(station.config("eucom"))
+
+    added = station.deconflict("officer", "add", config, "watch-9", "--lang", "en")
+
+    assert added.returncode == 12
+    credential = added.stdout.strip()
+    assert f"{config} was changed, but whether the running process has taken it over is not known" in added.stderr
+    assert station.processes.pop("eucom").wait() == EXIT_CODE
+    station.launch("eucom")
+    station.connected("eucom")
+    with pytest.raises(RequestRefused) as why:
+        station.act("eucom", "watch-9", "acknowledge-alarm", code="fork", subject="x", credential=credential)
+    assert why.value.code == "unknown_alarm"
+
+
 def test_nobody_runs(station: Station) -> None:
     assert station.stop("watch") == 0
     nobody = station.deconflict("reload", str(station.config("watch")))
