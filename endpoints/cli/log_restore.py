@@ -56,13 +56,13 @@ def log_restore(
     """
     from msgspec import to_builtins
 
-    from endpoints.clocks.clock import SystemClock
+    from endpoints.clocks.clock import clock
     from endpoints.journal.restoring import restore
     from endpoints.texts.i18n import translator
 
     t = translator(lang)
-    journal, wanted, epoch_words = _target(config, link, side)
-    done = restore(source, journal, SystemClock().now()[0], wanted, replace=replace)
+    journal, wanted, epoch_words, exercise_clock = _target(config, link, side)
+    done = restore(source, journal, clock(exercise_clock).now()[0], wanted, replace=replace)
     if as_json:
         print_json(
             {
@@ -78,8 +78,8 @@ def log_restore(
         print_lines(_lines(done, journal, epoch_words, t))
 
 
-def _target(config: Path, link: str | None, side: str | None) -> tuple[Path, Wanted, list[str] | None]:
-    """Return the journal's folder, what a copy must be, and the arguments of `deconflict epoch`.
+def _target(config: Path, link: str | None, side: str | None) -> tuple[Path, Wanted, list[str] | None, Path | None]:
+    """Return the journal's folder, what a copy must be, the arguments of `deconflict epoch`, and an exercise's clock.
 
     The watch needs no epoch: None. Raises UserError.
     """
@@ -88,7 +88,7 @@ def _target(config: Path, link: str | None, side: str | None) -> tuple[Path, Wan
     from endpoints.keys.private_files import exists
 
     if not (config.suffix == ".toml" or (exists(config) and config.is_file())):
-        return config, Wanted(link=link, side=side), ["CONFIG"]
+        return config, Wanted(link=link, side=side), ["CONFIG"], None
     found = settings.load(config)
     if side is not None:
         raise UserError(phrase("--side: {config} says whose journal it is; leave it out", config=config))
@@ -96,7 +96,8 @@ def _target(config: Path, link: str | None, side: str | None) -> tuple[Path, Wan
     epoch = chosen.content.terms.epoch
     wanted = Wanted(link=chosen.id, side=found.side, epoch=epoch)
     watch = isinstance(found, settings.WatchSettings)
-    return chosen.journal, wanted, None if watch else [str(config), *found.choosing(chosen.id)]
+    words = None if watch else [str(config), *found.choosing(chosen.id)]
+    return chosen.journal, wanted, words, found.exercise_clock
 
 
 def _lines(done: Restoration, journal: Path, epoch_words: list[str] | None, t: Translator) -> list[str]:
