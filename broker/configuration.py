@@ -41,7 +41,7 @@ def write(
     address: str = "127.0.0.1",
     port: int = PORT,
 ) -> None:
-    """Write `mosquitto.conf` and `acl` into `folder`, replacing older ones, and make `folder/data`.
+    """Write `mosquitto.conf` and `acl` into `folder`, replacing those with another content, and make `folder/data`.
 
     Args:
         folder: the broker's folder, which must exist.
@@ -53,6 +53,8 @@ def write(
     Raises BrokerError if an identity, the address or the port is not valid in these files.
     """
     made = files(links, watch=watch, address=address, port=port)
+    # a broker that runs is started again for a new mosquitto.conf, and keeps its connections for a new access list
+    made = {name: text for name, text in made.items() if not _written(folder / name, text)}
     (folder / "data").mkdir(mode=0o700, exist_ok=True)
     # whatever the umask: Mosquitto must be able to save sessions there, and nobody else to read them
     (folder / "data").chmod(0o700)
@@ -107,6 +109,11 @@ def present_listener(folder: Path) -> Listener | None:
         return None
     found = _LISTENER.search(text)
     return Listener(found[2], int(found[1])) if found else None
+
+
+def _written(path: Path, text: str) -> bool:
+    """Return whether `path` is private already and has this text."""
+    return path.exists() and not path.stat().st_mode & 0o177 and path.read_bytes() == text.encode()
 
 
 def _keep_owner(old: Path, fresh: Path) -> None:

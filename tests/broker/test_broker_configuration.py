@@ -109,3 +109,17 @@ def test_a_wrong_address_or_port_is_refused(tmp_path: Path) -> None:
         configuration.write(tmp_path, LINKS, port=70_000)
     with pytest.raises(BrokerError, match="not an address to listen at"):
         configuration.write(tmp_path, LINKS, address="127.0.0.1\nallow_anonymous true")
+
+
+def test_a_file_with_the_same_text_is_left_alone(tmp_path: Path) -> None:
+    """A running broker is started again for another mosquitto.conf only."""
+    configuration.write(tmp_path, {"eucom-ndmc": ("eucom", "ndmc")})
+    before = {name: (tmp_path / name).stat() for name in ("mosquitto.conf", "acl")}
+    configuration.write(tmp_path, {"eucom-ndmc": ("eucom", "ndmc"), "air": ("eucom", "ndmc")})
+    after = {name: (tmp_path / name).stat() for name in ("mosquitto.conf", "acl")}
+    assert after["mosquitto.conf"].st_ino == before["mosquitto.conf"].st_ino
+    assert "/air/" in (tmp_path / "acl").read_text()
+    # unless others can read it
+    (tmp_path / "acl").chmod(0o644)
+    configuration.write(tmp_path, {"eucom-ndmc": ("eucom", "ndmc"), "air": ("eucom", "ndmc")})
+    assert (tmp_path / "acl").stat().st_mode & 0o777 == 0o600
