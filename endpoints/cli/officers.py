@@ -15,7 +15,7 @@ from endpoints.errors import UserError, os_reason
 from protocol.phrases import phrase
 
 if TYPE_CHECKING:
-    from endpoints.cli.settings_change import NotKnown
+    from endpoints.cli.reloading import NotKnown
     from endpoints.config.settings_tables import EndpointTable, WatchTable
     from endpoints.texts.i18n import Translator
 
@@ -112,7 +112,8 @@ def officer_remove(
 ) -> int:
     """Remove an officer, who can do nothing from then on; say first what follows, and ask."""
     from endpoints.cli.officer_history import consequences
-    from endpoints.cli.settings_change import NotKnown, change_settings
+    from endpoints.cli.reloading import NotKnown
+    from endpoints.cli.settings_change import change_settings
     from endpoints.config import roster, settings
     from endpoints.config.settings_tables import EndpointTable
     from endpoints.texts.i18n import translator
@@ -209,7 +210,7 @@ def _give(
     nothing has changed.
     """
     from endpoints.cli import new_credential
-    from endpoints.cli.settings_change import NotKnown
+    from endpoints.cli.reloading import NotKnown
     from endpoints.config.roster import credential_file
     from endpoints.keys.credentials import generate, hash_credential
     from endpoints.keys.process_memory import protect

@@ -47,10 +47,15 @@ def reload_running(config: Path, t: Translator) -> bool:
     return True
 
 
+class NotKnown(UserError):  # noqa: N818 - names a state
+    """Files were changed, and the running process has not answered whether it has taken them over: the change stays."""
+
+
 def reload_or_undo(config: Path, undo: Callable[[], None], t: Translator) -> bool:
     """Have the running process take over its changed files, as `reload_running`; `undo` the change if it refuses them.
 
-    If it does not answer, the change stays: it may have been taken over. Raises UserError in both cases.
+    If it does not answer, the change stays: it may have been taken over, and the journal would refuse the files from
+    before. Raises NotKnown then, and UserError after a refusal.
     """
     from endpoints.config import settings
     from endpoints.control.client import Unreachable
@@ -59,7 +64,7 @@ def reload_or_undo(config: Path, undo: Callable[[], None], t: Translator) -> boo
         settings.load(config)
         return reload_running(config, t)
     except Unreachable as error:
-        raise UserError(
+        raise NotKnown(
             phrase(
                 "{config} was changed, but whether the running process has taken it over is not known: {error}; when "
                 "it answers again: deconflict reload",

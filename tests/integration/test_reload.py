@@ -292,7 +292,7 @@ def test_a_process_killed_while_it_opens_an_epoch_starts_again_in_it(station: St
     done = station.deconflict("epoch", config, "--yes", "--lang", "en")
 
     assert done.returncode == 12
-    assert done.stderr.splitlines()[-1].startswith(f"deconflict: {station.link_file()} was changed, but whether ")
+    assert done.stderr.splitlines()[-1].startswith(f"deconflict: {config} was changed, but whether ")
     assert station.processes.pop("eucom").wait() == EXIT_CODE
     station.launch("eucom")
     station.connected("eucom")
