@@ -130,23 +130,14 @@ def _require_comparison(found: ProcessSettings, chosen: LinkSettings, target: Li
     from endpoints.config import link_change, link_file
     from endpoints.keys.private_files import exists
 
-    if not link_change.lacks_comparison(found, target):
-        return
     file = chosen.file if source is None else source
-    if not exists(file):
-        # prepared, so that it can be compared
-        link_file.save(target, file)
-    confirm = ["deconflict", "link", "confirm", str(found.path), "--link", chosen.id, "--officer", "ID"]
-    raise UserError(
-        phrase(
-            "{file}: link {link} is actual, and no officer has confirmed epoch {epoch}: compare the file with the "
-            "other side first: {command}",
-            file=shown(file),
-            link=chosen.id,
-            epoch=target.terms.epoch,
-            command=shlex.join(confirm),
-        )
-    )
+    try:
+        link_change.require_comparison(found, target, shown(file), *found.choosing(chosen.id))
+    except UserError:
+        if not exists(file):
+            # prepared, so that it can be compared
+            link_file.save(target, file)
+        raise
 
 
 def _open(found: ProcessSettings, chosen: LinkSettings, target: LinkFile, source: Path | None, t: Translator) -> bool:

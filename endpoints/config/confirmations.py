@@ -7,12 +7,15 @@ reload (`LinkConfirmed`, SPEC E1.8). A note about another link file than the pre
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from endpoints.config.link_file import LinkFile
 from endpoints.config.new_folder import as_user_errors
+from endpoints.config.settings import EndpointSettings
 from endpoints.errors import UserError
 from endpoints.keys.private_files import (
     FOLDER_MODE,
@@ -74,6 +77,29 @@ def save(own: Path, note: ComparisonNote) -> None:
         except BaseException:
             fresh.unlink(missing_ok=True)
             raise
+
+
+def noted(settings: EndpointSettings, content: LinkFile) -> ComparisonNote | None:
+    """Return the note of an enrolled officer about this very link file, None if there is none. Raises as `load`."""
+    note = load(settings.path.absolute().parent, content.terms.link)
+    if note is None or note.digest != content.digest or note.officer not in settings.officers:
+        return None
+    return note
+
+
+def unconfirmed(settings: EndpointSettings, content: LinkFile, file: Path, *options: str) -> UserError:
+    """Return that the actual link of the link file `file` was not compared; `options` of the command that does it."""
+    command = ["deconflict", "link", "confirm", str(settings.path), *options, "--officer", "ID"]
+    return UserError(
+        phrase(
+            "{file}: link {link} is actual, and no officer has confirmed epoch {epoch}: compare the link file with the "
+            "other side: {command}",
+            file=file,
+            link=content.terms.link,
+            epoch=content.terms.epoch,
+            command=shlex.join(command),
+        )
+    )
 
 
 def load(own: Path, link: Identifier) -> ComparisonNote | None:
