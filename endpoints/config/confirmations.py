@@ -6,25 +6,18 @@ reload (`LinkConfirmed`, SPEC E1.8). A note about another link file than the pre
 
 from __future__ import annotations
 
-import os
 import shlex
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from broker.atomic_files import replace
 from endpoints.config.link_file import LinkFile
 from endpoints.config.new_folder import as_user_errors
 from endpoints.config.settings import EndpointSettings
 from endpoints.errors import UserError
-from endpoints.keys.private_files import (
-    FOLDER_MODE,
-    exists,
-    make_folders,
-    read_bytes,
-    require_private,
-    write_private,
-)
+from endpoints.keys.private_files import FILE_MODE, FOLDER_MODE, exists, make_folders, read_bytes, require_private
 from protocol.core.event_checks import AT_MAX
 from protocol.core.event_fields import WordPlace
 from protocol.phrases import phrase
@@ -62,21 +55,9 @@ def path_of(own: Path, link: Identifier) -> Path:
 def save(own: Path, note: ComparisonNote) -> None:
     """Write a note in place of an older one of its link, atomically. Raises UserError."""
     path = path_of(own, note.link)
-    fresh = path.with_name(f".{path.name}.new")
     with as_user_errors(path):
         make_folders(path.parent, FOLDER_MODE)
-        fresh.unlink(missing_ok=True)
-        try:
-            write_private(fresh, msgspec.json.encode(note) + b"\n")
-            descriptor = os.open(fresh, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            fresh.replace(path)
-        except BaseException:
-            fresh.unlink(missing_ok=True)
-            raise
+        replace(path, msgspec.json.encode(note) + b"\n", FILE_MODE)
 
 
 def noted(settings: EndpointSettings, content: LinkFile) -> ComparisonNote | None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import msgspec
 
+from broker.atomic_files import flush_folder
 from endpoints.errors import UserError, os_reason
-from endpoints.keys.private_files import sync_folder, write_private
+from endpoints.keys.private_files import write_private
 from endpoints.keys.signer import enrolled_as, read_key
 from protocol.phrases import phrase
 from protocol.wire.messages import Identifier
@@ -35,7 +36,7 @@ def mark_retired(folder: Path, key_id: str) -> None:
     path = folder / f"{key_id}{_RETIRED}"
     try:
         write_private(path, b"")
-        sync_folder(folder)
+        flush_folder(folder)
     except FileExistsError:
         return
     except OSError as error:
@@ -60,7 +61,7 @@ def _unlink(folder: Path, key_id: str, suffixes: list[str]) -> None:
         except OSError as error:
             raise UserError(phrase("{path}: cannot be removed: {reason}", path=path, reason=os_reason(error))) from None
     try:
-        sync_folder(folder)
+        flush_folder(folder)
     except OSError as error:
         raise UserError(phrase("{path}: cannot be written: {reason}", path=folder, reason=os_reason(error))) from None
 

@@ -23,14 +23,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from broker.atomic_files import replace
 from endpoints.errors import UserError, os_reason
-from endpoints.keys.private_files import (
-    OF_THE_INSTALLATION,
-    read_bytes,
-    require_private,
-    sync_folder,
-    write_private,
-)
+from endpoints.keys.private_files import FILE_MODE, OF_THE_INSTALLATION, read_bytes, require_private
 from protocol.phrases import phrase
 from protocol.wire import envelope
 from protocol.wire.envelope import SUITE_ALGORITHMS
@@ -175,16 +170,13 @@ def make(folder: Path, algorithm: str) -> EnrolledKey:
             phrase("{algorithm} keys cannot be made here: {error}", algorithm=algorithm, error=error)
         ) from None
     key_id = f"{algorithm}-{sha256(key.public_key().public_bytes_raw()).hexdigest()[:8]}"
-    path, fresh = folder / f"{key_id}.pem", folder / f".{key_id}.new"
+    path, data = folder / f"{key_id}.pem", key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     try:
         # a file that is cut short would keep the service from starting
-        write_private(fresh, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        fresh.rename(path)
-        sync_folder(folder)
+        replace(path, data, FILE_MODE)
     except OSError as error:
-        for each in (fresh, path):
-            with suppress(OSError):
-                each.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
         raise UserError(phrase("{path}: cannot be written: {reason}", path=path, reason=os_reason(error))) from None
     return enrolled_as(key_id, key)
 

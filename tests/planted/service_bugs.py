@@ -58,7 +58,7 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     Bug(
         "the last batch is believed to be on disk after a restart",
         "FolderStore.resume",
-        "os.fdatasync(self._file)\n_flush_folder(self._folder)",
+        "os.fdatasync(self._file)\nflush_folder(self._folder)",
         "pass",
         _RECOVERY,
     ),

@@ -418,7 +418,7 @@ def test_the_peer_s_key_ids_cannot_imitate_a_row(eucom: Place, capsys: pytest.Ca
 
 def test_files_that_cannot_be_written_change_nothing(eucom: Place, capsys: pytest.CaptureFixture[str]) -> None:
     """A folder lies where the new file would be written."""
-    (eucom.config.parent / ".link.toml.new").mkdir()
+    (eucom.config.parent / f".link.toml.{os.getpid()}.new").mkdir()
     line = refused(eucom, capsys, "key", "add")
     assert "cannot be written" in line
 
