@@ -145,6 +145,7 @@ def _open(found: ProcessSettings, chosen: LinkSettings, target: LinkFile, source
 
     Raises UserError if it is refused: then the files are as before.
     """
+    from broker.atomic_files import flush_folder
     from endpoints.cli.key_links import keep_agreed, keyed_links
     from endpoints.cli.reloading import reload_or_undo
     from endpoints.config import link_file
@@ -167,4 +168,6 @@ def _open(found: ProcessSettings, chosen: LinkSettings, target: LinkFile, source
         link_file.save(target, source)
         kept = keep_agreed(keyed_links(found, chosen.id)[0])
         source.replace(chosen.file)
+        # before the journal has the epoch: it would refuse the file from before
+        flush_folder(chosen.file.parent)
     return reload_or_undo(found.path, undo, t)
