@@ -7,7 +7,7 @@ ML-DSA-65) or `<key id>.raw` (the 32 bytes of an Ed25519 seed). Only their owner
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -32,6 +32,8 @@ from protocol.wire.envelope import SUITE_ALGORITHMS
 from protocol.wire.messages import FRAME_MAX_BYTES, Identifier
 from protocol.wire.policy import EnrolledKey
 
+PRIVATE = (".pem", ".raw")
+"""The endings of private keys' files."""
 _KEY_FILE_MAX_BYTES = 16_384
 _SEED_BYTES = 32
 _WHAT = phrase("private key")
@@ -72,28 +74,9 @@ class Signer:
         Raises UserError, which names the file, if a key of the suite is missing, other users can read a key, or a
         file is not a private key of a known algorithm.
         """
-        try:
-            files = sorted(path for path in folder.iterdir() if path.suffix in {".pem", ".raw"})
-        except FileNotFoundError:
-            raise UserError(
-                phrase("{folder}: no such folder of private keys; {remedy}", folder=folder, remedy=OF_THE_INSTALLATION)
-            ) from None
-        except OSError as error:
-            raise UserError(
-                phrase(
-                    "{folder}: cannot be read as a folder of private keys: {reason}",
-                    folder=folder,
-                    reason=os_reason(error),
-                )
-            ) from None
         keys: dict[str, PrivateKey] = {}
-        for path in files:
-            try:
-                key_id = msgspec.convert(path.stem, Identifier)
-            except msgspec.ValidationError:
-                raise UserError(
-                    phrase("{path}: name the file <key id>.pem, with a key id of a-z, 0-9 and hyphens", path=path)
-                ) from None
+        for path in key_paths(folder, PRIVATE):
+            key_id = path.stem
             if key_id in keys:
                 raise UserError(
                     phrase(
@@ -149,6 +132,35 @@ class Signer:
             if len(sealed) <= FRAME_MAX_BYTES:
                 signatures, frame = longer, sealed
         return frame
+
+
+def key_paths(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """Return the files of these kinds in a keys folder, in the order of their names, which are key ids.
+
+    Raises UserError, which names the folder or the file.
+    """
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix in suffixes)
+    except FileNotFoundError:
+        raise UserError(
+            phrase("{folder}: no such folder of private keys; {remedy}", folder=folder, remedy=OF_THE_INSTALLATION)
+        ) from None
+    except OSError as error:
+        raise UserError(
+            phrase(
+                "{folder}: cannot be read as a folder of private keys: {reason}",
+                folder=folder,
+                reason=os_reason(error),
+            )
+        ) from None
+    for path in paths:
+        try:
+            msgspec.convert(path.stem, Identifier)
+        except msgspec.ValidationError:
+            raise UserError(
+                phrase("{path}: name the file <key id>.pem, with a key id of a-z, 0-9 and hyphens", path=path)
+            ) from None
+    return paths
 
 
 def generate(folder: Path, suite: str = "ed25519") -> tuple[EnrolledKey, ...]:
