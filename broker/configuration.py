@@ -6,7 +6,6 @@ The files are `DIR/broker/mosquitto.conf` and `DIR/broker/acl`, beside `DIR/brok
 
 from __future__ import annotations
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import NamedTuple
 
+from broker import atomic_files
 from broker.errors import BrokerError
 from broker.identities import IDENTITY
 from protocol.phrases import phrase
@@ -58,22 +58,9 @@ def write(
     (folder / "data").mkdir(mode=0o700, exist_ok=True)
     # whatever the umask: Mosquitto must be able to save sessions there, and nobody else to read them
     (folder / "data").chmod(0o700)
-    fresh = {name: folder / f".{name}.new" for name in made}
-    try:
-        for name, text in made.items():
-            with fresh[name].open("w", encoding="utf-8") as file:
-                # Mosquitto 2.1 warns about an access list that other users may read, and later versions will refuse it
-                os.fchmod(file.fileno(), 0o600)
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            _keep_owner(folder / name, fresh[name])
-        # the access list last: a broker that watches it reads both
-        for name in made:
-            fresh[name].replace(folder / name)
-    finally:
-        for path in fresh.values():
-            path.unlink(missing_ok=True)
+    # Mosquitto 2.1 warns about an access list that other users may read, and later versions will refuse it; it comes
+    # last, since a broker that watches it reads both
+    atomic_files.replace_all({folder / name: text.encode() for name, text in made.items()}, atomic_files.PRIVATE_MODE)
 
 
 def files(links: Links, *, watch: str, address: str, port: int) -> dict[str, str]:
@@ -114,13 +101,6 @@ def present_listener(folder: Path) -> Listener | None:
 def _written(path: Path, text: str) -> bool:
     """Return whether `path` is private already and has this text."""
     return path.exists() and not path.stat().st_mode & 0o177 and path.read_bytes() == text.encode()
-
-
-def _keep_owner(old: Path, fresh: Path) -> None:
-    """Give `fresh` the owner of `old`, which may be the broker's user, or that of the folder. Raises OSError."""
-    found = (old if old.exists() else old.parent).stat()
-    if os.geteuid() == 0:
-        os.chown(fresh, found.st_uid, found.st_gid)
 
 
 def check_links(links: Links, watch: str) -> None:

@@ -1,14 +1,11 @@
-"""Reads and replaces the files of certificates and keys: bounded in bytes, PEM alone, each replaced as a whole."""
+"""Reads the files of certificates and requests: bounded in bytes, PEM alone."""
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import shlex
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography import x509
@@ -19,8 +16,6 @@ from protocol.phrases import phrase
 
 PEM_MAX_BYTES = 65_536
 """Far more than the largest certificate, and a few dozen authorities."""
-KEY_MODE = 0o600
-CERTIFICATE_MODE = 0o644
 _REASONS = {errno.ENOENT: phrase("No such file or directory"), errno.EACCES: phrase("Permission denied")}
 _DER = b"\x30"
 _BEGIN = b"-----BEGIN "
@@ -103,49 +98,3 @@ def _only(data: bytes, kinds: tuple[bytes, ...], *, at: Path | str) -> None:
 def pem(*certificates: x509.Certificate) -> bytes:
     """Return certificates in PEM form, one after the other."""
     return b"".join(each.public_bytes(Encoding.PEM) for each in certificates)
-
-
-def replace(path: Path, data: bytes, mode: int) -> None:
-    """Write the file `path` anew, with `mode` from the start, and replace an older one in one step.
-
-    If root does it, the file belongs to its folder's owner, whose process reads it. Raises OSError.
-    """
-    # a name of its own: the file is private from the start, never half written, and no other process writes it
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            # whatever the umask: a certificate that others may write is not accepted
-            os.fchmod(descriptor, mode)
-            if os.geteuid() == 0:
-                folder = path.parent.stat()
-                os.fchown(descriptor, folder.st_uid, folder.st_gid)
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        fresh.replace(path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
-    flush_folder(path.parent)
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a lock on `folder`, so that two commands do not change its files at the same time. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def flush_folder(folder: Path) -> None:
-    """Put the names in `folder` on disk. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

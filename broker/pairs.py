@@ -11,7 +11,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from broker import files
+from broker import atomic_files, files
 from broker.errors import BrokerError
 
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
@@ -62,7 +62,7 @@ def settle(certificate: Path, key: Path) -> None:
         return
     if fitting == next_of(key):
         fitting.replace(key)
-        files.flush_folder(key.parent)
+        atomic_files.flush_folder(key.parent)
     if is_answered(certificate):
         certificate.with_suffix(".csr").unlink(missing_ok=True)
 

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from broker import constraints, files
+from broker import atomic_files, constraints, files
 from broker.errors import BrokerError
 from broker.identities import BROKER, check_identity, general_name
 from broker.pairs import PublicKey
@@ -95,8 +95,8 @@ class Authority:
                 critical=False,
             )
         certificate = builder.sign(key, hashes.SHA256())
-        files.replace(folder / "ca.key", private_pem(key), files.KEY_MODE)
-        files.replace(folder / "ca.crt", files.pem(certificate), files.CERTIFICATE_MODE)
+        atomic_files.replace(folder / "ca.key", private_pem(key), atomic_files.PRIVATE_MODE)
+        atomic_files.replace(folder / "ca.crt", files.pem(certificate), atomic_files.PUBLIC_MODE)
         return cls(certificate, key)
 
     @classmethod
@@ -173,10 +173,10 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         asked = CertificateRequest(identity, purpose, names, key.public_key())
         certificate = self._signed(asked, at, _now(at) - _BACKDATED + timedelta(days=LEAF_DAYS))
-        files.replace(folder / f"{purpose}.key", private_pem(key), files.KEY_MODE)
-        files.replace(folder / f"{purpose}.crt", files.pem(certificate), files.CERTIFICATE_MODE)
+        atomic_files.replace(folder / f"{purpose}.key", private_pem(key), atomic_files.PRIVATE_MODE)
+        atomic_files.replace(folder / f"{purpose}.crt", files.pem(certificate), atomic_files.PUBLIC_MODE)
         if self.identity is None:
-            files.replace(folder / "ca.crt", files.pem(self.certificate), files.CERTIFICATE_MODE)
+            atomic_files.replace(folder / "ca.crt", files.pem(self.certificate), atomic_files.PUBLIC_MODE)
 
 
 def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -205,7 +205,7 @@ def cert_sign(
     as_json: options.AsJson = False,
 ) -> int:
     """Show a certificate request, ask, and issue the certificate."""
-    from broker import files
+    from broker import atomic_files, files
     from broker.pki import LEAF_DAYS, Authority
     from endpoints.cli.values import identifier
     from endpoints.clocks.clock import SystemClock
@@ -255,7 +255,7 @@ def cert_sign(
     ):
         return EXIT_DECLINED
     with as_user_errors(target):
-        files.replace(target, files.pem(certificate), files.CERTIFICATE_MODE)
+        atomic_files.replace(target, files.pem(certificate), atomic_files.PUBLIC_MODE)
     ends = written(int(certificate.not_valid_after_utc.timestamp()) * 1_000)
     if as_json:
         print_json(

@@ -130,23 +130,14 @@ def _require_comparison(found: ProcessSettings, chosen: LinkSettings, target: Li
     from endpoints.config import link_change, link_file
     from endpoints.keys.private_files import exists
 
-    if not link_change.lacks_comparison(found, target):
-        return
     file = chosen.file if source is None else source
-    if not exists(file):
-        # prepared, so that it can be compared
-        link_file.save(target, file)
-    confirm = ["deconflict", "link", "confirm", str(found.path), "--link", chosen.id, "--officer", "ID"]
-    raise UserError(
-        phrase(
-            "{file}: link {link} is actual, and no officer has confirmed epoch {epoch}: compare the file with the "
-            "other side first: {command}",
-            file=shown(file),
-            link=chosen.id,
-            epoch=target.terms.epoch,
-            command=shlex.join(confirm),
-        )
-    )
+    try:
+        link_change.require_comparison(found, target, shown(file), *found.choosing(chosen.id))
+    except UserError:
+        if not exists(file):
+            # prepared, so that it can be compared
+            link_file.save(target, file)
+        raise
 
 
 def _open(found: ProcessSettings, chosen: LinkSettings, target: LinkFile, source: Path | None, t: Translator) -> bool:
@@ -154,6 +145,7 @@ def _open(found: ProcessSettings, chosen: LinkSettings, target: LinkFile, source
 
     Raises UserError if it is refused: then the files are as before.
     """
+    from broker.atomic_files import flush_folder
     from endpoints.cli.key_links import keep_agreed, keyed_links
     from endpoints.cli.reloading import reload_or_undo
     from endpoints.config import link_file
@@ -176,4 +168,6 @@ def _open(found: ProcessSettings, chosen: LinkSettings, target: LinkFile, source
         link_file.save(target, source)
         kept = keep_agreed(keyed_links(found, chosen.id)[0])
         source.replace(chosen.file)
+        # before the journal has the epoch: it would refuse the file from before
+        flush_folder(chosen.file.parent)
     return reload_or_undo(found.path, undo, t)

@@ -43,22 +43,27 @@ _CHANGES = {9: "another officer has changed or cancelled it already", **_SILENT}
 _WAITS = {10: "--wait: not reached in time", 11: "--wait: it can no longer be reached"}
 _DECIDES = {1: "not confirmed", 9: "another officer has released or discarded it", **_SILENT}
 _DECLINES = {1: "not confirmed"}
+_RELOADS = {12: "the process runs and does not answer"}
+_CHANGES_FILES = {**_DECLINES, **_RELOADS}
 _READS = {3: "incomplete: records are missing or cut", 4: "changed by someone"}
 _COMPARES = {0: "all agree", **_READS, 6: "they disagree, or what had to be compared was not"}
 _RUNS = {4: "the journal was changed by someone"}
 OWN_EXITS: dict[str, dict[int, str]] = {
     "demo": {0: "the scenario ended as expected", 1: "it did not"},
     "link fingerprint": {0: "equal", 6: "different"},
-    "link accept": {1: "not confirmed"},
-    "link amend": {1: "not confirmed"},
-    "link add": {1: "not confirmed"},
-    "link remove": {1: "not confirmed", 12: "the process runs and does not answer"},
-    "epoch": {1: "not confirmed", 12: "the process runs and does not answer"},
-    "officer remove": {1: "not confirmed"},
-    "link confirm": {0: "equal", 6: "different"},
+    "link accept": _CHANGES_FILES,
+    "link amend": _DECLINES,
+    "link add": _CHANGES_FILES,
+    "link remove": _CHANGES_FILES,
+    "epoch": _CHANGES_FILES,
+    "officer add": _RELOADS,
+    "officer reset": _RELOADS,
+    "officer remove": _CHANGES_FILES,
+    "link confirm": {0: "equal", 6: "different", **_RELOADS},
     "key show": _READS,
-    "key retire": _DECLINES,
-    "key revoke": _DECLINES,
+    "key add": _RELOADS,
+    "key retire": _CHANGES_FILES,
+    "key revoke": _CHANGES_FILES,
     "cert show": {0: "nothing needs attention", 1: "warnings"},
     "cert request": _DECLINES,
     "cert sign": _DECLINES,

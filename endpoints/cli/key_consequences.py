@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from endpoints.cli.key_links import listed, signing
+from endpoints.cli.values import command_line
 from endpoints.cli.values import shown as shown_path
 from endpoints.config.owned_keys import WATCH, keys_of, owned, owner_of, shown
 from endpoints.config.settings import EndpointSettings
@@ -127,13 +127,13 @@ def after_revocation(
 ) -> Iterator[str]:
     """Yield what people do after the stolen `key` was revoked here, a line for each step."""
     party, name = key[0], listed({key})
-    revoke = _command("key", "revoke", "CONFIG", name)
+    revoke = command_line("key", "revoke", "CONFIG", name)
     if party in {owner_of(found), WATCH}:
         yield t("everybody else revokes it at once: {command}", command=revoke)
         yield from next_steps(found, links, contents, t)
         return
     yield t("{party} and the watch revoke it at once: {command}", party=party, command=revoke)
-    accept = _command("link", "accept", found.path, "FILE")
+    accept = command_line("link", "accept", found.path, "FILE")
     yield t("take over the link file that {party} then hands over: {command}", party=party, command=accept)
     yield t("leave the alarm keys_changed open until then")
 
@@ -145,28 +145,28 @@ def next_steps(
     beside = [path for link in links for path in _beside(found, link)]
     for link in links:
         content, file = contents[link.file], shown_path(link.file)
-        accept = _command("link", "accept", "CONFIG", link.file.name)
+        accept = command_line("link", "accept", "CONFIG", link.file.name)
         hand = t("hand {file} to the other side, then to the watch; each runs: {command}", file=file, command=accept)
         yield t("link {link}: {what}", link=link.id, what=hand) if len(found.links) > 1 else hand
         if link.begins:
-            compare = _command("link", "confirm", found.path, *_named(found, link), "--officer", "ID")
+            compare = command_line("link", "confirm", found.path, *found.choosing(link.id), "--officer", "ID")
             yield t("compare it by voice before the start: {command}", command=compare)
         elif owned(content.keys, content.watch_keys) == link.history.agreed():
             yield t("these are the keys that were agreed to: no officer has to accept anything")
         else:
             alarm = f"keys_changed/{content.digest[:SUBJECT_DIGITS]}"
-            act = _command("alarms", "acknowledge", found.path, alarm, *_named(found, link), "--officer", "ID")
+            act = command_line("alarms", "acknowledge", found.path, alarm, *found.choosing(link.id), "--officer", "ID")
             yield t("accept it with the three words that the other side reads from its file: {command}", command=act)
-            read = _command("link", "fingerprint", file)
+            read = command_line("link", "fingerprint", file)
             yield t("read the other side the words that it asks for: {command}", command=read)
     for path in dict.fromkeys(beside):
-        yield t("{config} reads the same file here: {command}", config=path, command=_command("reload", path))
+        yield t("{config} reads the same file here: {command}", config=path, command=command_line("reload", path))
 
 
 def retire_step(found: ProcessSettings, old: Sequence[Owned], t: Translator) -> Iterator[str]:
     """Yield when and how the keys that a new one replaces are retired."""
     for _, key in old:
-        command = _command("key", "retire", found.path, shown(key)[0])
+        command = command_line("key", "retire", found.path, shown(key)[0])
         yield t("when both sides have accepted the new key: {command}", command=command)
 
 
@@ -189,11 +189,3 @@ def _beside(found: ProcessSettings, link: KeyedLink) -> Iterator[Path]:
         with suppress(OSError):
             if path.is_file() and not path.samefile(found.path):
                 yield path
-
-
-def _named(found: ProcessSettings, link: KeyedLink) -> list[str]:
-    return ["--link", link.id] if len(found.links) > 1 else []
-
-
-def _command(*words: object) -> str:
-    return shlex.join(["deconflict", *map(str, words)])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from endpoints.cli.key_links import KeyedLink
+    from endpoints.cli.reloading import NotKnown
     from endpoints.config.link_file import LinkFile
     from endpoints.config.owned_keys import Owned
     from endpoints.config.settings import ProcessSettings
@@ -66,8 +67,8 @@ def key_add(
         for name in wanted:
             made.append(signer.make(folder, name))  # noqa: PERF401 - what was made counts if the next one fails
         contents = {each.file: changed(each.content, own, add=made) for each in links}
-        _take_over(found, links, contents, t)
-    except BaseException:
+        open_end = _take_over(found, links, contents, t)
+    except Exception:
         _discard(folder, made)
         raise
     if as_json:
@@ -75,6 +76,8 @@ def key_add(
     else:
         print_lines(_made(made, folder, t))
     print_lines([*next_steps(found, links, contents, t), *retire_step(found, sorted_keys(old), t)], stderr=True)
+    if open_end is not None:
+        raise open_end
 
 
 def key_retire(
@@ -124,8 +127,8 @@ def key_retire(
     try:
         if private:
             key_files.mark_retired(folder, private)
-        _take_over(found, named, contents, t)
-    except BaseException:
+        open_end = _take_over(found, named, contents, t)
+    except Exception:
         if private:
             key_files.unmark_retired(folder, private)
         raise
@@ -136,6 +139,8 @@ def key_retire(
     else:
         print_lines([t("{key} ({digits}): no longer in the link file", **_named(*chosen))])
     print_lines([*next_steps(found, named, contents, t), *removed_lines(removed, found, t)], stderr=True)
+    if open_end is not None:
+        raise open_end
     return 0
 
 
@@ -190,8 +195,8 @@ def key_revoke(
         if folder is not None and private:
             # a crash may come before its file is removed
             key_files.mark_retired(folder, private)
-        _take_over(found, named, {**contents, **later}, t)
-    except BaseException:
+        open_end = _take_over(found, named, {**contents, **later}, t)
+    except Exception:
         _discard(folder, made)
         if folder is not None and private:
             key_files.unmark_retired(folder, private)
@@ -208,6 +213,8 @@ def key_revoke(
     removed = [private] if private else []
     steps = after_revocation(found, named, chosen, contents, t)
     print_lines([*steps, *removed_lines(removed, found, t)], stderr=True)
+    if open_end is not None:
+        raise open_end
     return 0
 
 
@@ -280,25 +287,21 @@ def _stored(found: ProcessSettings, folder: Path, wanted: str) -> EnrolledKey | 
 
 def _take_over(
     found: ProcessSettings, links: Sequence[KeyedLink], contents: Mapping[Path, LinkFile], t: Translator
-) -> None:
-    """Replace link files, and have the running process take them over; a refusal or an error puts all back.
+) -> NotKnown | None:
+    """Replace link files, and have the running process take them over; a refusal puts all back.
 
-    Raises UserError.
+    Returns the error that remains to be raised if the process has not answered: the files stay. Raises UserError.
     """
     from endpoints.cli.key_links import LinkFileChange
-    from endpoints.cli.reloading import reload_running
-    from endpoints.control.client import Unreachable
+    from endpoints.cli.reloading import NotKnown, reload_or_undo
 
     files = LinkFileChange()
     files.replace(links, contents)
     try:
-        reload_running(found.path, t)
-    except Unreachable as error:
-        # the files are whole and in place: the process reads them as soon as it can
-        print_lines([t.say(error.args[0])], stderr=True)
-    except BaseException:
-        files.undo()
-        raise
+        reload_or_undo(found.path, files.undo, t)
+    except NotKnown as error:
+        return error
+    return None
 
 
 def _agreed(consequences: Iterable[str], question: str, key: Owned, t: Translator, *, yes: bool) -> bool:

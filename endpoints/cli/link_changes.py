@@ -283,7 +283,7 @@ def _prepare(
 def _next_steps(found: ProcessSettings, chosen: LinkSettings, ready: Path, t: Translator) -> None:
     """Say what both sides do with a prepared file."""
     config = str(found.path)
-    link = ["--link", chosen.id] if len(found.links) > 1 else []
+    link = found.choosing(chosen.id)
     steps = (
         (t("the other side and the watch take it over:"), ["deconflict", "link", "accept", "CONFIG", ready.name]),
         (t("compare it by voice:"), ["deconflict", "link", "confirm", config, *link, "--officer", "ID"]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +9,7 @@ from cyclopts import Parameter
 
 from endpoints.cli import options
 from endpoints.cli.output import print_json, print_lines
-from endpoints.cli.values import shown
+from endpoints.cli.values import command_line, shown
 from endpoints.errors import UserError
 from protocol.phrases import phrase
 
@@ -62,7 +61,7 @@ def link_confirm(
             phrase(
                 "{file}: the watch sends nothing and confirms nothing; compare its link file with: {command}",
                 file=config,
-                command=shlex.join(["deconflict", "link", "fingerprint", "FILE", "--compare"]),
+                command=command_line("link", "fingerprint", "FILE", "--compare"),
             )
         )
     enrolled(officer, tuple(found.officers))
@@ -105,7 +104,7 @@ def link_confirm(
         return EXIT_DIFFERENT
     if further is not None:
         steps = [*_steps_of_both(file, t)]
-        add = _command("link", "add", found.path, further)
+        add = command_line("link", "add", found.path, further)
         steps.append(t("when both sides have confirmed it: {command}", command=add))
         print_lines(steps, stderr=True)
         return 0
@@ -148,20 +147,16 @@ def _next_steps(
     found: EndpointSettings, chosen: LinkSettings, file: Path, t: Translator, *, running: bool
 ) -> Iterator[str]:
     """Yield what the other side does now, and what both do then."""
-    link = ["--link", chosen.id] if len(found.links) > 1 else []
+    link = found.choosing(chosen.id)
     yield from _steps_of_both(file, t)
     if file != chosen.file:
-        yield t("when both sides have confirmed it: {command}", command=_command("epoch", found.path, *link))
+        yield t("when both sides have confirmed it: {command}", command=command_line("epoch", found.path, *link))
     elif not running:
-        yield t("when both sides have confirmed it: {command}", command=_command("run", found.path))
+        yield t("when both sides have confirmed it: {command}", command=command_line("run", found.path))
 
 
 def _steps_of_both(file: Path, t: Translator) -> Iterator[str]:
-    theirs = _command("link", "confirm", "CONFIG", "--officer", "ID")
+    theirs = command_line("link", "confirm", "CONFIG", "--officer", "ID")
     yield t("now the other side compares in its turn: {command}", command=theirs)
-    words = _command("link", "fingerprint", shown(file))
+    words = command_line("link", "fingerprint", shown(file))
     yield t("read it all 16 words from the one that it names: {command}", command=words)
-
-
-def _command(*words: object) -> str:
-    return shlex.join(["deconflict", *map(str, words)])

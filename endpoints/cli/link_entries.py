@@ -122,6 +122,7 @@ def link_remove(
 
 def _check_new(found: ProcessSettings, content: LinkFile, file: Path) -> None:
     """Raise UserError unless the process can run this link beside its others."""
+    from endpoints.config import link_change
     from endpoints.config.settings import EndpointSettings
     from endpoints.keys.signer import Signer
 
@@ -159,25 +160,7 @@ def _check_new(found: ProcessSettings, content: LinkFile, file: Path) -> None:
                 side=found.side,
             )
         )
-    _require_comparison(found, content, file)
-
-
-def _require_comparison(found: ProcessSettings, content: LinkFile, file: Path) -> None:
-    """Raise UserError for an actual link whose file no officer of this side has compared with the other side's."""
-    from endpoints.config import link_change
-
-    if link_change.lacks_comparison(found, content):
-        confirm = ["deconflict", "link", "confirm", str(found.path), "--file", str(file), "--officer", "ID"]
-        raise UserError(
-            phrase(
-                "{file}: link {link} is actual, and no officer has confirmed epoch {epoch}: compare the file with the "
-                "other side first: {command}",
-                file=file,
-                link=content.terms.link,
-                epoch=content.terms.epoch,
-                command=shlex.join(confirm),
-            )
-        )
+    link_change.require_comparison(found, content, file, "--file", str(file))
 
 
 def _check_journal(found: ProcessSettings, file: Path, folder: Path) -> None:

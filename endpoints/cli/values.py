@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import msgspec
@@ -44,3 +45,8 @@ def check_port(value: int, *, option: str) -> None:
 def shown(path: Path) -> Path:
     """Return `path` as people read it, without `eucom/..`; a settings file names its link file so."""
     return Path(os.path.normpath(path))
+
+
+def command_line(*words: object) -> str:
+    """Return a command for people to copy: `deconflict` with these words, quoted where a shell needs it."""
+    return shlex.join(["deconflict", *map(str, words)])

@@ -16,6 +16,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from broker.atomic_files import PUBLIC_MODE, replace
 from endpoints.errors import UserError
 from endpoints.keys.private_files import read_bytes
 from protocol.phrases import phrase
@@ -103,11 +104,8 @@ class ExerciseTable:
 
     def write(self, path: Path) -> None:
         """Replace the file `path` atomically. Raises OSError."""
-        fresh = path.with_name(f".{path.name}.new")
-        fresh.write_bytes(msgspec.json.encode(self.entries))
-        # whatever the umask: every process of the exercise reads it, and nobody else may set its clock
-        fresh.chmod(0o644)
-        fresh.replace(path)
+        # every process of the exercise reads it, and nobody else may set its clock
+        replace(path, msgspec.json.encode(self.entries), PUBLIC_MODE)
 
     @staticmethod
     def stamp_of(path: Path) -> tuple[int, int, int] | None:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from msgspec import Struct
 
-from broker import constraints, files, pairs, requests
+from broker import atomic_files, constraints, files, pairs, requests
 from broker.errors import BrokerError
 from broker.identities import alternative_names, check_key, identity_of
 from broker.pki import private_pem
@@ -75,13 +75,13 @@ def prepare_request(tls: TlsFiles, names: Sequence[str], at: Millis) -> Certific
         made = requests.read(data, at=tls.request)
         for path in (tls.request, tls.next_key):
             _check_target(path)
-        with files.locked(tls.key.parent):
+        with atomic_files.locked(tls.key.parent):
             pairs.settle(tls.certificate, tls.key)
             # the request last: if it is there, its key is
             tls.request.unlink(missing_ok=True)
             path = tls.next_key if exists(tls.key) else tls.key
-            files.replace(path, private_pem(key), files.KEY_MODE)
-            files.replace(tls.request, data, files.CERTIFICATE_MODE)
+            atomic_files.replace(path, private_pem(key), atomic_files.PRIVATE_MODE)
+            atomic_files.replace(tls.request, data, atomic_files.PUBLIC_MODE)
     return made
 
 
@@ -296,14 +296,14 @@ _PREFIX_MIN = 8
 def install(change: CertificateChange) -> None:
     """Put what was checked into place. Raises UserError, also if another command has changed the trust meanwhile."""
     tls = change.tls
-    with as_user_errors(tls.certificate), files.locked(tls.authority.parent):
+    with as_user_errors(tls.certificate), atomic_files.locked(tls.authority.parent):
         if trusted(tls) != [*change.before]:
             raise UserError(phrase("{path}: was changed meanwhile; repeat the command", path=tls.authority))
         # an authority more does no harm; a certificate without its authority would
         if change.added is not None or change.dropped:
-            files.replace(tls.authority, files.pem(*change.authorities), files.CERTIFICATE_MODE)
+            atomic_files.replace(tls.authority, files.pem(*change.authorities), atomic_files.PUBLIC_MODE)
         if change.certificate is not None:
-            files.replace(tls.certificate, files.pem(change.certificate), files.CERTIFICATE_MODE)
+            atomic_files.replace(tls.certificate, files.pem(change.certificate), atomic_files.PUBLIC_MODE)
             pairs.settle(tls.certificate, tls.key)
 
 

@@ -6,22 +6,18 @@ reload (`LinkConfirmed`, SPEC E1.8). A note about another link file than the pre
 
 from __future__ import annotations
 
-import os
+import shlex
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from broker.atomic_files import replace
+from endpoints.config.link_file import LinkFile
 from endpoints.config.new_folder import as_user_errors
+from endpoints.config.settings import EndpointSettings
 from endpoints.errors import UserError
-from endpoints.keys.private_files import (
-    FOLDER_MODE,
-    exists,
-    make_folders,
-    read_bytes,
-    require_private,
-    write_private,
-)
+from endpoints.keys.private_files import FILE_MODE, FOLDER_MODE, exists, make_folders, read_bytes, require_private
 from protocol.core.event_checks import AT_MAX
 from protocol.core.event_fields import WordPlace
 from protocol.phrases import phrase
@@ -59,21 +55,32 @@ def path_of(own: Path, link: Identifier) -> Path:
 def save(own: Path, note: ComparisonNote) -> None:
     """Write a note in place of an older one of its link, atomically. Raises UserError."""
     path = path_of(own, note.link)
-    fresh = path.with_name(f".{path.name}.new")
     with as_user_errors(path):
         make_folders(path.parent, FOLDER_MODE)
-        fresh.unlink(missing_ok=True)
-        try:
-            write_private(fresh, msgspec.json.encode(note) + b"\n")
-            descriptor = os.open(fresh, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            fresh.replace(path)
-        except BaseException:
-            fresh.unlink(missing_ok=True)
-            raise
+        replace(path, msgspec.json.encode(note) + b"\n", FILE_MODE)
+
+
+def noted(settings: EndpointSettings, content: LinkFile) -> ComparisonNote | None:
+    """Return the note of an enrolled officer about this very link file, None if there is none. Raises as `load`."""
+    note = load(settings.path.absolute().parent, content.terms.link)
+    if note is None or note.digest != content.digest or note.officer not in settings.officers:
+        return None
+    return note
+
+
+def unconfirmed(settings: EndpointSettings, content: LinkFile, file: Path, *options: str) -> UserError:
+    """Return that the actual link of the link file `file` was not compared; `options` of the command that does it."""
+    command = ["deconflict", "link", "confirm", str(settings.path), *options, "--officer", "ID"]
+    return UserError(
+        phrase(
+            "{file}: link {link} is actual, and no officer has confirmed epoch {epoch}: compare the link file with the "
+            "other side: {command}",
+            file=file,
+            link=content.terms.link,
+            epoch=content.terms.epoch,
+            command=shlex.join(command),
+        )
+    )
 
 
 def load(own: Path, link: Identifier) -> ComparisonNote | None:

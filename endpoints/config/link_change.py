@@ -206,12 +206,15 @@ def edited(present: LinkFile, copy: LinkFile, path: Path) -> LinkFile:
     return structs.replace(copy, terms=structs.replace(copy.terms, epoch=epoch + 1))
 
 
-def lacks_comparison(settings: ProcessSettings, content: LinkFile) -> bool:
-    """Return whether the link is actual and no officer of this endpoint has compared this very file (SPEC E1.8)."""
+def require_comparison(settings: ProcessSettings, content: LinkFile, file: Path, *options: str) -> None:
+    """Raise UserError if the link is actual and no officer here has compared this very file (SPEC E1.8).
+
+    `options` of `link confirm` name the file. The watch compares nothing.
+    """
     if content.terms.policy.status != "actual" or not isinstance(settings, EndpointSettings):
-        return False
-    note = confirmations.load(settings.path.absolute().parent, content.terms.link)
-    return note is None or note.digest != content.digest or note.officer not in settings.officers
+        return
+    if confirmations.noted(settings, content) is None:
+        raise confirmations.unconfirmed(settings, content, file, *options)
 
 
 def _check_words(settings: ProcessSettings, link: LinkSettings, proposed: LinkFile) -> None:

@@ -26,8 +26,6 @@ keys = [{ id = "watch-2022", algorithm = "ed25519", public = "..." }]
 from __future__ import annotations
 
 import hashlib
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -36,10 +34,10 @@ import msgspec
 import tomli_w
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from broker.atomic_files import PUBLIC_MODE, replace
 from endpoints.clocks import slots
 from endpoints.config import toml_reader
 from endpoints.errors import UserError, os_reason
-from endpoints.keys.private_files import sync_folder
 from protocol.errors import EnrolmentError
 from protocol.phrases import phrase
 from protocol.wire import canonical
@@ -47,8 +45,6 @@ from protocol.wire.canonical import CanonicalError
 from protocol.wire.keyring import KEYS_MAX, Keyring
 from protocol.wire.messages import Identifier, Seq, Texts
 from protocol.wire.policy import EnrolledKey, Policy, Terms
-
-_PUBLIC_MODE = 0o644
 
 _HEADER = """\
 # The link file: parties, keys, schedule, policy. It is public, and both sides hold the same file.
@@ -170,19 +166,9 @@ def save(content: LinkFile, path: Path) -> None:
 
 def restore(data: bytes, path: Path) -> None:
     """Replace the link file `path` atomically by these bytes. Raises UserError if it cannot be written."""
-    fresh = path.with_name(f".{path.name}.new")
     try:
-        with fresh.open("wb") as file:
-            # the umask may leave the group the right to write, and then no process would accept the file
-            os.fchmod(file.fileno(), _PUBLIC_MODE)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-        sync_folder(path.parent)
+        replace(path, data, PUBLIC_MODE)
     except OSError as error:
-        with suppress(OSError):
-            fresh.unlink(missing_ok=True)
         raise UserError(phrase("{path}: cannot be written: {reason}", path=path, reason=os_reason(error))) from None
 
 

@@ -28,6 +28,7 @@ from endpoints.config.link_file import LinkFile, Party, WatchEntry
 from endpoints.config.new_folder import as_user_errors, new_folder
 from endpoints.config.roster import CREDENTIALS
 from endpoints.config.settings_tables import CONTROL, WATCH_IDENTITY
+from endpoints.config.side_file import RESERVED
 from endpoints.config.toml_edit import editing
 from endpoints.errors import UserError
 from endpoints.keys import credentials, signer
@@ -44,8 +45,6 @@ from protocol.wire.instants import Millis
 from protocol.wire.policy import EnrolledKey, Terms
 
 WATCH = WATCH_IDENTITY
-_RESERVED = (WATCH, "broker", AUTHORITY)
-"""Names that a party or link cannot have: folders beside the sides', and identities at the broker."""
 
 
 class BrokerPlan(Struct, frozen=True, kw_only=True):
@@ -104,7 +103,7 @@ def provision(
                 )
             )
     for side in (*sides, *(terms.link for terms in links)):
-        if side in _RESERVED:
+        if side in RESERVED:
             raise UserError(phrase("{side}: this name is reserved; choose another id", side=side))
     home = folder.absolute()
     for side in (*sides, WATCH):
@@ -159,7 +158,7 @@ def enrol(
     Raises UserError if `folder/side` has files, its path is too long for a control socket, or `authority` cannot be
     used.
     """
-    if side in _RESERVED:
+    if side in RESERVED:
         raise UserError(phrase("{side}: this name is reserved; choose another id", side=side))
     home = folder.absolute() / side
     _check_socket(home)

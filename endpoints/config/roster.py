@@ -6,7 +6,6 @@ their officers in `keys/officers/<id>.credential`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from tomlkit import TOMLDocument
 
+from broker.atomic_files import flush_folder
 from endpoints.config.toml_edit import put
 from endpoints.errors import UserError, os_reason
 from endpoints.keys.private_files import exists, write_private
@@ -107,10 +107,9 @@ def credential_file(path: Path, credential: str, *, replaces: Path | None = None
     try:
         fresh.unlink(missing_ok=True)
         write_private(fresh, credential.encode() + b"\n")
-        with fresh.open("rb") as file:
-            os.fsync(file.fileno())
         yield
         fresh.replace(path)
+        flush_folder(path.parent)
     except OSError as error:
         raise UserError(phrase("{path}: cannot be written: {reason}", path=path, reason=os_reason(error))) from None
     finally:

@@ -24,6 +24,7 @@ from tomlkit import TOMLDocument
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import InlineTable, Table
 
+from broker.atomic_files import flush_folder
 from endpoints.config import settings, toml_reader
 from endpoints.errors import UserError, os_reason
 from endpoints.keys.private_files import read_bytes, write_private
@@ -178,8 +179,4 @@ def _replace(path: Path, real: Path, before: bytes, after: bytes) -> None:
             with suppress(OSError):
                 fresh.unlink(missing_ok=True)
             raise
-        folder = os.open(real.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        flush_folder(real.parent)

@@ -24,9 +24,8 @@ def check_comparison(settings: EndpointSettings, link: LinkSettings, found: Repo
     except (OSError, LinkError):
         # the check of the journal reports it
         return
-    actual, content = link.content.terms.policy.status == "actual", link.content
-    note = confirmations.load(settings.path.absolute().parent, link.id)
-    if note is not None and note.digest == content.digest and note.officer in settings.officers:
+    actual = link.content.terms.policy.status == "actual"
+    if confirmations.noted(settings, link.content) is not None:
         return
     starts = not actual
     if isinstance(core, Link):
@@ -43,6 +42,7 @@ def check_comparison(settings: EndpointSettings, link: LinkSettings, found: Repo
         what = phrase("no officer has compared this link file with the other side's since its epoch began")
     else:
         what = phrase("no officer has compared this link file with the other side's; an exercise may run so")
-    command = shlex.join(["deconflict", "link", "confirm", str(settings.path), "--link", link.id])
+    confirm = ["deconflict", "link", "confirm", str(settings.path), *settings.choosing(link.id), "--officer", "ID"]
+    command = shlex.join(confirm)
     remedy = phrase("compare it by voice: {command}", command=command)
     found.add(link.file, what, remedy, severity="hint" if starts else "error")

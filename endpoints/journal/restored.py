@@ -6,7 +6,6 @@ was restored, and then removes the mark (SPEC E2.3).
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Final
@@ -14,6 +13,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from broker.atomic_files import flush_folder
 from endpoints.errors import UserError
 from endpoints.journal.segments import segments
 from endpoints.keys.private_files import exists, read_bytes, write_private
@@ -95,7 +95,7 @@ class RestoredMark:
         """Write the mark, which must not exist, and make it durable. Raises OSError."""
         assert self._path is not None
         write_private(self._path, msgspec.json.encode(restored) + b"\n")
-        flush(self._path)
+        flush_folder(self._path.parent)
 
     def settle(self) -> None:
         """Remove the mark, once: the start after it is on disk.
@@ -106,7 +106,7 @@ class RestoredMark:
         if path is not None:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
-                flush(path.parent)
+                flush_folder(path.parent)
 
 
 def staging(journal: Path) -> Path:
@@ -121,12 +121,3 @@ def interrupted(journal: Path) -> bool:
     except (OSError, UserError):
         # opening the journal reports it
         return False
-
-
-def flush(path: Path) -> None:
-    """Make the content of a file, or the names in a folder, durable. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,10 +11,11 @@ from typing import BinaryIO
 
 from msgspec import Struct
 
+from broker.atomic_files import flush_folder
 from endpoints.errors import UserError, os_reason
 from endpoints.journal.archive import archived, is_archive
 from endpoints.journal.reader import STANDARD_INPUT, IncompleteLog, JournalReader
-from endpoints.journal.restored import SOURCE_MAX, Restored, RestoredMark, flush, staging
+from endpoints.journal.restored import SOURCE_MAX, Restored, RestoredMark, staging
 from endpoints.journal.segments import LOCK, lock, segment_path, segments
 from endpoints.journal.writer import DamagedJournal
 from endpoints.keys.private_files import FOLDER_MODE, exists, make_folders, write_private
@@ -95,7 +96,7 @@ def restore(source: str, journal: Path, now: Millis, wanted: Wanted, *, replace:
             held.callback(os.close, lock(fresh))
             copied = _copy(source, fresh, now, wanted)
             _give_to(owner, [*made, *fresh.iterdir()])
-            flush(fresh)
+            flush_folder(fresh)
             aside = _move(fresh, place, now)
         except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -297,7 +298,7 @@ def _move(fresh: Path, place: Path, now: Millis) -> Path | None:
         if aside is not None:
             aside.rename(place)
         raise
-    flush(place.parent)
+    flush_folder(place.parent)
     return aside
 
 

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
+from broker.atomic_files import flush_folder
 from endpoints.failpoints import failpoint
 from endpoints.journal.segments import lock, segment_first, segment_path, segments
 from endpoints.keys.private_files import FILE_MODE, FOLDER_MODE, make_folders
@@ -114,7 +115,7 @@ class FolderStore:
         if create:
             # Do not ask exists() first: from Python 3.14 on, it returns False after any error.
             for made in make_folders(self._folder, FOLDER_MODE):
-                _flush_folder(made.parent)
+                flush_folder(made.parent)
         self._lock = lock(self._folder)
         # Do not use glob(): from Python 3.12 on, it finds nothing in a folder that it can't read, and raises nothing.
         for unfinished in list(self._folder.iterdir()):
@@ -139,7 +140,7 @@ class FolderStore:
         size = os.fstat(self._file).st_size
         _write_at(self._file, last_batch, end - len(last_batch))
         os.fdatasync(self._file)
-        _flush_folder(self._folder)
+        flush_folder(self._folder)
         self._end = end
         self._zeros_end = size if size - end >= ENOUGH_AHEAD_BYTES else end
 
@@ -169,7 +170,7 @@ class FolderStore:
             failpoint("before_named")
             new.rename(path)
             failpoint("after_named")
-            _flush_folder(self._folder)
+            flush_folder(self._folder)
             if self._file >= 0:
                 os.ftruncate(self._file, self._end)
         except OSError:
@@ -225,12 +226,3 @@ def _write_at(file: int, data: bytes, offset: int) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         view = view[taken:]
         offset += taken
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,27 +7,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
-
+from broker.atomic_files import flush_folder
 from endpoints.errors import UserError, os_reason
-from endpoints.keys.private_files import sync_folder, write_private
-from endpoints.keys.signer import enrolled_as, read_key
+from endpoints.keys.private_files import write_private
+from endpoints.keys.signer import PRIVATE, enrolled_as, key_paths, read_key
 from protocol.phrases import phrase
-from protocol.wire.messages import Identifier
 from protocol.wire.policy import EnrolledKey
 
-_PRIVATE = {".pem", ".raw"}
 _RETIRED = ".retired"
 
 
 def stored(folder: Path) -> dict[str, EnrolledKey]:
     """Return the public key of each private key in `folder`, by key id. Raises UserError, which names the file."""
-    return {path.stem: enrolled_as(path.stem, read_key(path)) for path in _files(folder, _PRIVATE)}
+    return {path.stem: enrolled_as(path.stem, read_key(path)) for path in key_paths(folder, PRIVATE)}
 
 
 def retired(folder: Path) -> tuple[str, ...]:
     """Return the ids of the keys in `folder` that are marked as retired. Raises UserError."""
-    return tuple(path.stem for path in _files(folder, {_RETIRED}))
+    return tuple(path.stem for path in key_paths(folder, (_RETIRED,)))
 
 
 def mark_retired(folder: Path, key_id: str) -> None:
@@ -35,7 +32,7 @@ def mark_retired(folder: Path, key_id: str) -> None:
     path = folder / f"{key_id}{_RETIRED}"
     try:
         write_private(path, b"")
-        sync_folder(folder)
+        flush_folder(folder)
     except FileExistsError:
         return
     except OSError as error:
@@ -49,7 +46,7 @@ def unmark_retired(folder: Path, key_id: str) -> None:
 
 def remove(folder: Path, key_id: str) -> None:
     """Remove the private file of a key, then its mark; neither need exist. Raises UserError."""
-    _unlink(folder, key_id, [*sorted(_PRIVATE), _RETIRED])
+    _unlink(folder, key_id, [*PRIVATE, _RETIRED])
 
 
 def _unlink(folder: Path, key_id: str, suffixes: list[str]) -> None:
@@ -60,26 +57,6 @@ def _unlink(folder: Path, key_id: str, suffixes: list[str]) -> None:
         except OSError as error:
             raise UserError(phrase("{path}: cannot be removed: {reason}", path=path, reason=os_reason(error))) from None
     try:
-        sync_folder(folder)
+        flush_folder(folder)
     except OSError as error:
         raise UserError(phrase("{path}: cannot be written: {reason}", path=folder, reason=os_reason(error))) from None
-
-
-def _files(folder: Path, suffixes: set[str]) -> list[Path]:
-    """Return the files of these kinds whose name is a key id, in the order of their names. Raises UserError."""
-    try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix in suffixes)
-    except OSError as error:
-        raise UserError(
-            phrase(
-                "{folder}: cannot be read as a folder of private keys: {reason}", folder=folder, reason=os_reason(error)
-            )
-        ) from None
-    for path in paths:
-        try:
-            msgspec.convert(path.stem, Identifier)
-        except msgspec.ValidationError:
-            raise UserError(
-                phrase("{path}: name the file <key id>.pem, with a key id of a-z, 0-9 and hyphens", path=path)
-            ) from None
-    return paths

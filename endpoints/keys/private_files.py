@@ -12,10 +12,11 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from broker.atomic_files import PRIVATE_MODE
 from endpoints.errors import UserError, os_reason
 from protocol.phrases import phrase
 
-FILE_MODE = 0o600
+FILE_MODE = PRIVATE_MODE
 FOLDER_MODE = 0o700
 PUBLIC_FOLDER_MODE = 0o755
 """Of a folder whose content others may read, such as that of the link file."""
@@ -265,15 +266,6 @@ def write_private(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(descriptor)
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush the entries of `folder` to disk, so that a file made, renamed or removed stays so. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def forbid_others(path: Path, mode: int) -> None:

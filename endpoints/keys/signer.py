@@ -7,7 +7,7 @@ ML-DSA-65) or `<key id>.raw` (the 32 bytes of an Ed25519 seed). Only their owner
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -23,20 +23,17 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from broker.atomic_files import replace
 from endpoints.errors import UserError, os_reason
-from endpoints.keys.private_files import (
-    OF_THE_INSTALLATION,
-    read_bytes,
-    require_private,
-    sync_folder,
-    write_private,
-)
+from endpoints.keys.private_files import FILE_MODE, OF_THE_INSTALLATION, read_bytes, require_private
 from protocol.phrases import phrase
 from protocol.wire import envelope
 from protocol.wire.envelope import SUITE_ALGORITHMS
 from protocol.wire.messages import FRAME_MAX_BYTES, Identifier
 from protocol.wire.policy import EnrolledKey
 
+PRIVATE = (".pem", ".raw")
+"""The endings of private keys' files."""
 _KEY_FILE_MAX_BYTES = 16_384
 _SEED_BYTES = 32
 _WHAT = phrase("private key")
@@ -77,28 +74,9 @@ class Signer:
         Raises UserError, which names the file, if a key of the suite is missing, other users can read a key, or a
         file is not a private key of a known algorithm.
         """
-        try:
-            files = sorted(path for path in folder.iterdir() if path.suffix in {".pem", ".raw"})
-        except FileNotFoundError:
-            raise UserError(
-                phrase("{folder}: no such folder of private keys; {remedy}", folder=folder, remedy=OF_THE_INSTALLATION)
-            ) from None
-        except OSError as error:
-            raise UserError(
-                phrase(
-                    "{folder}: cannot be read as a folder of private keys: {reason}",
-                    folder=folder,
-                    reason=os_reason(error),
-                )
-            ) from None
         keys: dict[str, PrivateKey] = {}
-        for path in files:
-            try:
-                key_id = msgspec.convert(path.stem, Identifier)
-            except msgspec.ValidationError:
-                raise UserError(
-                    phrase("{path}: name the file <key id>.pem, with a key id of a-z, 0-9 and hyphens", path=path)
-                ) from None
+        for path in key_paths(folder, PRIVATE):
+            key_id = path.stem
             if key_id in keys:
                 raise UserError(
                     phrase(
@@ -156,6 +134,35 @@ class Signer:
         return frame
 
 
+def key_paths(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """Return the files of these kinds in a keys folder, in the order of their names, which are key ids.
+
+    Raises UserError, which names the folder or the file.
+    """
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix in suffixes)
+    except FileNotFoundError:
+        raise UserError(
+            phrase("{folder}: no such folder of private keys; {remedy}", folder=folder, remedy=OF_THE_INSTALLATION)
+        ) from None
+    except OSError as error:
+        raise UserError(
+            phrase(
+                "{folder}: cannot be read as a folder of private keys: {reason}",
+                folder=folder,
+                reason=os_reason(error),
+            )
+        ) from None
+    for path in paths:
+        try:
+            msgspec.convert(path.stem, Identifier)
+        except msgspec.ValidationError:
+            raise UserError(
+                phrase("{path}: name the file <key id>.pem, with a key id of a-z, 0-9 and hyphens", path=path)
+            ) from None
+    return paths
+
+
 def generate(folder: Path, suite: str = "ed25519") -> tuple[EnrolledKey, ...]:
     """Make a new private key for each algorithm of `suite` in `folder`; return the public keys. Raises UserError."""
     return tuple(make(folder, algorithm) for algorithm in SUITE_ALGORITHMS[suite])
@@ -175,16 +182,13 @@ def make(folder: Path, algorithm: str) -> EnrolledKey:
             phrase("{algorithm} keys cannot be made here: {error}", algorithm=algorithm, error=error)
         ) from None
     key_id = f"{algorithm}-{sha256(key.public_key().public_bytes_raw()).hexdigest()[:8]}"
-    path, fresh = folder / f"{key_id}.pem", folder / f".{key_id}.new"
+    path, data = folder / f"{key_id}.pem", key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     try:
         # a file that is cut short would keep the service from starting
-        write_private(fresh, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        fresh.rename(path)
-        sync_folder(folder)
+        replace(path, data, FILE_MODE)
     except OSError as error:
-        for each in (fresh, path):
-            with suppress(OSError):
-                each.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
         raise UserError(phrase("{path}: cannot be written: {reason}", path=path, reason=os_reason(error))) from None
     return enrolled_as(key_id, key)
 

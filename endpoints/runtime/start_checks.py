@@ -131,21 +131,11 @@ def comparison(settings: EndpointSettings, link: LinkSettings, core: Link) -> Co
     Raises UserError for an actual link without one whose epoch the journal does not have open yet (SPEC E1.8).
     """
     content = link.content
-    note = confirmations.load(settings.path.absolute().parent, link.id)
-    if note is not None and note.digest == content.digest and note.officer in settings.officers:
+    if (note := confirmations.noted(settings, content)) is not None:
         return Confirmation(note.officer, note.compared_at, note.digest, note.first_word)
     opened = core.terms is not None and core.terms.epoch >= content.terms.epoch
     if content.terms.policy.status == "actual" and not opened:
-        raise UserError(
-            phrase(
-                "{file}: link {link} is actual, and no officer has confirmed epoch {epoch}: compare the link file with "
-                "the other side: {command}",
-                file=link.file,
-                link=link.id,
-                epoch=content.terms.epoch,
-                command=shlex.join(["deconflict", "link", "confirm", str(settings.path), "--link", link.id]),
-            )
-        )
+        raise confirmations.unconfirmed(settings, content, link.file, *settings.choosing(link.id))
     return None
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from broker import configuration, files, pairs, requests
+from broker import atomic_files, configuration, files, pairs, requests
 from broker.changes import FileChanges
 from broker.errors import BrokerError
 from broker.pki import Authority, private_pem
@@ -31,9 +31,9 @@ def installing(folder: Path) -> None:
     asked = requests.make(key, "broker", ("localhost",), now())
     made = Authority.load(folder.parent / "authority").sign(requests.read(asked, at=""), now())
     tls = folder / "tls"
-    files.replace(tls / "server.key.next", private_pem(key), files.KEY_MODE)
-    files.replace(tls / "server.csr", asked, files.CERTIFICATE_MODE)
-    files.replace(tls / "server.crt", files.pem(made), files.CERTIFICATE_MODE)
+    atomic_files.replace(tls / "server.key.next", private_pem(key), atomic_files.PRIVATE_MODE)
+    atomic_files.replace(tls / "server.csr", asked, atomic_files.PUBLIC_MODE)
+    atomic_files.replace(tls / "server.crt", files.pem(made), atomic_files.PUBLIC_MODE)
 
 
 def test_a_new_certificate_or_access_list_is_read_again_after_two_equal_looks(folder: Path) -> None:
@@ -45,7 +45,7 @@ def test_a_new_certificate_or_access_list_is_read_again_after_two_equal_looks(fo
     # another one in the meantime
     assert changes.look() is None
     assert [changes.look(), changes.look()] == ["reload", None]
-    files.replace(folder / "acl", b"user eucom\n", 0o600)
+    atomic_files.replace(folder / "acl", b"user eucom\n", 0o600)
     assert [changes.look(), changes.look(), changes.look()] == [None, "reload", None]
 
 
@@ -53,7 +53,7 @@ def test_another_authority_or_configuration_needs_a_new_start(folder: Path) -> N
     changes = FileChanges(folder)
     other = Authority.make(folder.parent / "other", now()).certificate
     path = folder / "tls" / "ca.crt"
-    files.replace(path, path.read_bytes() + files.pem(other), files.CERTIFICATE_MODE)
+    atomic_files.replace(path, path.read_bytes() + files.pem(other), atomic_files.PUBLIC_MODE)
     assert [changes.look(), changes.look(), changes.look()] == [None, "restart", None]
     configuration.write(folder, {"eucom-ndmc": ("eucom", "ndmc")}, port=8884)
     assert [changes.look(), changes.look()] == [None, "restart"]
@@ -95,7 +95,7 @@ def test_a_pair_that_does_not_fit_is_reported(folder: Path) -> None:
     changes = FileChanges(folder)
     key = folder / "tls" / "server.key"
     again(folder)
-    files.replace(key, private_pem(foreign_pki.key()), files.KEY_MODE)
+    atomic_files.replace(key, private_pem(foreign_pki.key()), atomic_files.PRIVATE_MODE)
     assert changes.look() is None
     with pytest.raises(BrokerError, match=r"server\.key: not the private key of"):
         changes.look()

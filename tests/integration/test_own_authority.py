@@ -12,7 +12,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from broker import files
+from broker import atomic_files, files
 from broker.errors import BrokerError
 from broker.local import find
 from broker.pki import Authority
@@ -35,7 +35,7 @@ class Authorities:
         self.site = BrokerSite(folder)
         self.own = {side: Authority.make(folder / side, now(), side) for side in ("eucom", "ndmc")}
         trusted = (self.site.authority.certificate, *(each.certificate for each in self.own.values()))
-        files.replace(folder / "broker" / "tls" / "ca.crt", files.pem(*trusted), files.CERTIFICATE_MODE)
+        atomic_files.replace(folder / "broker" / "tls" / "ca.crt", files.pem(*trusted), atomic_files.PUBLIC_MODE)
         self.site.broker.start()
 
     def connect(self, *chain: x509.Certificate, key: foreign_pki.Key) -> str | None:

@@ -8,6 +8,8 @@ _JOURNAL = "test_journal test_verification"
 _RECOVERY = "test_journal_recovery test_journal_writer"
 _RUNNER = "test_endpoint_link test_turn"
 _CLOCK = "test_clock test_turn test_time_worlds"
+_RELOAD = "test_reload"
+_CONFIRMED = "test_confirmations"
 
 SERVICE_BUGS: tuple[Bug, ...] = (
     # --- the journal ---------------------------------------------------------------------------------------------
@@ -56,7 +58,7 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     Bug(
         "the last batch is believed to be on disk after a restart",
         "FolderStore.resume",
-        "os.fdatasync(self._file)\n_flush_folder(self._folder)",
+        "os.fdatasync(self._file)\nflush_folder(self._folder)",
         "pass",
         _RECOVERY,
     ),
@@ -328,5 +330,146 @@ SERVICE_BUGS: tuple[Bug, ...] = (
         "runner.plan_over(before, mono, now.at)",
         "pass",
         _CLOCK,
+    ),
+    # --- changed files -------------------------------------------------------------------------------------------
+    Bug(
+        "a reload leaves the roster as it was",
+        "Reloader._take_over",
+        "self._officers.exchange({name: officer.credential for name, officer in present.officers.items()})",
+        "pass",
+        _RELOAD,
+    ),
+    Bug(
+        "a reload forgets that the connection stands",
+        "LinkOpener.exchange",
+        "runner.follow(before, now)",
+        "pass",
+        _RELOAD,
+    ),
+    Bug(
+        "a reload ends a run without its last record",
+        "LinkOpener.exchange",
+        "if before.failure is None:\n    before.stop(now)",
+        "pass",
+        _RELOAD,
+    ),
+    Bug(
+        "a reload takes files over that a start would refuse",
+        "Reloader._differs",
+        "candidate.check_link_file()",
+        "pass",
+        _RELOAD,
+    ),
+    Bug(
+        "an attempt is judged by the roster from before its check",
+        "OfficerCredentials.authenticate",
+        "right and self._hashed.get(officer) == hashed",
+        "right",
+        "test_credentials",
+    ),
+    Bug(
+        "a key that waits for an officer signs",
+        "Signer.seal",
+        "self.enrolled if accepted is None else accepted",
+        "self.enrolled",
+        "test_signer",
+    ),
+    Bug(
+        "a key that the link file does not enrol is kept to sign",
+        "Signer.only",
+        "public in named",
+        "public",
+        "test_signer",
+    ),
+    Bug(
+        "a refused change of a file stays",
+        "reload_or_undo",
+        "undo()",
+        "pass",
+        "test_officers",
+    ),
+    Bug(
+        "an edit overwrites what somebody else wrote meanwhile",
+        "_replace",
+        "if real.read_bytes() != before: ...",
+        "if len(before) < 0: ...",
+        "test_toml_edit",
+    ),
+    Bug(
+        "a side takes over its own keys from the other side's file",
+        "with_their_keys",
+        "if party != settings.side: ...",
+        "if party: ...",
+        "test_link_changes",
+    ),
+    Bug(
+        "a key is retired before another one is accepted",
+        "signing",
+        "(own, key) in link.accepted",
+        "key in keys_of(link.content)[own]",
+        "test_keys",
+    ),
+    Bug(
+        "the comparison of another link file counts",
+        "noted",
+        "note.digest != content.digest",
+        "note.link != content.terms.link",
+        _CONFIRMED,
+    ),
+    Bug(
+        "the comparison of a removed officer counts",
+        "noted",
+        "note.officer not in settings.officers",
+        "not note.officer",
+        _CONFIRMED,
+    ),
+    Bug(
+        "a later epoch of an actual link opens unconfirmed",
+        "comparison",
+        "core.terms.epoch >= content.terms.epoch",
+        "core.terms.epoch >= 1",
+        _CONFIRMED,
+    ),
+    Bug(
+        "a restored journal starts in its old epoch",
+        "check_restored",
+        "link.content.terms.epoch > restored.epoch",
+        "link.content.terms.epoch >= restored.epoch",
+        "test_check_restored",
+    ),
+    Bug(
+        "a restoration is not recorded",
+        "RestoredMark.event",
+        "known.epoch > restored.epoch",
+        "known.epoch >= restored.epoch",
+        "test_restored",
+    ),
+    Bug(
+        "the mark of a restored journal goes before its record is on disk",
+        "LinkRunner.commit",
+        'failpoint("before_append")',
+        'failpoint("before_append")\nself._restored.settle()',
+        _RUNNER,
+    ),
+    Bug(
+        "a broker trusts an authority with further names",
+        "permitted",
+        "set(names) == set(for_identity(identities[0]).permitted_subtrees or [])",
+        "set(names) >= set(for_identity(identities[0]).permitted_subtrees or [])",
+        "test_constraints",
+    ),
+    Bug(
+        "a broker trusts the authority of a side without constraints",
+        "check_restricted",
+        "if restricted is None: ...",
+        "if restricted == identity == '': ...",
+        "test_constraints",
+    ),
+    Bug(
+        "the key of a request is not found before its rename",
+        "key_for",
+        "(key, next_of(key))",
+        "(key,)",
+        "test_cli_certificates test_changes",
     ),
 )

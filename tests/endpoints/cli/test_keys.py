@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from endpoints.config import link_file
 from endpoints.config.former_files import former
 from endpoints.config.link_file import LinkFile
 from endpoints.journal.key_history import key_history
+from endpoints.journal.segments import lock
 from endpoints.keys import key_files
 from endpoints.keys.signer import Signer, read_key
 from endpoints.texts.i18n import LANGUAGES
@@ -104,6 +106,25 @@ def refused(place: Place, capsys: pytest.CaptureFixture[str], *words: str) -> st
     assert err.count("\n") == 1, err
     assert everything(place.sides.folder) == before
     return err
+
+
+@pytest.mark.parametrize("command", ["add", "retire", "revoke"])
+def test_a_process_that_does_not_answer_leaves_the_change_and_the_exit_code_says_so(
+    eucom: Place, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may have taken the files over: they stay, and so does the private key that they name."""
+    (old,) = eucom.own
+    if command != "add":
+        assert run("key", "add", eucom.config) == 0
+        eucom.ran(officer="watch-1")
+    running = lock(eucom.config.parent / "journal" / LINK)
+    capsys.readouterr()
+    words = () if command == "add" else (old.id, "--yes")
+    assert run("key", command, eucom.config, *words, "--lang", "en") == 12
+    os.close(running)
+    assert "whether the running process has taken it over is not known" in capsys.readouterr().err
+    assert (old in eucom.own) is (command == "add")
+    assert {key.id for key in eucom.own} <= key_files.stored(eucom.keys).keys()
 
 
 # --- rotation -----------------------------------------------------------------------------------------------------
@@ -397,7 +418,7 @@ def test_the_peer_s_key_ids_cannot_imitate_a_row(eucom: Place, capsys: pytest.Ca
 
 def test_files_that_cannot_be_written_change_nothing(eucom: Place, capsys: pytest.CaptureFixture[str]) -> None:
     """A folder lies where the new file would be written."""
-    (eucom.config.parent / ".link.toml.new").mkdir()
+    (eucom.config.parent / f".link.toml.{os.getpid()}.new").mkdir()
     line = refused(eucom, capsys, "key", "add")
     assert "cannot be written" in line
 

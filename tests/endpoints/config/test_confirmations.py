@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from endpoints.config import confirmations, default_terms, settings
 from endpoints.config.confirmations import ComparisonNote
@@ -63,6 +64,17 @@ def test_an_epoch_that_is_open_runs_on(eucom: EndpointSettings) -> None:
     opened = core()
     opened.handle(EpochOpened(at=AT, mono=0, terms=link.content.terms))
     assert comparison(eucom, link, opened) is None
+
+
+def test_the_next_epoch_needs_a_confirmation_of_its_own(eucom: EndpointSettings) -> None:
+    """SPEC E1.8: also if the file of the open epoch was confirmed."""
+    (link,) = eucom.links
+    opened = core()
+    opened.handle(EpochOpened(at=AT, mono=0, terms=link.content.terms))
+    confirmations.save(eucom.path.parent, note_of(eucom))
+    following = structs.replace(link.content, terms=structs.replace(link.content.terms, epoch=2))
+    with pytest.raises(UserError, match=r"is actual.*confirmed epoch 2"):
+        comparison(eucom, structs.replace(link, content=following), opened)
 
 
 def test_an_exercise_needs_no_confirmation(tmp_path: Path) -> None:

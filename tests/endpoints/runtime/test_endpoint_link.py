@@ -8,6 +8,7 @@ import pytest
 from msgspec import UNSET, structs
 
 from endpoints.errors import UserError
+from endpoints.journal.restored import Restored, RestoredMark
 from endpoints.journal.segments import segments
 from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
@@ -70,6 +71,7 @@ def ndmc_runner(
     core: Link | None = None,
     words: OwnWords | None = None,
     limits: FrameLimits | None = None,
+    restored: RestoredMark | None = None,
 ) -> tuple[EndpointLink, Outlet]:
     outlet = Outlet(folder)
     runner = EndpointLink(
@@ -81,6 +83,7 @@ def ndmc_runner(
         outlet=outlet,
         words=words,
         limits=limits,
+        restored=restored,
     )
     return runner, outlet
 
@@ -164,6 +167,27 @@ async def test_nothing_leaves_of_a_batch_that_is_not_on_disk(
     assert left == ["eucom-ndmc"]
     assert outlet.published == []
     assert done == []
+
+
+async def test_the_mark_of_a_restored_journal_stays_until_the_start_is_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SPEC E2.3"""
+    folder = tmp_path / "journal"
+    first, _ = ndmc_runner(folder)
+    first.start(BEGIN)
+    turn(first, BEGIN)
+    first.close(BEGIN)
+    RestoredMark(folder).write(
+        Restored(restored_at="2022-11-29T08:00:00.000Z", source="backup", records=3, head="ab" * 32, epoch=1)
+    )
+    again, outlet = ndmc_runner(folder, structs.replace(EPOCH_1, epoch=2), first.core, restored=RestoredMark(folder))
+    monkeypatch.setattr(outlet, "leave", [].append)
+    again.start(BEGIN)
+    refuse_writes(segments(folder)[-1])
+    turn(again, BEGIN)
+    assert again.failure is not None
+    assert RestoredMark(folder).read() is not None
 
 
 @pytest.mark.parametrize("frame", [b"", b"\xff", message_frame("ndmc", STREAM[:1]), b"x" * 200_000])
