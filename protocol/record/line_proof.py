@@ -36,6 +36,7 @@ Reason = Literal[
     "not_running",
     "suspended",
     "clock_set",
+    "restored",
     "not_begun",
     "ended",
     "disconnected",
@@ -224,7 +225,8 @@ def _lost(ledger: Ledger) -> Iterator[_Against]:
     reloads = False
     for each in ledger.happenings.listed:
         if each.what in ("disconnected", "started"):
-            lost, reloads = lost or _step(each), lost is None and each.what == "started"
+            reloads = lost is None and each.what == "started"
+            lost = lost or _step(each)
         elif each.what == "connected" and lost is not None:
             if not (reloads and lost.at == parsed(each.at)):
                 yield "disconnected", lost, _step(each)

@@ -170,6 +170,8 @@ def test_an_honest_restoration(scene: Scene) -> None:
     assert isinstance(closed.entry, Closed)
     for number, (last_record, head) in enumerate([(closed.n, closed.hash), (closed.n - 1, closed.prev)]):
         assert claims(scene, place.n, last_record, head) == {}
+        (said,) = scene.verify("forged/eucom", "--link-file", "former.toml", *LINK_FILE).document["restorations"]
+        assert said == {"restored_at": COMPARED_AT, "records": last_record, "head": head}
         (scene.folder / "forged").rename(scene.folder / f"forged-{number}")
 
 
