@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from endpoints.cli import options
 from endpoints.cli.output import console, print_json, print_row
-from endpoints.cli.restored_notes import restored_document, restored_lines
+from endpoints.cli.restored_notes import restorations, restored_document, restored_lines
 from endpoints.errors import UserError
 from protocol.phrases import phrase
 
@@ -258,6 +258,7 @@ def finding(reader: JournalReader, audit: Audit) -> dict[str, Any]:
         "begins_at": verification.begins or None,
         "from_checkpoint": reader.from_checkpoint,
         "restored": restored_document(reader),
+        "restorations": restorations(reader),
         "missing": [{"first": first, "last": last} for first, last in getattr(verification, "missing", ())],
         "sealed_upto": audit.sealed_upto,
         "vouched_for": audit.vouched,

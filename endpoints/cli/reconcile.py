@@ -10,7 +10,7 @@ from msgspec import Struct, to_builtins
 from endpoints.cli import options
 from endpoints.cli.log import Journal, LinkFiles, Sides, judged_lines, sides_of, trusted_files, vouched_words
 from endpoints.cli.output import console, print_json, print_row
-from endpoints.cli.restored_notes import restored_document, restored_lines
+from endpoints.cli.restored_notes import restorations, restored_document, restored_lines
 from endpoints.errors import UserError
 from protocol.phrases import phrase, worded
 
@@ -157,6 +157,7 @@ def _document(found: Reconciliation, journals: Sequence[Read]) -> dict[str, Any]
         },
         "judged_under": {each.evidence.side: each.audit.judged for each in journals},
         "restored": {each.evidence.side: restored_document(each.reader) for each in journals},
+        "restorations": {each.evidence.side: restorations(each.reader) for each in journals},
         "keys_only_in": {each.evidence.side: _keys_only_in(each, journals) for each in journals},
     }
 

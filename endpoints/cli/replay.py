@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from endpoints.cli import options
 from endpoints.cli.log import Journal, SideOption, beginning_lines
 from endpoints.cli.output import console, print_json
-from endpoints.cli.restored_notes import restored_document, restored_lines
+from endpoints.cli.restored_notes import restorations, restored_document, restored_lines
 from endpoints.errors import UserError
 from protocol.phrases import phrase
 
@@ -120,6 +120,7 @@ def _finding(reader: JournalReader, result: Replay) -> dict[str, Any]:
         "begins_at": reader.verification.begins or None,
         "from_checkpoint": reader.from_checkpoint,
         "restored": restored_document(reader),
+        "restorations": restorations(reader),
         "records": result.records,
         "identical": result.identical,
         "divergence": None if divergence is None else {"record": divergence.record, "reason": divergence.reason},

@@ -1,4 +1,4 @@
-"""Says that a journal was restored and waits for a new epoch, for the commands that read it."""
+"""Says that a journal was restored, and from which record on something is missing, for the commands that read it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,31 @@ if TYPE_CHECKING:
 
 
 def restored_lines(reader: JournalReader, t: Translator) -> list[str]:
-    """Return that a journal was restored and waits for a new epoch, one line; no line for any other."""
+    """Return a line for each restoration that a journal records, and one if it waits for a new epoch since another."""
     from endpoints.texts.printable import one_line
 
+    lines = [
+        t(
+            "restored at {when} from a copy: what followed record {record} then is missing",
+            when=each.restored_at,
+            record=each.records,
+        )
+        for each in reader.restorations
+    ]
     restored = reader.restored
     if restored is None:
-        return []
+        return lines
     if isinstance(restored, str):
-        return [t.say(restored)]
+        return [*lines, t.say(restored)]
     values = {"source": one_line(restored.source), "when": restored.restored_at, "record": restored.records}
-    return [t("restored at {when} from {source}: what followed record {record} is missing", **values)]
+    return [*lines, t("restored at {when} from {source}: what followed record {record} is missing", **values)]
+
+
+def restorations(reader: JournalReader) -> list[dict[str, Any]]:
+    """Return the restorations that a journal records, for `--json`."""
+    return [
+        {"restored_at": each.restored_at, "records": each.records, "head": each.head} for each in reader.restorations
+    ]
 
 
 def restored_document(reader: JournalReader) -> dict[str, Any] | None:

@@ -19,6 +19,7 @@ from endpoints.journal.collected_log import in_order, opened, read_collected
 from endpoints.journal.restored import Restored, RestoredMark
 from endpoints.journal.segments import locked, segment_first, segments
 from endpoints.journal.writer import DamagedJournal
+from protocol.core.start_events import JournalRestored
 from protocol.errors import JournalError, at_record
 from protocol.phrases import phrase, worded
 from protocol.record.collected import CollectedVerification
@@ -50,6 +51,7 @@ class JournalReader:
             can be audited and run again.
         from_checkpoint: the checkpoint from which on records were founded first; None if that was record 1, or none.
         restored: what the mark of a restored journal says, the reason why it can't be read, or None without a mark.
+        restorations: the restorations that the journal records itself, without repetitions.
         verification: what was found so far.
     """
 
@@ -67,6 +69,7 @@ class JournalReader:
         self.founded = False
         self.from_checkpoint: int | None = None
         self.restored: Restored | str | None = None
+        self.restorations: list[JournalRestored] = []
         self._was_founded = False
         self._last = 0
         self._where = where
@@ -159,6 +162,10 @@ class JournalReader:
         elif self.collected and record.n != self._last + 1:
             self.founded = False
         self._last = record.n
+        if isinstance(entry := record.entry, JournalRestored) and all(
+            (each.records, each.head) != (entry.records, entry.head) for each in self.restorations
+        ):
+            self.restorations.append(entry)
 
     def _check_choice(self) -> None:
         others = self.verification.others if isinstance(self.verification, CollectedVerification) else None

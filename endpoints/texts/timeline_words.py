@@ -118,6 +118,15 @@ class RowWriter:
                 return f"{subject}: {t.term('presence', detail)}"
             case "epoch_opened":
                 return f"{t('epoch {epoch}', epoch=subject)}: {detail}"
+            case "link_confirmed":
+                return t(
+                    "{officer} compared the link file {digits} with the other side's at {when}: equal",
+                    officer=row.officer,
+                    digits=subject,
+                    when=detail,
+                )
+            case "journal_restored":
+                return t("journal restored at {when} from a copy of {count} records", when=detail, count=subject)
             case "watch_taken" if detail:
                 return t("{officer} took the watch from {other}", officer=row.officer, other=detail)
             case "watch_taken":

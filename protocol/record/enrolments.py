@@ -1,7 +1,9 @@
-"""Checks how a journal came to its keys, and whether the officers who act in it were enrolled (SPEC F5.4, F5.5, P1.5).
+"""Checks how a journal came to its keys, officers and epochs, as far as the journal alone shows it.
+
+Keys: SPEC F5.4, F5.5. Officers: P1.5. Confirmed link files: E1.8. Restored journals: E2.3.
 
 Records of rules 1 and 2, which knew neither changed keys nor a roster of officers, are not judged. The watch has a
-roster since rules 4.
+roster since rules 4. Link files are confirmed, and restorations recorded, since rules 5.
 """
 
 from __future__ import annotations
@@ -11,14 +13,16 @@ from protocol.core.core import acting
 from protocol.core.event import Event
 from protocol.core.events import AlarmAcknowledged, Started
 from protocol.core.link_keys import LinkKeys
-from protocol.core.start_events import BEFORE_STARTED, EpochOpened, KeysEnrolled
+from protocol.core.start_events import BEFORE_STARTED, EpochOpened, JournalRestored, KeysEnrolled, LinkConfirmed
 from protocol.errors import LocalProtocolError
 from protocol.phrases import phrase
-from protocol.record.journal import Checkpoint, Record
+from protocol.record.journal import Checkpoint, Closed, HeadSigned, Record
 from protocol.record.terms_history import TermsHistory
+from protocol.wire.messages import Digest
 
 SINCE_RULES = 3
 WATCH_SINCE_RULES = 4
+CONFIRMED_SINCE_RULES = 5
 
 
 class Enrolments:
@@ -39,6 +43,16 @@ class Enrolments:
         # the first record of a start whose `Started` has not come yet, and its event; 0 if there is none
         self._starting = 0
         self._what = ""
+        # the epoch of an actual link that this start has opened and not confirmed; 0 if there is none
+        self._unconfirmed = 0
+        # the epoch in which each confirmed link file was confirmed first
+        self._confirmed: dict[Digest, int] = {}
+        # whether this start says that the journal was restored, and has opened no epoch since
+        self._restored = False
+        # the last event and what the journal wrote about itself behind it: there the copy of a restoration ended
+        self._ends: set[tuple[int, Digest]] = set()
+        # the copies that restorations have named; a mark that could not be removed is recorded once more
+        self._copies: set[tuple[int, Digest]] = set()
 
     def objection(self, record: Record, before: TermsHistory) -> str:
         """Return what is wrong with `record` after what is `before` it, or an empty string."""
@@ -47,9 +61,10 @@ class Enrolments:
         if isinstance(entry, Checkpoint):
             self._complete = True
         elif self._n and record.n != self._n + 1:
-            self._complete, self._starting = False, 0
+            self._complete, self._starting, self._unconfirmed, self._restored = False, 0, 0, False
         self._n = record.n
         wrong = [self._start(record), self._keys(entry, before), self._act(record, entry, before)]
+        wrong += [self._confirmation(record, before), self._restoration(record, before)]
         if wrong[1]:
             # one finding is enough for one enrolment
             self._starting = 0
@@ -79,6 +94,54 @@ class Enrolments:
             except LocalProtocolError:
                 return phrase("it accepts changed keys with other words than those of the fingerprint")
         return ""
+
+    def _confirmation(self, record: Record, before: TermsHistory) -> str:
+        """Return that a start opened an epoch of an actual link unconfirmed, or confirmed another epoch's link file."""
+        match record.entry:
+            case EpochOpened(terms=terms):
+                demanded = terms.policy.status == "actual" and record.side in {terms.caller, terms.answering}
+                self._unconfirmed = terms.epoch if demanded and self.rules >= CONFIRMED_SINCE_RULES else 0
+            case LinkConfirmed(digest=digest):
+                self._unconfirmed = 0
+                epoch = 0 if before.terms is None else before.terms.epoch
+                # behind missing records it may be of a later epoch
+                first = self._confirmed.setdefault(digest, epoch) if self._complete else epoch
+                if first != epoch:
+                    return phrase(
+                        "it confirms the link file of epoch {first}, not one of epoch {epoch}", first=first, epoch=epoch
+                    )
+            case Started():
+                epoch, self._unconfirmed = self._unconfirmed, 0
+                if epoch:
+                    return phrase(
+                        "this start opened epoch {epoch} of an actual link, and no officer had confirmed its link file",
+                        epoch=epoch,
+                    )
+            case _:
+                pass
+        return ""
+
+    def _restoration(self, record: Record, before: TermsHistory) -> str:
+        """Return that a restoration names another copy than the records before it, or that no new epoch follows it."""
+        entry, wrong = record.entry, ""
+        if isinstance(entry, JournalRestored):
+            terms, copy = before.terms, (entry.records, entry.head)
+            self._restored = terms is not None and record.side in {terms.caller, terms.answering}
+            if copy not in self._ends and copy not in self._copies:
+                wrong = phrase(
+                    "it says that the journal was restored up to record {record}; the records before it say otherwise",
+                    record=entry.records,
+                )
+            self._copies.add(copy)
+        elif isinstance(entry, EpochOpened):
+            self._restored = False
+        elif isinstance(entry, Started) and self._restored:
+            self._restored = False
+            wrong = phrase("this start says that the journal was restored, and opened no new epoch")
+        if not isinstance(entry, Checkpoint | Closed | HeadSigned):
+            self._ends.clear()
+        self._ends.add((record.n, record.hash))
+        return wrong
 
     def _act(self, record: Record, entry: Event, before: TermsHistory) -> str:
         officer = acting(entry)

@@ -75,7 +75,7 @@ What = Literal[
     "space_low",
     "space_ok",
 ]
-BlindCause = Literal["not_running", "suspended", "clock_set"]
+BlindCause = Literal["not_running", "suspended", "clock_set", "restored"]
 _LAST_MS: Millis = 253_402_300_799_999
 """The last instant that can be written."""
 MESSAGE_STEPS = frozenset(get_args(MessageStep))
@@ -109,8 +109,11 @@ class Happenings:
 
     def __init__(self) -> None:
         self.listed: list[Happening] = []
-        # when the service was last at work; the reference or alarm that each notification is about, until it is done
+        # when the service was last at work
         self._worked_at: Millis | None = None
+        # the start that is being recorded goes on from a copy, which lacks what the service did afterwards
+        self._restored = False
+        # the reference or alarm that each notification is about, until it is done
         self._notices: dict[str, str] = {}
 
     def step(self, record: Record, step: MessageStep, reference: Reference, detail: str = "") -> None:
@@ -145,9 +148,11 @@ class Happenings:
             case start_events.LinkConfirmed(officer=officer, digest=digest, compared_at=compared_at):
                 yield _happening(record, "link_confirmed", digest[:DIGITS], officer=officer, detail=compared_at)
             case start_events.JournalRestored(restored_at=restored_at, records=records):
+                self._restored = True
                 yield _happening(record, "journal_restored", records, detail=restored_at)
             case events.Started(software=software, tzdata=tzdata):
-                yield from _blind(record, self._worked_at, "not_running")
+                yield from _blind(record, self._worked_at, "restored" if self._restored else "not_running")
+                self._restored = False
                 yield _happening(record, "started", detail=f"{software}, tzdata {tzdata}")
             case events.Stopped():
                 yield _happening(record, "stopped")

@@ -36,6 +36,7 @@ Reason = Literal[
     "not_running",
     "suspended",
     "clock_set",
+    "restored",
     "not_begun",
     "ended",
     "disconnected",
@@ -216,13 +217,19 @@ _Against = tuple[Reason, _Moment, _Moment | None]
 
 
 def _lost(ledger: Ledger) -> Iterator[_Against]:
-    """Yield when there was no connection to the broker."""
+    """Yield when there was no connection to the broker.
+
+    A start that is connected at once is a reload: it goes on over the connection that stands (SPEC E1.6).
+    """
     lost: _Moment | None = None
+    reloads = False
     for each in ledger.happenings.listed:
         if each.what in ("disconnected", "started"):
+            reloads = lost is None and each.what == "started"
             lost = lost or _step(each)
         elif each.what == "connected" and lost is not None:
-            yield "disconnected", lost, _step(each)
+            if not (reloads and lost.at == parsed(each.at)):
+                yield "disconnected", lost, _step(each)
             lost = None
     if lost is not None:
         yield "disconnected", lost, None

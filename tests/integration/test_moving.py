@@ -93,7 +93,13 @@ def test_a_restored_journal_waits_for_a_new_epoch(station: Station) -> None:
     assert [station.alert_state("ndmc", reference) for reference in after] == [None, None]
     for path in (journal, aside):
         assert station.deconflict("log", "verify", str(path), "--json").returncode == 0
-    assert station.deconflict("replay", str(journal)).returncode == 0
+    said = f"restored at {mark['restored_at']} from a copy: what followed record {mark['records']} then is missing"
+    replayed = station.deconflict("replay", str(journal), "--lang", "en")
+    assert replayed.returncode == 0
+    assert said in replayed.stdout
+    compared = station.deconflict("timeline", str(station.journal("eucom")), str(journal), "--lang", "en")
+    assert said in compared.stdout
+    assert "ndmc: the journal was restored from a copy, which lacks this time" in compared.stdout
 
 
 def test_a_restored_journal_stops_its_link_alone_until_the_epoch(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -23,6 +23,7 @@ from endpoints.runtime.link_runner import LinkRunner
 from endpoints.runtime.observing import SendsNothing
 from endpoints.runtime.ports import Now
 from endpoints.runtime.reopening import recovered_core
+from protocol.core.duty import Confirmation
 from protocol.core.effects import Notify
 from protocol.core.events import (
     AlarmAcknowledged,
@@ -52,6 +53,7 @@ WATCH = "watch"
 STEP: Millis = 30 * SECOND
 """How often the loop of a service takes a turn in an exchange, though nothing happens."""
 SEGMENT_BYTES = 1 << 20
+COMPARED_AT = "2022-11-29T07:00:00.000Z"
 TEXT = {"ru": "Обстрел станции", "en": "Shelling of the plant"}
 
 
@@ -66,6 +68,11 @@ def link_file(terms: Terms = EPOCH_1) -> LinkFile:
 def roster(side: str) -> dict[str, str]:
     """Return the officers whom a side's settings name by default, as its service enrols them."""
     return {name: Officer(credential=f"of {name}").digest for name in default_terms.officers(side)}
+
+
+def comparison(side: str, file: LinkFile) -> Confirmation:
+    """Return that a side's first officer has compared a link file, as a service demands it of an actual link."""
+    return Confirmation(default_terms.officers(side)[0], COMPARED_AT, file.digest, 7)
 
 
 def words_asked(file: LinkFile, words_from: int, language: str = "en") -> tuple[str, str, str]:
@@ -159,6 +166,7 @@ class Service(Process):
                 outlet=self,
                 officers=roster(self.name),
                 draw_nonce=self._nonce,
+                comparison=comparison(self.name, self.file) if self.file.terms.policy.status == "actual" else None,
             )
         self.core = self.runner.core
 

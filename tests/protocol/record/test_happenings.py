@@ -157,6 +157,13 @@ def test_an_absence_is_measured_from_the_last_record_of_work() -> None:
     assert (found[2].since, found[2].at, found[2].detail) == (written(first + 1), written(again), "not_running")
 
 
+def test_what_a_restored_journal_lacks_is_no_time_in_which_nobody_ran() -> None:
+    restored = record(event(start_events.JournalRestored, restored_at=written(NOON), records=1, head=DIGEST))
+    stopped = record(event(events.Stopped, at=NOON + 60_000))
+    found = listed(started(NOON), restored, started(NOON + 60_000), stopped, started(NOON + 61_000))
+    assert [each.detail for each in found if each.what == "blind"] == ["restored", "not_running"]
+
+
 def test_a_clock_that_was_set_back_while_nobody_ran_makes_no_absence() -> None:
     assert [each.what for each in listed(started(NOON), started(NOON - 1))] == ["started", "started"]
 

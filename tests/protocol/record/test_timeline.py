@@ -281,6 +281,43 @@ def test_an_outage_between_two_round_trips_leaves_the_line_unproven(tmp_path: Pa
     assert ("ndmc", "broker_unreachable") in found.line[2].reasons
 
 
+def test_a_reload_is_no_outage(tmp_path: Path) -> None:
+    """It is a stop and a start at one instant, and the connection stands (SPEC E1.6)."""
+    exchange = begun(tmp_path)
+    exchange.delivered("eucom")
+    exchange.run(MINUTE)
+    for end in exchange.ends.values():
+        end.stop()
+        end.restart()
+    exchange.settle()
+    exchange.run(MINUTE)
+    exchange.delivered("eucom")
+    exchange.stop()
+    found = account(evidence(tmp_path))
+    assert states(found) == ["not_proven", "proven"]
+    assert told(found, "blind") == []
+
+
+def test_a_reload_without_a_connection_leaves_the_outage(tmp_path: Path) -> None:
+    exchange = begun(tmp_path)
+    exchange.delivered("eucom")
+    side = exchange.ends["ndmc"]
+    side.happens(TransportLost, reason="cut")
+    exchange.settle(lost_from=["ndmc"])
+    side.stop()
+    side.open()
+    side.runner.start(side.now)
+    side.running = True
+    exchange.run(MINUTE, lost_from=["ndmc"])
+    side.happens(TransportConnected)
+    exchange.settle()
+    exchange.delivered("eucom")
+    exchange.stop()
+    found = account(evidence(tmp_path))
+    assert states(found) == ["not_proven", "proven", "not_proven", "proven"]
+    assert ("ndmc", "disconnected") in found.line[2].reasons
+
+
 def test_a_message_that_waits_for_its_receipt_speaks_against_the_line(tmp_path: Path) -> None:
     exchange = begun(tmp_path)
     exchange.delivered("eucom")
