@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import shlex
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cryptography import x509
@@ -23,7 +24,8 @@ KEY_MODE = 0o600
 CERTIFICATE_MODE = 0o644
 _REASONS = {errno.ENOENT: phrase("No such file or directory"), errno.EACCES: phrase("Permission denied")}
 _DER = b"\x30"
-_BEGIN = b"-----BEGIN "
+_BEGIN = re.compile(rb"-----BEGIN ([^\r\n]*?)-----")
+"""Wherever it stands: cryptography finds a block that does not begin a line as well."""
 _CERTIFICATE = (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE")
 _REQUEST = (b"CERTIFICATE REQUEST", b"NEW CERTIFICATE REQUEST")
 
@@ -88,7 +90,7 @@ def _not_der(data: bytes, kind: str, *, at: Path | str) -> None:
 
 def _only(data: bytes, kinds: tuple[bytes, ...], *, at: Path | str) -> None:
     """Raise BrokerError unless `data` is one PEM block of these kinds; a file with a private key is never taken."""
-    labels = [line[len(_BEGIN) :].partition(b"-----")[0] for line in data.splitlines() if line.startswith(_BEGIN)]
+    labels = _BEGIN.findall(data)
     if any(label.endswith(b"PRIVATE KEY") for label in labels):
         raise BrokerError(phrase("{path}: has a private key in it, which must never be handed over", path=at))
     wanted = phrase("certificate request") if kinds is _REQUEST else phrase("certificate")
@@ -112,23 +114,32 @@ def replace(path: Path, data: bytes, mode: int) -> None:
     """
     # a name of its own: the file is private from the start, never half written, and no other process writes it
     fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            # whatever the umask: a certificate that others may write is not accepted
-            os.fchmod(descriptor, mode)
-            if os.geteuid() == 0:
-                folder = path.parent.stat()
-                os.fchown(descriptor, folder.st_uid, folder.st_gid)
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
+        _write(fresh, data, mode)
         fresh.replace(path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            # the file that the user knows
+            error.filename = os.fspath(path)
         raise
     flush_folder(path.parent)
+
+
+def _write(fresh: Path, data: bytes, mode: int) -> None:
+    """Create the file `fresh` with `data`, and put it on disk. Raises OSError."""
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        # whatever the umask: a certificate that others may write is not accepted
+        os.fchmod(descriptor, mode)
+        if os.geteuid() == 0:
+            folder = fresh.parent.stat()
+            os.fchown(descriptor, folder.st_uid, folder.st_gid)
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
 
 
 @contextmanager
