@@ -26,6 +26,7 @@ _REASONS = {errno.ENOENT: phrase("No such file or directory"), errno.EACCES: phr
 _DER = b"\x30"
 _BEGIN = re.compile(rb"-----BEGIN ([^\r\n]*?)-----")
 """Wherever it stands: cryptography finds a block that does not begin a line as well."""
+_UNFINISHED = re.compile(r"\..+\.\d+\.new", re.ASCII)
 _CERTIFICATE = (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE")
 _REQUEST = (b"CERTIFICATE REQUEST", b"NEW CERTIFICATE REQUEST")
 
@@ -144,10 +145,16 @@ def _write(fresh: Path, data: bytes, mode: int) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a lock on `folder`, so that two commands do not change its files at the same time. Raises OSError."""
+    """Hold a lock on `folder`, so that two commands do not change its files at the same time. Raises OSError.
+
+    What `replace` has left there of a command that was killed is removed: it may be a private key.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+        for path in folder.iterdir():
+            if _UNFINISHED.fullmatch(path.name):
+                path.unlink(missing_ok=True)
         yield
     finally:
         os.close(descriptor)

@@ -125,3 +125,13 @@ def test_a_folder_that_this_user_may_not_read_is_named(tmp_path: Path) -> None:
         next(tls_files.within(place))
     with pytest.raises(UserError, match="File name too long"):
         tls_files.of(place)
+
+
+def test_what_a_killed_command_has_left_is_removed(tmp_path: Path) -> None:
+    tls = files_of(tmp_path, "eucom")
+    left = tls.key.parent / ".client.key.next.4711.new"
+    left.write_bytes(b"a private key")
+    (tls.key.parent / ".acl.new").write_bytes(b"")
+    certificate_change.prepare_request(tls, (), now())
+    assert not left.exists()
+    assert (tls.key.parent / ".acl.new").exists()
