@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PRIVATE_MODE = 0o600
 PUBLIC_MODE = 0o644
+_UNFINISHED = re.compile(r"\..+\.\d+\.new", re.ASCII)
 
 
 def replace(path: Path, data: bytes, mode: int) -> None:
@@ -31,6 +33,12 @@ def replace_all(contents: Mapping[Path, bytes], mode: int) -> None:
             _write(fresh[path], data, mode, like=path if path.exists() else path.parent)
         for path in contents:
             fresh[path].replace(path)
+    except OSError as error:
+        # the file that the user knows
+        known = {os.fspath(each): path for path, each in fresh.items()}
+        if error.filename in known:
+            error.filename, error.filename2 = os.fspath(known[error.filename]), None
+        raise
     finally:
         for each in fresh.values():
             with suppress(OSError):
@@ -56,10 +64,16 @@ def _write(fresh: Path, data: bytes, mode: int, *, like: Path) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a lock on `folder`, so that two commands do not change its files at the same time. Raises OSError."""
+    """Hold a lock on `folder`, so that two commands do not change its files at the same time. Raises OSError.
+
+    What `replace` has left there of a command that was killed is removed: it may be a private key.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+        for path in folder.iterdir():
+            if _UNFINISHED.fullmatch(path.name):
+                path.unlink(missing_ok=True)
         yield
     finally:
         os.close(descriptor)

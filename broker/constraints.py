@@ -22,6 +22,21 @@ def common_name(identity: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, identity)])
 
 
+def same_name(one: x509.Name, other: x509.Name) -> bool:
+    """Return whether a broker that looks for an authority by its name takes one of these for the other.
+
+    OpenSSL compares names without regard to case and to spaces; this compares at least as broadly.
+    """
+    return _compared(one) == _compared(other)
+
+
+def _compared(name: x509.Name) -> list[list[tuple[str, str]]]:
+    return [
+        sorted((each.oid.dotted_string, " ".join(str(each.value).casefold().split())) for each in part)
+        for part in name.rdns
+    ]
+
+
 def for_identity(identity: str) -> x509.NameConstraints:
     """Return the constraints that permit certificates of `identity` alone."""
     return x509.NameConstraints([x509.DNSName(identity), x509.DirectoryName(common_name(identity))], None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shlex
 import stat
 from pathlib import Path
@@ -18,7 +19,8 @@ PEM_MAX_BYTES = 65_536
 """Far more than the largest certificate, and a few dozen authorities."""
 _REASONS = {errno.ENOENT: phrase("No such file or directory"), errno.EACCES: phrase("Permission denied")}
 _DER = b"\x30"
-_BEGIN = b"-----BEGIN "
+_BEGIN = re.compile(rb"-----BEGIN ([^\r\n]*?)-----")
+"""Wherever it stands: cryptography finds a block that does not begin a line as well."""
 _CERTIFICATE = (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE")
 _REQUEST = (b"CERTIFICATE REQUEST", b"NEW CERTIFICATE REQUEST")
 
@@ -83,7 +85,7 @@ def _not_der(data: bytes, kind: str, *, at: Path | str) -> None:
 
 def _only(data: bytes, kinds: tuple[bytes, ...], *, at: Path | str) -> None:
     """Raise BrokerError unless `data` is one PEM block of these kinds; a file with a private key is never taken."""
-    labels = [line[len(_BEGIN) :].partition(b"-----")[0] for line in data.splitlines() if line.startswith(_BEGIN)]
+    labels = _BEGIN.findall(data)
     if any(label.endswith(b"PRIVATE KEY") for label in labels):
         raise BrokerError(phrase("{path}: has a private key in it, which must never be handed over", path=at))
     wanted = phrase("certificate request") if kinds is _REQUEST else phrase("certificate")

@@ -53,6 +53,7 @@ def cert_renew(
     as_json: options.AsJson = False,
 ) -> int:
     """Install a certificate that was handed back, with the private key of its request."""
+    from broker.identities import alternative_names
     from endpoints.clocks.clock import SystemClock
     from endpoints.config import certificate_change, tls_files
     from endpoints.keys.private_files import exists
@@ -69,6 +70,7 @@ def cert_renew(
     if not _agreed(change, t, now, yes=yes):
         return EXIT_DECLINED
     first = not exists(tls.certificate)
+    names = alternative_names(change.certificate.extensions)
     certificate_change.install(change)
     if as_json:
         print_json(_document(change))
@@ -77,6 +79,7 @@ def cert_renew(
             [
                 str(tls.certificate),
                 field(t("identity"), tls.identity),
+                *([field(t("names"), ", ".join(names))] if tls.purpose == "server" else []),
                 field(t("issued by"), name_of(change.issuer.subject)),
                 field(t("ends"), ending(change.certificate, t, now)),
             ]
@@ -142,6 +145,16 @@ def _agreed(change: CertificateChange, t: Translator, now: Millis, *, yes: bool)
     for each in change.dropped:
         title = t("{file} will no longer trust this authority:", file=change.tls.authority)
         print_lines([title, *authority_rows(each, t, now)], stderr=True)
+    if change.names_lost:
+        names = ", ".join(change.names_lost)
+        tell(
+            t(
+                "{file}: the new certificate lacks host names of the present one: {names}",
+                file=change.tls.certificate,
+                names=names,
+            )
+        )
+        return consented(t("Clients that connect to such a name refuse the broker. Install it?"), t, yes=yes)
     if change.dropped and change.added is None and change.certificate is None:
         return consented(_consequence(change, t), t, yes=yes)
     return True
@@ -188,4 +201,5 @@ def _document(change: CertificateChange) -> dict[str, object]:
         "trusted": [fingerprint(each) for each in change.authorities],
         "added": None if change.added is None else fingerprint(change.added),
         "dropped": [fingerprint(each) for each in change.dropped],
+        "names_lost": change.names_lost,
     }

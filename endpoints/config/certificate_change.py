@@ -99,6 +99,7 @@ class CertificateChange(Struct, frozen=True, kw_only=True):
         added: the authority among them that is new.
         dropped: authorities that are no longer trusted.
         before: the authorities that were trusted when this was checked.
+        names_lost: host names of the broker's present certificate that the new one lacks.
     """
 
     tls: TlsFiles
@@ -108,6 +109,7 @@ class CertificateChange(Struct, frozen=True, kw_only=True):
     added: x509.Certificate | None = None
     dropped: tuple[x509.Certificate, ...] = ()
     before: tuple[x509.Certificate, ...]
+    names_lost: tuple[str, ...] = ()
 
 
 def renewal(tls: TlsFiles, path: Path, authority: Path | None, now: Millis) -> CertificateChange:
@@ -144,6 +146,8 @@ def renewal(tls: TlsFiles, path: Path, authority: Path | None, now: Millis) -> C
         )
     with as_user_errors(path):
         constraints.check_dates(issuer, at=path, now=now)
+    names = {name.casefold() for name in alternative_names(certificate.extensions)}
+    lost = tuple(name for name in _present_names(tls) if name.casefold() not in names)
     return CertificateChange(
         tls=tls,
         certificate=certificate,
@@ -152,7 +156,16 @@ def renewal(tls: TlsFiles, path: Path, authority: Path | None, now: Millis) -> C
         added=trust.added,
         dropped=trust.dropped,
         before=trust.before,
+        names_lost=lost,
     )
+
+
+def _present_names(tls: TlsFiles) -> tuple[str, ...]:
+    """Return the host names in the broker's present certificate, none for a client or if it cannot be read."""
+    try:
+        return alternative_names(load_all(tls.certificate)[0].extensions) if tls.purpose == "server" else ()
+    except UserError:
+        return ()
 
 
 def check_certificate(certificate: x509.Certificate, tls: TlsFiles, *, at: Path, now: Millis) -> None:
@@ -246,7 +259,7 @@ def addition(tls: TlsFiles, path: Path, now: Millis, *, identity: str | None = N
     for each in trust.authorities:
         if each == authority:
             return trust
-        if each.subject == authority.subject:
+        if constraints.same_name(each.subject, authority.subject):
             raise UserError(
                 phrase(
                     "{path}: another authority of the same name is trusted already in {file}; drop that one first",
@@ -294,11 +307,14 @@ _PREFIX_MIN = 8
 
 
 def install(change: CertificateChange) -> None:
-    """Put what was checked into place. Raises UserError, also if another command has changed the trust meanwhile."""
+    """Put what was checked into place. Raises UserError, also if another command has changed trust or key meanwhile."""
     tls = change.tls
     with as_user_errors(tls.certificate), atomic_files.locked(tls.authority.parent):
         if trusted(tls) != [*change.before]:
             raise UserError(phrase("{path}: was changed meanwhile; repeat the command", path=tls.authority))
+        # a new request has replaced the key of the one that was answered: the present pair must stay
+        if change.certificate is not None and pairs.key_for(files.pem(change.certificate), tls.key) is None:
+            raise UserError(phrase("{path}: was changed meanwhile; repeat the command", path=tls.next_key))
         # an authority more does no harm; a certificate without its authority would
         if change.added is not None or change.dropped:
             atomic_files.replace(tls.authority, files.pem(*change.authorities), atomic_files.PUBLIC_MODE)

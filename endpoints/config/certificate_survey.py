@@ -100,6 +100,11 @@ def _endings(listed: Listed, now: Millis) -> Iterator[str]:
     ends = round(listed.certificate.not_valid_after_utc.timestamp() * 1_000)
     date = listed.certificate.not_valid_after_utc.date().isoformat()
     days = (ends - now) // _DAY_MS
+    if round(listed.certificate.not_valid_before_utc.timestamp() * 1_000) > now:
+        begins = listed.certificate.not_valid_before_utc.strftime("%Y-%m-%dT%H:%M:%SZ")
+        yield phrase(
+            "{path}: not valid before {when}; check the clocks of both machines", path=listed.path, when=begins
+        )
     if ends <= now:
         yield phrase("{path}: expired on {date}; renew it", path=listed.path, date=date)
     elif days < LEADS_DAYS[0]:

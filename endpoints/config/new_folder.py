@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import stat
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from endpoints.keys.private_files import (
     make_private_folder,
 )
 from protocol.phrases import phrase, worded
+
+_STAGING = ".making"
 
 
 @contextmanager
@@ -39,6 +42,14 @@ def new_folder(home: Path, mode: int) -> Iterator[Path]:
     """
     if home.is_symlink() or (exists(home) and not home.is_dir()):
         raise UserError(phrase("{folder}: exists and is not a folder; name a new folder", folder=home))
+    if exists(home / _STAGING):
+        raise UserError(
+            phrase(
+                "{folder}: another command makes this folder, or was cut short; if none runs, repeat after: {command}",
+                folder=home,
+                command=shlex.join(["rm", "-r", str(home / _STAGING)]),
+            )
+        )
     with as_user_errors(home):
         for path in _files(home) if exists(home) else ():
             raise UserError(
@@ -53,7 +64,7 @@ def new_folder(home: Path, mode: int) -> Iterator[Path]:
         if home not in made:
             # whatever the umask: no process accepts files that others can replace
             forbid_others(home, mode)
-        staging = home / ".making"
+        staging = home / _STAGING
         make_private_folder(staging)
     moved: list[Path] = []
     try:

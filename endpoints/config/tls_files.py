@@ -18,6 +18,7 @@ from broker.identities import BROKER
 from broker.pairs import next_of
 from broker.requests import Purpose
 from endpoints.config import toml_reader
+from endpoints.config.new_folder import as_user_errors
 from endpoints.config.settings_tables import EndpointTable, WatchTable
 from endpoints.errors import UserError
 from endpoints.keys.private_files import OF_THE_INSTALLATION, exists
@@ -68,7 +69,7 @@ class TlsFiles(Struct, frozen=True, kw_only=True):
 
 def of(place: Path) -> TlsFiles:
     """Return the files of `place`: a configuration, or the folder that `deconflict broker` takes. Raises UserError."""
-    if place.is_dir():
+    if _is_folder(place):
         return _broker(place)
     table = toml_reader.read(place, what=toml_reader.PROCESS)
     raw: EndpointTable | WatchTable
@@ -112,11 +113,13 @@ def _broker(place: Path) -> TlsFiles:
 
 def within(place: Path) -> Iterator[TlsFiles]:
     """Yield the files of a configuration, or of everything in the folder of an installation. Raises UserError."""
-    if not place.is_dir():
+    if not _is_folder(place):
         yield of(place)
         return
     found = False
-    for folder in (place, *sorted(each for each in place.iterdir() if each.is_dir())):
+    with as_user_errors(place):
+        folders = sorted(each for each in place.iterdir() if each.is_dir())
+    for folder in (place, *folders):
         for name in CONFIGURATIONS:
             if exists(folder / name):
                 found = True
@@ -132,6 +135,11 @@ def within(place: Path) -> Iterator[TlsFiles]:
                 folder=place,
             )
         )
+
+
+def _is_folder(place: Path) -> bool:
+    """Return whether `place` is a folder. Raises UserError if this user may not know."""
+    return exists(place) and place.is_dir()
 
 
 def remedy(key: str, file: Path) -> str:

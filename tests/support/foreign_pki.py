@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import AttributeOID, ExtendedKeyUsageOID, NameOID
 
+from broker import constraints
 from broker.pki import Authority
 from tests.support.broker_site import now
 
@@ -61,6 +62,37 @@ def certificate(
     if purposes:
         builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
     return builder.sign(issuer.key, hashes.SHA256())
+
+
+def restricted_authority(identity: str, subject: x509.Name) -> x509.Certificate:
+    """Return the authority of a side, restricted to `identity`, under any name."""
+    private = key()
+    today = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=now())
+    usage = dict.fromkeys(
+        (
+            "digital_signature",
+            "content_commitment",
+            "key_encipherment",
+            "data_encipherment",
+            "key_agreement",
+            "encipher_only",
+            "decipher_only",
+        ),
+        False,
+    )
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(private.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(today - timedelta(days=1))
+        .not_valid_after(today + timedelta(days=30))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.KeyUsage(key_cert_sign=True, crl_sign=True, **usage), critical=True)
+        .add_extension(constraints.for_identity(identity), critical=True)
+        .sign(private, hashes.SHA256())
+    )
 
 
 def request(

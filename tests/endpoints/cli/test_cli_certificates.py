@@ -123,7 +123,12 @@ def test_the_broker_s_names_are_chosen_and_stay(site: Site) -> None:
     out = site.folder / "server.crt"
     assert run("cert", "sign", site.home / "authority", site.home / "broker" / "tls" / "server.csr",
                "--identity", "broker", "--yes", "--out", out) == 0  # fmt: skip
-    assert run("cert", "renew", site.home, out) == 0
+    site.capsys.readouterr()
+    assert "there is no terminal to ask" in site.refused("renew", site.home, out)
+    assert run("cert", "renew", site.home, out, "--yes") == 0
+    told, warned = site.capsys.readouterr()
+    assert "names         mq.example.org, 192.0.2.7, 2001:db8::7" in told
+    assert "the new certificate lacks host names of the present one: localhost, 127.0.0.1, ::1, broker" in warned
     assert run("cert", "request", site.home, "--json") == 0
     told = json.loads(site.capsys.readouterr().out.splitlines()[-1])
     assert told["names"] == ["mq.example.org", "192.0.2.7", "2001:db8::7"]

@@ -56,6 +56,20 @@ def test_init_a_second_time_is_refused_in_one_line(site: Path, capsys: pytest.Ca
     assert capsys.readouterr().err == f"deconflict: {site}: not empty (it contains link.toml); name a new folder\n"
 
 
+@pytest.mark.parametrize("left", [".making", ".making/ca.key"])
+def test_a_folder_that_another_command_makes_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], left: str
+) -> None:
+    site = tmp_path / "try"
+    (site / left).mkdir(parents=True)
+    for command in (("init", site), ("cert", "authority", site)):
+        assert run(*command, "--lang", "en") == 2
+        assert capsys.readouterr().err == (
+            f"deconflict: {site}: another command makes this folder, or was cut short; if none runs, repeat after: "
+            f"rm -r {site}/.making\n"
+        )
+
+
 @pytest.mark.parametrize(
     "words",
     [["enrol", LONG, "--side", "eucom"], ["link", "make", LONG, "eucom.toml", "ndmc.toml"]],
