@@ -43,6 +43,6 @@ def check_comparison(settings: EndpointSettings, link: LinkSettings, found: Repo
         what = phrase("no officer has compared this link file with the other side's since its epoch began")
     else:
         what = phrase("no officer has compared this link file with the other side's; an exercise may run so")
-    command = shlex.join(["deconflict", "link", "confirm", str(settings.path), "--link", link.id])
+    command = shlex.join(["deconflict", "link", "confirm", str(settings.path), "--link", link.id, "--officer", "ID"])
     remedy = phrase("compare it by voice: {command}", command=command)
     found.add(link.file, what, remedy, severity="hint" if starts else "error")

@@ -143,7 +143,9 @@ def comparison(settings: EndpointSettings, link: LinkSettings, core: Link) -> Co
                 file=link.file,
                 link=link.id,
                 epoch=content.terms.epoch,
-                command=shlex.join(["deconflict", "link", "confirm", str(settings.path), "--link", link.id]),
+                command=shlex.join(
+                    ["deconflict", "link", "confirm", str(settings.path), "--link", link.id, "--officer", "ID"]
+                ),
             )
         )
     return None
