@@ -109,18 +109,29 @@ def _target(found: ProcessSettings, chosen: LinkSettings, state: Snapshot) -> tu
     """
     from msgspec import structs
 
+    from endpoints.cli.present_state import over
     from endpoints.config import link_change, link_file
     from endpoints.keys.private_files import exists
 
-    present, ready = chosen.content, link_file.next_path(chosen.file)
-    if present.terms.epoch > state.epoch:
+    present, ready, known = chosen.content, link_file.next_path(chosen.file), over(found, chosen, state)
+    if present.terms.epoch > known:
         # replaced already, by this command before a crash, or with a file that both sides share
         return present, None
     if exists(ready):
         target = link_file.load(ready)
         link_change.check_link(found, present, target, shown(ready))
     else:
-        target = structs.replace(present, terms=structs.replace(present.terms, epoch=present.terms.epoch + 1))
+        target = structs.replace(present, terms=structs.replace(present.terms, epoch=known + 1))
+    if target.terms.epoch <= known:
+        raise UserError(
+            phrase(
+                "{path}: epoch {epoch}, and the restored journal needs a later one than {known}: remove this file, or "
+                "replace it by one of the other side with a later epoch",
+                path=shown(ready),
+                epoch=target.terms.epoch,
+                known=known,
+            )
+        )
     link_change.check_next(found, chosen, target, shown(ready))
     return target, ready
 

@@ -149,7 +149,7 @@ def next_steps(
         hand = t("hand {file} to the other side, then to the watch; each runs: {command}", file=file, command=accept)
         yield t("link {link}: {what}", link=link.id, what=hand) if len(found.links) > 1 else hand
         if link.begins:
-            compare = command_line("link", "confirm", found.path, *found.choosing(link.id), "--officer", "ID")
+            compare = _comparison(found, link)
             yield t("compare it by voice before the start: {command}", command=compare)
         elif owned(content.keys, content.watch_keys) == link.history.agreed():
             yield t("these are the keys that were agreed to: no officer has to accept anything")
@@ -161,6 +161,13 @@ def next_steps(
             yield t("read the other side the words that it asks for: {command}", command=read)
     for path in dict.fromkeys(beside):
         yield t("{config} reads the same file here: {command}", config=path, command=command_line("reload", path))
+
+
+def _comparison(found: ProcessSettings, link: KeyedLink) -> str:
+    """Return how the present link file is compared by voice: the watch confirms nothing."""
+    if isinstance(found, EndpointSettings):
+        return command_line("link", "confirm", found.path, *found.choosing(link.id), "--officer", "ID")
+    return command_line("link", "fingerprint", shown_path(link.file), "--compare")
 
 
 def retire_step(found: ProcessSettings, old: Sequence[Owned], t: Translator) -> Iterator[str]:

@@ -40,8 +40,8 @@ def link_confirm(
 ) -> int:
     """Compare the link file with the words that the other side reads, and confirm that both files are equal.
 
-    A file that is prepared for the next epoch is compared in place of the present one. `file` is that of a link that
-    is to be added.
+    A file that is prepared for the next epoch is compared in place of the present one, unless an actual link has to
+    open that one first. `file` is that of a link that is to be added.
     """
     from endpoints.cli.credential import obtain
     from endpoints.cli.fingerprint import EXIT_DIFFERENT, show, typed
@@ -71,7 +71,7 @@ def link_confirm(
     else:
         chosen = found.link(link)
         file, content = chosen.file, chosen.content
-        if exists(prepared := link_file.next_path(file)):
+        if exists(prepared := link_file.next_path(file)) and not _present_first(found, chosen):
             file, content = prepared, link_file.load(prepared)
             _require_next(chosen, content, prepared)
     # before two people spend minutes on the words
@@ -124,6 +124,23 @@ def _further(found: EndpointSettings, path: Path) -> LinkFile:
     except UserError as error:
         raise UserError(phrase("{path}: {error}", path=path, error=error)) from None
     return content
+
+
+def _present_first(found: EndpointSettings, chosen: LinkSettings) -> bool:
+    """Return whether an actual link can't start before its present file is compared: its epoch was never open."""
+    from endpoints.cli.present_state import present_state
+    from endpoints.config import confirmations
+    from protocol.errors import LinkError
+
+    content = chosen.content
+    if content.terms.policy.status != "actual" or confirmations.noted(found, content) is not None:
+        return False
+    try:
+        state = present_state(found, chosen)
+    except LinkError:
+        # what can't be read says nothing of the epoch
+        return False
+    return state is None or state.epoch < content.terms.epoch
 
 
 def _require_next(chosen: LinkSettings, proposed: LinkFile, path: Path) -> None:

@@ -26,3 +26,16 @@ def present_state(found: ProcessSettings, chosen: LinkSettings) -> Snapshot | No
     records = last_segment(chosen.journal, chosen.id, found.side)
     core = at_end(records) if records else None
     return None if core is None or core.terms is None else core.snapshot()
+
+
+def over(found: ProcessSettings, chosen: LinkSettings, state: Snapshot) -> int:
+    """Return the latest epoch that this side can't open any more: the open one, or a restored journal's (SPEC E2.3).
+
+    Raises UserError if the mark of a restored journal can't be read.
+    """
+    from endpoints.config.settings import WatchSettings
+    from endpoints.journal.restored import RestoredMark
+
+    # the watch goes on in its epoch
+    mark = None if isinstance(found, WatchSettings) else RestoredMark(chosen.journal).read()
+    return state.epoch if mark is None else max(state.epoch, mark.epoch)

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 from endpoints.cli.main import main
-from endpoints.config import default_terms, link_file, provision
+from endpoints.config import default_terms, link_file, provision, settings
 from endpoints.journal.restored import RestoredMark, staging
 from endpoints.journal.segments import lock, segments
 from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
+from endpoints.runtime.start_checks import check_restored
 from tests.support.broker_site import now
 from tests.support.small_day import a_day
 
@@ -254,6 +255,33 @@ def test_the_settings_say_which_journal_is_wanted(day: Path, site: Path, run: Ru
     code, out, _ = run("doctor", config)
     assert code == 1
     assert "first both sides open a new epoch, later than 7" in out
+
+
+def test_a_journal_restored_in_an_earlier_epoch_leads_to_an_epoch_that_may_start(
+    day: Path, site: Path, run: Run
+) -> None:
+    """The link file may be ahead of the copy, and a journal that was moved aside ahead of both (SPEC E2.3)."""
+    config, path = site / "eucom" / "endpoint.toml", site / "link.toml"
+    assert run("log", "restore", day / "eucom", config)[0] == 0
+    assert run("epoch", config, "--yes")[0] == 0
+    # the wrong copy, it turns out
+    code, out, _ = run("log", "restore", day / "eucom", config, "--replace", "--json")
+    assert (code, json.loads(out)["epoch"]) == (0, 2)
+    present = link_file.load(path)
+    link_file.save(present, link_file.next_path(path))
+    code, _, err = run("epoch", config, "--yes")
+    assert code == 2
+    assert "link.next.toml: epoch 2, and the restored journal needs a later one than 2" in err
+    link_file.next_path(path).unlink()
+
+    assert run("epoch", config, "--yes")[0] == 0
+
+    assert link_file.load(path).terms.epoch == 3
+    found = settings.load(config)
+    check_restored(found, found.links[0])
+    # once more, after a crash before the process has opened it
+    assert run("epoch", config, "--yes")[0] == 0
+    assert link_file.load(path).terms.epoch == 3
 
 
 def default_terms_of(content: link_file.LinkFile, epoch: int) -> Any:

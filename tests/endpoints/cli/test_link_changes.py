@@ -161,6 +161,10 @@ def test_an_amendment_is_prepared_on_one_side_and_taken_over_by_the_others(
         assert run("link", "accept", sides.config(place), sides.file("eucom", "link.next.toml"), "--yes") == 0
         assert sides.content(place, "link.next.toml").digest == ready.digest
         assert sides.content(place) == present
+        # the watch confirms nothing, so it is not told to
+        said, watch = capsys.readouterr().err, place == "watch"
+        assert ("deconflict link confirm" in said) is not watch
+        assert (f"deconflict link fingerprint {sides.file('watch', 'link.next.toml')} --compare" in said) is watch
 
 
 def test_an_edited_copy_may_keep_the_epoch_and_changes_no_keys(

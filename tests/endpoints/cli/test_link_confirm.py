@@ -75,6 +75,7 @@ def test_what_is_compared_as_json(sides: TwoSides) -> None:
 
 
 def test_a_prepared_epoch_is_compared_in_place_of_the_present_one(sides: TwoSides) -> None:
+    assert Comparison(sides.config("eucom")).hear(sides.content("ndmc"))[0] == 0
     proposed = with_policy(sides.content("eucom"), 2, grace_s=60)
     link_file.save(proposed, link_file.next_path(sides.file("eucom")))
     assert Comparison(sides.config("eucom")).hear(sides.content("ndmc"))[0] == 6
@@ -83,6 +84,19 @@ def test_a_prepared_epoch_is_compared_in_place_of_the_present_one(sides: TwoSide
     assert f"when both sides have confirmed it: deconflict epoch {sides.config('eucom')}" in err
     assert (kept := note(sides)) is not None
     assert kept.digest == proposed.digest
+
+
+def test_the_first_epoch_is_compared_before_a_prepared_one(sides: TwoSides) -> None:
+    """Otherwise an actual link that never ran could open neither of them."""
+    proposed = with_policy(sides.content("eucom"), 2, grace_s=60)
+    link_file.save(proposed, link_file.next_path(sides.file("eucom")))
+    code, _, err = Comparison(sides.config("eucom")).hear(sides.content("ndmc"))
+    assert code == 0
+    assert f"deconflict run {sides.config('eucom')}" in err
+    assert (kept := note(sides)) is not None
+    assert kept.digest == sides.content("eucom").digest
+    # and in its turn the other one
+    assert Comparison(sides.config("eucom")).hear(proposed)[0] == 0
 
 
 def test_the_starts_differ(sides: TwoSides) -> None:
@@ -117,13 +131,16 @@ def test_who_may_not_confirm_is_told_in_one_line(
     sides: TwoSides, officer: str, credential: str, before: object, wrong: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if callable(before):
+        assert Comparison(sides.config("eucom")).hear(sides.content("ndmc"))[0] == 0
         before(sides)
+    kept = note(sides)
+    capsys.readouterr()
     file = sides.config("eucom").parent / "keys" / "officers" / f"{credential}.credential"
     assert run("link", "confirm", sides.config("eucom"), "--officer", officer, "--credential-file", file) == 2
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert wrong in err
-    assert note(sides) is None
+    assert note(sides) == kept
 
 
 def test_the_watch_confirms_nothing(sides: TwoSides, capsys: pytest.CaptureFixture[str]) -> None:
