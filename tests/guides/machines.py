@@ -104,8 +104,8 @@ class Image:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # a container that is kept still has the image, without a name
-        docker("rmi", "--force", self.name, self._link)
+        # a container that is kept still has the image, without a name; the layers below are the cache of the next build
+        docker("rmi", "--force", "--no-prune", self.name, self._link)
 
 
 class Machines:
