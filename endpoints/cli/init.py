@@ -187,7 +187,7 @@ def enrol(
         }
         for option in (option for option, value in given.items() if value):
             raise UserError(phrase("--{option}: the broker has none; leave it out", option=option))
-        enrol_broker(folder, hosts, authority, t, as_json=as_json)
+        enrol_broker(folder, hosts, port, authority, t, as_json=as_json)
         return
     if len(hosts) > 1:
         raise UserError(phrase("--broker-host: a side connects to one host; name the one that it reaches"))
