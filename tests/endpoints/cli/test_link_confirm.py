@@ -150,7 +150,7 @@ def test_the_watch_confirms_nothing(sides: TwoSides, capsys: pytest.CaptureFixtu
 
 
 def test_the_command_that_confirms_is_printed_whole(sides: TwoSides) -> None:
-    """Whoever copies it from a terminal has one command, with every option that it requires."""
+    """An officer who copies it from a terminal has one command, with every option that it requires."""
     config = sides.config("eucom")
     command = f"deconflict link confirm {config} --officer ID"
     for words in (("run", config), ("doctor", config)):
