@@ -163,7 +163,7 @@ def link_amend(
         raise UserError(
             phrase(
                 "nothing changes but the epoch; to open the next epoch under the same terms: {command}",
-                command=shlex.join(["deconflict", "epoch", str(config)]),
+                command=shlex.join(["deconflict", "epoch", str(config), *found.choosing(chosen.id)]),
             )
         )
     return _prepare(found, chosen, proposed, file or shown(chosen.file), t, replace=replace, yes=yes, as_json=as_json)
@@ -217,7 +217,8 @@ def _take_keys(
     change.replace([link], {chosen.file: merged})
     reload_or_undo(found.path, change.undo, t)
     if any(each.field.endswith("keys") for each in changes):
-        acknowledge = ["deconflict", "alarms", "acknowledge", str(found.path), f"keys_changed/{merged.digest[:16]}"]
+        alarm = [f"keys_changed/{merged.digest[:16]}", *found.choosing(chosen.id)]
+        acknowledge = ["deconflict", "alarms", "acknowledge", str(found.path), *alarm]
         if any(
             key not in (each.before or ())
             for each in changes
