@@ -7,6 +7,7 @@ from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from endpoints.cli.output import say
 from endpoints.errors import UserError
 from endpoints.keys.credentials import read_credential
 from endpoints.keys.process_memory import protect
@@ -44,6 +45,7 @@ def typed(question: str, officer: str) -> str:
     try:
         credential = getpass(question)
     except EOFError:
+        say("")
         credential = ""
     except UnicodeDecodeError as error:
         raise UserError(

@@ -42,6 +42,7 @@ def epoch(
     from endpoints.cli.present_state import present_state
     from endpoints.clocks.clock import clock
     from endpoints.config import link_change, settings
+    from endpoints.journal.restored import RestoredMark
     from endpoints.texts.i18n import translator
 
     t, found = translator(lang), settings.load(config)
@@ -56,7 +57,8 @@ def epoch(
     if len(changes) == 1:
         print_lines([t("the terms stay as they are: no amended link file is prepared here")], stderr=True)
     show_differences(changes, t)
-    show_costs(costs, t, chosen.content.zone_of(found.side), now)
+    restored = RestoredMark(chosen.journal).read() is not None
+    show_costs(costs, t, chosen.content.zone_of(found.side), now, restored=restored)
     print_lines(
         [
             t(

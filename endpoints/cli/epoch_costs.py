@@ -81,8 +81,11 @@ def _unreceipted(view: Snapshot) -> Iterator[Unreceipted]:
         yield Unreceipted(reference=reference, kind=kind, precedence=alert.alert.precedence if alert else None)
 
 
-def show_costs(costs: EpochCosts, t: Translator, zone: str, now: Millis) -> None:
-    """Print on standard error what a new epoch costs; times are on the wall clock of `zone`."""
+def show_costs(costs: EpochCosts, t: Translator, zone: str, now: Millis, *, restored: bool = False) -> None:
+    """Print on standard error what a new epoch costs; times are on the wall clock of `zone`.
+
+    A journal that was `restored` from a copy does not know all that this side has said.
+    """
     from msgspec import to_builtins
 
     from endpoints.cli.open_rows import draft_words, open_words
@@ -98,7 +101,10 @@ def show_costs(costs: EpochCosts, t: Translator, zone: str, now: Millis) -> None
     _section(t("alarms that end:"), list(costs.alarms), t)
     if costs.keys_wait:
         print_lines([t("keys that no officer has accepted yet count at once in the new epoch")], stderr=True)
-    if not costs.undelivered:
+    if restored:
+        what = t("this journal was restored from a copy; what this side said afterwards is not listed here")
+        print_lines([what], stderr=True)
+    elif not costs.undelivered:
         print_lines([t("nothing of this side stays undelivered")], stderr=True)
 
 

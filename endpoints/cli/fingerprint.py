@@ -72,8 +72,8 @@ def typed(content: LinkFile, t: Translator) -> Compared:
     return Compared(start, differing_words(content.digest, start, _read(count, t)))
 
 
-def show(differing: tuple[int, ...], t: Translator) -> None:
-    """Print the result of a comparison for people."""
+def show(differing: tuple[int, ...], t: Translator, *, steps_follow: bool = False) -> None:
+    """Print the result of a comparison for people, and what is to be done next, unless the steps follow."""
     from rich.text import Text
 
     out = console()
@@ -84,7 +84,8 @@ def show(differing: tuple[int, ...], t: Translator) -> None:
         out.print(Text(t("Do not use the file. Call back and compare again; if it stays so, one file was changed.")))
     else:
         out.print(Text(t("EQUAL: the other side has this link file"), style="green"))
-        out.print(Text(t("Now read your words to the other side, from the one that it names.")))
+        if not steps_follow:
+            out.print(Text(t("Now read your words to the other side, from the one that it names.")))
 
 
 def _read(wanted: int, t: Translator) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from broker import configuration
 from endpoints.cli.certificate_text import authority_rows, request_rows, tell, words_of
 from endpoints.cli.output import print_json, print_lines, say
 from endpoints.errors import UserError
@@ -14,6 +15,8 @@ from protocol.phrases import phrase
 
 if TYPE_CHECKING:
     from endpoints.texts.i18n import Translator
+
+_THIS_MACHINE = {"localhost", "127.0.0.1", "::1"}
 
 
 def tell_first_certificate(config: Path, t: Translator) -> None:
@@ -38,7 +41,9 @@ def tell_first_certificate(config: Path, t: Translator) -> None:
     say("")
 
 
-def enrol_broker(folder: Path, names: Sequence[str], authority: Path | None, t: Translator, *, as_json: bool) -> None:
+def enrol_broker(
+    folder: Path, names: Sequence[str], port: int, authority: Path | None, t: Translator, *, as_json: bool
+) -> None:
     """Make the broker's authority and certificate, and say what its operator does next. Raises UserError."""
     from endpoints.clocks.clock import SystemClock
     from endpoints.config import first_certificates
@@ -72,5 +77,7 @@ def enrol_broker(folder: Path, names: Sequence[str], authority: Path | None, t: 
     tell(t("Trust a side's own authority instead:"))
     say(f"  {shlex.join(['deconflict', 'cert', 'trust', str(folder), 'eucom-ca.crt', '--identity', 'eucom'])}")
     tell(t("Once the link file is here, make the broker's configuration, then run it:"))
-    say(f"  {shlex.join(['deconflict', 'broker', str(folder), '--configure', 'link.toml'])}")
+    listener = [] if set(names) <= _THIS_MACHINE else ["--listen", "0.0.0.0"]  # noqa: S104 - its clients are on other machines
+    listener += [] if port == configuration.PORT else ["--port", str(port)]
+    say(f"  {shlex.join(['deconflict', 'broker', str(folder), '--configure', 'link.toml', *listener])}")
     say(f"  {shlex.join(['deconflict', 'broker', str(folder)])}")

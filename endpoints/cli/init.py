@@ -27,6 +27,9 @@ BROKER = "broker"
 _HOST = "127.0.0.1"
 
 NewFolder = Annotated[Path, Parameter(help="A new or empty folder.", negative="")]
+HomeFolder = Annotated[
+    Path, Parameter(help="The folder in which a new folder for the side is made, such as `.`.", negative="")
+]
 Caller = Annotated[str, Parameter(name="--caller", help="The side that makes the line tests.")]
 Answering = Annotated[str, Parameter(name="--answering", help="The side that answers them.")]
 BrokerHosts = Annotated[
@@ -136,7 +139,7 @@ def init(
 
 
 def enrol(
-    folder: NewFolder,
+    folder: HomeFolder,
     /,
     *,
     side: SideId,
@@ -187,7 +190,7 @@ def enrol(
         }
         for option in (option for option, value in given.items() if value):
             raise UserError(phrase("--{option}: the broker has none; leave it out", option=option))
-        enrol_broker(folder, hosts, authority, t, as_json=as_json)
+        enrol_broker(folder, hosts, port, authority, t, as_json=as_json)
         return
     if len(hosts) > 1:
         raise UserError(phrase("--broker-host: a side connects to one host; name the one that it reaches"))

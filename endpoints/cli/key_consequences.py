@@ -170,10 +170,10 @@ def _comparison(found: ProcessSettings, link: KeyedLink) -> str:
     return command_line("link", "fingerprint", shown_path(link.file), "--compare")
 
 
-def retire_step(found: ProcessSettings, old: Sequence[Owned], t: Translator) -> Iterator[str]:
-    """Yield when and how the keys that a new one replaces are retired."""
+def retire_step(found: ProcessSettings, old: Sequence[Owned], link: str | None, t: Translator) -> Iterator[str]:
+    """Yield when and how the keys that a new one replaces are retired, on `link` alone if it is given."""
     for _, key in old:
-        command = command_line("key", "retire", found.path, shown(key)[0])
+        command = command_line("key", "retire", found.path, shown(key)[0], *(["--link", link] if link else []))
         yield t("when both sides have accepted the new key: {command}", command=command)
 
 

@@ -75,7 +75,8 @@ def key_add(
         print_json({"added": [_row(own, key) for key in made], "links": [each.id for each in links]})
     else:
         print_lines(_made(made, folder, t))
-    print_lines([*next_steps(found, links, contents, t), *retire_step(found, sorted_keys(old), t)], stderr=True)
+    steps = [*next_steps(found, links, contents, t), *retire_step(found, sorted_keys(old), link, t)]
+    print_lines(steps, stderr=True)
     if open_end is not None:
         raise open_end
 

@@ -9,7 +9,7 @@ import msgspec
 from cyclopts import Parameter
 
 from endpoints.cli import options
-from endpoints.cli.output import console, print_json, say
+from endpoints.cli.output import console, print_json, print_lines, say
 from endpoints.cli.values import identifier
 from endpoints.config import default_terms
 from endpoints.errors import UserError
@@ -184,7 +184,7 @@ def print_fingerprint(content: LinkFile, t: Translator, *, as_json: bool) -> Non
     if as_json:
         print_json({"link": terms.link, "epoch": terms.epoch, "digest": digest, "words": words})
         return
-    print(f"{t('link')} {terms.link}, {t('epoch {epoch}', epoch=terms.epoch)}: {digest}")
+    print_lines([f"{t('link')} {terms.link}, {t('epoch {epoch}', epoch=terms.epoch)}: {digest}"])
     for language, spoken in words.items():
         for first in range(0, len(spoken), _WORDS_IN_A_ROW):
             row = enumerate(spoken[first : first + _WORDS_IN_A_ROW], first + 1)

@@ -94,7 +94,7 @@ def link_accept(
     chosen = _link_of(found, theirs, file)
     link_change.check_link(found, chosen.content, theirs, file)
     if theirs.terms.epoch > chosen.content.terms.epoch:
-        return _prepare(found, chosen, theirs, file, t, replace=replace, yes=yes, as_json=as_json)
+        return _prepare(found, chosen, theirs, file, t, replace=replace, yes=yes, as_json=as_json, own=False)
     if theirs.terms.epoch < chosen.content.terms.epoch:
         raise UserError(
             phrase(
@@ -163,7 +163,7 @@ def link_amend(
         raise UserError(
             phrase(
                 "nothing changes but the epoch; to open the next epoch under the same terms: {command}",
-                command=shlex.join(["deconflict", "epoch", str(config)]),
+                command=shlex.join(["deconflict", "epoch", str(config), *found.choosing(chosen.id)]),
             )
         )
     return _prepare(found, chosen, proposed, file or shown(chosen.file), t, replace=replace, yes=yes, as_json=as_json)
@@ -217,8 +217,17 @@ def _take_keys(
     change.replace([link], {chosen.file: merged})
     reload_or_undo(found.path, change.undo, t)
     if any(each.field.endswith("keys") for each in changes):
-        acknowledge = ["deconflict", "alarms", "acknowledge", str(found.path), f"keys_changed/{merged.digest[:16]}"]
-        say(t("Added keys verify nothing until an officer accepts them, by three words that the other side reads:"))
+        alarm = [f"keys_changed/{merged.digest[:16]}", *found.choosing(chosen.id)]
+        acknowledge = ["deconflict", "alarms", "acknowledge", str(found.path), *alarm]
+        if any(
+            key not in (each.before or ())
+            for each in changes
+            if each.field.endswith("keys")
+            for key in each.after or ()
+        ):
+            say(t("Added keys verify nothing until an officer accepts them, by three words that the other side reads:"))
+        else:
+            say(t("An officer accepts this with three words that the other side reads:"))
         say(f"  {shlex.join([*acknowledge, '--officer', 'ID'])}")
     _finish(document, rows_of(changes), as_json=as_json)
     return 0
@@ -234,8 +243,12 @@ def _prepare(
     replace: bool,
     yes: bool,
     as_json: bool,
+    own: bool = True,
 ) -> int:
-    """Write the file of the next epoch beside the present link file. Return the exit code."""
+    """Write the file of the next epoch beside the present link file: this side's `own`, or the other side's.
+
+    Return the exit code.
+    """
     from endpoints.cli.link import print_fingerprint
     from endpoints.cli.link_differences import rows_of, show_differences
     from endpoints.config import link_change, link_file
@@ -272,7 +285,7 @@ def _prepare(
             return EXIT_DECLINED
         link_file.save(proposed, ready)
         say(t("{file}: prepared. The present terms hold until `deconflict epoch`.", file=shown(ready)))
-    _next_steps(found, chosen, ready, t)
+    _next_steps(found, chosen, ready, t, own=own)
     if as_json:
         _finish(_document(proposed, ready), rows_of(changes), as_json=as_json)
     else:
@@ -280,13 +293,19 @@ def _prepare(
     return 0
 
 
-def _next_steps(found: ProcessSettings, chosen: LinkSettings, ready: Path, t: Translator) -> None:
-    """Say what both sides do with a prepared file."""
-    config = str(found.path)
-    link = found.choosing(chosen.id)
+def _next_steps(found: ProcessSettings, chosen: LinkSettings, ready: Path, t: Translator, *, own: bool) -> None:
+    """Say what both sides do with a prepared file; who takes it over is known once, where it is this side's `own`."""
+    from endpoints.config.settings import EndpointSettings
+
+    config, link = str(found.path), found.choosing(chosen.id)
+    if isinstance(found, EndpointSettings):
+        compare = ["deconflict", "link", "confirm", config, *link, "--officer", "ID"]
+    else:
+        compare = ["deconflict", "link", "fingerprint", str(shown(ready)), "--compare"]
+    taken = (t("the other side and the watch take it over:"), ["deconflict", "link", "accept", "CONFIG", ready.name])
     steps = (
-        (t("the other side and the watch take it over:"), ["deconflict", "link", "accept", "CONFIG", ready.name]),
-        (t("compare it by voice:"), ["deconflict", "link", "confirm", config, *link, "--officer", "ID"]),
+        *((taken,) if own else ()),
+        (t("compare it by voice:"), compare),
         (t("then on both sides in one call:"), ["deconflict", "epoch", config, *link]),
     )
     for what, command in steps:

@@ -99,7 +99,7 @@ def link_confirm(
             }
         )
     else:
-        show(compared.differing, t)
+        show(compared.differing, t, steps_follow=True)
     if compared.differing:
         return EXIT_DIFFERENT
     if further is not None:

@@ -94,7 +94,7 @@ def _shown(field: str, t: Translator) -> Callable[[Any], str]:
         if value is None:
             return "-"
         if isinstance(value, list):
-            return "; ".join(show(each) for each in value) or "-"
+            return "; ".join(show(each) for each in value) or t("none")
         if field == "policy.channels":
             channel = convert(value, Channel)
             return f"{channel.id} ({_texts(channel.name)})"

@@ -18,7 +18,6 @@ from endpoints.cli.left_out import called, drop_empty
 from endpoints.cli.usage_errors import unknown_command, usage_error
 from endpoints.errors import os_reason
 from endpoints.texts.i18n import LANGUAGES, Translator, translator, translator_for
-from endpoints.texts.printable import printable
 from protocol.phrases import phrase, worded
 
 EXIT_FAILED = 1
@@ -123,9 +122,10 @@ def _language_last(arguments: Sequence[str]) -> list[str]:
 
 
 def _complain(t: Translator, what: str, code: int) -> int:
+    from endpoints.cli.output import print_lines
+
     with suppress(OSError):
-        sys.stderr.write(f"deconflict: {printable(_folded(t.say(what)))}\n")
-        sys.stderr.flush()
+        print_lines([f"deconflict: {_folded(t.say(what))}"], stderr=True)
     return code
 
 

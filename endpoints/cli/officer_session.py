@@ -64,7 +64,7 @@ class OfficerSession:
         self.zones = chosen.content.zones_from(found.side)
         self.policy, self.caller = chosen.content.terms.policy, chosen.content.terms.caller
         self.officers = tuple(found.officers)
-        self._config = found.path
+        self._config, self._choosing = found.path, found.choosing(chosen.id)
         self._clock = clock(found.exercise_clock)
         if officer is not None:
             enrolled(officer, self.officers)
@@ -260,7 +260,8 @@ class OfficerSession:
             draft = None
         if draft is not None:
             row |= {"sent": False, "may_release": self.others(draft["officer"]), "expires_at": draft["expires_at"]}
-            command = shlex.join(["deconflict", "release", str(self._config), reference, "--officer", "ID"])
+            words = ["release", str(self._config), reference, *self._choosing, "--officer", "ID"]
+            command = shlex.join(["deconflict", *words])
             say(t("{draft}: nothing was sent yet; it waits for a second officer", draft=reference))
             say(self.may_release(draft, t))
             say(t("to read and release it: {command}", command=command))

@@ -240,7 +240,7 @@ def _tell(officer: str, credential: str | None, file: Path | None, t: Translator
         raise UserError(
             phrase(
                 "the credential of {officer} could not be printed ({reason}) and is lost; give them another: "
-                "deconflict officer reset",
+                "deconflict officer reset CONFIG ID",
                 officer=officer,
                 reason=os_reason(error),
             )

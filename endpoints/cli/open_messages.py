@@ -50,15 +50,16 @@ def print_open(
         say(t("nothing waits for an officer here"))
     if left := len(rows) - len(shown):
         say(t.plural("{count} more waits", "{count} more wait", left))
-    config = str(found.path)
+    config, link = str(found.path), found.choosing(chosen.id)
     for kind in dict.fromkeys(row["kind"] for row in shown):
         first = next(row["reference"] for row in shown if row["kind"] == kind)
-        say(f"{t.term('handle', kind)}: {shlex.join(['deconflict', _ACTS[kind], config, first, '--officer', 'ID'])}")
+        act = shlex.join(["deconflict", _ACTS[kind], config, first, *link, "--officer", "ID"])
+        say(f"{t.term('handle', kind)}: {act}")
     if shown:
         say(
             t(
                 "to read one in full: {command}",
-                command=shlex.join(["deconflict", "show", config, shown[0]["reference"]]),
+                command=shlex.join(["deconflict", "show", config, shown[0]["reference"], *link]),
             )
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable
 from shutil import get_terminal_size
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _PIPE_COLUMNS = 4_096
 _LINE_MAX = 2_000
+_COMMAND = re.compile(r"(?:^|(?<=: ))((?:deconflict|chmod|chown) (?:[^;']|'[^']*')*)")
+"""A command that a line names, after a colon or alone: it ends with the line, or before a semicolon outside quotes."""
 
 
 def print_json(value: Any) -> None:
@@ -38,25 +41,34 @@ def print_reference(reference: str, *, as_json: bool) -> None:
 
 
 def say(line: str) -> None:
-    """Print a line on standard error: progress and remarks for people, nothing that a program should read."""
-    sys.stderr.write(printable(line) + "\n")
-    sys.stderr.flush()
+    """Print a line on standard error: progress and remarks for people, nothing that a program should read.
+
+    On a terminal, it is folded as `print_lines` does.
+    """
+    print_lines(printable(line).split("\n"), stderr=True)
 
 
 def print_lines(lines: Iterable[str], *, stderr: bool = False) -> None:
     """Print lines, none of which can begin another one: a line break within one is spelt out.
 
-    On a terminal, what does not fit continues below its line, further in.
+    On a terminal, what does not fit continues below its line, further in. A command that is to be typed stays whole, so
+    that it can be copied.
     """
     out, width = sys.stderr if stderr else sys.stdout, terminal_width(stderr=stderr)
     for line in lines:
         lead = " " * (len(line) - len(line.lstrip(" ")))
         rest = one_line(line[len(lead) :])
-        first, *more = (
-            [rest] if width is None or fits(lead + rest, width) else folded(rest, width - len(lead) - HANGING)
-        )
+        first, *more = [rest] if width is None or fits(lead + rest, width) else _rows(rest, width - len(lead) - HANGING)
         out.write(f"{lead}{first}\n" + "".join(f"{lead}{' ' * HANGING}{each}\n" for each in more))
     out.flush()
+
+
+def _rows(text: str, columns: int) -> list[str]:
+    """Return `text` in rows of `columns`; each command in it is a row of its own, however long."""
+    rows: list[str] = []
+    for at, part in enumerate(_COMMAND.split(text)):
+        rows += [part.strip()] if at % 2 else folded(part.strip(), columns)
+    return [row for row in rows if row]
 
 
 def typed_line(question: str) -> str:

@@ -6,6 +6,7 @@ their officers in `keys/officers/<id>.credential`.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -59,9 +60,10 @@ def require_new(config: Path, officer: str, enrolled: Mapping[str, Any]) -> None
         raise UserError(
             phrase(
                 "{path}: officer {officer} is enrolled already; choose another id, or give them a new credential: "
-                "deconflict officer reset",
+                "{command}",
                 path=config,
                 officer=officer,
+                command=shlex.join(["deconflict", "officer", "reset", str(config), officer]),
             )
         )
     if exists(left := left_credential(config, officer)):

@@ -145,7 +145,7 @@ def _is_folder(place: Path) -> bool:
 def remedy(key: str, file: Path) -> str:
     """Return what would be right where the file of a key of `[broker]` is missing."""
     if key == "authority":
-        return phrase("the broker's operator has it; compare and install it: deconflict cert trust")
+        return phrase("the broker's operator has it; compare and install it: deconflict cert trust CONFIG FILE")
     if key == "certificate" and exists(file.with_suffix(".csr")):
-        return phrase("it is still to be signed; then install it: deconflict cert renew")
+        return phrase("it is still to be signed; then install it: deconflict cert renew CONFIG FILE")
     return OF_THE_INSTALLATION

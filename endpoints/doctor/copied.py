@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from endpoints.config import toml_reader
+from endpoints.config import tls_files, toml_reader
 from endpoints.doctor.findings import Report
 from endpoints.errors import UserError
 from endpoints.keys.private_files import LINK_FILE_MISSING, OF_THE_INSTALLATION, exists
@@ -31,9 +31,16 @@ def survey(config: Path) -> Report:
             if not exists(path):
                 found.add(path, phrase("no such file"), LINK_FILE_MISSING)
         keys = [*_keys(table, folder)]
-        for path in (*_paths(table, folder, "broker", "authority", "certificate", "key"), *keys):
+        needed = []
+        # a side that was just enrolled lacks what the broker's operator has yet to hand over; nothing to copy
+        requested = any(exists(path.with_suffix(".csr")) for path in _paths(table, folder, "broker", "certificate"))
+        for key in ("authority", "certificate", "key"):
+            for path in _paths(table, folder, "broker", key):
+                needed += [(path, tls_files.remedy(key, path) if requested else OF_THE_INSTALLATION)]
+        needed += [(path, OF_THE_INSTALLATION) for path in keys]
+        for path, remedy in needed:
             if not exists(path):
-                found.add(path, phrase("no such file or folder"), OF_THE_INSTALLATION)
+                found.add(path, phrase("no such file or folder"), remedy)
         _check_modes([config.absolute(), *_paths(table, folder, "broker", "key"), *keys], folder, found)
     return found
 

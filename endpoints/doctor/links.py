@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -160,7 +160,7 @@ def check_service(settings: ProcessSettings, link: LinkSettings, found: Report) 
     view = ControlClient(settings.control, link.id).get("status")
     if view["broker"] != "connected":
         what = phrase("the running service has no connection to the broker")
-        found.add(f"{settings.broker.host}:{settings.broker.port}", what, _see(settings, "status"))
+        found.add(f"{settings.broker.host}:{settings.broker.port}", what, _see(settings, (), "status"))
     alarms = [alarm for alarm in view["alarms"] if not alarm.get("cleared_at")]
     _report(settings, link, alarms, found, since_stop=False)
 
@@ -177,9 +177,10 @@ def _report(
             what: str = phrase("alarm {code}/{subject} was open when the service stopped: {detail}", **named)
             remedy: str = phrase("start the service and see whether it clears")
         else:
-            what, remedy = phrase("alarm {code}/{subject} is open: {detail}", **named), _see(settings, "alarms", "list")
+            what = phrase("alarm {code}/{subject} is open: {detail}", **named)
+            remedy = _see(settings, settings.choosing(link.id), "alarms", "list")
         found.add(link.id, what, remedy, severity="hint" if alarm["severity"] == "warning" else "error")
 
 
-def _see(settings: ProcessSettings, *words: str) -> str:
-    return phrase("see: {command}", command=shlex.join(["deconflict", *words, str(settings.path)]))
+def _see(settings: ProcessSettings, chosen: Sequence[str], *words: str) -> str:
+    return phrase("see: {command}", command=shlex.join(["deconflict", *words, str(settings.path), *chosen]))

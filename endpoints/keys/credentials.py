@@ -106,7 +106,7 @@ class WrongCredential(LocalProtocolError):  # noqa: N818 - names what was tried
             "not_authorised",
             phrase(
                 "officer {officer} with this credential is not enrolled here; check both; a new credential is given "
-                "with: deconflict officer reset",
+                "with: deconflict officer reset CONFIG ID",
                 officer=repr(officer[:40]),
             ),
         )

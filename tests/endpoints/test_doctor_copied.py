@@ -61,6 +61,19 @@ def test_everything_that_a_copy_lacks_is_reported_at_once(copied: Path, capsys: 
     assert set(told.values()) == {PRIVATE}
 
 
+def test_a_side_that_was_just_enrolled_waits_for_its_certificate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has never run elsewhere, so there is nothing to copy."""
+    with pytest.raises(SystemExit, match="0"):
+        main(["enrol", str(tmp_path), "--side", "eucom", "--lang", "en"])
+    capsys.readouterr()
+    _, found, _ = doctor(tmp_path / "eucom", capsys, "--lang", "en")
+    told = {Path(each["where"]).name: each["remedy"] for each in found}
+    assert told["ca.crt"] == "the broker's operator has it; compare and install it: deconflict cert trust CONFIG FILE"
+    assert told["client.crt"] == "it is still to be signed; then install it: deconflict cert renew CONFIG FILE"
+
+
 def test_lost_permissions_are_one_finding_with_one_command(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copy(copied.parents[1] / "made" / "link.toml", copied.parent)
     # as FAT and docker cp leave them

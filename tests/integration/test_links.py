@@ -48,6 +48,21 @@ def test_a_command_requires_a_choice_between_links(station: Station) -> None:
     assert unknown.value.code == "unknown_link"
 
 
+def test_a_printed_command_chooses_its_link(station: Station) -> None:
+    """Copied as it stands, it acts on the link that it is about."""
+    station.alert(link=SECOND)
+    station.until(lambda: station.snapshot("ndmc", SECOND)["alerts"] != [])
+    waiting = station.deconflict("messages", str(station.config("ndmc")), "--open", "--link", SECOND)
+    officers = station.config("eucom").parent / "keys" / "officers"
+    words = ("--category", "air_pursuit", "--precedence", "flash", "--text", "en=A test.", "--text", "ru=Проверка.")
+    who = ("--officer", "watch-1", "--credential-file", str(officers / "watch-1.credential"))
+    held = station.deconflict("alert", str(station.config("eucom")), "--link", SECOND, "--expires", "2h", *words, *who)
+    assert (waiting.returncode, held.returncode) == (0, 0), held.stderr
+    printed = [line for line in (waiting.stderr + held.stderr).splitlines() if ": deconflict " in line]
+    assert [line.split(": deconflict ")[1].split()[0] for line in printed] == ["acknowledge", "show", "release"]
+    assert all(f" --link {SECOND}" in line for line in printed)
+
+
 def test_status_shows_every_link_unless_one_is_chosen(station: Station) -> None:
     config = str(station.config("eucom"))
     for choice, shown in (((), [FIRST, SECOND]), (("--link", SECOND), [SECOND])):

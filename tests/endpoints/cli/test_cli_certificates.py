@@ -394,6 +394,7 @@ def test_two_sides_and_a_broker_enrol_without_a_private_key_changing_hands(
         "broker/tls/server.crt",
         "broker/tls/server.key",
     ]
+    assert f"deconflict broker {b} --configure link.toml --listen 0.0.0.0\n" in capsys.readouterr().err
     shutil.copy(e / "eucom" / "tls" / "client.csr", b / "eucom.csr")
     assert run("cert", "sign", b / "authority", b / "eucom.csr", "--identity", "eucom", "--yes") == 0
     shutil.copy(b / "authority" / "ca.crt", e)
@@ -407,6 +408,12 @@ def test_two_sides_and_a_broker_enrol_without_a_private_key_changing_hands(
         assert run("cert", "show", place) == 0
     key = e / "eucom" / "tls" / "client.key"
     assert pairs.key_for((e / "eucom" / "tls" / "client.crt").read_bytes(), key) == key
+
+
+def test_the_broker_listens_where_its_clients_look_for_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--side", "broker", "--broker-host", "localhost", "--port", "18883")
+    assert run("enrol", tmp_path / "b", *words) == 0
+    assert f"deconflict broker {tmp_path / 'b'} --configure link.toml --port 18883\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ def test_a_credential_that_cannot_be_printed_is_replaced_by_another(config: Path
     assert ended.returncode == 2
     assert ended.stderr.endswith(
         "deconflict: the credential of watch-3 could not be printed (No space left on device) and is lost; give them "
-        "another: deconflict officer reset\n"
+        "another: deconflict officer reset CONFIG ID\n"
     )
 
 

@@ -255,6 +255,12 @@ def test_the_settings_say_which_journal_is_wanted(day: Path, site: Path, run: Ru
     code, out, _ = run("doctor", config)
     assert code == 1
     assert "first both sides open a new epoch, later than 7" in out
+    # the command that all of them name leads out of it
+    code, out, err = run("epoch", config, "--yes", "--json")
+    assert (code, json.loads(out)["epoch"]) == (0, 8)
+    assert "this journal was restored from a copy; what this side said afterwards is not listed here" in err
+    assert "nothing of this side stays undelivered" not in err
+    assert link_file.load(path).terms.epoch == 8
 
 
 def test_a_journal_restored_in_an_earlier_epoch_leads_to_an_epoch_that_may_start(

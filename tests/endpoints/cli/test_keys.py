@@ -219,6 +219,9 @@ def test_several_links_change_together_unless_one_is_named(tmp_path: Path, capsy
     assert run("key", "retire", config, old, "--yes") == 0
     assert own("two") == [new]
     assert list(key_files.stored(keys)) == [new]
+    capsys.readouterr()
+    assert run("key", "add", config, "--link", "two", "--lang", "en") == 0
+    assert f"deconflict key retire {config} {new} --link two\n" in capsys.readouterr().err
 
 
 def test_a_key_for_a_coming_suite_is_enrolled_ahead(eucom: Place, capsys: pytest.CaptureFixture[str]) -> None:

@@ -151,7 +151,8 @@ def test_an_amendment_is_prepared_on_one_side_and_taken_over_by_the_others(
     said = capsys.readouterr().err
     assert '  line tests: "0 9,17 * * *" -> "0 9 * * *"; "30 12 * * 1-5"' in said
     assert "  grace: 15m -> 10m" in said
-    assert "  four eyes: FLASH; IMMEDIATE -> -" in said
+    assert "  four eyes: FLASH; IMMEDIATE -> none" in said
+    assert "  the other side and the watch take it over: deconflict link accept CONFIG link.next.toml\n" in said
     assert sides.content("eucom") == present
     ready = sides.content("eucom", "link.next.toml")
     policy = ready.terms.policy
@@ -161,10 +162,13 @@ def test_an_amendment_is_prepared_on_one_side_and_taken_over_by_the_others(
         assert run("link", "accept", sides.config(place), sides.file("eucom", "link.next.toml"), "--yes") == 0
         assert sides.content(place, "link.next.toml").digest == ready.digest
         assert sides.content(place) == present
-        # the watch confirms nothing, so it is not told to
-        said, watch = capsys.readouterr().err, place == "watch"
-        assert ("deconflict link confirm" in said) is not watch
-        assert (f"deconflict link fingerprint {sides.file('watch', 'link.next.toml')} --compare" in said) is watch
+        said = capsys.readouterr().err
+        compare = {
+            "ndmc": f"confirm {sides.config('ndmc')} --officer ID",
+            "watch": f"fingerprint {sides.file('watch', 'link.next.toml')} --compare",
+        }
+        assert f"  compare it by voice: deconflict link {compare[place]}\n" in said
+        assert "link accept" not in said
 
 
 def test_an_edited_copy_may_keep_the_epoch_and_changes_no_keys(

@@ -14,6 +14,7 @@ from endpoints.doctor.examination import Examination
 from endpoints.texts.i18n import LANGUAGES
 from tests.support.broker_site import now
 from tests.support.comparison import Comparison
+from tests.support.terminal import COLUMNS, Terminal
 from tests.support.two_sides import TwoSides, run, with_policy
 
 
@@ -146,6 +147,27 @@ def test_who_may_not_confirm_is_told_in_one_line(
 def test_the_watch_confirms_nothing(sides: TwoSides, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("link", "confirm", sides.config("watch"), "--officer", "observer-1") == 2
     assert "the watch sends nothing and confirms nothing" in capsys.readouterr().err
+
+
+def test_the_command_that_confirms_is_printed_whole(sides: TwoSides) -> None:
+    """An officer who copies it from a terminal has one command, with every option that it requires."""
+    config = sides.config("eucom")
+    command = f"deconflict link confirm {config} --officer ID"
+    for words in (("run", config), ("doctor", config)):
+        terminal = Terminal(*words, "--lang", "en")
+        assert terminal.end() == {"run": 2, "doctor": 1}[words[0]]
+        # the terminal itself goes on in the next line, which nobody copies
+        assert command in {line.strip() for line in terminal.lines}
+        others = [line for line in terminal.lines if not line.strip().startswith(("deconflict", "/"))]
+        assert max(map(len, others)) <= COLUMNS
+
+
+def test_the_end_of_a_credential_is_one_line(sides: TwoSides) -> None:
+    terminal = Terminal("link", "confirm", sides.config("eucom"), "--officer", "watch-1", "--lang", "en")
+    terminal.until("Credential of watch-1: ")
+    terminal.type("\x04")
+    assert terminal.end() == 2
+    assert terminal.lines[1] == "deconflict: officer watch-1: the credential that was entered is empty"
 
 
 def findings(sides: TwoSides) -> list[tuple[str, str]]:

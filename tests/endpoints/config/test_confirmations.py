@@ -46,7 +46,7 @@ def test_an_actual_link_opens_no_epoch_that_nobody_has_confirmed(eucom: Endpoint
     """SPEC E1.8"""
     own, (link,) = eucom.path.parent, eucom.links
     with pytest.raises(
-        UserError, match=r"link eucom-ndmc is actual.*epoch 1.*deconflict link confirm .*/endpoint\.toml"
+        UserError, match=r"link eucom-ndmc is actual.*epoch 1.*deconflict link confirm .*/endpoint\.toml --officer ID$"
     ):
         comparison(eucom, link, core())
     for other in (note_of(eucom, digest="0" * 64), note_of(eucom, officer="nobody")):
