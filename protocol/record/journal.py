@@ -20,7 +20,7 @@ from typing import Any, get_args
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from protocol.core.effects import AnyEffect
+from protocol.core.effects import AnyEffect, Apply, Queue, RaiseAlarm
 from protocol.core.event import Event
 from protocol.core.event_fields import Rules
 from protocol.core.events import AnyEvent, BatchClosed
@@ -29,7 +29,7 @@ from protocol.errors import JournalError
 from protocol.phrases import phrase
 from protocol.wire import canonical
 from protocol.wire.instants import parsed, written
-from protocol.wire.messages import Digest, Identifier, Seq
+from protocol.wire.messages import Digest, Identifier, Seq, Utc
 
 HEAD_TYPE = "application/vnd.deconfliction.head.v1+json"
 """Payload type of a signed head (DSSE)."""
@@ -142,6 +142,10 @@ def _line_type(entry: type[Event]) -> type[Struct]:
 _LINES: dict[type[Struct], tuple[type[Event], tuple[str, ...]]] = {
     _line_type(entry): (entry, entry.__struct_fields__[2:]) for entry in get_args(Entry)
 }
+_INSTANTS: dict[type[Event], tuple[str, ...]] = {
+    entry: tuple(field.name for field in msgspec.structs.fields(entry) if field.type in (Utc, tuple[Utc, ...]))
+    for entry in get_args(Entry)
+}
 _DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(reduce(or_, _LINES))
 _ENTRY_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Entry)
 _EFFECTS_DECODER = msgspec.json.Decoder(tuple[AnyEffect, ...])
@@ -162,6 +166,7 @@ def encode(
         fields, acts = _ENCODER.encode(entry), _ENCODER.encode(effects)
         _ENTRY_DECODER.decode(fields)
         _EFFECTS_DECODER.decode(acts)
+        _check_instants(entry, effects)
         body = _body(n, link, side, batch, written(entry.at), entry, fields, acts, prev)
     except (ValueError, OverflowError, RecursionError) as error:
         raise JournalError(
@@ -194,6 +199,7 @@ def decode(line: bytes, place: int = 0) -> Record:
         record = Record(
             fields.n, fields.link, fields.side, fields.batch, entry, fields.effects, fields.prev, fields.hash
         )
+        _check_instants(entry, fields.effects)
         again = _again(record, fields.at)
     except (ValueError, OverflowError, RecursionError) as error:
         raise JournalError(fields.n, phrase("not a record: {error}", error=error)) from error
@@ -203,6 +209,22 @@ def decode(line: bytes, place: int = 0) -> Record:
         )
     assert digest == record.hash
     return record
+
+
+def _check_instants(entry: Entry, effects: tuple[AnyEffect, ...]) -> None:
+    """Raise ValueError for an instant that the calendar does not have. Readers calculate with them and print them."""
+    for name in _INSTANTS[type(entry)]:
+        value = getattr(entry, name)
+        for instant in (value,) if isinstance(value, str) else value:
+            parsed(instant)
+    for effect in effects:
+        match effect:
+            case Queue(message=message) | Apply(message=message):
+                parsed(message.at)
+            case RaiseAlarm(alarm=alarm):
+                parsed(alarm.raised_at)
+            case _:
+                pass
 
 
 def complete_record_in(fragment: bytes) -> int:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from protocol.core.core import Core
 from protocol.core.events import FrameReceived, Started
 from protocol.core.start_events import EpochOpened, JournalRestored, LinkConfirmed
-from protocol.record.journal import Closed, Entry, Record
-from tests.attacks.forge import Edit, write
+from protocol.record.journal import Checkpoint, Closed, Entry, Record
+from tests.attacks.forge import Edit, records, write
 from tests.attacks.scene import LINK_FILE, Scene, end_of_batch, inserted, last, without
 from tests.support.exchange import COMPARED_AT, Exchange, link_file
 from tests.vectors.terms import EPOCH_1
@@ -132,6 +133,24 @@ def test_older_rules_confirmed_nothing(scene: Scene) -> None:
     assert problems(scene, scene.forged("eucom", only_rules("4"))) == {}
 
 
+def test_a_journal_of_older_rules_goes_on_unconfirmed(scene: Scene) -> None:
+    """Its epoch is open. Only the next one demands a confirmation (SPEC E1.8)."""
+    ends = {side: scene.forged(side, only_rules("4")) for side in ("eucom", "ndmc", "watch")}
+    exchange = Exchange(scene.folder / "forged", NEXT)
+    exchange.open()
+    exchange.start()
+    exchange.delivered("eucom")
+    exchange.stop()
+    for side, journal in ends.items():
+        later = [each.entry for each in records(scene.folder / journal)]
+        assert any(isinstance(entry, Checkpoint) and entry.rules == Core.RULES for entry in later), side
+        assert problems(scene, journal) == {}
+    assert (
+        scene.reconcile("forged/eucom", "forged/ndmc", "--watch", "forged/watch", "--link-file", "former.toml").exit
+        == 0
+    )
+
+
 def test_an_exercise_needs_no_confirmation(tmp_path: Path) -> None:
     scene = Scene.of_a_day(tmp_path)
     assert not numbers(scene, "eucom", LinkConfirmed)
@@ -149,13 +168,13 @@ def test_missing_records_may_have_confirmed_it(scene: Scene) -> None:
 # --- restorations -------------------------------------------------------------------------------------------------
 
 
-def restored(record: Record, records: int, head: str) -> JournalRestored:
-    return JournalRestored(**at(record), restored_at=COMPARED_AT, records=records, head=head)
+def restored(record: Record, n: int, head: str) -> JournalRestored:
+    return JournalRestored(**at(record), restored_at=COMPARED_AT, records=n, head=head)
 
 
-def claims(scene: Scene, place: int, records: int, head: str) -> dict[int, str]:
+def claims(scene: Scene, place: int, n: int, head: str) -> dict[int, str]:
     """Return the findings if eucom's journal says before a record that it was restored up to another one."""
-    edit = inserted(place, lambda record, _core: iter([restored(record, records, head)]))
+    edit = inserted(place, lambda record, _core: iter([restored(record, n, head)]))
     return problems(scene, scene.forged("eucom", edit))
 
 

@@ -1,18 +1,24 @@
 import json
+from collections.abc import Callable
 from hashlib import sha256
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from protocol.core.events import BatchClosed, FrameReceived, SpaceLow, TransportLost
-from protocol.core.start_events import EpochOpened
+from protocol.core.alarms import Alarm, AlarmCode
+from protocol.core.effects import AnyEffect, Apply, RaiseAlarm
+from protocol.core.events import BatchClosed, FrameReceived, SlotsPlanned, SpaceLow, TransportLost
+from protocol.core.start_events import EpochOpened, JournalRestored, LinkConfirmed
 from protocol.errors import JournalError
 from protocol.record.journal import ORIGIN, Chain, Closed, Entry, claimed_hash, decode, encode, head_payload
+from protocol.wire.messages import Message
 from tests.support.journal_samples import LINK, NOON, SIDE, batch, checkpoint, closed, lines_of
 from tests.support.world import terms
 
+AT: dict[str, Any] = {"at": NOON, "mono": 0}
 LINES = lines_of([batch(0), batch(1), batch(2), closed(3)])
 
 
@@ -121,6 +127,39 @@ def test_a_line_that_is_not_a_record_is_refused(change: object, reason: str) -> 
     assert callable(change)
     with pytest.raises(JournalError, match=reason):
         decode(change(LINES[0].removesuffix(b"\n")), 1)
+
+
+EXISTS, NEVER = "2022-02-28T10:00:00.000Z", "2022-02-30T10:00:00.000Z"
+DIGEST = "ab" * 32
+
+
+def alarm(instant: str) -> Alarm:
+    return Alarm(code=AlarmCode.FORK, subject="ndmc", severity="critical", raised_at=instant, detected_at=EXISTS)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda it: (LinkConfirmed(**AT, officer="duty-1", digest=DIGEST, compared_at=it, first_word=7), ()),
+        lambda it: (JournalRestored(**AT, restored_at=it, records=1, head=DIGEST), ()),
+        lambda it: (SlotsPlanned(**AT, slots=(it,), slots_until="2022-12-13T10:00:00.000Z", tzdata="1"), ()),
+        lambda it: (BatchClosed(**AT), (RaiseAlarm(alarm=alarm(it)),)),
+        lambda it: (
+            BatchClosed(**AT),
+            (Apply(sender="ndmc", message=Message(seq=1, prev=DIGEST, at=it, body={})),),
+        ),
+    ],
+)
+def test_an_instant_that_the_calendar_does_not_have_is_in_no_record(
+    made: Callable[[str], tuple[Entry, tuple[AnyEffect, ...]]],
+) -> None:
+    """Readers calculate with instants and print them."""
+    with pytest.raises(JournalError, match="could not be read again: day is out of range for month"):
+        lines_of([[made(NEVER)]])
+    line = lines_of([[made(EXISTS)]])[0].removesuffix(b"\n")
+    decode(line)
+    with pytest.raises(JournalError, match="not a record: day is out of range for month"):
+        decode(rehashed(line.replace(EXISTS.encode(), NEVER.encode(), 1)))
 
 
 def test_the_version_of_the_rules_never_falls() -> None:
