@@ -121,11 +121,16 @@ def check_restricted(authority: x509.Certificate, identity: str, *, at: Path | s
 
 def check_dates(certificate: x509.Certificate, *, at: Path | str, now: int) -> None:
     """Raise BrokerError unless `certificate` is valid at `now` (ms since 1970)."""
-    if certificate.not_valid_after_utc.timestamp() * 1_000 <= now:
-        ended = certificate.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ")
-        raise BrokerError(phrase("{path}: expired on {when}; use a new one", path=at, when=ended))
+    check_end(certificate, at=at, now=now)
     if certificate.not_valid_before_utc.timestamp() * 1_000 > now:
         begins = certificate.not_valid_before_utc.strftime("%Y-%m-%dT%H:%M:%SZ")
         raise BrokerError(
             phrase("{path}: not valid before {when}; check the clocks of both machines", path=at, when=begins)
         )
+
+
+def check_end(certificate: x509.Certificate, *, at: Path | str, now: int) -> None:
+    """Raise BrokerError if `certificate` has ended at `now` (ms since 1970)."""
+    if certificate.not_valid_after_utc.timestamp() * 1_000 <= now:
+        ended = certificate.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ")
+        raise BrokerError(phrase("{path}: expired on {when}; use a new one", path=at, when=ended))

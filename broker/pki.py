@@ -50,10 +50,17 @@ _NAMED_BY = 8
 
 @dataclass(frozen=True)
 class Authority:
-    """A certificate authority, from `make` or `load`."""
+    """A certificate authority, from `make` or `load`.
+
+    Attributes:
+        certificate: its self-signed certificate.
+        key: its private key.
+        path: the file of the certificate, for errors.
+    """
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
+    path: Path = Path("ca.crt")
 
     @classmethod
     def make(cls, folder: Path, at: int, identity: str | None = None) -> Authority:
@@ -113,7 +120,7 @@ class Authority:
             raise BrokerError(phrase("{path}: not an unencrypted PEM file of an authority", path=path)) from None
         if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
             raise BrokerError(phrase("{path}: not the private key of ca.crt in the same folder", path=path))
-        return cls(certificate, key)
+        return cls(certificate, key, folder / "ca.crt")
 
     @property
     def identity(self) -> str | None:
@@ -131,19 +138,21 @@ class Authority:
 
         Raises BrokerError if the authority is not valid at `at` (ms since 1970), or restricted to another identity.
         """
-        constraints.check_dates(self.certificate, at="ca.crt", now=at)
-        ends = _now(at) + timedelta(days=days)
-        return self._signed(request, at, min(ends, self.certificate.not_valid_after_utc))
+        constraints.check_dates(self.certificate, at=self.path, now=at)
+        return self._signed(request, at, _now(at) + timedelta(days=days))
 
     def _signed(self, request: CertificateRequest, at: int, ends: datetime) -> x509.Certificate:
+        constraints.check_end(self.certificate, at=self.path, now=at)
         if self.identity not in {None, request.identity}:
             raise BrokerError(
                 phrase(
-                    "ca.crt: this authority issues certificates for {found} alone, not for {identity}",
+                    "{path}: this authority issues certificates for {found} alone, not for {identity}",
+                    path=self.path,
                     found=self.identity,
                     identity=request.identity,
                 )
             )
+        ends = min(ends, self.certificate.not_valid_after_utc)
         return (
             _builder(constraints.common_name(request.identity), self.certificate.subject, request.key, at, ends)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

@@ -33,8 +33,12 @@ def _wrong(value: str) -> Phrase | None:
     """Return what is wrong with a host, None if nothing is."""
     try:
         # a scope such as %eth0 is no part of a certificate's name
-        address = ipaddress.ip_address(value)
-        return None if "%" not in value else phrase("give the IPv6 address without its scope: {right}", right=address)
+        ipaddress.ip_address(value)
+        return (
+            None
+            if "%" not in value
+            else phrase("give the IPv6 address without its scope: {right}", right=value.partition("%")[0])
+        )
     except ValueError:
         pass
     if value[:1] == "[":

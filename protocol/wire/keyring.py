@@ -59,7 +59,7 @@ class Keyring:
                     phrase("{party} has two keys with the same id; give each key its own id", party=party)
                 )
             for key in enrolled:
-                name = phrase("key {key} of {party}", key=repr(key.id), party=party)
+                name = phrase("key {key} of {party}", key=repr(key.id[:KEYID_MAX]), party=party)
                 # SPEC F5.2
                 if key.public in owners:
                     raise EnrolmentError(
@@ -129,7 +129,7 @@ class _Key:
     """An enrolled public key that verifies signatures. Raises EnrolmentError if it may not be enrolled."""
 
     def __init__(self, party: str, enrolled: EnrolledKey) -> None:
-        name = phrase("key {key} of {party}", key=repr(enrolled.id), party=party)
+        name = phrase("key {key} of {party}", key=repr(enrolled.id[:KEYID_MAX]), party=party)
         if not 0 < len(enrolled.id) <= KEYID_MAX:
             raise EnrolmentError(
                 phrase(

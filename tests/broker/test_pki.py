@@ -9,7 +9,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from broker.errors import BrokerError
-from broker.pki import LEAF_DAYS, SERVER_NAMES, Authority
+from broker.pki import AUTHORITY_DAYS, LEAF_DAYS, SERVER_NAMES, Authority
 
 AT = 1_669_708_800_000
 NOW = datetime(2022, 11, 29, 8, tzinfo=UTC)
@@ -89,3 +89,23 @@ def test_loading_names_the_wrong_file(tmp_path: Path, authority: Authority) -> N
     (folder / "ca.key").write_bytes(b"\x00")
     with pytest.raises(BrokerError, match=r"ca\.key: not an unencrypted PEM file"):
         Authority.load(folder)
+
+
+def test_no_certificate_outlasts_its_authority(tmp_path: Path) -> None:
+    begun = AT - (AUTHORITY_DAYS - 10) * 86_400_000
+    ending = Authority.make(tmp_path / "ending", begun)
+    for issue, stem in ((ending.issue_server, "server"), (lambda *at: ending.issue_client("eucom", *at), "client")):
+        issue(tmp_path, AT)
+        assert load(tmp_path / f"{stem}.crt").not_valid_after_utc == ending.certificate.not_valid_after_utc
+    Authority.make(tmp_path / "ended", AT - AUTHORITY_DAYS * 86_400_000)
+    ended = Authority.load(tmp_path / "ended")
+    before = load(tmp_path / "client.crt")
+    with pytest.raises(BrokerError, match=r"ended/ca\.crt: expired on"):
+        ended.issue_client("eucom", tmp_path, AT)
+    assert load(tmp_path / "client.crt") == before
+
+
+def test_an_authority_for_another_identity_is_named_with_its_folder(tmp_path: Path) -> None:
+    Authority.make(tmp_path / "ndmc", AT, "ndmc")
+    with pytest.raises(BrokerError, match=r"ndmc/ca\.crt: this authority issues certificates for ndmc alone"):
+        Authority.load(tmp_path / "ndmc").issue_client("eucom", tmp_path, AT)

@@ -94,3 +94,13 @@ def test_a_name_in_a_side_file_cannot_begin_a_row_of_link_show(
     assert r"NDMC\n\u202ecalls  eucom\x1b[2J, Moscow\nwatch  ed25519-0000" in shown
     assert len(re.findall(r"^watch ", shown, re.MULTILINE)) == 1
     assert len(re.findall(r"^calls ", shown, re.MULTILINE)) == 1
+
+
+def test_a_long_key_id_is_cut_in_the_error(
+    enrolled: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ndmc = re.sub(r'id = ".*"', f'id = "{"x" * 5000}"', enrolled["ndmc"])
+    assert made(tmp_path, enrolled["eucom"], ndmc) == 2
+    said = capsys.readouterr().err
+    assert f"key '{'x' * 64}' of ndmc has an id of 5000 characters; 1 to 64 are allowed" in said
+    assert "x" * 65 not in said

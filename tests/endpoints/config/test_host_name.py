@@ -46,7 +46,7 @@ def test_a_host_that_a_certificate_can_name(host: str) -> None:
         ("mqtts://broker", "expected a host name such as"),
         ("[::1]", "give the IPv6 address without brackets, such as ::1, and the port separately"),
         ("[::1]:8883", "without brackets"),
-        ("fe80::1%eth0", "give the IPv6 address without its scope"),
+        ("fe80::1%eth0", "give the IPv6 address without its scope: fe80::1, found"),
         ("брокер.рф", "in its encoded form (xn--...)"),
         ("broker\N{FULLWIDTH FULL STOP}org", "in its encoded form (xn--...)"),
         ("1.2.3", "expected a host name such as"),
