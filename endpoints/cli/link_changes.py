@@ -189,10 +189,11 @@ def _take_keys(
     found: ProcessSettings, chosen: LinkSettings, theirs: LinkFile, t: Translator, *, yes: bool, as_json: bool
 ) -> int:
     """Replace the link file by one with the other side's keys. Return the exit code."""
-    from endpoints.cli.key_links import LinkFileChange, keyed_links
+    from endpoints.cli.key_links import LinkFileChange, keyed_links, listed
     from endpoints.cli.link_differences import key_names, rows_of, show_differences
     from endpoints.cli.reloading import reload_or_undo
     from endpoints.config import link_change
+    from endpoints.config.owned_keys import owned
 
     present = chosen.content
     merged = link_change.with_their_keys(found, present, theirs)
@@ -211,13 +212,20 @@ def _take_keys(
         return 0
     say(t("{file} changes under the same epoch:", file=shown(chosen.file)))
     show_differences(changes, t)
+    (link,), change = keyed_links(found, chosen.id), LinkFileChange()
+    after, agreed = owned(merged.keys, merged.watch_keys), link.history.agreed()
+    if back := (after - owned(present.keys, present.watch_keys)) & agreed:
+        # SPEC F5.4: until an officer acknowledges that they were removed
+        keys = listed(back, digits=True)
+        say(t("!!! {keys}: removed here before; counts again at once, and no words are asked !!!", keys=keys))
+        say(t("if it was revoked as stolen, refuse: the other side hands over a file without it"))
     if not consented(t("take this over?"), t, yes=yes):
         return EXIT_DECLINED
-    (link,), change = keyed_links(found, chosen.id), LinkFileChange()
     change.replace([link], {chosen.file: merged})
     reload_or_undo(found.path, change.undo, t)
-    if any(each.field.endswith("keys") for each in changes):
+    if after != agreed and any(each.field.endswith("keys") for each in changes):
         acknowledge = ["deconflict", "alarms", "acknowledge", str(found.path), f"keys_changed/{merged.digest[:16]}"]
+        acknowledge += found.choosing(chosen.id)
         say(t("Added keys verify nothing until an officer accepts them, by three words that the other side reads:"))
         say(f"  {shlex.join([*acknowledge, '--officer', 'ID'])}")
     _finish(document, rows_of(changes), as_json=as_json)
@@ -282,11 +290,17 @@ def _prepare(
 
 def _next_steps(found: ProcessSettings, chosen: LinkSettings, ready: Path, t: Translator) -> None:
     """Say what both sides do with a prepared file."""
+    from endpoints.config.settings import WatchSettings
+
     config = str(found.path)
     link = found.choosing(chosen.id)
+    confirm = ["deconflict", "link", "confirm", config, *link, "--officer", "ID"]
+    if isinstance(found, WatchSettings):
+        # it confirms nothing
+        confirm = ["deconflict", "link", "fingerprint", str(shown(ready)), "--compare"]
     steps = (
         (t("the other side and the watch take it over:"), ["deconflict", "link", "accept", "CONFIG", ready.name]),
-        (t("compare it by voice:"), ["deconflict", "link", "confirm", config, *link, "--officer", "ID"]),
+        (t("compare it by voice:"), confirm),
         (t("then on both sides in one call:"), ["deconflict", "epoch", config, *link]),
     )
     for what, command in steps:
