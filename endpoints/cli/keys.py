@@ -168,9 +168,8 @@ def key_revoke(
     t, found = translator(lang), settings.load(config)
     links, own = keyed_links(found, None), owner_of(found)
     chosen = find(links, key)
-    if chosen is None and found.keys is not None and _stored(found, found.keys, key) is not None:
-        # an earlier revocation was interrupted before its end
-        return _finish(found, key, found.keys, t, as_json=as_json, at_once=True)
+    if chosen is None and found.keys is not None and (left := _stored(found, found.keys, key)) is not None:
+        return _revoke_left(found, key, (own, left), found.keys, t, yes=yes, as_json=as_json)
     if chosen is None:
         raise UserError(
             phrase(
@@ -274,6 +273,25 @@ def _finish(
         print_json({"retired": _row(own, key), "links": [], "private_removed": True})
     else:
         print_lines(removed_lines([key.id], found, t))
+    return 0
+
+
+def _revoke_left(
+    found: ProcessSettings, wanted: str, key: Owned, folder: Path, t: Translator, *, yes: bool, as_json: bool
+) -> int:
+    """Revoke a key that no link file names: its retirement waits for an officer, or a revocation was interrupted."""
+    from endpoints.cli.key_consequences import after_revocation, of_revocation
+    from endpoints.cli.key_links import keyed_links
+
+    waiting = [link for link in keyed_links(found, None) if link.needs(key)]
+    if waiting:
+        consequences = of_revocation(found, waiting, key, [], t)
+        if not _agreed(consequences, t("revoke this key now?"), key, t, yes=yes):
+            return EXIT_DECLINED
+    _finish(found, wanted, folder, t, as_json=as_json, at_once=True)
+    if waiting:
+        present = {link.file: link.content for link in waiting}
+        print_lines(after_revocation(found, waiting, key, present, t), stderr=True)
     return 0
 
 

@@ -189,10 +189,11 @@ def _take_keys(
     found: ProcessSettings, chosen: LinkSettings, theirs: LinkFile, t: Translator, *, yes: bool, as_json: bool
 ) -> int:
     """Replace the link file by one with the other side's keys. Return the exit code."""
-    from endpoints.cli.key_links import LinkFileChange, keyed_links
+    from endpoints.cli.key_links import LinkFileChange, keyed_links, listed
     from endpoints.cli.link_differences import key_names, rows_of, show_differences
     from endpoints.cli.reloading import reload_or_undo
     from endpoints.config import link_change
+    from endpoints.config.owned_keys import owned
 
     present = chosen.content
     merged = link_change.with_their_keys(found, present, theirs)
@@ -211,20 +212,21 @@ def _take_keys(
         return 0
     say(t("{file} changes under the same epoch:", file=shown(chosen.file)))
     show_differences(changes, t)
+    (link,), change = keyed_links(found, chosen.id), LinkFileChange()
+    after, agreed = owned(merged.keys, merged.watch_keys), link.history.agreed()
+    if back := (after - owned(present.keys, present.watch_keys)) & agreed:
+        # SPEC F5.4: until an officer acknowledges that they were removed
+        keys = listed(back, digits=True)
+        say(t("!!! {keys}: removed here before; counts again at once, and no words are asked !!!", keys=keys))
+        say(t("if it was revoked as stolen, refuse: the other side hands over a file without it"))
     if not consented(t("take this over?"), t, yes=yes):
         return EXIT_DECLINED
-    (link,), change = keyed_links(found, chosen.id), LinkFileChange()
     change.replace([link], {chosen.file: merged})
     reload_or_undo(found.path, change.undo, t)
-    if any(each.field.endswith("keys") for each in changes):
+    if after != agreed and any(each.field.endswith("keys") for each in changes):
         alarm = [f"keys_changed/{merged.digest[:16]}", *found.choosing(chosen.id)]
         acknowledge = ["deconflict", "alarms", "acknowledge", str(found.path), *alarm]
-        if any(
-            key not in (each.before or ())
-            for each in changes
-            if each.field.endswith("keys")
-            for key in each.after or ()
-        ):
+        if after - agreed:
             say(t("Added keys verify nothing until an officer accepts them, by three words that the other side reads:"))
         else:
             say(t("An officer accepts this with three words that the other side reads:"))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from endpoints.config.link_file import LinkFile
     from endpoints.config.settings import LinkSettings, ProcessSettings
     from endpoints.texts.i18n import Translator
+    from protocol.wire.policy import Terms
 
 NewFile = Annotated[Path, Parameter(help="The link file of the further link; it stays where it is.", negative="")]
 JournalFolder = Annotated[
@@ -54,8 +55,10 @@ def link_add(
     link_file.check_keys(content)
     _check_new(found, content, file)
     own = found.path.absolute().parent
-    folder = own / "journal" / content.terms.link if journal is None else journal.absolute()
-    _check_journal(found, file, folder)
+    usual = own / "journal" / content.terms.link
+    folder = usual if journal is None else journal.absolute()
+    _check_journal(found, content, file, folder)
+    _require_usual(found, content, usual, folder)
     terms = content.terms
     line = t(
         "link {link} between {caller} (calls) and {answering} (answers), status {status}",
@@ -163,18 +166,54 @@ def _check_new(found: ProcessSettings, content: LinkFile, file: Path) -> None:
     link_change.require_comparison(found, content, file, "--file", str(file))
 
 
-def _check_journal(found: ProcessSettings, file: Path, folder: Path) -> None:
-    """Raise UserError unless a journal can begin in `folder`, and `file` is not prepared for another link's epoch."""
+def _check_journal(found: ProcessSettings, content: LinkFile, file: Path, folder: Path) -> None:
+    """Raise UserError unless a journal can begin or go on in `folder`, and `file` isn't another link's next epoch.
+
+    A link that was removed goes on with its journal: in a new one under the same epoch, its numbers would begin anew.
+    """
     from endpoints.config import link_file
     from endpoints.journal.segments import segments
     from endpoints.keys.private_files import exists
+    from endpoints.runtime.start_checks import check_terms
 
     if shown(file.absolute()) in {shown(link_file.next_path(each.file)) for each in found.links}:
         raise UserError(
             phrase("{file}: has the name of a file for the next epoch of another link; rename it", file=file)
         )
     if exists(folder) and (not folder.is_dir() or segments(folder)):
-        raise UserError(phrase("{folder}: holds a journal already; name another folder with --journal", folder=folder))
+        known = _terms_of(found, content, folder)
+        if known is None:
+            raise UserError(
+                phrase("{folder}: holds another journal already; name another folder with --journal", folder=folder)
+            )
+        check_terms(content.terms, known)
+
+
+def _require_usual(found: ProcessSettings, content: LinkFile, usual: Path, folder: Path) -> None:
+    """Raise UserError if the journal of an earlier time of this link, in the usual folder, would be left aside."""
+    known = None if folder == usual else _terms_of(found, content, usual)
+    if known is not None and content.terms.epoch <= known.epoch:
+        raise UserError(
+            phrase(
+                "{folder}: link {link} was here before, and goes on with this journal; leave --journal out",
+                folder=usual,
+                link=content.terms.link,
+            )
+        )
+
+
+def _terms_of(found: ProcessSettings, content: LinkFile, folder: Path) -> Terms | None:
+    """Return the terms of the last epoch in this link's journal in `folder`, None if there is none of it."""
+    from endpoints.journal.last_segment import last_segment
+    from protocol.errors import LinkError
+    from protocol.record.replay import at_end
+
+    try:
+        records = last_segment(folder, content.terms.link, found.side)
+        core = at_end(records) if records else None
+    except (LinkError, OSError):
+        return None
+    return None if core is None else core.terms
 
 
 def _other_status(found: ProcessSettings, content: LinkFile) -> str:

@@ -341,6 +341,52 @@ def test_an_interrupted_revocation_is_finished(eucom: Place, capsys: pytest.Capt
     assert key_files.stored(eucom.keys) == {}
 
 
+def test_revoking_a_key_whose_retirement_waits_says_so_and_asks(
+    eucom: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The other side takes its frames until it has accepted that it was retired."""
+    (old,) = eucom.own
+    assert run("key", "add", eucom.config) == 0
+    eucom.ran(officer="watch-1")
+    assert run("key", "retire", eucom.config, old.id, "--yes") == 0
+    eucom.ran()
+    capsys.readouterr()
+    assert run("key", "revoke", eucom.config, old.id, "--lang", "en") == 2
+    assert old.id in key_files.stored(eucom.keys)
+    assert run("key", "revoke", eucom.config, old.id, "--yes", "--lang", "en") == 0
+    err = capsys.readouterr().err
+    assert "a holder of the private file can sign as eucom" in err
+    assert f"this side signs with eucom/{eucom.own[0].id}" in err
+    assert f"everybody else revokes it at once: deconflict key revoke CONFIG eucom/{old.id}" in err
+    assert old.id not in key_files.stored(eucom.keys)
+
+
+def test_a_revoked_key_of_the_peer_does_not_come_back_unsaid(eucom: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """SPEC F5.4: it counts as soon as the file has it, until an officer acknowledges that it was removed."""
+    before = eucom.sides.hand_over(eucom.content)
+    (theirs,) = eucom.content.keys["ndmc"]
+    assert run("key", "revoke", eucom.config, f"ndmc/{theirs.id}", "--yes") == 0
+    eucom.ran()
+    capsys.readouterr()
+    assert run("link", "accept", eucom.config, before, "--lang", "en") == 2
+    err = capsys.readouterr().err
+    assert f"!!! ndmc/{theirs.id} " in err
+    assert "counts again at once, and no words are asked !!!" in err
+    assert run("link", "accept", eucom.config, before, "--yes", "--lang", "en") == 0
+    # which is true: there is nothing to acknowledge
+    assert "Added keys verify nothing" not in capsys.readouterr().err
+    eucom.ran()
+    assert states(eucom, capsys, "ndmc") == {theirs.id: "accepted"}
+
+
+def test_a_watch_that_never_started_is_not_told_to_confirm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = Place(TwoSides(tmp_path / "s"), "watch")
+    assert run("key", "add", place.config, "--lang", "en") == 0
+    err = capsys.readouterr().err
+    assert f"deconflict link fingerprint {place.sides.file('watch')} --compare" in err
+    assert "link confirm" not in err
+
+
 # --- what is refused, in one line, with nothing changed ---------------------------------------------------------------
 
 

@@ -49,6 +49,15 @@ def test_the_watch_takes_over_the_keys_of_both_and_keeps_its_own(sides: TwoSides
     assert (after.keys["ndmc"], after.watch) == ((key,), before.watch)
 
 
+def test_the_act_that_follows_names_the_link_among_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sides = TwoSides(tmp_path / "s", "one", "two")
+    before = sides.content("eucom", "two.toml")
+    theirs = sides.hand_over(with_keys(before, ndmc=(*before.keys["ndmc"], fresh_key(tmp_path / "k", "ndmc-next"))))
+    assert run("link", "accept", sides.config("eucom"), theirs, "--yes", "--lang", "en") == 0
+    subject = sides.content("eucom", "two.toml").digest[:16]
+    assert f"keys_changed/{subject} --link two --officer ID" in capsys.readouterr().err
+
+
 def test_a_side_is_told_that_the_other_has_other_keys_of_it(
     sides: TwoSides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

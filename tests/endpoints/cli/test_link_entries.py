@@ -10,10 +10,14 @@ from msgspec import structs
 
 from endpoints.config import link_file, settings
 from endpoints.config.link_file import LinkFile
+from endpoints.keys.signer import Signer, read_key
 from tests.support.comparison import Comparison
+from tests.support.exchange import Service
 from tests.support.two_sides import TwoSides, fresh_key, run, with_keys
+from tests.support.world import World
 
 AIR = "eucom-ndmc-air"
+BEGINS = 1_669_708_800_000
 
 
 @pytest.fixture
@@ -88,7 +92,7 @@ def test_what_cannot_be_added_is_refused_in_one_line_and_nothing_changes(
         (sides.content("eucom"), file, (), "link eucom-ndmc is there already"),
         (strange, file, (), "eucom is not a party of link eucom-ndmc-air"),
         (with_keys(content, eucom=(fresh_key(tmp_path / "k", "other"),)), file, (), "it enrols none of the keys in"),
-        (content, file, ("--journal", used), "holds a journal already"),
+        (content, file, ("--journal", used), "holds another journal already"),
         (content, next_file, (), "has the name of a file for the next epoch of another link"),
     ):
         link_file.save(wrong, path)
@@ -99,6 +103,31 @@ def test_what_cannot_be_added_is_refused_in_one_line_and_nothing_changes(
         assert complaint in err
         assert config.read_bytes() == before
         assert not (config.parent / "journal" / AIR).exists()
+
+
+def test_a_link_that_comes_back_goes_on_with_its_journal(
+    sides: TwoSides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a new journal under the same epoch, its numbers would begin anew, and the other side would take none."""
+    config, file, content = sides.config("eucom"), sides.file("eucom", "air.toml"), further(sides)
+    link_file.save(content, file)
+    assert run("link", "add", config, file, "--yes") == 0
+    journal = settings.load(config).link(AIR).journal
+    key_id = content.keys["eucom"][0].id
+    signer = Signer({key_id: read_key(config.parent / "keys" / f"{key_id}.pem")})
+    service = Service("eucom", World(BEGINS), content, journal, signer=signer)
+    service.open()
+    service.start()
+    service.turn()
+    service.stop()
+    assert run("link", "remove", config, AIR, "--yes") == 0
+    capsys.readouterr()
+
+    assert run("link", "add", config, file, "--journal", tmp_path / "new", "--yes", "--lang", "en") == 2
+    assert f"{journal}: link {AIR} was here before, and goes on with this journal" in capsys.readouterr().err
+    assert run("link", "add", config, file, "--yes") == 0
+
+    assert settings.load(config).link(AIR).journal == journal
 
 
 def test_the_only_link_stays(sides: TwoSides, capsys: pytest.CaptureFixture[str]) -> None:
