@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from endpoints.cli import options
-from endpoints.cli.certificate_text import authority_rows, ending, field, first_word, name_of, tell
+from endpoints.cli.certificate_text import authority_rows, ending, field, name_of, tell
 from endpoints.cli.consent import EXIT_DECLINED, Yes, consented
 from endpoints.cli.output import print_json, print_lines, say
+from endpoints.cli.spoken_words import first_word
 from endpoints.errors import UserError
 from protocol.phrases import phrase
 

@@ -12,15 +12,14 @@ from endpoints.cli import options
 from endpoints.cli.certificate_text import (
     authority_rows,
     field,
-    first_word,
     name_of,
     request_document,
     request_rows,
     tell,
-    words_of,
 )
 from endpoints.cli.consent import EXIT_DECLINED, Yes, consented
 from endpoints.cli.output import print_json, print_lines, say
+from endpoints.cli.spoken_words import first_word, words_of
 from endpoints.errors import UserError
 from protocol.phrases import phrase
 

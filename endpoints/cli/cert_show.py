@@ -46,7 +46,7 @@ def cert_show(config: Places, /, *, lang: options.Lang = None, as_json: options.
 
 
 def _page(found: Survey, t: Translator, now: Millis) -> list[str]:
-    from endpoints.cli.certificate_text import field, word_rows
+    from endpoints.cli.certificate_text import field, fingerprint_rows
     from protocol.wire.instants import written
 
     tls = found.tls
@@ -59,7 +59,7 @@ def _page(found: Survey, t: Translator, now: Millis) -> list[str]:
             f"{t('open request')}: {tls.request}",
             field(t("made"), "-" if made is None else written(made)),
             field(t("key SHA-256"), found.request.fingerprint),
-            *word_rows(found.request.fingerprint),
+            *fingerprint_rows(found.request.fingerprint),
         ]
     return [*lines, *(t("warning: {warning}", warning=t.say(each)) for each in found.warnings), ""]
 

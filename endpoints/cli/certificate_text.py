@@ -1,10 +1,10 @@
-"""Describes certificates and requests for people, and prints the words of a fingerprint to compare by voice."""
+"""Describes certificates and requests for people, with the words of their fingerprints."""
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Any
 
+from endpoints.cli.spoken_words import word_rows, words_of
 from endpoints.texts.printable import one_line
 
 if TYPE_CHECKING:
@@ -14,35 +14,8 @@ if TYPE_CHECKING:
     from endpoints.texts.i18n import Translator
     from protocol.wire.instants import Millis
 
-_WORDS_IN_A_ROW = 4
-_WORD_WIDTH = 13
 _LABEL_WIDTH = 14
 DAY_MS: Millis = 86_400_000
-
-
-def word_rows(digest: str) -> list[str]:
-    """Return rows of the sixteen words of a SHA-256 in hexadecimal, each with its number, in both languages."""
-    rows = []
-    for language, spoken in words_of(digest).items():
-        for first in range(0, len(spoken), _WORDS_IN_A_ROW):
-            row = enumerate(spoken[first : first + _WORDS_IN_A_ROW], first + 1)
-            columns = "".join(f"{position:>3} {word:<{_WORD_WIDTH}}" for position, word in row)
-            rows.append(f"  {language if not first else '':<2}{columns}".rstrip())
-    return rows
-
-
-def first_word() -> int:
-    """Return the number of a random word from which a fingerprint is read: people compare the first ones only."""
-    from protocol.wire.words import FINGERPRINT_WORDS
-
-    return 1 + secrets.randbelow(FINGERPRINT_WORDS)
-
-
-def words_of(digest: str) -> dict[str, tuple[str, ...]]:
-    """Return the words of a SHA-256 in hexadecimal, by language, for JSON."""
-    from protocol.wire.words import fingerprint_words
-
-    return {language: fingerprint_words(digest, language) for language in ("en", "ru")}
 
 
 def tell(line: str) -> None:
@@ -57,6 +30,11 @@ def field(label: str, value: str) -> str:
     return f"  {label:<{_LABEL_WIDTH}}{one_line(value)}"
 
 
+def fingerprint_rows(digest: str) -> list[str]:
+    """Return rows with the words of a fingerprint, below the fields."""
+    return [f"  {row}" for row in word_rows(digest)]
+
+
 def request_rows(request: CertificateRequest, t: Translator) -> list[str]:
     """Return the rows that describe a request."""
     from protocol.wire.instants import written
@@ -68,7 +46,7 @@ def request_rows(request: CertificateRequest, t: Translator) -> list[str]:
         field(t("names"), ", ".join(request.names)),
         field(t("made"), made),
         field(t("key SHA-256"), request.fingerprint),
-        *word_rows(request.fingerprint),
+        *fingerprint_rows(request.fingerprint),
     ]
 
 
@@ -120,7 +98,7 @@ def authority_rows(authority: x509.Certificate, t: Translator, now: Millis) -> l
         field(t("issues for"), issues),
         field(t("ends"), ending(authority, t, now)),
         field("SHA-256", fingerprint(authority)),
-        *word_rows(fingerprint(authority)),
+        *fingerprint_rows(fingerprint(authority)),
     ]
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from endpoints.cli.output import console, input_line, print_json, say
+from endpoints.cli.spoken_words import first_word
 from endpoints.errors import UserError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def typed(content: LinkFile, t: Translator) -> Compared:
     from protocol.wire.words import FINGERPRINT_WORDS, differing_words
 
     terms, count = content.terms, FINGERPRINT_WORDS
-    start = 1 + secrets.randbelow(count)
+    start = first_word()
     say(
         t(
             "link {link}, epoch {epoch}: have the other side read aloud all {count} words of its fingerprint",

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from broker import configuration
-from endpoints.cli.certificate_text import authority_rows, request_rows, tell, words_of
+from endpoints.cli.certificate_text import authority_rows, request_rows, tell
 from endpoints.cli.output import print_json, print_lines, say
+from endpoints.cli.spoken_words import words_of
 from endpoints.errors import UserError
 from protocol.phrases import phrase
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from endpoints.texts.i18n import Translator
     from protocol.wire.policy import EnrolledKey
 
-_WORDS_IN_A_ROW = 4
-_WORD_WIDTH = 13
 
 File = Annotated[Path, Parameter(help="The link file.", negative="")]
 CallerFile = Annotated[Path, Parameter(help="The side file that `deconflict enrol` printed at the calling side.")]
@@ -177,19 +175,15 @@ def link_fingerprint(
 
 def print_fingerprint(content: LinkFile, t: Translator, *, as_json: bool) -> None:
     """Print a link file's fingerprint as words in both languages, or as JSON."""
-    from protocol.wire.words import fingerprint_words
+    from endpoints.cli.spoken_words import word_rows, words_of
 
     terms, digest = content.terms, content.digest
-    words = {language: fingerprint_words(digest, language) for language in ("en", "ru")}
     if as_json:
-        print_json({"link": terms.link, "epoch": terms.epoch, "digest": digest, "words": words})
+        print_json({"link": terms.link, "epoch": terms.epoch, "digest": digest, "words": words_of(digest)})
         return
     print_lines([f"{t('link')} {terms.link}, {t('epoch {epoch}', epoch=terms.epoch)}: {digest}"])
-    for language, spoken in words.items():
-        for first in range(0, len(spoken), _WORDS_IN_A_ROW):
-            row = enumerate(spoken[first : first + _WORDS_IN_A_ROW], first + 1)
-            columns = "".join(f"{position:>3} {word:<{_WORD_WIDTH}}" for position, word in row)
-            print(f"{language if not first else '':<2}{columns}".rstrip())
+    for row in word_rows(digest):
+        print(row)
 
 
 def _in(names: dict[str, str], language: str) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from endpoints.cli.main import main
-from endpoints.config import default_terms, provision
-from tests.support.broker_site import free_port, now
+from tests.support.broker_site import free_port
+from tests.support.installation import installed
 
 LINK_FILE = (
     "the link file belongs to this installation: copy it from the machine where it ran before, or from the other"
@@ -23,15 +23,7 @@ PRIVATE = "it belongs to this installation: copy it, with its permissions, from 
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
     """Return the folder of a side that was copied without what lies beside it."""
-    folder, terms = tmp_path / "made", default_terms.terms()
-    provision.provision(
-        folder,
-        [terms],
-        {side: default_terms.party(side) for side in (terms.caller, terms.answering)},
-        at=now(),
-        officers=default_terms.OFFICERS,
-        broker=provision.BrokerPlan(port=free_port()),
-    )
+    folder = installed(tmp_path / "made", port=free_port())
     return shutil.copytree(folder / "eucom", tmp_path / "new" / "eucom")
 
 

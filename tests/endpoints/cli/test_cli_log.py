@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from endpoints.cli.main import main
 from endpoints.config import link_file
 from endpoints.journal.reader import JournalReader
 from endpoints.journal.segments import segments
@@ -28,18 +27,6 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("day")
     a_day(folder)
     return folder
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Any:
-    def run(*words: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as raised:
-            main([str(word) for word in words])
-        said = capsys.readouterr()
-        assert isinstance(raised.value.code, int)
-        return raised.value.code, said.out, said.err
-
-    return run
 
 
 def a_link_file(path: Path, *, eucom: EnrolledKey | None = None) -> Path:

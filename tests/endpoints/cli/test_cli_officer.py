@@ -6,9 +6,8 @@ import pytest
 
 from endpoints.cli import main as cli
 from endpoints.cli.officer_session import parse_draft
-from endpoints.config import default_terms
-from endpoints.config.provision import provision
 from protocol.wire.instants import parsed
+from tests.support.installation import installed
 
 AT = parsed("2022-11-29T12:00:00.000Z")
 
@@ -16,16 +15,7 @@ AT = parsed("2022-11-29T12:00:00.000Z")
 @pytest.fixture(scope="module")
 def configuration(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An endpoint that does not run."""
-    folder = tmp_path_factory.mktemp("o") / "d"
-    sides = ("eucom", "ndmc")
-    provision(
-        folder,
-        [default_terms.terms()],
-        {side: default_terms.party(side) for side in sides},
-        at=AT,
-        officers={side: default_terms.officers(side) for side in sides},
-    )
-    return folder / "eucom" / "endpoint.toml"
+    return installed(tmp_path_factory.mktemp("o") / "d", at=AT) / "eucom" / "endpoint.toml"
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:

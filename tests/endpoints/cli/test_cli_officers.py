@@ -15,11 +15,11 @@ import pytest
 from endpoints.cli import main as cli
 from endpoints.config import confirmations, default_terms, settings
 from endpoints.config.confirmations import ComparisonNote
-from endpoints.config.provision import provision
 from endpoints.keys import credentials
 from protocol.core.events import WatchTaken
 from protocol.wire.instants import parsed
 from tests.support.exchange import Exchange, link_file
+from tests.support.installation import installed
 from tests.support.terminal import Terminal
 
 AT = parsed("2022-11-29T12:00:00.000Z")
@@ -28,16 +28,7 @@ CHOSEN = "тихий вечер на реке"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("o") / "site"
-    sides = ("eucom", "ndmc")
-    provision(
-        folder,
-        [default_terms.terms()],
-        {side: default_terms.party(side) for side in sides},
-        at=AT,
-        officers={side: default_terms.officers(side) for side in (*sides, "watch")},
-    )
-    return folder
+    return installed(tmp_path_factory.mktemp("o") / "site", at=AT)
 
 
 @pytest.fixture

@@ -14,14 +14,13 @@ from typing import Any
 
 import pytest
 
-from endpoints.cli.main import main
-from endpoints.config import default_terms, link_file, provision, settings
+from endpoints.config import link_file, settings
 from endpoints.journal.restored import RestoredMark, staging
 from endpoints.journal.segments import lock, segments
 from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
 from endpoints.runtime.start_checks import check_restored
-from tests.support.broker_site import now
+from tests.support.installation import installed
 from tests.support.small_day import a_day
 
 Run = Callable[..., tuple[int, str, str]]
@@ -34,18 +33,6 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
     a_day(folder, segment_bytes=6_000)
     assert len(segments(folder / "eucom")) > 2
     return folder
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*words: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as raised:
-            main([str(word) for word in words])
-        said = capsys.readouterr()
-        assert isinstance(raised.value.code, int)
-        return raised.value.code, said.out, said.err
-
-    return run
 
 
 def started(config: Path) -> tuple[int, str]:
@@ -219,15 +206,7 @@ def test_an_archive_that_is_cut_or_holds_several_journals(day: Path, tmp_path: P
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    folder, terms = tmp_path / "site", default_terms.terms()
-    provision.provision(
-        folder,
-        [terms],
-        {side: default_terms.party(side) for side in (terms.caller, terms.answering)},
-        at=now(),
-        officers=default_terms.OFFICERS,
-    )
-    return folder
+    return installed(tmp_path / "site")
 
 
 def test_the_settings_say_which_journal_is_wanted(day: Path, site: Path, run: Run) -> None:

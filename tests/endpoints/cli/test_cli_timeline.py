@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from endpoints.cli.main import main
 from endpoints.config import link_file
 from endpoints.journal.segments import segments
 from endpoints.texts.timeline_rows import COLUMNS, cell
@@ -49,18 +48,6 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     exchange.settle()
     exchange.stop()
     return folder
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Any:
-    def run(*words: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as raised:
-            main([str(word) for word in words])
-        said = capsys.readouterr()
-        assert isinstance(raised.value.code, int)
-        return raised.value.code, said.out, said.err
-
-    return run
 
 
 def both(folder: Path) -> tuple[Path, Path]:

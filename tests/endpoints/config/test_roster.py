@@ -8,26 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from endpoints.config import default_terms, provision, roster, settings
+from endpoints.config import roster, settings
 from endpoints.config.toml_edit import editing
 from endpoints.errors import UserError
 from endpoints.keys import credentials
-from protocol.wire.instants import parsed
+from tests.support.installation import installed
 
 HASH = credentials.hash_credential("correct horse battery")
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    sides = ("eucom", "ndmc")
-    provision.provision(
-        tmp_path / "site",
-        [default_terms.terms()],
-        {side: default_terms.party(side) for side in sides},
-        at=parsed("2022-11-29T07:50:00.000Z"),
-        officers={side: ["watch-1", "watch-2"] for side in sides} | {"watch": ["observer-1"]},
-    )
-    return tmp_path / "site" / "eucom" / "endpoint.toml"
+    officers = {side: ["watch-1", "watch-2"] for side in ("eucom", "ndmc")} | {"watch": ["observer-1"]}
+    return installed(tmp_path / "site", officers=officers) / "eucom" / "endpoint.toml"
 
 
 def add(config: Path, *words: str) -> None:

@@ -12,25 +12,18 @@ import pytest
 import tomlkit
 from tomlkit import TOMLDocument
 
-from endpoints.config import default_terms, provision, settings, toml_edit
+from endpoints.config import settings, toml_edit
 from endpoints.errors import UserError
 from endpoints.keys import credentials
-from protocol.wire.instants import parsed
+from tests.support.installation import installed
 
 HASH = credentials.hash_credential("correct horse battery")
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    sides = ("eucom", "ndmc")
-    provision.provision(
-        tmp_path / "site",
-        [default_terms.terms()],
-        {side: default_terms.party(side) for side in sides},
-        at=parsed("2022-11-29T07:50:00.000Z"),
-        officers={side: ["watch-1", "watch-2"] for side in sides},
-    )
-    return tmp_path / "site" / "eucom" / "endpoint.toml"
+    officers = {side: ["watch-1", "watch-2"] for side in ("eucom", "ndmc")}
+    return installed(tmp_path / "site", officers=officers) / "eucom" / "endpoint.toml"
 
 
 def add(path: Path, name: str) -> None:

@@ -7,23 +7,16 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from endpoints.config import default_terms, link_file, provision, settings
+from endpoints.config import link_file, settings
 from endpoints.journal.restored import Restored, RestoredMark
 from endpoints.journal.writer import UnusableJournal
 from endpoints.runtime.start_checks import check_restored
-from tests.support.broker_site import now
+from tests.support.installation import installed
 
 
 def test_an_endpoint_waits_for_a_later_epoch_and_the_watch_does_not(tmp_path: Path) -> None:
     """SPEC E2.3"""
-    site, terms = tmp_path / "s", default_terms.terms()
-    provision.provision(
-        site,
-        [terms],
-        {side: default_terms.party(side) for side in (terms.caller, terms.answering)},
-        at=now(),
-        officers=default_terms.OFFICERS,
-    )
+    site = installed(tmp_path / "s")
     names = {"eucom": "endpoint.toml", "watch": "watch.toml"}
 
     def check(side: str) -> None:
