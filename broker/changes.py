@@ -1,14 +1,13 @@
-"""Notices that files of a running Mosquitto were replaced, and decides how it must take them over.
+"""Notices that files of a running Mosquitto were replaced, so that it is started again for them.
 
-Mosquitto reads its own certificate and its access list again on SIGHUP, and keeps its connections. The authorities and
-the configuration it reads only at its start; SIGHUP drops no authority (2.0.11). Files that Mosquitto could not use
-are reported and left alone: it goes on with those that it has read.
+SIGHUP is not enough: it neither adds nor drops authorities, and breaks Mosquitto 2.0.21. Every connection of a client
+that was offline at that moment is closed within a second from then on, until the next start. Files that Mosquitto
+could not use are reported and left alone: it goes on with those that it has read.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from broker import files, pairs
 from broker.errors import BrokerError
@@ -17,9 +16,7 @@ from protocol.phrases import phrase
 LOOK_EVERY_S = 2.0
 """How often the files are examined. They are taken over once two looks have found them the same."""
 
-How = Literal["reload", "restart"]
-_RELOADED = ("acl", "tls/server.crt")
-_RESTARTED = ("mosquitto.conf", "tls/ca.crt")
+_FILES = ("acl", "mosquitto.conf", "tls/ca.crt", "tls/server.crt")
 
 _State = dict[str, tuple[int, int, int]]
 
@@ -33,29 +30,28 @@ class FileChanges:
         settle(folder)
         self._read = self._seen = self._state()
 
-    def look(self) -> How | None:
-        """Return how Mosquitto must take over what was replaced; None if nothing was, or not yet.
+    def look(self) -> bool:
+        """Return whether files were replaced, completely, that Mosquitto has not read.
 
         Raises BrokerError, once for each change, if Mosquitto could not use the new files.
         """
         now = self._state()
         if now == self._read:
             self._seen = now
-            return None
+            return False
         if now != self._seen:
             # still being replaced
             self._seen = now
-            return None
-        changed = {name for name in now | self._read if now.get(name) != self._read.get(name)}
+            return False
         # whatever comes of it: what cannot be used is reported once
         self._read = now
         settle(self._folder)
         self._check()
-        return "restart" if changed & set(_RESTARTED) else "reload"
+        return True
 
     def _state(self) -> _State:
         found = {}
-        for name in (*_RELOADED, *_RESTARTED):
+        for name in _FILES:
             try:
                 status = (self._folder / name).stat()
             except OSError:

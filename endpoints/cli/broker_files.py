@@ -97,7 +97,8 @@ def configure(own: Path, made: BrokerLinks, t: Translator, *, yes: bool, as_json
     before = {name: _text(own / name) for name in files}
     old, new = access.rules(before["acl"] or ""), access.rules(files["acl"])
     changes = _changes(old, new)
-    restarts = before["mosquitto.conf"] not in (None, files["mosquitto.conf"])
+    # before the first configuration nothing can run
+    restarts = before["mosquitto.conf"] is not None and before != files
     address, port = made.listener
     print_lines(_shown(own, made, old, new, t), stderr=True)
     document: dict[str, Any] = {
@@ -185,8 +186,8 @@ def _shown(own: Path, made: BrokerLinks, old: access.Rules, new: access.Rules, t
 
 def _taken_over(t: Translator, *, restarts: bool) -> str:
     if restarts:
-        return t("written; a running broker restarts, because mosquitto.conf changed: clients are back within seconds")
-    return t("written; a running `deconflict broker` takes the access list over without a restart")
+        return t("written; a running `deconflict broker` starts Mosquitto again: clients are back within seconds")
+    return t("the files are written")
 
 
 def _text(path: Path) -> str | None:

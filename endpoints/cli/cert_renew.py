@@ -176,11 +176,7 @@ def _tell(change: CertificateChange, t: Translator, *, first: bool) -> None:
         tell(t("Check that the broker accepts it:"))
         say(f"  {shlex.join(['deconflict', 'doctor', str(tls.place)])}")
         return
-    tell(t("`deconflict broker` takes it over within seconds. Tell another Mosquitto:"))
-    if change.certificate is not None and change.added is None and not change.dropped:
-        say(f"  {t('SIGHUP, which keeps its connections')}")
-    else:
-        say(f"  {t('a restart; SIGHUP is not enough for authorities')}")
+    tell(t("`deconflict broker` starts Mosquitto again for it within seconds. Restart any other broker yourself."))
     if change.added is not None and change.certificate is not None:
         tell(t("Every side must trust the new authority before the broker uses its certificate:"))
         say(f"  {shlex.join(['deconflict', 'cert', 'trust', 'CONFIG', 'ca.crt'])}")

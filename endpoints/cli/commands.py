@@ -169,7 +169,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "endpoints.cli.broker:broker",
             "Run Mosquitto, or make its files anew from link files.",
             "broker try --configure try/link.toml try/air.toml",
-            "A running `deconflict broker` takes over a changed access list without a restart. RabbitMQ's definitions "
+            "A running `deconflict broker` starts Mosquitto again when its files are replaced. RabbitMQ's definitions "
             "are for `rabbitmqctl import_definitions`, which removes nobody: delete users of removed links by hand.",
         ),
         Command("run", "endpoints.cli.run:run", "Run one side's endpoint.", "run try/eucom/endpoint.toml"),

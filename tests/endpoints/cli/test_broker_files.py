@@ -41,7 +41,7 @@ def test_links_are_added_and_removed_and_the_rest_stays(sides: TwoSides, capsys:
 
     out, err = capsys.readouterr()
     document = json.loads(out)
-    assert (document["address"], document["port"], document["restart"]) == ("0.0.0.0", 18883, False)
+    assert (document["address"], document["port"], document["restart"]) == ("0.0.0.0", 18883, True)
     assert f"  + link {AIR}, EXERCISE: added, for eucom, ndmc, watch\n" in err
     assert "    link eucom-ndmc, EXERCISE: as before, for eucom, ndmc, watch\n" in err
     assert grants((own / "acl").read_text(), "eucom", "write", f"deconfliction/v1/{AIR}/eucom/message")
