@@ -78,12 +78,23 @@ def link_confirm(
     if not verify(obtain(officer, credential_file, t), found.officers[officer].credential):
         raise UserError(WrongCredential(officer, "").args[0])
     compared = typed(content, t)
+    if settings.load_endpoint(config).officers.get(officer) != found.officers[officer]:
+        raise UserError(
+            phrase(
+                "officer {officer} was removed, or has another credential, since the comparison began: nothing was "
+                "confirmed; compare again",
+                officer=officer,
+            )
+        )
     at = written(clock(found.exercise_clock).now()[0])
     note = ComparisonNote(
         link=content.terms.link, digest=content.digest, officer=officer, compared_at=at, first_word=compared.start
     )
     if not compared.differing:
         confirmations.save(found.path.absolute().parent, note)
+    elif confirmations.noted(found, content) is not None:
+        # equal before and different now: nobody knows which of the two was misheard
+        confirmations.remove(found.path.absolute().parent, content.terms.link)
     if as_json:
         print_json(
             {

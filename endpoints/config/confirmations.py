@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from broker.atomic_files import replace
+from broker.atomic_files import flush_folder, replace
 from endpoints.config.link_file import LinkFile
 from endpoints.config.new_folder import as_user_errors
 from endpoints.config.settings import EndpointSettings
@@ -58,6 +58,14 @@ def save(own: Path, note: ComparisonNote) -> None:
     with as_user_errors(path):
         make_folders(path.parent, FOLDER_MODE)
         replace(path, msgspec.json.encode(note) + b"\n", FILE_MODE)
+
+
+def remove(own: Path, link: Identifier) -> None:
+    """Remove a link's note, if there is one. Raises UserError."""
+    path = path_of(own, link)
+    with as_user_errors(path):
+        path.unlink(missing_ok=True)
+        flush_folder(path.parent)
 
 
 def noted(settings: EndpointSettings, content: LinkFile) -> ComparisonNote | None:

@@ -56,6 +56,28 @@ def test_other_words_confirm_nothing(sides: TwoSides, lang: str) -> None:
     assert note(sides) is None
 
 
+def test_other_words_take_back_an_earlier_confirmation_of_the_file(sides: TwoSides) -> None:
+    """Equal once and different now: nobody knows which of the two was misheard."""
+    assert Comparison(sides.config("eucom")).hear(sides.content("ndmc"))[0] == 0
+    assert note(sides) is not None
+    assert Comparison(sides.config("eucom")).hear(with_policy(sides.content("ndmc"), grace_s=60))[0] == 6
+    assert note(sides) is None
+
+
+@pytest.mark.parametrize("act", ["remove", "reset"])
+def test_an_officer_removed_during_the_comparison_confirms_nothing(sides: TwoSides, act: str) -> None:
+    config = sides.config("eucom")
+    comparison = Comparison(config)
+    assert run("officer", act, config, "watch-1", *(["--yes"] if act == "remove" else [])) == 0
+    code, out, err = comparison.hear(sides.content("ndmc"))
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1] == (
+        "deconflict: officer watch-1 was removed, or has another credential, since the comparison began: nothing was "
+        "confirmed; compare again"
+    )
+    assert note(sides) is None
+
+
 def test_what_is_compared_as_json(sides: TwoSides) -> None:
     comparison = Comparison(sides.config("eucom"), "--json")
     code, out, _ = comparison.hear(sides.content("ndmc"))
