@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from endpoints.config import link_file
+from endpoints.cli.key_links import LinkFileChange, keyed_links
+from endpoints.config import link_file, settings
 from endpoints.config.former_files import former
 from endpoints.config.link_file import LinkFile
+from endpoints.errors import UserError
 from endpoints.journal.key_history import key_history
 from endpoints.journal.segments import lock
 from endpoints.keys import key_files
@@ -476,3 +478,21 @@ def test_what_is_no_private_key_is_one_line(eucom: Place, capsys: pytest.Capture
     path = eucom.keys / "broken.pem"
     path.touch(0o600)
     assert "broken.pem: not a private key in PEM" in refused(eucom, capsys, "key", "show")
+
+
+def test_link_files_that_another_command_has_changed_are_left(tmp_path: Path) -> None:
+    """Of two commands at once neither undoes the other's change."""
+    sides = TwoSides(tmp_path / "s")
+    found = settings.load_endpoint(sides.config("eucom"))
+    links, change = keyed_links(found, None), LinkFileChange()
+    ours, theirs = (with_keys(sides.content("eucom"), eucom=(fresh_key(tmp_path / name, name),)) for name in ("a", "b"))
+    link_file.save(theirs, sides.file("eucom"))
+    with pytest.raises(UserError, match=r"link\.toml: was changed meanwhile; repeat the command"):
+        change.replace(links, {sides.file("eucom"): ours})
+    assert sides.content("eucom") == theirs
+
+    links = keyed_links(settings.load_endpoint(sides.config("eucom")), None)
+    change.replace(links, {sides.file("eucom"): ours})
+    link_file.save(theirs, sides.file("eucom"))
+    change.undo()
+    assert sides.content("eucom") == theirs
