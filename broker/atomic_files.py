@@ -72,7 +72,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         for path in folder.iterdir():
-            if _UNFINISHED.fullmatch(path.name):
+            if _UNFINISHED.fullmatch(path.name) and path.is_file():
                 path.unlink(missing_ok=True)
         yield
     finally:
