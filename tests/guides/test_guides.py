@@ -18,7 +18,7 @@ from tests.support.engine import require_engine
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
-LIFE = ("enrolment",)
+LIFE = ("enrolment", "certificates", "keys", "links", "officers", "moving")
 """What happens to a link in its life, in this order; each guide begins where the one before has ended."""
 
 
@@ -72,21 +72,33 @@ def copied(machines: Machines, machine: str, path: str, folder: Path) -> Path:
     return folder / machine / path
 
 
-def test_a_link_lives(machines: Machines, folder: Path) -> None:
-    tell = record(folder, "walk")
+def follow(machines: Machines, folder: Path, name: str, *guides: str) -> Callable[[str], None]:
+    """Follow guides, one after the other; return what appends to their record."""
+    tell = record(folder, name)
     walk = Walk(machines, tell)
-    for name in LIFE:
-        tell(f"\n# --- {name}.md\n")
-        walk.through(GUIDES / f"{name}.md")
+    for guide in guides:
+        tell(f"\n# --- {guide}.md\n")
+        walk.through(GUIDES / f"{guide}.md")
     assert machines.strangers_keys() == []
+    return tell
+
+
+def test_a_link_lives(machines: Machines, folder: Path) -> None:
+    tell = follow(machines, folder, "life", *LIFE)
     journals = {
-        side: copied(machines, side, f"{side}/journal", folder) / "eucom-ndmc" for side in ("eucom", "ndmc", "watch")
+        machine: copied(machines, machine, f"{machine.partition('-')[0]}/journal", folder) / "eucom-ndmc"
+        for machine in ("eucom", "ndmc-new", "watch")
     }
     for side, journal in journals.items():
         tell(f"\n# --- the journal of {side}\n")
         tell(deconflict("log", "verify", journal))
         tell(deconflict("replay", journal))
     tell("\n# --- reconciled\n")
-    tell(deconflict("reconcile", journals["eucom"], journals["ndmc"], "--watch", journals["watch"]))
+    tell(deconflict("reconcile", journals["eucom"], journals["ndmc-new"], "--watch", journals["watch"]))
     account = deconflict("timeline", *journals.values(), "--html", folder / "account.html")
     (folder / "account.txt").write_text(account, "utf-8")
+
+
+@pytest.mark.parametrize("guides", [("enrolment", "authorities"), ("own-authorities",)], ids=lambda guides: guides[-1])
+def test_authorities_change(machines: Machines, folder: Path, guides: tuple[str, ...]) -> None:
+    follow(machines, folder, guides[-1], *guides)
