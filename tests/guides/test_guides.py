@@ -18,7 +18,7 @@ from tests.support.engine import require_engine
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
-LIFE = ("enrolment",)
+LIFE = ("enrolment", "certificates", "keys", "links", "officers", "moving")
 """What happens to a link in its life, in this order; each guide begins where the one before has ended."""
 
 
@@ -72,21 +72,39 @@ def copied(machines: Machines, machine: str, path: str, folder: Path) -> Path:
     return folder / machine / path
 
 
-def test_a_link_lives(machines: Machines, folder: Path) -> None:
-    tell = record(folder, "walk")
+def follow(machines: Machines, tell: Callable[[str], None], *guides: str) -> None:
+    """Follow guides, one after the other."""
     walk = Walk(machines, tell)
-    for name in LIFE:
-        tell(f"\n# --- {name}.md\n")
-        walk.through(GUIDES / f"{name}.md")
+    for guide in guides:
+        tell(f"\n# --- {guide}.md\n")
+        walk.through(GUIDES / f"{guide}.md")
     assert machines.strangers_keys() == []
+
+
+def test_a_link_lives(machines: Machines, folder: Path) -> None:
+    tell = record(folder, "life")
+    follow(machines, tell, *LIFE)
     journals = {
-        side: copied(machines, side, f"{side}/journal", folder) / "eucom-ndmc" for side in ("eucom", "ndmc", "watch")
+        machine: copied(machines, machine, f"{machine.partition('-')[0]}/journal", folder) / "eucom-ndmc"
+        for machine in ("eucom", "ndmc-new", "watch")
     }
+    # the present link file and those that were agreed to before
+    copied(machines, "eucom", "link.toml", folder)
+    copied(machines, "eucom", "former", folder)
+    files = [folder / "eucom" / "link.toml", *sorted((folder / "eucom" / "former").iterdir())]
+    links = [word for file in files for word in ("--link-file", str(file))]
     for side, journal in journals.items():
         tell(f"\n# --- the journal of {side}\n")
-        tell(deconflict("log", "verify", journal))
+        tell(deconflict("log", "verify", journal, *links))
         tell(deconflict("replay", journal))
     tell("\n# --- reconciled\n")
-    tell(deconflict("reconcile", journals["eucom"], journals["ndmc"], "--watch", journals["watch"]))
-    account = deconflict("timeline", *journals.values(), "--html", folder / "account.html")
-    (folder / "account.txt").write_text(account, "utf-8")
+    tell(deconflict("reconcile", journals["eucom"], journals["ndmc-new"], "--watch", journals["watch"], *links))
+    (folder / "account.txt").write_text(deconflict("timeline", *journals.values(), *links), "utf-8")
+    deconflict("timeline", *journals.values(), *links, "--html", folder / "account.html")
+    # what a backup does not have is lost to a restored journal: so only now
+    follow(machines, record(folder, "restoring"), "restoring")
+
+
+@pytest.mark.parametrize("guides", [("enrolment", "authorities"), ("own-authorities",)], ids=lambda guides: guides[-1])
+def test_authorities_change(machines: Machines, folder: Path, guides: tuple[str, ...]) -> None:
+    follow(machines, record(folder, guides[-1]), *guides)
