@@ -26,6 +26,11 @@ def test_every_guide_can_be_read(path: Path) -> None:
     assert read(path) or path.name == "README.md"
 
 
+def test_every_guide_is_followed() -> None:
+    followed = Path(__file__).with_name("test_guides.py").read_text("utf-8")
+    assert [path.stem for path in GUIDES if f'"{path.stem}"' not in followed] == ["README"]
+
+
 def test_commands_have_a_machine_and_what_they_print() -> None:
     steps = parse("Text.\n" + block("eucom$ echo a\na\nb\nndmc-new$ true") + "```\n$ not run\n```\n", "a.md")
     assert steps == (
