@@ -70,8 +70,8 @@ def lock(folder: Path) -> int:
         raise
     with suppress(OSError):
         # for people; a full disk must not prevent a start
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, b"%d\n" % os.getpid())
+        # of one width, so that nothing of an older number remains
+        os.write(descriptor, b"%*d\n" % (_DIGITS_MAX - 1, os.getpid()))
     return descriptor
 
 

@@ -158,7 +158,8 @@ def test_what_enrol_makes_runs_under_any_umask(tmp_path_factory: pytest.TempPath
                 files.append(station.folder / f"{side}.toml")
                 files[-1].write_text(run.stdout, "utf-8")
             made = station.deconflict(
-                "link", "make", str(other / "link.toml"), *map(str, files[:2]), "--watch", str(files[2])
+                *("link", "make", str(other / "link.toml"), *map(str, files[:2]), "--watch", str(files[2])),
+                *("--status", "exercise"),
             )
             assert made.returncode == 0, made.stderr
         finally:

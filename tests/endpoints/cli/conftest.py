@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+import structlog
 
 from endpoints.cli.main import main
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """Undo what a command has configured: its standard error is closed after the test."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture
