@@ -12,6 +12,7 @@ COPY protocol protocol
 COPY broker broker
 COPY endpoints endpoints
 COPY scenario scenario
+COPY load load
 RUN /uv/bin/uv sync --locked --no-editable
 
 FROM python:3.13-slim

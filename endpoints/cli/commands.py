@@ -249,6 +249,13 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "timeline try/eucom/journal/eucom-ndmc try/ndmc/journal/eucom-ndmc --html account.html",
             "The journals of both sides and of the watch, in any order. The account is written whatever they say.",
         ),
+        Command(
+            "load",
+            "endpoints.cli.load:load",
+            "Measure how fast a link is, and that it loses nothing.",
+            "load --window 64 --duration 10s --report fast",
+            "Runs over a stack of its own, which it starts and stops. Its alerts have the status test.",
+        ),
     ),
 }
 GROUPS = {

@@ -1,0 +1,84 @@
+"""`deconflict load`: the load test."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from endpoints.cli import options
+from endpoints.errors import UserError
+from protocol.phrases import phrase
+
+NEEDS = ("hdrh", "matplotlib")
+"""The modules of the extra `load`. Without a report, the second is not needed."""
+
+
+def load(
+    *,
+    rate: Annotated[
+        float | None, Parameter(help="Exchanges a second that begin on schedule, whatever comes back.")
+    ] = None,
+    window: Annotated[int | None, Parameter(help="Exchanges in flight instead: each that ends begins another.")] = None,
+    duration: Annotated[str, Parameter(help="How long each repeat is measured, such as 10s.")] = "10s",
+    warmup: Annotated[str, Parameter(help="How long each repeat runs before that.")] = "2s",
+    ramp: Annotated[str, Parameter(help="How long the rate or the window grows at the beginning.")] = "0s",
+    links: Annotated[int, Parameter(help="How many links take turns.")] = 1,
+    size: Annotated[int, Parameter(help="Bytes of a frame with one alert.")] = 1_213,
+    arrival: Annotated[
+        Literal["constant", "poisson"], Parameter(help="Even gaps between arrivals, or random ones.")
+    ] = "constant",
+    seed: Annotated[int, Parameter(help="Decides the random gaps.")] = 1,
+    repeats: Annotated[int, Parameter(help="How often link and yardsticks alternate.")] = 5,
+    yardsticks: Annotated[
+        bool,
+        Parameter(show_default=False, help="Measure also the least that any implementation must do, in the same run."),
+    ] = True,
+    at: Annotated[
+        Literal["control", "queue"],
+        Parameter(help="Where requests go: to the control socket, or to the queue inside the endpoint's process."),
+    ] = "control",
+    slo: Annotated[
+        list[str] | None,
+        Parameter(negative="", help="A goal such as 'p99<50ms'; exit 7 if it is missed."),
+    ] = None,
+    report: Annotated[Path | None, Parameter(help="A new folder for the report.")] = None,
+    folder: Annotated[
+        Path | None, Parameter(help="Where the load test's own stack keeps its journals; by default /var/tmp.")
+    ] = None,
+    as_json: options.AsJson = False,
+    lang: options.Lang = None,
+) -> int:
+    """Measure exchanges: an alert, journaled, received, journaled there, receipted, and the receipt journaled here."""
+    require_extra()
+    from endpoints.texts.i18n import translator
+    from load.command import FOLDER, exchange
+    from load.plan import RATE_DEFAULT, LoadPlan, check, duration_s, goals
+
+    plan = LoadPlan(
+        at=at,
+        rate=RATE_DEFAULT if rate is None and window is None else rate,
+        window=window,
+        duration_s=duration_s("--duration", duration),
+        warmup_s=duration_s("--warmup", warmup),
+        ramp_s=duration_s("--ramp", ramp),
+        links=links,
+        size_bytes=size,
+        arrival=arrival,
+        seed=seed,
+        repeats=repeats,
+        yardsticks=yardsticks,
+        goals=goals(slo or ()),
+    )
+    check(plan)
+    return exchange(plan, folder=folder or FOLDER, report=report, as_json=as_json, t=translator(lang))
+
+
+def require_extra() -> None:
+    """Raise UserError, which says what to install, if the histogram library is missing."""
+    if find_spec(NEEDS[0]) is None:
+        raise UserError(
+            phrase("the load test is an extra; install it: {command}", command="pip install 'deconfliction-link[load]'")
+        )

@@ -1,0 +1,72 @@
+"""What `deconflict load` does: one run, its result on the screen and in the report, and the exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from endpoints.cli.output import print_json, print_lines
+from endpoints.errors import UserError
+from endpoints.texts.i18n import Translator
+from load.plan import LoadPlan, new_report_folder
+from load.report import write_report
+from load.session import RunOutcome, Session
+from load.summary import Summary
+from load.table import ProgressLine, result_lines
+from protocol.phrases import phrase
+
+EXIT_FAILED = 1
+EXIT_MISSED = 7
+EXIT_INTERRUPTED = 130
+FOLDER = Path("/var/tmp")  # noqa: S108 - on a disk, where /tmp may be memory; a folder in it is made by mkdtemp
+
+T = TypeVar("T")
+
+
+def exchange(plan: LoadPlan, *, folder: Path, report: Path | None, as_json: bool, t: Translator) -> int:
+    """Measure exchanges and return the exit code. Raises UserError."""
+    new_report_folder(report)
+    session = Session(plan, ProgressLine(plan, t), " ".join(["deconflict", *sys.argv[1:]]))
+    outcome = on_precise_loop(session.over_local_stack(folder))
+    if outcome.summary is None:
+        return EXIT_INTERRUPTED
+    if report is not None:
+        write_report(report, outcome, outcome.summary)
+    if as_json:
+        print_json(outcome.summary)
+    else:
+        print_lines(result_lines(outcome.summary, t))
+    return _verdict(outcome, outcome.summary)
+
+
+def _verdict(outcome: RunOutcome, summary: Summary) -> int:
+    """Return the exit code. Raises UserError if an alert was lost."""
+    if summary.lost or summary.doubled or summary.reordered or summary.refused or summary.unreceipted:
+        raise UserError(
+            phrase(
+                "the link broke its promise: {lost} lost, {doubled} doubled, {reordered} reordered, {refused} refused, "
+                "{unreceipted} without a receipt",
+                lost=summary.lost,
+                doubled=summary.doubled,
+                reordered=summary.reordered,
+                refused=summary.refused,
+                unreceipted=summary.unreceipted,
+            ),
+            exit_code=EXIT_FAILED,
+        )
+    if outcome.interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_MISSED if any(not goal.met for goal in summary.goals) else 0
+
+
+def on_precise_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` to its end on a loop that waits with the clock's precision: epoll waits in milliseconds."""
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
+        try:
+            return runner.run(work)
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
