@@ -34,6 +34,14 @@ class Run(ChannelMessage):
     first: int
 
 
+class RunYardstick(ChannelMessage):
+    """Run exchanges of one yardstick, with messages of this size; `flush` is the skeleton's."""
+
+    load: Load
+    size_bytes: int
+    flush: bool = True
+
+
 class EndRun(ChannelMessage):
     """Begin no more exchanges."""
 
@@ -133,7 +141,7 @@ class Failed(ChannelMessage):
     said: Any = None
 
 
-Asked = Run | EndRun | AcknowledgeAll | Collect
+Asked = Run | RunYardstick | EndRun | AcknowledgeAll | Collect
 Answer = Serving | Rows | Progress | Ran | Acknowledged | Failed | Receipted
 
 _encoder = msgspec.msgpack.Encoder()

@@ -32,15 +32,14 @@ from load.channel import AcknowledgeAll, Acknowledged, Collect, EndRun, Ran, Row
 from load.child import START_WITHIN_S, Child
 from load.driver import Load, Told
 from load.stack import LoadedLink, SliceOutcome
+from load.yardsticks.client import LINK, RECEIVER, SENDER
+from load.yardsticks.subject import YardstickBroker
 from protocol.phrases import phrase, worded
 from protocol.wire.policy import Terms
 
 SLICE_MAX = 8_000
 """Exchanges of one slice, each of which leaves an alert open: a link has room for 10,000."""
 SIDES = (default_terms.CALLER, default_terms.ANSWERING)
-YARDSTICK_LINK = "yardstick"
-YARDSTICKS = ("yardstick-a", "yardstick-b")
-"""The identities of the yardsticks at the broker."""
 _SLOT = "0 0 1 1 *"
 """A line test once a year: none of them comes into a measurement."""
 _LOOK_EVERY_S = 0.05
@@ -79,6 +78,19 @@ class LocalStack:
         """The processes, by name."""
         found = {child.name: child.pid for child in (self._sender, self._receiver)}
         return found if self.broker.pid is None else {**found, "broker": self.broker.pid}
+
+    @property
+    def yardsticks(self) -> YardstickBroker | None:
+        """The broker, for yardsticks."""
+        if self.broker.pid is None:
+            return None
+        return YardstickBroker(
+            port=self.broker.port,
+            authority=self.folder / "d" / AUTHORITY / "ca.crt",
+            tls={name: tls(self.folder, name) for name in (SENDER, RECEIVER)},
+            folder=self.folder,
+            broker=self.broker.pid,
+        )
 
     def template(self, run: str, size_bytes: int) -> Template:
         """Return the template of the run's alerts. Raises UserError."""
@@ -203,10 +215,10 @@ def _provision(folder: Path, links: int, log: BinaryIO) -> tuple[tuple[LinkFile,
             broker=BrokerPlan(port=port),
         )
         authority = Authority.load(folder / "d" / AUTHORITY)
-        for name in YARDSTICKS:
+        for name in (SENDER, RECEIVER):
             make_private_folder(tls(folder, name))
             authority.issue_client(name, tls(folder, name), at)
-        both = {each.link: (each.caller, each.answering) for each in terms} | {YARDSTICK_LINK: YARDSTICKS}
+        both = {each.link: (each.caller, each.answering) for each in terms} | {LINK: (SENDER, RECEIVER)}
         configuration.write(folder / "d" / "broker", both, port=port)
         broker = LocalBroker(folder / "d" / "broker", SystemClock().real_ms, log)
         broker.start()

@@ -226,10 +226,15 @@ class TimedSigner:
         self._times = times
         self._clock_ns = clock_ns
 
-    def seal(self, payload_type: str, payload: bytes) -> bytes:
+    @property
+    def enrolled(self) -> tuple[EnrolledKey, ...]:
+        """The public keys of the signer's."""
+        return self._signer.enrolled
+
+    def seal(self, payload_type: str, payload: bytes, accepted: Sequence[EnrolledKey] | None = None) -> bytes:
         """Sign a payload."""
         begins_ns = self._clock_ns()
-        sealed = self._signer.seal(payload_type, payload)
+        sealed = self._signer.seal(payload_type, payload, accepted)
         self._times.sign_begins_ns = self._times.sign_begins_ns or begins_ns
         self._times.sign_ends_ns = self._clock_ns()
         return sealed

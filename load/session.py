@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +18,7 @@ from load.plan import LoadPlan
 from load.provenance import Provenance, provenance
 from load.stack import Stack
 from load.summary import Summary, summarised
+from load.yardsticks.subject import NAMES, YardstickBroker, YardstickSubject, check_skeleton
 
 
 class Teller(Protocol):
@@ -83,15 +83,19 @@ class Session:
         origin = provenance(self._command, self._plan.seed, parent)
         at_queue = self._plan.at == "queue"
         async with local_stack(parent, links=self._plan.links, at_queue=at_queue) as stack:
-            return await self._measure(stack, [], origin)
+            place = stack.yardsticks if self._plan.yardsticks else None
+            return await self._measure(stack, place, origin)
 
-    async def _measure(self, stack: Stack, yardsticks: Sequence[Subject], origin: Provenance) -> RunOutcome:
+    async def _measure(self, stack: Stack, place: YardstickBroker | None, origin: Provenance) -> RunOutcome:
+        size_bytes = self._plan.size_bytes
+        yardsticks = [] if place is None else [YardstickSubject(name, place, size_bytes) for name in NAMES]
         link = LinkSubject(stack, stack.template(self._run, self._plan.size_bytes), lambda _: self._teller.clearing())
         self._subjects = [link, *yardsticks]
         measured: dict[str, list[Repeat]] = {subject.name: [] for subject in self._subjects}
         try:
             if not self._interrupted:
                 await link.check()
+            skeleton = None if place is None or self._interrupted else await check_skeleton(place, size_bytes)
             for number in range(self._plan.repeats):
                 await self._repeat(number, measured)
         finally:
@@ -109,6 +113,7 @@ class Session:
             origin,
             flushed=stack.flushed,
             complete=not self._interrupted,
+            skeleton=skeleton,
         )
         return RunOutcome(summary=summary, repeats=measured, series=link.series, interrupted=self._interrupted)
 

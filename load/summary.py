@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct
 
@@ -14,8 +14,8 @@ from load.measuring import LINK, Repeat
 from load.plan import Goal, LoadPlan
 from load.provenance import Provenance
 from load.stages import Stage
+from load.yardsticks.subject import NAMES, SkeletonCheck
 
-YARDSTICKS = ("floor", "paho", "aiomqtt", "skeleton")
 _COMPARED = ("p50", "p90", "p99", "p999", "max")
 
 
@@ -73,7 +73,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     # by yardstick: the median of the ratios of paired repeats
     ratio: dict[str, dict[str, float] | None]
     # whether the ratios to the skeleton count, and what its check found
-    skeleton: dict[str, Any] | None
+    skeleton: SkeletonCheck | None
     cpu_us: dict[str, float]
     median_ms: Percentiles
     median_rate_per_s: float
@@ -155,7 +155,7 @@ def summarised(
     *,
     flushed: bool,
     complete: bool,
-    skeleton: dict[str, Any] | None = None,
+    skeleton: SkeletonCheck | None = None,
 ) -> Summary:
     """Return the summary of all repeats that were measured.
 
@@ -170,7 +170,7 @@ def summarised(
         skeleton: the result of the skeleton's check, None without yardsticks.
     """
     link = figures(measured[LINK])
-    yardsticks = {name: figures(measured[name]) if measured.get(name) else None for name in YARDSTICKS}
+    yardsticks = {name: figures(measured[name]) if measured.get(name) else None for name in NAMES}
     return Summary(
         exchanges=link.exchanges,
         rate_per_s=link.rate_per_s,

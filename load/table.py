@@ -10,6 +10,7 @@ from endpoints.texts.i18n import Translator
 from load.histogram import Percentiles
 from load.plan import LoadPlan
 from load.summary import Figures, Summary
+from load.yardsticks.subject import LEAN_P50_MAX, LEAN_RATE_MIN
 
 _NAME_COLUMNS = 22
 _COLUMNS = 9
@@ -111,6 +112,7 @@ def result_lines(summary: Summary, t: Translator) -> Iterator[str]:
             t("link / {yardstick}", yardstick=t.term("subject", name)),
             [f"{ratio[key]:.3g}" if key in ratio else "-" for key in (*_LATENCIES, "rate")],
         )
+    yield from _skeleton(summary, t)
     if summary.stages:
         yield ""
         yield _row(t("stage, ms"), ["p50", "p90", "p99", "p99.9", "max", t("mean")])
@@ -123,6 +125,20 @@ def result_lines(summary: Summary, t: Translator) -> Iterator[str]:
         yield t("goal {goal}: {value}, {met}", goal=goal.goal, value=f"{goal.value:.5g}", met=met)
     if not summary.complete:
         yield t("interrupted: these are the figures up to then")
+
+
+def _skeleton(summary: Summary, t: Translator) -> Iterator[str]:
+    check = summary.skeleton
+    if check is None or check.counts:
+        return
+    yield t(
+        "the ratios to the skeleton don't count: without its flush it needs {p50} of the floor's p50 (at most "
+        "{p50_max}) and has {rate} of its rate (at least {rate_min}); is the machine idle?",
+        p50=f"{check.p50_ratio:g}x",
+        p50_max=f"{LEAN_P50_MAX:g}x",
+        rate=f"{check.rate_ratio:g}x",
+        rate_min=f"{LEAN_RATE_MIN:g}x",
+    )
 
 
 def _processors(summary: Summary, known: Sequence[tuple[str, Figures]], t: Translator) -> Iterator[str]:

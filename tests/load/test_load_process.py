@@ -70,6 +70,22 @@ def test_every_alert_arrives_once_and_the_report_is_written(work: Path, tmp_path
     nothing_left(work)
 
 
+def test_the_link_is_compared_with_every_yardstick(work: Path) -> None:
+    options = ["--at", "queue", "--window", "8", "--duration", "1s", "--warmup", "0s", "--repeats", "2", "--json"]
+    process = started(work, *options)
+    out, err = process.communicate(timeout=WITHIN_S)
+
+    assert process.returncode == 0, err
+    summary = json.loads(out)
+    assert list(summary["yardsticks"]) == ["floor", "paho", "aiomqtt", "skeleton"]
+    for name, found in summary["yardsticks"].items():
+        assert len(found["repeats"]) == 2
+        assert set(summary["ratio"][name]) == {"p50", "p90", "p99", "p999", "max", "rate"}
+    assert isinstance(summary["skeleton"]["counts"], bool)
+    assert summary["received"] == summary["sent"]
+    nothing_left(work)
+
+
 def test_an_interrupt_ends_the_run_in_order_with_what_was_measured(work: Path) -> None:
     process = started(work, "--window", "4", "--duration", "10m", "--warmup", "0s", "--no-yardsticks", "--json")
     # the first receipt is of the exchange that is tried before the run

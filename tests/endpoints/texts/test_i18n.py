@@ -23,7 +23,7 @@ from endpoints.texts.i18n import LANGUAGES, translator, translator_for
 from endpoints.texts.item_page import FIELDS
 from load.measuring import LINK
 from load.stages import BROKER, STAGES
-from load.summary import YARDSTICKS
+from load.yardsticks.subject import NAMES as YARDSTICKS
 from protocol.core.acts import ActKind
 from protocol.core.alarms import AlarmCode, Severity
 from protocol.core.event_fields import CertificateOwner, SinkName
