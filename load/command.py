@@ -9,14 +9,17 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+from msgspec import Struct
+
 from endpoints.cli.output import print_json, print_lines
 from endpoints.errors import UserError
 from endpoints.texts.i18n import Translator
+from load.baseline import changes, load_baseline
 from load.plan import LoadPlan, new_report_folder
 from load.report import write_report
 from load.session import RunOutcome, Session
 from load.summary import Summary
-from load.table import ProgressLine, result_lines
+from load.table import ProgressLine, change_lines, result_lines
 from protocol.phrases import phrase
 
 EXIT_FAILED = 1
@@ -27,20 +30,42 @@ FOLDER = Path("/var/tmp")  # noqa: S108 - on a disk, where /tmp may be memory; a
 T = TypeVar("T")
 
 
-def exchange(plan: LoadPlan, *, folder: Path, report: Path | None, as_json: bool, t: Translator) -> int:
+class Comparison(Struct, frozen=True, kw_only=True):
+    """An earlier summary, and by which share figures may be worse."""
+
+    baseline: Path
+    allowed: float
+
+
+def exchange(
+    plan: LoadPlan,
+    *,
+    folder: Path,
+    report: Path | None,
+    against: Comparison | None,
+    as_json: bool,
+    t: Translator,
+) -> int:
     """Measure exchanges and return the exit code. Raises UserError."""
+    before = None if against is None else load_baseline(against.baseline, plan, folder)
     new_report_folder(report)
     session = Session(plan, ProgressLine(plan, t), " ".join(["deconflict", *sys.argv[1:]]))
     outcome = on_precise_loop(session.over_local_stack(folder))
     if outcome.summary is None:
         return EXIT_INTERRUPTED
     if report is not None:
-        write_report(report, outcome, outcome.summary)
+        write_report(report, outcome, outcome.summary, t)
     if as_json:
         print_json(outcome.summary)
     else:
         print_lines(result_lines(outcome.summary, t))
-    return _verdict(outcome, outcome.summary)
+    code = _verdict(outcome, outcome.summary)
+    if before is None or against is None:
+        return code
+    found = changes(before, outcome.summary)
+    # beside JSON, what is for people goes to standard error
+    print_lines(change_lines(found, against.allowed, t), stderr=as_json)
+    return code or (EXIT_MISSED if any(each.regressed(against.allowed) for each in found) else 0)
 
 
 def _verdict(outcome: RunOutcome, summary: Summary) -> int:

@@ -52,7 +52,7 @@ def provenance(command: str, seed: int, folder: Path) -> Provenance:
         at=written(SystemClock().now()[0]),
         seed=seed,
         commit=_commit(),
-        versions=_versions(),
+        versions=versions(),
         machine=machine(folder),
         load_average=os.getloadavg(),
     )
@@ -69,7 +69,8 @@ def machine(folder: Path) -> Machine:
     )
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return the versions of what figures depend on."""
     found = {"python": platform.python_version(), "openssl": ssl.OPENSSL_VERSION.split()[1]}
     for name in _PACKAGES:
         try:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from endpoints.texts.i18n import Translator
+from load.baseline import Change
 from load.histogram import Percentiles
 from load.plan import LoadPlan
 from load.summary import Figures, Summary
@@ -139,6 +140,35 @@ def _skeleton(summary: Summary, t: Translator) -> Iterator[str]:
         rate=f"{check.rate_ratio:g}x",
         rate_min=f"{LEAN_RATE_MIN:g}x",
     )
+
+
+def change_lines(changes: Sequence[Change], allowed: float, t: Translator) -> Iterator[str]:
+    """Yield a line for each figure beside the baseline's."""
+    for each in changes:
+        share = each.worse if each.ratio_worse is None else each.ratio_worse
+        values = {
+            "name": each.name,
+            "before": f"{each.before:.4g}",
+            "after": f"{each.after:.4g}",
+            "share": _percent(share),
+        }
+        verdict = t("WORSE than allowed") if each.regressed(allowed) else t("within what is allowed")
+        if each.ratio_worse is None:
+            yield t(
+                "{name}: {before} -> {after}: {share} worse: {verdict}",
+                verdict=verdict,
+                **values,
+            )
+        else:
+            yield t(
+                "{name}: {before} -> {after}; its ratio to the skeleton is {share} worse: {verdict}",
+                verdict=verdict,
+                **values,
+            )
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:+.1f} %"
 
 
 def _processors(summary: Summary, known: Sequence[tuple[str, Figures]], t: Translator) -> Iterator[str]:

@@ -44,6 +44,12 @@ def load(
         list[str] | None,
         Parameter(negative="", help="A goal such as 'p99<50ms'; exit 7 if it is missed."),
     ] = None,
+    baseline: Annotated[
+        Path | None, Parameter(help="An earlier summary.json to compare with; see --regress.", negative="")
+    ] = None,
+    regress: Annotated[
+        str, Parameter(help="How much worse than the baseline figures may be; exit 7 if they are worse.")
+    ] = "10%",
     report: Annotated[Path | None, Parameter(help="A new folder for the report.")] = None,
     folder: Annotated[
         Path | None, Parameter(help="Where the load test's own stack keeps its journals; by default /var/tmp.")
@@ -52,10 +58,10 @@ def load(
     lang: options.Lang = None,
 ) -> int:
     """Measure exchanges: an alert, journaled, received, journaled there, receipted, and the receipt journaled here."""
-    require_extra()
+    require_extra(plots=report is not None)
     from endpoints.texts.i18n import translator
-    from load.command import FOLDER, exchange
-    from load.plan import RATE_DEFAULT, LoadPlan, check, duration_s, goals
+    from load.command import FOLDER, Comparison, exchange
+    from load.plan import RATE_DEFAULT, LoadPlan, check, duration_s, goals, regression_share
 
     plan = LoadPlan(
         at=at,
@@ -73,12 +79,13 @@ def load(
         goals=goals(slo or ()),
     )
     check(plan)
-    return exchange(plan, folder=folder or FOLDER, report=report, as_json=as_json, t=translator(lang))
+    against = None if baseline is None else Comparison(baseline=baseline, allowed=regression_share(regress))
+    return exchange(plan, folder=folder or FOLDER, report=report, against=against, as_json=as_json, t=translator(lang))
 
 
-def require_extra() -> None:
-    """Raise UserError, which says what to install, if the histogram library is missing."""
-    if find_spec(NEEDS[0]) is None:
+def require_extra(*, plots: bool) -> None:
+    """Raise UserError, which says what to install, if a library is missing; `plots` need one more."""
+    if any(find_spec(module) is None for module in (NEEDS if plots else NEEDS[:1])):
         raise UserError(
             phrase("the load test is an extra; install it: {command}", command="pip install 'deconfliction-link[load]'")
         )

@@ -8,7 +8,7 @@ from load.channel import Applied, BrokerTook, Receipted, Sealed
 from load.histogram import HIGHEST_NS, LOWEST_NS, Latencies
 from load.integrity import Integrity, Sent, compared
 from load.measuring import Repeat
-from load.report import by_second
+from load.report_rows import by_second
 from load.stages import BROKER, STAGES, MeasuredExchange, StageTimes
 from load.summary import figures, ratios
 
@@ -107,4 +107,4 @@ def test_the_series_has_a_row_for_each_second_with_exchanges() -> None:
     second = 1_000_000_000
     rows = list(by_second([(5 * second, 2_000_000), (5 * second + 1, 4_000_000), (8 * second, 1_000_000)]))
 
-    assert [row[:2] for row in rows] == [(0, 2), (3, 1)]
+    assert [(row.second, row.exchanges) for row in rows] == [(0, 2), (3, 1)]
