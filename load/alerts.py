@@ -18,6 +18,8 @@ from protocol.wire.messages import MESSAGE_TYPE, Alert, Category, Message, Messa
 
 TEXT_MAX_CHARS = 4_000
 EXPIRES_IN_S = 86_400
+MARK = "LOAD TEST"
+"""What the text of each alert of a load test begins with."""
 _DIGITS = 9
 _PRECEDENCES: tuple[Precedence, ...] = ("routine", "priority", "immediate", "flash")
 
@@ -60,7 +62,7 @@ class Template(Struct, frozen=True, kw_only=True):
 
 def mark(run: str) -> str:
     """Return what the text of each alert of a run begins with."""
-    return f"LOAD TEST {run} "
+    return f"{MARK} {run} "
 
 
 def number_in(text: str, run: str) -> int | None:

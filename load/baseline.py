@@ -32,7 +32,7 @@ class Baseline(Struct, frozen=True, kw_only=True):
     provenance: dict[str, Any]
 
 
-class Change(Struct, frozen=True, kw_only=True):
+class FigureChange(Struct, frozen=True, kw_only=True):
     """One figure beside the baseline's.
 
     Attributes:
@@ -66,7 +66,7 @@ def load_baseline(path: Path, plan: LoadPlan, folder: Path) -> Baseline:
     return found
 
 
-def changes(before: Baseline, after: Summary) -> list[Change]:
+def changes(before: Baseline, after: Summary) -> list[FigureChange]:
     """Return how the figures have changed."""
     found = [
         _change(name, before.median_ms.get(name, 0.0), getattr(after.median_ms, name), before, after)
@@ -75,12 +75,12 @@ def changes(before: Baseline, after: Summary) -> list[Change]:
     return [*found, _change("rate", before.median_rate_per_s, after.median_rate_per_s, before, after)]
 
 
-def _change(name: str, was: float, now: float, before: Baseline, after: Summary) -> Change:
+def _change(name: str, was: float, now: float, before: Baseline, after: Summary) -> FigureChange:
     ratio_before, ratio_after = before.ratio.get("skeleton") or {}, after.ratio.get("skeleton") or {}
     ratio = None
     if name in ratio_before and name in ratio_after:
         ratio = _worse(name, ratio_before[name], ratio_after[name])
-    return Change(name=name, before=was, after=now, worse=_worse(name, was, now), ratio_worse=ratio)
+    return FigureChange(name=name, before=was, after=now, worse=_worse(name, was, now), ratio_worse=ratio)
 
 
 def _worse(name: str, was: float, now: float) -> float:

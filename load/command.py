@@ -17,6 +17,7 @@ from endpoints.texts.i18n import Translator
 from load.baseline import changes, load_baseline
 from load.plan import LoadPlan, new_report_folder
 from load.report import write_report
+from load.running_stack import running_pair
 from load.session import RunOutcome, Session
 from load.summary import Summary
 from load.table import ProgressLine, change_lines, result_lines
@@ -30,7 +31,7 @@ FOLDER = Path("/var/tmp")  # noqa: S108 - on a disk, where /tmp may be memory; a
 T = TypeVar("T")
 
 
-class Comparison(Struct, frozen=True, kw_only=True):
+class BaselineLimit(Struct, frozen=True, kw_only=True):
     """An earlier summary, and by which share figures may be worse."""
 
     baseline: Path
@@ -41,16 +42,21 @@ def exchange(
     plan: LoadPlan,
     *,
     folder: Path,
+    endpoints: tuple[Path, Path] | None,
+    link: str | None,
     report: Path | None,
-    against: Comparison | None,
+    against: BaselineLimit | None,
     as_json: bool,
     t: Translator,
 ) -> int:
     """Measure exchanges and return the exit code. Raises UserError."""
-    before = None if against is None else load_baseline(against.baseline, plan, folder)
+    pair = running_pair(*endpoints, plan.links, link) if endpoints else None
+    journals = folder if pair is None else pair.links[0].journals[0]
+    before = None if against is None else load_baseline(against.baseline, plan, journals)
     new_report_folder(report)
     session = Session(plan, ProgressLine(plan, t), " ".join(["deconflict", *sys.argv[1:]]))
-    outcome = on_precise_loop(session.over_local_stack(folder))
+    work = session.over_local_stack(folder) if pair is None else session.over_running_stack(pair)
+    outcome = on_precise_loop(work)
     if outcome.summary is None:
         return EXIT_INTERRUPTED
     if report is not None:

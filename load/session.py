@@ -16,6 +16,7 @@ from load.local_stack import local_stack
 from load.measuring import LINK, LinkSubject, Repeat, Subject
 from load.plan import LoadPlan
 from load.provenance import Provenance, provenance
+from load.running_stack import RunningPair, running_stack
 from load.stack import Stack
 from load.summary import Summary, summarised
 from load.yardsticks.subject import NAMES, YardstickBroker, YardstickSubject, check_skeleton
@@ -85,6 +86,13 @@ class Session:
         async with local_stack(parent, links=self._plan.links, at_queue=at_queue) as stack:
             place = stack.yardsticks if self._plan.yardsticks else None
             return await self._measure(stack, place, origin)
+
+    async def over_running_stack(self, pair: RunningPair) -> RunOutcome:
+        """Run over a stack that runs already; yardsticks need a broker of ours. Raises UserError."""
+        self._catch_signals()
+        origin = provenance(self._command, self._plan.seed, pair.links[0].journals[0])
+        async with running_stack(pair) as stack:
+            return await self._measure(stack, None, origin)
 
     async def _measure(self, stack: Stack, place: YardstickBroker | None, origin: Provenance) -> RunOutcome:
         size_bytes = self._plan.size_bytes

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from endpoints.texts.i18n import Translator
-from load.baseline import Change
+from load.baseline import FigureChange
 from load.histogram import Percentiles
 from load.plan import LoadPlan
 from load.summary import Figures, Summary
@@ -142,7 +142,7 @@ def _skeleton(summary: Summary, t: Translator) -> Iterator[str]:
     )
 
 
-def change_lines(changes: Sequence[Change], allowed: float, t: Translator) -> Iterator[str]:
+def change_lines(changes: Sequence[FigureChange], allowed: float, t: Translator) -> Iterator[str]:
     """Yield a line for each figure beside the baseline's."""
     for each in changes:
         share = each.worse if each.ratio_worse is None else each.ratio_worse

@@ -254,7 +254,9 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "endpoints.cli.load:load",
             "Measure how fast a link is, and that it loses nothing.",
             "load --window 64 --duration 10s --report fast",
-            "Runs over a stack of its own, which it starts and stops. Its alerts have the status test.",
+            "Without endpoints, it runs over a stack of its own, which it starts and stops, and compares it with "
+            "yardsticks. Its alerts have the status test and are acknowledged between measurements; links of status "
+            "actual are refused, and endpoints that notify anybody.",
         ),
     ),
 }

@@ -12,12 +12,15 @@ from endpoints.cli import options
 from endpoints.errors import UserError
 from protocol.phrases import phrase
 
+_BOTH = 2
 NEEDS = ("hdrh", "matplotlib")
 """The modules of the extra `load`. Without a report, the second is not needed."""
 
 
 def load(
-    *,
+    *endpoints: Annotated[
+        Path, Parameter(help="Two running endpoints, the sender's endpoint.toml first; none for a stack of its own.")
+    ],
     rate: Annotated[
         float | None, Parameter(help="Exchanges a second that begin on schedule, whatever comes back.")
     ] = None,
@@ -51,6 +54,7 @@ def load(
         str, Parameter(help="How much worse than the baseline figures may be; exit 7 if they are worse.")
     ] = "10%",
     report: Annotated[Path | None, Parameter(help="A new folder for the report.")] = None,
+    link: options.LinkId = None,
     folder: Annotated[
         Path | None, Parameter(help="Where the load test's own stack keeps its journals; by default /var/tmp.")
     ] = None,
@@ -60,7 +64,7 @@ def load(
     """Measure exchanges: an alert, journaled, received, journaled there, receipted, and the receipt journaled here."""
     require_extra(plots=report is not None)
     from endpoints.texts.i18n import translator
-    from load.command import FOLDER, Comparison, exchange
+    from load.command import FOLDER, BaselineLimit, exchange
     from load.plan import RATE_DEFAULT, LoadPlan, check, duration_s, goals, regression_share
 
     plan = LoadPlan(
@@ -79,8 +83,21 @@ def load(
         goals=goals(slo or ()),
     )
     check(plan)
-    against = None if baseline is None else Comparison(baseline=baseline, allowed=regression_share(regress))
-    return exchange(plan, folder=folder or FOLDER, report=report, against=against, as_json=as_json, t=translator(lang))
+    if endpoints and len(endpoints) != _BOTH:
+        raise UserError(phrase("name two endpoints, the sender's first, or none"))
+    if endpoints and at == "queue":
+        raise UserError(phrase("--at queue: the queue of a running endpoint can't be reached; leave the endpoints out"))
+    against = None if baseline is None else BaselineLimit(baseline=baseline, allowed=regression_share(regress))
+    return exchange(
+        plan,
+        folder=folder or FOLDER,
+        endpoints=(endpoints[0], endpoints[1]) if endpoints else None,
+        link=link,
+        report=report,
+        against=against,
+        as_json=as_json,
+        t=translator(lang),
+    )
 
 
 def require_extra(*, plots: bool) -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from endpoints.errors import UserError
-from load.baseline import Change, changes, load_baseline
+from load.baseline import FigureChange, changes, load_baseline
 from load.histogram import Latencies
 from load.integrity import Integrity
 from load.measuring import LINK, Repeat
@@ -59,8 +59,8 @@ def test_the_ratio_to_the_skeleton_decides_on_a_slower_day(tmp_path: Path) -> No
 
 
 def test_without_yardsticks_the_figure_itself_decides() -> None:
-    assert Change(name="p50", before=1, after=2, worse=1.0, ratio_worse=None).regressed(0.5)
-    assert not Change(name="p50", before=1, after=2, worse=0.2, ratio_worse=None).regressed(0.5)
+    assert FigureChange(name="p50", before=1, after=2, worse=1.0, ratio_worse=None).regressed(0.5)
+    assert not FigureChange(name="p50", before=1, after=2, worse=0.2, ratio_worse=None).regressed(0.5)
 
 
 @pytest.mark.parametrize(
