@@ -15,12 +15,13 @@ from endpoints.cli.output import print_json, print_lines
 from endpoints.errors import UserError
 from endpoints.texts.i18n import Translator
 from load.baseline import changes, load_baseline
-from load.plan import LoadPlan, new_report_folder
+from load.plan import LoadPlan, SweptOption, new_report_folder
 from load.report import write_report
 from load.running_stack import running_pair
 from load.session import RunOutcome, Session
 from load.summary import Summary
-from load.table import ProgressLine, change_lines, result_lines
+from load.sweep import swept, write_sweep
+from load.table import ProgressLine, change_lines, result_lines, sweep_lines
 from protocol.phrases import phrase
 
 EXIT_FAILED = 1
@@ -54,7 +55,7 @@ def exchange(
     journals = folder if pair is None else pair.links[0].journals[0]
     before = None if against is None else load_baseline(against.baseline, plan, journals)
     new_report_folder(report)
-    session = Session(plan, ProgressLine(plan, t), " ".join(["deconflict", *sys.argv[1:]]))
+    session = Session(plan, ProgressLine(plan, t), _command())
     work = session.over_local_stack(folder) if pair is None else session.over_running_stack(pair)
     outcome = on_precise_loop(work)
     if outcome.summary is None:
@@ -74,9 +75,40 @@ def exchange(
     return code or (EXIT_MISSED if any(each.regressed(against.allowed) for each in found) else 0)
 
 
+def sweep(
+    plan: LoadPlan,
+    option: SweptOption,
+    *,
+    folder: Path,
+    endpoints: tuple[Path, Path] | None,
+    link: str | None,
+    report: Path | None,
+    as_json: bool,
+    t: Translator,
+) -> int:
+    """Sweep an option and return the exit code. Raises UserError."""
+    pair = running_pair(*endpoints, plan.links, link) if endpoints else None
+    new_report_folder(report)
+    found = on_precise_loop(swept(plan, option, folder, pair, ProgressLine(plan, t), _command()))
+    lines = list(sweep_lines(found, t))
+    if report is not None:
+        write_sweep(report, found, lines, t)
+    if as_json:
+        print_json(found)
+    else:
+        print_lines(lines)
+    if found.lost:
+        raise UserError(phrase("the link broke its promise {count} times", count=found.lost), exit_code=EXIT_FAILED)
+    return 0 if found.complete else EXIT_INTERRUPTED
+
+
+def _command() -> str:
+    return " ".join(["deconflict", *sys.argv[1:]])
+
+
 def _verdict(outcome: RunOutcome, summary: Summary) -> int:
     """Return the exit code. Raises UserError if an alert was lost."""
-    if summary.lost or summary.doubled or summary.reordered or summary.refused or summary.unreceipted:
+    if summary.broken:
         raise UserError(
             phrase(
                 "the link broke its promise: {lost} lost, {doubled} doubled, {reordered} reordered, {refused} refused, "

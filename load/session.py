@@ -85,16 +85,18 @@ class Session:
         at_queue = self._plan.at == "queue"
         async with local_stack(parent, links=self._plan.links, at_queue=at_queue) as stack:
             place = stack.yardsticks if self._plan.yardsticks else None
-            return await self._measure(stack, place, origin)
+            return await self.over(stack, place, origin)
 
     async def over_running_stack(self, pair: RunningPair) -> RunOutcome:
         """Run over a stack that runs already; yardsticks need a broker of ours. Raises UserError."""
         self._catch_signals()
         origin = provenance(self._command, self._plan.seed, pair.links[0].journals[0])
         async with running_stack(pair) as stack:
-            return await self._measure(stack, None, origin)
+            return await self.over(stack, None, origin)
 
-    async def _measure(self, stack: Stack, place: YardstickBroker | None, origin: Provenance) -> RunOutcome:
+    async def over(self, stack: Stack, place: YardstickBroker | None, origin: Provenance) -> RunOutcome:
+        """Run over `stack`, and yardsticks over the broker at `place`. Raises UserError."""
+        self._catch_signals()
         size_bytes = self._plan.size_bytes
         yardsticks = [] if place is None else [YardstickSubject(name, place, size_bytes) for name in NAMES]
         link = LinkSubject(stack, stack.template(self._run, self._plan.size_bytes), lambda _: self._teller.clearing())

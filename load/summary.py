@@ -57,6 +57,11 @@ class GoalResult(Struct, frozen=True, kw_only=True):
 class Summary(Struct, frozen=True, kw_only=True):
     """The result of a run."""
 
+    @property
+    def broken(self) -> int:
+        """How often the link broke its promise: it is 0."""
+        return self.lost + self.doubled + self.reordered + self.refused + self.unreceipted
+
     exchanges: int
     rate_per_s: float
     sent: int

@@ -9,6 +9,7 @@ from typing import TextIO
 from endpoints.texts.i18n import Translator
 from load.baseline import FigureChange
 from load.histogram import Percentiles
+from load.knee import Sweep
 from load.plan import LoadPlan
 from load.summary import Figures, Summary
 from load.yardsticks.subject import LEAN_P50_MAX, LEAN_RATE_MIN
@@ -140,6 +141,20 @@ def _skeleton(summary: Summary, t: Translator) -> Iterator[str]:
         rate=f"{check.rate_ratio:g}x",
         rate_min=f"{LEAN_RATE_MIN:g}x",
     )
+
+
+def sweep_lines(sweep: Sweep, t: Translator) -> Iterator[str]:
+    """Yield the lines of a sweep."""
+    yield _row(sweep.option, [t("per s"), "p50", "p99"])
+    for step in sweep.steps:
+        mark = "  <-" if step.value == sweep.knee else ""
+        yield _row(f"{step.value:g}", [f"{each:.4g}" for each in (step.rate_per_s, step.p50_ms, step.p99_ms)]) + mark
+    if sweep.knee is None:
+        yield t("no knee: every step was within its limits")
+    else:
+        yield t("knee: {value}", value=f"{sweep.knee:g}")
+    if not sweep.complete:
+        yield t("interrupted: these are the figures up to then")
 
 
 def change_lines(changes: Sequence[FigureChange], allowed: float, t: Translator) -> Iterator[str]:

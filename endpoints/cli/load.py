@@ -43,6 +43,10 @@ def load(
         Literal["control", "queue"],
         Parameter(help="Where requests go: to the control socket, or to the queue inside the endpoint's process."),
     ] = "control",
+    sweep: Annotated[
+        Literal["rate", "size", "links", "window"] | None,
+        Parameter(help="Measure one value of this option after another, up to the knee and a little beyond."),
+    ] = None,
     slo: Annotated[
         list[str] | None,
         Parameter(negative="", help="A goal such as 'p99<50ms'; exit 7 if it is missed."),
@@ -65,6 +69,7 @@ def load(
     require_extra(plots=report is not None)
     from endpoints.texts.i18n import translator
     from load.command import FOLDER, BaselineLimit, exchange
+    from load.command import sweep as sweep_option
     from load.plan import RATE_DEFAULT, LoadPlan, check, duration_s, goals, regression_share
 
     plan = LoadPlan(
@@ -87,16 +92,20 @@ def load(
         raise UserError(phrase("name two endpoints, the sender's first, or none"))
     if endpoints and at == "queue":
         raise UserError(phrase("--at queue: the queue of a running endpoint can't be reached; leave the endpoints out"))
+    both = (endpoints[0], endpoints[1]) if endpoints else None
+    place, t = folder or FOLDER, translator(lang)
+    if sweep is not None:
+        return sweep_option(plan, sweep, folder=place, endpoints=both, link=link, report=report, as_json=as_json, t=t)
     against = None if baseline is None else BaselineLimit(baseline=baseline, allowed=regression_share(regress))
     return exchange(
         plan,
-        folder=folder or FOLDER,
-        endpoints=(endpoints[0], endpoints[1]) if endpoints else None,
+        folder=place,
+        endpoints=both,
         link=link,
         report=report,
         against=against,
         as_json=as_json,
-        t=translator(lang),
+        t=t,
     )
 
 
