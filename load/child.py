@@ -111,7 +111,7 @@ class Child:
         )
 
     async def stop(self) -> None:
-        """Stop the process in order, or kill it after a while."""
+        """Stop the process in order, or kill it after a while. May be called again."""
         if self._process.returncode is None:
             with suppress(ProcessLookupError):
                 self._process.send_signal(signal.SIGTERM)

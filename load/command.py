@@ -11,17 +11,18 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from endpoints.cli.output import print_json, print_lines
+from endpoints.cli.output import print_json, print_lines, say
 from endpoints.errors import UserError
 from endpoints.texts.i18n import Translator
 from load.baseline import changes, load_baseline
-from load.plan import LoadPlan, SweptOption, new_report_folder
-from load.report import write_report
+from load.plan import LoadPlan, SweptOption, What, new_report_folder
+from load.report import SUMMARY, unwritable, write_json, write_report
 from load.running_stack import running_pair
 from load.session import RunOutcome, Session
 from load.summary import Summary
 from load.sweep import swept, write_sweep
 from load.table import ProgressLine, change_lines, result_lines, sweep_lines
+from load.whats import Measurement
 from protocol.phrases import phrase
 
 EXIT_FAILED = 1
@@ -100,6 +101,26 @@ def sweep(
     if found.lost:
         raise UserError(phrase("the link broke its promise {count} times", count=found.lost), exit_code=EXIT_FAILED)
     return 0 if found.complete else EXIT_INTERRUPTED
+
+
+def measure(
+    what: What, plan: LoadPlan, count: int, *, folder: Path, report: Path | None, as_json: bool, t: Translator
+) -> int:
+    """Measure something else than exchanges and return the exit code. Raises UserError."""
+    new_report_folder(report)
+    measurement = Measurement(plan, count, folder, _command(), lambda told: say(t.say(told)))
+    found = on_precise_loop(measurement.run(what))
+    lines = [f"{name:<32}{value:>14g}" for name, value in found.figures.items()]
+    if report is not None:
+        try:
+            write_json(report / SUMMARY, found)
+        except OSError as error:
+            raise unwritable(report, error) from None
+    if as_json:
+        print_json(found)
+    else:
+        print_lines(lines)
+    return 0
 
 
 def _command() -> str:

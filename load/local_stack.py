@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from msgspec import structs
 
@@ -72,6 +72,7 @@ class LocalStack:
         self._credential = read_credential(settings.path.parent / "keys" / "officers" / f"{self._officer}.credential")
         self._socket = settings.control
         self._running: ControlLoad | None = None
+        self._restarted = AsyncExitStack()
 
     @property
     def pids(self) -> dict[str, int]:
@@ -134,12 +135,40 @@ class LocalStack:
         assert isinstance(received, Rows), "Collect is answered with Rows"
         return sent.rows, received.rows
 
-    async def connected(self) -> None:
-        """Wait until both endpoints serve and see each other. Raises UserError."""
+    def config(self, side: str) -> Path:
+        """Return the path of a side's settings."""
+        return _config(self.folder, side)
+
+    def control(self, side: str) -> Path:
+        """Return the path of a side's control socket."""
+        return load_endpoint(_config(self.folder, side)).control
+
+    async def stop_sender(self) -> None:
+        """Stop the sender in order."""
+        await self._sender.stop()
+
+    async def stop_receiver(self) -> None:
+        """Stop the receiver in order."""
+        await self._receiver.stop()
+
+    async def start_receiver(self) -> None:
+        """Start the receiver again, and return when it is connected. Raises UserError."""
+        self._receiver = await _start(self.folder, SIDES[1])
+        self._restarted.push_async_callback(self._receiver.stop)
+        await self.connected(SIDES[1:])
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._restarted.aclose()
+
+    async def connected(self, sides: Sequence[str] = SIDES) -> None:
+        """Wait until both endpoints serve, and `sides` are connected and see the other. Raises UserError."""
         await asyncio.gather(self._sender.serving(), self._receiver.serving())
         try:
             async with asyncio.timeout(START_WITHIN_S):
-                for side in SIDES:
+                for side in sides:
                     for link in self.links:
                         await self._sees_the_other(side, link.id)
         except TimeoutError:
@@ -172,13 +201,16 @@ async def local_stack(parent: Path, *, links: int, at_queue: bool) -> AsyncItera
             running.callback(broker.stop)
             children = []
             for side in SIDES:
-                arguments = [str(_config(folder, side))]
-                child = await Child.start(side, _MEASURED, arguments, folder / f"{side}.errors")
+                child = await _start(folder, side)
                 running.push_async_callback(child.stop)
                 children.append(child)
-            stack = LocalStack(folder, files, broker, (children[0], children[1]), at_queue=at_queue)
-            await stack.connected()
-            yield stack
+            async with LocalStack(folder, files, broker, (children[0], children[1]), at_queue=at_queue) as stack:
+                await stack.connected()
+                yield stack
+
+
+async def _start(folder: Path, side: str) -> Child:
+    return await Child.start(side, _MEASURED, [str(_config(folder, side))], folder / f"{side}.errors")
 
 
 @contextmanager

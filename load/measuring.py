@@ -137,6 +137,12 @@ class LinkSubject:
                     )
         return repeat
 
+    async def run(self, load: Load) -> None:
+        """Run one slice, add it to the series, and clear up. Raises UserError."""
+        times, _ = await self._slice(load, _ignore)
+        self.series += times.latencies_ns()
+        await self.clear()
+
     async def clear(self) -> None:
         """Acknowledge what the last slice left open."""
         self._clearing(self.raised)

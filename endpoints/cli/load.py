@@ -21,6 +21,13 @@ def load(
     *endpoints: Annotated[
         Path, Parameter(help="Two running endpoints, the sender's endpoint.toml first; none for a stack of its own.")
     ],
+    what: Annotated[
+        Literal["exchange", "replay", "verify", "startup", "backlog", "links", "control"],
+        Parameter(help="What is measured; all but exchanges over stacks of its own."),
+    ] = "exchange",
+    count: Annotated[
+        int, Parameter(help="How many alerts make the journal to replay, verify or start on, or the backlog.")
+    ] = 2_000,
     rate: Annotated[
         float | None, Parameter(help="Exchanges a second that begin on schedule, whatever comes back.")
     ] = None,
@@ -68,9 +75,10 @@ def load(
     """Measure exchanges: an alert, journaled, received, journaled there, receipted, and the receipt journaled here."""
     require_extra(plots=report is not None)
     from endpoints.texts.i18n import translator
-    from load.command import FOLDER, BaselineLimit, exchange
+    from load.command import FOLDER, BaselineLimit, exchange, measure
     from load.command import sweep as sweep_option
     from load.plan import RATE_DEFAULT, LoadPlan, check, duration_s, goals, regression_share
+    from load.whats import COUNT_MAX
 
     plan = LoadPlan(
         at=at,
@@ -92,8 +100,18 @@ def load(
         raise UserError(phrase("name two endpoints, the sender's first, or none"))
     if endpoints and at == "queue":
         raise UserError(phrase("--at queue: the queue of a running endpoint can't be reached; leave the endpoints out"))
+    if not 1 <= count <= COUNT_MAX:
+        raise UserError(
+            phrase("--count: expected a number from 1 to {most}, found {value}", most=COUNT_MAX, value=count)
+        )
+    if what != "exchange" and (endpoints or sweep is not None):
+        raise UserError(
+            phrase("--what {what}: it has stacks of its own; give neither endpoints nor --sweep", what=what)
+        )
     both = (endpoints[0], endpoints[1]) if endpoints else None
     place, t = folder or FOLDER, translator(lang)
+    if what != "exchange":
+        return measure(what, plan, count, folder=place, report=report, as_json=as_json, t=t)
     if sweep is not None:
         return sweep_option(plan, sweep, folder=place, endpoints=both, link=link, report=report, as_json=as_json, t=t)
     against = None if baseline is None else BaselineLimit(baseline=baseline, allowed=regression_share(regress))
