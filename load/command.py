@@ -15,6 +15,7 @@ from endpoints.cli.output import print_json, print_lines, say
 from endpoints.errors import UserError
 from endpoints.texts.i18n import Translator
 from load.baseline import changes, load_baseline
+from load.measurements import Measurement
 from load.plan import LoadPlan, SweptOption, What, new_report_folder
 from load.report import SUMMARY, unwritable, write_json, write_report
 from load.running_stack import running_pair
@@ -22,7 +23,6 @@ from load.session import RunOutcome, Session
 from load.summary import Summary
 from load.sweep import swept, write_sweep
 from load.table import ProgressLine, change_lines, result_lines, sweep_lines
-from load.whats import Measurement
 from protocol.phrases import phrase
 
 EXIT_FAILED = 1

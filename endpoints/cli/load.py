@@ -77,8 +77,8 @@ def load(
     from endpoints.texts.i18n import translator
     from load.command import FOLDER, BaselineLimit, exchange, measure
     from load.command import sweep as sweep_option
+    from load.measurements import COUNT_MAX
     from load.plan import RATE_DEFAULT, LoadPlan, check, duration_s, goals, regression_share
-    from load.whats import COUNT_MAX
 
     plan = LoadPlan(
         at=at,

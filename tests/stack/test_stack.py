@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack.compose import Compose, eventually
+from tests.stack.compose import BUILD_AND_START_WITHIN_S, Compose, eventually
 from tests.support.engine import require_engine
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
@@ -121,6 +121,17 @@ def test_an_alert_is_delivered_and_acknowledged(stack: Compose) -> None:
         rest, _ = alert.communicate(timeout=60)
     assert alert.returncode == 0
     assert json.loads(rest.splitlines()[-1])["steps"] == ["journaled", "broker", "received", "acknowledged"]
+
+
+def test_the_load_test_runs_over_the_stack_and_leaves_its_report(stack: Compose, tmp_path: Path) -> None:
+    options = ["--rate", "2", "--duration", "2s", "--warmup", "0s", "--repeats", "1", "--report", "/report/run"]
+    mounted = ["--volume", f"{tmp_path}:/report"]
+    stack("--profile", "load", "run", "--rm", "--build", *mounted, "load", *options, within_s=BUILD_AND_START_WITHIN_S)
+
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["received"] == summary["sent"] == 5
+    assert summary["lost"] == summary["doubled"] == summary["reordered"] == 0
+    assert (tmp_path / "run" / "report.html").exists()
 
 
 def test_a_killed_broker_loses_nothing(stack: Compose) -> None:
