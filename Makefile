@@ -46,8 +46,9 @@ coverage: setup  ## branches of the core that no test takes: none
 planted: setup  ## each of the planted bugs in a copy of the packages: what catches it, and how fast; about twenty minutes
 	@.venv/bin/python -m tests.planted.run
 
+QUICK ?=
 load: setup  ## how fast the link is, beside its yardsticks: the documented runs, with a report each in build/load/
-	@tools/load
+	@tools/load $(QUICK)
 
 MUTANTS ?= protocol.*__mutmut_*3
 mutants: setup  ## mutants of the core whose names match MUTANTS (a tenth of them); some hours for all

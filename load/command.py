@@ -15,6 +15,7 @@ from endpoints.cli.output import print_json, print_lines, say
 from endpoints.errors import UserError
 from endpoints.texts.i18n import Translator
 from load.baseline import changes, load_baseline
+from load.local_stack import require_local
 from load.measurements import Measurement
 from load.plan import LoadPlan, SweptOption, What, new_report_folder
 from load.report import SUMMARY, unwritable, write_json, write_report
@@ -53,6 +54,8 @@ def exchange(
 ) -> int:
     """Measure exchanges and return the exit code. Raises UserError."""
     pair = running_pair(*endpoints, plan.links, link) if endpoints else None
+    if pair is None:
+        require_local(folder, plan.size_bytes)
     journals = folder if pair is None else pair.links[0].journals[0]
     before = None if against is None else load_baseline(against.baseline, plan, journals)
     new_report_folder(report)
@@ -61,12 +64,12 @@ def exchange(
     outcome = on_precise_loop(work)
     if outcome.summary is None:
         return EXIT_INTERRUPTED
-    if report is not None:
-        write_report(report, outcome, outcome.summary, t)
     if as_json:
         print_json(outcome.summary)
     else:
         print_lines(result_lines(outcome.summary, t))
+    if report is not None:
+        write_report(report, outcome, outcome.summary, t)
     code = _verdict(outcome, outcome.summary)
     if before is None or against is None:
         return code
@@ -89,15 +92,17 @@ def sweep(
 ) -> int:
     """Sweep an option and return the exit code. Raises UserError."""
     pair = running_pair(*endpoints, plan.links, link) if endpoints else None
+    if pair is None:
+        require_local(folder, plan.size_bytes)
     new_report_folder(report)
     found = on_precise_loop(swept(plan, option, folder, pair, ProgressLine(plan, t), _command()))
     lines = list(sweep_lines(found, t))
-    if report is not None:
-        write_sweep(report, found, lines, t)
     if as_json:
         print_json(found)
     else:
         print_lines(lines)
+    if report is not None:
+        write_sweep(report, found, lines, t)
     if found.lost:
         raise UserError(phrase("the link broke its promise {count} times", count=found.lost), exit_code=EXIT_FAILED)
     return 0 if found.complete else EXIT_INTERRUPTED
@@ -107,19 +112,19 @@ def measure(
     what: What, plan: LoadPlan, count: int, *, folder: Path, report: Path | None, as_json: bool, t: Translator
 ) -> int:
     """Measure something else than exchanges and return the exit code. Raises UserError."""
+    require_local(folder, plan.size_bytes)
     new_report_folder(report)
     measurement = Measurement(plan, count, folder, _command(), lambda told: say(t.say(told)))
     found = on_precise_loop(measurement.run(what))
-    lines = [f"{name:<32}{value:>14g}" for name, value in found.figures.items()]
+    if as_json:
+        print_json(found)
+    else:
+        print_lines(f"{name:<32}{value:>14g}" for name, value in found.figures.items())
     if report is not None:
         try:
             write_json(report / SUMMARY, found)
         except OSError as error:
             raise unwritable(report, error) from None
-    if as_json:
-        print_json(found)
-    else:
-        print_lines(lines)
     return 0
 
 

@@ -189,6 +189,17 @@ class LocalStack:
             await asyncio.sleep(_LOOK_EVERY_S)
 
 
+def require_local(parent: Path, size_bytes: int) -> None:
+    """Raise UserError if no stack can be made in `parent`, or its alerts can't have this size."""
+    template("0" * 8, LinkFile(terms=_terms(1, 1), parties={}), default_terms.officers(SIDES[0])[0], size_bytes)
+    try:
+        find()
+    except BrokerError as error:
+        raise UserError(worded(error), exit_code=1) from None
+    with _folder(parent):
+        pass
+
+
 @asynccontextmanager
 async def local_stack(parent: Path, *, links: int, at_queue: bool) -> AsyncIterator[LocalStack]:
     """Make, start and yield a stack in a new folder in `parent`; at the end, stop it and remove the folder.

@@ -33,6 +33,10 @@ class Teller(Protocol):
         """A subject is measured: so many exchanges of this repeat, from 0, have finished."""
         ...
 
+    def checking(self) -> None:
+        """The skeleton is checked."""
+        ...
+
     def clearing(self) -> None:
         """The receiver acknowledges what is open."""
         ...
@@ -105,7 +109,10 @@ class Session:
         try:
             if not self._interrupted:
                 await link.check()
-            skeleton = None if place is None or self._interrupted else await check_skeleton(place, size_bytes)
+            skeleton = None
+            if place is not None and not self._interrupted:
+                self._teller.checking()
+                skeleton = await check_skeleton(place, size_bytes)
             for number in range(self._plan.repeats):
                 await self._repeat(number, measured)
         finally:

@@ -46,6 +46,11 @@ class ProgressLine:
             self._show(t("repeat {number} of {count}", number=repeat + 1, count=plan.repeats))
         self._repeat = repeat
 
+    def checking(self) -> None:
+        """The skeleton is checked."""
+        t = self._t
+        self._show(t("checking the skeleton without its flush"))
+
     def clearing(self) -> None:
         """The receiver acknowledges."""
         t = self._t
