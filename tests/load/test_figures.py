@@ -1,14 +1,22 @@
+import asyncio
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from load.channel import Applied, BrokerTook, Receipted, Sealed
+from endpoints.clocks.clock import SystemClock
+from endpoints.config import default_terms
+from endpoints.config.link_file import LinkFile
+from load.alerts import Template, template
+from load.channel import Applied, BrokerTook, Receipted, Row, Sealed
+from load.driver import Driver, Load, Told
 from load.histogram import HIGHEST_NS, LOWEST_NS, Latencies
 from load.integrity import Integrity, Sent, compared
-from load.measuring import Repeat
+from load.measuring import LinkSubject, Repeat
+from load.plan import LoadPlan
 from load.report_rows import by_second
+from load.stack import LoadedLink, SliceOutcome
 from load.stages import BROKER, STAGES, MeasuredExchange, StageTimes
 from load.summary import figures, ratios
 
@@ -108,3 +116,70 @@ def test_the_series_has_a_row_for_each_second_with_exchanges() -> None:
     rows = list(by_second([(5 * second, 2_000_000), (5 * second + 1, 4_000_000), (8 * second, 1_000_000)]))
 
     assert [(row.second, row.exchanges) for row in rows] == [(0, 2), (3, 1)]
+
+
+class InstantStack:
+    """A stack whose exchanges finish at once, in slices of ten."""
+
+    names = ("eucom", "ndmc")
+    links: tuple[LoadedLink, ...] = (
+        LoadedLink(file=LinkFile(terms=default_terms.terms(), parties={}), journals=(Path(), Path())),
+    )
+    flushed = True
+    slice_max = 10
+
+    def __init__(self) -> None:
+        self.pids: dict[str, int] = {}
+        self.acts: list[str] = []
+
+    def template(self, run: str, size_bytes: int) -> Template:
+        return template(run, self.links[0].file, "watch-1", size_bytes)
+
+    async def exchange(self, load: Load, template: Template, first: int, told: Told) -> SliceOutcome:
+        del template
+        clock_ns = SystemClock().precise_ns
+
+        def begin(number: int) -> None:
+            asyncio.get_running_loop().call_soon(driver.finished, number, clock_ns())
+
+        driver = Driver(load, begin, clock_ns, told)
+        times = await driver.run()
+        count = len(times.intended_ns)
+        self.acts.append(f"{count} from {first}")
+        return SliceOutcome(times=times, seqs=[first + 1 + number for number in range(count)], answered_ns=[0] * count)
+
+    def end_slice(self) -> None:
+        """Do nothing."""
+
+    async def acknowledge(self, told: Told) -> int:
+        del told
+        self.acts.append("acknowledged")
+        return 0
+
+    async def rows(self) -> tuple[list[Row], list[Row]]:
+        return [], []
+
+
+async def test_a_repeat_is_cut_into_slices_with_acknowledgements_between_them() -> None:
+    stack = InstantStack()
+    link = LinkSubject(stack, stack.template("0a1b2c3d", 1_213), lambda _: None)
+    repeat = await link.measure(LoadPlan(rate=25, duration_s=1, warmup_s=0), 0, lambda _: None)
+
+    assert stack.acts == ["10 from 0", "acknowledged", "10 from 10", "acknowledged", "5 from 20", "acknowledged"]
+    assert repeat.exchanges == repeat.begun == len(link.series) == 25
+
+
+async def test_the_closed_model_continues_after_a_slice_until_its_time_is_over() -> None:
+    stack = InstantStack()
+    telling: list[int] = []
+
+    def stop_later(_: int) -> None:
+        telling.append(1)
+        if len(telling) == 5:
+            link.stop()
+
+    link = LinkSubject(stack, stack.template("0a1b2c3d", 1_213), stop_later)
+    repeat = await link.measure(LoadPlan(window=2, duration_s=60, warmup_s=0), 0, lambda _: None)
+
+    assert stack.acts.count("acknowledged") == 5
+    assert repeat.begun == 50
