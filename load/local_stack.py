@@ -19,8 +19,9 @@ from broker.local import LocalBroker, find
 from broker.pki import Authority
 from endpoints.clocks.clock import SystemClock
 from endpoints.config import default_terms
+from endpoints.config.first_certificates import AUTHORITY
 from endpoints.config.link_file import LinkFile
-from endpoints.config.provision import AUTHORITY, WATCH, BrokerPlan, provision
+from endpoints.config.provision import WATCH, BrokerPlan, provision
 from endpoints.config.settings import load_endpoint
 from endpoints.control.client import ControlClient, RequestRefused, Unreachable
 from endpoints.errors import UserError, os_reason

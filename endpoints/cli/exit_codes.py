@@ -97,6 +97,7 @@ OWN_EXITS: dict[str, dict[int, str]] = {
         0: "measured; every goal was met",
         1: "an alert was lost, or it could not be measured",
         7: "a goal was missed",
+        **_SILENT,
     },
 }
 """What the codes of a command mean, by its words, where they say more than `ALWAYS`."""
