@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from load.plan import LINKS_MAX, LoadPlan, SweptOption, check
+from load.provenance import Provenance
 from load.summary import Summary
 
 VALUES: dict[SweptOption, tuple[float, ...]] = {
@@ -43,7 +44,11 @@ class Sweep(Struct, frozen=True, kw_only=True):
     steps: list[SweepStep]
     knee: float | None
     complete: bool
+    # how often the link broke its promise: it is 0
     lost: int
+    # the other options
+    plan: LoadPlan
+    provenance: Provenance
 
 
 def step_of(value: float, summary: Summary) -> SweepStep:

@@ -50,8 +50,8 @@ class Repeat(Struct, kw_only=True):
         """Measured exchanges per second."""
         return self.exchanges / self.seconds if self.seconds else 0.0
 
-    def take(self, times: Slice, warmup_s: float, cpu_us: Mapping[str, int]) -> None:
-        """Add a slice."""
+    def take(self, times: Slice, load: Load, cpu_us: Mapping[str, int]) -> None:
+        """Add a slice of `load`. In the open model it lasts as long as its schedule, at least."""
         measured = 0
         for _, latency_ns in times.latencies_ns():
             self.latencies.record(latency_ns)
@@ -60,7 +60,10 @@ class Repeat(Struct, kw_only=True):
         self.begun += len(times.intended_ns)
         self.unfinished += times.unfinished
         if measured:
-            self.seconds += max(0.0, (times.ends_ns - times.begins_ns) / SECOND_NS - warmup_s)
+            lasted_s = (times.ends_ns - times.begins_ns) / SECOND_NS
+            if load.offsets_ns and not times.stopped:
+                lasted_s = max(lasted_s, load.seconds)
+            self.seconds += max(0.0, lasted_s - load.warmup_s)
         for name, used in cpu_us.items():
             self.cpu_us[name] = self.cpu_us.get(name, 0) + used
         self.load_average = os.getloadavg()[0]
@@ -125,7 +128,7 @@ class LinkSubject:
         while loads and not self._stopping:
             load = loads.pop(0)
             times, cpu_us = await self._slice(load, _after(told, repeat.begun))
-            repeat.take(times, load.warmup_s, cpu_us)
+            repeat.take(times, load, cpu_us)
             self.series += times.latencies_ns()
             await self.clear()
             if load.window and len(times.intended_ns) >= load.count_max:

@@ -136,7 +136,7 @@ def against(
         knee: the value at the knee, None if there is none.
         t: the language.
     """
-    figure = Figure(t("Latency against {option}", option=option))
+    figure = Figure(t("Latency against {option}", option=f"--{option}"))
     axes = figure.axes
     values = [value for value, _, _, _ in steps]
     axes.plot(values, [p50 for _, _, p50, _ in steps], marker="o", label="p50")
@@ -145,7 +145,7 @@ def against(
     figure.log_latency()
     axes.set_xticks(values, [f"{value:g}" for value in values])
     axes.set_xticks([], minor=True)
-    axes.set_xlabel(option)
+    axes.set_xlabel(f"--{option}")
     axes.set_ylabel(t("latency, ms"))
     rates = axes.twinx()
     rates.plot(values, [rate for _, rate, _, _ in steps], color="#7f8c8d", marker=".", linestyle="--")

@@ -16,6 +16,7 @@ from msgspec import structs
 from endpoints.errors import UserError, os_reason
 from endpoints.texts.i18n import Translator
 from load.histogram import Latencies
+from load.provenance import Provenance
 from load.report_rows import SecondRow, by_second
 from load.session import RunOutcome
 from load.summary import Summary
@@ -37,7 +38,14 @@ def write_report(folder: Path, outcome: RunOutcome, summary: Summary, t: Transla
         write_csv(folder / "series.csv", SecondRow.__struct_fields__, map(structs.astuple, rows))
         for name, latencies in merged.items():
             latencies.write_hgrm(folder / f"{name}.hgrm")
-        write_page(folder, t("Load test of the link"), list(result_lines(summary, t)), _origin(summary, t), pictures, t)
+        write_page(
+            folder,
+            t("Load test of the link"),
+            list(result_lines(summary, t)),
+            origin_rows(summary.provenance, t),
+            pictures,
+            t,
+        )
     except OSError as error:
         raise unwritable(folder, error) from None
 
@@ -104,9 +112,9 @@ def can_draw() -> bool:
     return find_spec("matplotlib") is not None
 
 
-def _origin(summary: Summary, t: Translator) -> dict[str, str]:
-    """Return where the figures come from, by the name of the row."""
-    origin, machine = summary.provenance, summary.provenance.machine
+def origin_rows(origin: Provenance, t: Translator) -> dict[str, str]:
+    """Return where figures come from, by the name of the row."""
+    machine = origin.machine
     return {
         t("command"): origin.command,
         t("at"): origin.at,

@@ -13,7 +13,7 @@ from load.knee import VALUES, Sweep, SweepStep, enough, knee_of, step_of, with_v
 from load.local_stack import local_stack
 from load.plan import LoadPlan, SweptOption
 from load.provenance import provenance
-from load.report import can_draw, unwritable, write_csv, write_json, write_page
+from load.report import can_draw, origin_rows, unwritable, write_csv, write_json, write_page
 from load.running_stack import RunningPair, running_stack
 from load.session import Session, Teller
 from load.stack import Stack
@@ -34,6 +34,7 @@ async def swept(
     """
     steps: list[SweepStep] = []
     lost, complete = 0, True
+    origin = provenance(command, plan.seed, folder if pair is None else pair.links[0].journals[0])
     async with AsyncExitStack() as kept:
         stack: Stack | None = None
         for value in VALUES[option]:
@@ -42,7 +43,7 @@ async def swept(
                 await kept.aclose()
                 stack = await kept.enter_async_context(_stack(step, folder, pair, teller))
             session = Session(step, teller, command)
-            outcome = await session.over(stack, None, provenance(command, plan.seed, folder))
+            outcome = await session.over(stack, None, origin)
             if outcome.summary is not None:
                 steps.append(step_of(value, outcome.summary))
                 lost += outcome.summary.broken
@@ -51,7 +52,15 @@ async def swept(
                 break
             if enough(option, steps):
                 break
-    return Sweep(option=option, steps=steps, knee=knee_of(option, steps), complete=complete, lost=lost)
+    return Sweep(
+        option=option,
+        steps=steps,
+        knee=knee_of(option, steps),
+        complete=complete,
+        lost=lost,
+        plan=plan,
+        provenance=origin,
+    )
 
 
 @asynccontextmanager
@@ -76,6 +85,6 @@ def write_sweep(folder: Path, sweep: Sweep, lines: Sequence[str], t: Translator)
     try:
         write_json(folder / "sweep.json", sweep)
         write_csv(folder / "sweep.csv", SweepStep.__struct_fields__, map(structs.astuple, sweep.steps))
-        write_page(folder, t("Load test of the link"), lines, {}, pictures, t)
+        write_page(folder, t("Load test of the link"), lines, origin_rows(sweep.provenance, t), pictures, t)
     except OSError as error:
         raise unwritable(folder, error) from None

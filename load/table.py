@@ -150,7 +150,7 @@ def _skeleton(summary: Summary, t: Translator) -> Iterator[str]:
 
 def sweep_lines(sweep: Sweep, t: Translator) -> Iterator[str]:
     """Yield the lines of a sweep."""
-    yield _row(sweep.option, [t("per s"), "p50", "p99"])
+    yield _row(f"--{sweep.option}", [t("per s"), "p50", "p99"])
     for step in sweep.steps:
         mark = "  <-" if step.value == sweep.knee else ""
         yield _row(f"{step.value:g}", [f"{each:.4g}" for each in (step.rate_per_s, step.p50_ms, step.p99_ms)]) + mark

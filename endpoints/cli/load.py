@@ -29,7 +29,7 @@ def load(
         int, Parameter(help="How many alerts make the journal to replay, verify or start on, or the backlog.")
     ] = 2_000,
     rate: Annotated[
-        float | None, Parameter(help="Exchanges a second that begin on schedule, whatever comes back.")
+        float | None, Parameter(help="Exchanges a second that begin on schedule, whatever comes back; 20 by default.")
     ] = None,
     window: Annotated[int | None, Parameter(help="Exchanges in flight instead: each that ends begins another.")] = None,
     duration: Annotated[str, Parameter(help="How long each repeat is measured, such as 10s.")] = "10s",
@@ -114,7 +114,8 @@ def load(
         return measure(what, plan, count, folder=place, report=report, as_json=as_json, t=t)
     if sweep is not None:
         return sweep_option(plan, sweep, folder=place, endpoints=both, link=link, report=report, as_json=as_json, t=t)
-    against = None if baseline is None else BaselineLimit(baseline=baseline, allowed=regression_share(regress))
+    allowed = regression_share(regress)
+    against = None if baseline is None else BaselineLimit(baseline=baseline, allowed=allowed)
     return exchange(
         plan,
         folder=place,

@@ -64,7 +64,7 @@ class YardstickSubject:
         async with self.running() as (sender, pids):
             before = used_us(pids)
             times = await self.exchange(sender, load, told)
-            repeat.take(times, load.warmup_s, between(before, used_us(pids)))
+            repeat.take(times, load, between(before, used_us(pids)))
         return repeat
 
     def stop(self) -> None:
