@@ -7,7 +7,8 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from load.plan import LINKS_MAX, LoadPlan, SweptOption, check
+from endpoints.config.settings_tables import LINKS_MAX
+from load.plan import LoadPlan, SweptOption, check
 from load.provenance import Provenance
 from load.summary import Summary
 

@@ -27,6 +27,7 @@ from load.histogram import Latencies
 from load.local_stack import LocalStack, local_stack
 from load.measuring import LinkSubject
 from load.plan import PATIENCE_S, LoadPlan, What
+from load.processes import resident_mib
 from load.provenance import Provenance, provenance
 from protocol.phrases import phrase
 from protocol.record.replay import Replay
@@ -188,7 +189,7 @@ class Measurement:
                     except UserError:
                         await asyncio.sleep(_LOOK_EVERY_S)
             seconds = (self._clock_ns() - begins_ns) / SECOND_NS
-            return seconds, _resident_mib(process.pid)
+            return seconds, resident_mib(process.pid)
         except TimeoutError:
             late = phrase("{name}: not ready within {seconds} s", name=side, seconds=round(START_WITHIN_S))
             raise UserError(late, exit_code=1) from None
@@ -232,7 +233,7 @@ class Measurement:
             connected_ns = self._clock_ns()
             await self._empty(stack)
             ends_ns = self._clock_ns()
-            memory_mib = {name: _resident_mib(pid) for name, pid in stack.pids.items()}
+            memory_mib = {name: resident_mib(pid) for name, pid in stack.pids.items()}
             await stack.acknowledge(lambda _: None)
         return {
             "messages": self._count,
@@ -291,15 +292,6 @@ class Measurement:
                     f"requests_with_{window}_per_s": answers.count / taken_s if taken_s else 0.0,
                 }
         return found
-
-
-def _resident_mib(pid: int) -> float:
-    """Return the memory of a process that is in RAM (MiB), 0 if that can't be read."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return next((int(line.split()[1]) / 1_024 for line in lines if line.startswith("VmRSS:")), 0.0)
 
 
 def _signatures(journal: Path) -> int:

@@ -11,10 +11,10 @@ from msgspec import Struct, structs
 from endpoints.errors import UserError
 from load.alerts import Template
 from load.arrivals import SECOND_NS
-from load.cpu import between, used_us
 from load.driver import Load, Slice, Told
 from load.histogram import Latencies
 from load.plan import LoadPlan
+from load.processes import between, resident_mib, used_us
 from load.stack import Stack
 from load.stages import MeasuredExchange, StageTimes
 from protocol.phrases import phrase
@@ -97,6 +97,8 @@ class LinkSubject:
         self.series: list[tuple[int, int]] = []
         """The intended instant and the latency of each measured exchange."""
         self.raised = 0
+        self.memory_mib: dict[str, float] = {}
+        """The memory of each process after the last repeat."""
         self._stack = stack
         self._template = template
         self._clearing = clearing
@@ -138,6 +140,7 @@ class LinkSubject:
                     loads.append(
                         structs.replace(load, seconds=left_s, warmup_s=max(0.0, load.warmup_s - used_s), ramp_s=0.0)
                     )
+        self.memory_mib = {name: round(resident_mib(pid), 1) for name, pid in self._stack.pids.items()}
         return repeat
 
     async def run(self, load: Load) -> None:

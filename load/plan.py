@@ -10,6 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 from endpoints.config.durations import parse_s
+from endpoints.config.settings_tables import LINKS_MAX
 from endpoints.errors import UserError, os_reason
 from load.arrivals import SECOND_NS, Arrival, intended_ns
 from load.driver import Load
@@ -24,7 +25,6 @@ RATE_DEFAULT = 20.0
 RATE_MAX = 100_000.0
 WINDOW_MAX = 4_096
 """As many as the endpoint's queue holds."""
-LINKS_MAX = 64
 REPEATS_MAX = 100
 SECONDS_MAX = 86_400
 SIZE_DEFAULT_BYTES = 1_213

@@ -126,6 +126,7 @@ class Session:
             measured,
             counted,
             link.stages.document(),
+            link.memory_mib,
             self._plan,
             origin,
             flushed=stack.flushed,

@@ -80,6 +80,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     # whether the ratios to the skeleton count, and what its check found
     skeleton: SkeletonCheck | None
     cpu_us: dict[str, float]
+    # in RAM after the last repeat, by process
+    memory_mib: dict[str, float]
     median_ms: Percentiles
     median_rate_per_s: float
     repeats: list[RepeatFigures]
@@ -155,6 +157,7 @@ def summarised(
     measured: Mapping[str, Sequence[Repeat]],
     counted: Integrity,
     stages: dict[str, Stage],
+    memory_mib: dict[str, float],
     plan: LoadPlan,
     origin: Provenance,
     *,
@@ -168,6 +171,7 @@ def summarised(
         measured: the repeats by subject; the link's at least.
         counted: what the journals say.
         stages: the link's stages, empty if they were not timed.
+        memory_mib: of each process, after the last repeat.
         plan: the options.
         origin: where the figures come from.
         flushed: whether an exchange ended with the flush at the sender.
@@ -192,6 +196,7 @@ def summarised(
         ratio={name: None if found is None else ratios(link, found) for name, found in yardsticks.items()},
         skeleton=skeleton,
         cpu_us=link.cpu_us,
+        memory_mib=memory_mib,
         median_ms=link.median_ms,
         median_rate_per_s=link.median_rate_per_s,
         repeats=link.repeats,

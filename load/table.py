@@ -127,6 +127,9 @@ def result_lines(summary: Summary, t: Translator) -> Iterator[str]:
             yield _row(t.term("stage", name), [*_values(stage.ms), f"{stage.mean:.4g}"])
     yield ""
     yield from _processors(summary, known, t)
+    if summary.memory_mib:
+        each = ", ".join(f"{process} {value:g}" for process, value in summary.memory_mib.items())
+        yield t("memory, MiB: {each}", each=each)
     for goal in summary.goals:
         met = t("met") if goal.met else t("MISSED")
         yield t("goal {goal}: {value}, {met}", goal=goal.goal, value=f"{goal.value:.5g}", met=met)

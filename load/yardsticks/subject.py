@@ -12,11 +12,11 @@ from msgspec import Struct
 from load.arrivals import SECOND_NS
 from load.channel import EndRun, Ran, RunYardstick
 from load.child import Child
-from load.cpu import between, used_us
 from load.driver import Load, Slice, Told
 from load.histogram import Latencies
 from load.measuring import Repeat
 from load.plan import PATIENCE_S, LoadPlan
+from load.processes import between, used_us
 from load.yardsticks.client import RECEIVER, SENDER
 
 NAMES = ("floor", "paho", "aiomqtt", "skeleton")

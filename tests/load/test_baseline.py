@@ -23,7 +23,7 @@ def summary(folder: Path, each_ms: int, skeleton_ms: int = 1) -> Summary:
 
     measured = {LINK: repeats(each_ms), "skeleton": repeats(skeleton_ms)}
     origin = provenance("deconflict load", 1, folder)
-    return summarised(measured, Integrity(sent=100, received=100), {}, PLAN, origin, flushed=True, complete=True)
+    return summarised(measured, Integrity(sent=100, received=100), {}, {}, PLAN, origin, flushed=True, complete=True)
 
 
 def written(folder: Path, **changed: Any) -> Path:

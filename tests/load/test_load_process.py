@@ -40,6 +40,7 @@ def test_every_alert_arrives_once_and_the_report_is_written(work: Path, tmp_path
     assert summary["received"] == summary["sent"]
     assert [summary[what] for what in ("lost", "doubled", "reordered", "refused", "unreceipted")] == [0] * 5
     assert set(summary["cpu_us"]) == {"eucom", "ndmc", "broker", "load"}
+    assert set(summary["memory_mib"]) == {"eucom", "ndmc", "broker"}
     assert list(summary["stages"])[:2] == ["request", "sign"]
     assert summary["complete"]
     assert json.loads((report / "summary.json").read_text()) == summary

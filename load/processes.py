@@ -1,4 +1,4 @@
-"""Reads how much processor time processes have used. It moves far less with a noisy machine than latency does."""
+"""Reads how much processor time and memory processes use. Both move far less with a noisy machine than latency."""
 
 from __future__ import annotations
 
@@ -37,3 +37,12 @@ def _used_us(pid: int) -> int:
 def between(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
     """Return the processor time that each process has used between two readings."""
     return {name: after[name] - before[name] for name in before if name in after}
+
+
+def resident_mib(pid: int) -> float:
+    """Return the memory of a process that is in RAM (MiB), 0 if that can't be read."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1_024 for line in lines if line.startswith("VmRSS:")), 0.0)
