@@ -1,4 +1,4 @@
-# One image for every process of the link: provisioning, the endpoints, the watch.
+# One image for every process of the link: provisioning, the endpoints, the watch. Another one for the load test.
 FROM python:3.13-slim AS build
 WORKDIR /app
 COPY tools/uv.txt tools/
@@ -12,7 +12,17 @@ COPY protocol protocol
 COPY broker broker
 COPY endpoints endpoints
 COPY scenario scenario
+COPY load load
 RUN /uv/bin/uv sync --locked --no-editable
+
+# The load test needs more than the processes of the link do, so it has an image of its own: --target load
+FROM build AS build-load
+RUN /uv/bin/uv sync --locked --no-editable --extra load
+
+FROM python:3.13-slim AS load
+COPY --from=build-load /app/.venv /app/.venv
+ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1
+ENTRYPOINT ["deconflict"]
 
 FROM python:3.13-slim
 COPY --from=build /app/.venv /app/.venv

@@ -1,5 +1,5 @@
 # `make demo` and `make test` work on a fresh Debian or Ubuntu machine that has python3, make and git.
-.PHONY: demo lint test test-stack fresh-machines simulate offsets fuzz soak coverage planted mutants workflows hooks setup
+.PHONY: demo lint test test-stack fresh-machines simulate offsets fuzz soak coverage planted mutants load workflows hooks setup
 
 # compiled tests are kept: otherwise each process of pytest compiles them all, and its plug-ins
 unexport PYTHONDONTWRITEBYTECODE
@@ -45,6 +45,10 @@ coverage: setup  ## branches of the core that no test takes: none
 
 planted: setup  ## each of the planted bugs in a copy of the packages: what catches it, and how fast; about twenty minutes
 	@.venv/bin/python -m tests.planted.run
+
+QUICK ?=
+load: setup  ## how fast the link is, beside its yardsticks: the documented runs, with a report each in build/load/
+	@tools/load $(QUICK)
 
 MUTANTS ?= protocol.*__mutmut_*3
 mutants: setup  ## mutants of the core whose names match MUTANTS (a tenth of them); some hours for all

@@ -15,7 +15,7 @@ from typing import Any, Generic
 import structlog
 
 from endpoints.clocks.clock import Clock, ClockWatch
-from endpoints.config.settings import EndpointSettings
+from endpoints.config.settings import EndpointSettings, LinkSettings
 from endpoints.control.application import Control
 from endpoints.control.requests import ACTIONS, WATCH_ACTIONS
 from endpoints.control.server import ControlServer, listen
@@ -40,8 +40,15 @@ PRINT_WITHIN_S = 5.0
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 """What runs beside the loop until the process stops."""
+MakeJournal = Callable[[LinkSettings, str], JournalWriter]
+"""Makes the journal of a link and of this process's side, not opened yet."""
 
 _log = structlog.get_logger()
+
+
+def folder_journal(link: LinkSettings, side: str) -> JournalWriter:
+    """Return the journal in the folder that the settings name, not opened yet."""
+    return JournalWriter(FolderStore(link.journal), link.id, side)
 
 
 class Process(Generic[SettingsT, RunnerT]):
@@ -60,6 +67,7 @@ class Process(Generic[SettingsT, RunnerT]):
         build: Build[SettingsT, RunnerT],
         output: StdoutFeed,
         *,
+        journal: MakeJournal = folder_journal,
         beside: Sequence[Work] = (),
     ) -> None:
         """Prepare the process; nothing is opened yet.
@@ -76,6 +84,7 @@ class Process(Generic[SettingsT, RunnerT]):
             build: returns the runner of a link and its opened journal; raises UserError, UnusableJournal. Beside a
                 running one it takes that one's core, to check new files.
             output: prints the journals and the ordinary log lines.
+            journal: makes the journal of each link.
             beside: what else runs while the process does.
         """
         self._settings = settings
@@ -89,7 +98,7 @@ class Process(Generic[SettingsT, RunnerT]):
         self._folders = {link.id: link.journal for link in settings.links}
         self._openers = [
             LinkOpener(
-                JournalWriter(FolderStore(link.journal), link.id, side),
+                journal(link, side),
                 partial(built, build, settings, link),
                 admit=partial(check_restored, settings, link),
             )

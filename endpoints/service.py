@@ -6,6 +6,7 @@ from endpoints.clocks.clock import clock
 from endpoints.config.settings import EndpointSettings, LinkSettings, load_endpoint
 from endpoints.journal.restored import RestoredMark
 from endpoints.journal.stdout_feed import StdoutFeed
+from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
 from endpoints.mqtt.endpoint_transport import EndpointTransport
 from endpoints.mqtt.events import Delivery
@@ -13,6 +14,7 @@ from endpoints.notify import Notifier, words_of
 from endpoints.process import Process
 from endpoints.runtime.certificate_report import CertificateReport
 from endpoints.runtime.endpoint_link import EndpointLink
+from endpoints.runtime.instruments import Instruments
 from endpoints.runtime.intake import EndpointIntake
 from endpoints.runtime.reopening import recovered_core
 from endpoints.runtime.sink_report import SinkReport
@@ -21,9 +23,16 @@ from endpoints.runtime.work_queue import WorkQueue
 from endpoints.sinks import sinks
 from protocol.core.link import Link
 
+_NO_INSTRUMENTS = Instruments()
 
-def endpoint(settings: EndpointSettings, output: StdoutFeed) -> Process[EndpointSettings, EndpointLink]:
-    """Return the process of one endpoint, which prints on `output`. Raises UserError."""
+
+def endpoint(
+    settings: EndpointSettings, output: StdoutFeed, instruments: Instruments = _NO_INSTRUMENTS
+) -> Process[EndpointSettings, EndpointLink]:
+    """Return the process of one endpoint, which prints on `output`. Raises UserError.
+
+    `instruments` wrap the ports of its links: for a load test.
+    """
     side = settings.side
     runners: dict[str, EndpointLink] = {}
     queue = WorkQueue()
@@ -35,7 +44,8 @@ def endpoint(settings: EndpointSettings, output: StdoutFeed) -> Process[Endpoint
     certificates = CertificateReport(settings.broker, runners, queue, exercise=settings.exercise_clock is not None)
     intake = EndpointIntake(runners, queue, acknowledge, certificates.connected)
     peers = [(link.id, link.content.peer_of(side)) for link in settings.links]
-    transport = EndpointTransport(settings.broker, peers, intake.happened, clocks.real_ms)
+    transport = EndpointTransport(settings.broker, peers, instruments.happened(intake.happened), clocks.real_ms)
+    outlet = instruments.outlet(transport)
     receivers = sinks(settings.notifications)
     health = SinkReport(runners, queue, [each.name for each in receivers])
     notifier = Notifier(receivers, intake.notified, words_of(settings, clocks.now), health)
@@ -50,13 +60,18 @@ def endpoint(settings: EndpointSettings, output: StdoutFeed) -> Process[Endpoint
             journal,
             link.content,
             notifier,
-            signer=signer,
-            outlet=transport,
+            signer=instruments.signer(link.id, signer),
+            outlet=outlet,
             officers=settings.roster,
+            judges=instruments.judges(link.id),
             words=link.words,
             comparison=comparison(settings, link, core),
             restored=RestoredMark(link.journal),
         )
+
+    def journal(link: LinkSettings, side: str) -> JournalWriter:
+        store = instruments.store(link.id, FolderStore(link.journal))
+        return JournalWriter(store, link.id, side, on_disk=instruments.on_disk(link.id))
 
     return Process(
         settings,
@@ -69,5 +84,6 @@ def endpoint(settings: EndpointSettings, output: StdoutFeed) -> Process[Endpoint
         transport,
         build,
         output,
-        beside=[certificates.run, health.begin],
+        journal=journal,
+        beside=[certificates.run, health.begin, *instruments.beside(runners, queue)],
     )

@@ -10,7 +10,7 @@ import pytest
 from tests.support.layer_picture import PAGE, contracts, picture, renewed
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("protocol", "broker", "endpoints", "scenario")
+PACKAGES = ("protocol", "broker", "endpoints", "scenario", "load")
 DOCUMENTS = sorted(
     [
         *ROOT.glob("docs/*.md"),

@@ -249,6 +249,15 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "timeline try/eucom/journal/eucom-ndmc try/ndmc/journal/eucom-ndmc --html account.html",
             "The journals of both sides and of the watch, in any order. The account is written whatever they say.",
         ),
+        Command(
+            "load",
+            "endpoints.cli.load:load",
+            "Measure how fast a link is, and that it loses nothing.",
+            "load --window 64 --duration 10s --report fast",
+            "Without endpoints, it runs over a stack of its own, which it starts and stops, and compares it with "
+            "yardsticks. Its alerts have the status test and are acknowledged between measurements; links of status "
+            "actual are refused, and endpoints that notify anybody.",
+        ),
     ),
 }
 GROUPS = {

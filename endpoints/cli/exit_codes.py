@@ -16,6 +16,7 @@ EXIT_CODES = {
     4: "changed by someone",
     5: "the replay diverged",
     6: "the journals disagree, or what had to be compared was not",
+    7: "the load test's goal was missed",
     9: "somebody acted first, or has the watch",
     10: "status: late or unproven; --wait: not yet",
     11: "status: alarm; --wait: refused, or it can no longer be reached",
@@ -97,6 +98,12 @@ OWN_EXITS: dict[str, dict[int, str]] = {
     "replay": {0: "identical", **_READS, 5: "diverged"},
     "reconcile": _COMPARES,
     "timeline": _COMPARES,
+    "load": {
+        0: "measured; every goal was met",
+        1: "an alert was lost, or it could not be measured",
+        7: "a goal was missed",
+        **_SILENT,
+    },
 }
 """What the codes of a command mean, by its words, where they say more than `ALWAYS`."""
 _COLUMNS = 78

@@ -45,6 +45,10 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's clocks."""
 
+    def precise_ns(self) -> int:
+        """Return a monotonic time (ns) that all processes of this machine share: for measurements."""
+        return time.monotonic_ns()
+
     def now(self) -> tuple[Millis, Millis]:
         """Return `(at, mono)`."""
         return time.time_ns() // 1_000_000, self.real_ms()

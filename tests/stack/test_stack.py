@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack.compose import Compose, eventually
+from tests.stack.compose import BUILD_AND_START_WITHIN_S, Compose, eventually
 from tests.support.engine import require_engine
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
@@ -121,6 +121,23 @@ def test_an_alert_is_delivered_and_acknowledged(stack: Compose) -> None:
         rest, _ = alert.communicate(timeout=60)
     assert alert.returncode == 0
     assert json.loads(rest.splitlines()[-1])["steps"] == ["journaled", "broker", "received", "acknowledged"]
+
+
+def test_the_load_test_runs_over_the_stack_and_leaves_its_report(stack: Compose) -> None:
+    run = ("--profile", "load", "run", "--rm")
+    # the folder lies where the engine runs, which may be another machine
+    report = f"/report/test-{secrets.token_hex(4)}"
+    options = ["--rate", "2", "--duration", "2s", "--warmup", "0s", "--repeats", "1", "--report", report, "--json"]
+    stack("--profile", "load", "build", "--quiet", "load", within_s=BUILD_AND_START_WITHIN_S)
+    try:
+        summary = json.loads(stack(*run, "load", *options).splitlines()[-1])
+        written = stack(*run, "--entrypoint", "ls", "load", report).split()
+    finally:
+        stack(*run, "--entrypoint", "rm", "load", "-rf", report)
+
+    assert summary["received"] == summary["sent"] == 5
+    assert summary["lost"] == summary["doubled"] == summary["reordered"] == 0
+    assert {"summary.json", "report.html", "series.csv", "link.hgrm", "spectrum.png"} <= set(written)
 
 
 def test_a_killed_broker_loses_nothing(stack: Compose) -> None:

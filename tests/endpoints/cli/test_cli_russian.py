@@ -146,6 +146,7 @@ TYPICAL = [
     ["link", "fingerprint", "no.toml"],
     ["link", "make", "new.toml", "one.toml", "two.toml"],
     ["link", "show", "other.toml"],
+    ["load", "--duration", "10"],
     ["log", "restore", "nowhere", "folder"],
     ["log", "restore", "nowhere", "no.toml"],
     ["log", "show", "nowhere"],

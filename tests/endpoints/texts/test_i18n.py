@@ -21,6 +21,9 @@ from endpoints.control.reasons import LinkState
 from endpoints.errors import UserError
 from endpoints.texts.i18n import LANGUAGES, translator, translator_for
 from endpoints.texts.item_page import FIELDS
+from load.measuring import LINK
+from load.stages import BROKER, STAGES
+from load.yardsticks.subject import NAMES as YARDSTICKS
 from protocol.core.acts import ActKind
 from protocol.core.alarms import AlarmCode, Severity
 from protocol.core.event_fields import CertificateOwner, SinkName
@@ -78,6 +81,8 @@ TERMS = {
     "line": (*get_args(LineState), *get_args(Reason)),
     "uses": USES,
     "key": get_args(KeyState),
+    "subject": (LINK, *YARDSTICKS),
+    "stage": (*STAGES, BROKER),
     "log": tuple(dict.fromkeys(log_lines())),
     "log field": (
         "software",
@@ -167,7 +172,7 @@ def test_every_phrase_of_the_sources_is_in_the_russian_catalogue_and_no_other() 
     found: set[str | tuple[str, ...]] = set()
     wanted: list[tuple[str | tuple[str, ...], object]] = [(text, "the help") for text in of_the_help()]
     wanted += [(text, "a page") for text in said_by_pages()]
-    for package in ("protocol", "broker", "endpoints", "scenario"):
+    for package in ("protocol", "broker", "endpoints", "scenario", "load"):
         for path in (ROOT / package).rglob("*.py"):
             wanted += [(text, path) for text in said(path)]
     for text, where in wanted:

@@ -46,7 +46,9 @@ NOT_YET: set[str] = set()
 
 
 def sources() -> list[Path]:
-    return sorted(path for package in ("protocol", "broker", "endpoints") for path in (ROOT / package).rglob("*.py"))
+    return sorted(
+        path for package in ("protocol", "broker", "endpoints", "load") for path in (ROOT / package).rglob("*.py")
+    )
 
 
 def all_errors() -> dict[str, int]:

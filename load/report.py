@@ -1,0 +1,127 @@
+"""Writes the report of a run into a folder: figures, series, histograms, plots, and one page with all of it."""
+
+from __future__ import annotations
+
+import csv
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from jinja2 import Environment, select_autoescape
+from msgspec import structs
+
+from endpoints.errors import UserError, os_reason
+from endpoints.texts.i18n import Translator
+from load.histogram import Latencies
+from load.provenance import Provenance
+from load.report_rows import SecondRow, by_second
+from load.session import RunOutcome
+from load.summary import Summary
+from load.table import result_lines
+from protocol.phrases import phrase
+
+SUMMARY = "summary.json"
+_TEMPLATE = Path(__file__).with_name("report.html")
+
+
+def write_report(folder: Path, outcome: RunOutcome, summary: Summary, t: Translator) -> None:
+    """Write the report of a run into `folder`, which is empty. Raises UserError if the folder can't take it."""
+    rows = list(by_second(outcome.series))
+    measured = {name: repeats for name, repeats in outcome.repeats.items() if repeats}
+    merged = {name: Latencies.merged(each.latencies for each in repeats) for name, repeats in measured.items()}
+    pictures = _pictures(merged, rows, summary, t)
+    try:
+        write_json(folder / SUMMARY, summary)
+        write_csv(folder / "series.csv", SecondRow.__struct_fields__, map(structs.astuple, rows))
+        for name, latencies in merged.items():
+            latencies.write_hgrm(folder / f"{name}.hgrm")
+        write_page(
+            folder,
+            t("Load test of the link"),
+            list(result_lines(summary, t)),
+            origin_rows(summary.provenance, t),
+            pictures,
+            t,
+        )
+    except OSError as error:
+        raise unwritable(folder, error) from None
+
+
+def unwritable(folder: Path, error: OSError) -> UserError:
+    """Return that a report can't be written."""
+    return UserError(
+        phrase("--report: {path}: can't be written: {reason}", path=folder, reason=os_reason(error)), exit_code=1
+    )
+
+
+def write_json(path: Path, document: object) -> None:
+    """Write a document as indented JSON. Raises OSError."""
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+
+
+def write_csv(path: Path, names: Sequence[str], rows: Any) -> None:
+    """Write a table with a row of names. Raises OSError."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(names)
+        table.writerows(rows)
+
+
+def write_page(
+    folder: Path,
+    title: str,
+    lines: Sequence[str],
+    origin: Mapping[str, str],
+    pictures: Mapping[str, bytes],
+    t: Translator,
+) -> None:
+    """Write `report.html`, which needs no other file, and each picture. Raises OSError."""
+    for name, png in pictures.items():
+        (folder / f"{name}.png").write_bytes(png)
+    environment = Environment(autoescape=select_autoescape(default=True), trim_blocks=True, lstrip_blocks=True)
+    page = environment.from_string(_TEMPLATE.read_text("utf-8")).render(
+        language=t.language,
+        title=title,
+        lines=lines,
+        origin=origin,
+        origin_title=t("Where the figures come from"),
+        pictures={name: b64encode(png).decode() for name, png in pictures.items()},
+    )
+    (folder / "report.html").write_text(page, "utf-8")
+
+
+def _pictures(
+    merged: Mapping[str, Latencies], rows: Sequence[SecondRow], summary: Summary, t: Translator
+) -> dict[str, bytes]:
+    """Return the plots, by the name of their file; none without matplotlib."""
+    if not can_draw():
+        return {}
+    from load import plots
+
+    found = {"spectrum": plots.spectrum(merged, t), "over_time": plots.over_time(rows, t)}
+    if summary.stages:
+        found["stages"] = plots.stacked(summary.stages, t)
+    return found
+
+
+def can_draw() -> bool:
+    """Return whether matplotlib is installed."""
+    return find_spec("matplotlib") is not None
+
+
+def origin_rows(origin: Provenance, t: Translator) -> dict[str, str]:
+    """Return where figures come from, by the name of the row."""
+    machine = origin.machine
+    return {
+        t("command"): origin.command,
+        t("at"): origin.at,
+        t("commit"): origin.commit or "-",
+        t("seed"): str(origin.seed),
+        t("versions"): ", ".join(f"{name} {number}" for name, number in origin.versions.items()),
+        t("machine"): f"{machine.processor}, {machine.cores} x, {machine.memory_mib} MiB, {machine.system}",
+        t("journals on"): machine.file_system or "-",
+        t("load average"): ", ".join(f"{each:.2f}" for each in origin.load_average),
+    }

@@ -1,0 +1,164 @@
+"""Runs a load test: link and yardsticks alternate, repeat by repeat; an interrupt ends it in order."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from msgspec import Struct
+
+from endpoints.process import stop_signals
+from load.integrity import integrity
+from load.local_stack import local_stack
+from load.measuring import LINK, LinkSubject, Repeat, Subject
+from load.plan import LoadPlan
+from load.provenance import Provenance, provenance
+from load.running_stack import RunningPair, running_stack
+from load.stack import Stack
+from load.summary import Summary, summarised
+from load.yardsticks.subject import NAMES, YardstickBroker, YardstickSubject, check_skeleton
+
+
+class Teller(Protocol):
+    """Tells a person how far a run is."""
+
+    def starting(self) -> None:
+        """The stack starts."""
+        ...
+
+    def measuring(self, repeat: int, subject: str, done: int) -> None:
+        """A subject is measured: so many exchanges of this repeat, from 0, have finished."""
+        ...
+
+    def checking(self) -> None:
+        """The skeleton is checked."""
+        ...
+
+    def clearing(self) -> None:
+        """The receiver acknowledges what is open."""
+        ...
+
+    def counting(self) -> None:
+        """The journals are read."""
+        ...
+
+    def stopping(self) -> None:
+        """The run ends early, in order."""
+        ...
+
+    def over(self) -> None:
+        """Nothing more is told."""
+        ...
+
+
+class RunOutcome(Struct, kw_only=True):
+    """A run that is over.
+
+    Attributes:
+        summary: its result; None if it ended before the first exchange was measured.
+        repeats: by subject.
+        series: the intended instant and the latency of each measured exchange of the link, in nanoseconds.
+        interrupted: by Ctrl-C or a signal.
+    """
+
+    summary: Summary | None
+    repeats: dict[str, list[Repeat]]
+    series: list[tuple[int, int]]
+    interrupted: bool
+
+
+class Session:
+    """One run."""
+
+    def __init__(self, plan: LoadPlan, teller: Teller, command: str) -> None:
+        self._plan = plan
+        self._teller = teller
+        self._command = command
+        self._run = secrets.token_hex(4)
+        self._subjects: list[Subject] = []
+        self._interrupted = False
+
+    async def over_local_stack(self, parent: Path) -> RunOutcome:
+        """Run over a stack of its own, in a new folder in `parent`. Raises UserError."""
+        self._catch_signals()
+        self._teller.starting()
+        origin = provenance(self._command, self._plan.seed, parent)
+        at_queue = self._plan.at == "queue"
+        async with local_stack(parent, links=self._plan.links, at_queue=at_queue) as stack:
+            place = stack.yardsticks if self._plan.yardsticks else None
+            return await self.over(stack, place, origin)
+
+    async def over_running_stack(self, pair: RunningPair) -> RunOutcome:
+        """Run over a stack that runs already; yardsticks need a broker of ours. Raises UserError."""
+        self._catch_signals()
+        origin = provenance(self._command, self._plan.seed, pair.links[0].journals[0])
+        async with running_stack(pair) as stack:
+            return await self.over(stack, None, origin)
+
+    async def over(self, stack: Stack, place: YardstickBroker | None, origin: Provenance) -> RunOutcome:
+        """Run over `stack`, and yardsticks over the broker at `place`. Raises UserError."""
+        self._catch_signals()
+        size_bytes = self._plan.size_bytes
+        yardsticks = [] if place is None else [YardstickSubject(name, place, size_bytes) for name in NAMES]
+        link = LinkSubject(stack, stack.template(self._run, self._plan.size_bytes), lambda _: self._teller.clearing())
+        self._subjects = [link, *yardsticks]
+        measured: dict[str, list[Repeat]] = {subject.name: [] for subject in self._subjects}
+        try:
+            if not self._interrupted:
+                await link.check()
+            skeleton = None
+            if place is not None and not self._interrupted:
+                self._teller.checking()
+                skeleton = await check_skeleton(place, size_bytes)
+            for number in range(self._plan.repeats):
+                await self._repeat(number, measured)
+        finally:
+            self._teller.over()
+        if not any(repeat.exchanges for repeat in measured[LINK]):
+            return RunOutcome(summary=None, repeats=measured, series=[], interrupted=self._interrupted)
+        self._teller.counting()
+        counted = await asyncio.to_thread(integrity, stack.links, self._run)
+        self._teller.over()
+        summary = summarised(
+            measured,
+            counted,
+            link.stages.document(),
+            link.memory_mib,
+            self._plan,
+            origin,
+            flushed=stack.flushed,
+            complete=not self._interrupted,
+            skeleton=skeleton,
+        )
+        return RunOutcome(summary=summary, repeats=measured, series=link.series, interrupted=self._interrupted)
+
+    async def _repeat(self, number: int, measured: dict[str, list[Repeat]]) -> None:
+        """Measure each subject once; another one begins each time."""
+        turn = number % len(self._subjects)
+        for subject in (*self._subjects[turn:], *self._subjects[:turn]):
+            if self._interrupted:
+                return
+            name = subject.name
+            self._teller.measuring(number, name, 0)
+            repeat = await subject.measure(self._plan, number, partial(self._teller.measuring, number, name))
+            if repeat.exchanges:
+                measured[name].append(repeat)
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        for number in stop_signals():
+            loop.add_signal_handler(number, self._interrupt, task)
+
+    def _interrupt(self, task: asyncio.Task[object] | None) -> None:
+        """End the run in order; give it up if it has not begun, or the second time."""
+        if task is not None and (self._interrupted or not self._subjects):
+            task.cancel()
+            return
+        self._interrupted = True
+        self._teller.stopping()
+        for subject in self._subjects:
+            subject.stop()

@@ -1,0 +1,90 @@
+"""Sweeps one option over a run of values, beyond the knee."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from msgspec import structs
+
+from endpoints.texts.i18n import Translator
+from load.knee import VALUES, Sweep, SweepStep, enough, knee_of, step_of, with_value
+from load.local_stack import local_stack
+from load.plan import LoadPlan, SweptOption
+from load.provenance import provenance
+from load.report import can_draw, origin_rows, unwritable, write_csv, write_json, write_page
+from load.running_stack import RunningPair, running_stack
+from load.session import Session, Teller
+from load.stack import Stack
+
+
+async def swept(
+    plan: LoadPlan, option: SweptOption, folder: Path, pair: RunningPair | None, teller: Teller, command: str
+) -> Sweep:
+    """Measure one value of `option` after another until the knee is passed. Raises UserError.
+
+    Args:
+        plan: the other options.
+        option: the one that is swept.
+        folder: where a stack of our own is made.
+        pair: two running endpoints instead.
+        teller: tells how far it is.
+        command: the command line, for the record.
+    """
+    steps: list[SweepStep] = []
+    lost, complete = 0, True
+    origin = provenance(command, plan.seed, folder if pair is None else pair.links[0].journals[0])
+    async with AsyncExitStack() as kept:
+        stack: Stack | None = None
+        for value in VALUES[option]:
+            step = with_value(plan, option, value)
+            if stack is None or option == "links":
+                await kept.aclose()
+                stack = await kept.enter_async_context(_stack(step, folder, pair, teller))
+            session = Session(step, teller, command)
+            outcome = await session.over(stack, None, origin)
+            if outcome.summary is not None:
+                steps.append(step_of(value, outcome.summary))
+                lost += outcome.summary.broken
+            if outcome.interrupted:
+                complete = False
+                break
+            if enough(option, steps):
+                break
+    return Sweep(
+        option=option,
+        steps=steps,
+        knee=knee_of(option, steps),
+        complete=complete,
+        lost=lost,
+        plan=plan,
+        provenance=origin,
+    )
+
+
+@asynccontextmanager
+async def _stack(plan: LoadPlan, folder: Path, pair: RunningPair | None, teller: Teller) -> AsyncIterator[Stack]:
+    if pair is not None:
+        async with running_stack(pair) as running:
+            yield running
+        return
+    teller.starting()
+    async with local_stack(folder, links=plan.links, at_queue=plan.at == "queue") as local:
+        yield local
+
+
+def write_sweep(folder: Path, sweep: Sweep, lines: Sequence[str], t: Translator) -> None:
+    """Write the report of a sweep into `folder`, which is empty. Raises UserError if the folder can't take it."""
+    pictures = {}
+    if can_draw():
+        from load import plots
+
+        steps = [(step.value, step.rate_per_s, step.p50_ms, step.p99_ms) for step in sweep.steps]
+        pictures["sweep"] = plots.against(sweep.option, steps, sweep.knee, t)
+    try:
+        write_json(folder / "sweep.json", sweep)
+        write_csv(folder / "sweep.csv", SweepStep.__struct_fields__, map(structs.astuple, sweep.steps))
+        write_page(folder, t("Load test of the link"), lines, origin_rows(sweep.provenance, t), pictures, t)
+    except OSError as error:
+        raise unwritable(folder, error) from None
