@@ -143,10 +143,8 @@ class Notifier:
         name = (link, effect.id)
         if name in self._tasks:
             return
-        task = asyncio.create_task(self._deliver(link, side, effect))
         # bounded: each lane gives up what is too much at once
-        self._tasks[name] = task
-        task.add_done_callback(lambda _: self._tasks.pop(name, None))
+        self._tasks[name] = asyncio.create_task(self._deliver(link, side, effect))
 
     async def close(self) -> None:
         """Abandon unfinished deliveries; the next start repeats them."""
@@ -156,10 +154,14 @@ class Notifier:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _deliver(self, link: str, side: str, effect: Notify) -> None:
-        failpoint("before_notify")
-        content = partial(self._notice, link, side, effect)
-        reached = await asyncio.gather(*(lane.reach(effect, link, content) for lane in self._lanes))
-        failpoint("after_notify")
+        try:
+            failpoint("before_notify")
+            content = partial(self._notice, link, side, effect)
+            reached = await asyncio.gather(*(lane.reach(effect, link, content) for lane in self._lanes))
+            failpoint("after_notify")
+        finally:
+            # before it is reported: from then on the same notification is a new one
+            self._tasks.pop((link, effect.id), None)
         self._done(link, effect.id, all(reached))
 
     def _notice(self, link: str, side: str, effect: Notify) -> dict[str, Any]:

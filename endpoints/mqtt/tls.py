@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from typing import Any
 
@@ -21,8 +22,13 @@ class ClientContext(ssl.SSLContext):
     _socket: ssl.SSLSocket | None = None
 
     def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
-        """Wrap a socket, and keep it for `abandon`."""
-        self._socket = super().wrap_socket(*args, **{**kwargs, "suppress_ragged_eofs": False})
+        """Wrap a socket, and keep it for `abandon`. One that cannot be wrapped is closed: paho keeps no other."""
+        plain: socket.socket = args[0] if args else kwargs["sock"]
+        try:
+            self._socket = super().wrap_socket(*args, **{**kwargs, "suppress_ragged_eofs": False})
+        except BaseException:
+            plain.close()
+            raise
         return self._socket
 
     def peer_certificate(self) -> bytes | None:
