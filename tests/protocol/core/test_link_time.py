@@ -56,6 +56,18 @@ def sleep(end: End, duration: Millis) -> None:
     end.happens((Resumed, {"since": written(since)}))
 
 
+def test_what_fell_due_before_the_machine_slept_is_missed_and_not_unknown() -> None:
+    """SPEC W5.2: the deadline passed while somebody watched; only its event was still to come."""
+    end, _ = answering()
+    end.world.at = parsed("2022-11-29T08:30:00.000Z")
+    since = written(end.at)
+    end.world.at += HOUR
+    end.happens((Resumed, {"since": since}))
+    assert slots(end)[SLOT] == "missed"
+    assert MISSED in end.alarms
+    assert not blind(end)
+
+
 # --- absence ------------------------------------------------------------------------------------------------------
 
 
