@@ -7,7 +7,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from protocol.wire.instants import Millis, written
-from scenario.files import Expect
+from scenario.steps import Expect
 
 SlotState = Literal["answered_in_time", "late", "unanswered", "missed"]
 """`late`: the line test came after the grace period; `unanswered`: it came, but no correct answer in time; `missed`:

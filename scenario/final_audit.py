@@ -18,8 +18,8 @@ from protocol.record.replay import Replay
 from protocol.record.trusted_files import TrustedFile
 from protocol.wire.instants import Millis
 from scenario.expect import Comparison, judge
-from scenario.files import Scenario
 from scenario.outcome import outcome
+from scenario.steps import Scenario
 
 
 class JournalCheck(Struct, frozen=True, kw_only=True):

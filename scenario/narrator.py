@@ -15,8 +15,8 @@ from protocol.core.events import BatchClosed
 from protocol.record.journal import Record
 from protocol.wire.instants import Millis, parsed
 from scenario.expect import Comparison
-from scenario.files import Crash, LeaveUnanswered, Nothing, Restart, Scenario, Start, Step, Stop
 from scenario.final_audit import FinalAudit
+from scenario.steps import Crash, LeaveUnanswered, Nothing, Restart, Scenario, Start, Step, Stop
 
 _COLOURS: dict[Tone, str] = {
     "plain": "",

@@ -25,7 +25,9 @@ from protocol.record.journal import Record
 from protocol.wire.instants import Millis, parsed
 from protocol.wire.messages import Heartbeat
 from protocol.wire.payloads import read_body
-from scenario.files import (
+from scenario.narrator import Narrator
+from scenario.process_stage import ProcessStage
+from scenario.steps import (
     Acknowledge,
     AlertStep,
     Crash,
@@ -38,8 +40,6 @@ from scenario.files import (
     Step,
     Stop,
 )
-from scenario.narrator import Narrator
-from scenario.process_stage import ProcessStage
 from scenario.timetable import Pace
 
 UP_WITHIN_S = 60.0

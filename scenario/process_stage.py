@@ -31,7 +31,7 @@ from endpoints.keys.private_files import make_private_folder
 from protocol.core.events import PeerPresenceChanged, TransportConnected, TransportLost
 from protocol.errors import JournalError
 from protocol.record.journal import Record, decode
-from scenario.files import Scenario
+from scenario.steps import Scenario
 
 STOP_WITHIN_S = 15.0
 """Time for a process to end after SIGTERM: an endpoint disconnects and closes its journal."""

@@ -14,7 +14,12 @@ from protocol.core.events import OfficerAcknowledged, OfficerRaisedAlert, Office
 from protocol.record.journal import Entry, Record
 from protocol.wire.instants import Millis, parsed, written
 from protocol.wire.messages import Reference
-from scenario.files import (
+from scenario.narrator import Narrator
+from scenario.simulation.chance import drawn
+from scenario.simulation.faults import DAY, Plan
+from scenario.simulation.officers import Habits
+from scenario.simulation.world import World
+from scenario.steps import (
     Acknowledge,
     AlertStep,
     Crash,
@@ -26,11 +31,6 @@ from scenario.files import (
     Start,
     Stop,
 )
-from scenario.narrator import Narrator
-from scenario.simulation.chance import drawn
-from scenario.simulation.faults import DAY, Plan
-from scenario.simulation.officers import Habits
-from scenario.simulation.world import World
 
 RELEASED_AFTER: Millis = 20_000
 """How long the second officer reads a draft before releasing it."""

@@ -13,7 +13,7 @@ from msgspec import Struct
 from endpoints.config.durations import parse_s
 from protocol.wire.instants import Millis, parsed
 from protocol.wire.policy import Policy
-from scenario.files import Acknowledge, AlertStep, Crash, Refuse, Restart, Scenario, Start, Step, Stop
+from scenario.steps import Acknowledge, AlertStep, Crash, Refuse, Restart, Scenario, Start, Step, Stop
 
 IDLE_RATE = 2_000
 WATCHED_RATE = 100

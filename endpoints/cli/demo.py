@@ -26,11 +26,12 @@ from endpoints.process import stop_signals
 from endpoints.texts.i18n import translator
 from protocol.phrases import phrase
 from protocol.wire.instants import Millis, parsed
-from scenario.files import PACKAGED, Scenario, load, packaged
+from scenario.files import PACKAGED, load, packaged
 from scenario.final_audit import FinalAudit, close
 from scenario.narrator import Narrator
 from scenario.player import Player
 from scenario.rehearsal import Rehearsal
+from scenario.steps import Scenario
 from scenario.timetable import plan
 
 EXIT_NOT_AS_EXPECTED = 1

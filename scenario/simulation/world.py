@@ -17,7 +17,7 @@ from endpoints.config.link_file import LinkFile, Party, WatchEntry
 from endpoints.config.settings_tables import WATCH_IDENTITY
 from protocol.core.effects import Notify
 from protocol.wire.instants import Millis, parsed, written
-from scenario.files import Scenario, load, packaged
+from scenario.files import load, packaged
 from scenario.simulation import convergence, oracle
 from scenario.simulation.agenda import Agenda
 from scenario.simulation.chance import drawn, part
@@ -28,6 +28,7 @@ from scenario.simulation.network import Broker
 from scenario.simulation.officers import Habits, Officers
 from scenario.simulation.signatures import Signatures, enrolled
 from scenario.simulation.simulated_process import SimulatedProcess
+from scenario.steps import Scenario
 
 SETTLED_WITHIN: Millis = HOUR
 """The bound within which every queued message is delivered and receipted, once everything is healed. A peer that was

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from endpoints.errors import UserError
-from scenario.files import AlertStep, Scenario, decode, load, packaged
+from scenario.files import decode, load, packaged
+from scenario.steps import AlertStep, Scenario
 
 
 def changed(**fields: Any) -> bytes:
