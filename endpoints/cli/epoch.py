@@ -159,7 +159,8 @@ def _open(found: ProcessSettings, chosen: LinkSettings, target: LinkFile, source
     Raises UserError if it is refused: then the files are as before.
     """
     from broker.atomic_files import flush_folder
-    from endpoints.cli.key_links import keep_agreed, keyed_links
+    from endpoints.cli.key_links import keyed_links
+    from endpoints.cli.link_file_change import keep_agreed
     from endpoints.cli.reloading import reload_or_undo
     from endpoints.config import link_file
     from endpoints.keys.private_files import exists

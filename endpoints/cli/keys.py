@@ -311,7 +311,7 @@ def _take_over(
 
     Returns the error that remains to be raised if the process has not answered: the files stay. Raises UserError.
     """
-    from endpoints.cli.key_links import LinkFileChange
+    from endpoints.cli.link_file_change import LinkFileChange
     from endpoints.cli.reloading import NotKnown, reload_or_undo
 
     files = LinkFileChange()

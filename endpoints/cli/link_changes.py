@@ -189,8 +189,9 @@ def _take_keys(
     found: ProcessSettings, chosen: LinkSettings, theirs: LinkFile, t: Translator, *, yes: bool, as_json: bool
 ) -> int:
     """Replace the link file by one with the other side's keys. Return the exit code."""
-    from endpoints.cli.key_links import LinkFileChange, keyed_links, listed
+    from endpoints.cli.key_links import keyed_links, listed
     from endpoints.cli.link_differences import key_names, rows_of, show_differences
+    from endpoints.cli.link_file_change import LinkFileChange
     from endpoints.cli.reloading import reload_or_undo
     from endpoints.config import link_change
     from endpoints.config.owned_keys import owned

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from endpoints.cli.key_links import LinkFileChange, keyed_links
+from endpoints.cli.key_links import keyed_links
+from endpoints.cli.link_file_change import LinkFileChange
 from endpoints.config import link_file, settings
 from endpoints.config.former_files import former
 from endpoints.config.link_file import LinkFile
