@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from cyclopts import Parameter
 
 from endpoints.cli import options
 from endpoints.cli.consent import EXIT_DECLINED, Yes, consented
+from endpoints.cli.link_status import roles
 from endpoints.cli.output import print_json, print_lines
 from endpoints.cli.values import shown
 from endpoints.errors import UserError
@@ -59,15 +61,7 @@ def link_add(
     folder = usual if journal is None else journal.absolute()
     _check_journal(found, content, file, folder)
     _require_usual(found, content, usual, folder)
-    terms = content.terms
-    line = t(
-        "link {link} between {caller} (calls) and {answering} (answers), status {status}",
-        link=terms.link,
-        caller=terms.caller,
-        answering=terms.answering,
-        status=t.term("status", terms.policy.status),
-    )
-    print_lines([f"{config}: {line}"], stderr=True)
+    print_lines([f"{config}: {roles(content.terms, t)}"], stderr=True)
     if other := _other_status(found, content):
         print_lines([t("!!! its status differs from that of {links} !!!", links=other)], stderr=True)
     if not consented(t("add this link?"), t, yes=yes):
@@ -75,7 +69,7 @@ def link_add(
     _add(found, content, file, folder, t)
     _broker(t)
     if as_json:
-        print_json({"link": terms.link, "file": str(file), "journal": str(folder), "digest": content.digest})
+        print_json({"link": content.terms.link, "file": str(file), "journal": str(folder), "digest": content.digest})
     else:
         print_fingerprint(content, t, as_json=False)
     return 0
@@ -224,11 +218,12 @@ def _other_status(found: ProcessSettings, content: LinkFile) -> str:
 
 def _add(found: ProcessSettings, content: LinkFile, file: Path, folder: Path, t: Translator) -> None:
     """Add the entry and have a running process take it over. Raises UserError; then nothing has changed."""
+    from endpoints.cli.reloading import NotKnown
     from endpoints.cli.settings_change import change_settings
     from endpoints.config import default_terms
     from endpoints.config.new_folder import as_user_errors
     from endpoints.config.settings import EndpointSettings
-    from endpoints.keys.private_files import FOLDER_MODE, make_folders
+    from endpoints.keys.private_files import FOLDER_MODE, give_to_owners, make_folders
 
     own = found.path.absolute().parent
     entry: dict[str, Any] = {"file": _relative(file.absolute(), own), "journal": _relative(folder, own)}
@@ -239,10 +234,15 @@ def _add(found: ProcessSettings, content: LinkFile, file: Path, folder: Path, t:
     try:
         with as_user_errors(folder):
             made = make_folders(folder, FOLDER_MODE)
+            give_to_owners(made)
         change_settings(found.path, lambda document: document["links"].append(entry), t)
+    except NotKnown:
+        # the entry stays, and names the folder
+        raise
     except BaseException:
         for each in made:
-            each.rmdir()
+            with suppress(OSError):
+                each.rmdir()
         raise
 
 

@@ -17,7 +17,15 @@ from endpoints.config.link_file import LinkFile
 from endpoints.config.new_folder import as_user_errors
 from endpoints.config.settings import EndpointSettings
 from endpoints.errors import UserError
-from endpoints.keys.private_files import FILE_MODE, FOLDER_MODE, exists, make_folders, read_bytes, require_private
+from endpoints.keys.private_files import (
+    FILE_MODE,
+    FOLDER_MODE,
+    exists,
+    give_to_owners,
+    make_folders,
+    read_bytes,
+    require_private,
+)
 from protocol.core.event_checks import AT_MAX
 from protocol.core.event_fields import WordPlace
 from protocol.phrases import phrase
@@ -56,7 +64,7 @@ def save(own: Path, note: ComparisonNote) -> None:
     """Write a note in place of an older one of its link, atomically. Raises UserError."""
     path = path_of(own, note.link)
     with as_user_errors(path):
-        make_folders(path.parent, FOLDER_MODE)
+        give_to_owners(make_folders(path.parent, FOLDER_MODE))
         replace(path, msgspec.json.encode(note) + b"\n", FILE_MODE)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from endpoints.config import link_file, toml_reader
 from endpoints.errors import UserError, os_reason
-from endpoints.keys.private_files import PUBLIC_FOLDER_MODE, make_folders, read_bytes
+from endpoints.keys.private_files import PUBLIC_FOLDER_MODE, give_to_owners, make_folders, read_bytes
 from protocol.phrases import phrase
 
 FOLDER = "former"
@@ -24,7 +24,7 @@ def keep(path: Path, link: str) -> Path:
     number = max(_numbered(path, link), default=0) + 1
     copy = path.parent / FOLDER / f"{link}.{number:04d}.toml"
     try:
-        make_folders(copy.parent, PUBLIC_FOLDER_MODE)
+        give_to_owners(make_folders(copy.parent, PUBLIC_FOLDER_MODE))
     except OSError as error:
         raise UserError(
             phrase("{path}: cannot be written: {reason}", path=copy.parent, reason=os_reason(error))

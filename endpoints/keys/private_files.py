@@ -285,6 +285,18 @@ def make_private_folder(path: Path) -> None:
     path.chmod(FOLDER_MODE)
 
 
+def give_to_owners(folders: Iterable[Path]) -> None:
+    """If root has made these folders, the innermost first, give each to the owner of the one above it. Raises OSError.
+
+    The process of that user has to read what lies in them.
+    """
+    if os.geteuid() != 0:
+        return
+    for folder in reversed(list(folders)):
+        above = folder.parent.stat()
+        os.chown(folder, above.st_uid, above.st_gid)
+
+
 def make_folders(path: Path, mode: int) -> list[Path]:
     """Create the folder `path` and the missing ones above it, each with `mode`, whatever the umask.
 

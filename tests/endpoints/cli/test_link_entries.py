@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from msgspec import structs
 
 from endpoints.config import link_file, settings
 from endpoints.config.link_file import LinkFile
+from endpoints.journal.segments import lock
 from endpoints.keys.signer import Signer, read_key
 from tests.support.comparison import Comparison
 from tests.support.exchange import Service
@@ -134,3 +136,29 @@ def test_the_only_link_stays(sides: TwoSides, capsys: pytest.CaptureFixture[str]
     assert run("link", "remove", sides.config("eucom"), "eucom-ndmc", "--yes") == 2
     assert "is its only link" in capsys.readouterr().err
     assert run("link", "remove", sides.config("eucom"), "no-such", "--yes") == 2
+
+
+def test_a_process_that_does_not_answer_leaves_the_link_and_its_journals_folder(
+    sides: TwoSides, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may have read the files: they name the folder."""
+    config, file = sides.config("eucom"), sides.file("eucom", "air.toml")
+    link_file.save(further(sides), file)
+    running = lock(config.parent / "journal" / "eucom-ndmc")
+    assert run("link", "add", config, file, "--yes", "--lang", "en") == 12
+    os.close(running)
+    assert "whether the running process has taken it over is not known" in capsys.readouterr().err
+    assert [each.id for each in settings.load(config).links] == ["eucom-ndmc", AIR]
+    assert (config.parent / "journal" / AIR).is_dir()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files of another user")
+def test_what_root_adds_belongs_to_the_user_of_the_process(sides: TwoSides) -> None:
+    config, file = sides.config("eucom"), sides.file("eucom", "air.toml")
+    link_file.save(further(sides, status="actual"), file)
+    for path in (config.parent, *config.parent.rglob("*")):
+        os.chown(path, 65_534, 65_534)
+    content = link_file.load(file)
+    assert Comparison(config, "--file", str(file)).hear(content)[0] == 0
+    assert run("link", "add", config, file, "--yes") == 0
+    assert {path.stat().st_uid for path in (config.parent, *config.parent.rglob("*"))} == {65_534}
