@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from endpoints.cli import options
 from endpoints.cli.first_certificates import enrol_broker, tell_first_certificate
+from endpoints.cli.link_status import roles
 from endpoints.cli.output import print_json, say
 from endpoints.cli.typed_texts import texts
 from endpoints.cli.values import check_port, identifier
@@ -118,15 +119,7 @@ def init(
         print_json({"link": link, "file": folder / "link.toml", "digest": content.digest, "sides": sides})
         return
     t = translator(lang)
-    purpose = t.term("status", status)
-    made = t(
-        "link {link} between {caller} (calls) and {answering} (answers), status {status}",
-        link=link,
-        caller=caller,
-        answering=answering,
-        status=purpose,
-    )
-    say(f"{folder}: {made}")
+    say(f"{folder}: {roles(terms, t)}")
     for side in (*sides, WATCH):
         names = ", ".join(default_terms.officers(side))
         where = f"{folder}/{side}/keys/officers/"

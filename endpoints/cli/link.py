@@ -9,6 +9,7 @@ import msgspec
 from cyclopts import Parameter
 
 from endpoints.cli import options
+from endpoints.cli.link_status import roles
 from endpoints.cli.output import console, print_json, print_lines, say
 from endpoints.cli.values import identifier
 from endpoints.config import default_terms
@@ -89,6 +90,8 @@ def link_make(
     link_file.save(content, file)
     t = translator(lang)
     say(t("{file}: made. Give both sides this file, and compare its fingerprint by voice before use.", file=file))
+    # the order of two file names decides about it
+    say(f"  {roles(content.terms, t)}")
     print_fingerprint(content, t, as_json=as_json)
 
 

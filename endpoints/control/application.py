@@ -300,7 +300,8 @@ class Control:
             raise LocalProtocolError(
                 "unknown_link",
                 phrase(
-                    "this process has no link {link}; its links: {runners}",
+                    "this process has no link {link}; its links: {runners}; one that was added takes effect at the "
+                    "next start",
                     link=repr(link[:40]),
                     runners=", ".join(self._runners),
                 ),
