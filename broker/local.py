@@ -341,7 +341,12 @@ def _listener(path: Path) -> tuple[str, int]:
                     )
                 ) from None
         raise BrokerError(
-            phrase("{path}: cannot be read: {reason}; `deconflict init` writes it", path=path, reason=reason)
+            phrase(
+                "{path}: cannot be read: {reason}; make it from the link files: {command}",
+                path=path,
+                reason=reason,
+                command=shlex.join(["deconflict", "broker", str(home), "--configure", "LINK_FILE"]),
+            )
         ) from None
     match = re.search(r"^listener (\d+) (\S+)$", text, re.MULTILINE)
     if match is None:

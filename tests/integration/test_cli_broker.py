@@ -81,5 +81,5 @@ def test_a_folder_without_a_broker_gives_a_one_line_error(tmp_path: Path) -> Non
 
     assert out == ""
     assert err.startswith("deconflict: ")
-    assert "`deconflict init` writes it" in err
+    assert f"make it from the link files: deconflict broker {tmp_path} --configure LINK_FILE" in err
     assert err.count("\n") == 1
