@@ -17,6 +17,7 @@ from endpoints.doctor.findings import Report
 from endpoints.journal.last_segment import last_segment, read_segment
 from endpoints.journal.segments import locked, segments
 from endpoints.journal.space_watch import SPACE_LOW_BYTES
+from endpoints.mqtt.intervals import Intervals
 from endpoints.runtime.start_checks import check_restored, check_terms, frame_signer, head_signer
 from protocol.core.alarms import AlarmCode
 from protocol.core.link import Link
@@ -158,9 +159,15 @@ def check_service(settings: ProcessSettings, link: LinkSettings, found: Report) 
     if not locked(link.journal):
         return
     view = ControlClient(settings.control, link.id).get("status")
-    if view["broker"] != "connected":
-        what = phrase("the running service has no connection to the broker")
-        found.add(f"{settings.broker.host}:{settings.broker.port}", what, _see(settings, (), "status"))
+    # of a link that has failed, the alarm says why
+    for reason in (each for each in view["reasons"] if each["code"] == "not_connected"):
+        what = phrase("the running service reports: {reason}", reason=rephrased(reason["text"], reason.get("said")))
+        remedy = phrase(
+            "it tries again within {seconds} s: repeat this check, or see: {command}",
+            seconds=f"{Intervals().back_off_max_s:.0f}",
+            command=_command(settings, (), "status"),
+        )
+        found.add(f"{settings.broker.host}:{settings.broker.port}", what, remedy)
     alarms = [alarm for alarm in view["alarms"] if not alarm.get("cleared_at")]
     _report(settings, link, alarms, found, since_stop=False)
 
@@ -183,4 +190,8 @@ def _report(
 
 
 def _see(settings: ProcessSettings, chosen: Sequence[str], *words: str) -> str:
-    return phrase("see: {command}", command=shlex.join(["deconflict", *words, str(settings.path), *chosen]))
+    return phrase("see: {command}", command=_command(settings, chosen, *words))
+
+
+def _command(settings: ProcessSettings, chosen: Sequence[str], *words: str) -> str:
+    return shlex.join(["deconflict", *words, str(settings.path), *chosen])

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.guides.guide import Command, GuideError, HandOver, parse, read
+from tests.guides.guide import REPEAT, Command, GuideError, HandOver, parse, read
+from tests.guides.test_guides import WALKS
 from tests.guides.transcript import filled, fingerprint, match, parts, spoken
 
-GUIDES = sorted((Path(__file__).parents[2] / "docs" / "guides").glob("*.md"))
+GUIDES_FOLDER = Path(__file__).parents[2] / "docs" / "guides"
+GUIDES = sorted(GUIDES_FOLDER.glob("*.md"))
 
 WORDS = [f"word{number}" for number in range(1, 17)]
 GRID = "\n".join(
@@ -29,6 +31,28 @@ def test_every_guide_can_be_read(path: Path) -> None:
 def test_every_guide_is_followed() -> None:
     followed = Path(__file__).with_name("test_guides.py").read_text("utf-8")
     assert [path.stem for path in GUIDES if f'"{path.stem}"' not in followed] == ["README"]
+
+
+@pytest.mark.parametrize("guides", WALKS, ids=lambda guides: guides[-1])
+def test_a_check_of_the_connection_is_repeated_after_a_restart(guides: tuple[str, ...]) -> None:
+    """The broker starts again at once; the processes connect again within half a minute."""
+    running: set[tuple[str, str]] = set()
+    connected: set[tuple[str, str]] = set()
+    steps = [step for guide in guides for step in read(GUIDES_FOLDER / f"{guide}.md") if isinstance(step, Command)]
+    for step in steps:
+        _, verb, subject, *_ = *step.line.split(), "", "", ""
+        process = (step.machine, subject)
+        if step.stop:
+            running.discard(process)
+        elif step.own_terminal and verb in {"run", "watch"}:
+            assert "connected" in step.prints, step.at
+            running.add(process)
+            connected.add(process)
+        elif (step.own_terminal or step.shows) and verb == "broker":
+            connected.clear()
+        elif verb in {"doctor", "status"} and process in running:
+            assert step.repeat or process in connected, f"{step.at}: not marked `{REPEAT}`"
+            connected.add(process)
 
 
 def test_commands_have_a_machine_and_what_they_print() -> None:

@@ -20,6 +20,9 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 LIFE = ("enrolment", "certificates", "keys", "links", "officers", "moving")
 """What happens to a link in its life, in this order; each guide begins where the one before has ended."""
+CHANGES = (("enrolment", "authorities"), ("own-authorities",))
+WALKS = ((*LIFE, "restoring"), *CHANGES)
+"""The guides of each test, in the order in which it follows them."""
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +108,6 @@ def test_a_link_lives(machines: Machines, folder: Path) -> None:
     follow(machines, record(folder, "restoring"), "restoring")
 
 
-@pytest.mark.parametrize("guides", [("enrolment", "authorities"), ("own-authorities",)], ids=lambda guides: guides[-1])
+@pytest.mark.parametrize("guides", CHANGES, ids=lambda guides: guides[-1])
 def test_authorities_change(machines: Machines, folder: Path, guides: tuple[str, ...]) -> None:
     follow(machines, record(folder, guides[-1]), *guides)

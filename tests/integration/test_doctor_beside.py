@@ -117,6 +117,12 @@ def test_an_alarm_that_status_would_show(tmp_path_factory: pytest.TempPathFactor
         (found,) = [each for each in doctor(station, "ndmc") if "policy_mismatch" in each["finding"]]
         assert (found["check"], found["severity"]) == (f"service/{LINK}", "error")
         assert f"deconflict alarms list {station.config('ndmc')}" in found["remedy"]
+        station.broker.stop()
+        station.until(lambda: station.status("ndmc")["broker"] == "disconnected")
+        (found,) = [each for each in doctor(station, "ndmc") if "the running service reports" in each["finding"]]
+        assert (found["check"], found["where"]) == (f"service/{LINK}", f"127.0.0.1:{station.broker_port}")
+        assert found["finding"].startswith("the running service reports: no connection to the broker: ")
+        assert found["remedy"].startswith("it tries again within 30 s: repeat this check, or see: deconflict status ")
         assert station.stop("ndmc") == 0
         (found,) = [each for each in doctor(station, "ndmc") if "policy_mismatch" in each["finding"]]
         assert found["check"] == f"journal/{LINK}"
