@@ -17,7 +17,7 @@ from msgspec import UNSET
 
 from endpoints.config.settings import ProcessSettings
 from endpoints.failpoints import failpoint
-from endpoints.sinks import DeliveryError, Sink
+from endpoints.sinks import DeliveryError, PromptSink, Sink
 from endpoints.texts.i18n import translator
 from endpoints.texts.notices import NoticeWords, notice
 from protocol.core.alarms import AlarmCode
@@ -39,6 +39,8 @@ FAILING_AFTER = 2
 
 Done = Callable[[str, str, bool], None]
 """Called with link, id and whether every sink was reached."""
+Content = Callable[[], dict[str, Any]]
+"""Writes a notification as of now."""
 
 _log = structlog.get_logger()
 
@@ -58,12 +60,24 @@ class _Lane:
 
     def __init__(self, sink: Sink, health: SinkHealth) -> None:
         self._sink = sink
+        self._prompt = sink if isinstance(sink, PromptSink) else None
         self._health = health
         self._places = asyncio.Semaphore(CONCURRENT_PER_SINK)
         self._waiting = 0
         self._failures = 0
 
-    async def reach(self, effect: Notify, link: str, content: Callable[[], dict[str, Any]]) -> bool:
+    def take(self, content: Content) -> bool:
+        """Deliver without waiting, if the sink can; return whether it was reached. If not, `reach` tries again."""
+        if self._prompt is None:
+            return False
+        try:
+            self._prompt.write(content())
+        except Exception:  # noqa: BLE001 - the attempts of `reach` report it
+            return False
+        self._reached()
+        return True
+
+    async def reach(self, effect: Notify, link: str, content: Content) -> bool:
         """Deliver to this sink; return whether it was reached. It ends within `DELIVER_WITHIN_S`."""
         if self._waiting >= WAITING_MAX:
             self._given_up(effect, link, phrase("{count} notifications wait already", count=WAITING_MAX))
@@ -86,7 +100,7 @@ class _Lane:
             self._waiting -= 1
         return True
 
-    async def _attempt(self, effect: Notify, content: Callable[[], dict[str, Any]]) -> None:
+    async def _attempt(self, effect: Notify, content: Content) -> None:
         async for attempt in stamina.retry_context(
             on=DeliveryError, attempts=ATTEMPTS, timeout=None, wait_initial=BACKOFF_MIN_S, wait_max=BACKOFF_MAX_S
         ):
@@ -98,8 +112,11 @@ class _Lane:
                     except DeliveryError as error:
                         self._failed(effect, error)
                         raise
-                    self._failures = 0
-                    self._health.reached(self._sink.name)
+                    self._reached()
+
+    def _reached(self) -> None:
+        self._failures = 0
+        self._health.reached(self._sink.name)
 
     def _failed(self, effect: Notify, error: DeliveryError) -> None:
         if effect.alarm is not UNSET and effect.alarm.code is AlarmCode.SINK_FAILING:
@@ -128,41 +145,58 @@ class Notifier:
         self._words = words
         self._lanes = [_Lane(sink, health) for sink in sinks]
         self._done = done
-        # by link and id
-        self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._closed = False
+        # by link and id; bounded: a core has at most `PENDING_MAX` of them
+        self._under_way: set[tuple[str, str]] = set()
+        # those of them that a sink did not take at once; bounded: each lane gives up what is too much
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def use(self, words: NoticeWords) -> None:
         """Write the texts with other words from now on: the link files have changed."""
         self._words = words
 
     def submit(self, link: str, side: str, effect: Notify) -> None:
-        """Deliver `effect` in the background; `done` is called from the event loop.
+        """Deliver `effect` behind this turn of the loop, whose frames and answers go first; then `done` is called.
 
         One that is under way already is not delivered twice: a link that starts again repeats what is not done.
         """
         name = (link, effect.id)
-        if name in self._tasks:
+        if name in self._under_way:
             return
-        # bounded: each lane gives up what is too much at once
-        self._tasks[name] = asyncio.create_task(self._deliver(link, side, effect))
+        self._under_way.add(name)
+        asyncio.get_running_loop().call_soon(self._begin, link, side, effect)
 
     async def close(self) -> None:
         """Abandon unfinished deliveries; the next start repeats them."""
-        tasks = list(self._tasks.values())
+        self._closed = True
+        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _deliver(self, link: str, side: str, effect: Notify) -> None:
-        try:
-            failpoint("before_notify")
-            content = partial(self._notice, link, side, effect)
-            reached = await asyncio.gather(*(lane.reach(effect, link, content) for lane in self._lanes))
-            failpoint("after_notify")
-        finally:
-            # before it is reported: from then on the same notification is a new one
-            self._tasks.pop((link, effect.id), None)
-        self._done(link, effect.id, all(reached))
+    def _begin(self, link: str, side: str, effect: Notify) -> None:
+        """Deliver to the sinks that take it at once, and begin the attempts at the others."""
+        if self._closed:
+            return
+        failpoint("before_notify")
+        content = partial(self._notice, link, side, effect)
+        others = [lane for lane in self._lanes if not lane.take(content)]
+        if not others:
+            self._end(link, effect, reached=True)
+            return
+        task = asyncio.create_task(self._deliver(link, effect, content, others))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _deliver(self, link: str, effect: Notify, content: Content, lanes: Sequence[_Lane]) -> None:
+        reached = await asyncio.gather(*(lane.reach(effect, link, content) for lane in lanes))
+        self._end(link, effect, reached=all(reached))
+
+    def _end(self, link: str, effect: Notify, *, reached: bool) -> None:
+        failpoint("after_notify")
+        # before it is reported: from then on the same notification is a new one
+        self._under_way.discard((link, effect.id))
+        self._done(link, effect.id, reached)
 
     def _notice(self, link: str, side: str, effect: Notify) -> dict[str, Any]:
         return notice(link, side, effect, self._words)

@@ -85,5 +85,5 @@ def endpoint(
         build,
         output,
         journal=journal,
-        beside=[certificates.run, health.begin, *instruments.beside(runners, queue)],
+        beside=[certificates.run, health.run, *instruments.beside(runners, queue)],
     )

@@ -9,7 +9,7 @@ import signal
 import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, runtime_checkable
 
 import msgspec
 import structlog
@@ -42,12 +42,24 @@ class Sink(Protocol):
         """Deliver once, within a limit of time. Raises DeliveryError."""
 
 
+@runtime_checkable
+class PromptSink(Sink, Protocol):
+    """A receiver that takes a notification without making anybody wait."""
+
+    def write(self, notice: Mapping[str, Any]) -> None:
+        """Deliver once, at once. Raises DeliveryError."""
+
+
 class LogSink:
     """Writes one structured log line."""
 
     name: SinkName = "log"
 
     async def deliver(self, notice: Mapping[str, Any]) -> None:
+        """Write the line. Raises DeliveryError if standard output takes no more."""
+        self.write(notice)
+
+    def write(self, notice: Mapping[str, Any]) -> None:
         """Write the line. Raises DeliveryError if standard output takes no more."""
         if _log.warning("notification", **notice) is False:
             raise DeliveryError(phrase("nobody reads standard output, and no more lines are kept for it"))

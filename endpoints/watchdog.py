@@ -85,7 +85,7 @@ def watch(settings: WatchSettings, output: StdoutFeed) -> Process[WatchSettings,
         transport,
         build,
         output,
-        beside=[certificates.run, health.begin, give_signs_of_life],
+        beside=[certificates.run, health.run, give_signs_of_life],
     )
 
 

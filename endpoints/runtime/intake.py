@@ -122,8 +122,8 @@ class Intake:
             self._acknowledge(delivery)
 
     def notified(self, link: str, notice_id: str, delivered: bool) -> None:
-        """Take the end of a notification."""
-        self._queue.push(
+        """Take the end of a notification, for the record of the next turn: it needs no flush of its own."""
+        self._queue.defer(
             EventItem(
                 [self._runners[link]],
                 lambda now: NotificationDone(at=now.at, mono=now.mono, id=notice_id, delivered=delivered),

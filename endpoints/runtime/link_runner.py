@@ -125,7 +125,7 @@ class LinkRunner(Generic[CoreT_co]):
         self._flushed_at: Millis | None = None
         self._free_bytes: int | None = None
         self._space_s = 0
-        self._space = SpaceWatch(low=_space_is_low(core))
+        self._space = SpaceWatch(low=core.active_alarm(AlarmCode.SPACE_LOW, "journal"))
 
     @property
     def failure(self) -> Alarm | None:
@@ -389,10 +389,3 @@ class LinkRunner(Generic[CoreT_co]):
 
 AnyRunner: TypeAlias = LinkRunner[RunnableCore]
 """A running link of an endpoint or of the watch."""
-
-
-def _space_is_low(core: RunnableCore) -> bool:
-    """Return whether the core believes that the journal's disk is short of space."""
-    if core.terms is None:
-        return False
-    return any(alarm.code is AlarmCode.SPACE_LOW and alarm.active for alarm in core.snapshot().alarms)

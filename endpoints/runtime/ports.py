@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 from endpoints.clocks.clock import Irregularity
 from endpoints.journal.writer import Sign
 from endpoints.mqtt.topics import Topic
+from protocol.core.alarms import AlarmCode
 from protocol.core.deadlines import Deadline
 from protocol.core.effects import AnyEffect, Effect, Notify
 from protocol.core.events import AnyEvent, FrameReceived
@@ -210,6 +211,10 @@ class RunnableCore(Protocol):
 
     def reference_of(self, request: str) -> str | None:
         """Return the reference that a request led to, None if it was not handled yet."""
+        ...
+
+    def active_alarm(self, code: AlarmCode, subject: str) -> bool:
+        """Return whether an alarm is raised and not cleared, as the snapshot has it."""
         ...
 
     def snapshot(self) -> Snapshot:

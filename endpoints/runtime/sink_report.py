@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Collection, Mapping
+from typing import get_args
 
 import structlog
 from msgspec import UNSET
@@ -16,44 +18,59 @@ from protocol.core.event_fields import SinkName
 from protocol.core.events import SinkFailed, SinkReached
 from protocol.phrases import said
 
+COMPARED_EVERY_S = 5.0
+"""How often each link's alarm is compared again with what is known."""
 _WHY_MAX = 200
 
 _log = structlog.get_logger()
 
 
 class SinkReport:
-    """Compares what is known about each sink with the alarm `sink_failing` of each link.
+    """Compares what is known about each sink with the alarm `sink_failing` of each link, when that changes.
 
-    So a link that was opened again, or a process that was restarted, learns it too, and nothing is journaled twice.
+    So nothing is journaled twice, and a further success costs nothing, however many links there are. Every few seconds
+    all is compared again: a link that was opened again, or a process that was restarted, learns it too.
     """
 
-    def __init__(self, runners: Mapping[str, AnyRunner], queue: WorkQueue, sinks: Iterable[SinkName]) -> None:
+    def __init__(self, runners: Mapping[str, AnyRunner], queue: WorkQueue, sinks: Collection[SinkName]) -> None:
         """Report to `runners` through the loop's `queue`; `sinks` are those that the settings name."""
         self._runners = runners
         self._queue = queue
-        self._named = frozenset(sinks)
-        self._failing: set[SinkName] = set()
+        # why each sink fails, empty if it works; nothing of one that was not tried. One without a name fails no more
+        self._known: dict[SinkName, str] = {sink: "" for sink in get_args(SinkName) if sink not in sinks}
 
-    async def begin(self) -> None:
-        """Clear the alarms of earlier processes about sinks that the settings do not name any more."""
-        for sink in {sink for runner in self._runners.values() for sink in _alarmed(runner)} - self._named:
-            self._queue.push(_SinkItem(self._runners, sink, ""))
+    async def run(self) -> None:
+        """Compare again and again, until cancelled."""
+        while True:
+            self.compare()
+            await asyncio.sleep(COMPARED_EVERY_S)
+
+    def compare(self) -> None:
+        """Report each sink to the links whose alarm differs from what is known."""
+        for sink, why in self._known.items():
+            self._report(sink, why)
 
     def failed(self, sink: SinkName, why: str) -> None:
         """Report a sink that does not take what it is given."""
-        if sink not in self._failing:
-            self._failing.add(sink)
+        known = self._known.get(sink)
+        self._known[sink] = why
+        if not known:
             _log.error("a receiver of notifications fails", sink=sink, why=str(why))
-        if any(sink not in _alarmed(runner) for runner in self._runners.values()):
-            self._queue.push(_SinkItem(self._runners, sink, why))
+            self._report(sink, why)
 
     def reached(self, sink: SinkName) -> None:
         """Report a sink that works."""
-        if sink in self._failing:
-            self._failing.discard(sink)
+        known = self._known.get(sink)
+        if known == "":
+            return
+        self._known[sink] = ""
+        if known:
             _log.warning("a receiver of notifications works again", sink=sink)
-        if any(sink in _alarmed(runner) for runner in self._runners.values()):
-            self._queue.push(_SinkItem(self._runners, sink, ""))
+        self._report(sink, "")
+
+    def _report(self, sink: SinkName, why: str) -> None:
+        if any(_differs(runner, sink, why) for runner in self._runners.values()):
+            self._queue.push(_SinkItem(self._runners, sink, why))
 
 
 class _SinkItem:
@@ -67,7 +84,7 @@ class _SinkItem:
     def take(self, now: Now) -> None:
         """Report it to each link that has not stopped and does not know it yet."""
         for runner in self._runners.values():
-            if runner.failure is not None or (self._sink in _alarmed(runner)) == bool(self._why):
+            if not _differs(runner, self._sink, self._why):
                 continue
             if self._why:
                 why = one_line(self._why)[:_WHY_MAX]
@@ -80,9 +97,6 @@ class _SinkItem:
         """Do nothing: nobody waits for it."""
 
 
-def _alarmed(runner: AnyRunner) -> set[SinkName]:
-    """Return the sinks about which a link's alarm is open."""
-    if runner.core.terms is None:
-        return set()
-    alarms = runner.core.snapshot().alarms
-    return {alarm.subject for alarm in alarms if alarm.code is AlarmCode.SINK_FAILING and alarm.active}  # type: ignore[misc]
+def _differs(runner: AnyRunner, sink: SinkName, why: str) -> bool:
+    """Return whether a link that has not stopped has another alarm about a sink than `why` asks for."""
+    return runner.failure is None and runner.core.active_alarm(AlarmCode.SINK_FAILING, sink) != bool(why)

@@ -45,9 +45,13 @@ class WorkQueue:
         return True
 
     def push(self, item: WorkItem) -> None:
-        """Add an item that must not be lost and whose source bounds it: connection events, finished notifications."""
+        """Add an item that must not be lost and whose source bounds it: connection events, wrong credentials."""
         self._items.append(item)
         self._awake.set()
+
+    def defer(self, item: WorkItem) -> None:
+        """Add an item like `push`, for the next turn: it causes none itself. The timer does, within a second."""
+        self._items.append(item)
 
     def wake(self) -> None:
         """Wake the loop without an item."""

@@ -19,11 +19,12 @@ from msgspec import UNSET
 from endpoints.texts.channels import other_channels
 from endpoints.texts.i18n import Translator
 from endpoints.texts.printable import one_line
-from endpoints.texts.wording import age_warning, local, moment, wording
+from endpoints.texts.wording import age_warning, decoded, local, moment, wording_of
 from protocol.core.alarms import Alarm
 from protocol.core.effects import Notify
 from protocol.core.staleness import Staleness, expiry, staleness
 from protocol.wire.instants import Millis, parsed
+from protocol.wire.messages import Alert, AnyBody
 from protocol.wire.policy import Channel
 from protocol.wire.refusals import MessageRefusal
 
@@ -53,6 +54,7 @@ class NoticeWords:
         self._zones = zones
         self._channels = channels or {}
         self._statuses = statuses or {}
+        self._of_both_kinds = len(set(self._statuses.values())) > 1
 
     def status(self, link: str) -> str | None:
         """Return what a link is for, None if that is not known."""
@@ -60,7 +62,7 @@ class NoticeWords:
 
     def which(self, link: str) -> str:
         """Return which link a text is about and what it is for, if the receivers get both kinds; else nothing."""
-        return f"{self._named(link)}: " if len(set(self._statuses.values())) > 1 else ""
+        return f"{self._named(link)}: " if self._of_both_kinds else ""
 
     def _named(self, link: str) -> str:
         return f"{self._t.term('status', self._statuses[link])}, {link}" if link in self._statuses else link
@@ -107,12 +109,12 @@ class NoticeWords:
             )
         )
 
-    def message(self, link: str, effect: Notify, stale: Staleness, now: Millis) -> str:
-        """Return the text for a message; first of all, what makes it old news (SPEC M8.4)."""
+    def message(self, link: str, effect: Notify, said: AnyBody | None, stale: Staleness, now: Millis) -> str:
+        """Return the text for a message, decoded to `said`; first of all, what makes it old news (SPEC M8.4)."""
         t, zone = self._t, self._zones.get(link, "UTC")
         arrived = parsed(effect.received_at) if effect.received_at else None
         warning = age_warning(stale, t, now, zone, arrived=arrived)
-        what = f"{warning}{effect.reference}: {wording(effect.body or {}, t, zone)}"
+        what = f"{warning}{effect.reference}: {wording_of(said, effect.body or {}, t, zone)}"
         return "; ".join(filter(None, [what, other_channels(self.channels(link, effect), t)]))
 
     def slot(self, link: str, effect: Notify, now: Millis) -> str:
@@ -147,8 +149,9 @@ def notice(link: str, side: str, effect: Notify, words: NoticeWords) -> dict[str
         return content | {"slot": effect.slot, "until": effect.until, "repeat": effect.repeat}
     body, sent_at, received_at = effect.body or {}, effect.sent_at or None, effect.received_at or None
     arrived = now if received_at is None else max(now, parsed(received_at))
-    stale = staleness(expiry(body), sent_at, arrived, now)
-    content["text"] = which + words.message(link, effect, stale, now)
+    said = decoded(body)
+    stale = staleness(expiry(said) if isinstance(said, Alert) else None, sent_at, arrived, now)
+    content["text"] = which + words.message(link, effect, said, stale, now)
     if stale:
         content["stale"] = msgspec.to_builtins(stale)
     return content | {

@@ -29,7 +29,7 @@ def printable(text: str) -> str:
     Newlines are kept. Format characters include right-to-left overrides. Of many combining marks on one character,
     those beyond `MARKS_MAX` are escaped.
     """
-    if text.isascii() and text.isprintable():
+    if (text.isascii() and text.isprintable()) or all(map(_plain, set(text))):
         return text
     marks, shown = 0, []
     for character in text:
@@ -41,6 +41,12 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     r"""Return `text` as `printable` does, with its line breaks spelt out as `\n`: it cannot begin another row."""
     return printable(text).replace("\n", "\\n")
+
+
+@lru_cache(maxsize=4_096)
+def _plain(character: str) -> bool:
+    """Return whether a character is shown as it is wherever it stands."""
+    return _harmless(character) and _cells(character) != 0
 
 
 @lru_cache(maxsize=4_096)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -15,6 +14,7 @@ from protocol.wire.instants import Millis, parsed
 from protocol.wire.messages import (
     Acknowledgement,
     Alert,
+    AnyBody,
     Heartbeat,
     HeartbeatAnswer,
     Reference,
@@ -25,8 +25,15 @@ from protocol.wire.messages import (
 from protocol.wire.payloads import read_body
 
 _UNKNOWN_MAX = 200
-_UDEG = Decimal(1_000_000)
 _KM_M = 1_000
+
+
+def decoded(body: dict[str, Any]) -> AnyBody | None:
+    """Return the message that `body` is; None if it is of an unknown kind."""
+    try:
+        return read_body(body)
+    except RemoteProtocolError:
+        return None
 
 
 def wording(body: dict[str, Any], t: Translator, zone: str = "UTC") -> str:
@@ -35,7 +42,12 @@ def wording(body: dict[str, Any], t: Translator, zone: str = "UTC") -> str:
     It is one line, whatever the peer has written: what our side knows to be a field stands before the peer's own words,
     so that no name of a place and no text can pass for it.
     """
-    return one_line(_wording(body, t, zone))
+    return wording_of(decoded(body), body, t, zone)
+
+
+def wording_of(said: AnyBody | None, body: dict[str, Any], t: Translator, zone: str) -> str:
+    """Return what `wording` does, of a body that was decoded already."""
+    return one_line(_wording(said, body, t, zone))
 
 
 def moment(at: Utc, t: Translator, *zones: str) -> str:
@@ -59,18 +71,18 @@ def circle(latitude: int, longitude: int, radius_m: int, t: Translator) -> str:
     if radius_m < _KM_M:
         where.append(t("radius {metres} m", metres=radius_m))
     else:
-        where.append(t("radius {kilometres} km", kilometres=_plain(Decimal(radius_m) / _KM_M)))
+        where.append(t("radius {kilometres} km", kilometres=_decimal(radius_m, 3)))
     return ", ".join(where)
 
 
 def _degrees(udeg: int) -> str:
-    return _plain(abs(Decimal(udeg)) / _UDEG)
+    return _decimal(abs(udeg), 6)
 
 
-def _plain(value: Decimal) -> str:
-    """Return a number without an exponent and without closing zeros."""
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+def _decimal(value: int, places: int) -> str:
+    """Return `value` / 10^`places` without an exponent and without closing zeros."""
+    whole, part = divmod(value, 10**places)
+    return f"{whole}.{part:0{places}}".rstrip("0").rstrip(".")
 
 
 def local(at: Utc, t: Translator, zone: str) -> str:
@@ -103,10 +115,8 @@ def age_warning(
     return f"{'; '.join(said)}: " if said else ""
 
 
-def _wording(body: dict[str, Any], t: Translator, zone: str) -> str:
-    try:
-        said = read_body(body)
-    except RemoteProtocolError:
+def _wording(said: AnyBody | None, body: dict[str, Any], t: Translator, zone: str) -> str:
+    if said is None:
         text = msgspec.json.encode(body).decode()
         return text if len(text) <= _UNKNOWN_MAX else f"{text[:_UNKNOWN_MAX]}..."
     kind = t.term("kind", str(body["type"]))

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from protocol.core.acts import Act
+from protocol.core.alarms import AlarmCode
 from protocol.core.books import Books
 from protocol.core.core_state import CoreState
 from protocol.core.deadlines import Deadline, Turn
@@ -147,6 +148,10 @@ class Core(ABC):
         Those rules compared nothing, and what they sent cannot be taken back.
         """
         return event
+
+    def active_alarm(self, code: AlarmCode, subject: str) -> bool:
+        """Return whether an alarm of `Snapshot.alarms` is active: raised and not cleared."""
+        return self._books.alarms.active(code, subject)
 
     # --- what both kinds of core share ----------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,13 @@ from msgspec import UNSET, structs
 
 from endpoints import notify
 from endpoints.notify import Notifier
-from endpoints.sinks import CommandSink, LogSink, Sink, WebhookSink
+from endpoints.sinks import CommandSink, DeliveryError, LogSink, Sink, WebhookSink
 from endpoints.texts.i18n import translator
 from endpoints.texts.notices import NoticeWords, notice
 from protocol.core.alarms import Alarm, AlarmCode
 from protocol.core.effects import Notify
 from protocol.core.staleness import Staleness
+from protocol.phrases import phrase
 from protocol.wire.instants import parsed
 from protocol.wire.messages import Reference
 
@@ -346,3 +347,63 @@ async def test_what_is_under_way_is_not_delivered_twice() -> None:
         "other-link",
         "eucom-ndmc",
     ]
+
+
+class Full(LogSink):
+    """A log that takes nothing the first times."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+        self.tried = 0
+
+    def write(self, notice: Mapping[str, Any]) -> None:
+        self.tried += 1
+        if self.left:
+            self.left -= 1
+            raise DeliveryError(phrase("no room"))
+        super().write(notice)
+
+
+@pytest.mark.parametrize(
+    ("times", "reached", "told"),
+    [
+        (0, True, [("log", "works")]),
+        # one may be a receiver that restarts
+        (2, True, [("log", "works")]),
+        (3, True, [("log", "no room"), ("log", "works")]),
+        (9, False, [("log", "no room"), ("log", "no room")]),
+    ],
+)
+async def test_a_log_that_is_full_is_tried_again_later_and_reported(
+    times: int, reached: bool, told: list[tuple[str, str]]
+) -> None:
+    log, health = Full(times), Health()
+    with structlog.testing.capture_logs() as lines:
+        assert await delivered(ALARM, sinks=[log], health=health) == {ALARM.id: reached}
+    assert health.told == told
+    # at once, and three attempts behind it
+    assert log.tried == min(times, 3) + 1
+    ends = [line["event"] for line in lines if line["event"].startswith("notification")]
+    assert ends == ["notification" if reached else "notification not delivered"]
+
+
+async def test_it_is_delivered_behind_the_turn_that_asks_for_it() -> None:
+    done: list[str] = []
+    notifier = Notifier([LogSink()], lambda _link, notice, _reached: done.append(notice), words(), Health())
+    with structlog.testing.capture_logs() as lines:
+        notifier.submit("eucom-ndmc", "eucom", ALARM)
+        assert (lines, done) == ([], [])
+        await asyncio.sleep(0)
+        assert (len(lines), done) == (1, [ALARM.id])
+        notifier.submit("eucom-ndmc", "eucom", MESSAGE)
+        await notifier.close()
+        await asyncio.sleep(0)
+        assert (len(lines), done) == (1, [ALARM.id])
+
+
+async def test_a_bug_in_the_words_of_one_ends_it_alone() -> None:
+    broken = structs.replace(MESSAGE, id="message/broken", received_at="not an instant")
+    with structlog.testing.capture_logs() as lines:
+        assert await delivered(broken, ALARM, sinks=[LogSink()]) == {broken.id: False, ALARM.id: True}
+    bugs = [line["id"] for line in lines if line["event"] == "a bug of ours prevents a notification"]
+    assert bugs == [broken.id]

@@ -368,6 +368,27 @@ SERVICE_BUGS: tuple[Bug, ...] = (
         "test_credentials",
     ),
     Bug(
+        "a reload keeps the credentials that were proven before it",
+        "OfficerCredentials.exchange",
+        "self._proven.forget_all()",
+        "pass",
+        "test_credentials",
+    ),
+    Bug(
+        "a wrong credential is remembered as a proven one",
+        "OfficerCredentials.authenticate",
+        "attempt.failed()",
+        "attempt.failed()\nself._remember(officer, against, credential)",
+        "test_credentials",
+    ),
+    Bug(
+        "a wrong credential takes the place of the proven one",
+        "ProvenCredentials.holds",
+        "if same: ...",
+        "if kept is not None: ...",
+        "test_proven_credentials",
+    ),
+    Bug(
         "a key that waits for an officer signs",
         "Signer.seal",
         "self.enrolled if accepted is None else accepted",

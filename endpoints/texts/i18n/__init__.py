@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -29,6 +29,7 @@ from protocol.wire.instants import Millis
 
 if TYPE_CHECKING:
     from babel import Locale
+    from babel.dates import DateTimePattern
     from babel.support import Translations
 
 LANGUAGES = ("en", "ru")
@@ -36,7 +37,7 @@ VARIABLE = "DECONFLICT_LANG"
 _LOCALES = {"en": "en_GB", "ru": "ru"}
 """British English, for the day before the month and the 24-hour clock."""
 
-
+_SECOND: Millis = 1_000
 _TERM_VALUES = ("decision", "reason")
 """The values of phrases that are terms of the protocol; a reason can be another text as well."""
 
@@ -92,37 +93,23 @@ class Translator:
 
     def instant(self, at: Millis, zone: str) -> str:
         """Return date and time of `at` on the wall clock of `zone`: `29 Nov 2022, 17:00:00`."""
-        from babel.dates import format_datetime
-
-        from endpoints.clocks import slots
-
-        return format_datetime(slots.local(at, zone), "medium", locale=self._locale)
+        return _instant(self.language, at // _SECOND, zone)[0]
 
     def time(self, at: Millis, zone: str) -> str:
         """Return the time of day of `at` on the wall clock of `zone`: `17:00:00`."""
-        from babel.dates import format_time
-
-        from endpoints.clocks import slots
-
-        return format_time(slots.local(at, zone), "HH:mm:ss", locale=self._locale)
+        return _instant(self.language, at // _SECOND, zone)[1]
 
     def ago(self, seconds: float) -> str:
         """Return how long ago something was, rounded: `3 days ago`."""
         from babel.dates import format_timedelta
 
-        return format_timedelta(-max(1, int(seconds)), locale=self._locale, threshold=1.5, add_direction=True)
+        return format_timedelta(-max(1, int(seconds)), locale=_locale(self.language), threshold=1.5, add_direction=True)
 
     def duration(self, seconds: float) -> str:
         """Return a rounded duration: `15 minutes`."""
         from babel.dates import format_timedelta
 
-        return format_timedelta(int(seconds), locale=self._locale, threshold=1.5)
-
-    @cached_property
-    def _locale(self) -> Locale:
-        from babel import Locale
-
-        return Locale.parse(_LOCALES[self.language])
+        return format_timedelta(int(seconds), locale=_locale(self.language), threshold=1.5)
 
     @cached_property
     def _catalogue(self) -> Translations:
@@ -164,6 +151,37 @@ def translator_for(words: Sequence[str], environment: Mapping[str, str] = os.env
 @cache
 def _translator(language: str) -> Translator:
     return Translator(language)
+
+
+@cache
+def _locale(language: str) -> Locale:
+    from babel import Locale
+
+    return Locale.parse(_LOCALES[language])
+
+
+@cache
+def _patterns(language: str) -> tuple[str, DateTimePattern, DateTimePattern]:
+    """Return what joins a date and a time of day, and the pattern of each, as `babel.dates.format_datetime` has them.
+
+    Babel looks them up, parses them and converts the time anew for each instant, which takes most of its time.
+    """
+    from babel.dates import get_date_format, get_datetime_format, get_time_format
+
+    locale = _locale(language)
+    joined = str(get_datetime_format("medium", locale=locale)).replace("'", "")
+    return joined, get_date_format("medium", locale), get_time_format("medium", locale)
+
+
+@lru_cache(maxsize=512)  # a text names the same instants on several wall clocks, and the next text often the same ones
+def _instant(language: str, seconds: int, zone: str) -> tuple[str, str]:
+    """Return date and time, and the time alone, of the instant `seconds` after 1970 on the wall clock of `zone`."""
+    from endpoints.clocks import slots
+
+    joined, date, time = _patterns(language)
+    local, locale = slots.local(seconds * _SECOND, zone), _locale(language)
+    of_day = time.apply(local, locale)
+    return joined.replace("{0}", of_day).replace("{1}", date.apply(local, locale)), local.isoformat()[11:19]
 
 
 def _catalogue(language: str) -> Translations:

@@ -10,6 +10,7 @@ from endpoints.errors import UserError
 from endpoints.keys import credentials
 from endpoints.keys.attempt_throttle import Caller
 from endpoints.keys.credentials import OfficerCredentials, WrongCredential
+from endpoints.keys.proven_credentials import UNUSED_MAX_MS
 
 CREDENTIAL = "тихий-вечер-на-42"
 HASHED = credentials.hash_credential(CREDENTIAL)
@@ -137,6 +138,86 @@ async def test_an_officer_with_a_new_credential_does_not_wait_for_what_was_tried
 
     watch.exchange({"watch-1": credentials.hash_credential("another credential")})
     await watch.authenticate("watch-1", "another credential", Caller("uid-1", 1), waits)
+
+
+class Checks:
+    """The slow check of credentials, which keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.tried: list[str] = []
+
+    def __call__(self, credential: str, hashed: str) -> bool:
+        self.tried.append(credential)
+        return credentials.verify(credential, hashed)
+
+
+async def test_a_proven_credential_is_not_checked_again_and_a_wrong_one_always() -> None:
+    now, checks = [0], Checks()
+    watch = OfficerCredentials({"watch-1": HASHED}, lambda: now[0], checks)
+    for number in range(3):
+        await watch.authenticate("watch-1", CREDENTIAL, Caller("uid-1", number), nobody_left)
+    assert checks.tried == [CREDENTIAL]
+    for number in range(2):
+        with pytest.raises(WrongCredential):
+            await watch.authenticate("watch-1", "wrong", Caller("uid-2", number), nobody_left)
+        now[0] += 60_000
+    assert checks.tried == [CREDENTIAL, "wrong", "wrong"]
+    await watch.authenticate("watch-1", CREDENTIAL, Caller("uid-1", 9), nobody_left)
+    assert checks.tried == [CREDENTIAL, "wrong", "wrong"]
+    now[0] += UNUSED_MAX_MS
+    await watch.authenticate("watch-1", CREDENTIAL, Caller("uid-1", 9), nobody_left)
+    assert checks.tried == [CREDENTIAL, "wrong", "wrong", CREDENTIAL]
+
+
+async def test_an_unknown_officer_is_checked_like_a_wrong_credential_also_with_a_proven_one() -> None:
+    now, checks = [0], Checks()
+    watch = OfficerCredentials({"watch-1": HASHED}, lambda: now[0], checks)
+    await watch.authenticate("watch-1", CREDENTIAL, Caller("uid-1", 1), nobody_left)
+    for officer in ("watch-9", "watch-9", ""):
+        with pytest.raises(WrongCredential):
+            await watch.authenticate(officer, CREDENTIAL, Caller(f"uid-{officer}", 2), nobody_left)
+        now[0] += 60_000
+    assert checks.tried == [CREDENTIAL] * 4
+
+
+@pytest.mark.parametrize("same", [True, False])
+async def test_every_reload_has_each_credential_proven_anew(same: bool) -> None:
+    checks = Checks()
+    watch = OfficerCredentials({"watch-1": HASHED}, SystemClock().real_ms, checks)
+    await watch.authenticate("watch-1", CREDENTIAL, Caller("uid-1", 1), nobody_left)
+    watch.exchange({"watch-1": HASHED} if same else {"watch-1": credentials.hash_credential(CREDENTIAL)})
+    await watch.authenticate("watch-1", CREDENTIAL, Caller("uid-1", 1), nobody_left)
+    assert checks.tried == [CREDENTIAL] * 2
+
+
+async def test_a_removed_officer_with_a_proven_credential_is_refused_at_once() -> None:
+    watch = OfficerCredentials({"watch-1": HASHED}, SystemClock().real_ms)
+    await watch.authenticate("watch-1", CREDENTIAL, Caller("uid-1", 1), nobody_left)
+    watch.exchange({})
+    with pytest.raises(WrongCredential):
+        await watch.authenticate("watch-1", CREDENTIAL, Caller("uid-1", 1), nobody_left)
+    watch.exchange({"watch-1": credentials.hash_credential("another credential")})
+    with pytest.raises(WrongCredential):
+        await watch.authenticate("watch-1", CREDENTIAL, Caller("uid-2", 1), nobody_left)
+
+
+async def test_guesses_at_once_are_compared_with_a_proven_credential_one_a_turn() -> None:
+    """The comparison is fast: without a turn of its own each guess would be one more per connection."""
+    now, checks = [0], Checks()
+    watch = OfficerCredentials({"watch-1": HASHED}, lambda: now[0], checks)
+    await watch.authenticate("watch-1", CREDENTIAL, Caller("uid-1", 1), nobody_left)
+    guesses = [
+        asyncio.create_task(watch.authenticate("watch-1", guess, Caller("uid-2", number), gone))
+        for number, guess in enumerate(["a wrong one", CREDENTIAL, CREDENTIAL])
+    ]
+    first, *others = await asyncio.gather(*guesses, return_exceptions=True)
+    assert isinstance(first, WrongCredential)
+    # a failing user waits a second between two checks, also with the right credential
+    assert [getattr(each, "code", None) for each in others] == ["stopping", "stopping"]
+
+
+async def gone() -> bool:
+    return True
 
 
 def test_a_credential_is_read_from_a_private_file_of_one_line(tmp_path: Path) -> None:

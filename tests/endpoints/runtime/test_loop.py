@@ -27,7 +27,7 @@ from endpoints.runtime.timer import AsyncioTimer
 from endpoints.runtime.work_items import EventItem, RequestItem
 from endpoints.runtime.work_queue import WorkQueue
 from protocol.core.alarms import AlarmCode
-from protocol.core.events import LineTestRequested, OfficerReleased, Request, TransportConnected
+from protocol.core.events import LineTestRequested, NotificationDone, OfficerReleased, Request, TransportConnected
 from protocol.core.link import Link
 from protocol.errors import LocalProtocolError
 from protocol.wire.instants import parsed, written
@@ -228,6 +228,27 @@ async def test_a_sooner_deadline_replaces_the_one_that_is_armed(bench: Bench) ->
     await bench.until(lambda: len(bench.outlet.published) > published)
 
     assert bench.outlet.published[-1][:2] in [each[:2] for each in bench.outlet.published[:published]]
+
+
+async def test_what_can_wait_causes_no_turn_and_is_taken_with_the_next_and_before_a_stop(bench: Bench) -> None:
+    def end(number: int) -> EventItem:
+        return EventItem(
+            [bench.runners[LINKS[0]]],
+            lambda now: NotificationDone(at=now.at, mono=now.mono, id=f"message/{number}", delivered=True),
+        )
+
+    bench.loop.queue.defer(end(1))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert bench.turns == 1
+    await bench.test_line("request-1")
+    assert [record["id"] for record in bench.records(event="NotificationDone")] == ["message/1"]
+    assert bench.turns == 2
+
+    bench.loop.queue.defer(end(2))
+    bench.loop.stop()
+    await bench.until(lambda: bool(bench.records(event="Stopped")))
+    assert [record["id"] for record in bench.records(event="NotificationDone")] == ["message/1", "message/2"]
 
 
 async def test_a_step_of_the_wall_clock_and_a_stall_are_journaled(bench: Bench) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import structlog
 
+from endpoints.journal.writer import JournalFailure
 from endpoints.runtime.sink_report import SinkReport
+from endpoints.runtime.work_queue import WorkQueue
 from protocol.core.event_fields import SinkName
 from protocol.core.events import SinkFailed, SinkReached
 from protocol.phrases import phrase
@@ -63,9 +65,47 @@ async def test_after_a_restart_the_first_success_ends_it(ndmc: Machine) -> None:
 async def test_a_sink_that_the_settings_do_not_name_any_more_fails_no_longer(ndmc: Machine) -> None:
     reporting(ndmc).failed("command", "its exit status is 1")
     ndmc.turn()
-    await reporting(ndmc, "log", "command").begin()
+    reporting(ndmc, "log", "command").compare()
     ndmc.turn()
     assert told(ndmc) == ["SinkFailed command"]
-    await reporting(ndmc, "log").begin()
+    reporting(ndmc, "log").compare()
     ndmc.turn()
     assert told(ndmc) == ["SinkFailed command", "SinkReached command"]
+
+
+async def test_a_link_that_was_opened_again_learns_it_at_the_next_comparison(ndmc: Machine) -> None:
+    runners, queue = {LINK: ndmc.runner}, WorkQueue()
+    report = SinkReport(runners, queue, ["webhook"])
+    report.failed("webhook", "it answers 500")
+    # its runner is replaced before the next turn
+    assert len(queue.drain(9)) == 1
+    ndmc.dies()
+    ndmc.up()
+    runners[LINK] = ndmc.runner
+    for _ in range(2):
+        report.compare()
+        for item in queue.drain(9):
+            ndmc.loop.queue.put(item)
+        ndmc.turn()
+    assert told(ndmc) == ["SinkFailed webhook"]
+
+
+async def test_a_further_success_or_failure_causes_no_turn(ndmc: Machine) -> None:
+    report = reporting(ndmc)
+    report.reached("log")
+    report.reached("log")
+    assert len(ndmc.loop.queue) == 0
+    report.failed("log", "full")
+    report.failed("log", "full")
+    assert len(ndmc.loop.queue) == 1
+    ndmc.turn()
+    report.failed("log", "full")
+    report.compare()
+    assert len(ndmc.loop.queue) == 0
+
+
+async def test_a_link_that_has_stopped_is_not_reported_to(ndmc: Machine) -> None:
+    report = reporting(ndmc)
+    ndmc.runner.fail(ndmc.loop.now(), JournalFailure("the disk is full"))
+    report.failed("log", "full")
+    assert len(ndmc.loop.queue) == 0

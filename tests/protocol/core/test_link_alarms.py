@@ -3,6 +3,7 @@
 from msgspec import UNSET
 
 from protocol.core.alarm_book import CLEARED_KEPT
+from protocol.core.alarms import AlarmCode
 from protocol.core.core import REQUESTS_KEPT
 from protocol.core.effects import Notify
 from protocol.core.environment import QUIET_MS
@@ -94,6 +95,16 @@ def test_raised_anew_it_is_unacknowledged_and_the_newest() -> None:
     (alarm,) = [alarm for alarm in end.core.snapshot().alarms if alarm.code == "space_low"]
     assert alarm.acknowledged_at is UNSET
     assert alarm.active
+
+
+def test_one_alarm_is_asked_for_without_a_snapshot() -> None:
+    end = quiet()
+    assert not Link.new("eucom-ndmc", "eucom").active_alarm(AlarmCode.SPACE_LOW, "journal")
+    for cue, active in ((OK, False), (LOW, True), (see("space_low", "journal"), True), (OK, False), (LOW, True)):
+        end.happens(*cue.happenings)
+        assert end.core.active_alarm(AlarmCode.SPACE_LOW, "journal") == active
+        assert any(alarm.active for alarm in end.core.snapshot().alarms) == active
+    assert not end.core.active_alarm(AlarmCode.SPACE_LOW, "another")
 
 
 def test_a_warning_is_a_hint_and_no_alarm_of_the_line() -> None:
