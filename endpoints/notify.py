@@ -12,12 +12,12 @@ from functools import partial
 from typing import Any, Protocol
 
 import stamina
-import structlog
 from msgspec import UNSET
 
 from endpoints.config.settings import ProcessSettings
 from endpoints.failpoints import failpoint
 from endpoints.sinks import DeliveryError, Sink
+from endpoints.structured_log import get_logger
 from endpoints.texts.i18n import translator
 from endpoints.texts.notices import NoticeWords, notice
 from protocol.core.alarms import AlarmCode
@@ -40,7 +40,7 @@ FAILING_AFTER = 2
 Done = Callable[[str, str, bool], None]
 """Called with link, id and whether every sink was reached."""
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class SinkHealth(Protocol):

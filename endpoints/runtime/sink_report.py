@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import structlog
 from msgspec import UNSET
 
 from endpoints.runtime.link_runner import AnyRunner
 from endpoints.runtime.ports import Now
 from endpoints.runtime.work_queue import WorkQueue
+from endpoints.structured_log import get_logger
 from endpoints.texts.printable import one_line
 from protocol.core.alarms import AlarmCode
 from protocol.core.event_fields import SinkName
@@ -18,7 +18,7 @@ from protocol.phrases import said
 
 _WHY_MAX = 200
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class SinkReport:
