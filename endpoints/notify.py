@@ -12,12 +12,12 @@ from functools import partial
 from typing import Any, Protocol
 
 import stamina
-import structlog
 from msgspec import UNSET
 
 from endpoints.config.settings import ProcessSettings
 from endpoints.failpoints import failpoint
 from endpoints.sinks import DeliveryError, PromptSink, Sink
+from endpoints.structured_log import get_logger
 from endpoints.texts.i18n import translator
 from endpoints.texts.notices import NoticeWords, notice
 from protocol.core.alarms import AlarmCode
@@ -42,7 +42,7 @@ Done = Callable[[str, str, bool], None]
 Content = Callable[[], dict[str, Any]]
 """Writes a notification as of now."""
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class SinkHealth(Protocol):

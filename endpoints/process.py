@@ -12,8 +12,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Generic
 
-import structlog
-
 from endpoints.clocks.clock import Clock, ClockWatch
 from endpoints.config.settings import EndpointSettings, LinkSettings
 from endpoints.control.application import Control
@@ -33,6 +31,7 @@ from endpoints.runtime.reopening import LinkOpener, RunnerT
 from endpoints.runtime.start_checks import check_restored
 from endpoints.runtime.timer import AsyncioTimer
 from endpoints.runtime.work_queue import WorkQueue
+from endpoints.structured_log import get_logger
 from protocol.errors import LinkError
 
 PRINT_WITHIN_S = 5.0
@@ -43,7 +42,7 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 MakeJournal = Callable[[LinkSettings, str], JournalWriter]
 """Makes the journal of a link and of this process's side, not opened yet."""
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 def folder_journal(link: LinkSettings, side: str) -> JournalWriter:

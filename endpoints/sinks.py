@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import IO, Any, Protocol, runtime_checkable
 
 import msgspec
-import structlog
 
 from endpoints.config.notifications import Notifications
+from endpoints.structured_log import get_logger
 from protocol.core.event_fields import SinkName
 from protocol.errors import LinkError
 from protocol.phrases import phrase
@@ -24,7 +24,7 @@ COMMAND_WITHIN_S = 30.0
 _KILLED_WITHIN_S = 5.0
 """How long a killed command is waited for: one that hangs in a system call ends later, or never."""
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class DeliveryError(LinkError):

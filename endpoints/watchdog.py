@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import structlog
-
 from endpoints.clocks.clock import clock
 from endpoints.config.settings import LinkSettings, WatchSettings, load_watch
 from endpoints.journal.restored import RestoredMark
@@ -28,13 +26,14 @@ from endpoints.runtime.sink_report import SinkReport
 from endpoints.runtime.start_checks import head_signer
 from endpoints.runtime.work_queue import WorkQueue
 from endpoints.sinks import DeadMan, DeliveryError, sinks
+from endpoints.structured_log import get_logger
 from protocol.core.observer import Observer
 
 LOOK_EVERY_S = 1.0
 TRY_AGAIN_S = 10.0
 """How long after a ping that failed the next one follows."""
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 def watch(settings: WatchSettings, output: StdoutFeed) -> Process[WatchSettings, LinkRunner[Observer]]:

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import structlog
 from cyclopts import Parameter
 
 from endpoints.cli import options
@@ -23,6 +22,7 @@ from endpoints.errors import UserError, os_reason
 from endpoints.keys.private_files import FOLDER_MODE, PUBLIC_FOLDER_MODE, forbid_others, make_folders
 from endpoints.keys.process_memory import protect
 from endpoints.process import stop_signals
+from endpoints.structured_log import structlog
 from endpoints.texts.i18n import translator
 from protocol.phrases import phrase
 from protocol.wire.instants import Millis, parsed

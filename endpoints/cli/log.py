@@ -142,20 +142,21 @@ def verify(reader: JournalReader, trusted: Sequence[TrustedFile], expect_head: s
 
     Raises UserError as `JournalReader.records` does.
     """
-    from protocol.record.audit import Audit
+    from endpoints.journal.read_ahead import ahead_of, audit_of
 
-    audit = Audit(trusted)
     expected = expect_head is None
     verification = reader.verification
     last = 0
-    for record in reader.records():
-        if not reader.founded:
-            # the keys that were in force are not known
-            audit.interrupt()
-        elif wrong := audit.take(record):
-            verification.note(record.n, wrong)
-        expected = expected or record.hash == expect_head
-        last = record.n
+    with ahead_of(reader) as ahead:
+        audit = audit_of(ahead, trusted)
+        for record in reader.records():
+            if not reader.founded:
+                # the keys that were in force are not known
+                audit.interrupt()
+            elif wrong := audit.take(record):
+                verification.note(record.n, wrong)
+            expected = expected or record.hash == expect_head
+            last = record.n
     if not expected:
         reason = phrase(
             "no record has the expected hash {expect_head}: the journal was truncated or rewritten",

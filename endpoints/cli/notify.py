@@ -33,12 +33,11 @@ def notify_test(config: options.Config, /, *, lang: options.Lang = None, as_json
     import secrets
     import sys
 
-    import structlog
-
     from endpoints.clocks.clock import clock
     from endpoints.config import settings
     from endpoints.notify import test_notice, words_of
     from endpoints.sinks import sinks
+    from endpoints.structured_log import structlog
     from endpoints.texts.i18n import translator
 
     found = settings.load(config)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from cyclopts import Parameter
 
@@ -17,8 +18,9 @@ from endpoints.errors import UserError
 from protocol.phrases import phrase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from endpoints.journal.read_ahead import Ahead
     from endpoints.journal.reader import JournalReader
     from endpoints.texts.i18n import Translator
     from protocol.record.audit import Audit
@@ -44,32 +46,66 @@ def replay(
     as_json: options.AsJson = False,
 ) -> int:
     """Run a journal's events again; return 0 if the effects are identical, 3 or 4 if it is unusable, 5 if diverged."""
-    from endpoints.cli.story_lines import print_told
+    from endpoints.journal.read_ahead import Overtaken, ahead_of
     from endpoints.journal.reader import JournalReader
     from endpoints.texts.i18n import translator
-    from endpoints.texts.story import Storyteller
-    from protocol.record.audit import Audit
-    from protocol.record.replay import Replay
 
     until_at = None if until is None else _instant(until)
     pace = None if speed is None else _speed(speed)
     t = translator(lang)
     reader = JournalReader(journal, link=link, side=side)
-    result, audit, teller = Replay(), Audit(), Storyteller(t)
-    last = 0
-    for record in _paced(_until(reader.whole_records(), until_at), pace):
+    if pace is not None:
+        run = _run(reader, None, until_at, partial(_tell, pace, t, as_json=as_json))
+    else:
+        try:
+            with ahead_of(reader) as ahead:
+                run = _run(reader, ahead, until_at)
+        except Overtaken:
+            reader = JournalReader(journal, link=link, side=side)
+            run = _run(reader, None, until_at)
+    if as_json:
+        print_json(_finding(reader, run.result))
+    else:
+        _show(reader, run, t)
+    return 0 if run.result.identical else EXIT_DIVERGED
+
+
+class _RunAgain(NamedTuple):
+    """A journal that was run again: the result, the audit of its signatures, and the number of the last record."""
+
+    result: Replay
+    audit: Audit
+    last: int
+
+
+def _run(
+    reader: JournalReader,
+    ahead: Ahead | None,
+    until: Millis | None,
+    told: Callable[[Iterator[Record]], Iterator[Record]] = lambda records: records,
+) -> _RunAgain:
+    """Run a journal again, with what workers find ahead; `told` also reports each. Raises UserError, Overtaken."""
+    from endpoints.journal.read_ahead import ReplayAhead, audit_of
+
+    replaying, audit, last = ReplayAhead(None if ahead is None else ahead.segments, until), audit_of(ahead), 0
+    for record in told(_until(reader.whole_records(), until)):
         last = record.n
         if wrong := audit.take(record):
-            result.diverge(record.n, wrong)
-        result.take(record)
-        if pace is not None:
-            for told in teller.tell(record):
-                print_told(told, stderr=as_json)
-    if as_json:
-        print_json(_finding(reader, result))
-    else:
-        _show(reader, result, audit, last, t)
-    return 0 if result.identical else EXIT_DIVERGED
+            replaying.diverge(record.n, wrong)
+        replaying.take(record)
+    return _RunAgain(replaying.finish(), audit, last)
+
+
+def _tell(speed: float, t: Translator, records: Iterator[Record], *, as_json: bool) -> Iterator[Record]:
+    """Yield the records `speed` times as fast as they were written, and print the story of each that was run."""
+    from endpoints.cli.story_lines import print_told
+    from endpoints.texts.story import Storyteller
+
+    teller = Storyteller(t)
+    for record in _paced(records, speed):
+        yield record
+        for each in teller.tell(record):
+            print_told(each, stderr=as_json)
 
 
 def _instant(text: str) -> Millis:
@@ -103,12 +139,12 @@ def _until(records: Iterator[Record], until: Millis | None) -> Iterator[Record]:
         yield record
 
 
-def _paced(records: Iterator[Record], speed: float | None) -> Iterator[Record]:
+def _paced(records: Iterator[Record], speed: float) -> Iterator[Record]:
     """Yield the records `speed` times as fast as they were written."""
     before: Millis | None = None
     for record in records:
         at = record.entry.at
-        if speed is not None and before is not None and at > before:
+        if before is not None and at > before:
             time.sleep((at - before) / 1_000 / speed)
         before = at
         yield record
@@ -139,9 +175,10 @@ def _verdict(result: Replay, t: Translator) -> tuple[str, str]:
     return (t("IDENTICAL"), "green") if result.compared else (t("NOT RUN AGAIN"), "yellow")
 
 
-def _show(reader: JournalReader, result: Replay, audit: Audit, last: int, t: Translator) -> None:
+def _show(reader: JournalReader, run: _RunAgain, t: Translator) -> None:
     from rich.text import Text
 
+    result, audit, last = run
     out = console()
     link, side = reader.verification.whose
     out.print(Text.assemble(f"{t.say(reader.name)} ({link}, {side}): ", _verdict(result, t)))

@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable
 from typing import Protocol, cast
 
-import structlog
+from endpoints.structured_log import get_logger
 
 CONNECTIONS_MAX = 64
 """Simultaneous clients. Beyond it the oldest that has no request is dropped; if all have one, a client receives 503."""
@@ -26,7 +26,7 @@ _REFUSED_AT_ONCE = 8
 _PAUSE_S = 0.5
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 def connections_max() -> int:

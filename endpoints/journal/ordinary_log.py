@@ -10,15 +10,17 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
 
 from endpoints.clocks.clock import Clock
 from endpoints.journal.stdout_feed import StdoutFeed
+from endpoints.structured_log import structlog
 from protocol.wire.instants import Millis, written
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
 REPEATS_MAX = 10
 WINDOW_MS: Millis = 60_000

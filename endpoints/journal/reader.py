@@ -81,6 +81,18 @@ class JournalReader:
             CollectedVerification(link=link, side=side) if self.collected else Verification()
         )
 
+    @property
+    def files(self) -> list[Path]:
+        """The segments in the order of the journal, as they are now; none of a collected log, or if they can't be read.
+
+        `records` says what is wrong with them.
+        """
+        path = Path(self._where)
+        try:
+            return [] if self.collected else segments(path) if path.is_dir() else [path]
+        except (OSError, ValueError):
+            return []
+
     def records(self) -> Iterator[Record]:
         """Yield every whole record once, in the order of the journal. Call it once, or a method that does.
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import structlog
 from msgspec import UNSET, structs
 
 from endpoints.runtime.change_signal import ChangeSignal
 from endpoints.runtime.ports import NotificationOutlet
+from endpoints.structured_log import get_logger
 from protocol.core.alarms import SEVERITY, Alarm, AlarmCode
 from protocol.core.effects import Notify
 from protocol.errors import LinkError
 from protocol.phrases import said, worded
 from protocol.wire.instants import Millis, written
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class FailureAlarm:

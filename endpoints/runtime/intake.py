@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
-import structlog
 from msgspec import UNSET
 
 from endpoints.failpoints import failpoint
@@ -28,6 +27,7 @@ from endpoints.runtime.endpoint_link import EndpointLink, Token
 from endpoints.runtime.link_runner import AnyRunner
 from endpoints.runtime.work_items import EventItem, FrameItem
 from endpoints.runtime.work_queue import WorkQueue
+from endpoints.structured_log import get_logger
 from protocol.core.events import (
     IdentityTakenOver,
     NotificationDone,
@@ -39,7 +39,7 @@ from protocol.phrases import said
 
 _REASON_MAX = 200
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class Intake:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Generic, TypeVar
 
-import structlog
 from msgspec import UNSET, Struct, UnsetType, structs
 
 from endpoints.config.settings import LinkSettings, ProcessSettings, WatchSettings
@@ -20,6 +19,7 @@ from endpoints.keys.credentials import OfficerCredentials
 from endpoints.runtime.loop import Loop
 from endpoints.runtime.reopening import LinkOpener, RunnerT
 from endpoints.runtime.start_checks import check_restored
+from endpoints.structured_log import get_logger
 from protocol.errors import LinkError, LocalProtocolError
 from protocol.phrases import Phrase, Said, phrase, said
 
@@ -28,7 +28,7 @@ SettingsT = TypeVar("SettingsT", bound=ProcessSettings)
 Build = Callable[[SettingsT, LinkSettings, JournalWriter, RunnerT | None], RunnerT]
 """Returns the runner of a link and its opened journal; beside a running one, on its core. Raises LinkError."""
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class Later(Struct, frozen=True, kw_only=True):

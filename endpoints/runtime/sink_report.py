@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Collection, Mapping
 from typing import get_args
 
-import structlog
 from msgspec import UNSET
 
 from endpoints.runtime.link_runner import AnyRunner
 from endpoints.runtime.ports import Now
 from endpoints.runtime.work_queue import WorkQueue
+from endpoints.structured_log import get_logger
 from endpoints.texts.printable import one_line
 from protocol.core.alarms import AlarmCode
 from protocol.core.event_fields import SinkName
@@ -22,7 +22,7 @@ COMPARED_EVERY_S = 5.0
 """How often each link's alarm is compared again with what is known."""
 _WHY_MAX = 200
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class SinkReport:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shlex
 
-import structlog
-
 from endpoints.config import confirmations
 from endpoints.config.settings import EndpointSettings, LinkSettings, ProcessSettings, WatchSettings
 from endpoints.errors import UserError
 from endpoints.journal.restored import RestoredMark, interrupted, staging
 from endpoints.journal.writer import UnusableJournal
 from endpoints.keys.signer import Signer
+from endpoints.structured_log import get_logger
 from endpoints.texts.printable import one_line
 from protocol.core.duty import Confirmation
 from protocol.core.link import Link
@@ -19,7 +18,7 @@ from protocol.phrases import phrase, worded
 from protocol.wire.digests import policy_digest
 from protocol.wire.policy import Terms
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 def check_terms(terms: Terms, known: Terms | None) -> None:

@@ -25,6 +25,7 @@ from protocol.phrases import phrase
 from protocol.record.fold import fold
 from protocol.record.journal import FIRST_RULES, Checkpoint, Closed, HeadSigned, Record
 from protocol.wire import envelope
+from protocol.wire.instants import Millis
 
 CORES: dict[str, type[Link | Observer]] = {"Link": Link, "Observer": Observer}
 """The cores by the names that checkpoints give them."""
@@ -46,8 +47,27 @@ class NotRunAgain(Struct):
     rules: Rules
 
 
+class SegmentRun(Struct, frozen=True):
+    """Records of the present rules that were run again in another process, and of which none differs.
+
+    Attributes:
+        first, last: the numbers of record 1 or the checkpoint that they begin with, and of the last record.
+        head: the hash of the last record, which names all of their bytes.
+        at: the time of the latest record.
+        compared: how many were compared behind the first one.
+        state: the state of the core after them, in JSON.
+    """
+
+    first: int
+    last: int
+    head: str
+    at: Millis
+    compared: int
+    state: bytes
+
+
 class Replay:
-    """A journal's events, run again one by one.
+    """A journal's events, run again one by one, or taken as run again elsewhere.
 
     Attributes:
         records: number of records taken.
@@ -87,6 +107,17 @@ class Replay:
             if self.core is None:
                 self.core = _first_core(record)
             self._event(self.core, record, entry)
+
+    def count(self, record: Record) -> None:
+        """Count the next record, of a segment whose result is taken over with `adopt`."""
+        self.records += 1
+        self._rules = record.rules or self._rules
+
+    def adopt(self, segment: SegmentRun) -> None:
+        """Take over the result of a segment. Its checkpoint was taken; each record behind it was counted."""
+        assert self.core is not None, "its checkpoint was taken"
+        self.compared += segment.compared
+        self.core = type(self.core).restore(segment.state)
 
     def diverge(self, record: int, reason: str) -> None:
         """Note a difference, also one found elsewhere (in a signature); only the first one counts."""
@@ -148,6 +179,27 @@ class Replay:
             self.diverge(record.n, phrase("the checkpoint, restored: {wrong}", wrong=wrong))
             return
         self.core = restored
+
+
+def segment_of(records: Iterable[Record]) -> SegmentRun | None:
+    """Run the records of a segment again; return the result, None where only `Replay` can say what it is.
+
+    That is where they begin neither with record 1 nor with a checkpoint, where a record is of other rules, and where
+    anything differs.
+    """
+    result, last, at = Replay(), None, 0
+    first: Record | None = None
+    for record in records:
+        if first is None and record.n > 1 and not isinstance(record.entry, Checkpoint):
+            return None
+        first, last, at = first or record, record, max(at, record.entry.at)
+        result.take(record)
+        if result.core is None or not result.identical:
+            return None
+    if first is None or last is None or result.core is None:
+        return None
+    state = bytes(result.core.checkpoint())
+    return SegmentRun(first.n, last.n, last.hash, at, result.compared - 1, state)
 
 
 def replay(records: Iterable[Record]) -> Replay:

@@ -22,7 +22,12 @@ KEYS_MAX = 8
 
 
 class Keyring:
-    """The enrolled keys of a link's parties, and the suite that its policy requires."""
+    """The enrolled keys of a link's parties, and the suite that its policy requires.
+
+    Attributes:
+        keys: the keys of each party, as they were given.
+        suite: the suite.
+    """
 
     def __init__(self, keys: Mapping[str, Sequence[EnrolledKey]], suite: str, *, complete: bool = True) -> None:
         """Take the keys.
@@ -41,6 +46,8 @@ class Keyring:
             raise EnrolmentError(
                 phrase("suite {suite} is not one of {known}", suite=repr(suite), known=", ".join(SUITE_ALGORITHMS))
             )
+        self.keys = {party: tuple(enrolled) for party, enrolled in keys.items()}
+        self.suite = suite
         self._required = SUITE_ALGORITHMS[suite]
         self._parties: dict[str, tuple[_Key, ...]] = {}
         owners: dict[str, str] = {}

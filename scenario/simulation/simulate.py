@@ -14,9 +14,8 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import NoReturn
 
-import structlog
-
 from endpoints.clocks.clock import SystemClock
+from endpoints.structured_log import structlog
 from scenario.simulation.faults import CALM, DAY, draw
 from scenario.simulation.shrink import attempt, shrink, transcript
 from scenario.simulation.world import Totals

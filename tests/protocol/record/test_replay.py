@@ -14,7 +14,7 @@ from protocol.core.observer import Observer
 from protocol.core.start_events import EpochOpened, KeysEnrolled
 from protocol.record.audit import Audit
 from protocol.record.journal import ORIGIN, Checkpoint, Entry, Record, decode, encode
-from protocol.record.replay import Divergence, Replay, replay
+from protocol.record.replay import Divergence, Replay, replay, segment_of
 from protocol.record.trusted_files import TrustedFile
 from protocol.wire import envelope
 from protocol.wire.policy import EnrolledKey
@@ -275,3 +275,59 @@ def test_a_running_journal_replays_too(tmp_path: Path) -> None:
     exchange.delivered("eucom")
     assert replay(records(tmp_path / "ndmc")).identical
     exchange.stop()
+
+
+def test_a_segment_that_was_run_elsewhere_is_taken_over(long_day: Path) -> None:
+    original = records(long_day / "eucom")
+    begins = [index for index, record in enumerate(original) if isinstance(record.entry, Checkpoint)]
+    alone = replay(original)
+    for first, end in ((0, begins[0]), (begins[0], begins[1]), (begins[-1], len(original))):
+        run = segment_of(original[first:end])
+        assert run is not None
+        assert (run.first, run.last, run.head) == (original[first].n, original[end - 1].n, original[end - 1].hash)
+        assert run.at == max(record.entry.at for record in original[first:end])
+        result = Replay()
+        for record in original[: first + 1]:
+            result.take(record)
+        for record in original[first + 1 : end]:
+            result.count(record)
+        result.adopt(run)
+        for record in original[end:]:
+            result.take(record)
+        assert (result.records, result.compared) == (alone.records, alone.compared)
+        assert result.identical
+        assert result.core is not None
+        assert alone.core is not None
+        assert result.core.checkpoint() == alone.core.checkpoint()
+
+
+def test_only_the_whole_journal_says_what_differs(day: Path, long_day: Path) -> None:
+    original = records(day / "eucom")
+    target = next(record for record in original if any(isinstance(effect, Queue) for effect in record.effects))
+    assert segment_of(forged(original, {target.n: (target.entry, target.effects[1:])})) is None
+    assert segment_of(original[1:]) is None
+    assert segment_of([]) is None
+    checkpoint = next(record for record in records(long_day / "eucom") if isinstance(record.entry, Checkpoint))
+    older = msgspec.structs.replace(checkpoint, entry=msgspec.structs.replace(checkpoint.entry, rules="4"))
+    assert segment_of([older]) is None
+
+
+def test_frames_that_are_proven_are_not_verified_again(day: Path) -> None:
+    original = records(day / "eucom")
+    asked: list[int] = []
+
+    def proven(n: int, _ring: object, _sealed: object) -> bool:
+        asked.append(n)
+        return True
+
+    torn = {
+        record.n: (msgspec.structs.replace(record.entry, frames=tuple(b"{}" for _ in record.entry.frames)), ())
+        for record in original
+        if isinstance(record.entry, BatchClosed) and record.entry.frames
+    }
+    audit, alone = Audit(proven=proven), Audit()
+    wrong = [audit.take(record) for record in forged(original, torn)]
+    assert not any("our own frame" in each for each in wrong)
+    assert sum("our own frame" in alone.take(record) for record in forged(original, torn)) == len(torn)
+    assert set(asked) >= torn.keys()
+    assert audit.signatures == alone.signatures
