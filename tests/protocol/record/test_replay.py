@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -42,7 +42,7 @@ def long_day(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def forged(original: list[Record], changes: dict[int, tuple[Entry, tuple[AnyEffect, ...]]]) -> Iterator[Record]:
+def forged(original: list[Record], changes: Mapping[int, tuple[Entry, tuple[AnyEffect, ...]]]) -> Iterator[Record]:
     """Yield the records with some replaced, hashed anew: as a forger would who has the disk and no keys."""
     prev = ORIGIN
     for record in original:
