@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Generic
 
+from endpoints import descriptors
 from endpoints.clocks.clock import Clock, ClockWatch
 from endpoints.config.settings import EndpointSettings, LinkSettings
 from endpoints.control.application import Control
@@ -125,6 +126,7 @@ class Process(Generic[SettingsT, RunnerT]):
 
         `opened` is called once everything is open, before the first record is printed.
         """
+        descriptors.allow_for(len(self._settings.links))
         listening = listen(self._settings.control)
         server: ControlServer | None = None
         try:
