@@ -6,7 +6,6 @@ import re
 import shlex
 import tomllib
 from difflib import get_close_matches
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -138,9 +137,14 @@ def plain(value: Any) -> Any:
     return _write_durations(msgspec.to_builtins(value), _described(type(value)))
 
 
-@cache  # of the few kinds of tables; a process may read a thousand link files
+# of the few kinds of tables; a process may read a thousand link files
+_descriptions: dict[type, inspect.Type] = {}
+
+
 def _described(kind: type) -> inspect.Type:
-    return inspect.type_info(kind)
+    if kind not in _descriptions:
+        _descriptions[kind] = inspect.type_info(kind)
+    return _descriptions[kind]
 
 
 def join(at: str, key: str) -> str:

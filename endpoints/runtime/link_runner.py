@@ -292,14 +292,33 @@ class LinkRunner(Generic[CoreT_co]):
 
     def commit(self, now: Now) -> None:
         """Close the batch and append it to the journal: one write, one flush."""
+        if self.close_batch(now):
+            self.flush()
+            self.settle(now)
+
+    def close_batch(self, now: Now) -> bool:
+        """Close the batch. Return whether there is one, for `flush` and then `settle`: the three steps of `commit`."""
         if not self._batch:
-            return
+            return False
         failpoint("before_unsealed")
         closed = BatchClosed(at=now.at, mono=now.mono, frames=self._outbound.seal(now.at))
         self.take(closed)
         failpoint("before_append")
         try:
-            self._journal.append(self._batch)
+            self._journal.prepare(self._batch)
+        except JournalFailure as error:
+            self.fail(now, error)
+            return False
+        return True
+
+    def flush(self) -> None:
+        """Write the closed batch to the journal and flush it, in any thread: the loop waits meanwhile."""
+        self._journal.flush()
+
+    def settle(self, now: Now) -> None:
+        """Go on behind the batch that was flushed; a batch that could not be written stops the link."""
+        try:
+            self._journal.settle()
         except JournalFailure as error:
             self.fail(now, error)
             return

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from endpoints.failpoints import failpoint
 from endpoints.runtime.due_links import DueLinks
+from endpoints.runtime.flushing import FlushAll, one_by_one
 from endpoints.runtime.link_runner import AnyRunner
 from endpoints.runtime.ports import ClockMonitor, ClockReader, Now, Timer
 from endpoints.runtime.work_queue import WorkQueue
@@ -37,6 +38,7 @@ class Loop:
         monitor: ClockMonitor,
         timer: Timer,
         turned: Callable[[], None],
+        flush_all: FlushAll = one_by_one,
     ) -> None:
         """Prepare the loop; no link has started yet.
 
@@ -47,6 +49,7 @@ class Loop:
             monitor: notices steps of the wall clock, sleeps and stalls.
             timer: wakes the queue at the next deadline.
             turned: called after each turn: journals may have grown.
+            flush_all: flushes the journals of one turn.
         """
         self.queue = queue
         self.started = asyncio.Event()
@@ -56,6 +59,7 @@ class Loop:
         self._monitor = monitor
         self._timer = timer
         self._turned = turned
+        self._flush_all = flush_all
         self._due = DueLinks()
         self._stopping = False
 
@@ -124,8 +128,7 @@ class Loop:
         links |= dict.fromkeys((*self.queue.drain_links(), *self._due.take(now, DUE_MAX_LINKS)))
         for runner in self._running(links):
             runner.tick(now)
-        for runner in self._running(links):
-            runner.commit(now)
+        self._commit(links, now)
         for runner in self._running(links):
             runner.perform(now)
         for item in items:
@@ -147,6 +150,13 @@ class Loop:
     def _running(self, links: Iterable[Identifier]) -> list[AnyRunner]:
         """Return the runners of those of the links that have not stopped."""
         return [runner for link in links if (runner := self._runners[link]).failure is None]
+
+    def _commit(self, links: Iterable[Identifier], now: Now) -> None:
+        """Append the batch of each link to its journal: one flush for each, and all of them together."""
+        closed = [runner for runner in self._running(links) if runner.close_batch(now)]
+        self._flush_all([runner.flush for runner in closed])
+        for runner in closed:
+            runner.settle(now)
 
     def _schedule(self, links: Iterable[Identifier], now: Now) -> None:
         """Schedule the links of a turn, and arm the timer. A link that has stopped is due no more."""

@@ -114,14 +114,14 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     # --- a turn of the loop --------------------------------------------------------------------------------------
     Bug(
         "frames leave before their batch is on disk",
-        "LinkRunner.commit",
+        "LinkRunner.close_batch",
         'failpoint("before_append")',
         'failpoint("before_append")\nself._closed = list(self._batch)\nself.perform(now)',
         _RUNNER,
     ),
     Bug(
         "a batch that could not be written is performed",
-        "LinkRunner.commit",
+        "LinkRunner.settle",
         "self.fail(now, error)",
         "self._closed = list(self._batch)\nself.fail(now, error)",
         _RUNNER,
@@ -467,7 +467,7 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "the mark of a restored journal goes before its record is on disk",
-        "LinkRunner.commit",
+        "LinkRunner.close_batch",
         'failpoint("before_append")',
         'failpoint("before_append")\nself._restored.settle()',
         _RUNNER,
