@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Generic
 
+from endpoints import descriptors
 from endpoints.clocks.clock import Clock, ClockWatch
 from endpoints.config.settings import EndpointSettings, LinkSettings
 from endpoints.control.application import Control
@@ -23,6 +24,7 @@ from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter, UnusableJournal
 from endpoints.keys.credentials import OfficerCredentials
 from endpoints.notify import Notifier, words_of
+from endpoints.runtime.flushing import InThreads
 from endpoints.runtime.link_runner import SOFTWARE
 from endpoints.runtime.loop import Loop
 from endpoints.runtime.ports import LinkTransport
@@ -104,7 +106,9 @@ class Process(Generic[SettingsT, RunnerT]):
             for link in settings.links
         ]
         monitor = ClockWatch(*clock.now(), clock.real_ms())
-        self._loop = Loop(runners, queue, clock, monitor, AsyncioTimer(clock, queue.wake), self._output.wake)
+        timer = AsyncioTimer(clock, queue.wake)
+        self._in_threads = InThreads()
+        self._loop = Loop(runners, queue, clock, monitor, timer, self._output.wake, self._in_threads)
         credentials = {name: officer.credential for name, officer in settings.officers.items()}
         self._officers = OfficerCredentials(credentials, clock.real_ms)
         self._beside = beside
@@ -125,6 +129,7 @@ class Process(Generic[SettingsT, RunnerT]):
 
         `opened` is called once everything is open, before the first record is printed.
         """
+        descriptors.allow_for(len(self._settings.links))
         listening = listen(self._settings.control)
         server: ControlServer | None = None
         try:
@@ -143,21 +148,29 @@ class Process(Generic[SettingsT, RunnerT]):
 
     def _open(self) -> None:
         """Open every link; one whose journal can't be used is stopped from the start. Raises UserError."""
+        runners: dict[str, RunnerT] = {}
         unusable: dict[str, UnusableJournal] = {}
-        for opener in self._openers:
+
+        def open_one(opener: LinkOpener[RunnerT]) -> None:
             try:
-                self._runners[opener.link] = opener.open()
-                if not opener.journal.n:
-                    _log.info(
-                        "this journal is new; if this side ran on this link before, stop it and copy its journal here, "
-                        "or open a new epoch",
-                        link=opener.link,
-                        journal=self._folders[opener.link],
-                    )
-                self._print(opener)
+                runners[opener.link] = opener.open()
             except UnusableJournal as error:
-                self._runners[opener.link] = opener.stopped()
                 unusable[opener.link] = error
+
+        self._in_threads([partial(open_one, opener) for opener in self._openers])
+        for opener in self._openers:
+            if opener.link in unusable:
+                self._runners[opener.link] = opener.stopped()
+                continue
+            self._runners[opener.link] = runners[opener.link]
+            if not opener.journal.n:
+                _log.info(
+                    "this journal is new; if this side ran on this link before, stop it and copy its journal here, "
+                    "or open a new epoch",
+                    link=opener.link,
+                    journal=self._folders[opener.link],
+                )
+            self._print(opener)
         if len(unusable) == len(self._runners):
             raise next(iter(unusable.values()))
         for link, why in unusable.items():

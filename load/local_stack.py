@@ -170,16 +170,17 @@ class LocalStack:
         try:
             async with asyncio.timeout(START_WITHIN_S):
                 for side in sides:
+                    socket_path = self.control(side)
                     for link in self.links:
-                        await self._sees_the_other(side, link.id)
+                        await self._sees_the_other(socket_path, link.id)
         except TimeoutError:
             raise UserError(
                 phrase("the endpoints did not reach each other within {seconds} s", seconds=round(START_WITHIN_S)),
                 exit_code=1,
             ) from None
 
-    async def _sees_the_other(self, side: str, link: str) -> None:
-        client = ControlClient(load_endpoint(_config(self.folder, side)).control, link)
+    async def _sees_the_other(self, socket_path: Path, link: str) -> None:
+        client = ControlClient(socket_path, link)
         while True:
             try:
                 status = await asyncio.to_thread(client.get, "status")

@@ -45,6 +45,9 @@ from load.probe import Probe
 from protocol.errors import LinkError
 from protocol.phrases import said, worded
 
+SELECTED_LINKS_MAX = 64
+"""An endpoint of so many links has few enough descriptors for select()."""
+
 
 class MeasuredEndpoint:
     """The endpoint's side of the channel."""
@@ -130,8 +133,11 @@ def main() -> int:
             protect()
         measured = MeasuredEndpoint(settings, socket.socket(fileno=int(descriptor)))
         process = endpoint(settings, StdoutFeed(), measured.probe)
-        # select() waits with the precision of the clock, epoll in milliseconds: the open model needs it
-        with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
+        # select() waits with the precision of the clock, epoll in milliseconds: the open model needs it; but select()
+        # takes no descriptor above 1,023
+        few = len(settings.links) <= SELECTED_LINKS_MAX
+        selector = selectors.SelectSelector if few else selectors.DefaultSelector
+        with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector())) as runner:
             runner.run(process.run())
     except LinkError as error:
         with suppress(OSError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
@@ -267,10 +268,24 @@ class Measurement:
                 seconds = self._plan.duration_s
                 load = Load(window=1, seconds=seconds, count_max=stack.slice_max, patience_s=PATIENCE_S)
                 link = await self._exchanges(stack, load)
+                found |= await self._starts_s(stack, links)
             latencies = Latencies(latency for _, latency in link.series)
             found |= {f"p50_of_{links}_ms": latencies.ms(50), f"p99_of_{links}_ms": latencies.ms(99)}
         one, many = found["p99_of_1_ms"], found[f"p99_of_{self._plan.links}_ms"]
         return {**found, "p99_ratio": many / one if one else 0.0}
+
+    async def _starts_s(self, stack: LocalStack, links: int) -> dict[str, float]:
+        """Return how long the sender takes to start again, and to start for the first time, and its memory."""
+        await stack.stop_sender()
+        again_s, memory_mib = await self._start_s(stack)
+        for link in stack.links:
+            shutil.rmtree(link.journals[0])
+        first_s, _ = await self._start_s(stack)
+        return {
+            f"start_again_of_{links}_s": again_s,
+            f"first_start_of_{links}_s": first_s,
+            f"memory_of_{links}_mib": memory_mib,
+        }
 
     async def _control(self) -> dict[str, float]:
         async with local_stack(self._folder, links=1, at_queue=False) as stack:

@@ -341,6 +341,8 @@ def _process(
 def _links(raw: tuple[LinkTable, ...], path: Path) -> tuple[LinkSettings, ...]:
     folder = path.absolute().parent
     links: list[LinkSettings] = []
+    files: dict[str, Path] = {}
+    journals: dict[str, str] = {}
     for index, each in enumerate(raw):
         # `..` is of the folder itself, not of a symbolic link to it
         file = Path(os.path.normpath(folder.resolve() / each.file))
@@ -350,15 +352,13 @@ def _links(raw: tuple[LinkTable, ...], path: Path) -> tuple[LinkSettings, ...]:
                 phrase("{at}.file: no such file: {file}; {remedy}", at=at, file=file, remedy=LINK_FILE_MISSING)
             )
         content = link_file.load(file)
-        for other in links:
-            if other.id == content.terms.link:
-                raise UserError(
-                    phrase("{at}.file: link {id} again; {file} already defines it", at=at, id=other.id, file=other.file)
-                )
-            if os.path.normpath(other.journal) == os.path.normpath(journal):
-                raise UserError(
-                    phrase("{at}.journal: {file} already is the journal of {id}", at=at, file=each.journal, id=other.id)
-                )
+        link = content.terms.link
+        if (other := files.setdefault(link, file)) is not file:
+            raise UserError(phrase("{at}.file: link {id} again; {file} already defines it", at=at, id=link, file=other))
+        if (owner := journals.setdefault(os.path.normpath(journal), link)) != link:
+            raise UserError(
+                phrase("{at}.journal: {file} already is the journal of {id}", at=at, file=each.journal, id=owner)
+            )
         words = OwnWords()
         if isinstance(each, EndpointLinkTable):
             words = own_words(each.test_text, each.answer_text, content.terms, at=at)

@@ -14,7 +14,8 @@ WATCH_IDENTITY = "watch"
 """The watch's side in its journals and its identity at the broker, unless the settings name another."""
 CONTROL = "control.sock"
 """The control socket's name, unless the settings name another."""
-LINKS_MAX = 64
+LINKS_MAX = 1_000
+"""What an endpoint carries with the latency of one link (docs/decisions/0128)."""
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 

@@ -18,8 +18,8 @@ from endpoints.keys.private_files import read_bytes, with_article
 from protocol.phrases import phrase
 from protocol.wire.messages import Identifier, Language
 
-FILE_MAX_BYTES = 262_144
-"""Far more than settings need, and less than a journal or disk image named by mistake."""
+FILE_MAX_BYTES = 1 << 20
+"""Twice what the settings of 1,000 links need, and less than a journal or disk image named by mistake."""
 
 LINK_FILE = phrase("link file")
 SIDE_FILE = phrase("side file (deconflict enrol)")
@@ -125,7 +125,7 @@ def convert(table: Any, kind: type[_T], *, path: Path, at: str = "") -> _T:
 
     A duration (`protocol.wire.policy.Seconds`) is `grace = "15m"` in a file and `grace_s = 900` in `kind`.
     """
-    description = inspect.type_info(kind)
+    description = _described(kind)
     try:
         return msgspec.convert(_read_durations(table, description, path, at), kind)
     except msgspec.ValidationError as error:
@@ -134,7 +134,17 @@ def convert(table: Any, kind: type[_T], *, path: Path, at: str = "") -> _T:
 
 def plain(value: Any) -> Any:
     """Return the struct `value` as tables for TOML, the inverse of `convert`."""
-    return _write_durations(msgspec.to_builtins(value), inspect.type_info(type(value)))
+    return _write_durations(msgspec.to_builtins(value), _described(type(value)))
+
+
+# of the few kinds of tables; a process may read a thousand link files
+_descriptions: dict[type, inspect.Type] = {}
+
+
+def _described(kind: type) -> inspect.Type:
+    if kind not in _descriptions:
+        _descriptions[kind] = inspect.type_info(kind)
+    return _descriptions[kind]
 
 
 def join(at: str, key: str) -> str:

@@ -104,8 +104,9 @@ class RestoredMark:
         """
         path, self._path = self._path, None
         if path is not None:
+            # FileNotFoundError: there is no mark
             with suppress(OSError):
-                path.unlink(missing_ok=True)
+                path.unlink()
                 flush_folder(path.parent)
 
 

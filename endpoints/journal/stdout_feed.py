@@ -69,7 +69,7 @@ class StdoutFeed:
         """
         self._wording = wording
         self._descriptor = sys.stdout.fileno() if descriptor is None else descriptor
-        self._tails: list[_Tail] = []
+        self._tails: dict[Path, _Tail] = {}
         self._lines: deque[bytes] = deque(maxlen=LINES_MAX)
         self._dropped = 0
         self._news = False
@@ -88,10 +88,9 @@ class StdoutFeed:
             journal: the journal, just opened; it replaces one that was followed in the same folder.
         """
         with self._condition:
-            before = next((tail for tail in self._tails if tail.folder == folder), None)
+            before = self._tails.get(folder)
             if before is None:
-                tail = _Tail(folder, journal, kept=self._wording is None)
-                self._tails.append(tail)
+                tail = self._tails[folder] = _Tail(folder, journal, kept=self._wording is None)
                 if self._thread.is_alive():
                     tail.begin()
             else:
@@ -133,17 +132,17 @@ class StdoutFeed:
 
     def _run(self) -> None:
         try:
-            if self._wording is None and any(not tail.clean for tail in self._tails):
+            if self._wording is None and any(not tail.clean for tail in tuple(self._tails.values())):
                 # a killed process may have left half a line
                 self._write(b"\n")
-            for tail in self._tails:
+            for tail in tuple(self._tails.values()):
                 tail.begin()
             while self._wait():
                 self._drain()
             self._drain()
             if self._wording is not None:
                 self._write(self._wording.rest())
-            for tail in self._tails:
+            for tail in tuple(self._tails.values()):
                 tail.finish()
         except OSError:
             # standard output is closed: the next start prints the records that are left
@@ -170,7 +169,7 @@ class StdoutFeed:
             if lines:
                 self._write_lines(lines)
             printed = False
-            for tail in tuple(self._tails):
+            for tail in tuple(self._tails.values()):
                 if chunk := self._chunk(tail):
                     self._write(chunk if self._wording is None else self._wording.records(chunk))
                     tail.printed(len(chunk))
@@ -188,7 +187,7 @@ class StdoutFeed:
             with self._condition:
                 if tail.replaced:
                     return b""
-                self._tails.remove(tail)
+                del self._tails[tail.folder]
             tail.rest()
             lost = {"level": "error", "event": "journal not printed any more", "journal": str(tail.folder)}
             self._write_lines([msgspec.json.encode(lost | {"why": error.strerror})])
@@ -265,7 +264,7 @@ class _Tail:
             self._close_file()
         while True:
             last, end = self._journal.flushed
-            if not last:
+            if not last or (self._first, self._offset) == (last, end):
                 return b""
             if self._file < 0 and not self._open(last, end):
                 return b""

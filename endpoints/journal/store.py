@@ -19,13 +19,9 @@ from endpoints.failpoints import failpoint
 from endpoints.journal.segments import lock, segment_first, segment_path, segments
 from endpoints.keys.private_files import FILE_MODE, FOLDER_MODE, make_folders
 
-AHEAD_BYTES: Final = 1 << 20
-"""How many zeros are written at a time after the last batch."""
-ENOUGH_AHEAD_BYTES: Final = AHEAD_BYTES // 2
-"""`resume` keeps the zeros of an earlier run only if there are this many.
-
-With fewer, a link on a full disk would start on the last of them, and stop again at its next record.
-"""
+AHEAD_MIN_BYTES: Final = 1 << 16
+AHEAD_MAX_BYTES: Final = 1 << 20
+"""How many zeros are written at a time after the last batch: as many as the segment has bytes, within these limits."""
 _NEW = ".new"
 
 
@@ -91,8 +87,8 @@ _RESERVED = 2
 class FolderStore:
     """The segments as files in a folder, locked while they are open.
 
-    Zeros are written about a megabyte ahead of the batches, so that a flush does not change the file's size. A new
-    segment gets its name only after its first batch is on disk.
+    Zeros are written ahead of the batches, so that a flush does not change the file's size. A new segment gets its name
+    only after its first batch is on disk.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -142,15 +138,17 @@ class FolderStore:
         os.fdatasync(self._file)
         flush_folder(self._folder)
         self._end = end
-        self._zeros_end = size if size - end >= ENOUGH_AHEAD_BYTES else end
+        # on a full disk, a link would start on the last zeros of an earlier run, and stop again at its next record
+        self._zeros_end = size if size - end >= _ahead(end) // 2 else end
 
     def append(self, data: bytes) -> None:
         """Write `data` over the zeros, after writing more of them if they run out."""
         end = self._end + len(data)
         if end >= self._zeros_end:
             # before the batch: a full disk must take nothing of it
-            _write_at(self._file, bytes(end + AHEAD_BYTES - self._zeros_end), self._zeros_end)
-            self._zeros_end = end + AHEAD_BYTES
+            zeros_end = end + _ahead(end)
+            _write_at(self._file, bytes(zeros_end - self._zeros_end), self._zeros_end)
+            self._zeros_end = zeros_end
         _write_at(self._file, data, self._end)
         failpoint("before_flush")
         os.fdatasync(self._file)
@@ -165,7 +163,7 @@ class FolderStore:
         self._release()
         file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         try:
-            _write_at(file, data + bytes(AHEAD_BYTES), 0)
+            _write_at(file, data + bytes(_ahead(len(data))), 0)
             os.fsync(file)
             failpoint("before_named")
             new.rename(path)
@@ -177,7 +175,7 @@ class FolderStore:
             _close(file)
             raise
         _close(self._file)
-        self._file, self._end, self._zeros_end = file, len(data), len(data) + AHEAD_BYTES
+        self._file, self._end, self._zeros_end = file, len(data), len(data) + _ahead(len(data))
         self._hold()
 
     def free_bytes(self) -> int:
@@ -201,6 +199,11 @@ class FolderStore:
     def _release(self) -> None:
         while self._reserve:
             _close(self._reserve.pop())
+
+
+def _ahead(end: int) -> int:
+    """Return how many zeros follow `end` bytes of batches."""
+    return min(max(end, AHEAD_MIN_BYTES), AHEAD_MAX_BYTES)
 
 
 def _close(descriptor: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, Struct
 
 from endpoints.errors import EXIT_USAGE, UserError, os_reason
 from endpoints.journal.store import LastSegment, SegmentStore
@@ -70,6 +70,16 @@ class DamagedJournal(UnusableJournal):
         super().__init__(message, heals=False, exit_code=EXIT_DAMAGED)
 
 
+class _Prepared(Struct):
+    """An encoded batch: its bytes, and the hash of its last record; why it is not on disk, if that has failed."""
+
+    batch: Batch
+    data: bytes
+    digest: str
+    new_segment: bool
+    error: OSError | None = None
+
+
 class JournalWriter:
     """One side's journal of one link, open in this process alone.
 
@@ -105,6 +115,7 @@ class JournalWriter:
         self._hash = ORIGIN
         self._uncovered = Uncovered()
         self._ended = ""  # why nothing is written any more
+        self._prepared: _Prepared | None = None
 
     @classmethod
     def open(
@@ -155,10 +166,47 @@ class JournalWriter:
         The batch ends with its only `BatchClosed`. Raises JournalFailure; then nothing of it may be acted upon.
         """
         first = self._n + 1
+        self.prepare(batch)
+        self.flush()
+        self.settle()
+        return first
+
+    def prepare(self, batch: Batch) -> None:
+        """Encode a batch, for `flush` and then `settle`: the three steps of `append`. Raises JournalFailure."""
         if [place for place, (entry, _) in enumerate(batch, 1) if isinstance(entry, BatchClosed)] != [len(batch)]:
             raise ValueError("a batch ends with its only BatchClosed")
-        self._write(batch, new_segment=first == 1)
-        return first
+        self._prepare(batch, new_segment=self._n == 0)
+
+    def flush(self) -> None:
+        """Write the prepared batch and flush it. `settle` reports an error.
+
+        Any thread may do this, while no other uses the journal.
+        """
+        prepared = self._prepared
+        assert prepared is not None, "there is no batch to flush"
+        try:
+            if prepared.new_segment:
+                self._store.start_segment(self._n + 1, prepared.data)
+            else:
+                self._store.append(prepared.data)
+        except OSError as error:
+            prepared.error = error
+
+    def settle(self) -> None:
+        """Go on behind the batch that was flushed. Raises JournalFailure; then nothing of it may be acted upon."""
+        prepared, self._prepared = self._prepared, None
+        assert prepared is not None, "there is no batch that was flushed"
+        if prepared.error is not None:
+            raise self._fail(prepared.error) from prepared.error
+        first, end = self._flushed
+        if prepared.new_segment:
+            first, end = self._n + 1, 0
+            self._opening = len(prepared.data) if first > 1 else 0
+        self._flushed = (first, end + len(prepared.data))
+        self._n += len(prepared.batch)
+        self._hash = prepared.digest
+        self._uncovered.take(self._n, prepared.batch[-1][0], ends_batch=True)
+        self._on_disk(prepared.batch)
 
     def rotate(self, state: Raw, rules: str, core: str, at: Millis, mono: Millis, sign: Sign | None) -> None:
         """Start the next segment with a checkpoint of `state`. Raises JournalFailure.
@@ -301,22 +349,13 @@ class JournalWriter:
 
     def _write(self, batch: Batch, *, new_segment: bool) -> None:
         """Encode a batch and make it durable, at the end or in a new segment. Raises JournalFailure."""
+        self._prepare(batch, new_segment=new_segment)
+        self.flush()
+        self.settle()
+
+    def _prepare(self, batch: Batch, *, new_segment: bool) -> None:
         data, digest = self._encode(batch)
-        first, end = self._flushed
-        try:
-            if new_segment:
-                first, end = self._n + 1, 0
-                self._store.start_segment(first, data)
-                self._opening = len(data) if first > 1 else 0
-            else:
-                self._store.append(data)
-        except OSError as error:
-            raise self._fail(error) from error
-        self._flushed = (first, end + len(data))
-        self._n += len(batch)
-        self._hash = digest
-        self._uncovered.take(self._n, batch[-1][0], ends_batch=True)
-        self._on_disk(batch)
+        self._prepared = _Prepared(batch, data, digest, new_segment)
 
     def _encode(self, batch: Batch) -> tuple[bytes, str]:
         """Return the bytes of a batch and its last hash. Raises JournalFailure."""

@@ -12,6 +12,7 @@ import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -39,7 +40,8 @@ from endpoints.mqtt.tls import ClientContext, client_context
 from protocol.phrases import phrase
 
 IN_FLIGHT_MAX = 1_024
-"""Publishes that wait for the broker's answer at most: 64 MiB of the largest frames, far more than the core sends."""
+"""Publishes that wait for the broker's answer at most: 64 MiB of the largest frames, far more than the core sends. With
+many links there may be more (`endpoint_transport.IN_FLIGHT_OF_A_LINK`), which wait here until the broker takes them."""
 
 _MISC_EVERY_S = 0.5
 """How often paho checks its keepalive."""
@@ -93,7 +95,7 @@ class Connection:
         # subscriptions that the broker has not answered, and what to call then
         self._asked: dict[int | None, tuple[Sequence[tuple[str, int]], Callable[[], None]]] = {}
         # publishes beyond the broker's Receive Maximum
-        # bounded: the transport keeps `in_flight` below IN_FLIGHT_MAX
+        # bounded: the transport limits `in_flight`
         self._waiting: deque[tuple[str, bytes, object]] = deque()
         self._window = 0
         self._descriptor = -1
@@ -165,7 +167,7 @@ class Connection:
 
     @property
     def in_flight(self) -> int:
-        """The number of publishes that wait for the broker's answer; the caller keeps it below IN_FLIGHT_MAX."""
+        """The number of publishes that wait for the broker's answer; the caller limits it."""
         return len(self._tokens) + len(self._waiting)
 
     def publish(self, topic: str, payload: bytes, token: object) -> None:
@@ -183,7 +185,9 @@ class Connection:
 
     def subscribe(self, subscriptions: Sequence[tuple[str, int]], granted: Callable[[], None]) -> None:
         """Subscribe to topics; the connection ends if the broker does not grant each its QoS."""
-        self._asked[self._client.subscribe(session.without_retained(subscriptions))[1]] = (subscriptions, granted)
+        asked, left = subscriptions[: session.SUBSCRIBED_AT_ONCE], subscriptions[session.SUBSCRIBED_AT_ONCE :]
+        then = partial(self.subscribe, left, granted) if left else granted
+        self._asked[self._client.subscribe(session.without_retained(asked))[1]] = (asked, then)
 
     def unsubscribe(self, topics: list[str]) -> None:
         """Unsubscribe from `topics`."""

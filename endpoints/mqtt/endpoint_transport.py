@@ -44,6 +44,11 @@ PACKET_TOO_LARGE = 0x95
 QUOTA_EXCEEDED = 0x97
 """MQTT 5 reason codes with which the transport refuses a publish itself, before the broker would."""
 
+IN_FLIGHT_OF_A_LINK = 16
+"""After an outage all links publish at once: each its eight unreceipted frames and its receipts, for all of which the
+broker may have no room yet."""
+BEAT_SHARES_MAX = 30
+"""In how many parts presence is published within one beat: one a second."""
 _FAILURE = 0x80
 _numbers = itertools.count(1)
 """Numbers this process's connections, so that no delivery is attributed to another connection."""
@@ -80,6 +85,7 @@ class EndpointTransport:
         self._settings = settings
         self._identity = settings.identity
         self._peers = dict(links)
+        self._in_flight_max = max(IN_FLIGHT_MAX, IN_FLIGHT_OF_A_LINK * len(self._peers))
         self._on_event = on_event
         self._real_ms = real_ms
         self._intervals = intervals or Intervals()
@@ -148,8 +154,8 @@ class EndpointTransport:
             )
             self._on_event(PublishDenied(token, PACKET_TOO_LARGE, reason))
             return False
-        if connection.in_flight >= IN_FLIGHT_MAX:
-            reason = phrase("{count} publishes already wait for the broker's answer", count=IN_FLIGHT_MAX)
+        if connection.in_flight >= self._in_flight_max:
+            reason = phrase("{count} publishes already wait for the broker's answer", count=self._in_flight_max)
             self._on_event(PublishDenied(token, QUOTA_EXCEEDED, reason))
             return False
         connection.publish(name, payload, token)
@@ -245,7 +251,9 @@ class EndpointTransport:
         for link in set(self._links()) - self._subscribed:
             # rejoined while the connection was being opened
             self._subscribe(link)
-        self._keep_present()
+        for link in self._links():
+            self._publish_presence(link, PRESENT)
+        self._beat_after(0)
         early, self._early = self._early, []
         for message in early:
             self._message(message)
@@ -332,17 +340,27 @@ class EndpointTransport:
 
     # --- presence -------------------------------------------------------------------------------------------------
 
-    def _keep_present(self) -> None:
+    def _beat_after(self, share: int) -> None:
+        """Publish our presence on a share of the links in a while, then on the next one: on each once a beat.
+
+        On all of a thousand links at a time, it would take the loop from the frames for many milliseconds.
+        """
+        shares = max(1, min(len(self._peers), BEAT_SHARES_MAX))
+        pause_s = self._intervals.presence_s / shares
+        self._beat = asyncio.get_running_loop().call_later(pause_s, self._keep_present, share % shares, shares)
+
+    def _keep_present(self, share: int, shares: int) -> None:
         connection = self._connection
         if connection is None:
             return
         try:
-            for link in self._links():
-                self._publish_presence(link, PRESENT)
+            for link in itertools.islice(self._peers, share, None, shares):
+                if link not in self._left:
+                    self._publish_presence(link, PRESENT)
             self._presence.check(self._now_s())
         except Exception as error:  # noqa: BLE001 - raised by run()
             connection.fail(error)
-        self._beat = asyncio.get_running_loop().call_later(self._intervals.presence_s, self._keep_present)
+        self._beat_after(share + 1)
 
     def _publish_presence(self, link: str, payload: bytes) -> None:
         if self._connection is not None:

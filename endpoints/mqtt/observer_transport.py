@@ -189,10 +189,13 @@ class ObserverTransport:
 
     async def _subscribe(self, client: aiomqtt.Client) -> None:
         """Subscribe to every topic. Raises _Refused."""
-        granted = await client.subscribe(session.without_retained(self._subscriptions.items()))
-        for (topic, qos), code in zip(self._subscriptions.items(), granted, strict=True):
-            if code != qos:
-                raise _Refused(refused_subscription(topic, int(getattr(code, "value", _UNSPECIFIED))))
+        wanted = [*self._subscriptions.items()]
+        for place in range(0, len(wanted), session.SUBSCRIBED_AT_ONCE):
+            asked = wanted[place : place + session.SUBSCRIBED_AT_ONCE]
+            granted = await client.subscribe(session.without_retained(asked))
+            for (topic, qos), code in zip(asked, granted, strict=True):
+                if code != qos:
+                    raise _Refused(refused_subscription(topic, int(getattr(code, "value", _UNSPECIFIED))))
 
     async def _listen(self, client: aiomqtt.Client, opened: asyncio.Event) -> None:
         async for message in client.messages:

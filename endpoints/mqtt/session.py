@@ -15,6 +15,8 @@ RECEIVE_MAX = 128
 """Unacknowledged deliveries at most: 8 MiB of frames of the largest size; a batch is rarely larger."""
 PACKET_MAX_BYTES = 131_072
 """The largest packet that the broker may send: the same limit that the broker applies itself (SPEC F6.1)."""
+SUBSCRIBED_AT_ONCE = 512
+"""Topics of one SUBSCRIBE packet: 48 kB of the longest names. A broker may take no larger packet than a frame's."""
 ANSWER_WITHIN_S = 10.0
 """From CONNECT to the broker's CONNACK and SUBACK."""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from endpoints.journal.writer import JournalWriter
+from endpoints.runtime.due_links import NextTick
 from endpoints.runtime.ports import Now, Outbound
-from protocol.core.deadlines import Deadline
 
 
 class HeadSigning:
@@ -34,9 +36,9 @@ class HeadSigning:
             self._journal.sign_head(now.at, now.mono, sign)
             self._owed = False
 
-    def sooner(self, deadline: Deadline | None) -> Deadline:
-        """Return `deadline`, or the time at which the head is due if that is sooner."""
-        other = deadline or Deadline(None, None)
+    def sooner(self, tick: NextTick) -> NextTick:
+        """Return `tick`, or the time at which the head is due if that is sooner."""
         due_mono = self._journal.head_due_mono if self._outbound.sign else None
-        monos = [mono for mono in (other.mono, due_mono) if mono is not None]
-        return Deadline(other.at, min(monos, default=None))
+        if due_mono is None or (tick.mono is not None and tick.mono <= due_mono):
+            return tick
+        return structs.replace(tick, mono=due_mono)

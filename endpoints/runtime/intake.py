@@ -75,10 +75,10 @@ class Intake:
                 queue.put(FrameItem(runners[topic.link], topic, payload, partial(self._settled, delivery)))
             case PresenceChanged(link=link, party=party, present=present):
                 runners[link].presence[party].see(present=present)
-                queue.wake()
+                queue.wake([link])
             case PresenceHeard(link=link, party=party, real_s=real_s):
                 runners[link].presence[party].hear(real_s)
-                queue.wake()
+                queue.wake([link])
             case Connected(broker_certificate=certificate):
                 failpoint("after_connected")
                 _log.info("connected to the broker")

@@ -13,10 +13,10 @@ from typing import Generic, Self, TypeAlias, TypeVar, cast
 from endpoints.config.link_file import LinkFile
 from endpoints.failpoints import failpoint
 from endpoints.journal.restored import RestoredMark
-from endpoints.journal.space_watch import SpaceWatch
 from endpoints.journal.writer import JournalFailure, JournalWriter
 from endpoints.mqtt.topics import Topic
 from endpoints.runtime.change_signal import ChangeSignal
+from endpoints.runtime.due_links import NextTick
 from endpoints.runtime.failure import FailureAlarm
 from endpoints.runtime.gauges import Gauges
 from endpoints.runtime.head_signing import HeadSigning
@@ -37,14 +37,13 @@ from endpoints.runtime.refusals import Refusals
 from endpoints.runtime.slot_planner import SlotPlanner
 from endpoints.runtime.start_checks import check_terms
 from endpoints.runtime.start_record import begin, check_keys
-from protocol.core.alarms import Alarm, AlarmCode
+from endpoints.runtime.timed_events import TimedEvents
+from protocol.core.alarms import Alarm
 from protocol.core.effects import AnyEffect, Notify
 from protocol.core.events import (
     AnyEvent,
     BatchClosed,
-    DeadlineReached,
     FrameReceived,
-    PeerPresenceChanged,
     Request,
     Started,
     Stopped,
@@ -58,8 +57,6 @@ from protocol.wire.messages import FRAME_MAX_BYTES, Digest, Identifier
 from protocol.wire.policy import EnrolledKey
 from protocol.wire.refusals import VERIFIED
 
-SPACE_EVERY_S = 5
-"""How often the free space of the journal's disk is checked, in real time."""
 NOT_CONNECTED = phrase("not connected yet")
 SOFTWARE = f"deconfliction-link {version('deconfliction-link')}"
 
@@ -123,9 +120,7 @@ class LinkRunner(Generic[CoreT_co]):
         self._restored = restored or RestoredMark()
         self._trouble: str = NOT_CONNECTED
         self._flushed_at: Millis | None = None
-        self._free_bytes: int | None = None
-        self._space_s = 0
-        self._space = SpaceWatch(low=core.active_alarm(AlarmCode.SPACE_LOW, "journal"))
+        self._timed = TimedEvents(core, journal, self._planner, self._refusals, self.presence, draw_nonce)
 
     @property
     def failure(self) -> Alarm | None:
@@ -142,7 +137,7 @@ class LinkRunner(Generic[CoreT_co]):
             side=self.side,
             failure=self.failure,
             flushed_at=self._flushed_at,
-            free_bytes=self._free_bytes,
+            free_bytes=self._timed.free_bytes,
             connection_trouble=self._trouble,
             heard_s={party: cap.heard_s for party, cap in self.presence.items() if cap.heard_s is not None},
         )
@@ -273,20 +268,17 @@ class LinkRunner(Generic[CoreT_co]):
         return self._judge.judge(topic.channel, topic.sender, frame)
 
     def tick(self, now: Now) -> None:
-        """Take the events that time alone causes: a deadline, more slots, suppressed refusals, presence, space."""
-        at, mono = now.at, now.mono
-        deadline = self.core.next_deadline()
-        if deadline is not None and now.reached(deadline):
-            self.take(DeadlineReached(at=at, mono=mono, nonce=self._draw_nonce()))
-            failpoint("after_deadline")
-        if self._planner.due(self.core.slots_until, at):
-            self.take(self._planner.more(at, mono, self.core.slots_until, at))
-        for event in self._refusals.due(now):
-            self.take(event)
-        self._tick_presence(now)
-        if now.real_s - self._space_s >= SPACE_EVERY_S:
-            self._space_s = now.real_s
-            self._tick_space(now)
+        """Take the events that time alone causes."""
+        try:
+            for event in self._timed.due(now):
+                self.take(event)
+        except JournalFailure as error:
+            self.fail(now, error)
+
+    @property
+    def next_tick(self) -> NextTick:
+        """When the link needs a turn of the loop although nothing happens to it; as of the end of its last turn."""
+        return self.heads.sooner(self._timed.next())
 
     def plan_over(self, at: Millis, mono: Millis, until: Millis) -> None:
         """Plan the slots that the clocks have skipped between their reading `at`, `mono` and `until`.
@@ -294,36 +286,39 @@ class LinkRunner(Generic[CoreT_co]):
         The event that then reports the gap covers all of them (SPEC W5.2).
         """
         if until > self.core.slots_until:
-            self.take(self._planner.more(at, mono, self.core.slots_until, until))
-
-    def _tick_presence(self, now: Now) -> None:
-        for party, cap in self.presence.items():
-            present = cap.due(now.real_s)
-            if present is not None:
-                self.take(PeerPresenceChanged(at=now.at, mono=now.mono, party=party, present=present))
-
-    def _tick_space(self, now: Now) -> None:
-        try:
-            self._free_bytes = self._journal.free_bytes()
-        except JournalFailure as error:
-            self.fail(now, error)
-            return
-        event = self._space.judge(self._free_bytes, now.at, now.mono)
-        if event is not None:
-            self.take(event)
+            self.take(self._timed.more_slots(at, mono, until))
 
     # --- the end of a batch -------------------------------------------------------------------------------------
 
     def commit(self, now: Now) -> None:
         """Close the batch and append it to the journal: one write, one flush."""
+        if self.close_batch(now):
+            self.flush()
+            self.settle(now)
+
+    def close_batch(self, now: Now) -> bool:
+        """Close the batch. Return whether there is one, for `flush` and then `settle`: the three steps of `commit`."""
         if not self._batch:
-            return
+            return False
         failpoint("before_unsealed")
         closed = BatchClosed(at=now.at, mono=now.mono, frames=self._outbound.seal(now.at))
         self.take(closed)
         failpoint("before_append")
         try:
-            self._journal.append(self._batch)
+            self._journal.prepare(self._batch)
+        except JournalFailure as error:
+            self.fail(now, error)
+            return False
+        return True
+
+    def flush(self) -> None:
+        """Write the closed batch to the journal and flush it, in any thread: the loop waits meanwhile."""
+        self._journal.flush()
+
+    def settle(self, now: Now) -> None:
+        """Go on behind the batch that was flushed; a batch that could not be written stops the link."""
+        try:
+            self._journal.settle()
         except JournalFailure as error:
             self.fail(now, error)
             return

@@ -52,9 +52,14 @@ class RefusalCap:
 
     def due(self, now_s: int) -> dict[str, int]:
         """Return the suppressed refusals by reason if the window is over; the next refusal opens a new one."""
-        if self._since_s is None or now_s - self._since_s < WINDOW_S:
+        if self.due_s is None or now_s < self.due_s:
             return {}
         return self.flush()
+
+    @property
+    def due_s(self) -> int | None:
+        """When the window is over, None if none is open."""
+        return None if self._since_s is None else self._since_s + WINDOW_S
 
     def flush(self) -> dict[str, int]:
         """Return the suppressed refusals by reason, and start a new window."""
@@ -138,6 +143,11 @@ class FrameLimits:
         """Return the suppressed frames by reason if the window is over; the next such frame opens a new one."""
         return self._cap.due(now_s)
 
+    @property
+    def due_s(self) -> int | None:
+        """When the window is over, None if none is open."""
+        return self._cap.due_s
+
     def flush(self) -> dict[str, int]:
         """Return the suppressed frames by reason, and start a new window."""
         return self._cap.flush()
@@ -180,9 +190,15 @@ class PresenceCap:
 
     def due(self, now_s: int) -> bool | None:
         """Return the presence to journal now, None if it has not changed or the last change is too recent."""
-        if self._seen is None or self._seen == self._journaled:
-            return None
-        if self._journaled_s is not None and now_s - self._journaled_s < PRESENCE_PAUSE_S:
+        due_s = self.due_s
+        if due_s is None or now_s < due_s:
             return None
         self._journaled, self._journaled_s = self._seen, now_s
         return self._journaled
+
+    @property
+    def due_s(self) -> int | None:
+        """When a presence may be journaled, 0 if at once, None if there is none to journal."""
+        if self._seen is None or self._seen == self._journaled:
+            return None
+        return 0 if self._journaled_s is None else self._journaled_s + PRESENCE_PAUSE_S

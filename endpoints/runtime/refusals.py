@@ -27,6 +27,12 @@ class Refusals:
         """Yield the events of what was only counted, once its window is over."""
         yield from _events(self.frames.due(now.real_s), self._credentials.due(now.real_s), now)
 
+    @property
+    def due_s(self) -> int | None:
+        """When the first window is over, None if none is open."""
+        ends_s = (self.frames.due_s, self._credentials.due_s)
+        return min((each for each in ends_s if each is not None), default=None)
+
     def flush(self, now: Now) -> Iterator[AnyEvent]:
         """Yield the events of what was only counted so far."""
         yield from _events(self.frames.flush(), self._credentials.flush(), now)

@@ -128,10 +128,8 @@ class Reloader(Generic[SettingsT, RunnerT]):
         for link in present.links:
             opener = self._openers[link.id]
             opener.use(partial(built, self._build, present, link), partial(check_restored, present, link))
-            if link.id in changed and opener.exchange(self._runners, now):
+            if link.id in changed and opener.exchange(self._runners, self._loop.queue, now):
                 self._opened(opener)
-        # the deadlines of the new runners
-        self._loop.queue.wake()
         failed = [link.id for link in present.links if self._runners[link.id].failure is not None]
         restarted = tuple(link for link in changed if link not in failed)
         stopped = tuple(link for link in failed if self._openers[link].heals)

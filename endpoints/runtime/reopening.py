@@ -6,7 +6,7 @@ All take the same steps: open the journal, fold it, start on it. Nothing of an e
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Generic, TypeVar
 
 from endpoints.errors import UserError
@@ -17,6 +17,7 @@ from endpoints.runtime.ports import Now
 from endpoints.runtime.work_queue import WorkQueue
 from protocol.phrases import phrase
 from protocol.record.fold import CoreT, FoldError, fold
+from protocol.wire.messages import Identifier
 
 REOPEN_EVERY_S = 5.0
 """How often the journal of a stopped link is opened again, in real time: each attempt reads one segment."""
@@ -76,11 +77,11 @@ class LinkOpener(Generic[RunnerT]):
         """Build the following runners with `build`, where `admit` does not object: the files have changed."""
         self._build, self._admit = build, admit
 
-    def exchange(self, runners: dict[str, RunnerT], now: Now) -> bool:
+    def exchange(self, runners: dict[str, RunnerT], queue: WorkQueue, now: Now) -> bool:
         """Stop the running link in order, and start it again on its journal, before anything else happens to it.
 
-        The queue must have no item that refers to the runner. If the journal fails meanwhile, the link has stopped.
-        Returns whether the journal was opened again.
+        The queue must have no item that refers to the runner; it wakes the loop for the deadlines of the new one. If
+        the journal fails meanwhile, the link has stopped. Returns whether the journal was opened again.
         """
         before = runners[self.link]
         before.shorten(now)
@@ -96,6 +97,7 @@ class LinkOpener(Generic[RunnerT]):
             before.fail(now, error)
             return False
         runners[self.link] = runner
+        queue.wake([self.link])
         try:
             runner.start(now)
         except UserError as error:
@@ -168,6 +170,11 @@ class Revival(Generic[RunnerT]):
         self._runner = runner
         self._back = back
         self._now: Now | None = None
+
+    @property
+    def links(self) -> Collection[Identifier]:
+        """The link of the runner."""
+        return (self._runner.link,)
 
     def take(self, now: Now) -> None:
         """Start the new runner."""

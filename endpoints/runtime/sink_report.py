@@ -17,6 +17,7 @@ from protocol.core.alarms import AlarmCode
 from protocol.core.event_fields import SinkName
 from protocol.core.events import SinkFailed, SinkReached
 from protocol.phrases import said
+from protocol.wire.messages import Identifier
 
 COMPARED_EVERY_S = 5.0
 """How often each link's alarm is compared again with what is known."""
@@ -80,6 +81,11 @@ class _SinkItem:
         self._runners = runners
         self._sink = sink
         self._why = why
+
+    @property
+    def links(self) -> Collection[Identifier]:
+        """Every link."""
+        return self._runners.keys()
 
     def take(self, now: Now) -> None:
         """Report it to each link that has not stopped and does not know it yet."""

@@ -51,7 +51,11 @@ class SlotPlanner:
 
     def due(self, slots_until: Millis, now: Millis) -> bool:
         """Return whether slots planned up to `slots_until` are too few at `now`: less than half of a plan is left."""
-        return slots_until - now < self._ahead_ms // 2
+        return now >= self.due_at(slots_until)
+
+    def due_at(self, slots_until: Millis) -> Millis:
+        """Return the first instant at which slots planned up to `slots_until` are too few."""
+        return slots_until - self._ahead_ms // 2 + 1
 
     def more(self, at: Millis, mono: Millis, slots_until: Millis, now: Millis) -> SlotsPlanned:
         """Return the event at `at`, `mono` that plans on from `slots_until`, up to 14 days after `now`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
 from endpoints.failpoints import failpoint
@@ -12,6 +12,7 @@ from endpoints.runtime.ports import Now
 from protocol.core.events import AnyEvent, Request
 from protocol.errors import LocalProtocolError
 from protocol.phrases import phrase, rephrased
+from protocol.wire.messages import Identifier
 
 MakeEvent = Callable[[Now], AnyEvent]
 """Makes the event in the loop's turn, with the turn's time."""
@@ -31,6 +32,11 @@ class FrameItem:
         self._topic = topic
         self._frame = frame
         self._acknowledge = acknowledge
+
+    @property
+    def links(self) -> Collection[Identifier]:
+        """The frame's link."""
+        return (self._runner.link,)
 
     def take(self, now: Now) -> None:
         """Hand the frame to its link. A stopped link takes nothing, and the peer's outbox keeps the frame."""
@@ -52,6 +58,11 @@ class EventItem:
         self._runners = tuple(runners)
         self._make = make
 
+    @property
+    def links(self) -> Collection[Identifier]:
+        """The links of the event."""
+        return [runner.link for runner in self._runners]
+
     def take(self, now: Now) -> None:
         """Hand the event to every link that has not stopped."""
         for runner in self._runners:
@@ -68,6 +79,11 @@ class WrongCredentialItem:
     def __init__(self, runner: AnyRunner, source: str) -> None:
         self._runner = runner
         self._source = source
+
+    @property
+    def links(self) -> Collection[Identifier]:
+        """The link at which it was tried."""
+        return (self._runner.link,)
 
     def take(self, now: Now) -> None:
         """Report it to the link, unless the link has stopped."""
@@ -103,6 +119,11 @@ class RequestItem:
         self._reply = reply
         self._reference = ""
         self._error: LocalProtocolError | None = None
+
+    @property
+    def links(self) -> Collection[Identifier]:
+        """The link of the request."""
+        return (self._runner.link,)
 
     def take(self, now: Now) -> None:
         """Hand the request to its link, unless it was handled before; a refused request changes nothing."""

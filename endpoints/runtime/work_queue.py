@@ -1,12 +1,14 @@
-"""The loop's queue of work items: bounded, in order of arrival."""
+"""The loop's queue: work items, bounded and in order of arrival, and links to look at."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from endpoints.runtime.ports import Now
+from protocol.wire.messages import Identifier
 
 QUEUE_MAX_ITEMS = 4_096
 """Far more than the deliveries that an endpoint may leave unacknowledged (`session.RECEIVE_MAX`). An officer's request
@@ -16,6 +18,10 @@ of frames fill it: the watch misses the frames that find no place."""
 
 class WorkItem(Protocol):
     """Something that the loop handles in its next turn."""
+
+    @property
+    def links(self) -> Collection[Identifier]:
+        """The links to which it happens."""
 
     def take(self, now: Now) -> None:
         """Hand it to its link as an event of this turn; nothing leaves the process yet."""
@@ -31,6 +37,8 @@ class WorkQueue:
         self._limit = limit
         # bounded: by `put`, and by the sources of what is pushed; a `maxlen` would drop the oldest silently
         self._items: deque[WorkItem] = deque()
+        # bounded by the links of the process
+        self._looked_for: dict[Identifier, None] = {}
         self._awake = asyncio.Event()
 
     def __len__(self) -> int:
@@ -53,8 +61,9 @@ class WorkQueue:
         """Add an item like `push`, for the next turn: it causes none itself. The timer does, within a second."""
         self._items.append(item)
 
-    def wake(self) -> None:
-        """Wake the loop without an item."""
+    def wake(self, links: Iterable[Identifier] = ()) -> None:
+        """Wake the loop without an item, to look at `links`, at which something has changed, and what is due."""
+        self._looked_for.update(dict.fromkeys(links))
         self._awake.set()
 
     async def woken(self) -> None:
@@ -68,3 +77,8 @@ class WorkQueue:
         if self._items:
             self._awake.set()
         return taken
+
+    def drain_links(self) -> Collection[Identifier]:
+        """Return the links with which `wake` was called since the last time."""
+        links, self._looked_for = self._looked_for, {}
+        return links

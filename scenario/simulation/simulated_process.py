@@ -23,12 +23,13 @@ from endpoints.mqtt.events import Arrived, Connected, Delivery, Lost, PresenceCh
 from endpoints.mqtt.topics import Topic
 from endpoints.runtime.endpoint_link import EndpointLink
 from endpoints.runtime.intake import EndpointIntake, Intake
-from endpoints.runtime.link_runner import SPACE_EVERY_S, AnyRunner, LinkRunner
+from endpoints.runtime.link_runner import AnyRunner, LinkRunner
 from endpoints.runtime.loop import Loop
 from endpoints.runtime.observing import SendsNothing
 from endpoints.runtime.ports import Now
 from endpoints.runtime.rate_limits import PRESENCE_PAUSE_S
 from endpoints.runtime.reopening import LinkOpener
+from endpoints.runtime.timed_events import SPACE_EVERY_S
 from endpoints.runtime.work_items import Reply, RequestItem
 from endpoints.runtime.work_queue import WorkQueue
 from protocol.core.duty import OwnWords
@@ -263,7 +264,7 @@ class SimulatedProcess:
     def reload(self) -> None:
         """Stop the link in order and start it again over the same connection, as a reload of changed files does."""
         if (run := self._run) is not None and not self._asleep:
-            self._drive(lambda: run.opener.exchange(run.runners, run.loop.settle()))
+            self._drive(lambda: run.opener.exchange(run.runners, run.loop.queue, run.loop.settle()))
             self.turn_soon()
 
     def step_clock(self, step_ms: Millis) -> None:

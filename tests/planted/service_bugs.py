@@ -114,14 +114,14 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     # --- a turn of the loop --------------------------------------------------------------------------------------
     Bug(
         "frames leave before their batch is on disk",
-        "LinkRunner.commit",
+        "LinkRunner.close_batch",
         'failpoint("before_append")',
         'failpoint("before_append")\nself._closed = list(self._batch)\nself.perform(now)',
         _RUNNER,
     ),
     Bug(
         "a batch that could not be written is performed",
-        "LinkRunner.commit",
+        "LinkRunner.settle",
         "self.fail(now, error)",
         "self._closed = list(self._batch)\nself.fail(now, error)",
         _RUNNER,
@@ -262,9 +262,9 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "no slots are planned after the first fortnight",
-        "SlotPlanner.due",
-        "slots_until - now < self._ahead_ms // 2",
-        "slots_until - now < -PLANNED_MS",
+        "SlotPlanner.due_at",
+        "slots_until - self._ahead_ms // 2 + 1",
+        "slots_until + PLANNED_MS",
         _CLOCK,
     ),
     Bug(
@@ -315,12 +315,12 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     Bug(
         "what is due is taken before the sleep is known",
         "Loop.turn",
-        "self._check_clocks(now)\nitems = self.queue.drain(BATCH_MAX_ITEMS)",
+        ("links = dict.fromkeys((*links, *self._check_clocks(now)))\nitems = self.queue.drain(BATCH_MAX_ITEMS)"),
         (
             "items = self.queue.drain(BATCH_MAX_ITEMS)\n"
-            "for runner in self._running():\n"
+            "for runner in self._running(self._runners):\n"
             "    runner.tick(now)\n"
-            "self._check_clocks(now)"
+            "links = dict.fromkeys((*links, *self._check_clocks(now)))"
         ),
         _CLOCK,
     ),
@@ -467,7 +467,7 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "the mark of a restored journal goes before its record is on disk",
-        "LinkRunner.commit",
+        "LinkRunner.close_batch",
         'failpoint("before_append")',
         'failpoint("before_append")\nself._restored.settle()',
         _RUNNER,

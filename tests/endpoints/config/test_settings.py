@@ -171,7 +171,7 @@ def test_a_wrong_key_of_a_link_file_is_named_with_the_right_form(
         (b"\x00\x00", "not TOML"),
         (b"{}", "not TOML"),
         (b"a = " + b"[" * 100_000, "not a"),
-        (b"a = 1\n" * 100_000, "larger than 262144 bytes, so not a link file"),
+        (b"a = 1\n" * 200_000, "larger than 1048576 bytes, so not a link file"),
     ],
 )
 def test_another_kind_of_file_is_refused_in_one_line(tmp_path: Path, content: bytes, complaint: str) -> None:

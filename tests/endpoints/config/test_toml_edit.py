@@ -100,8 +100,8 @@ def test_what_does_not_load_is_not_written(path: Path) -> None:
         change(path, lambda document: toml_edit.put(document, "officers", "x", {"credential": "secret"}))
     with pytest.raises(UserError, match=r"no such file: .*gone\.toml; the link file belongs to this installation"):
         change(path, lambda document: document["links"][0].update({"file": "../gone.toml"}))
-    with pytest.raises(UserError, match=r"endpoint\.toml: would be larger than 262144 bytes"):
-        change(path, lambda document: document.add(tomlkit.comment("x" * 262_144)))
+    with pytest.raises(UserError, match=r"endpoint\.toml: would be larger than 1048576 bytes"):
+        change(path, lambda document: document.add(tomlkit.comment("x" * 1_048_576)))
     with pytest.raises(UserError, match=r"endpoint\.toml: officers: none"):
         change(path, lambda document: document.remove("officers"))
 

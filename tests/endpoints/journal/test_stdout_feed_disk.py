@@ -40,7 +40,7 @@ def test_a_place_that_can_t_be_written_loses_no_line(journals: list[JournalWrite
         output.follow(folder_of(journal), journal)
     # a descriptor that refuses every write, as one on a read-only disk does
     refusing = os.open(folder_of(journals[0]) / PLACE, os.O_RDONLY)
-    os.dup2(refusing, output._tails[0]._place)
+    os.dup2(refusing, output._tails[folder_of(journals[0])]._place)
     os.close(refusing)
 
     lines = printed(output, reader, journals)

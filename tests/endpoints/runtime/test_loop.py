@@ -304,6 +304,8 @@ async def test_more_slots_are_planned_when_a_week_is_left(bench: Bench) -> None:
 
 async def test_the_queue_is_bounded_except_for_pushed_items() -> None:
     class Item:
+        links = ()
+
         def take(self, now: Now) -> None: ...
         def settle(self) -> None: ...
 

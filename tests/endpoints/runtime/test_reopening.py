@@ -57,7 +57,7 @@ class Bench:
         return self.runners[LINK]
 
     def exchange(self) -> bool:
-        return self.opener.exchange(self.runners, self.loop.settle())
+        return self.opener.exchange(self.runners, self.loop.queue, self.loop.settle())
 
     def events(self) -> list[str]:
         lines = b"".join(path.read_bytes().rstrip(b"\0") for path in segments(self.folder)).splitlines()
@@ -68,13 +68,13 @@ class Bench:
         refuse_writes(segments(self.folder)[-1])
         now = self.loop.now()
         self.runner.take(SpaceLow(at=now.at, mono=now.mono, free_bytes=1))
-        self.loop.turn()
+        self.loop.turn(self.runners)
         assert self.runner.failure is not None
 
     async def until(self, wanted: Callable[[], bool]) -> None:
         async with asyncio.timeout(10):
             while not wanted():
-                self.loop.turn()
+                self.loop.turn(self.runners)
                 await asyncio.sleep(0.001)
 
     async def tried(self) -> None:
@@ -141,7 +141,7 @@ async def test_an_older_copy_is_not_continued(bench: Bench) -> None:
     (path,) = segments(bench.folder)
     now = bench.loop.now()
     bench.runner.take(SpaceLow(at=now.at, mono=now.mono, free_bytes=1))
-    bench.loop.turn()
+    bench.loop.turn(bench.runners)
     whole = path.read_bytes().rstrip(b"\0")
     bench.fails()
 
@@ -228,7 +228,7 @@ async def test_an_exchange_ends_a_run_and_begins_another_at_one_instant(bench: B
     first.take(TransportConnected(at=now.at, mono=now.mono))
     first.presence["eucom"].hear(now.real_s)
     first.presence["ndmc"].see(present=False)
-    bench.loop.turn()
+    bench.loop.turn(bench.runners)
     looked_on, written = first.changed.next, len(bench.events())
 
     assert bench.exchange()
@@ -244,7 +244,7 @@ async def test_an_exchange_ends_a_run_and_begins_another_at_one_instant(bench: B
     assert (view.connected, view.alarms, gauges.connection_trouble) == (True, (), "")
     # what was heard over the connection holds, and is journaled once more
     assert gauges.heard_s == {"eucom": now.real_s}
-    bench.loop.turn()
+    bench.loop.turn(bench.runners)
     assert bench.runner.core.snapshot().present == {"eucom": True, "ndmc": False}
     assert bench.notices.ids == []
 
@@ -264,7 +264,7 @@ async def test_a_long_segment_is_not_read_again(bench: Bench) -> None:
         for _ in range(500):
             presence = not presence
             bench.runner.take(PeerPresenceChanged(at=now.at, mono=now.mono, party="ndmc", present=presence))
-        bench.loop.turn()
+        bench.loop.turn(bench.runners)
 
     assert bench.exchange()
 
