@@ -55,19 +55,15 @@ class ClientProtocol(Protocol):
 class Acceptor:
     """Accepts connections, each with a protocol object of its own, until `stop`."""
 
-    def __init__(
-        self, listening: socket.socket, name: str = "the control socket", most: int | None = None, *, logs: bool = True
-    ) -> None:
+    def __init__(self, listening: socket.socket, most: int | None = None, *, logs: bool = True) -> None:
         """Prepare to accept connections; none is accepted before `start`.
 
         Args:
             listening: the socket, not blocking.
-            name: what log lines call it.
             most: how many clients there may be at once, if fewer than `connections_max`.
-            logs: whether to log each client that is dropped; else the client's `drop` does.
+            logs: whether to log what is dropped or not accepted; else the client's `drop` does.
         """
         self._listening = listening
-        self._name = name
         self._logs = logs
         self._make: Callable[[], ClientProtocol] | None = None
         self._max = connections_max() if most is None else min(most, connections_max())
@@ -109,7 +105,8 @@ class Acceptor:
         except OSError as error:
             # the descriptor of a dropped client is free soon after the loop comes back
             if not self._drop_oldest_idle() and not self._beginning:
-                _log.error(f"{self._name} accepts no connection", why=error.strerror)
+                if self._logs:
+                    _log.error("the control socket accepts no connection", why=error.strerror)
                 self._pause()
             return
         self._begin(accepted)
@@ -139,7 +136,9 @@ class Acceptor:
         for client in self._clients:
             if client.idle and not client.ended:
                 if self._logs:
-                    _log.warning(f"a client of {self._name} was dropped", why="it sends no request, and others wait")
+                    _log.warning(
+                        "a client of the control socket was dropped", why="it sends no request, and others wait"
+                    )
                 client.drop()
                 self._clients.remove(client)
                 return True

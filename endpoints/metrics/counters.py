@@ -77,6 +77,14 @@ class LinkCounters:
         # our messages that are not receipted, oldest first: bounded by the outbox
         self._queued: dict[int, Millis] = {}
 
+    def journal_opened(self, size_bytes: int) -> None:
+        """Take the size of the segments before the last one."""
+        self.journal_bytes = size_bytes
+
+    def journal_grew(self, by_bytes: int) -> None:
+        """Take what was added to the journal, or found in its last segment."""
+        self.journal_bytes += by_bytes
+
     def take(self, batch: Batch) -> None:
         """Count what a batch says, which is on disk."""
         for entry, effects in batch:

@@ -70,21 +70,25 @@ def listen(settings: HealthSettings) -> socket.socket:
     return listening
 
 
+def _refused(status: HTTPStatus) -> Answer:
+    return Answer(status, f"{status.value} {status.phrase}\n".encode())
+
+
 class HealthServer:
     """Answers requests at a listening socket until it is closed."""
 
     def __init__(self, listening: socket.socket, handle: Handle, dropped: Dropped) -> None:
         """Prepare it; `handle` makes the answers, and `dropped` is called for each client that is dropped."""
-        self._acceptor = Acceptor(listening, "the health listener", CLIENTS_MAX, logs=False)
+        self._acceptor = Acceptor(listening, CLIENTS_MAX, logs=False)
         self._handle = handle
         self._dropped = dropped
         self._quiet = False
         # bounded: by the acceptor
-        self._connections: set[_Connection] = set()
+        self._connections: set[_HealthClient] = set()
 
     def start(self) -> None:
         """Accept clients from now on."""
-        self._acceptor.start(lambda: _Connection(self._handle, self._connections, self._drop))
+        self._acceptor.start(lambda: _HealthClient(self._handle, self._connections, self._drop))
 
     def stop(self) -> None:
         """Accept nobody, and break off those that are there."""
@@ -95,7 +99,7 @@ class HealthServer:
     def _drop(self, reason: str, why: str) -> None:
         self._dropped(reason)
         if not self._quiet:
-            _log.warning("a client of the health listener was dropped", why=why)
+            _log.warning("a client of the health listener was dropped", why=str(why))
             self._quiet = True
             asyncio.get_running_loop().call_later(LOGGED_EVERY_S, self._speak)
 
@@ -103,10 +107,10 @@ class HealthServer:
         self._quiet = False
 
 
-class _Connection(asyncio.Protocol):
+class _HealthClient(asyncio.Protocol):
     """One client: its request, and the answer, after which the connection ends."""
 
-    def __init__(self, handle: Handle, all_: set[_Connection], dropped: Callable[[str, str], None]) -> None:
+    def __init__(self, handle: Handle, all_: set[_HealthClient], dropped: Callable[[str, str], None]) -> None:
         self.ended = False
         """Whether the connection has ended, or was never made."""
         self._handle = handle
@@ -124,7 +128,7 @@ class _Connection(asyncio.Protocol):
 
     def drop(self) -> None:
         """Break the connection off: others wait."""
-        self._dropped("crowded", "it sent no request, and others waited")
+        self._dropped("crowded", phrase("it sent no request, and others waited"))
         self.abort()
 
     def abort(self) -> None:
@@ -144,7 +148,11 @@ class _Connection(asyncio.Protocol):
             transport.abort()
             return
         self._all.add(self)
-        self._within(REQUEST_WITHIN_S, "request", f"it sent no whole request within {REQUEST_WITHIN_S:.0f} s")
+        self._within(
+            REQUEST_WITHIN_S,
+            "request",
+            phrase("it sent no whole request within {seconds} s", seconds=round(REQUEST_WITHIN_S)),
+        )
 
     def data_received(self, data: bytes) -> None:
         """Take a part of the request."""
@@ -154,7 +162,7 @@ class _Connection(asyncio.Protocol):
         try:
             event = self._parser.next_event()
         except h11.RemoteProtocolError as error:
-            self._answer(self._refused(HTTPStatus(error.error_status_hint)), head=False, allow=b"")
+            self._answer(_refused(HTTPStatus(error.error_status_hint)))
             return
         if isinstance(event, h11.Request):
             self._take(event)
@@ -173,45 +181,42 @@ class _Connection(asyncio.Protocol):
     def _take(self, request: h11.Request) -> None:
         method, path = request.method, request.target.partition(b"?")[0].decode("latin-1")
         if method in {b"GET", b"HEAD"}:
-            self._answer(self._handled(path), head=method == b"HEAD", allow=b"")
+            self._answer(path, head=method == b"HEAD")
         else:
-            self._answer(self._refused(HTTPStatus.METHOD_NOT_ALLOWED), head=False, allow=b"GET, HEAD")
+            self._answer(_refused(HTTPStatus.METHOD_NOT_ALLOWED))
 
-    def _answer(self, answer: Awaitable[Answer], *, head: bool, allow: bytes) -> None:
-        """Write the answer as soon as it is made; what the client still sends is not read."""
+    def _answer(self, what: Answer | str, *, head: bool = False) -> None:
+        """Write an answer, or that to a path as soon as it is made; what the client still sends is not read."""
         assert self._transport is not None
         self._within(None)
         self._transport.pause_reading()
-        self._answering = asyncio.get_running_loop().create_task(self._write(answer, head=head, allow=allow))
+        self._answering = asyncio.get_running_loop().create_task(self._write(what, head=head))
 
-    async def _handled(self, path: str) -> Answer:
-        answer = await self._handle(path)
-        return answer or await self._refused(HTTPStatus.NOT_FOUND)
-
-    @staticmethod
-    async def _refused(status: HTTPStatus) -> Answer:
-        return Answer(status, f"{status.value} {status.phrase}\n".encode())
-
-    async def _write(self, answering: Awaitable[Answer], *, head: bool, allow: bytes) -> None:
+    async def _made(self, path: str) -> Answer:
         try:
-            answer = await answering
+            return await self._handle(path) or _refused(HTTPStatus.NOT_FOUND)
         except Exception:  # noqa: BLE001 - the listener goes on
             _log.exception("a bug of ours prevents an answer of the health listener")
-            answer = await self._refused(HTTPStatus.INTERNAL_SERVER_ERROR)
+            return _refused(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    async def _write(self, what: Answer | str, *, head: bool) -> None:
+        answer = await self._made(what) if isinstance(what, str) else what
         assert self._transport is not None
         headers = [
             (b"content-type", answer.content_type.encode()),
             (b"content-length", str(len(answer.body)).encode()),
             (b"cache-control", b"no-store"),
             (b"connection", b"close"),
-            *([(b"allow", allow)] if allow else []),
+            *([(b"allow", b"GET, HEAD")] if answer.status is HTTPStatus.METHOD_NOT_ALLOWED else []),
         ]
         lines = [f"HTTP/1.1 {answer.status.value} {answer.status.phrase}".encode()]
         lines += [name + b": " + value for name, value in headers]
         self._transport.write(b"\r\n".join([*lines, b"", b""]))
         if not head:
             self._transport.write(answer.body)
-        self._within(READ_WITHIN_S, "unread", f"it left its answer unread for {READ_WITHIN_S:.0f} s")
+        self._within(
+            READ_WITHIN_S, "unread", phrase("it left its answer unread for {seconds} s", seconds=round(READ_WITHIN_S))
+        )
         # what is written is sent first
         self._transport.close()
 

@@ -21,7 +21,7 @@ from endpoints.metrics.condition import LoopTurns, why_not_alive, why_not_ready
 from endpoints.metrics.counters import LinkCounters
 from endpoints.metrics.families import SIDE_DIRECTIONS, WATCH_DIRECTIONS
 from endpoints.metrics.listener import Answer, HealthServer, listen, served
-from endpoints.metrics.timed_store import TimedStore
+from endpoints.metrics.observed_store import ObservedStore
 from endpoints.runtime.link_runner import AnyRunner
 from endpoints.runtime.ports import ClockReader
 from endpoints.runtime.work_queue import WorkQueue
@@ -75,7 +75,7 @@ class Observation:
         """Return the store of a link's journal, with its flushes measured."""
         if not self.on:
             return store
-        return TimedStore(store, link.journal, self._counters[link.id], self._machine.precise_ns)
+        return ObservedStore(store, link.journal, self._counters[link.id], self._machine.precise_ns)
 
     def on_disk(self, link: Identifier, also: OnDisk | None = None) -> OnDisk:
         """Return what is called with each batch of a link's journal that is on disk; it calls `also`, too."""
@@ -111,9 +111,9 @@ class Observation:
         """Answer requests until cancelled."""
         if self._listening is None:
             return
-        from endpoints.metrics.reading import Reading
+        from endpoints.metrics.reading import MetricsReading
 
-        reading = Reading(
+        reading = MetricsReading(
             kind="endpoint" if isinstance(self._settings, EndpointSettings) else "watch",
             runners=self._runners,
             queue=self._queue,

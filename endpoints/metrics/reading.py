@@ -51,7 +51,7 @@ class _Steps:
         return result
 
 
-class Reading:
+class MetricsReading:
     """Makes the text of all metrics."""
 
     content_type = exposition.CONTENT_TYPE

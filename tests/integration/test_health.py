@@ -89,7 +89,10 @@ def test_an_alert_shows_in_the_metrics_of_all_three(site: Site) -> None:
     station.until(lambda: site.value("eucom", "receipt_seconds_count") >= 1)
 
     eucom = site.values("eucom")
-    sent = ("deconflict_messages_total", (("direction", "sent"), ("kind", "alert"), ("link", LINK), ("precedence", "routine")))
+    sent = (
+        "deconflict_messages_total",
+        (("direction", "sent"), ("kind", "alert"), ("link", LINK), ("precedence", "routine")),
+    )
     assert eucom[sent] == 1
     assert eucom["deconflict_outbox_messages", (("link", LINK),)] == 0
     assert eucom["deconflict_flush_seconds_count", (("link", LINK),)] > 0
@@ -107,8 +110,8 @@ def test_a_lost_broker_makes_all_unready_and_none_unhealthy_until_it_is_back(sit
 
     station.broker.stop()
 
+    station.each(ALL, lambda name: site.get(name, "/readyz")[0] == 503)
     for name in ALL:
-        station.until(lambda name=name: site.get(name, "/readyz")[0] == 503)
         assert re.fullmatch(rf"{LINK}: not connected to the broker: .+\n", site.get(name, "/readyz")[1])
         assert site.get(name, "/healthz") == (200, "ok\n")
     station.until(lambda: site.values("eucom")["deconflict_ready", ()] == 0)
@@ -116,8 +119,7 @@ def test_a_lost_broker_makes_all_unready_and_none_unhealthy_until_it_is_back(sit
 
     station.broker.start()
 
-    for name in ALL:
-        station.until(lambda name=name: site.get(name, "/readyz") == (200, "ready\n"))
+    station.each(ALL, lambda name: site.get(name, "/readyz") == (200, "ready\n"))
 
 
 def test_an_address_that_is_taken_is_one_line_and_no_record_is_written(site: Site) -> None:

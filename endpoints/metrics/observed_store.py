@@ -10,7 +10,7 @@ from endpoints.journal.store import LastSegment, SegmentStore
 from endpoints.metrics.counters import LinkCounters
 
 
-class TimedStore:
+class ObservedStore:
     """Another store, with what it does noted in the counters of its link."""
 
     def __init__(self, store: SegmentStore, folder: Path, counters: LinkCounters, read_ns: Callable[[], int]) -> None:
@@ -29,13 +29,13 @@ class TimedStore:
         """Open the store. See `SegmentStore.open`."""
         last = self._store.open(create=create)
         former = [] if last is None else segments(self._folder)[:-1]
-        self._counters.journal_bytes = sum(path.stat().st_size for path in former)
+        self._counters.journal_opened(sum(path.stat().st_size for path in former))
         return last
 
     def resume(self, end: int, last_batch: bytes) -> None:
         """Continue the last segment. See `SegmentStore.resume`."""
         self._store.resume(end, last_batch)
-        self._counters.journal_bytes += end
+        self._counters.journal_grew(end)
 
     def append(self, data: bytes) -> None:
         """Write and flush `data`. See `SegmentStore.append`."""
@@ -51,7 +51,7 @@ class TimedStore:
 
     def _noted(self, began_ns: int, data: bytes) -> None:
         self._counters.flushes.observe((self._read_ns() - began_ns) / 1e9)
-        self._counters.journal_bytes += len(data)
+        self._counters.journal_grew(len(data))
 
     def free_bytes(self) -> int:
         """Return how many bytes may still be written."""
