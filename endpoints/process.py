@@ -79,7 +79,7 @@ class Process(Generic[SettingsT, RunnerT]):
             build: returns the runner of a link and its opened journal; raises UserError, UnusableJournal. Beside a
                 running one it takes that one's core, to check new files.
             output: prints the journals and the ordinary log lines.
-            observation: serves health and metrics, if the settings say so.
+            observation: serves health and metrics, if the settings name an address.
             journal: makes the journal of each link.
             beside: what else runs while the process does.
         """

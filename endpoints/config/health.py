@@ -1,4 +1,4 @@
-"""Reads at which address a process serves its health and its metrics: nowhere, unless the settings say so.
+"""Reads at which address a process serves its health and its metrics: nowhere by default.
 
 ```toml
 [health]

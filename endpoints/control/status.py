@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from collections.abc import Iterable
 from typing import Literal, get_args
 
 from msgspec import UNSET, Struct, UnsetType
@@ -138,15 +138,19 @@ def status(view: Snapshot | None, gauges: Gauges, now: Now) -> Status:
 def link_state(view: Snapshot | None, gauges: Gauges, now: Now) -> LinkState:
     """Return the state that `status` says, without its reasons: for a reader that asks often."""
     failures = () if gauges.failure is None else (gauges.failure,)
-    why = of_alarms(failures)
-    if view is not None:
-        why = chain(why, of_alarms(view.alarms), reasons(view, gauges, due_here(view), now))
+    alarms = failures if view is None else (*failures, *view.alarms)
+    found = _worst("fine", of_alarms(alarms), "alarm")
+    if view is None or found == "alarm":
+        return found
+    return _worst(found, reasons(view, gauges, due_here(view), now), "late")
+
+
+def _worst(found: LinkState, why: Iterable[Reason], last: LinkState) -> LinkState:
+    """Return the worst state of `found` and the reasons; `last`, the worst that they lead to, ends the search."""
     order = get_args(LinkState)
-    found: LinkState = "fine"
     for reason in why:
         found = max(found, reason.state, key=order.index)
-        if found == "alarm":
-            # no reason leads to a worse one
+        if found == last:
             break
     return found
 

@@ -25,6 +25,8 @@ from protocol.wire.messages import Status as Purpose
 
 Sample = tuple[tuple[str, ...], float | Distribution]
 """The values of a family's labels after `link`, and the value of the sample."""
+FamilySamples = tuple[Family, tuple[Sample, ...]]
+"""A family and its samples of one link."""
 LinkSamples = dict[str, tuple[Sample, ...]]
 """The samples of each family, by its name."""
 
@@ -60,11 +62,8 @@ class LinkView:
         # the parties that are heard
         self._heard = {party: name for party, name in directions.items() if party != gauges.side}
 
-    def samples(self) -> LinkSamples:
-        """Return the samples of every family of a link; each family has the same samples at every instant."""
-        return {family.name: samples for family, samples in self._all()}
-
-    def _all(self) -> Iterator[tuple[Family, tuple[Sample, ...]]]:
+    def samples(self) -> Iterator[FamilySamples]:
+        """Yield the samples of every family of a link; each family has the same series at every instant."""
         view, gauges = self._view, self._gauges
         running = gauges.failure is None
         yield families.LINK_INFO, _one(1.0, self._purpose if view is None else view.status)
@@ -96,7 +95,7 @@ class LinkView:
     def _last_signed(self, party: Identifier) -> float:
         return _seconds(None if self._view is None else self._view.last_signed.get(party))
 
-    def _streams(self) -> Iterator[tuple[Family, tuple[Sample, ...]]]:
+    def _streams(self) -> Iterator[FamilySamples]:
         view = self._view
         ours = None if view is None else view.ours
         waiting = 0 if ours is None else ours.waiting + ours.in_flight
@@ -115,7 +114,7 @@ class LinkView:
 
     # --- what the record knows ------------------------------------------------------------------------------------
 
-    def _line_tests(self) -> Iterator[tuple[Family, tuple[Sample, ...]]]:
+    def _line_tests(self) -> Iterator[FamilySamples]:
         view = self._view
         slots = () if view is None else view.slots
         count = Counter(slot.state for slot in slots)
@@ -127,7 +126,7 @@ class LinkView:
         answered = max((test.answered_at for test in tests if test.answered_at is not None), default=None)
         yield families.LAST_ANSWERED_TEST, _one(_seconds(answered))
 
-    def _alerts(self) -> Iterator[tuple[Family, tuple[Sample, ...]]]:
+    def _alerts(self) -> Iterator[FamilySamples]:
         view = self._view
         opened: Counter[tuple[str, str]] = Counter()
         drafts: Counter[str] = Counter()
@@ -148,14 +147,14 @@ class LinkView:
         )
         yield families.DRAFTS, tuple(((each,), float(drafts[each])) for each in families.PRECEDENCES)
 
-    def _alarms(self) -> Iterator[tuple[Family, tuple[Sample, ...]]]:
+    def _alarms(self) -> Iterator[FamilySamples]:
         view, failure = self._view, self._gauges.failure
         alarms = [*(() if failure is None else (failure,)), *(() if view is None else view.alarms)]
         yield families.ALARMS_ACTIVE, _by_code(alarm for alarm in alarms if alarm.active)
         yield families.ALARMS_UNACKNOWLEDGED, _by_code(alarm for alarm in alarms if alarm.acknowledged_at is UNSET)
         yield families.ON_WATCH, _one(view is not None and view.on_watch is not None)
 
-    def _notifications(self) -> Iterator[tuple[Family, tuple[Sample, ...]]]:
+    def _notifications(self) -> Iterator[FamilySamples]:
         view, done = self._view, self._counters.notifications
         yield families.NOTIFICATIONS_PENDING, _one(0 if view is None else view.notifications_pending)
         yield families.NOTIFICATIONS_GIVEN_UP, _one(0 if view is None else view.notifications_given_up)
@@ -164,7 +163,7 @@ class LinkView:
 
     # --- what the process has counted -----------------------------------------------------------------------------
 
-    def _counted(self) -> Iterator[tuple[Family, tuple[Sample, ...]]]:
+    def _counted(self) -> Iterator[FamilySamples]:
         counters = self._counters
         yield (
             families.MESSAGES_TOTAL,

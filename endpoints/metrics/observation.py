@@ -12,11 +12,12 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
+from typing import ParamSpec
 
 from endpoints.clocks.clock import SystemClock
 from endpoints.config.settings import EndpointSettings, LinkSettings, ProcessSettings
 from endpoints.journal.store import SegmentStore
-from endpoints.journal.writer import OnDisk
+from endpoints.journal.writer import Batch, OnDisk
 from endpoints.metrics.condition import LoopTurns, why_not_alive, why_not_ready
 from endpoints.metrics.counters import LinkCounters
 from endpoints.metrics.families import SIDE_DIRECTIONS, WATCH_DIRECTIONS
@@ -29,6 +30,7 @@ from protocol.core.event_fields import CertificateOwner
 from protocol.wire.instants import Millis
 from protocol.wire.messages import Identifier
 
+P = ParamSpec("P")
 CertificateEnds = Callable[[], Mapping[CertificateOwner, Millis]]
 """Returns when each certificate that is known ends, in milliseconds since 1970."""
 
@@ -84,13 +86,13 @@ class Observation:
         take = self._counters[link].take
         return take if also is None else _both(take, also)
 
-    def turned(self, after: Callable[[], None]) -> Callable[[], None]:
+    def turned(self, after: Callable[P, None]) -> Callable[P, None]:
         """Return what the loop calls after each turn: it calls `after`, too."""
         if not self.on:
             return after
 
-        def noted() -> None:
-            after()
+        def noted(*arguments: P.args, **named: P.kwargs) -> None:
+            after(*arguments, **named)
             self._turns.turned(self._machine.real_ms())
 
         return noted
@@ -155,12 +157,12 @@ def _directions(settings: ProcessSettings, link: LinkSettings) -> dict[Identifie
 
 
 def _both(first: OnDisk, second: OnDisk) -> OnDisk:
-    def take(batch: object) -> None:
-        first(batch)  # type: ignore[arg-type]
-        second(batch)  # type: ignore[arg-type]
+    def take(batch: Batch) -> None:
+        first(batch)
+        second(batch)
 
     return take
 
 
-def _ignore(_batch: object) -> None:
+def _ignore(_batch: Batch) -> None:
     """Take a batch, and do nothing with it."""

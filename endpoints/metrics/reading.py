@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from typing import ParamSpec, TypeVar
 
@@ -18,7 +18,7 @@ from endpoints.metrics.condition import LoopTurns, why_not_ready
 from endpoints.metrics.counters import LinkCounters
 from endpoints.metrics.exposition import Written
 from endpoints.metrics.families import Family
-from endpoints.metrics.link_samples import LinkSamples, LinkView, Sample
+from endpoints.metrics.link_samples import FamilySamples, LinkSamples, LinkView, Sample
 from endpoints.runtime.link_runner import AnyRunner
 from endpoints.runtime.ports import ClockReader, Now
 from endpoints.runtime.work_queue import WorkQueue
@@ -33,6 +33,8 @@ T = TypeVar("T")
 KEPT_MS: Millis = 1_000
 """A text is given out again for this long, or for `REST` times what the reading took."""
 REST = 50
+STEP_NS = 500_000
+"""How long a reading holds up everything else: this, or one step, whose longest is the snapshot of a link."""
 
 
 class _Steps:
@@ -41,10 +43,15 @@ class _Steps:
     def __init__(self, read_ns: Callable[[], int]) -> None:
         self.spent_ns = 0
         self._read_ns = read_ns
+        self._rested_ns = 0
 
     async def take(self, step: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """Return what `step` returns, after everything else that is due had its turn."""
-        await asyncio.sleep(0)
+        """Return what `step` returns; before it, after every `STEP_NS`, all else that is due has its turn."""
+        if self.spent_ns - self._rested_ns >= STEP_NS:
+            # twice: what became due during the last step waits behind what was ready before
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            self._rested_ns = self.spent_ns
         began_ns = self._read_ns()
         result = step(*arguments, **named)
         self.spent_ns += self._read_ns() - began_ns
@@ -123,8 +130,10 @@ class MetricsReading:
         """Read every link in short steps; between them the loop has its turns."""
         steps, texts = _Steps(self._machine.precise_ns), list[Written]()
         for link, runner in list(self._runners.items()):
-            view = await steps.take(self._seen, runner)
-            samples = await steps.take(self._samples, link, runner, view)
+            seen = self._seen(link, runner, await steps.take(self._view, runner))
+            samples: LinkSamples = {}
+            while (found := await steps.take(next, seen, None)) is not None:
+                samples[found[0].name] = found[1]
             texts.append(await steps.take(self._text_of, link, samples))
         process = await steps.take(exposition.written, self._process())
         system = await steps.take(exposition.of_the_system)
@@ -137,21 +146,22 @@ class MetricsReading:
         self._until_ms = self._machine.real_ms() + max(KEPT_MS, REST * steps.spent_ns // 1_000_000)
 
     @staticmethod
-    def _seen(runner: AnyRunner) -> Snapshot | None:
+    def _view(runner: AnyRunner) -> Snapshot | None:
         return None if runner.core.terms is None else runner.core.snapshot()
 
-    def _samples(self, link: Identifier, runner: AnyRunner, view: Snapshot | None) -> LinkSamples:
+    def _seen(self, link: Identifier, runner: AnyRunner, view: Snapshot | None) -> Iterator[FamilySamples]:
         at, mono = self._clock.now()
         now = Now(at, mono, self._machine.real_ms() // 1_000)
         names, purpose = self._directions[link], self._purposes[link]
         return LinkView(view, runner.gauges(), self._counters[link], names, purpose, now).samples()
 
     def _text_of(self, link: Identifier, samples: LinkSamples) -> Written:
-        before = self._written.get(link)
-        if before is not None and before[0] == samples:
-            return before[1]
-        text = exposition.written(((family, samples[family.name]) for family in families.OF_A_LINK), link)
-        self._written[link] = samples, text
+        """Return the text of a link; families that have not changed keep theirs."""
+        before, text = self._written.get(link, ({}, {}))
+        changed = [family for family in families.OF_A_LINK if before.get(family.name) != samples[family.name]]
+        if changed:
+            text = text | exposition.written([(family, samples[family.name]) for family in changed], link)
+            self._written[link] = samples, text
         return text
 
     def _process(self) -> list[tuple[Family, tuple[Sample, ...]]]:

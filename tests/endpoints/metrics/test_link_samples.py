@@ -50,9 +50,8 @@ def gauges(side: str, **changes: Any) -> Gauges:
 def samples(line: Line | None, side: str = "eucom", **changes: Any) -> LinkSamples:
     view = None if line is None else line.ends[side].core.snapshot()
     at = START if line is None else line.world.at
-    return LinkView(
-        view, gauges(side, **changes), LinkCounters(OF[side]), OF[side], "actual", Now(at, at, 100)
-    ).samples()
+    seen = LinkView(view, gauges(side, **changes), LinkCounters(OF[side]), OF[side], "actual", Now(at, at, 100))
+    return {family.name: found for family, found in seen.samples()}
 
 
 def value(found: LinkSamples, family: Family, *labels: str) -> float:
