@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 import h11
-import structlog
 from msgspec import Struct
 
 from endpoints.config.health import HealthSettings
 from endpoints.control.connections import Acceptor
 from endpoints.errors import UserError, os_reason
+from endpoints.structured_log import get_logger
 from protocol.phrases import phrase
 
 REQUEST_WITHIN_S = 5.0
@@ -30,7 +30,7 @@ BACKLOG = 32
 LOGGED_EVERY_S = 60.0
 """A dropped client is logged at most this often; the metrics count each."""
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class Answer(Struct, frozen=True):
