@@ -1,5 +1,5 @@
 # `make demo` and `make test` work on a fresh Debian or Ubuntu machine that has python3, make and git.
-.PHONY: demo lint test test-stack fresh-machines simulate offsets fuzz soak coverage planted mutants load workflows hooks setup
+.PHONY: demo lint test test-stack fresh-machines simulate offsets fuzz soak coverage planted mutants load workflows hooks setup setup-tests
 
 # compiled tests are kept: otherwise each process of pytest compiles them all, and its plug-ins
 unexport PYTHONDONTWRITEBYTECODE
@@ -15,7 +15,7 @@ lint: setup  ## style, types, spelling and phrasings
 	@.venv/bin/codespell
 	@.venv/bin/python -m tests.prose.run
 
-test: lint  ## lint, and every test that can run on this machine; ends with what was left out, and why
+test: setup-tests lint  ## lint, and every test that can run on this machine; ends with what was left out, and why
 	@.venv/bin/pytest -m "not stack" --numprocesses 6 --dist loadfile --no-loadscope-reorder
 
 test-stack: setup  ## the compose stack and the guides, on a real Docker Engine
@@ -63,3 +63,6 @@ hooks: setup  ## run `make lint` on what changes, before each commit: installs .
 
 setup:
 	@tools/setup
+
+setup-tests:
+	@tools/setup tests

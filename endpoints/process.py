@@ -20,9 +20,9 @@ from endpoints.control.requests import ACTIONS, WATCH_ACTIONS
 from endpoints.control.server import ControlServer, listen
 from endpoints.journal import ordinary_log
 from endpoints.journal.stdout_feed import StdoutFeed
-from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter, UnusableJournal
 from endpoints.keys.credentials import OfficerCredentials
+from endpoints.metrics.observation import Observation
 from endpoints.notify import Notifier, words_of
 from endpoints.runtime.flushing import InThreads
 from endpoints.runtime.link_runner import SOFTWARE
@@ -47,11 +47,6 @@ MakeJournal = Callable[[LinkSettings, str], JournalWriter]
 _log = get_logger()
 
 
-def folder_journal(link: LinkSettings, side: str) -> JournalWriter:
-    """Return the journal in the folder that the settings name, not opened yet."""
-    return JournalWriter(FolderStore(link.journal), link.id, side)
-
-
 class Process(Generic[SettingsT, RunnerT]):
     """Runs one process: an endpoint or the watch."""
 
@@ -67,8 +62,9 @@ class Process(Generic[SettingsT, RunnerT]):
         transport: LinkTransport,
         build: Build[SettingsT, RunnerT],
         output: StdoutFeed,
+        observation: Observation,
         *,
-        journal: MakeJournal = folder_journal,
+        journal: MakeJournal,
         beside: Sequence[Work] = (),
     ) -> None:
         """Prepare the process; nothing is opened yet.
@@ -85,6 +81,7 @@ class Process(Generic[SettingsT, RunnerT]):
             build: returns the runner of a link and its opened journal; raises UserError, UnusableJournal. Beside a
                 running one it takes that one's core, to check new files.
             output: prints the journals and the ordinary log lines.
+            observation: serves health and metrics, if the settings name an address.
             journal: makes the journal of each link.
             beside: what else runs while the process does.
         """
@@ -108,7 +105,9 @@ class Process(Generic[SettingsT, RunnerT]):
         monitor = ClockWatch(*clock.now(), clock.real_ms())
         timer = AsyncioTimer(clock, queue.wake)
         self._in_threads = InThreads()
-        self._loop = Loop(runners, queue, clock, monitor, timer, self._output.wake, self._in_threads)
+        self._observation = observation
+        turned = observation.turned(self._output.wake)
+        self._loop = Loop(runners, queue, clock, monitor, timer, turned, self._in_threads)
         credentials = {name: officer.credential for name, officer in settings.officers.items()}
         self._officers = OfficerCredentials(credentials, clock.real_ms)
         self._beside = beside
@@ -133,6 +132,7 @@ class Process(Generic[SettingsT, RunnerT]):
         listening = listen(self._settings.control)
         server: ControlServer | None = None
         try:
+            self._observation.bind()
             self._open()
             if opened is not None:
                 opened()
@@ -142,6 +142,7 @@ class Process(Generic[SettingsT, RunnerT]):
             server = ControlServer(control.application, listening, self._settings.control)
             await self._serve(control, server)
         finally:
+            self._observation.close()
             if server is None:
                 listening.close()
                 self._settings.control.unlink(missing_ok=True)
@@ -209,7 +210,7 @@ class Process(Generic[SettingsT, RunnerT]):
             # no client is served, and no start is logged, before it is on disk
             await self._loop.started.wait()
             keeping = [partial(self._keep_open, opener) for opener in self._openers]
-            works: list[Work] = [self._transport.run, *self._beside, *keeping]
+            works: list[Work] = [self._transport.run, self._observation.run, *self._beside, *keeping]
             beside = [group.create_task(work()) for work in works]
             serving = group.create_task(server.run())
             _log.info("started", software=SOFTWARE, links=list(self._runners))

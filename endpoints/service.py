@@ -8,6 +8,7 @@ from endpoints.journal.restored import RestoredMark
 from endpoints.journal.stdout_feed import StdoutFeed
 from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
+from endpoints.metrics.observation import Observation
 from endpoints.mqtt.endpoint_transport import EndpointTransport
 from endpoints.mqtt.events import Delivery
 from endpoints.notify import Notifier, words_of
@@ -42,6 +43,7 @@ def endpoint(
         transport.acknowledge(delivery)
 
     certificates = CertificateReport(settings.broker, runners, queue, exercise=settings.exercise_clock is not None)
+    observation = Observation(settings, runners, queue, clocks, lambda: certificates.ends)
     intake = EndpointIntake(runners, queue, acknowledge, certificates.connected)
     peers = [(link.id, link.content.peer_of(side)) for link in settings.links]
     transport = EndpointTransport(settings.broker, peers, instruments.happened(intake.happened), clocks.real_ms)
@@ -70,8 +72,9 @@ def endpoint(
         )
 
     def journal(link: LinkSettings, side: str) -> JournalWriter:
-        store = instruments.store(link.id, FolderStore(link.journal))
-        return JournalWriter(store, link.id, side, on_disk=instruments.on_disk(link.id))
+        store = instruments.store(link.id, observation.store(link, FolderStore(link.journal)))
+        on_disk = observation.on_disk(link.id, instruments.on_disk(link.id))
+        return JournalWriter(store, link.id, side, on_disk=on_disk)
 
     return Process(
         settings,
@@ -84,6 +87,7 @@ def endpoint(
         transport,
         build,
         output,
+        observation,
         journal=journal,
         beside=[certificates.run, health.run, *instruments.beside(runners, queue)],
     )

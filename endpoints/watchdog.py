@@ -13,7 +13,9 @@ from endpoints.clocks.clock import clock
 from endpoints.config.settings import LinkSettings, WatchSettings, load_watch
 from endpoints.journal.restored import RestoredMark
 from endpoints.journal.stdout_feed import StdoutFeed
+from endpoints.journal.store import FolderStore
 from endpoints.journal.writer import JournalWriter
+from endpoints.metrics.observation import Observation
 from endpoints.mqtt.observer_transport import ObserverTransport
 from endpoints.notify import FAILING_AFTER, Notifier, SinkHealth, words_of
 from endpoints.process import Process
@@ -42,6 +44,7 @@ def watch(settings: WatchSettings, output: StdoutFeed) -> Process[WatchSettings,
     queue = WorkQueue()
     clocks = clock(settings.exercise_clock)
     certificates = CertificateReport(settings.broker, runners, queue, exercise=settings.exercise_clock is not None)
+    observation = Observation(settings, runners, queue, clocks, lambda: certificates.ends)
     intake = Intake(runners, queue, connected=certificates.connected)
     parties = [(link.id, (link.content.terms.caller, link.content.terms.answering)) for link in settings.links]
     transport = ObserverTransport(settings.broker, parties, intake.happened, clocks.real_ms)
@@ -66,6 +69,10 @@ def watch(settings: WatchSettings, output: StdoutFeed) -> Process[WatchSettings,
             restored=RestoredMark(link.journal),
         )
 
+    def journal(link: LinkSettings, side: str) -> JournalWriter:
+        store = observation.store(link, FolderStore(link.journal))
+        return JournalWriter(store, link.id, side, on_disk=observation.on_disk(link.id))
+
     def watching() -> bool:
         return transport.trouble is None and all(runner.failure is None for runner in runners.values())
 
@@ -84,6 +91,8 @@ def watch(settings: WatchSettings, output: StdoutFeed) -> Process[WatchSettings,
         transport,
         build,
         output,
+        observation,
+        journal=journal,
         beside=[certificates.run, health.run, give_signs_of_life],
     )
 

@@ -30,6 +30,8 @@ ENVIRONMENT = {
     "DECONFLICT_LANG": "language of the output: `en` or `ru`",
     "DECONFLICT_BROKER_HOST": "the broker's host, instead of the settings'",
     "DECONFLICT_BROKER_PORT": "the broker's port, instead of the settings'",
+    "DECONFLICT_HEALTH_HOST": "address of the health listener, instead of the settings'",
+    "DECONFLICT_HEALTH_PORT": "port of the health listener, which it also switches on",
     "DECONFLICT_WEBHOOK": "URL that notifications are posted to; DECONFLICT_WEBHOOK_FILE names a file with it",
     "DECONFLICT_PING": "URL of the watch's dead man's switch; DECONFLICT_PING_FILE names a file with it",
     "DECONFLICT_EXERCISE_CLOCK": "table of an exercise's clock, for exercise links only",

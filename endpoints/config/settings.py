@@ -31,8 +31,8 @@ credential = "scrypt$n=16384,r=8,p=1$...$..."
 ```
 
 Environment variables take precedence, so that one file can serve several machines: `DECONFLICT_BROKER_HOST`,
-`DECONFLICT_BROKER_PORT`, `DECONFLICT_EXERCISE_CLOCK`, `DECONFLICT_LANG`. Secrets can stay out of the file:
-`DECONFLICT_WEBHOOK` or `DECONFLICT_WEBHOOK_FILE`, `DECONFLICT_PING` or `DECONFLICT_PING_FILE`.
+`DECONFLICT_BROKER_PORT`, `DECONFLICT_HEALTH_HOST`, `DECONFLICT_HEALTH_PORT`, `DECONFLICT_EXERCISE_CLOCK`,
+`DECONFLICT_LANG`. Secrets can stay out of the file: `DECONFLICT_WEBHOOK`, `DECONFLICT_PING`, or the same with `_FILE`.
 `DECONFLICT_ALLOW_PTRACE=1` lets a debugger or profiler attach to a process whose links are all exercises.
 """
 
@@ -48,6 +48,7 @@ from msgspec import UNSET, Struct
 
 from endpoints.config import exercise, link_file, officers, tls_files, toml_reader, variables
 from endpoints.config.control_socket import check_socket
+from endpoints.config.health import HealthSettings, health
 from endpoints.config.host_name import check_host
 from endpoints.config.link_file import LinkFile
 from endpoints.config.notifications import DeadManSettings, Notifications, dead_man, notifications
@@ -115,6 +116,7 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
         allow_ptrace: whether debuggers may attach and core dumps are written; allowed as `exercise_clock` is.
         keys: the folder of private signing keys; None for a watch without a key.
         officers: the officers who may act here, by id; a watch may have none.
+        health: where its health and metrics are served; None for nowhere.
     """
 
     path: Path
@@ -128,6 +130,7 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
     allow_ptrace: bool
     keys: Path | None
     officers: dict[str, Officer]
+    health: HealthSettings | None
 
     @property
     def trusted_files(self) -> tuple[tuple[Path, str], ...]:
@@ -334,6 +337,7 @@ def _process(
         "language": environment.get("DECONFLICT_LANG") or raw.language,
         "notifications": notifications(raw.notifications, path, environment),
         "exercise_clock": exercise.clock(raw.exercise_clock or None, contents, folder, path, environment),
+        "health": health(raw.health, path, environment),
         "allow_ptrace": exercise.allow_ptrace(contents, environment),
     }
 

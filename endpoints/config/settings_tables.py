@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from endpoints.config.health import HealthTable, Port
 from endpoints.config.notifications import DeadManTable, FilePath, NotificationsTable
 from endpoints.config.officers import Officer
 from protocol.wire.messages import Identifier, Texts
@@ -16,8 +17,6 @@ CONTROL = "control.sock"
 """The control socket's name, unless the settings name another."""
 LINKS_MAX = 1_000
 """What an endpoint carries with the latency of one link (docs/decisions/0128)."""
-
-Port = Annotated[int, Meta(ge=1, le=65_535)]
 
 
 class LinkTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,6 +53,7 @@ class ProcessTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     language: Literal["en", "ru"] = "en"
     notifications: NotificationsTable = NotificationsTable()
     exercise_clock: FilePath | UnsetType = UNSET
+    health: HealthTable | UnsetType = UNSET
 
 
 class EndpointTable(ProcessTable, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,4 +1,4 @@
-"""Accepts the connections of the control socket, with limits: clients that do nothing cost nobody anything.
+"""Accepts the connections of a listening socket, with limits: clients that do nothing cost nobody anything.
 
 asyncio's own server complains a hundred times a second when descriptors run out, and accepts without a bound.
 """
@@ -55,10 +55,18 @@ class ClientProtocol(Protocol):
 class Acceptor:
     """Accepts connections, each with a protocol object of its own, until `stop`."""
 
-    def __init__(self, listening: socket.socket) -> None:
+    def __init__(self, listening: socket.socket, most: int | None = None, *, logs: bool = True) -> None:
+        """Prepare to accept connections; none is accepted before `start`.
+
+        Args:
+            listening: the socket, not blocking.
+            most: how many clients there may be at once, if fewer than `connections_max`.
+            logs: whether to log what is dropped or not accepted; else the client's `drop` does.
+        """
         self._listening = listening
+        self._logs = logs
         self._make: Callable[[], ClientProtocol] | None = None
-        self._max = connections_max()
+        self._max = connections_max() if most is None else min(most, connections_max())
         # the oldest first
         self._clients: list[ClientProtocol] = []
         self._beginning: set[asyncio.Task[None]] = set()
@@ -97,7 +105,8 @@ class Acceptor:
         except OSError as error:
             # the descriptor of a dropped client is free soon after the loop comes back
             if not self._drop_oldest_idle() and not self._beginning:
-                _log.error("the control socket accepts no connection", why=error.strerror)
+                if self._logs:
+                    _log.error("the control socket accepts no connection", why=error.strerror)
                 self._pause()
             return
         self._begin(accepted)
@@ -126,7 +135,10 @@ class Acceptor:
         """Drop the oldest client without a complete request; return whether there was one."""
         for client in self._clients:
             if client.idle and not client.ended:
-                _log.warning("a client of the control socket was dropped", why="it sends no request, and others wait")
+                if self._logs:
+                    _log.warning(
+                        "a client of the control socket was dropped", why="it sends no request, and others wait"
+                    )
                 client.drop()
                 self._clients.remove(client)
                 return True

@@ -14,8 +14,10 @@ from protocol.core.watch_state import TestState
 from protocol.wire.instants import Millis, parsed
 from protocol.wire.messages import Category, Identifier, Precedence, Utc
 
-_OPEN_ALERTS = {AlertState.SENT, AlertState.RECEIVED, AlertState.WILL_REPLY}
-_OPEN_TESTS = {TestState.PLACED, TestState.UNRECEIPTED, TestState.RECEIVED, TestState.UNANSWERED}
+OPEN_ALERTS = {AlertState.SENT, AlertState.RECEIVED, AlertState.WILL_REPLY}
+"""The states of an alert that waits for an officer."""
+OPEN_TESTS = {TestState.PLACED, TestState.UNRECEIPTED, TestState.RECEIVED, TestState.UNANSWERED}
+"""The states of a line test that waits for an officer."""
 _NEVER: Utc = "9999-12-31T23:59:59.999Z"
 
 
@@ -39,6 +41,14 @@ class OpenItem(Struct, frozen=True, kw_only=True):
     waits_for: Identifier
 
 
+class DueItem(Struct, frozen=True):
+    """What waits for an officer here and has a deadline: the part of `OpenItem` that decides whether a link is late."""
+
+    reference: str
+    received_at: Utc
+    due_at: Utc
+
+
 class WaitingDraft(Struct, frozen=True, kw_only=True):
     """An alert of this side that waits for its release by a second officer."""
 
@@ -55,6 +65,16 @@ def open_items(view: Snapshot, now: Millis) -> list[OpenItem]:
     """Return what waits for an officer of either side, in the order of handling: flash first, then by deadline."""
     items = [*_alerts(view, now), *_tests(view, now)]
     return sorted(items, key=lambda item: urgency(item.precedence, item.due_at, item.received_at))
+
+
+def due_here(view: Snapshot) -> Iterator[DueItem]:
+    """Yield what waits for an officer of this side until a deadline, in no order: cheaper than `open_items`."""
+    for alert in view.alerts:
+        if alert.due_at is not None and alert.state in OPEN_ALERTS and _recipient(view, alert.reference) == view.side:
+            yield DueItem(alert.reference, alert.received_at or alert.at, alert.due_at)
+    for test in view.tests:
+        if test.due_at is not None and test.state in OPEN_TESTS and _recipient(view, test.reference) == view.side:
+            yield DueItem(test.reference, test.at, test.due_at)
 
 
 def drafts(view: Snapshot, now: Millis) -> tuple[WaitingDraft, ...]:
@@ -81,7 +101,7 @@ def urgency(precedence: Precedence | None, due_at: Utc | None, since: Utc) -> tu
 
 def _alerts(view: Snapshot, now: Millis) -> Iterator[OpenItem]:
     for alert in view.alerts:
-        if alert.state not in _OPEN_ALERTS:
+        if alert.state not in OPEN_ALERTS:
             continue
         body, received_at = alert.alert, alert.received_at or alert.at
         arrived = None if alert.reference.startswith(f"{view.side}/") else parsed(received_at)
@@ -100,7 +120,7 @@ def _alerts(view: Snapshot, now: Millis) -> Iterator[OpenItem]:
 
 def _tests(view: Snapshot, now: Millis) -> Iterator[OpenItem]:
     for test in view.tests:
-        if test.state in _OPEN_TESTS:
+        if test.state in OPEN_TESTS:
             arrived = None if test.reference.startswith(f"{view.side}/") else parsed(test.at)
             yield OpenItem(
                 reference=test.reference,

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from msgspec import UNSET, Struct, UnsetType
 
-from endpoints.control.open_items import OpenItem
+from endpoints.control.open_items import DueItem, OpenItem
 from endpoints.runtime.gauges import Gauges
 from endpoints.runtime.ports import Now
 from protocol.core.alarms import Alarm
@@ -84,7 +84,7 @@ def of_alarms(alarms: Iterable[Alarm]) -> Iterator[Reason]:
             yield reason("warning", "unproven", phrase("warning {alarm}", alarm=name), name)
 
 
-def reasons(view: Snapshot, gauges: Gauges, opened: Iterable[OpenItem], now: Now) -> Iterator[Reason]:
+def reasons(view: Snapshot, gauges: Gauges, opened: Iterable[OpenItem | DueItem], now: Now) -> Iterator[Reason]:
     """Yield the reasons why a link is not fine, its alarms aside.
 
     Args:
@@ -126,7 +126,7 @@ def presence_age_s(gauges: Gauges, party: Identifier, real_s: int) -> int | None
     return None if heard_s is None else max(0, int(real_s - heard_s))
 
 
-def _overdue(view: Snapshot, opened: Iterable[OpenItem], at: Millis) -> Iterator[Reason]:
+def _overdue(view: Snapshot, opened: Iterable[OpenItem | DueItem], at: Millis) -> Iterator[Reason]:
     """Yield what is overdue but not yet an alarm."""
     since = _unreceipted_since(view)
     if since is not None and at - parsed(since) > UNRECEIPTED_MAX_MS:

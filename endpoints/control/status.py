@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, get_args
 
 from msgspec import UNSET, Struct, UnsetType
 
-from endpoints.control.open_items import OpenItem, WaitingDraft, drafts, open_items
+from endpoints.control.open_items import OpenItem, WaitingDraft, drafts, due_here, open_items
 from endpoints.control.reasons import LinkState, Reason, of_alarms, presence, presence_age_s, reasons, state_of
 from endpoints.runtime.gauges import Gauges
 from endpoints.runtime.ports import Now
@@ -132,6 +133,26 @@ def status(view: Snapshot | None, gauges: Gauges, now: Now) -> Status:
         confirmed=view.confirmed,
         keys_changed=view.keys_changed or UNSET,
     )
+
+
+def link_state(view: Snapshot | None, gauges: Gauges, now: Now) -> LinkState:
+    """Return the state that `status` says, without its reasons: for a reader that asks often."""
+    failures = () if gauges.failure is None else (gauges.failure,)
+    alarms = failures if view is None else (*failures, *view.alarms)
+    found = _worst("fine", of_alarms(alarms), "alarm")
+    if view is None or found == "alarm":
+        return found
+    return _worst(found, reasons(view, gauges, due_here(view), now), "late")
+
+
+def _worst(found: LinkState, why: Iterable[Reason], last: LinkState) -> LinkState:
+    """Return the worst state of `found` and the reasons; `last`, the worst that they lead to, ends the search."""
+    order = get_args(LinkState)
+    for reason in why:
+        found = max(found, reason.state, key=order.index)
+        if found == last:
+            break
+    return found
 
 
 def _peer(view: Snapshot, gauges: Gauges, peers: list[Identifier], now: Now) -> Literal["present", "gone", "unknown"]:

@@ -70,6 +70,7 @@ class Examination:
         add("authorities", partial(network.check_broker_trust, settings, found, self._now()))
         add("access", partial(network.check_access, settings, found))
         add("broker", partial(network.check_broker, settings, found, self._now()))
+        add("health", partial(network.check_health, settings, found))
         add("control", partial(files.check_control, settings, found))
         for link in settings.links:
             add(f"service/{link.id}", partial(links.check_service, settings, link, found), settings.control)

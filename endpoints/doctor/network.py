@@ -21,6 +21,7 @@ from endpoints.doctor.files import running
 from endpoints.doctor.findings import Report
 from endpoints.doctor.webhook_probe import unanswered
 from endpoints.errors import UserError
+from endpoints.metrics.listener import listen
 from endpoints.mqtt import certificates
 from endpoints.mqtt.tls import client_context
 from endpoints.mqtt.topics import Topic, subscriptions
@@ -31,6 +32,13 @@ from protocol.wire.instants import Millis, written
 EXPIRES_SOON_DAYS = CERTIFICATE_LEADS_DAYS[0]
 """A certificate that expires within this time is a finding: two sites have to agree on a day to replace it."""
 _DAY_MS = 86_400_000
+
+
+def check_health(settings: ProcessSettings, found: Report) -> None:
+    """The address of the health listener must be one of this machine, and free while the service does not run."""
+    if settings.health is not None and not running(settings):
+        with found.trying(settings.path):
+            listen(settings.health).close()
 
 
 def check_certificates(settings: ProcessSettings, found: Report, at: Millis) -> None:

@@ -65,6 +65,11 @@ class CertificateReport:
         if "broker" in self._reported:
             self._see("broker", self._reported["broker"][0])
 
+    @property
+    def ends(self) -> dict[CertificateOwner, Millis]:
+        """When each certificate that was seen ends, by the machine's clock."""
+        return {whose: ends for whose, (ends, _) in self._reported.items()}
+
     async def run(self) -> None:
         """Look at once, and again every `LOOK_EVERY_S`, until cancelled."""
         while True:

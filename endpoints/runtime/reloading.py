@@ -217,6 +217,8 @@ def _later(started: SettingsT, read: SettingsT) -> Iterator[Phrase]:
         yield phrase("other receivers of notifications")
     if _dead_man(started) != _dead_man(read):
         yield phrase("another monitor that expects a sign of life")
+    if started.health != read.health:
+        yield phrase("another address of the health listener")
     if (started.exercise_clock, started.allow_ptrace) != (read.exercise_clock, read.allow_ptrace):
         yield phrase("another exercise clock, or whether a debugger may attach")
 

@@ -410,3 +410,19 @@ def test_a_running_broker_is_reached_and_a_foreign_certificate_is_reported(made:
         assert refused.startswith(
             ("no TLS 1.3 connection with our certificate: ", "the broker closes the connection at once")
         )
+
+
+def test_an_address_of_the_health_listener_that_is_taken_is_found(site: Path, listener: socket.socket) -> None:
+    path, port = site / "eucom" / "endpoint.toml", str(listener.getsockname()[1])
+
+    def of_health(environment: dict[str, str]) -> list[str]:
+        return [
+            each.what
+            for each in Examination(settings.load(path, environment), lambda: NOW).run()
+            if each.check == "health"
+        ]
+
+    assert of_health({}) == []
+    assert of_health({"DECONFLICT_HEALTH_PORT": str(free_port())}) == []
+    (taken,) = of_health({"DECONFLICT_HEALTH_PORT": port})
+    assert taken.startswith(f"health: cannot listen at 127.0.0.1 port {port}: Address already in use")

@@ -1,0 +1,1 @@
+"""The health listener: whether a process works, and its metrics for Prometheus."""
