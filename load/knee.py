@@ -16,7 +16,7 @@ VALUES: dict[SweptOption, tuple[float, ...]] = {
     "rate": (5, 10, 20, 40, 80, 160, 320, 640, 1_280, 2_560, 5_120),
     "window": (1, 2, 4, 8, 16, 32, 64, 128, 256),
     "size": (1_213, 2_000, 4_000, 8_000, 11_000),
-    "links": (1, 2, 4, 8, 16, 32, LINKS_MAX),
+    "links": tuple(count for count in (1, 2, 4, 8, 16, 32, 64, 250, 1_000) if count <= LINKS_MAX),
 }
 """The values of each option, in ascending order."""
 KEPT_UP = 0.95
@@ -47,6 +47,8 @@ class Sweep(Struct, frozen=True, kw_only=True):
     complete: bool
     # how often the link broke its promise: it is 0
     lost: int
+    # alerts that the other side did not receipt in time
+    unreceipted: int
     # the other options
     plan: LoadPlan
     provenance: Provenance

@@ -60,7 +60,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     @property
     def broken(self) -> int:
         """How often the link broke its promise: it is 0."""
-        return self.lost + self.doubled + self.reordered + self.refused + self.unreceipted
+        return self.lost + self.doubled + self.reordered + self.refused
 
     exchanges: int
     rate_per_s: float

@@ -9,6 +9,7 @@ from pathlib import Path
 from msgspec import structs
 
 from endpoints.texts.i18n import Translator
+from load.interrupts import Interrupts
 from load.knee import VALUES, Sweep, SweepStep, enough, knee_of, step_of, with_value
 from load.local_stack import local_stack
 from load.plan import LoadPlan, SweptOption
@@ -20,7 +21,13 @@ from load.stack import Stack
 
 
 async def swept(
-    plan: LoadPlan, option: SweptOption, folder: Path, pair: RunningPair | None, teller: Teller, command: str
+    plan: LoadPlan,
+    option: SweptOption,
+    folder: Path,
+    pair: RunningPair | None,
+    teller: Teller,
+    command: str,
+    interrupts: Interrupts,
 ) -> Sweep:
     """Measure one value of `option` after another until the knee is passed. Raises UserError.
 
@@ -31,9 +38,10 @@ async def swept(
         pair: two running endpoints instead.
         teller: tells how far it is.
         command: the command line, for the record.
+        interrupts: end it in order, with the steps that were measured.
     """
     steps: list[SweepStep] = []
-    lost, complete = 0, True
+    broken, unreceipted = 0, 0
     origin = provenance(command, plan.seed, folder if pair is None else pair.links[0].journals[0])
     async with AsyncExitStack() as kept:
         stack: Stack | None = None
@@ -42,22 +50,21 @@ async def swept(
             if stack is None or option == "links":
                 await kept.aclose()
                 stack = await kept.enter_async_context(_stack(step, folder, pair, teller))
-            session = Session(step, teller, command)
+            session = Session(step, teller, command, interrupts)
             outcome = await session.over(stack, None, origin)
             if outcome.summary is not None:
                 steps.append(step_of(value, outcome.summary))
-                lost += outcome.summary.broken
-            if outcome.interrupted:
-                complete = False
-                break
-            if enough(option, steps):
+                broken += outcome.summary.broken
+                unreceipted += outcome.summary.unreceipted
+            if interrupts.happened or unreceipted or enough(option, steps):
                 break
     return Sweep(
         option=option,
         steps=steps,
         knee=knee_of(option, steps),
-        complete=complete,
-        lost=lost,
+        complete=not (interrupts.happened or unreceipted),
+        lost=broken,
+        unreceipted=unreceipted,
         plan=plan,
         provenance=origin,
     )

@@ -134,7 +134,7 @@ def result_lines(summary: Summary, t: Translator) -> Iterator[str]:
         met = t("met") if goal.met else t("MISSED")
         yield t("goal {goal}: {value}, {met}", goal=goal.goal, value=f"{goal.value:.5g}", met=met)
     if not summary.complete:
-        yield t("interrupted: these are the figures up to then")
+        yield t("ended early: these are the figures up to then")
 
 
 def _skeleton(summary: Summary, t: Translator) -> Iterator[str]:
@@ -162,7 +162,7 @@ def sweep_lines(sweep: Sweep, t: Translator) -> Iterator[str]:
     else:
         yield t("knee: {value}", value=f"{sweep.knee:g}")
     if not sweep.complete:
-        yield t("interrupted: these are the figures up to then")
+        yield t("ended early: these are the figures up to then")
 
 
 def change_lines(changes: Sequence[FigureChange], allowed: float, t: Translator) -> Iterator[str]:
