@@ -157,6 +157,7 @@ class LinkSubject:
     async def run(self, load: Load) -> None:
         """Run one slice, add it to the series, and clear up. Raises UserError."""
         times, _ = await self._slice(load, _ignore)
+        self.stuck = bool(times.unfinished)
         self.series += times.latencies_ns()
         await self.clear()
 

@@ -81,7 +81,7 @@ def load(
     from load.applicable import require_applicable
     from load.command import FOLDER, BaselineLimit, exchange, measure
     from load.command import sweep as sweep_option
-    from load.measurements import COUNT_MAX
+    from load.measurements import BACKLOG_MAX, COUNT_MAX
     from load.plan import RATE_DEFAULT, LoadPlan, check, duration_s, goals, regression_share
 
     plan = LoadPlan(
@@ -105,10 +105,9 @@ def load(
         raise UserError(phrase("name two endpoints, the sender's first, or none"))
     if endpoints and at == "queue":
         raise UserError(phrase("--at queue: the queue of a running endpoint can't be reached; leave the endpoints out"))
-    if not 1 <= count <= COUNT_MAX:
-        raise UserError(
-            phrase("--count: expected a number from 1 to {most}, found {value}", most=COUNT_MAX, value=count)
-        )
+    most = BACKLOG_MAX if what == "backlog" else COUNT_MAX
+    if not 1 <= count <= most:
+        raise UserError(phrase("--count: expected a number from 1 to {most}, found {value}", most=most, value=count))
     if what != "exchange" and endpoints:
         raise UserError(phrase("--what {what}: it has stacks of its own; leave the endpoints out", what=what))
     both = (endpoints[0], endpoints[1]) if endpoints else None
