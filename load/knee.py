@@ -10,6 +10,7 @@ from msgspec import Struct, structs
 from endpoints.config.settings_tables import LINKS_MAX
 from load.plan import LoadPlan, SweptOption, check
 from load.provenance import Provenance
+from load.stages import Stage
 from load.summary import Summary
 
 VALUES: dict[SweptOption, tuple[float, ...]] = {
@@ -36,6 +37,8 @@ class SweepStep(Struct, frozen=True, kw_only=True):
     rate_per_s: float
     p50_ms: float
     p99_ms: float
+    # nothing over endpoints that run already
+    stages: dict[str, Stage] = {}
 
 
 class Sweep(Struct, frozen=True, kw_only=True):
@@ -61,6 +64,7 @@ def step_of(value: float, summary: Summary) -> SweepStep:
         rate_per_s=summary.median_rate_per_s,
         p50_ms=summary.median_ms.p50,
         p99_ms=summary.median_ms.p99,
+        stages=summary.stages,
     )
 
 

@@ -137,13 +137,13 @@ class Measurement:
 
     async def _journal_of(self, stack: LocalStack, window: int) -> Path:
         """Return the sender's journal, after exchanges, with its endpoint stopped."""
+        self._told(phrase("{count} exchanges make a journal", count=self._count))
         await self._exchanges(stack, self._count, window)
         await stack.stop_sender()
         return stack.links[0].journals[0]
 
     async def _exchanges(self, stack: LocalStack, count: int, window: int, slice_max: int = SLICE_MAX) -> None:
         """Run `count` exchanges, in slices after which the receiver acknowledges."""
-        self._told(phrase("{count} exchanges make a journal", count=count))
         subject = LinkSubject(stack, self._template(stack), lambda _: None)
         while subject.raised < count:
             at_once = min(slice_max, count - subject.raised)
@@ -171,6 +171,7 @@ class Measurement:
         async with local_stack(self._folder, links=1, at_queue=True) as stack:
             sender = stack.names[0]
             idle_mib = resident_mib(stack.pids[sender])
+            self._told(phrase("{count} exchanges make a journal", count=self._count))
             await self._exchanges(stack, self._count, _WINDOW_OF_MESSAGES, _SLICE_OF_MESSAGES)
             after_mib = resident_mib(stack.pids[sender])
             await self._fill_segment(stack, 0, _SHORT)
@@ -210,6 +211,7 @@ class Measurement:
 
     async def _fill_segment(self, stack: LocalStack, least: float, most: float) -> None:
         """Run exchanges until the sender's last segment is filled to a share from `least` to `most`."""
+        self._told(phrase("filling the last segment"))
         journal = stack.links[0].journals[0]
         for _ in range(_FILLS_MAX):
             before = last_segment_share(journal)

@@ -18,6 +18,7 @@ from load.local_stack import local_stack
 from load.measuring import LINK, LinkSubject, Repeat, Subject
 from load.plan import LoadPlan
 from load.provenance import Provenance, provenance
+from load.report_rows import worst_second_ms
 from load.running_stack import RunningPair, running_stack
 from load.stack import Stack
 from load.summary import Summary, summarised
@@ -137,6 +138,7 @@ class Session:
             flushed=stack.flushed,
             complete=not (self._interrupts.happened or link.stuck),
             skeleton=skeleton,
+            worst_ms=worst_second_ms(link.series),
         )
         return RunOutcome(summary=summary, repeats=measured, series=link.series, interrupted=self._interrupts.happened)
 

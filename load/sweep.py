@@ -6,15 +6,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from msgspec import structs
-
 from endpoints.texts.i18n import Translator
 from load.interrupts import Interrupts
 from load.knee import VALUES, Sweep, SweepStep, enough, knee_of, step_of, with_value
 from load.local_stack import local_stack
 from load.plan import LoadPlan, SweptOption
 from load.provenance import provenance
-from load.report import can_draw, origin_rows, unwritable, write_csv, write_json, write_page
+from load.report import origin_rows, unwritable, write_csv, write_json, write_page
 from load.running_stack import RunningPair, running_stack
 from load.session import Session, Teller
 from load.stack import Stack
@@ -83,15 +81,16 @@ async def _stack(plan: LoadPlan, folder: Path, pair: RunningPair | None, teller:
 
 def write_sweep(folder: Path, sweep: Sweep, lines: Sequence[str], t: Translator) -> None:
     """Write the report of a sweep into `folder`, which is empty. Raises UserError if the folder can't take it."""
-    pictures = {}
-    if can_draw():
-        from load import plots
+    from load import plots
 
-        steps = [(step.value, step.rate_per_s, step.p50_ms, step.p99_ms) for step in sweep.steps]
-        pictures["sweep"] = plots.against(sweep.option, steps, sweep.knee, t)
+    steps = [(step.value, step.rate_per_s, step.p50_ms, step.p99_ms) for step in sweep.steps]
+    pictures = {"sweep": plots.against(sweep.option, steps, sweep.knee, t)}
+    stages = {f"{step.value:g}": step.stages for step in sweep.steps if step.stages}
+    if stages:
+        pictures["stages"] = plots.stacked(stages, t, f"--{sweep.option}")
     try:
         write_json(folder / "sweep.json", sweep)
-        write_csv(folder / "sweep.csv", SweepStep.__struct_fields__, map(structs.astuple, sweep.steps))
+        write_csv(folder / "sweep.csv", ("value", "rate_per_s", "p50_ms", "p99_ms"), steps)
         write_page(folder, t("Load test of the link"), lines, origin_rows(sweep.provenance, t), pictures, t)
     except OSError as error:
         raise unwritable(folder, error) from None

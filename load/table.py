@@ -120,6 +120,7 @@ def result_lines(summary: Summary, t: Translator) -> Iterator[str]:
             [f"{ratio[key]:.3g}" if key in ratio else "-" for key in (*_LATENCIES, "rate")],
         )
     yield from _skeleton(summary, t)
+    yield t("p99 of the worst second, ms: {value}", value=f"{summary.p99_of_worst_second_ms:.4g}")
     if summary.stages:
         yield ""
         yield _row(t("stage, ms"), ["p50", "p90", "p99", "p99.9", "max", t("mean")])
