@@ -1,5 +1,5 @@
 # `make demo` and `make test` work on a fresh Debian or Ubuntu machine that has python3, make and git.
-.PHONY: demo lint test test-stack fresh-machines simulate offsets fuzz soak coverage planted mutants load workflows hooks setup setup-tests
+.PHONY: demo lint test test-stack fresh-machines simulate offsets fuzz soak coverage planted mutants load figures workflows hooks setup setup-tests
 
 # compiled tests are kept: otherwise each process of pytest compiles them all, and its plug-ins
 unexport PYTHONDONTWRITEBYTECODE
@@ -49,6 +49,10 @@ planted: setup  ## each of the planted bugs in a copy of the packages: what catc
 QUICK ?=
 load: setup  ## how fast the link is, beside its yardsticks: the documented runs, with a report each in build/load/
 	@tools/load $(QUICK)
+
+FROM ?= $(lastword $(sort $(wildcard build/load/*)))
+figures: setup  ## the table in docs/performance.md, from the reports of make load in FROM: by default the last ones
+	@.venv/bin/python -m load.figures "$(FROM)" docs/performance.md
 
 MUTANTS ?= protocol.*__mutmut_*3
 mutants: setup  ## mutants of the core whose names match MUTANTS (a tenth of them); some hours for all

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,8 +15,10 @@ from endpoints.cli.output import print_json, print_lines, say
 from endpoints.errors import UserError
 from endpoints.texts.i18n import Translator
 from load.baseline import changes, load_baseline
+from load.interrupts import Interrupts
+from load.knee import Sweep
 from load.local_stack import require_local
-from load.measurements import Measurement
+from load.measurements import Measured, Measurement
 from load.plan import LoadPlan, SweptOption, What, new_report_folder
 from load.report import SUMMARY, unwritable, write_json, write_report
 from load.running_stack import running_pair
@@ -59,9 +61,13 @@ def exchange(
     journals = folder if pair is None else pair.links[0].journals[0]
     before = None if against is None else load_baseline(against.baseline, plan, journals)
     new_report_folder(report)
-    session = Session(plan, ProgressLine(plan, t), _command())
-    work = session.over_local_stack(folder) if pair is None else session.over_running_stack(pair)
-    outcome = on_precise_loop(work)
+    teller = ProgressLine(plan, t)
+
+    async def run(interrupts: Interrupts) -> RunOutcome:
+        session = Session(plan, teller, _command(), interrupts)
+        return await (session.over_local_stack(folder) if pair is None else session.over_running_stack(pair))
+
+    outcome = on_precise_loop(run, teller.stopping)
     if outcome.summary is None:
         return EXIT_INTERRUPTED
     if as_json:
@@ -95,7 +101,12 @@ def sweep(
     if pair is None:
         require_local(folder, plan.size_bytes)
     new_report_folder(report)
-    found = on_precise_loop(swept(plan, option, folder, pair, ProgressLine(plan, t), _command()))
+    teller = ProgressLine(plan, t)
+
+    async def run(interrupts: Interrupts) -> Sweep:
+        return await swept(plan, option, folder, pair, teller, _command(), interrupts)
+
+    found = on_precise_loop(run, teller.stopping)
     lines = list(sweep_lines(found, t))
     if as_json:
         print_json(found)
@@ -105,6 +116,7 @@ def sweep(
         write_sweep(report, found, lines, t)
     if found.lost:
         raise UserError(phrase("the link broke its promise {count} times", count=found.lost), exit_code=EXIT_FAILED)
+    _require_receipts(found.unreceipted)
     return 0 if found.complete else EXIT_INTERRUPTED
 
 
@@ -115,7 +127,11 @@ def measure(
     require_local(folder, plan.size_bytes)
     new_report_folder(report)
     measurement = Measurement(plan, count, folder, _command(), lambda told: say(t.say(told)))
-    found = on_precise_loop(measurement.run(what))
+
+    async def run(_interrupts: Interrupts) -> Measured:
+        return await measurement.run(what)
+
+    found = on_precise_loop(run)
     if as_json:
         print_json(found)
     else:
@@ -133,29 +149,50 @@ def _command() -> str:
 
 
 def _verdict(outcome: RunOutcome, summary: Summary) -> int:
-    """Return the exit code. Raises UserError if an alert was lost."""
+    """Return the exit code. Raises UserError if an alert was lost, or has no receipt."""
     if summary.broken:
         raise UserError(
             phrase(
-                "the link broke its promise: {lost} lost, {doubled} doubled, {reordered} reordered, {refused} refused, "
-                "{unreceipted} without a receipt",
+                "the link broke its promise: {lost} lost, {doubled} doubled, {reordered} reordered, {refused} refused",
                 lost=summary.lost,
                 doubled=summary.doubled,
                 reordered=summary.reordered,
                 refused=summary.refused,
-                unreceipted=summary.unreceipted,
             ),
             exit_code=EXIT_FAILED,
         )
+    _require_receipts(summary.unreceipted)
     if outcome.interrupted:
         return EXIT_INTERRUPTED
     return EXIT_MISSED if any(not goal.met for goal in summary.goals) else 0
 
 
-def on_precise_loop(work: Coroutine[Any, Any, T]) -> T:
-    """Run `work` to its end on a loop that waits with the clock's precision: epoll waits in milliseconds."""
+def _require_receipts(missing: int) -> None:
+    if missing:
+        raise UserError(
+            phrase(
+                "{count} alerts have no receipt: the other side has stopped or hangs; they wait in the sender's outbox",
+                count=missing,
+            ),
+            exit_code=EXIT_FAILED,
+        )
+
+
+def _nothing() -> None:
+    """Tell nobody."""
+
+
+def on_precise_loop(work: Callable[[Interrupts], Coroutine[Any, Any, T]], stopping: Callable[[], None] = _nothing) -> T:
+    """Run `work` to its end on a loop that waits with the clock's precision: epoll waits in milliseconds.
+
+    `stopping` is called when an interrupt begins to end it in order. Raises KeyboardInterrupt if one gave it up.
+    """
+
+    async def caught() -> T:
+        return await work(Interrupts(stopping))
+
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
         try:
-            return runner.run(work)
+            return runner.run(caught())
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None

@@ -22,11 +22,11 @@ class Integrity(Struct, frozen=True, kw_only=True):
     Attributes:
         sent: recorded by the sender.
         received: recorded by the receiver, each counted once.
-        lost: sent, and not recorded by the receiver.
+        lost: receipted at the sender, which sends them no more, and not recorded by the receiver.
         doubled: recorded by the receiver more than once.
         reordered: recorded by the receiver after a later one.
         refused: recorded by the receiver as refused.
-        unreceipted: sent, and without a receipt at the sender.
+        unreceipted: sent, and without a receipt at the sender, whose outbox keeps them.
     """
 
     sent: int = 0
@@ -103,7 +103,7 @@ def compared(sent: Sent, received: list[tuple[int, bool]]) -> Integrity:
     return Integrity(
         sent=len(sent.seqs),
         received=len(times),
-        lost=sum(1 for seq in sent.seqs if seq not in times),
+        lost=sum(1 for seq in sent.seqs if seq <= sent.receipted and seq not in times),
         doubled=sum(1 for count in times.values() if count > 1),
         reordered=reordered,
         refused=sum(1 for _, refused in received if refused),

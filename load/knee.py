@@ -10,13 +10,14 @@ from msgspec import Struct, structs
 from endpoints.config.settings_tables import LINKS_MAX
 from load.plan import LoadPlan, SweptOption, check
 from load.provenance import Provenance
+from load.stages import Stage
 from load.summary import Summary
 
 VALUES: dict[SweptOption, tuple[float, ...]] = {
     "rate": (5, 10, 20, 40, 80, 160, 320, 640, 1_280, 2_560, 5_120),
     "window": (1, 2, 4, 8, 16, 32, 64, 128, 256),
     "size": (1_213, 2_000, 4_000, 8_000, 11_000),
-    "links": (1, 2, 4, 8, 16, 32, LINKS_MAX),
+    "links": tuple(count for count in (1, 2, 4, 8, 16, 32, 64, 250, 1_000) if count <= LINKS_MAX),
 }
 """The values of each option, in ascending order."""
 KEPT_UP = 0.95
@@ -36,6 +37,8 @@ class SweepStep(Struct, frozen=True, kw_only=True):
     rate_per_s: float
     p50_ms: float
     p99_ms: float
+    # nothing over endpoints that run already
+    stages: dict[str, Stage] = {}
 
 
 class Sweep(Struct, frozen=True, kw_only=True):
@@ -47,6 +50,8 @@ class Sweep(Struct, frozen=True, kw_only=True):
     complete: bool
     # how often the link broke its promise: it is 0
     lost: int
+    # alerts that the other side did not receipt in time
+    unreceipted: int
     # the other options
     plan: LoadPlan
     provenance: Provenance
@@ -59,6 +64,7 @@ def step_of(value: float, summary: Summary) -> SweepStep:
         rate_per_s=summary.median_rate_per_s,
         p50_ms=summary.median_ms.p50,
         p99_ms=summary.median_ms.p99,
+        stages=summary.stages,
     )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -29,7 +29,7 @@ from endpoints.keys.credentials import read_credential
 from endpoints.keys.private_files import make_private_folder
 from load.alerts import Template, template
 from load.at_control import ControlLoad
-from load.channel import AcknowledgeAll, Acknowledged, Collect, EndRun, Ran, Row, Rows, Run
+from load.channel import AcknowledgeAll, Acknowledged, Collect, EndRun, Ran, Receipted, Row, Rows, Run
 from load.child import START_WITHIN_S, Child
 from load.driver import Load, Told
 from load.stack import LoadedLink, SliceOutcome
@@ -152,11 +152,24 @@ class LocalStack:
         """Stop the receiver in order."""
         await self._receiver.stop()
 
+    async def start_sender(self) -> None:
+        """Start the sender again, and return when it is connected. Raises UserError."""
+        self._sender = await self._start_again(SIDES[0])
+        await self.connected(SIDES[:1])
+
     async def start_receiver(self) -> None:
-        """Start the receiver again, and return when it is connected. Raises UserError."""
-        self._receiver = await _start(self.folder, SIDES[1])
-        self._restarted.push_async_callback(self._receiver.stop)
-        await self.connected(SIDES[1:])
+        """Start the receiver again, and return when it serves. Raises UserError."""
+        self._receiver = await self._start_again(SIDES[1])
+        await self._receiver.serving()
+
+    async def _start_again(self, side: str) -> Child:
+        child = await _start(self.folder, side)
+        self._restarted.push_async_callback(child.stop)
+        return child
+
+    def hear_receipts(self, receipted: Callable[[Receipted], None] | None) -> None:
+        """Pass the sender's receipts on from now on, or no more."""
+        self._sender.hear_receipts(receipted)
 
     async def __aenter__(self) -> Self:
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Protocol
 
 from msgspec import Struct, structs
@@ -23,6 +24,11 @@ LINK = "link"
 """The name of the link among the subjects."""
 ANSWERS_WITHIN_S = 20.0
 """How long the first exchange may take: a peer that never receipts is noticed before the run."""
+
+
+SLICE_MAX_S = 300.0
+_SHARE_OF_DEADLINE = 0.25
+"""An alert that waits past half of its deadline makes the link late; after all of it, there is an alarm."""
 
 
 class Repeat(Struct, kw_only=True):
@@ -97,12 +103,16 @@ class LinkSubject:
         self.series: list[tuple[int, int]] = []
         """The intended instant and the latency of each measured exchange."""
         self.raised = 0
+        self.stuck = False
+        """Some exchanges did not finish in time: the other side does not receipt any more."""
         self.memory_mib: dict[str, float] = {}
         """The memory of each process after the last repeat."""
         self._stack = stack
         self._template = template
         self._clearing = clearing
         self._stopping = False
+        deadline_s = getattr(stack.links[0].file.terms.policy.handling, template.precedence)
+        self._slice_max_s = min(SLICE_MAX_S, deadline_s * _SHARE_OF_DEADLINE)
 
     async def check(self) -> None:
         """Raise UserError unless one exchange succeeds."""
@@ -126,26 +136,31 @@ class LinkSubject:
     async def measure(self, plan: LoadPlan, number: int, told: Told) -> Repeat:
         """Measure a repeat, in slices. Raises UserError."""
         repeat = Repeat(latencies=Latencies(), cpu_us={})
-        loads = plan.loads(number, self._stack.slice_max)
-        while loads and not self._stopping:
+        loads = plan.loads(number, self._stack.slice_max, self._slice_max_s)
+        left_s = float(plan.seconds)
+        while loads and not self._stopping and not self.stuck:
             load = loads.pop(0)
             times, cpu_us = await self._slice(load, _after(told, repeat.begun))
             repeat.take(times, load, cpu_us)
+            self.stuck = bool(times.unfinished)
             self.series += times.latencies_ns()
-            await self.clear()
-            if load.window and len(times.intended_ns) >= load.count_max:
+            # a receiver that is stuck may not answer either: what was measured until then is the result
+            with suppress(*((UserError,) if self.stuck else ())):
+                await self.clear()
+            if load.window:
                 used_s = (times.ends_ns - times.begins_ns) / SECOND_NS
-                left_s = load.seconds - used_s
-                if left_s > 0:
-                    loads.append(
-                        structs.replace(load, seconds=left_s, warmup_s=max(0.0, load.warmup_s - used_s), ramp_s=0.0)
-                    )
+                left_s -= used_s
+                if left_s > 0 and not times.stopped:
+                    more_s = min(left_s, self._slice_max_s)
+                    warmup_s = max(0.0, load.warmup_s - used_s)
+                    loads.append(structs.replace(load, seconds=more_s, warmup_s=warmup_s, ramp_s=0.0))
         self.memory_mib = {name: round(resident_mib(pid), 1) for name, pid in self._stack.pids.items()}
         return repeat
 
     async def run(self, load: Load) -> None:
         """Run one slice, add it to the series, and clear up. Raises UserError."""
         times, _ = await self._slice(load, _ignore)
+        self.stuck = bool(times.unfinished)
         self.series += times.latencies_ns()
         await self.clear()
 

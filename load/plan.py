@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Literal
 
@@ -94,8 +95,8 @@ class LoadPlan(Struct, frozen=True, kw_only=True):
         """How long exchanges begin in each repeat."""
         return self.warmup_s + self.duration_s
 
-    def loads(self, repeat: int, count_max: int) -> list[Load]:
-        """Return the slices of one repeat, of at most `count_max` exchanges each.
+    def loads(self, repeat: int, count_max: int, seconds_max: float = SECONDS_MAX) -> list[Load]:
+        """Return the slices of one repeat, of at most `count_max` exchanges and about `seconds_max` each.
 
         The closed model's is one, which the caller continues until the time is over.
         """
@@ -103,30 +104,30 @@ class LoadPlan(Struct, frozen=True, kw_only=True):
             return [
                 Load(
                     window=self.window or 1,
-                    seconds=self.seconds,
+                    seconds=min(self.seconds, max(seconds_max, self.ramp_s)),
                     warmup_s=self.warmup_s,
                     ramp_s=self.ramp_s,
                     count_max=count_max,
                     patience_s=PATIENCE_S,
                 )
             ]
-        offsets_ns: list[int] = []
         end_ns = self.seconds * SECOND_NS
-        for offset_ns in intended_ns(self.rate, self.arrival, self.ramp_s, self.seed + repeat):
-            if offset_ns >= end_ns:
-                break
-            offsets_ns.append(offset_ns)
-        return [self._slice(offsets_ns, place, count_max) for place in range(0, len(offsets_ns), count_max)]
+        arrivals = intended_ns(self.rate, self.arrival, self.ramp_s, self.seed + repeat)
+        pieces: list[list[int]] = []
+        for offset_ns in takewhile(lambda each: each < end_ns, arrivals):
+            full = pieces and len(pieces[-1]) == count_max
+            if not pieces or full or offset_ns - pieces[-1][0] >= seconds_max * SECOND_NS:
+                pieces.append([])
+            pieces[-1].append(offset_ns)
+        begins_ns = [0, *(piece[0] for piece in pieces[1:]), end_ns]
+        return [self._slice(piece, *around) for piece, around in zip(pieces, pairwise(begins_ns), strict=False)]
 
-    def _slice(self, offsets_ns: Sequence[int], place: int, count_max: int) -> Load:
-        begins_ns = offsets_ns[place] if place else 0
-        after = place + count_max
-        ends_ns = offsets_ns[after] if after < len(offsets_ns) else self.seconds * SECOND_NS
+    def _slice(self, offsets_ns: Sequence[int], begins_ns: int, ends_ns: int) -> Load:
         return Load(
-            offsets_ns=tuple(each - begins_ns for each in offsets_ns[place:after]),
+            offsets_ns=tuple(each - begins_ns for each in offsets_ns),
             seconds=(ends_ns - begins_ns) / SECOND_NS,
             warmup_s=max(0.0, self.warmup_s - begins_ns / SECOND_NS),
-            count_max=count_max,
+            count_max=len(offsets_ns),
             patience_s=PATIENCE_S,
         )
 

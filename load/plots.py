@@ -16,9 +16,12 @@ from load.stages import BROKER, Stage
 _SIZE = (9.0, 4.5)
 _DPI = 110
 _COLOURS = {LINK: "#c0392b", "floor": "#7f8c8d", "paho": "#2980b9", "aiomqtt": "#8e44ad", "skeleton": "#27ae60"}
+_DOTS_MAX = 60
+"""Points of a line that each have a dot."""
 _QUANTILES = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
 _PAUSE_S = 1
 _BAR_LABEL_MIN_SHARE = 0.04
+_WHOLE_FROM_MS = 10
 
 
 class Figure:
@@ -35,6 +38,12 @@ class Figure:
         for side in ("top", "right"):
             self.axes.spines[side].set_visible(False)
         self.axes.grid(visible=True, alpha=0.25)
+
+    def legend(self) -> None:
+        """Name the lines above the plot, where they cover nothing."""
+        self.axes.legend(
+            frameon=False, ncols=6, loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0, fontsize=9
+        )
 
     def log_latency(self) -> None:
         """Make the vertical axis logarithmic, with plain numbers."""
@@ -60,69 +69,97 @@ def spectrum(by_subject: Mapping[str, Latencies], t: Translator) -> bytes:
     most = 10.0
     for name, latencies in by_subject.items():
         points = [(1 / (1 - quantile), ms) for quantile, ms in latencies.spectrum() if quantile < 1]
-        if not points:
-            continue
         # beyond one exchange in so many, nothing was measured
-        points = [each for each in points if each[0] <= latencies.count] or points[:1]
+        points = [each for each in points if each[0] <= latencies.count] or [(1.0, latencies.ms(100))]
         most = max(most, points[-1][0])
         axes.plot(
-            *zip(*points, strict=True), label=t.term("subject", name), color=_COLOURS.get(name), drawstyle="steps-post"
+            *zip(*points, strict=True),
+            label=t.term("subject", name),
+            color=_COLOURS.get(name),
+            drawstyle="steps-post",
+            marker="" if len(points) > 1 else "o",
         )
     shown = [quantile for quantile in _QUANTILES if 1 / (1 - quantile) <= most * 1.01]
     axes.set_xscale("log")
+    axes.set_xlim(0.9, most * 1.3)
     figure.log_latency()
     axes.set_xticks([1 / (1 - quantile) for quantile in shown], [f"{quantile * 100:g} %" for quantile in shown])
     axes.set_xticks([], minor=True)
     axes.set_xlabel(t("share of exchanges that are faster"))
     axes.set_ylabel(t("latency, ms"))
-    axes.legend(frameon=False)
+    figure.legend()
     return figure.png()
 
 
 def over_time(rows: Sequence[SecondRow], t: Translator) -> bytes:
-    """Return latency over time, second by second."""
+    """Return latency over time, second by second; a line divides repeats, between which yardsticks ran."""
     figure = Figure(t("Latency over time"))
     axes = figure.axes
-    # one line for each repeat: nothing is known of the pauses
     begins = [place for place, row in enumerate(rows) if not place or row.second - rows[place - 1].second > _PAUSE_S]
-    pieces = [rows[begin:end] for begin, end in pairwise([*begins, len(rows)])]
+    dot = "." if len(rows) <= _DOTS_MAX else ""
     for field, label, style, colour in (
-        ("p50_ms", "p50", "-", "C0"),
-        ("p99_ms", "p99", "-", "C1"),
         ("max_ms", t("max"), ":", "C2"),
+        ("p99_ms", "p99", "-", "C1"),
+        ("p50_ms", "p50", "-", "C0"),
     ):
-        for number, piece in enumerate(pieces):
+        for begin, end in pairwise([*begins, len(rows)]):
             axes.plot(
-                [row.second for row in piece],
-                [getattr(row, field) for row in piece],
+                range(begin, end),
+                [getattr(row, field) for row in rows[begin:end]],
                 style,
                 color=colour,
-                marker=".",
-                label="" if number else label,
+                linewidth=1.2,
+                marker=dot if end - begin > 1 else "o",
+                label="" if begin else label,
             )
+    for begin in begins[1:]:
+        axes.axvline(begin - 0.5, color="#95a5a6", linewidth=0.8)
+    axes.set_xlim(-0.5, max(len(rows) - 0.5, 0.5))
+    if len(rows) > 1:
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    else:
+        axes.set_xticks([0])
     figure.log_latency()
-    axes.set_xlabel(t("seconds since the first exchange; between repeats, the yardsticks ran"))
+    axes.set_xlabel(t("second of the measurement; vertical lines divide the repeats"))
     axes.set_ylabel(t("latency, ms"))
-    axes.legend(frameon=False)
+    figure.legend()
     return figure.png()
 
 
-def stacked(stages: Mapping[str, Stage], t: Translator) -> bytes:
-    """Return the mean of each stage, one after another: together they are the mean latency."""
+def stacked(by_run: Mapping[str, Mapping[str, Stage]], t: Translator, option: str = "") -> bytes:
+    """Return the mean of each stage, one after another: together they are the mean latency.
+
+    One bar for each run; with several, `option` is what differs.
+    """
     figure = Figure(t("Where the time goes: the mean of each stage"))
     axes = figure.axes
-    shown = {name: stage.mean for name, stage in stages.items() if name != BROKER}
-    whole = sum(shown.values()) or 1.0
-    left = 0.0
-    for place, (name, mean) in enumerate(shown.items()):
-        bars = axes.barh([0], [mean], left=left, color=f"C{place}", label=f"{t.term('stage', name)}  {mean:.3g}")
-        if mean / whole >= _BAR_LABEL_MIN_SHARE:
-            axes.bar_label(bars, labels=[f"{mean:.2g}"], label_type="center", color="white", fontsize=9)
-        left += mean
-    axes.set_yticks([])
+    alone = len(by_run) == 1
+    longest = max(_whole(stages) for stages in by_run.values())
+    for row, stages in enumerate(by_run.values()):
+        left = 0.0
+        for place, (name, mean) in enumerate(_following(stages).items()):
+            label = t.term("stage", name) + (f"  {_short(mean)}" if alone else "")
+            bars = axes.barh([row], [mean], left=left, color=f"C{place}", label="" if row else label)
+            if mean / longest >= _BAR_LABEL_MIN_SHARE:
+                axes.bar_label(bars, labels=[_short(mean)], label_type="center", color="white", fontsize=9)
+            left += mean
+    axes.set_yticks([] if alone else range(len(by_run)), None if alone else list(by_run))
+    axes.set_ylabel(option)
     axes.set_xlabel(t("ms"))
     axes.legend(frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.18), fontsize=9)
     return figure.png()
+
+
+def _following(stages: Mapping[str, Stage]) -> dict[str, float]:
+    return {name: stage.mean for name, stage in stages.items() if name != BROKER}
+
+
+def _whole(stages: Mapping[str, Stage]) -> float:
+    return sum(_following(stages).values()) or 1.0
+
+
+def _short(ms: float) -> str:
+    return f"{ms:.0f}" if ms >= _WHOLE_FROM_MS else f"{ms:.2g}"
 
 
 def against(
@@ -153,5 +190,5 @@ def against(
     rates.set_ylim(bottom=0)
     if knee is not None:
         axes.axvline(knee, color="black", linewidth=1, linestyle=":", label=t("knee: {value}", value=f"{knee:g}"))
-    axes.legend(frameon=False, loc="upper left")
+    figure.legend()
     return figure.png()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from msgspec import structs
 from endpoints.errors import UserError, os_reason
 from endpoints.texts.i18n import Translator
 from load.histogram import Latencies
+from load.measuring import LINK
 from load.provenance import Provenance
 from load.report_rows import SecondRow, by_second
 from load.session import RunOutcome
@@ -88,7 +88,7 @@ def write_page(
         lines=lines,
         origin=origin,
         origin_title=t("Where the figures come from"),
-        pictures={name: b64encode(png).decode() for name, png in pictures.items()},
+        pictures=[(captions(t)[name], b64encode(png).decode()) for name, png in pictures.items()],
     )
     (folder / "report.html").write_text(page, "utf-8")
 
@@ -96,20 +96,32 @@ def write_page(
 def _pictures(
     merged: Mapping[str, Latencies], rows: Sequence[SecondRow], summary: Summary, t: Translator
 ) -> dict[str, bytes]:
-    """Return the plots, by the name of their file; none without matplotlib."""
-    if not can_draw():
-        return {}
+    """Return the plots, by the name of their file."""
     from load import plots
 
     found = {"spectrum": plots.spectrum(merged, t), "over_time": plots.over_time(rows, t)}
     if summary.stages:
-        found["stages"] = plots.stacked(summary.stages, t)
+        found["stages"] = plots.stacked({LINK: summary.stages}, t)
     return found
 
 
-def can_draw() -> bool:
-    """Return whether matplotlib is installed."""
-    return find_spec("matplotlib") is not None
+def captions(t: Translator) -> dict[str, str]:
+    """Return what each plot shows, in plain words, by the name of its file."""
+    return {
+        "spectrum": t(
+            "How many exchanges are faster than a latency: at 99 %, one exchange in a hundred is slower. "
+            "Steep ends are rare pauses, such as a flush that the disk delays."
+        ),
+        "over_time": t("The latencies of each second. Single peaks are pauses; a rising line is a queue that grows."),
+        "stages": t(
+            "The stages of an exchange, one after another. Together they are the mean latency; "
+            "docs/load-test.md says where each begins and ends."
+        ),
+        "sweep": t(
+            "Latency and rate at each value. "
+            "Beyond the knee, latency runs away, or more requests bring no more exchanges."
+        ),
+    }
 
 
 def origin_rows(origin: Provenance, t: Translator) -> dict[str, str]:

@@ -10,6 +10,9 @@ from msgspec import Struct
 from load.arrivals import SECOND_NS
 from load.histogram import Latencies
 
+_ENOUGH = 100
+"""Exchanges of a second, so that its p99 is more than its slowest one."""
+
 
 class SecondRow(Struct, frozen=True, kw_only=True):
     """The exchanges that began in one second."""
@@ -31,3 +34,10 @@ def by_second(series: Sequence[tuple[int, int]]) -> Iterator[SecondRow]:
         yield SecondRow(
             second=second, exchanges=found.count, p50_ms=each.p50, p90_ms=each.p90, p99_ms=each.p99, max_ms=each.max
         )
+
+
+def worst_second_ms(series: Sequence[tuple[int, int]]) -> float:
+    """Return the highest p99 of a second (ms); seconds with few exchanges count only if there are no others."""
+    rows = list(by_second(series))
+    enough = [row.p99_ms for row in rows if row.exchanges >= _ENOUGH]
+    return max(enough or [row.p99_ms for row in rows], default=0.0)

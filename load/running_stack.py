@@ -44,8 +44,7 @@ class RunningSide:
 
     def __init__(self, path: Path) -> None:
         """Read the settings. Raises UserError."""
-        beside = path.parent / "endpoint.toml"
-        self.settings: EndpointSettings = load_endpoint(beside if path.is_socket() else path)
+        self.settings: EndpointSettings = load_endpoint(_settings_of(path) if path.is_socket() else path)
         self.officer, self.credential = _officer(self.settings)
         _require_quiet(self.settings)
 
@@ -249,6 +248,16 @@ def _require_quiet(settings: EndpointSettings) -> None:
                 path=settings.path,
             )
         )
+
+
+def _settings_of(control: Path) -> Path:
+    """Return the settings beside a control socket. Raises UserError if there are none."""
+    beside = control.resolve().parent / "endpoint.toml"
+    if not exists(beside):
+        raise UserError(
+            phrase("{socket}: no endpoint.toml beside this control socket; name that file instead", socket=control)
+        )
+    return beside
 
 
 def _officer(settings: EndpointSettings) -> tuple[str, str]:

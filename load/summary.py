@@ -60,7 +60,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     @property
     def broken(self) -> int:
         """How often the link broke its promise: it is 0."""
-        return self.lost + self.doubled + self.reordered + self.refused + self.unreceipted
+        return self.lost + self.doubled + self.reordered + self.refused
 
     exchanges: int
     rate_per_s: float
@@ -84,6 +84,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     memory_mib: dict[str, float]
     median_ms: Percentiles
     median_rate_per_s: float
+    # pauses of the collector or the disk show here, which the p99 of a whole run hides
+    p99_of_worst_second_ms: float
     repeats: list[RepeatFigures]
     goals: list[GoalResult]
     # the end of an exchange: `flushed` at the sender, or only `written`
@@ -164,6 +166,7 @@ def summarised(
     flushed: bool,
     complete: bool,
     skeleton: SkeletonCheck | None = None,
+    worst_ms: float = 0.0,
 ) -> Summary:
     """Return the summary of all repeats that were measured.
 
@@ -177,6 +180,7 @@ def summarised(
         flushed: whether an exchange ended with the flush at the sender.
         complete: whether all repeats were measured.
         skeleton: the result of the skeleton's check, None without yardsticks.
+        worst_ms: the highest p99 of a second.
     """
     link = figures(measured[LINK])
     yardsticks = {name: figures(measured[name]) if measured.get(name) else None for name in NAMES}
@@ -199,6 +203,7 @@ def summarised(
         memory_mib=memory_mib,
         median_ms=link.median_ms,
         median_rate_per_s=link.median_rate_per_s,
+        p99_of_worst_second_ms=worst_ms,
         repeats=link.repeats,
         goals=judged(plan.goals, link),
         ends="flushed" if flushed else "written",

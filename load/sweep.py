@@ -6,21 +6,26 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from msgspec import structs
-
 from endpoints.texts.i18n import Translator
+from load.interrupts import Interrupts
 from load.knee import VALUES, Sweep, SweepStep, enough, knee_of, step_of, with_value
 from load.local_stack import local_stack
 from load.plan import LoadPlan, SweptOption
 from load.provenance import provenance
-from load.report import can_draw, origin_rows, unwritable, write_csv, write_json, write_page
+from load.report import origin_rows, unwritable, write_csv, write_json, write_page
 from load.running_stack import RunningPair, running_stack
 from load.session import Session, Teller
 from load.stack import Stack
 
 
 async def swept(
-    plan: LoadPlan, option: SweptOption, folder: Path, pair: RunningPair | None, teller: Teller, command: str
+    plan: LoadPlan,
+    option: SweptOption,
+    folder: Path,
+    pair: RunningPair | None,
+    teller: Teller,
+    command: str,
+    interrupts: Interrupts,
 ) -> Sweep:
     """Measure one value of `option` after another until the knee is passed. Raises UserError.
 
@@ -31,9 +36,10 @@ async def swept(
         pair: two running endpoints instead.
         teller: tells how far it is.
         command: the command line, for the record.
+        interrupts: end it in order, with the steps that were measured.
     """
     steps: list[SweepStep] = []
-    lost, complete = 0, True
+    broken, unreceipted = 0, 0
     origin = provenance(command, plan.seed, folder if pair is None else pair.links[0].journals[0])
     async with AsyncExitStack() as kept:
         stack: Stack | None = None
@@ -42,22 +48,21 @@ async def swept(
             if stack is None or option == "links":
                 await kept.aclose()
                 stack = await kept.enter_async_context(_stack(step, folder, pair, teller))
-            session = Session(step, teller, command)
+            session = Session(step, teller, command, interrupts)
             outcome = await session.over(stack, None, origin)
             if outcome.summary is not None:
                 steps.append(step_of(value, outcome.summary))
-                lost += outcome.summary.broken
-            if outcome.interrupted:
-                complete = False
-                break
-            if enough(option, steps):
+                broken += outcome.summary.broken
+                unreceipted += outcome.summary.unreceipted
+            if interrupts.happened or unreceipted or enough(option, steps):
                 break
     return Sweep(
         option=option,
         steps=steps,
         knee=knee_of(option, steps),
-        complete=complete,
-        lost=lost,
+        complete=not (interrupts.happened or unreceipted),
+        lost=broken,
+        unreceipted=unreceipted,
         plan=plan,
         provenance=origin,
     )
@@ -76,15 +81,16 @@ async def _stack(plan: LoadPlan, folder: Path, pair: RunningPair | None, teller:
 
 def write_sweep(folder: Path, sweep: Sweep, lines: Sequence[str], t: Translator) -> None:
     """Write the report of a sweep into `folder`, which is empty. Raises UserError if the folder can't take it."""
-    pictures = {}
-    if can_draw():
-        from load import plots
+    from load import plots
 
-        steps = [(step.value, step.rate_per_s, step.p50_ms, step.p99_ms) for step in sweep.steps]
-        pictures["sweep"] = plots.against(sweep.option, steps, sweep.knee, t)
+    steps = [(step.value, step.rate_per_s, step.p50_ms, step.p99_ms) for step in sweep.steps]
+    pictures = {"sweep": plots.against(sweep.option, steps, sweep.knee, t)}
+    stages = {f"{step.value:g}": step.stages for step in sweep.steps if step.stages}
+    if stages:
+        pictures["stages"] = plots.stacked(stages, t, f"--{sweep.option}")
     try:
         write_json(folder / "sweep.json", sweep)
-        write_csv(folder / "sweep.csv", SweepStep.__struct_fields__, map(structs.astuple, sweep.steps))
+        write_csv(folder / "sweep.csv", ("value", "rate_per_s", "p50_ms", "p99_ms"), steps)
         write_page(folder, t("Load test of the link"), lines, origin_rows(sweep.provenance, t), pictures, t)
     except OSError as error:
         raise unwritable(folder, error) from None

@@ -120,6 +120,7 @@ def result_lines(summary: Summary, t: Translator) -> Iterator[str]:
             [f"{ratio[key]:.3g}" if key in ratio else "-" for key in (*_LATENCIES, "rate")],
         )
     yield from _skeleton(summary, t)
+    yield t("p99 of the worst second, ms: {value}", value=f"{summary.p99_of_worst_second_ms:.4g}")
     if summary.stages:
         yield ""
         yield _row(t("stage, ms"), ["p50", "p90", "p99", "p99.9", "max", t("mean")])
@@ -134,7 +135,7 @@ def result_lines(summary: Summary, t: Translator) -> Iterator[str]:
         met = t("met") if goal.met else t("MISSED")
         yield t("goal {goal}: {value}, {met}", goal=goal.goal, value=f"{goal.value:.5g}", met=met)
     if not summary.complete:
-        yield t("interrupted: these are the figures up to then")
+        yield t("ended early: these are the figures up to then")
 
 
 def _skeleton(summary: Summary, t: Translator) -> Iterator[str]:
@@ -162,7 +163,7 @@ def sweep_lines(sweep: Sweep, t: Translator) -> Iterator[str]:
     else:
         yield t("knee: {value}", value=f"{sweep.knee:g}")
     if not sweep.complete:
-        yield t("interrupted: these are the figures up to then")
+        yield t("ended early: these are the figures up to then")
 
 
 def change_lines(changes: Sequence[FigureChange], allowed: float, t: Translator) -> Iterator[str]:

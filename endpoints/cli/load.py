@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -73,11 +75,13 @@ def load(
     lang: options.Lang = None,
 ) -> int:
     """Measure exchanges: an alert, journaled, received, journaled there, receipted, and the receipt journaled here."""
+    given = _differing(locals())
     require_extra(plots=report is not None)
     from endpoints.texts.i18n import translator
+    from load.applicable import require_applicable
     from load.command import FOLDER, BaselineLimit, exchange, measure
     from load.command import sweep as sweep_option
-    from load.measurements import COUNT_MAX
+    from load.measurements import BACKLOG_MAX, COUNT_MAX
     from load.plan import RATE_DEFAULT, LoadPlan, check, duration_s, goals, regression_share
 
     plan = LoadPlan(
@@ -96,18 +100,16 @@ def load(
         goals=goals(slo or ()),
     )
     check(plan)
+    require_applicable(given, what, sweep, running=bool(endpoints))
     if endpoints and len(endpoints) != _BOTH:
         raise UserError(phrase("name two endpoints, the sender's first, or none"))
     if endpoints and at == "queue":
         raise UserError(phrase("--at queue: the queue of a running endpoint can't be reached; leave the endpoints out"))
-    if not 1 <= count <= COUNT_MAX:
-        raise UserError(
-            phrase("--count: expected a number from 1 to {most}, found {value}", most=COUNT_MAX, value=count)
-        )
-    if what != "exchange" and (endpoints or sweep is not None):
-        raise UserError(
-            phrase("--what {what}: it has stacks of its own; give neither endpoints nor --sweep", what=what)
-        )
+    most = BACKLOG_MAX if what == "backlog" else COUNT_MAX
+    if not 1 <= count <= most:
+        raise UserError(phrase("--count: expected a number from 1 to {most}, found {value}", most=most, value=count))
+    if what != "exchange" and endpoints:
+        raise UserError(phrase("--what {what}: it has stacks of its own; leave the endpoints out", what=what))
     both = (endpoints[0], endpoints[1]) if endpoints else None
     place, t = folder or FOLDER, translator(lang)
     if what != "exchange":
@@ -126,6 +128,15 @@ def load(
         as_json=as_json,
         t=t,
     )
+
+
+_SPELLED = {"as_json": "json", "yardsticks": "no-yardsticks"}
+
+
+def _differing(values: Mapping[str, object]) -> set[str]:
+    """Return the names of the options whose values are not the defaults."""
+    options = signature(load).parameters.values()
+    return {_SPELLED.get(each.name, each.name) for each in options if values[each.name] not in (each.default, ())}
 
 
 def require_extra(*, plots: bool) -> None:

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 import aiomqtt
 
-from load.yardsticks.client import OnMessage, Place, YardstickClient
+from load.yardsticks.client import OnMessages, Place, YardstickClient
 
 QUEUE_MAX = 8_192
 """Messages that wait to be published: more than a window."""
@@ -17,12 +17,12 @@ QUEUE_MAX = 8_192
 class AiomqttClient:
     """One connection; a task publishes in order, another takes what comes."""
 
-    def __init__(self, client: aiomqtt.Client, topic: str, on_message: OnMessage, closing: AsyncExitStack) -> None:
+    def __init__(self, client: aiomqtt.Client, topic: str, on_messages: OnMessages, closing: AsyncExitStack) -> None:
         self._client = client
         self._topic = topic
         self._closing = closing
         self._waiting: asyncio.Queue[bytes] = asyncio.Queue(maxsize=QUEUE_MAX)
-        self._tasks = [asyncio.create_task(self._send()), asyncio.create_task(self._take(on_message))]
+        self._tasks = [asyncio.create_task(self._send()), asyncio.create_task(self._take(on_messages))]
 
     def publish(self, payload: bytes) -> None:
         """Publish a message after those before it."""
@@ -45,13 +45,13 @@ class AiomqttClient:
             in_flight.add(task)
             task.add_done_callback(in_flight.discard)
 
-    async def _take(self, on_message: OnMessage) -> None:
+    async def _take(self, on_messages: OnMessages) -> None:
         async for message in self._client.messages:
             assert isinstance(message.payload, bytes), "payloads are bytes here"
-            on_message(message.payload)
+            on_messages([message.payload])
 
 
-async def connect(place: Place, peer: str, on_message: OnMessage) -> YardstickClient:
+async def connect(place: Place, peer: str, on_messages: OnMessages) -> YardstickClient:
     """Return a connected client. Raises aiomqtt.MqttError."""
     closing = AsyncExitStack()
     client = aiomqtt.Client(
@@ -66,4 +66,4 @@ async def connect(place: Place, peer: str, on_message: OnMessage) -> YardstickCl
     )
     await closing.enter_async_context(client)
     await client.subscribe(place.topic(peer), qos=1)
-    return AiomqttClient(client, place.topic(place.identity), on_message, closing)
+    return AiomqttClient(client, place.topic(place.identity), on_messages, closing)

@@ -13,8 +13,8 @@ from msgspec import Struct
 LINK = "yardstick"
 SENDER, RECEIVER = "yardstick-a", "yardstick-b"
 
-OnMessage = Callable[[bytes], None]
-"""Takes the payload of a message."""
+OnMessages = Callable[[list[bytes]], None]
+"""Takes the payloads of the messages that arrived together, at least one."""
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -56,8 +56,8 @@ class YardstickClient(Protocol):
         ...
 
 
-Connect = Callable[[Place, str, OnMessage], Awaitable[YardstickClient]]
-"""Connects, subscribes to the topic of the party named, and calls back with each message."""
+Connect = Callable[[Place, str, OnMessages], Awaitable[YardstickClient]]
+"""Connects, subscribes to the topic of the party named, and calls back with messages."""
 
 
 def without_delay(sock: socket.socket) -> None:

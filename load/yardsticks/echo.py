@@ -32,10 +32,14 @@ class EchoSender:
         assert self._client is not None, "opened before"
         self._client.publish(number.to_bytes(_NUMBER_BYTES, "big") + self._padding)
 
-    def _returned(self, payload: bytes) -> None:
-        number = int.from_bytes(payload[:_NUMBER_BYTES], "big")
-        if self.driver is not None and number < self.driver.begun:
-            self.driver.finished(number, self._clock_ns())
+    def _returned(self, payloads: list[bytes]) -> None:
+        if self.driver is None:
+            return
+        now_ns = self._clock_ns()
+        for payload in payloads:
+            number = int.from_bytes(payload[:_NUMBER_BYTES], "big")
+            if number < self.driver.begun:
+                self.driver.finished(number, now_ns)
 
 
 class EchoReceiver:
@@ -48,6 +52,7 @@ class EchoReceiver:
         """Connect."""
         self._client = await connect(place, SENDER, self._heard)
 
-    def _heard(self, payload: bytes) -> None:
-        if self._client is not None:
+    def _heard(self, payloads: list[bytes]) -> None:
+        assert self._client is not None, "the other side connects later"
+        for payload in payloads:
             self._client.publish(payload)

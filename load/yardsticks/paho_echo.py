@@ -9,7 +9,7 @@ from typing import Any
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from load.yardsticks.client import OnMessage, Place, YardstickClient, without_delay
+from load.yardsticks.client import OnMessages, Place, YardstickClient, without_delay
 
 IN_FLIGHT_MAX = 4_096
 WITHIN_S = 10.0
@@ -21,13 +21,13 @@ _READS_AT_ONCE = 64
 class PahoClient:
     """One connection. paho in a thread of its own is slower."""
 
-    def __init__(self, place: Place, peer: str, on_message: OnMessage) -> None:
+    def __init__(self, place: Place, peer: str, on_messages: OnMessages) -> None:
         self._loop = asyncio.get_running_loop()
         self._subscribed: asyncio.Future[None] = self._loop.create_future()
         self._place = place
         self._peer = peer
         self._own_topic = place.topic(place.identity)
-        self._on_message = on_message
+        self._on_messages = on_messages
         self._misc: asyncio.TimerHandle | None = None
         client = Client(CallbackAPIVersion.VERSION2, client_id=place.identity, protocol=MQTTProtocolVersion.MQTTv5)
         client.max_inflight_messages_set(IN_FLIGHT_MAX)
@@ -90,11 +90,11 @@ class PahoClient:
         self._subscribed.set_result(None)
 
     def _heard(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
-        self._on_message(bytes(message.payload))
+        self._on_messages([bytes(message.payload)])
 
 
-async def connect(place: Place, peer: str, on_message: OnMessage) -> YardstickClient:
+async def connect(place: Place, peer: str, on_messages: OnMessages) -> YardstickClient:
     """Return a connected client. Raises OSError."""
-    client = PahoClient(place, peer, on_message)
+    client = PahoClient(place, peer, on_messages)
     await client.open()
     return client

@@ -1,7 +1,7 @@
 """The skeleton: the floor's client with what no implementation of the link's promises can leave out, and nothing else.
 
 The messages of one turn share a signature and a flush. The receiver verifies them, flushes them, and sends one signed
-receipt for all so far. The sender verifies and flushes that.
+receipt for all so far. The sender verifies and flushes the last receipt that has come.
 """
 
 from __future__ import annotations
@@ -77,28 +77,33 @@ class SkeletonSender:
         self._log = Log(folder / "sender.log")
         self._client: YardstickClient | None = None
         self._size_bytes = 0
+        self._padding = b""
         self._flush = True
+        self._settling = False
         self._waiting: list[bytes] = []
-        self._receipts: list[bytes] = []
         self._done = 0
 
     async def open(self, connect: Connect, place: Place) -> None:
         """Connect."""
-        self._client = await connect(place, RECEIVER, self._heard)
+        self._client = await connect(place, RECEIVER, self._settle)
 
     def prepare(self, load: Load, size_bytes: int, told: Told, *, flush: bool) -> Driver:
         """Return the driver of a slice; it may run at once."""
         self._size_bytes, self._flush, self._done = size_bytes, flush, 0
+        self._padding = bytes(size_bytes - _NUMBER_BYTES)
         self.driver = Driver(load, self._begin, self._clock_ns, told)
         return self.driver
 
     def _begin(self, number: int) -> None:
-        if not self._waiting:
+        if not self._waiting and not self._settling:
+            # the messages that are due together share a frame
             asyncio.get_running_loop().call_soon(self._send)
-        self._waiting.append(number.to_bytes(_NUMBER_BYTES, "big") + bytes(self._size_bytes - _NUMBER_BYTES))
+        self._waiting.append(number.to_bytes(_NUMBER_BYTES, "big") + self._padding)
 
     def _send(self) -> None:
         waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
         head = bytes((self._flush,)) + self._size_bytes.to_bytes(2, "big")
         at_once = max(1, FRAME_MAX_BYTES // self._size_bytes)
         frames = [
@@ -111,43 +116,36 @@ class SkeletonSender:
         for frame in frames:
             self._client.publish(frame)
 
-    def _heard(self, frame: bytes) -> None:
-        if not self._receipts:
-            asyncio.get_running_loop().call_soon(self._settle)
-        self._receipts.append(frame)
-
-    def _settle(self) -> None:
-        receipts, self._receipts = self._receipts, []
-        upto = max(int.from_bytes(self._signed.open(each)[1:], "big") for each in receipts)
+    def _settle(self, receipts: list[bytes]) -> None:
+        # each is for all messages so far, so the last one is enough
+        content = self._signed.open(receipts[-1])
+        if self.driver is None or not content:
+            return
+        upto = int.from_bytes(content[1:], "big")
         if self._flush:
-            self._log.append(b"".join(receipts))
+            self._log.append(receipts[-1])
         now_ns = self._clock_ns()
-        assert self.driver is not None, "prepared before"
-        for number in range(self._done, min(upto, self.driver.begun)):
+        begin, self._done = self._done, max(self._done, min(upto, self.driver.begun))
+        self._settling = True
+        for number in range(begin, self._done):
             self.driver.finished(number, now_ns)
-        self._done = max(self._done, upto)
+        self._settling = False
+        self._send()
 
 
 class SkeletonReceiver:
-    """Takes batches, and sends one receipt for all that came with a turn of the loop."""
+    """Takes batches, and sends one receipt for all that came together."""
 
     def __init__(self, folder: Path) -> None:
         self._signed = Signed(RECEIVER, SENDER)
         self._log = Log(folder / "receiver.log")
         self._client: YardstickClient | None = None
-        self._frames: list[bytes] = []
 
     async def open(self, connect: Connect, place: Place) -> None:
         """Connect."""
         self._client = await connect(place, SENDER, self._heard)
 
-    def _heard(self, frame: bytes) -> None:
-        if not self._frames:
-            asyncio.get_running_loop().call_soon(self._receipt)
-        self._frames.append(frame)
-
-    def _receipt(self) -> None:
-        frames, self._frames = self._frames, []
+    def _heard(self, frames: list[bytes]) -> None:
         contents = [content for frame in frames if (content := self._signed.open(frame))]
         if not contents:
             return
@@ -155,5 +153,5 @@ class SkeletonReceiver:
         last = int.from_bytes(contents[-1][-size_bytes:][:_NUMBER_BYTES], "big")
         if flush:
             self._log.append(b"".join(frames))
-        assert self._client is not None, "opened before"
+        assert self._client is not None, "the other side connects later"
         self._client.publish(self._signed.seal(bytes((flush,)) + (last + 1).to_bytes(_NUMBER_BYTES, "big")))

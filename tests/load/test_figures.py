@@ -64,8 +64,9 @@ def test_what_the_journals_say_is_counted(received: list[tuple[int, bool]], foun
     assert counted.whole == (found == Integrity(sent=3, received=3))
 
 
-def test_a_message_without_a_receipt_is_counted() -> None:
-    assert compared(Sent([1, 2], receipted=1), [(1, False), (2, False)]).unreceipted == 1
+def test_a_message_without_a_receipt_is_counted_and_not_lost() -> None:
+    assert compared(Sent([1, 2], receipted=1), [(1, False), (2, False)]) == Integrity(sent=2, received=2, unreceipted=1)
+    assert compared(Sent([1, 2], receipted=1), [(1, False)]) == Integrity(sent=2, received=1, unreceipted=1)
 
 
 def test_stages_add_up_to_the_latency() -> None:

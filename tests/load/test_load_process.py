@@ -79,6 +79,23 @@ def test_an_interrupt_ends_the_run_in_order_with_what_was_measured(work: Path) -
     nothing_left(work)
 
 
+def test_an_interrupted_sweep_reports_the_steps_that_were_measured(work: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    options = ["--sweep", "links", "--window", "1", "--duration", "1s", "--warmup", "0s", "--repeats", "1"]
+    process = started(work, *options, "--report", str(report), "--json")
+    # the stack of the second step, with two links
+    until(lambda: len({path.parent.name for path in work.glob("dc-load-*/d/eucom/journal/*/*.jsonl")}) > 1)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=WITHIN_S)
+
+    assert process.returncode == 130, err
+    found = json.loads(out)
+    assert not found["complete"]
+    assert [step["value"] for step in found["steps"]][:1] == [1]
+    assert json.loads((report / "sweep.json").read_text()) == found
+    nothing_left(work)
+
+
 def test_a_missed_goal_has_its_exit_code(work: Path) -> None:
     options = ["--rate", "5", "--duration", "1s", "--warmup", "0s", "--repeats", "1", "--no-yardsticks"]
     process = started(work, *options, "--slo", "rate>4000", "--slo", "max<9999s")

@@ -33,6 +33,15 @@ def test_the_slices_of_the_open_model_hold_every_arrival_once(
     assert warm == pytest.approx(rate * warmup_s, abs=1)
 
 
+def test_a_slow_schedule_is_cut_so_that_no_alert_stays_open_for_long() -> None:
+    loads = LoadPlan(rate=0.5, duration_s=100, warmup_s=0).loads(0, 8_000, 30)
+
+    assert [len(each.offsets_ns) for each in loads] == [15, 15, 15, 5]
+    assert [each.seconds for each in loads] == [30, 30, 30, 10]
+    (closed,) = LoadPlan(window=1, duration_s=100, ramp_s=10).loads(0, 8_000, 30)
+    assert closed.seconds == 30
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -17,6 +17,8 @@ FIGURES = {
     "control": {"answer_p50_with_1_ms", "requests_with_1_per_s", "requests_with_32_per_s"},
 }
 
+OPTIONS = {"replay": ["--count", "40"], "backlog": ["--count", "40"], "control": ["--duration", "1s"]}
+
 
 @pytest.mark.parametrize("what", ["replay", "backlog", "control"])
 def test_it_is_measured(what: str, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -25,8 +27,7 @@ def test_it_is_measured(what: str, tmp_path_factory: pytest.TempPathFactory) -> 
     except BrokerError as error:
         pytest.skip(str(error))
     work: Path = tmp_path_factory.mktemp("w")
-    options = ["--what", what, "--count", "40", "--duration", "1s", "--repeats", "1", "--json"]
-    process = started(work, *options)
+    process = started(work, "--what", what, *OPTIONS[what], "--json")
     out, err = process.communicate(timeout=WITHIN_S)
 
     assert process.returncode == 0, err

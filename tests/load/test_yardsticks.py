@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from endpoints.clocks.clock import SystemClock
 from load.driver import Load
 from load.yardsticks import mqtt_packets
-from load.yardsticks.client import RECEIVER, OnMessage, Place
+from load.yardsticks.client import RECEIVER, OnMessages, Place
 from load.yardsticks.skeleton import SkeletonReceiver, SkeletonSender
 
 PAYLOADS = st.lists(st.binary(max_size=300), max_size=6)
@@ -18,7 +18,9 @@ PAYLOADS = st.lists(st.binary(max_size=300), max_size=6)
 @settings(deadline=None)
 @given(PAYLOADS, st.data())
 def test_packets_are_found_however_the_stream_is_cut(payloads: list[bytes], data: st.DataObject) -> None:
-    stream = b"".join(mqtt_packets.publish("a/b", number, each) for number, each in enumerate(payloads, 1))
+    stream = b"".join(
+        mqtt_packets.publish(mqtt_packets.text("a/b"), number, each) for number, each in enumerate(payloads, 1)
+    )
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=5)))
     packets, found = mqtt_packets.Packets(), []
     for begin, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
@@ -33,12 +35,12 @@ class Wire:
     """Connects both sides of the skeleton without a broker."""
 
     def __init__(self) -> None:
-        self.hears: dict[str, OnMessage] = {}
+        self.hears: dict[str, OnMessages] = {}
         self.frames: list[bytes] = []
 
     def connect(self) -> Callable[..., object]:
-        async def connect(place: Place, peer: str, on_message: OnMessage) -> "WireClient":
-            self.hears[place.identity] = on_message
+        async def connect(place: Place, peer: str, on_messages: OnMessages) -> "WireClient":
+            self.hears[place.identity] = on_messages
             return WireClient(self, peer)
 
         return connect
@@ -51,7 +53,7 @@ class WireClient:
 
     def publish(self, payload: bytes) -> None:
         self._wire.frames.append(payload)
-        asyncio.get_running_loop().call_soon(self._wire.hears[self._peer], payload)
+        asyncio.get_running_loop().call_soon(self._wire.hears[self._peer], [payload])
 
     async def close(self) -> None:
         """Do nothing."""
@@ -78,7 +80,7 @@ async def test_a_frame_of_somebody_else_is_ignored(tmp_path: Path) -> None:
     receiver = SkeletonReceiver(tmp_path)
     place = Place(port=0, authority=tmp_path, tls=tmp_path, identity=RECEIVER)
     await receiver.open(wire.connect(), place)  # type: ignore[arg-type]
-    wire.hears[RECEIVER](bytes(200))
+    wire.hears[RECEIVER]([bytes(200)])
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 
