@@ -6,6 +6,7 @@ from collections import Counter
 from itertools import chain, zip_longest
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 LONGEST = (
@@ -19,6 +20,11 @@ LONGEST = (
     "attacks/test_hostile_texts.py",
 )
 """The files that take longest begin a parallel run, so that none of them is left for one worker at its end."""
+
+
+# a busy machine is not a fault: nothing in a test asserts a time
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 class LeftOut:

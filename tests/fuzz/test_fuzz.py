@@ -59,7 +59,6 @@ def test_targets_accept_their_corpus(name: str) -> None:
 @pytest.mark.parametrize("name", list(TARGETS))
 @settings(
     max_examples=EXAMPLES,
-    deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -71,7 +70,7 @@ def test_targets_accept_mutations_of_their_corpus(name: str, data: st.DataObject
 
 
 @pytest.mark.parametrize("name", list(TARGETS))
-@settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)
+@settings(max_examples=EXAMPLES, derandomize=True, database=None)
 @given(data=st.binary(max_size=200))
 def test_targets_accept_any_bytes(name: str, data: bytes) -> None:
     TARGETS[name](data)

@@ -2,7 +2,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from endpoints.clocks.clock import SystemClock
@@ -23,7 +23,6 @@ from load.summary import figures, ratios
 VALUES_NS = st.lists(st.integers(1_000 * LOWEST_NS, HIGHEST_NS // 2), min_size=1, max_size=200)
 
 
-@settings(deadline=None)
 @given(VALUES_NS, VALUES_NS)
 def test_merged_histograms_are_the_histogram_of_all_values(one: list[int], other: list[int]) -> None:
     merged, whole = Latencies.merged([Latencies(one), Latencies(other)]), Latencies([*one, *other])

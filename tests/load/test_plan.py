@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -16,7 +16,6 @@ from load.plan import LoadPlan, check, duration_s, goals, new_report_folder, reg
 FILE = LinkFile(terms=default_terms.terms(), parties={})
 
 
-@settings(deadline=None)
 @given(st.integers(1, 400), st.integers(1, 20), st.integers(0, 5), st.integers(1, 500))
 def test_the_slices_of_the_open_model_hold_every_arrival_once(
     rate: int, duration_s: int, warmup_s: int, count_max: int

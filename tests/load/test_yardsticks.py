@@ -3,7 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from endpoints.clocks.clock import SystemClock
@@ -15,7 +15,6 @@ from load.yardsticks.skeleton import SkeletonReceiver, SkeletonSender
 PAYLOADS = st.lists(st.binary(max_size=300), max_size=6)
 
 
-@settings(deadline=None)
 @given(PAYLOADS, st.data())
 def test_packets_are_found_however_the_stream_is_cut(payloads: list[bytes], data: st.DataObject) -> None:
     stream = b"".join(

@@ -355,13 +355,11 @@ def test_any_event_in_any_state() -> None:
     """SPEC W5.1"""
     run_state_machine_as_test(
         AnyEventInAnyState,
-        settings=settings(
-            max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
+        settings=settings(max_examples=60, stateful_step_count=30, suppress_health_check=list(HealthCheck)),
     )
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, suppress_health_check=list(HealthCheck))
 @given(values(AnyEvent))
 def test_any_first_event(event: Event) -> None:
     """SPEC E1.1"""
@@ -369,7 +367,7 @@ def test_any_first_event(event: Event) -> None:
         End(core())._handle(event)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, suppress_health_check=list(HealthCheck))
 @given(st.one_of(values(MessagePayload), values(ReceiptPayload)), st.booleans())
 def test_any_payload_under_a_good_signature(payload: MessagePayload | ReceiptPayload, addressed: bool) -> None:
     """SPEC F3.6, F3.7"""
@@ -384,7 +382,7 @@ def test_any_payload_under_a_good_signature(payload: MessagePayload | ReceiptPay
         end.receive(sealed("ndmc", channel, canonical.encode(fields)))
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, suppress_health_check=list(HealthCheck))
 @given(st.binary(max_size=200), st.sampled_from(["message", "receipt"]))
 def test_any_bytes(data: bytes, channel: Any) -> None:
     """SPEC F3.2"""

@@ -33,7 +33,7 @@ FIELDS: dict[type[Event], dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", get_args(Entry))
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_every_entry_is_written_and_read_and_no_reader_stumbles(kind: type[Event], data: st.DataObject) -> None:
     """SPEC E1.1"""
