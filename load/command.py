@@ -20,7 +20,7 @@ from load.knee import Sweep
 from load.local_stack import require_local
 from load.measurements import Measured, Measurement
 from load.plan import LoadPlan, SweptOption, What, new_report_folder
-from load.report import SUMMARY, unwritable, write_json, write_report
+from load.report import SUMMARY, write_json, write_report, written_to
 from load.running_stack import running_pair
 from load.session import RunOutcome, Session
 from load.summary import Summary
@@ -137,10 +137,8 @@ def measure(
     else:
         print_lines(f"{name:<32}{value:>14g}" for name, value in found.figures.items())
     if report is not None:
-        try:
+        with written_to(report):
             write_json(report / SUMMARY, found)
-        except OSError as error:
-            raise unwritable(report, error) from None
     return 0
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import os
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,7 @@ def write_report(folder: Path, outcome: RunOutcome, summary: Summary, t: Transla
     measured = {name: repeats for name, repeats in outcome.repeats.items() if repeats}
     merged = {name: Latencies.merged(each.latencies for each in repeats) for name, repeats in measured.items()}
     pictures = _pictures(merged, rows, summary, t)
-    try:
+    with written_to(folder):
         write_json(folder / SUMMARY, summary)
         write_csv(folder / "series.csv", SecondRow.__struct_fields__, map(structs.astuple, rows))
         for name, latencies in merged.items():
@@ -46,15 +48,24 @@ def write_report(folder: Path, outcome: RunOutcome, summary: Summary, t: Transla
             pictures,
             t,
         )
+
+
+@contextmanager
+def written_to(folder: Path) -> Iterator[None]:
+    """Have a report written into `folder`. Raises UserError if the folder can't take it.
+
+    If root writes it, as the container does, it belongs to the owner of the folder that the report's folder lies in.
+    """
+    try:
+        yield
+        if not os.geteuid():
+            owner = folder.absolute().parent.stat()
+            for each in (folder, *folder.iterdir()):
+                os.chown(each, owner.st_uid, owner.st_gid)
     except OSError as error:
-        raise unwritable(folder, error) from None
-
-
-def unwritable(folder: Path, error: OSError) -> UserError:
-    """Return that a report can't be written."""
-    return UserError(
-        phrase("--report: {path}: can't be written: {reason}", path=folder, reason=os_reason(error)), exit_code=1
-    )
+        raise UserError(
+            phrase("--report: {path}: can't be written: {reason}", path=folder, reason=os_reason(error)), exit_code=1
+        ) from None
 
 
 def write_json(path: Path, document: object) -> None:

@@ -12,7 +12,7 @@ from load.knee import VALUES, Sweep, SweepStep, enough, knee_of, step_of, with_v
 from load.local_stack import local_stack
 from load.plan import LoadPlan, SweptOption
 from load.provenance import provenance
-from load.report import origin_rows, unwritable, write_csv, write_json, write_page
+from load.report import origin_rows, write_csv, write_json, write_page, written_to
 from load.running_stack import RunningPair, running_stack
 from load.session import Session, Teller
 from load.stack import Stack
@@ -88,9 +88,7 @@ def write_sweep(folder: Path, sweep: Sweep, lines: Sequence[str], t: Translator)
     stages = {f"{step.value:g}": step.stages for step in sweep.steps if step.stages}
     if stages:
         pictures["stages"] = plots.stacked(stages, t, f"--{sweep.option}")
-    try:
+    with written_to(folder):
         write_json(folder / "sweep.json", sweep)
         write_csv(folder / "sweep.csv", ("value", "rate_per_s", "p50_ms", "p99_ms"), steps)
         write_page(folder, t("Load test of the link"), lines, origin_rows(sweep.provenance, t), pictures, t)
-    except OSError as error:
-        raise unwritable(folder, error) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from textwrap import wrap
 from typing import TextIO
 
 from endpoints.texts.i18n import Translator
@@ -16,6 +17,7 @@ from load.yardsticks.subject import LEAN_P50_MAX, LEAN_RATE_MIN
 
 _NAME_COLUMNS = 22
 _COLUMNS = 9
+_LINE_COLUMNS = 80
 _LATENCIES = ("p50", "p90", "p99", "p999", "max")
 
 
@@ -142,7 +144,7 @@ def _skeleton(summary: Summary, t: Translator) -> Iterator[str]:
     check = summary.skeleton
     if check is None or check.counts:
         return
-    yield t(
+    text = t(
         "the ratios to the skeleton don't count: without its flush it needs {p50} of the floor's p50 (at most "
         "{p50_max}) and has {rate} of its rate (at least {rate_min}); is the machine idle?",
         p50=f"{check.p50_ratio:g}x",
@@ -150,6 +152,7 @@ def _skeleton(summary: Summary, t: Translator) -> Iterator[str]:
         rate=f"{check.rate_ratio:g}x",
         rate_min=f"{LEAN_RATE_MIN:g}x",
     )
+    yield from wrap(text, _LINE_COLUMNS)
 
 
 def sweep_lines(sweep: Sweep, t: Translator) -> Iterator[str]:
