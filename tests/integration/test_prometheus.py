@@ -58,6 +58,14 @@ class Prometheus:
         """Return the name and the state of each alert."""
         return {(each["labels"]["alertname"], each["state"]) for each in self.ask("alerts")["alerts"]}
 
+    def rule_health(self) -> set[str]:
+        return {rule["health"] for rule in self.ask("rules")["groups"][0]["rules"]}
+
+    def purposes(self) -> list[tuple[str, str]]:
+        """Return each link with what it is for."""
+        found = self.ask("query?query=deconflict_link_info")["result"]
+        return [(each["metric"]["link"], each["metric"]["kind"]) for each in found]
+
     def close(self) -> None:
         self.process.terminate()
         self.process.wait(30)
@@ -83,9 +91,8 @@ def test_a_real_prometheus_loads_the_rules_and_fires_them(station: Station, tmp_
         station.until(lambda: ("DeconflictionWatchdog", "firing") in prometheus.alerts())
         station.until(lambda: ("DeconflictionNotScraped", "pending") in prometheus.alerts())
         assert ("DeconflictionNotReady", "pending") not in prometheus.alerts()
-        assert {rule["health"] for rule in prometheus.ask("rules")["groups"][0]["rules"]} == {"ok"}
-        info = prometheus.ask("query?query=deconflict_link_info")["result"]
-        assert [(each["metric"]["link"], each["metric"]["kind"]) for each in info] == [(LINK, "exercise")]
+        station.until(lambda: prometheus.rule_health() == {"ok"})
+        station.until(lambda: prometheus.purposes() == [(LINK, "exercise")])
 
         station.broker.stop()
         station.until(lambda: ("DeconflictionNotReady", "pending") in prometheus.alerts())
