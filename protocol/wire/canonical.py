@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -29,6 +29,8 @@ _DEPTH_SAFE = 400
 """Nesting that every version of Python decodes, even if its caller stands hundreds of calls deep."""
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
+
+Decoded = TypeVar("Decoded")
 
 _ENCODER = msgspec.json.Encoder(order="sorted")
 _DECODER = msgspec.json.Decoder()
@@ -85,6 +87,26 @@ def encode(value: Any) -> bytes:
         raise CanonicalError(phrase("not admitted: {error}", error=str(error)[:200])) from error
     _check(data)
     return data
+
+
+def encode_again(value: Any) -> bytes:
+    """Return the canonical bytes of a value that is known to be admitted: of what was decoded or encoded before."""
+    return _ENCODER.encode(value)
+
+
+def decode_as(data: bytes, decoder: msgspec.json.Decoder[Decoded]) -> Decoded | None:
+    """Return the value of canonical bytes as the decoder's type; None if `decode` or a conversion would refuse them.
+
+    This passes over the plain value, which `decode` returns. Who gets None asks `decode` for the reason.
+    """
+    try:
+        value = decoder.decode(data)
+        if _ENCODER.encode(value) != data:
+            return None
+        _check(data)
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        return None
+    return value
 
 
 def decode(data: bytes) -> Any:

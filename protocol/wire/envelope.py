@@ -52,6 +52,9 @@ class _Envelope(Struct, frozen=True, rename={"payload_type": "payloadType"}, for
     signatures: Annotated[tuple[_Signature, ...], Meta(min_length=1, max_length=SIGNATURES_MAX)]
 
 
+_DECODER = msgspec.json.Decoder(_Envelope)
+
+
 class Signature(Struct, frozen=True):
     """A signature as carried in a frame."""
 
@@ -76,7 +79,8 @@ def pae(payload_type: str, payload: bytes) -> bytes:
 
 def seal(payload_type: str, payload: bytes, signatures: Sequence[tuple[str, bytes]]) -> bytes:
     """Return the frame of `payload` with its signatures: pairs of key id and signature over `pae(...)`."""
-    return canonical.encode(
+    # base64, our key ids and payload types are admitted
+    return canonical.encode_again(
         _Envelope(
             payload_type=payload_type,
             payload=b64encode(payload).decode(),
@@ -97,14 +101,30 @@ def parse(frame: bytes) -> Envelope:
         raise RemoteProtocolError(FrameRefusal.TOO_LARGE, phrase("more than {limit} bytes", limit=FRAME_MAX_BYTES))
     # SPEC F3.2
     try:
-        envelope = msgspec.convert(canonical.decode(frame), _Envelope)
-        return Envelope(
-            envelope.payload_type,
-            _unbase64(envelope.payload),
-            tuple(Signature(each.keyid, _unbase64(each.sig)) for each in envelope.signatures),
-        )
+        return _read(frame) or _opened(msgspec.convert(canonical.decode(frame), _Envelope))
     except ValueError as error:
         raise RemoteProtocolError(FrameRefusal.MALFORMED_ENVELOPE, worded(error)) from error
+
+
+def _read(frame: bytes) -> Envelope | None:
+    """Return the envelope in `frame`, None if it may be malformed: then `canonical.decode` says why.
+
+    What is base64 has no other characters, so only the other texts are looked at.
+    """
+    try:
+        read = _DECODER.decode(frame)
+        if canonical.encode_again(read) != frame:
+            return None
+        canonical.encode([read.payload_type, *(each.keyid for each in read.signatures)])
+        return _opened(read)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _opened(read: _Envelope) -> Envelope:
+    """Return the envelope without its base64. Raises ValueError."""
+    signatures = tuple(Signature(each.keyid, _unbase64(each.sig)) for each in read.signatures)
+    return Envelope(read.payload_type, _unbase64(read.payload), signatures)
 
 
 def check_lengths(envelope: Envelope) -> None:
