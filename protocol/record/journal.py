@@ -156,17 +156,27 @@ _HASH_BYTES = len(',"hash":"') + 64 + len('"}')
 
 
 def encode(
-    n: int, link: str, side: str, batch: int, entry: Entry, effects: tuple[AnyEffect, ...], prev: str
+    n: int,
+    link: str,
+    side: str,
+    batch: int,
+    entry: Entry,
+    effects: tuple[AnyEffect, ...],
+    prev: str,
+    *,
+    read_again: bool = True,
 ) -> tuple[bytes, str]:
     """Return a record's line, without its newline, and its hash.
 
     Raises JournalError for an entry with a field that `decode` would refuse, so that every written record can be read.
+    Without `read_again`, the caller knows that it can.
     """
     try:
         fields, acts = _ENCODER.encode(entry), _ENCODER.encode(effects)
-        _ENTRY_DECODER.decode(fields)
-        _EFFECTS_DECODER.decode(acts)
-        _check_instants(entry, effects)
+        if read_again:
+            _ENTRY_DECODER.decode(fields)
+            _EFFECTS_DECODER.decode(acts)
+            _check_instants(entry, effects)
         body = _body(n, link, side, batch, written(entry.at), entry, fields, acts, prev)
     except (ValueError, OverflowError, RecursionError) as error:
         raise JournalError(
