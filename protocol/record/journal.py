@@ -290,7 +290,7 @@ def _body(
     name = type(entry).__name__.encode()
     # msgspec writes the tag, then `at` and `mono`, then the event's own fields
     opening = len(b'{"event":"%b","at":%d,"mono":%d' % (name, entry.at, entry.mono))
-    return b'{"n":%d,"link":"%b","side":"%b","batch":%d,"at":"%b","mono":%d,"event":"%b"%b,"effects":%b,"prev":"%b"' % (
+    head = b'{"n":%d,"link":"%b","side":"%b","batch":%d,"at":"%b","mono":%d,"event":"%b"' % (
         n,
         link.encode(),
         side.encode(),
@@ -298,10 +298,10 @@ def _body(
         at.encode(),
         entry.mono,
         name,
-        fields[opening:-1],
-        effects,
-        prev.encode(),
     )
+    # a view: the state in a checkpoint may take many megabytes
+    own = memoryview(fields)[opening:-1]
+    return b"".join((head, own, b',"effects":', effects, b',"prev":"', prev.encode(), b'"'))
 
 
 # --- the chain ----------------------------------------------------------------------------------------------------
