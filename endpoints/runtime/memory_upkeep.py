@@ -11,10 +11,6 @@ import gc
 
 from endpoints.runtime.work_queue import WorkQueue
 
-YOUNG_OBJECTS = 4_000
-"""How many more objects were made than freed when the youngest are collected; Python's own number is 700."""
-YOUNG_ROUNDS = 10
-"""How many collections of the youngest precede one of those that survived them."""
 NEVER = 1 << 30
 IDLE_S = 1.0
 """How long no item may have come before all objects are collected."""
@@ -40,10 +36,11 @@ class MemoryUpkeep:
     async def run(self) -> None:
         """Replace Python's own schedule, and collect until cancelled."""
         before = gc.get_threshold()
+        young, survivors, _ = before
         # what a start leaves behind stays until the process ends: no collection looks at it again
         gc.collect()
         gc.freeze()
-        gc.set_threshold(YOUNG_OBJECTS, YOUNG_ROUNDS, NEVER)
+        gc.set_threshold(young, survivors, NEVER)
         try:
             await self._collect()
         finally:
