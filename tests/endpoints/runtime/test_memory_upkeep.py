@@ -19,6 +19,8 @@ LONG_S = 3_600.0
 class Nothing:
     """A work item that does nothing."""
 
+    links: tuple[str, ...] = ()
+
     def take(self, now: Now) -> None:
         del now
 
