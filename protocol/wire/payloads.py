@@ -74,11 +74,12 @@ def read_body(body: dict[str, Any]) -> AnyBody:
 
 
 def _converted(body: dict[str, Any], kind: type[AnyBody]) -> AnyBody:
+    read: AnyBody
     try:
-        return msgspec.convert(body, kind)
+        read = msgspec.convert(body, kind)
     except msgspec.ValidationError:
-        read: AnyBody = msgspec.convert(body, AnyBody)
-        return read
+        read = msgspec.convert(body, AnyBody)
+    return read
 
 
 def _read(payload: bytes, decoder: msgspec.json.Decoder[Payload], kind: type[Payload]) -> Payload:
