@@ -27,6 +27,7 @@ from endpoints.notify import Notifier, words_of
 from endpoints.runtime.flushing import InThreads
 from endpoints.runtime.link_runner import SOFTWARE
 from endpoints.runtime.loop import Loop
+from endpoints.runtime.memory_upkeep import MemoryUpkeep
 from endpoints.runtime.ports import LinkTransport
 from endpoints.runtime.reloading import Build, Reloader, SettingsT, built
 from endpoints.runtime.reopening import LinkOpener, RunnerT
@@ -106,11 +107,11 @@ class Process(Generic[SettingsT, RunnerT]):
         timer = AsyncioTimer(clock, queue.wake)
         self._in_threads = InThreads()
         self._observation = observation
-        turned = observation.turned(self._output.wake)
+        turned = observation.turned(self._turned)
         self._loop = Loop(runners, queue, clock, monitor, timer, turned, self._in_threads)
         credentials = {name: officer.credential for name, officer in settings.officers.items()}
         self._officers = OfficerCredentials(credentials, clock.real_ms)
-        self._beside = beside
+        self._beside = [MemoryUpkeep(queue).run, *beside]
         self._reloader = Reloader(
             settings,
             read,
@@ -146,6 +147,11 @@ class Process(Generic[SettingsT, RunnerT]):
             if server is None:
                 listening.close()
                 self._settings.control.unlink(missing_ok=True)
+
+    def _turned(self) -> None:
+        """Send what this turn has published, then print its records."""
+        self._transport.flush()
+        self._output.wake()
 
     def _open(self) -> None:
         """Open every link; one whose journal can't be used is stopped from the start. Raises UserError."""

@@ -26,6 +26,8 @@ from endpoints.keys.private_files import FILE_MODE
 PLACE = "stdout.place"
 LINES_MAX: Final = 1_000
 """How many ordinary lines wait for a slow reader, some 300 kB. Further ones are dropped, and their number printed."""
+GATHER_S: Final = 0.02
+"""How long news waits for more: each time this thread wakes, it takes processor time from the exchange of frames."""
 PAUSE_S: Final = 10.0
 """After so long without news, people are told how many lines were left out."""
 _CHUNK_BYTES: Final = 1 << 18
@@ -103,6 +105,9 @@ class StdoutFeed:
 
     def wake(self) -> None:
         """Print what has been added to the journals."""
+        if self._news:
+            # the thread clears this before it looks
+            return
         with self._condition:
             self._news = True
             self._condition.notify()
@@ -118,8 +123,9 @@ class StdoutFeed:
                 self._lines.append(line)
             else:
                 self._dropped += 1
-            self._news = True
-            self._condition.notify()
+            if not self._news:
+                self._news = True
+                self._condition.notify()
         return kept
 
     def close(self, timeout_s: float) -> bool:
@@ -156,11 +162,13 @@ class StdoutFeed:
                 if not self._condition.wait(None if self._wording is None else PAUSE_S):
                     self._paused = True
                     break
+            if self._news:
+                self._condition.wait_for(lambda: self._closing, GATHER_S)
             self._news = False
             return not self._closing
 
     def _drain(self) -> None:
-        """Print everything there is, one chunk of each journal in turn."""
+        """Print everything there is, one chunk of each journal in turn; news after a small round waits for more."""
         if self._paused and self._wording is not None:
             self._paused = False
             self._write(self._wording.rest())
@@ -168,13 +176,15 @@ class StdoutFeed:
             lines = self._take_lines()
             if lines:
                 self._write_lines(lines)
-            printed = False
+            printed = 0
             for tail in tuple(self._tails.values()):
                 if chunk := self._chunk(tail):
                     self._write(chunk if self._wording is None else self._wording.records(chunk))
                     tail.printed(len(chunk))
-                    printed = True
+                    printed += len(chunk)
             if not (lines or printed):
+                return
+            if printed < _CHUNK_BYTES // 2 and self._news and not self._closing:
                 return
 
     def _chunk(self, tail: _Tail) -> bytes:

@@ -29,12 +29,16 @@ from protocol.record.journal import (
     encode,
     head_payload,
 )
+from protocol.record.proven import proven
 from protocol.record.recovery import recover
 from protocol.wire.instants import Millis
 
 SEGMENT_BYTES: Final = 8 << 20
 """A segment is followed by the next when its records, beside its checkpoint, take this much: some 10,000 records, which
 start-up reads within a second."""
+LARGE_BYTES: Final = 1 << 20
+"""A checkpoint of more than this is of thousands of open alerts, and stops the link for some 50 ms while it is written.
+Its segment then ends only when the records take twice as much, so that checkpoints remain a small part of the work."""
 LONG_BYTES: Final = 1 << 18
 """Reading this much behind a checkpoint takes some 30 ms."""
 EXIT_DAMAGED: Final = 4
@@ -275,7 +279,8 @@ class JournalWriter:
     @property
     def rotate_due(self) -> bool:
         """The segment is long enough: call `rotate` between two batches."""
-        return self._flushed[1] - self._opening >= self._segment_bytes
+        least = 2 * self._opening if self._opening > LARGE_BYTES else 0
+        return self._flushed[1] - self._opening >= max(self._segment_bytes, least)
 
     @property
     def long(self) -> bool:
@@ -366,7 +371,8 @@ class JournalWriter:
         first = self._n + 1
         try:
             for n, (entry, effects) in enumerate(batch, first):
-                line, digest = encode(n, self.link, self.side, first, entry, effects, digest)
+                again = not proven(entry, effects)
+                line, digest = encode(n, self.link, self.side, first, entry, effects, digest, read_again=again)
                 lines.append(line)
         except JournalError as error:
             raise self._fail(error) from error

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from endpoints.config.settings import BrokerSettings
 from endpoints.mqtt import session
+from endpoints.mqtt.buffered_socket import BufferedSocket
 from endpoints.mqtt.failures import (
     CONNECT_ERRORS,
     CONNECT_WITHIN_S,
@@ -37,6 +37,7 @@ from endpoints.mqtt.failures import (
 )
 from endpoints.mqtt.session import ConnectionClosed, Opened, Will
 from endpoints.mqtt.tls import ClientContext, client_context
+from endpoints.network_faults import fault
 from protocol.phrases import phrase
 
 IN_FLIGHT_MAX = 1_024
@@ -193,6 +194,11 @@ class Connection:
         """Unsubscribe from `topics`."""
         self._client.unsubscribe(topics)
 
+    def flush(self) -> None:
+        """Send now what was published and acknowledged, instead of with the next turn of the event loop."""
+        if self._client.want_write():
+            self._write()
+
     # --- connecting -----------------------------------------------------------------------------------------------
 
     async def _connect_in_thread(self) -> None:
@@ -224,6 +230,7 @@ class Connection:
     def _connect(self) -> None:
         # read for each connection: a renewed certificate takes effect at the next one
         context = client_context(self._settings)
+        context.sslsocket_class = BufferedSocket
         self._context = context
         self._client.tls_set_context(context)
         try:
@@ -246,7 +253,7 @@ class Connection:
 
     def _attach(self) -> None:
         sock = self._client.socket()
-        if not isinstance(sock, ssl.SSLSocket):
+        if not isinstance(sock, BufferedSocket):
             self._end(
                 ConnectionClosed(
                     lost_early(self._trouble) if self._trouble else phrase("the broker closed the connection at once")
@@ -259,8 +266,7 @@ class Connection:
         self._client.on_socket_register_write = self._wants_write
         self._loop.add_reader(self._descriptor, self._read)
         self._misc()
-        if self._client.want_write():
-            self._write()
+        self._write()
 
     def _detach(self) -> None:
         if self._descriptor >= 0:
@@ -274,14 +280,14 @@ class Connection:
             for _ in range(_READS_AT_ONCE):
                 self._client.loop_read()
                 sock = self._client.socket()
-                if not isinstance(sock, ssl.SSLSocket):
+                if not isinstance(sock, BufferedSocket):
                     return
                 if not sock.pending():
                     if hasattr(socket, "TCP_QUICKACK"):
                         # the kernel clears it: set it after every read
                         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
                     return
-            # the selector does not see what OpenSSL has already decrypted
+            # the selector does not see what is decrypted already
             self._loop.call_soon(self._read)
         except Exception as error:  # noqa: BLE001 - raised by run()
             self.fail(error)
@@ -291,15 +297,20 @@ class Connection:
         self._loop.call_soon(self._write)
 
     def _write(self) -> None:
-        if self._descriptor < 0:
+        sock = self._client.socket()
+        if self._descriptor < 0 or not isinstance(sock, BufferedSocket):
             return
         try:
             self._client.loop_write()
+            sock.flush()
+        except OSError as error:
+            self._end(self._lost(fault(error)))
+            return
         except Exception as error:  # noqa: BLE001 - raised by run()
             self.fail(error)
             return
         # the writer is registered only while the kernel's buffer is full: it saves two system calls per packet
-        if self._descriptor >= 0 and self._client.want_write() != self._writing:
+        if self._descriptor >= 0 and sock.unsent != self._writing:
             self._writing = not self._writing
             if self._writing:
                 self._loop.add_writer(self._descriptor, self._write)
@@ -351,8 +362,7 @@ class Connection:
             said = getattr(properties, "ReasonString", "")
             self._end(ConnectionClosed(ended_by_broker(code.value, said), code.value))
         elif self._trouble:
-            reason = (lost if self._opened is not None else lost_early)(self._trouble)
-            self._end(ConnectionClosed(reason))
+            self._end(self._lost(self._trouble))
         elif code.value == _UNSPECIFIED:
             self._end(ConnectionClosed(phrase("the broker closed the connection"), orderly=True))
         else:
@@ -370,6 +380,9 @@ class Connection:
         while self._waiting and len(self._tokens) < self._window:
             topic, payload, token = self._waiting.popleft()
             self._tokens[self._client.publish(topic, payload, qos=1).mid] = token
+
+    def _lost(self, why: str) -> ConnectionClosed:
+        return ConnectionClosed((lost if self._opened is not None else lost_early)(why))
 
     def _note_trouble(self, text: str) -> None:
         self._trouble = text

@@ -161,6 +161,11 @@ class EndpointTransport:
         connection.publish(name, payload, token)
         return True
 
+    def flush(self) -> None:
+        """Send now what was published and acknowledged in this turn."""
+        if self._connection is not None:
+            self._connection.flush()
+
     def acknowledge(self, delivery: Delivery) -> None:
         """Acknowledge a delivery whose record is on disk. PUBACKs are sent in order of arrival (SPEC Q1.2).
 

@@ -6,6 +6,7 @@ import errno
 import logging
 import ssl
 from collections.abc import Callable
+from functools import cache
 
 from endpoints.errors import UserError
 from endpoints.network_faults import fault, tls_fault
@@ -53,6 +54,7 @@ _CODES = {
 _SILENT_ENDS = {fault(each) for each in (ssl.SSLEOFError(), ConnectionResetError(errno.ECONNRESET, ""))}
 
 
+@cache  # of one byte; asked for each publish
 def meaning(code: int) -> str:
     """Return what a reason code of the broker means."""
     return _CODES.get(code) or phrase("its reason code is {code}", code=code)

@@ -136,6 +136,10 @@ class LinkTransport(Protocol):
         """Keep connected until cancelled."""
         ...
 
+    def flush(self) -> None:
+        """Send at once what was published and acknowledged in a turn of the loop, which has ended."""
+        ...
+
     def rejoin(self, link: str) -> None:
         """Take part in a link again, and report `Joined` once the broker has accepted that."""
         ...

@@ -34,6 +34,8 @@ class WorkQueue:
     """Items in order of arrival. `woken` also returns when only a deadline or a tick is due."""
 
     def __init__(self, limit: int = QUEUE_MAX_ITEMS) -> None:
+        self.taken = 0
+        """How many items `drain` has returned so far."""
         self._limit = limit
         # bounded: by `put`, and by the sources of what is pushed; a `maxlen` would drop the oldest silently
         self._items: deque[WorkItem] = deque()
@@ -76,6 +78,7 @@ class WorkQueue:
         taken = [self._items.popleft() for _ in range(min(limit, len(self._items)))]
         if self._items:
             self._awake.set()
+        self.taken += len(taken)
         return taken
 
     def drain_links(self) -> Collection[Identifier]:

@@ -32,6 +32,9 @@ CLOSED_KEPT = 256
 are dropped."""
 
 
+_ENCODER = msgspec.json.Encoder()
+
+
 class AlertState(StrEnum):
     """The states of an alert."""
 
@@ -228,7 +231,7 @@ class Alerts:
 
     def _count(self, sender: Identifier, alert: Alert, by: int) -> None:
         self._open[sender] += by
-        self._bytes[sender] += by * len(msgspec.json.encode(alert))
+        self._bytes[sender] += by * len(_ENCODER.encode(alert))
 
     def _forget_closed(self) -> None:
         if len(self._alerts) - self._open.total() < 2 * CLOSED_KEPT:

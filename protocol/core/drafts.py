@@ -77,6 +77,8 @@ class Drafts:
 
     def fall_due(self, turn: Turn) -> None:
         """End the drafts whose alerts have expired by now (SPEC P1.6)."""
+        if not self._state.drafts:
+            return
         for number, draft in self.waiting().items():
             if parsed(draft.expires_at) <= turn.at:
                 self._ended(turn, number, "expired", UNSET, UNSET)
@@ -115,6 +117,8 @@ class Drafts:
 
 def waiting_drafts(state: DraftsState) -> dict[int, OfficerRaisedAlert]:
     """Return the drafts that wait for a second officer, by number, oldest first."""
+    if not state.drafts:
+        return {}
     return {number: draft for number, draft in state.drafts.items() if number not in state.ended}
 
 

@@ -265,12 +265,14 @@ class Environment:
         It ends ten minutes after a right time, unless another wrong one comes meanwhile (SPEC M8.9). `clears` is
         whether a right time proves anything.
         """
+        if by_ms <= limit_ms and not clears:
+            return
         subject = f"{party}/{way}"
         quiet = f"{QUIET}/{AlarmCode.CLOCK_SKEW}/{subject}"
         if by_ms > limit_ms:
             self._deadlines.disarm(quiet)
             self._alarms.raise_alarm(turn, AlarmCode.CLOCK_SKEW, subject, detail=_skewed(party, way, by_ms // SECOND))
-        elif clears and self._alarms.active(AlarmCode.CLOCK_SKEW, subject) and not self._deadlines.runs(quiet):
+        elif self._alarms.active(AlarmCode.CLOCK_SKEW, subject) and not self._deadlines.runs(quiet):
             self._deadlines.arm(turn, quiet, QUIET_MS)
 
     # --- access ---------------------------------------------------------------------------------------------------

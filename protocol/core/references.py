@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from msgspec import UNSET, Struct
 
 from protocol.core.rules import is_cancellation
@@ -114,6 +116,7 @@ def check_parties(body: AnyBody, sender: Identifier) -> None:
             raise _unknown(of, kind_of(Alert))
 
 
+@cache
 def kind_of(body: type[AnyBody]) -> str:
     """Return the `type` in the JSON of a body."""
     return str(body.__struct_config__.tag)

@@ -36,7 +36,7 @@ def read_message(message: Message, sender: Identifier, terms: Terms) -> AnyBody:
     Raises RemoteProtocolError with the MessageRefusal of its first fault, in the order of SPEC M7.2.
     """
     # SPEC F6.2: refused as a message, since a refused frame would be sent again permanently
-    size = len(canonical.encode(message))
+    size = len(canonical.encode_again(message))
     if size > MESSAGE_MAX_BYTES:
         raise RemoteProtocolError(
             MessageRefusal.UNSUPPORTED,

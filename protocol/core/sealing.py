@@ -143,7 +143,7 @@ class Sealing:
                 last=run[-1].seq,
                 upto=riding.upto if riding else UNSET,
             )
-            leaving.append(Departure(Unsealed("message", canonical.encode(message)), seal, run))
+            leaving.append(Departure(Unsealed("message", canonical.encode_again(message)), seal, run))
         return leaving
 
 

@@ -17,7 +17,7 @@ from protocol.errors import LocalProtocolError
 from protocol.phrases import Phrase, phrase, worded
 from protocol.wire import canonical
 from protocol.wire.canonical import CanonicalError
-from protocol.wire.digests import message_digest
+from protocol.wire.digests import admitted_digest
 from protocol.wire.instants import Millis, written
 from protocol.wire.messages import INTEGER_MAX, MESSAGE_MAX_BYTES, Claim, Digest, Message, Utc
 from protocol.wire.refusals import OUTDATED, REPEATED, FrameRefusal
@@ -302,7 +302,7 @@ class Inbox:
     def _compared(self, run: Sequence[Message]) -> list[Digest]:
         """Return the digests of a run. Raises Equivocated on a contradiction (SPEC M5.1)."""
         state = self.state
-        digests = [message_digest(message) for message in run]
+        digests = [admitted_digest(message) for message in run]
         for place, (message, digest) in enumerate(zip(run, digests, strict=True)):
             known = state.hashes.get(message.seq)
             if known is not None and known != digest:

@@ -156,17 +156,27 @@ _HASH_BYTES = len(',"hash":"') + 64 + len('"}')
 
 
 def encode(
-    n: int, link: str, side: str, batch: int, entry: Entry, effects: tuple[AnyEffect, ...], prev: str
+    n: int,
+    link: str,
+    side: str,
+    batch: int,
+    entry: Entry,
+    effects: tuple[AnyEffect, ...],
+    prev: str,
+    *,
+    read_again: bool = True,
 ) -> tuple[bytes, str]:
     """Return a record's line, without its newline, and its hash.
 
     Raises JournalError for an entry with a field that `decode` would refuse, so that every written record can be read.
+    Without `read_again`, the caller knows that it can.
     """
     try:
         fields, acts = _ENCODER.encode(entry), _ENCODER.encode(effects)
-        _ENTRY_DECODER.decode(fields)
-        _EFFECTS_DECODER.decode(acts)
-        _check_instants(entry, effects)
+        if read_again:
+            _ENTRY_DECODER.decode(fields)
+            _EFFECTS_DECODER.decode(acts)
+            _check_instants(entry, effects)
         body = _body(n, link, side, batch, written(entry.at), entry, fields, acts, prev)
     except (ValueError, OverflowError, RecursionError) as error:
         raise JournalError(
@@ -280,7 +290,7 @@ def _body(
     name = type(entry).__name__.encode()
     # msgspec writes the tag, then `at` and `mono`, then the event's own fields
     opening = len(b'{"event":"%b","at":%d,"mono":%d' % (name, entry.at, entry.mono))
-    return b'{"n":%d,"link":"%b","side":"%b","batch":%d,"at":"%b","mono":%d,"event":"%b"%b,"effects":%b,"prev":"%b"' % (
+    head = b'{"n":%d,"link":"%b","side":"%b","batch":%d,"at":"%b","mono":%d,"event":"%b"' % (
         n,
         link.encode(),
         side.encode(),
@@ -288,10 +298,10 @@ def _body(
         at.encode(),
         entry.mono,
         name,
-        fields[opening:-1],
-        effects,
-        prev.encode(),
     )
+    # a view: the state in a checkpoint may take many megabytes
+    own = memoryview(fields)[opening:-1]
+    return b"".join((head, own, b',"effects":', effects, b',"prev":"', prev.encode(), b'"'))
 
 
 # --- the chain ----------------------------------------------------------------------------------------------------

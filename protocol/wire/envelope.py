@@ -42,14 +42,30 @@ PAYLOAD_TYPES: dict[str, str] = {"message": MESSAGE_TYPE, "receipt": RECEIPT_TYP
 
 class _Signature(Struct, frozen=True, forbid_unknown_fields=True):
     keyid: Annotated[str, Meta(max_length=KEYID_MAX)]
-    sig: str
+    sig: bytes
 
 
 class _Envelope(Struct, frozen=True, rename={"payload_type": "payloadType"}, forbid_unknown_fields=True):
-    # SPEC F1.1
+    # SPEC F1.1; msgspec writes bytes in base64
+    payload_type: str
+    payload: bytes
+    signatures: Annotated[tuple[_Signature, ...], Meta(min_length=1, max_length=SIGNATURES_MAX)]
+
+
+_DECODER = msgspec.json.Decoder(_Envelope)
+
+
+class _TextSignature(Struct, frozen=True, forbid_unknown_fields=True):
+    keyid: Annotated[str, Meta(max_length=KEYID_MAX)]
+    sig: str
+
+
+class _TextEnvelope(Struct, frozen=True, rename={"payload_type": "payloadType"}, forbid_unknown_fields=True):
+    """An envelope whose base64 is not decoded: for the reason why one is refused."""
+
     payload_type: str
     payload: str
-    signatures: Annotated[tuple[_Signature, ...], Meta(min_length=1, max_length=SIGNATURES_MAX)]
+    signatures: Annotated[tuple[_TextSignature, ...], Meta(min_length=1, max_length=SIGNATURES_MAX)]
 
 
 class Signature(Struct, frozen=True):
@@ -76,12 +92,9 @@ def pae(payload_type: str, payload: bytes) -> bytes:
 
 def seal(payload_type: str, payload: bytes, signatures: Sequence[tuple[str, bytes]]) -> bytes:
     """Return the frame of `payload` with its signatures: pairs of key id and signature over `pae(...)`."""
-    return canonical.encode(
-        _Envelope(
-            payload_type=payload_type,
-            payload=b64encode(payload).decode(),
-            signatures=tuple(_Signature(keyid, b64encode(signature).decode()) for keyid, signature in signatures),
-        )
+    # base64, our key ids and payload types are admitted
+    return canonical.encode_again(
+        _Envelope(payload_type, payload, tuple(_Signature(keyid, signature) for keyid, signature in signatures))
     )
 
 
@@ -96,12 +109,32 @@ def parse(frame: bytes) -> Envelope:
     if len(frame) > FRAME_MAX_BYTES:
         raise RemoteProtocolError(FrameRefusal.TOO_LARGE, phrase("more than {limit} bytes", limit=FRAME_MAX_BYTES))
     # SPEC F3.2
+    return _read(frame) or _read_as_text(frame)
+
+
+def _read(frame: bytes) -> Envelope | None:
+    """Return the envelope in `frame`, None if it may be malformed: then `_read_as_text` says why.
+
+    What is encoded again to the same bytes was canonical base64. Only the other texts are looked at.
+    """
     try:
-        envelope = msgspec.convert(canonical.decode(frame), _Envelope)
+        read = _DECODER.decode(frame)
+        if canonical.encode_again(read) != frame:
+            return None
+        canonical.encode([read.payload_type, *(each.keyid for each in read.signatures)])
+    except (ValueError, RecursionError):
+        return None
+    return Envelope(read.payload_type, read.payload, tuple(Signature(each.keyid, each.sig) for each in read.signatures))
+
+
+def _read_as_text(frame: bytes) -> Envelope:
+    """Return the envelope in `frame`. Raises RemoteProtocolError(malformed_envelope)."""
+    try:
+        read = msgspec.convert(canonical.decode(frame), _TextEnvelope)
         return Envelope(
-            envelope.payload_type,
-            _unbase64(envelope.payload),
-            tuple(Signature(each.keyid, _unbase64(each.sig)) for each in envelope.signatures),
+            read.payload_type,
+            _unbase64(read.payload),
+            tuple(Signature(each.keyid, _unbase64(each.sig)) for each in read.signatures),
         )
     except ValueError as error:
         raise RemoteProtocolError(FrameRefusal.MALFORMED_ENVELOPE, worded(error)) from error

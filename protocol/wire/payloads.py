@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
@@ -17,6 +17,10 @@ from protocol.wire.refusals import FrameRefusal, MessageRefusal
 
 Payload = TypeVar("Payload", MessagePayload, ReceiptPayload)
 
+_KINDS: dict[str, type[AnyBody]] = {str(each.__struct_config__.tag): each for each in get_args(AnyBody)}
+_MESSAGES = msgspec.json.Decoder(MessagePayload)
+_RECEIPTS = msgspec.json.Decoder(ReceiptPayload)
+
 
 @lru_cache(maxsize=64)  # a resent frame is decoded again; sharing the result is safe, since no caller modifies it
 def read_message_payload(payload: bytes) -> MessagePayload:
@@ -24,7 +28,7 @@ def read_message_payload(payload: bytes) -> MessagePayload:
 
     Raises RemoteProtocolError(not_canonical | malformed_payload).
     """
-    read = _read(payload, MessagePayload)
+    read = _read(payload, _MESSAGES, MessagePayload)
     # SPEC M1.2
     for expected, message in enumerate(read.messages, read.messages[0].seq):
         if message.seq != expected:
@@ -42,7 +46,7 @@ def read_receipt_payload(payload: bytes) -> ReceiptPayload:
 
     Raises RemoteProtocolError(not_canonical | malformed_payload).
     """
-    read = _read(payload, ReceiptPayload)
+    read = _read(payload, _RECEIPTS, ReceiptPayload)
     _check_instant(read.at)
     return read
 
@@ -53,7 +57,9 @@ def read_body(body: dict[str, Any]) -> AnyBody:
     Raises RemoteProtocolError(unsupported): a body that cannot be decoded is refused, not guessed at (SPEC M7.1).
     """
     try:
-        read: AnyBody = msgspec.convert(body, AnyBody)
+        # for a union, msgspec makes its tables anew at each call; but the union words what is wrong with a body
+        kind = _KINDS.get(str(body.get("type")))
+        read: AnyBody = msgspec.convert(body, AnyBody) if kind is None else _converted(body, kind)
     except msgspec.ValidationError as error:
         raise RemoteProtocolError(MessageRefusal.UNSUPPORTED, str(error)[:200]) from error
     for name in ("slot", "event_at", "expires_at"):
@@ -67,8 +73,20 @@ def read_body(body: dict[str, Any]) -> AnyBody:
     return read
 
 
-def _read(payload: bytes, kind: type[Payload]) -> Payload:
+def _converted(body: dict[str, Any], kind: type[AnyBody]) -> AnyBody:
+    read: AnyBody
+    try:
+        read = msgspec.convert(body, kind)
+    except msgspec.ValidationError:
+        read = msgspec.convert(body, AnyBody)
+    return read
+
+
+def _read(payload: bytes, decoder: msgspec.json.Decoder[Payload], kind: type[Payload]) -> Payload:
     # SPEC F3.6
+    known = canonical.decode_as(payload, decoder)
+    if known is not None:
+        return known
     try:
         value = canonical.decode(payload)
     except CanonicalError as error:
