@@ -36,6 +36,7 @@ from starlette.routing import Route
 from endpoints.control.answers import STATUS_OF, error_of, json, told
 from endpoints.control.connections import connections_max
 from endpoints.control.delivery_progress import Ladder, climb
+from endpoints.control.present_state import PresentState, pause_s
 from endpoints.control.request_body import decode_request
 from endpoints.control.requests import ACTIONS, Ask, AskTest
 from endpoints.control.status import Status, status
@@ -96,6 +97,7 @@ class Control:
         self._real_ms = real_ms
         self._actions = actions
         self._reload_files = reload
+        self._present = PresentState()
         self._closing = False
         self._streams = 0
         # the others are left for single requests
@@ -153,7 +155,7 @@ class Control:
         return look
 
     async def _snapshot(self, request: Request) -> Response:
-        return json(self._known(request).core.snapshot())
+        return json(self._present.of(self._known(request)))
 
     async def _alarms(self, request: Request) -> Response:
         found = self._status_of(self._runner(request))
@@ -162,7 +164,7 @@ class Control:
 
     async def _item(self, request: Request) -> Response:
         reference: str = request.path_params["reference"]
-        snapshot = self._known(request).core.snapshot()
+        snapshot = self._present.of(self._known(request))
         item = snapshot.item(reference)
         if item is None and (end := snapshot.drafts_ended.get(reference)) is not None:
             raise ended_draft(reference, end)
@@ -178,7 +180,7 @@ class Control:
 
     def _status_of(self, runner: AnyRunner) -> Status:
         unopened = runner.failure is not None and runner.core.terms is None
-        return status(None if unopened else runner.core.snapshot(), runner.gauges(), self._loop.now())
+        return status(None if unopened else self._present.of(runner), runner.gauges(), self._loop.now())
 
     async def _progress(self, request: Request) -> Response:
         runner = self._known(request)
@@ -188,7 +190,7 @@ class Control:
             if runner.failure is not None:
                 # only the runner that replaces it knows what is on disk
                 return None, False
-            return climb(runner.core.snapshot(), runner.gauges(), reference)
+            return climb(self._present.of(runner), runner.gauges(), reference)
 
         look(runner)  # a wrong reference is an error response, not a stream
         return self._stream(runner.link, look, _seconds(request.query_params.get("within")))
@@ -222,11 +224,13 @@ class Control:
             while not self._closing:
                 runner = self._runners[link]
                 changed = runner.changed.next
+                began_ms = self._real_ms()
                 try:
                     value, last = look(runner)
                 except LocalProtocolError:
                     return
                 line = before if value is None else msgspec.json.encode(value) + b"\n"
+                pause = pause_s(self._real_ms() - began_ms)
                 if line != before:
                     yield line
                     quiet_ms = self._real_ms()
@@ -239,6 +243,7 @@ class Control:
                 left_s = LOOK_AGAIN_S if end_ms is None else (end_ms - self._real_ms()) / 1_000
                 if left_s <= 0:
                     return
+                await asyncio.sleep(min(left_s, pause))
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(changed.wait(), min(left_s, LOOK_AGAIN_S))
 

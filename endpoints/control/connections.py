@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import resource
+import select
 import socket
 from collections.abc import Callable
 from typing import Protocol, cast
@@ -21,6 +22,8 @@ CONNECTIONS_MAX = 64
 CONNECTIONS_MIN = 4
 _SHARE = 4
 """One in so many of the descriptors that the process may have."""
+_AT_ONCE_SHARE = 8
+"""One in so many of the clients is accepted at once: those whose request has not been read yet are never the oldest."""
 _REFUSED_AT_ONCE = 8
 """Clients beyond the limit that wait for their 503."""
 _PAUSE_S = 0.5
@@ -65,6 +68,8 @@ class Acceptor:
         """
         self._listening = listening
         self._logs = logs
+        self._waiting = select.poll()
+        self._waiting.register(listening, select.POLLIN)
         self._make: Callable[[], ClientProtocol] | None = None
         self._max = connections_max() if most is None else min(most, connections_max())
         # the oldest first
@@ -91,25 +96,33 @@ class Acceptor:
         self._reserve = -1
 
     def _accept(self) -> None:
-        """Accept the connection that waits. One at a time: without descriptors, accept fails even if none waits."""
+        """Accept some of the connections that wait, so that their requests share a flush of the journal."""
+        for _ in range(max(1, self._max // _AT_ONCE_SHARE)):
+            # asked before each: without descriptors, accept fails even if none waits
+            if not self._waiting.poll(0) or not self._accept_one():
+                return
+
+    def _accept_one(self) -> bool:
+        """Accept the connection that waits; return whether another may follow at once."""
         self._clients = [client for client in self._clients if not client.ended]
         if len(self._clients) >= self._max:
             self._drop_oldest_idle()
         if len(self._clients) >= self._max + _REFUSED_AT_ONCE:
             self._pause()
-            return
+            return False
         try:
             accepted = self._next()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return
+            return False
         except OSError as error:
             # the descriptor of a dropped client is free soon after the loop comes back
             if not self._drop_oldest_idle() and not self._beginning:
                 if self._logs:
                     _log.error("the control socket accepts no connection", why=error.strerror)
                 self._pause()
-            return
+            return False
         self._begin(accepted)
+        return True
 
     def _next(self) -> socket.socket:
         """Accept one connection; if descriptors have run out, with the one in reserve. Raises OSError."""

@@ -20,6 +20,7 @@ from endpoints.journal.writer import JournalWriter
 from endpoints.keys.signer import Signer
 from endpoints.mqtt.topics import Topic
 from endpoints.runtime.endpoint_link import EndpointLink, Token
+from endpoints.runtime.intake import Intake
 from endpoints.runtime.loop import BATCH_MAX_ITEMS, Loop
 from endpoints.runtime.ports import Now
 from endpoints.runtime.reopening import recovered_core
@@ -27,7 +28,7 @@ from endpoints.runtime.timer import AsyncioTimer
 from endpoints.runtime.work_items import EventItem, RequestItem
 from endpoints.runtime.work_queue import WorkQueue
 from protocol.core.alarms import AlarmCode
-from protocol.core.events import LineTestRequested, NotificationDone, OfficerReleased, Request, TransportConnected
+from protocol.core.events import LineTestRequested, OfficerReleased, Request, TransportConnected
 from protocol.core.link import Link
 from protocol.errors import LocalProtocolError
 from protocol.wire.instants import parsed, written
@@ -230,14 +231,11 @@ async def test_a_sooner_deadline_replaces_the_one_that_is_armed(bench: Bench) ->
     assert bench.outlet.published[-1][:2] in [each[:2] for each in bench.outlet.published[:published]]
 
 
-async def test_what_can_wait_causes_no_turn_and_is_taken_with_the_next_and_before_a_stop(bench: Bench) -> None:
-    def end(number: int) -> EventItem:
-        return EventItem(
-            [bench.runners[LINKS[0]]],
-            lambda now: NotificationDone(at=now.at, mono=now.mono, id=f"message/{number}", delivered=True),
-        )
-
-    bench.loop.queue.defer(end(1))
+async def test_the_end_of_a_notification_causes_no_turn_and_is_recorded_with_the_next(
+    bench: Bench,
+) -> None:
+    intake = Intake(bench.runners, bench.loop.queue)
+    intake.notified(LINKS[0], "message/1", delivered=True)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert bench.turns == 1
@@ -245,7 +243,7 @@ async def test_what_can_wait_causes_no_turn_and_is_taken_with_the_next_and_befor
     assert [record["id"] for record in bench.records(event="NotificationDone")] == ["message/1"]
     assert bench.turns == 2
 
-    bench.loop.queue.defer(end(2))
+    intake.notified(LINKS[0], "message/2", delivered=True)
     bench.loop.stop()
     await bench.until(lambda: bool(bench.records(event="Stopped")))
     assert [record["id"] for record in bench.records(event="NotificationDone")] == ["message/1", "message/2"]
