@@ -32,9 +32,12 @@ def test_the_oldest_python_tested_is_the_oldest_supported() -> None:
 
 
 def test_pre_commit_runs_every_program_of_make_lint() -> None:
-    recipe = re.search(r"^lint:.*\n((?:\t.+\n)+)", MAKEFILE, re.MULTILINE)
-    assert recipe
-    programs = [re.sub(r" --(?:check|quiet)", "", line.strip().removeprefix("@")) for line in recipe[1].splitlines()]
+    lines = {
+        target: [re.sub(r" --(?:check|quiet)", "", line.strip().removeprefix("@")) for line in recipe.splitlines()]
+        for target, recipe in re.findall(r"^(lint|style|types):.*\n((?:\t.+\n)+)", MAKEFILE, re.MULTILINE)
+    }
+    assert lines["lint"] == ["$(both) types style"]
+    programs = lines["style"] + lines["types"]
     hooks = re.findall(r"entry: (.+)", (ROOT / ".pre-commit-config.yaml").read_text())
     assert not [program for program in programs if not [hook for hook in hooks if hook.startswith(program)]]
     assert len(programs) > 3

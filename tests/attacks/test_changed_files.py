@@ -18,6 +18,7 @@ from endpoints.config import default_terms, link_file, provision, settings
 from endpoints.doctor.examination import Examination
 from endpoints.errors import UserError
 from endpoints.keys.private_files import changeable
+from tests.support.broker_site import free_port
 
 NOW, _ = SystemClock().now()
 STRANGER = 12_345
@@ -50,6 +51,8 @@ def make(folder: Path) -> None:
         {side: default_terms.party(side) for side in (terms.caller, terms.answering)},
         at=NOW,
         officers=default_terms.OFFICERS,
+        # nobody's: at the usual port, a broker of this machine may listen
+        broker=provision.BrokerPlan(port=free_port()),
     )
 
 

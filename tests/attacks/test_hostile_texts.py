@@ -15,7 +15,6 @@ from endpoints.cli.commands import COMMANDS
 from endpoints.cli.main import main
 from endpoints.cli.terminal_log import TerminalLog
 from endpoints.config import default_terms
-from endpoints.config.provision import provision
 from endpoints.journal.segments import segment_path
 from endpoints.texts.i18n import LANGUAGES, translator
 from endpoints.texts.item_page import VALUE_COLUMN, ItemPage, ShownAct, item_lines
@@ -29,6 +28,7 @@ from protocol.record.journal import Entry
 from protocol.wire.instants import parsed, written
 from protocol.wire.messages import Area, Message, Reference
 from tests.attacks.hostile_texts import CORPUS, hostile, on_the_wire, structure, too_wide, unprintable
+from tests.support.installation import provisioned
 from tests.support.journal_samples import LINK, NOON, Batch, lines_of
 from tests.support.small_day import begun
 from tests.support.world import MINUTE
@@ -130,7 +130,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def installed(folder: Path, write: Write) -> Path:
-    provision(
+    provisioned(
         folder,
         [default_terms.terms()],
         {side: default_terms.party(side) for side in SIDES},

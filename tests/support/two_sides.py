@@ -8,9 +8,8 @@ from msgspec import structs
 from endpoints.cli import main as cli
 from endpoints.config import default_terms, link_file
 from endpoints.config.link_file import LinkFile, Party
-from endpoints.config.provision import provision
 from protocol.wire.policy import EnrolledKey
-from tests.support.broker_site import now
+from tests.support.installation import provisioned
 
 SIDES = ("eucom", "ndmc")
 PLACES = (*SIDES, "watch")
@@ -22,11 +21,10 @@ class TwoSides:
     def __init__(self, folder: Path, *links: str, status: str = "exercise") -> None:
         self.folder = folder
         names = links or (default_terms.LINK,)
-        provision(
+        provisioned(
             folder,
             [default_terms.terms(link, status="actual" if status == "actual" else "exercise") for link in names],
             {side: default_terms.party(side) for side in SIDES},
-            at=now(),
             officers={side: default_terms.officers(side) for side in PLACES},
         )
         for place in PLACES:

@@ -12,8 +12,8 @@ from endpoints.cli.commands import COMMANDS
 from endpoints.cli.exit_codes import ENVIRONMENT, EXIT_CODES, OWN_EXITS
 from endpoints.cli.main import main
 from endpoints.config import default_terms
-from endpoints.config.provision import provision
 from protocol.wire.instants import parsed
+from tests.support.installation import provisioned
 from tests.support.small_day import a_day
 
 ROOT = Path(__file__).parents[3]
@@ -29,7 +29,7 @@ OFFICERS = (
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("environment") / "my files"
-    provision(
+    provisioned(
         folder,
         [default_terms.terms()],
         {side: default_terms.party(side) for side in SIDES},

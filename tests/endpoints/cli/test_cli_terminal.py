@@ -14,9 +14,9 @@ from rich.console import Console
 from endpoints.cli.alarms import print_alarms
 from endpoints.cli.rendering import Harmless
 from endpoints.config import default_terms
-from endpoints.config.provision import provision
 from endpoints.texts.i18n import translator
 from protocol.wire.instants import parsed
+from tests.support.installation import provisioned
 from tests.support.small_day import a_day
 from tests.support.terminal import COLUMNS, Terminal
 
@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An installation with the journals of a day."""
     folder = tmp_path_factory.mktemp("terminal") / "try"
     sides = ("eucom", "ndmc")
-    provision(
+    provisioned(
         folder,
         [default_terms.terms()],
         {side: default_terms.party(side) for side in sides},

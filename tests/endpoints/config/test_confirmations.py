@@ -7,7 +7,6 @@ from msgspec import structs
 
 from endpoints.config import confirmations, default_terms, settings
 from endpoints.config.confirmations import ComparisonNote
-from endpoints.config.provision import provision
 from endpoints.config.settings import EndpointSettings
 from endpoints.errors import UserError
 from endpoints.runtime.start_checks import comparison
@@ -15,6 +14,7 @@ from protocol.core.duty import Confirmation
 from protocol.core.link import Link
 from protocol.core.start_events import EpochOpened
 from protocol.wire.instants import parsed
+from tests.support.installation import provisioned
 
 AT = parsed("2022-11-29T08:00:00.000Z")
 SIDES = ("eucom", "ndmc")
@@ -23,7 +23,7 @@ SIDES = ("eucom", "ndmc")
 @pytest.fixture
 def eucom(tmp_path: Path) -> EndpointSettings:
     """The settings of one side of an actual link."""
-    provision(
+    provisioned(
         tmp_path / "x",
         [default_terms.terms("eucom-ndmc", *SIDES, "actual")],
         {side: default_terms.party(side) for side in SIDES},
@@ -81,7 +81,7 @@ def test_an_exercise_needs_no_confirmation(tmp_path: Path) -> None:
     """SPEC E1.8"""
     terms = default_terms.terms("eucom-ndmc", *SIDES, "exercise")
     parties = {side: default_terms.party(side) for side in SIDES}
-    provision(tmp_path / "x", [terms], parties, at=AT, officers={side: ["watch-1"] for side in SIDES})
+    provisioned(tmp_path / "x", [terms], parties, at=AT, officers={side: ["watch-1"] for side in SIDES})
     eucom = settings.load_endpoint(tmp_path / "x" / "eucom" / "endpoint.toml")
     assert comparison(eucom, eucom.links[0], core()) is None
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -44,7 +45,10 @@ CYCLOPTS = ("this message and exit", "application version")
 def log_lines() -> Iterator[str]:
     """Yield the events of the ordinary log lines in the sources: `_log.info("started")`, `note("listening", ...)`."""
     for path in [*(ROOT / "endpoints").rglob("*.py"), ROOT / "broker" / "local.py"]:
-        for node in ast.walk(ast.parse(path.read_bytes())):
+        source = path.read_text("utf-8")
+        if "_log." not in source and path.name != "local.py":
+            continue
+        for node in ast.walk(ast.parse(source)):
             called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
             if isinstance(node, ast.Call) and (
                 called.startswith("_log.") or (called, path.name) == ("note", "local.py")
@@ -55,7 +59,7 @@ def log_lines() -> Iterator[str]:
     yield from ("journal not printed any more", "ordinary log lines dropped", "mosquitto")
 
 
-TERMS = {
+TERMS: dict[str, Iterable[str] | Callable[[], Iterable[str]]] = {
     "category": get_args(messages.Category),
     "precedence": get_args(messages.Precedence),
     "status": get_args(messages.Status),
@@ -83,7 +87,8 @@ TERMS = {
     "key": get_args(KeyState),
     "subject": (LINK, *YARDSTICKS),
     "stage": (*STAGES, BROKER),
-    "log": tuple(dict.fromkeys(log_lines())),
+    # parses all of endpoints/: not at import, when every worker of a parallel run would do it
+    "log": lambda: dict.fromkeys(log_lines()),
     "log field": (
         "software",
         "links",
@@ -103,6 +108,14 @@ TERMS = {
 }
 
 
+@cache
+def terms(kind: str) -> tuple[str, ...]:
+    """Return the terms of a kind."""
+    words = TERMS[kind]
+    return tuple(map(str, words() if callable(words) else words))
+
+
+@cache
 def catalogue(language: str) -> Catalog:
     with (ROOT / "endpoints" / "texts" / "i18n" / f"{language}.po").open("rb") as file:
         return read_po(file, locale=language)
@@ -113,8 +126,8 @@ def catalogue(language: str) -> Catalog:
 def test_every_term_of_the_protocol_is_in_every_catalogue(language: str, kind: str) -> None:
     listed = catalogue(language)
 
-    for word in TERMS[kind]:
-        entry = listed.get(str(word), context=kind)
+    for word in terms(kind):
+        entry = listed.get(word, context=kind)
         assert entry is not None, f"{language}.po lacks {kind}: {word}"
         assert entry.string
 
@@ -122,8 +135,8 @@ def test_every_term_of_the_protocol_is_in_every_catalogue(language: str, kind: s
 def test_no_two_terms_of_one_kind_have_the_same_translation() -> None:
     for language in LANGUAGES:
         t = translator(language)
-        for kind, words in TERMS.items():
-            assert len({t.term(kind, word) for word in words}) == len(words)
+        for kind in TERMS:
+            assert len({t.term(kind, word) for word in terms(kind)}) == len(terms(kind))
 
 
 def said(path: Path) -> Iterator[str | tuple[str, ...]]:

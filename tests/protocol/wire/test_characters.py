@@ -8,20 +8,23 @@ import pytest
 from protocol.wire.characters import UNICODE, unassigned
 from tests.support.assigned_characters import MODULE, assigned, renewed
 
-EVERY = [chr(code) for code in range(sys.maxunicode + 1)]
-ADMITTED = [character for character in EVERY if unassigned(character) is None]
+
+@pytest.fixture(scope="module")
+def admitted() -> list[str]:
+    """Every character that the table admits."""
+    return [character for character in map(chr, range(sys.maxunicode + 1)) if unassigned(character) is None]
 
 
 @pytest.mark.skipif(not unicodedata.unidata_version.startswith(UNICODE), reason="Python 3.11 has Unicode 14.0")
-def test_the_table_is_generated() -> None:
+def test_the_table_is_generated(admitted: list[str]) -> None:
     text = MODULE.read_text()
     assert renewed(text, assigned()) == text, "stale: python -m tests.support.assigned_characters, under Python 3.11"
-    assert [character for first, last in assigned() for character in map(chr, range(first, last + 1))] == ADMITTED
+    assert [character for first, last in assigned() for character in map(chr, range(first, last + 1))] == admitted
 
 
-def test_every_later_version_has_these_characters() -> None:
-    assert {"Cn", "Cs"}.isdisjoint(map(unicodedata.category, ADMITTED))
-    assert len(ADMITTED) == 144_697 + 137_468 + 65  # graphic and format characters, private use, controls
+def test_every_later_version_has_these_characters(admitted: list[str]) -> None:
+    assert {"Cn", "Cs"}.isdisjoint(map(unicodedata.category, admitted))
+    assert len(admitted) == 144_697 + 137_468 + 65  # graphic and format characters, private use, controls
 
 
 def test_surrogates_noncharacters_and_newer_characters_are_not_among_them() -> None:
@@ -31,7 +34,7 @@ def test_surrogates_noncharacters_and_newer_characters_are_not_among_them() -> N
     assert unassigned("Внимание\n\ue000\U0001f600") is None
 
 
-def test_quotation_mark_backslash_and_newline_compose_with_no_character() -> None:
+def test_quotation_mark_backslash_and_newline_compose_with_no_character(admitted: list[str]) -> None:
     """So a JSON text is in NFC if and only if each of its strings is."""
     for before in ('"', "\\", "\n"):
-        assert all(unicodedata.normalize("NFC", before + character)[0] == before for character in ADMITTED)
+        assert all(unicodedata.normalize("NFC", before + character)[0] == before for character in admitted)
