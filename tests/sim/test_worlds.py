@@ -144,16 +144,30 @@ def _parts(ref: str) -> dict[str, Any]:
 
 
 def performs_before_it_appends(patch: pytest.MonkeyPatch) -> None:
-    append = JournalWriter.append
+    prepare, flush, settle = JournalWriter.prepare, JournalWriter.flush, JournalWriter.settle
     held: dict[JournalWriter, Batch] = {}
+    put_off: set[JournalWriter] = set()
 
-    def late(self: JournalWriter, batch: Batch) -> int:
+    def late(self: JournalWriter, batch: Batch) -> None:
         if self in held:
-            append(self, held[self])
+            prepare(self, held[self])
+            flush(self)
+            settle(self)
         held[self] = list(batch)
-        return self.n + 1
+        put_off.add(self)
 
-    patch.setattr(JournalWriter, "append", late)
+    def flush_later(self: JournalWriter) -> None:
+        if self not in put_off:
+            flush(self)
+
+    def settle_later(self: JournalWriter) -> None:
+        if self not in put_off:
+            settle(self)
+        put_off.discard(self)
+
+    patch.setattr(JournalWriter, "prepare", late)
+    patch.setattr(JournalWriter, "flush", flush_later)
+    patch.setattr(JournalWriter, "settle", settle_later)
 
 
 def resends_other_bytes(patch: pytest.MonkeyPatch) -> None:
