@@ -47,8 +47,8 @@ QUOTA_EXCEEDED = 0x97
 IN_FLIGHT_OF_A_LINK = 16
 """After an outage all links publish at once: each its eight unreceipted frames and its receipts, for all of which the
 broker may have no room yet."""
-BEAT_SHARES_MAX = 30
-"""In how many parts presence is published within one beat: one a second."""
+BEAT_SHARES_MAX = 100
+"""In how many parts presence is published within one beat."""
 _FAILURE = 0x80
 _numbers = itertools.count(1)
 """Numbers this process's connections, so that no delivery is attributed to another connection."""

@@ -75,10 +75,10 @@ class Intake:
                 queue.put(FrameItem(runners[topic.link], topic, payload, partial(self._settled, delivery)))
             case PresenceChanged(link=link, party=party, present=present):
                 runners[link].presence[party].see(present=present)
-                queue.wake([link])
+                self._look_at(link, party)
             case PresenceHeard(link=link, party=party, real_s=real_s):
                 runners[link].presence[party].hear(real_s)
-                queue.wake([link])
+                self._look_at(link, party)
             case Connected(broker_certificate=certificate):
                 failpoint("after_connected")
                 _log.info("connected to the broker")
@@ -111,6 +111,11 @@ class Intake:
                 )
             case _:
                 pass
+
+    def _look_at(self, link: str, party: str) -> None:
+        """Have the loop visit a link if the presence of a party is to be journaled: a beat rarely is."""
+        if self._runners[link].presence[party].due_s is not None:
+            self._queue.wake([link])
 
     def _note_trouble(self, reason: str) -> None:
         for runner in self._runners.values():

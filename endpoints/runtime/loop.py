@@ -22,9 +22,9 @@ from protocol.wire.messages import Identifier
 
 BATCH_MAX_ITEMS = 256
 """Items of one turn, which share a flush. With more, the first of them would wait while the last are verified."""
-DUE_MAX_LINKS = 64
-"""Links of one turn for which only something is due, such as a slot that all links have in common. With more, a frame
-that arrives meanwhile would wait for all their flushes."""
+DUE_MAX_LINKS = 16
+"""Links of one turn for which only something is due, such as a slot that all links have in common: as many as are
+flushed at the same time. With more, a frame that arrives meanwhile would wait for them."""
 
 
 class Loop:

@@ -9,6 +9,7 @@ from msgspec import structs
 
 from broker.pki import Authority
 from endpoints.errors import UserError
+from endpoints.mqtt import session
 from endpoints.mqtt.connection import IN_FLIGHT_MAX
 from endpoints.mqtt.endpoint_transport import PACKET_TOO_LARGE, QUOTA_EXCEEDED
 from endpoints.mqtt.events import (
@@ -18,6 +19,7 @@ from endpoints.mqtt.events import (
     Joined,
     Lost,
     PresenceChanged,
+    PresenceHeard,
     PublishDenied,
     TakenOver,
     TransportEvent,
@@ -68,6 +70,27 @@ async def test_a_frame_reaches_the_peer_and_the_watch(running: BrokerSite) -> No
 
         assert ndmc.publish(b"receipt", "receipt")
         assert (await eucom.next(Arrived)).topic == Topic(LINK, "ndmc", "receipt")
+
+
+async def test_topics_that_exceed_one_packet_are_subscribed_to_in_several(
+    running: BrokerSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a thousand links are larger than what the broker takes."""
+    monkeypatch.setattr(session, "SUBSCRIBED_AT_ONCE", 2)
+    async with (
+        Endpoint(running.settings("eucom")) as eucom,
+        Endpoint(running.settings("ndmc")) as ndmc,
+        Watcher(running.settings("watch")) as watch,
+    ):
+        await eucom.next(Connected)
+        await ndmc.next(Connected)
+        await watch.next(Connected)
+        assert eucom.publish(b"frame")
+        assert eucom.publish(b"receipt", "receipt")
+        for end in (ndmc, watch):
+            await end.next(Arrived, 2)
+            assert end.payloads == [b"frame", b"receipt"]
+            await end.next(PresenceHeard)
 
 
 async def test_acknowledgements_leave_in_order_of_arrival(running: BrokerSite) -> None:

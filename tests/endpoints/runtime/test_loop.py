@@ -20,6 +20,7 @@ from endpoints.journal.writer import JournalWriter
 from endpoints.keys.signer import Signer
 from endpoints.mqtt.topics import Topic
 from endpoints.runtime.endpoint_link import EndpointLink, Token
+from endpoints.runtime.flushing import InThreads
 from endpoints.runtime.intake import Intake
 from endpoints.runtime.loop import BATCH_MAX_ITEMS, Loop
 from endpoints.runtime.ports import Now
@@ -106,7 +107,7 @@ class Bench:
         queue = WorkQueue()
         monitor = ClockWatch(*self.clock.now(), self.clock.real_ms())
         timer = AsyncioTimer(self.clock, queue.wake)
-        self.loop = Loop(self.runners, queue, self.clock, monitor, timer, self._turned)
+        self.loop = Loop(self.runners, queue, self.clock, monitor, timer, self._turned, InThreads())
 
     def _turned(self) -> None:
         self.turns += 1
