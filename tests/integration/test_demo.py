@@ -91,11 +91,11 @@ def test_no_process_is_left_behind(tmp_path: Path, end: signal.Signals) -> None:
     with output.open("wb") as file:
         player = subprocess.Popen([*DEMO, "--keep", folder, "--lang", "en"], stdout=file, stderr=file)
     deadline = time.monotonic() + 60
-    while "connected to the broker" not in output.read_text():
+    # the first process may be connected before the last has begun
+    while "connected to the broker" not in output.read_text() or len(still_running(folder)) < 4:
         assert player.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert len(still_running(folder)) >= 4
 
     os.kill(player.pid, end)
 
