@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from broker import atomic_files
 from broker.errors import BrokerError
-from broker.identities import IDENTITY
+from broker.names import IDENTITY
 from protocol.phrases import phrase
 
 PORT = 8883

@@ -13,7 +13,8 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from broker.errors import BrokerError
-from broker.identities import IDENTITY, check_identity, check_key
+from broker.identities import check_identity, check_key
+from broker.names import IDENTITY
 from protocol.phrases import phrase
 
 

@@ -11,12 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from broker.errors import BrokerError
+from broker.names import IDENTITY
 from protocol.phrases import phrase
-
-IDENTITY = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
-"""An identity is a common name, an MQTT user and a topic level: no character is special in an ACL file or topic."""
-BROKER = "broker"
-"""The identity in the broker's own certificate, which no client may have."""
 
 _RSA_BITS = (3_072, 8_192)
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)

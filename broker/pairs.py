@@ -13,13 +13,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from broker import atomic_files, files
 from broker.errors import BrokerError
+from broker.names import next_of
 
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
-
-
-def next_of(key: Path) -> Path:
-    """Return the path of the private key that an open request has made beside `key`."""
-    return key.with_name(key.name + ".next")
 
 
 def spki(key: object) -> bytes:

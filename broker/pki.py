@@ -28,9 +28,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from broker import atomic_files, constraints, files
 from broker.errors import BrokerError
-from broker.identities import BROKER, check_identity, general_name
+from broker.identities import check_identity, general_name
+from broker.names import BROKER, Purpose
 from broker.pairs import PublicKey
-from broker.requests import PURPOSES, CertificateRequest, Purpose, key_fingerprint
+from broker.requests import PURPOSES, CertificateRequest, key_fingerprint
 from protocol.phrases import phrase
 
 SERVER_NAMES = ("localhost", "127.0.0.1", "::1", "broker")

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -21,7 +20,8 @@ from cryptography.x509.oid import AttributeOID, ExtendedKeyUsageOID
 from broker import files
 from broker.constraints import common_name
 from broker.errors import BrokerError
-from broker.identities import BROKER, alternative_names, check_key, check_server_name, general_name, identity_of
+from broker.identities import alternative_names, check_key, check_server_name, general_name, identity_of
+from broker.names import BROKER, Purpose
 from broker.pairs import PublicKey, spki
 from protocol.phrases import phrase
 from protocol.wire.instants import parsed, written
@@ -34,7 +34,6 @@ _DAY_MS = 86_400_000
 _MADE = b"made "
 _NAMES_MAX = 32
 
-Purpose = Literal["client", "server"]
 PURPOSES = {"client": ExtendedKeyUsageOID.CLIENT_AUTH, "server": ExtendedKeyUsageOID.SERVER_AUTH}
 
 

@@ -6,7 +6,6 @@ import errno
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from importlib.metadata import version
 from typing import Any
 
 from cyclopts import App, CycloptsError, UnknownCommandError
@@ -38,7 +37,7 @@ def build(t: Translator | None = None) -> App:
     app = App(
         name="deconflict",
         help=_help(t, PURPOSE, "demo"),
-        version=lambda: version("deconfliction-link"),
+        version=_version,
         help_epilogue=closing(t.fixed),
         help_format="plaintext",
         help_formatter=HelpPages(t),
@@ -108,6 +107,12 @@ def main(arguments: Sequence[str] | None = None, application: Callable[[Translat
         silence_stdout()
         code = _complain(t, phrase("the output cannot be written: {reason}", reason=os_reason(error)), EXIT_FAILED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("deconfliction-link")
 
 
 def _language_last(arguments: Sequence[str]) -> list[str]:

@@ -6,7 +6,6 @@ exercise both run on the exercise's time; `real_ms` always reads the machine's o
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
 from typing import Protocol
@@ -60,7 +59,7 @@ class SystemClock:
     async def wait_until(self, at: Millis | None, mono: Millis | None) -> None:
         """Wait until either instant is reached, `TICK_S` at most."""
         now_at, now_mono = self.now()
-        await asyncio.sleep(_wait_s(at, mono, now_at, now_mono, rate=1.0))
+        await _sleep(_wait_s(at, mono, now_at, now_mono, rate=1.0))
 
 
 class ExerciseClock:
@@ -96,7 +95,7 @@ class ExerciseClock:
                 return
             due = None if target is None else self._table.real_at(target)
             wait_ms = end - real if due is None else min(end, due) - real
-            await asyncio.sleep(min(REREAD_S, max(wait_ms, 1) / 1_000))
+            await _sleep(min(REREAD_S, max(wait_ms, 1) / 1_000))
 
     def _reread(self) -> None:
         # the player replaces the file atomically; after it is deleted, the last table remains valid
@@ -160,3 +159,9 @@ def _wait_s(at: Millis | None, mono: Millis | None, now_at: Millis, now_mono: Mi
     if mono is not None:
         waits.append((mono - now_mono) / 1_000 / rate)
     return max(0.0, min(waits))
+
+
+async def _sleep(seconds: float) -> None:
+    import asyncio  # noqa: PLC0415 - `status` and other commands read a clock and never wait
+
+    await asyncio.sleep(seconds)

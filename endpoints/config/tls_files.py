@@ -14,9 +14,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from broker.identities import BROKER
-from broker.pairs import next_of
-from broker.requests import Purpose
+from broker.names import BROKER, Purpose, next_of
 from endpoints.config import toml_reader
 from endpoints.config.new_folder import as_user_errors
 from endpoints.config.settings_tables import EndpointTable, WatchTable

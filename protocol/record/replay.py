@@ -22,7 +22,7 @@ from protocol.core.observer import Observer
 from protocol.core.start_events import EpochOpened
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.phrases import phrase
-from protocol.record.fold import fold
+from protocol.record.fold import fold, same_in_json
 from protocol.record.journal import FIRST_RULES, Checkpoint, Closed, HeadSigned, Record
 from protocol.wire import envelope
 from protocol.wire.instants import Millis
@@ -135,6 +135,9 @@ class Replay:
             self.diverge(
                 record.n, phrase("the rules refuse this {kind}: {error}", kind=type(event).__name__, error=error)
             )
+            return
+        if same_in_json(record.effects, effects):
+            # nearly always; decoding both takes several times as long
             return
         recorded, computed = _plain(record.effects), _plain(effects)
         if recorded != computed:

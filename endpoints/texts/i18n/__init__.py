@@ -17,12 +17,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property, lru_cache
-from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from endpoints.errors import UserError
+from endpoints.texts.i18n.catalogue import Catalogue
 from endpoints.texts.printable import one_line
 from protocol.phrases import Phrase, filled, phrase, rephrased
 from protocol.wire.instants import Millis
@@ -30,7 +30,6 @@ from protocol.wire.instants import Millis
 if TYPE_CHECKING:
     from babel import Locale
     from babel.dates import DateTimePattern
-    from babel.support import Translations
 
 LANGUAGES = ("en", "ru")
 VARIABLE = "DECONFLICT_LANG"
@@ -55,7 +54,7 @@ class Translator:
     def fixed(self, text: str) -> str:
         """Return the translation of a whole English text that stands in a table, such as a command's purpose."""
         # the empty text is the key of a catalogue's own header
-        return str(self._catalogue.gettext(text)) if text and self.language != LANGUAGES[0] else text
+        return self._catalogue.gettext(text) if text and self.language != LANGUAGES[0] else text
 
     def say(self, text: str, made_from: object = None) -> str:
         """Return the translation of a phrase: of `text` itself, or of what a record or an answer says it was made from.
@@ -80,7 +79,7 @@ class Translator:
 
         An unknown term, such as a newer peer's, is returned as it is, on one line: a line break in it is spelt out.
         """
-        return one_line(str(self._catalogue.pgettext(kind, word)))
+        return one_line(self._catalogue.pgettext(kind, word))
 
     def alarm(self, code: str, subject: str) -> str:
         """Return the term of an alarm. A broker that refuses what is published can be reached (SPEC W3)."""
@@ -89,7 +88,7 @@ class Translator:
 
     def plural(self, one: str, many: str, count: int, **values: Any) -> str:
         """Return the plural form for `count`, with `count` and `values` in its braces."""
-        return str(self._catalogue.ngettext(one, many, count)).format(count=count, **values)
+        return self._catalogue.ngettext(one, many, count).format(count=count, **values)
 
     def instant(self, at: Millis, zone: str) -> str:
         """Return date and time of `at` on the wall clock of `zone`: `29 Nov 2022, 17:00:00`."""
@@ -112,8 +111,8 @@ class Translator:
         return format_timedelta(int(seconds), locale=_locale(self.language), threshold=1.5)
 
     @cached_property
-    def _catalogue(self) -> Translations:
-        return _catalogue(self.language)
+    def _catalogue(self) -> Catalogue:
+        return Catalogue(Path(__file__).with_name(f"{self.language}.po"))
 
 
 def translator(language: str | None = None, environment: Mapping[str, str] = os.environ) -> Translator:
@@ -182,16 +181,3 @@ def _instant(language: str, seconds: int, zone: str) -> tuple[str, str]:
     local, locale = slots.local(seconds * _SECOND, zone), _locale(language)
     of_day = time.apply(local, locale)
     return joined.replace("{0}", of_day).replace("{1}", date.apply(local, locale)), local.isoformat()[11:19]
-
-
-def _catalogue(language: str) -> Translations:
-    from babel.messages.mofile import write_mo
-    from babel.messages.pofile import read_po
-    from babel.support import Translations
-
-    with Path(__file__).with_name(f"{language}.po").open("rb") as file:
-        catalogue = read_po(file, locale=language, abort_invalid=True)
-    compiled = BytesIO()
-    write_mo(compiled, catalogue)
-    compiled.seek(0)
-    return Translations(compiled)

@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from gettext import c2py
 from pathlib import Path
 from typing import get_args
 
@@ -20,7 +21,9 @@ from endpoints.cli.key_links import KeyState
 from endpoints.control.delivery_progress import Step
 from endpoints.control.reasons import LinkState
 from endpoints.errors import UserError
+from endpoints.texts import i18n
 from endpoints.texts.i18n import LANGUAGES, translator, translator_for
+from endpoints.texts.i18n.catalogue import Catalogue
 from endpoints.texts.item_page import FIELDS
 from load.measuring import LINK
 from load.stages import BROKER, STAGES
@@ -324,3 +327,34 @@ def test_a_decision_and_a_reason_in_a_phrase_are_translated_as_terms() -> None:
     assert t.say(done) == "acting: подтверждение (принимаем меры), 16:00"
     refused = phrase("{who} refused it ({reason}) at {at}", who="duty-1", reason="out_of_scope", at="16:00")
     assert t.say(refused) == "duty-1: отказ (вне назначения линии), 16:00"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_catalogue_is_read_as_babel_reads_it(language: str) -> None:
+    path = Path(i18n.__file__).with_name(f"{language}.po")
+    with path.open("rb") as file:
+        theirs = read_po(file, locale=language, abort_invalid=True)
+    forms = {}
+    for message in theirs:
+        texts = message.string if isinstance(message.string, tuple) else (message.string,)
+        if message.id and all(texts):
+            key = message.id[0] if isinstance(message.id, tuple) else message.id
+            forms[message.context, key] = texts
+    catalogue = Catalogue(path)
+    assert catalogue.forms == forms
+    for one, many in (each.id for each in theirs if isinstance(each.id, tuple)):
+        for count in (0, 1, 2, 5, 11, 21, 22, 101, 111):
+            shown = forms[None, one][theirs_plural(theirs, count)] if (None, one) in forms else None
+            assert catalogue.ngettext(one, many, count) == (shown or (one if count == 1 else many))
+
+
+def theirs_plural(catalogue: Catalog, count: int) -> int:
+    return int(c2py(catalogue.plural_expr)(count))
+
+
+@pytest.mark.parametrize("text", ['msgid "a', "nonsense", '"alone"', 'msgid "a"\nmsgstr b'])
+def test_a_catalogue_of_another_form_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "de.po"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="of the catalogue"):
+        Catalogue(path)
