@@ -18,8 +18,8 @@ MOUNTS = {
     for party in OURS
 } | {"broker": {"/link/broker": (False, "broker"), "/link/broker/data": (True, "broker-data")}}
 """The volumes of each service that runs: where, whether it may write there, and which."""
-LISTENING, MQTT, DNS = "0A", "22B3", "0B00007F"
-"""In /proc/net/tcp: the state, port 8883, and 127.0.0.11, where the engine's own resolver listens."""
+LISTENING, MQTT, HEALTH, DNS = "0A", "22B3", "24F8", "0B00007F"
+"""In /proc/net/tcp: the state, ports 8883 and 9464, and 127.0.0.11, where the engine's own resolver listens."""
 HIDDEN = ("gcc", "cc", "pip", "pip3", "uv", "apt", "apt-get")
 
 
@@ -76,13 +76,13 @@ def test_a_process_has_no_rights_and_writes_only_into_its_volumes(stack: Compose
             assert stack.shell(service, f"stat -c '%a %u' {folder}").split() == ["700", user], folder
 
 
-def test_only_the_broker_listens(stack: Compose) -> None:
+def test_only_the_broker_and_the_health_listeners_listen(stack: Compose) -> None:
     for service in MOUNTS:
         rows = [
             line.split() for line in stack.shell(service, "cat /proc/net/tcp /proc/net/tcp6 2>/dev/null").splitlines()
         ]
         listening = {row[1] for row in rows if row[3:4] == [LISTENING] and not row[1].startswith(DNS)}
-        assert {address.rpartition(":")[2] for address in listening} == ({MQTT} if service == "broker" else set())
+        assert {address.rpartition(":")[2] for address in listening} == {MQTT if service == "broker" else HEALTH}
 
 
 def test_each_service_sees_only_its_own_keys(stack: Compose) -> None:
