@@ -13,6 +13,7 @@ from msgspec import Struct
 from broker import access, configuration
 from broker.configuration import Listener
 from broker.definitions import definitions
+from broker.names import BROKER, HEALTH
 from endpoints.cli.consent import EXIT_DECLINED, consented
 from endpoints.cli.output import print_json, print_lines
 from endpoints.config import link_file
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from endpoints.texts.i18n import Translator
 
 Printed = Literal["acl", "conf", "rabbitmq"]
-RESERVED = ("broker", "authority")
-"""Folders beside those of the sides: no identity at the broker has such a name."""
+RESERVED = (BROKER, "authority", HEALTH)
+"""No party of a link has such a name: folders beside those of the sides, and an identity without rights."""
 _FILES = {"acl": "acl", "conf": "mosquitto.conf"}
 
 

@@ -1,4 +1,4 @@
-"""Makes the first certificates of one side alone, or a request for them, and those of the broker alone."""
+"""Makes the first certificates of one side alone, or a request for them, and those of the broker and its checks."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from broker.names import HEALTH
 from broker.pki import Authority
 from endpoints.config import certificate_change
 from endpoints.config.new_folder import as_user_errors, new_folder
 from endpoints.config.tls_files import TlsFiles
-from endpoints.keys.private_files import FOLDER_MODE, make_private_folder
+from endpoints.keys.private_files import FOLDER_MODE, exists, make_private_folder
 from protocol.wire.instants import Millis
 
 AUTHORITY = "authority"
@@ -48,7 +49,8 @@ def certify(own: Path, identity: str, authority: Path | None, at: Millis, *, own
 def enrol_broker(folder: Path, names: Sequence[str], *, authority: Path | None, at: Millis) -> Authority:
     """Make the broker's certificate in `folder/broker/tls`, and its authority in `folder/authority`, or nothing.
 
-    Its configuration and access list follow from the link files. Returns the authority.
+    The certificate for health checks comes with it; a broker that has all but that one, and its authority here, gets
+    it alone. The configuration and the access list follow from the link files. Returns the authority.
 
     Args:
         folder: may have other files.
@@ -60,6 +62,10 @@ def enrol_broker(folder: Path, names: Sequence[str], *, authority: Path | None, 
     """
     home = folder.absolute()
     with ExitStack() as making, as_user_errors(home):
+        if authority is not None and exists(home / "broker" / "tls") and not exists(home / "broker" / HEALTH):
+            issuing = Authority.load(authority)
+            issue_health(issuing, home / "broker", at)
+            return issuing
         if authority is None:
             place = making.enter_context(new_folder(home / AUTHORITY, FOLDER_MODE))
             issuing = Authority.make_in(place, at)
@@ -68,4 +74,14 @@ def enrol_broker(folder: Path, names: Sequence[str], *, authority: Path | None, 
         own = making.enter_context(new_folder(home / "broker", FOLDER_MODE))
         make_private_folder(own / "tls")
         issuing.issue_server(own / "tls", at, names)
+        issue_health(issuing, own, at)
     return issuing
+
+
+def issue_health(authority: Authority, own: Path, at: Millis) -> None:
+    """Make the certificate of the client that checks the broker, in `health` of the broker's folder `own`.
+
+    Raises BrokerError and OSError.
+    """
+    make_private_folder(own / HEALTH)
+    authority.issue_client(HEALTH, own / HEALTH, at)

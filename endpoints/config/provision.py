@@ -4,7 +4,7 @@
 DIR/link.toml            public; with several links: DIR/<link>.toml
 DIR/eucom/endpoint.toml  keys/ (with officers/)  tls/  journal/<link>/      private to one side (0600/0700)
 DIR/ndmc/...             DIR/watch/watch.toml  keys/  tls/  journal/<link>/
-DIR/broker/              mosquitto.conf acl tls/ data/
+DIR/broker/              mosquitto.conf acl tls/ data/  health/ (a client without rights, for health checks)
 DIR/authority/           the authority that issued every certificate: to issue more; the broker does not need it
 ```
 """
@@ -23,7 +23,7 @@ from broker import configuration
 from broker.pki import SERVER_NAMES, Authority
 from endpoints.config import default_terms, link_file, settings
 from endpoints.config.control_socket import check_socket
-from endpoints.config.first_certificates import AUTHORITY, certify
+from endpoints.config.first_certificates import AUTHORITY, certify, issue_health
 from endpoints.config.link_file import LinkFile, Party, WatchEntry
 from endpoints.config.new_folder import as_user_errors, new_folder
 from endpoints.config.roster import CREDENTIALS
@@ -280,6 +280,7 @@ def _make_broker(own: Path, authority: Authority, links: Sequence[Terms], plan: 
     make_private_folder(own)
     make_private_folder(own / "tls")
     authority.issue_server(own / "tls", at, plan.names or tuple(dict.fromkeys((*SERVER_NAMES, plan.host))))
+    issue_health(authority, own, at)
     configuration.write(
         own,
         {terms.link: (terms.caller, terms.answering) for terms in links},

@@ -21,6 +21,7 @@ import msgspec
 import tomli_w
 from msgspec import Struct
 
+from broker.names import BROKER, HEALTH
 from endpoints.config import link_file, toml_reader
 from endpoints.config.link_file import Party, WatchEntry
 from endpoints.config.settings_tables import WATCH_IDENTITY
@@ -36,7 +37,7 @@ _HEADER = "# One side's part of a link file. Public: hand it to the other side.\
 
 _WATCH_HEADER = "# The entry of the watch in a link file. Public: hand it to the one who makes the link file.\n\n"
 
-RESERVED = (WATCH_IDENTITY, "broker", "authority")
+RESERVED = (WATCH_IDENTITY, BROKER, "authority", HEALTH)
 """Names that no side has: identities at the broker, and folders beside the sides'."""
 
 

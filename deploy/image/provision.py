@@ -1,0 +1,219 @@
+"""Prepares the volumes of the compose stack: the service `provision` runs it before all others.
+
+In empty volumes it makes an installation, as `deconflict init` does. Older volumes are brought into today's layout:
+earlier, each party had one volume, with its journal and control socket beside its keys. With an argument, it runs that
+command on all the volumes, as root: `docker compose run --rm provision COMMAND ...`.
+
+It changes nothing in volumes that are complete. Otherwise it repairs what it can, and ends with one line about the
+rest: no process then starts.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+from broker.names import HEALTH
+from endpoints.config.toml_edit import editing
+from endpoints.errors import UserError
+from endpoints.journal.segments import lock
+
+LINK = Path("/link")
+EARLIER = Path("/earlier")
+"""Each party's volume once more, without the other volumes on top: what earlier versions kept there."""
+SOURCE, BUILT_FROM = Path("/source"), Path("/app/source")
+CONFIGS = {"eucom": "endpoint.toml", "ndmc": "endpoint.toml", "watch": "watch.toml"}
+CONTROL = "run/control.sock"
+PROCESS, BROKER = 10_001, 1_883
+"""The users of the link's processes and of the broker."""
+EXIT_USAGE = 2
+_MOVING = ".moving"
+
+
+def main() -> None:
+    """Prepare the volumes, or run a command on them."""
+    os.chdir(LINK)
+    if sys.argv[1:]:
+        os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - the operator's own command
+    check_image()
+    present = [party for party, config in CONFIGS.items() if Path(party, config).exists()]
+    if present or Path("link.toml").exists():
+        check_complete(present)
+    else:
+        deconflict("init", ".", "--broker-host", "broker", "--listen", "0.0.0.0")  # noqa: S104 - of a container
+    for party, config in CONFIGS.items():
+        move_journals(party)
+        check_journals(party)
+        place_control(Path(party, config))
+    provide_broker()
+    for party in CONFIGS:
+        give(Path(party), PROCESS)
+    give(Path("broker"), BROKER)
+    Path("authority").chmod(0o700)
+    say("the volumes are complete")
+
+
+def check_image() -> None:
+    """End if the image was built from other files than those beside the compose file.
+
+    Compose v1 does not build an image again that exists, nor does `up --no-build`. Elsewhere than on the engine's own
+    machine, there are no files to compare.
+    """
+    if os.access(SOURCE / "pyproject.toml", os.R_OK):
+        found = subprocess.run(  # noqa: S603 - our own script
+            ["/app/source-digest", SOURCE], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False, text=True
+        )
+        if found.returncode == 0 and found.stdout != BUILT_FROM.read_text("utf-8"):
+            end("this image was built from other files than the present ones; build it: docker-compose build")
+
+
+def check_complete(present: list[str]) -> None:
+    """End if the volume of a party, or that of the link file, is missing beside others that are there."""
+    missing = [f"{party}/{CONFIGS[party]}" for party in CONFIGS if party not in present]
+    missing += [] if Path("link.toml").exists() else ["link.toml (of the volume public)"]
+    if missing:
+        end(
+            f"missing: {', '.join(missing)}; other volumes hold an installation: restore the volume from a backup, "
+            "or begin anew without any of them: docker compose down --volumes"
+        )
+
+
+def move_journals(party: str) -> None:
+    """Move journals that an earlier version kept beside the keys into the journals' own volume."""
+    before = EARLIER / party / "journal"
+    for journal in sorted(before.iterdir()) if before.is_dir() else ():
+        target = Path(party, "journal", journal.name)
+        if target.exists():
+            # copied whole, but the original was not removed any more
+            shutil.rmtree(journal)
+            continue
+        try:
+            held = lock(journal)
+        except UserError as error:
+            end(f"{party}: {error}")
+        moving = target.with_name(f"{_MOVING}-{journal.name}")
+        shutil.rmtree(moving, ignore_errors=True)
+        shutil.copytree(journal, moving, symlinks=True)
+        # all of it is on disk before the original goes
+        os.sync()
+        moving.rename(target)
+        os.sync()
+        shutil.rmtree(journal)
+        os.close(held)
+        say(f"{party}: journal/{journal.name} was moved into the volume {party}-journal")
+    # of an earlier version's process; nobody listens there any more
+    (EARLIER / party / "control.sock").unlink(missing_ok=True)
+
+
+def check_journals(party: str) -> None:
+    """End if a party's volume of journals is empty: it must not start from number 1 again unnoticed."""
+    journals = Path(party, "journal")
+    for unfinished in journals.glob(f"{_MOVING}-*"):
+        shutil.rmtree(unfinished)
+    if not any(each.is_dir() for each in journals.iterdir()):
+        settings = tomllib.loads(Path(party, CONFIGS[party]).read_text("utf-8"))
+        folders = " ".join(f"{party}/{link['journal']}" for link in settings["links"])
+        end(
+            f"{party}: the volume {party}-journal is empty, but {party} has run before: restore it from a backup. "
+            "Without a backup, make the empty journal, and open a new epoch when the stack runs: "
+            f"docker compose run --rm provision mkdir {folders}"
+        )
+
+
+def place_control(config: Path) -> None:
+    """Have the control socket in the volume of what lives as long as the process."""
+    if f'control = "{CONTROL}"' not in config.read_text("utf-8"):
+        with editing(config) as document:
+            document["control"] = CONTROL
+
+
+def provide_broker() -> None:
+    """Make the broker's files if its volume is new, and the certificate for its health check if that is missing."""
+    own = Path("broker")
+    whole = all((own / name).exists() for name in ("mosquitto.conf", "acl", "tls/server.key"))
+    if whole and (own / HEALTH / "client.key").exists():
+        move_sessions()
+        return
+    if not Path("authority", "ca.key").exists():
+        end(
+            "broker: files are missing in its volume, and the authority that could issue certificates is missing, too: "
+            "restore the volumes broker and authority from a backup"
+        )
+    if whole:
+        shutil.rmtree(own / HEALTH, ignore_errors=True)
+    else:
+        for path in own.iterdir():
+            if path.name != "data":
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+    deconflict("enrol", ".", "--side", "broker", "--broker-host", "broker", "--authority", "authority")
+    if not whole:
+        links = sorted(path.name for path in Path().glob("*.toml"))
+        deconflict("broker", ".", "--configure", *links, "--listen", "0.0.0.0", "--yes")  # noqa: S104 - of a container
+        say("broker: its volume was empty; its files were made anew")
+    move_sessions()
+
+
+def move_sessions() -> None:
+    """Move the sessions that an earlier version kept beside the broker's key into their own volume."""
+    before = EARLIER / "broker" / "data"
+    for path in sorted(before.iterdir()) if before.is_dir() else ():
+        shutil.move(path, Path("broker", "data", path.name))
+
+
+def give(folder: Path, user: int) -> None:
+    """Give a folder and all that lies in it to `user`, and the folders of volumes to nobody else."""
+    for path in (folder, *_below(folder)):
+        # a process that runs already may remove a file meanwhile
+        with suppress(FileNotFoundError):
+            found = path.lstat()
+            if (found.st_uid, found.st_gid) != (user, user):
+                os.chown(path, user, user, follow_symlinks=False)
+            if stat.S_ISDIR(found.st_mode) and found.st_mode & 0o077:
+                path.chmod(0o700)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        yield path
+        if path.is_dir() and not path.is_symlink():
+            yield from _below(path)
+
+
+def deconflict(*arguments: str) -> None:
+    """Run a command of the link; if it fails, end with its last line."""
+    done = subprocess.run(  # noqa: S603 - our own command
+        [shutil.which("deconflict") or "deconflict", *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"deconflict {arguments[0]} ended with {done.returncode}"]
+        end(lines[-1])
+
+
+def say(line: str) -> None:
+    """Print a line of the service's log."""
+    print(f"provision: {line}", file=sys.stderr, flush=True)  # noqa: T201 - its log
+
+
+def end(line: str) -> NoReturn:
+    """Say what is wrong and what would be right; no other service starts."""
+    say(line)
+    sys.exit(EXIT_USAGE)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (UserError, OSError) as error:
+        end(str(error))
