@@ -53,7 +53,7 @@ def test_links_are_added_and_removed_and_the_rest_stays(sides: TwoSides, capsys:
     assert "listener 18883 0.0.0.0" in configuration.read_text()
     assert run("broker", sides.folder, "--configure", first, "--yes") == 0
     assert "nothing changes" in capsys.readouterr().err
-    assert sorted(path.name for path in own.iterdir()) == ["acl", "data", "mosquitto.conf", "tls"]
+    assert sorted(path.name for path in own.iterdir()) == ["acl", "data", "health", "mosquitto.conf", "tls"]
 
 
 def test_another_party_and_a_rule_of_ours_that_is_none(sides: TwoSides, capsys: pytest.CaptureFixture[str]) -> None:

@@ -390,6 +390,9 @@ def test_two_sides_and_a_broker_enrol_without_a_private_key_changing_hands(
     assert sorted(str(path.relative_to(b)) for path in b.rglob("*") if path.is_file()) == [
         "authority/ca.crt",
         "authority/ca.key",
+        "broker/health/ca.crt",
+        "broker/health/client.crt",
+        "broker/health/client.key",
         "broker/tls/ca.crt",
         "broker/tls/server.crt",
         "broker/tls/server.key",
