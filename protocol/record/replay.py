@@ -103,7 +103,7 @@ class Replay:
             return
         elif isinstance(entry, Checkpoint):
             self._checkpoint(record, entry)
-        elif not isinstance(entry, HeadSigned | Closed):
+        elif not isinstance(entry, HeadSigned) and not isinstance(entry, Closed):
             if self.core is None:
                 self.core = _first_core(record)
             self._event(self.core, record, entry)
