@@ -39,7 +39,7 @@ from protocol.wire.policy import EnrolledKey
 PART_BYTES: Final = 1 << 20
 """A worker verifies the frames of this much of a segment at a time: some 0.1 s of work."""
 AHEAD: Final = 3
-"""How many tasks of a kind are under way for each worker, finished or not: more would only take memory."""
+"""How many parts are under way for each worker, finished or not: more would only take memory."""
 _MARK_OF_FRAMES: Final = b',"frame'
 """Stands in every line with frames, and in few others, so that most lines without them need not be decoded."""
 
@@ -225,8 +225,8 @@ class SegmentsAhead:
     def __init__(self, files: Sequence[Path], workers: Workers) -> None:
         self._files = iter(files)
         self._workers = workers
-        # no more, so that few states wait
-        self._tasks: deque[tuple[int, Future[SegmentRun | None]]] = deque(maxlen=AHEAD * workers.count)
+        # no more, so that few states wait, and few parts queue behind them
+        self._tasks: deque[tuple[int, Future[SegmentRun | None]]] = deque(maxlen=workers.count + 1)
 
     def begin(self) -> None:
         """Have the first segments run."""
@@ -289,11 +289,19 @@ class ReplayAhead:
                 self.result.adopt(present)
                 self._present = None
             return
-        self.result.take(record)
-        if (record.n == 1 or isinstance(record.entry, Checkpoint)) and self.result.identical and self.result.core:
-            found = self._segment(record.n)
-            if found is not None and found.last > record.n and found.at <= self._until:
-                self._present = found
+        found = self._found(record)
+        if found is None:
+            self.result.take(record)
+            return
+        if self.result.begin(record):
+            self._present = found
+
+    def _found(self, record: Record) -> SegmentRun | None:
+        """Return the result of the segment that begins with a record, if it is there and can be taken over."""
+        if (record.n > 1 and not isinstance(record.entry, Checkpoint)) or not self.result.identical:
+            return None
+        found = self._segment(record.n)
+        return found if found is not None and found.last > record.n and found.at <= self._until else None
 
     def diverge(self, record: int, reason: str) -> None:
         """Note a difference found elsewhere. Raises Overtaken."""

@@ -81,12 +81,12 @@ class Enrolments:
         if wrong[1]:
             # one finding is enough for one enrolment
             self._starting = 0
-        self._opened = isinstance(entry, EpochOpened) or (self._opened and isinstance(entry, BEFORE_STARTED))
+        self._opened = isinstance(entry, EpochOpened) or (self._opened and type(entry) in BEFORE_STARTED)
         return "; ".join(each for each in wrong if each) if self._complete and self.rules >= SINCE_RULES else ""
 
     def _start(self, record: Record) -> str:
         """Return that the settings changed though no start followed (SPEC E1.6)."""
-        if isinstance(record.entry, BEFORE_STARTED):
+        if type(record.entry) in BEFORE_STARTED:
             if not self._starting:
                 self._starting, self._what = record.n, type(record.entry).__name__
             return ""
