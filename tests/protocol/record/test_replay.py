@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from protocol.core.effects import AnyEffect, Queue
+from protocol.core.effects import AnyEffect, Notify, Queue
 from protocol.core.events import BatchClosed, FrameReceived
 from protocol.core.link import Link
 from protocol.core.observer import Observer
@@ -301,6 +301,20 @@ def test_a_segment_that_was_run_elsewhere_is_taken_over(long_day: Path) -> None:
         assert result.core is not None
         assert alone.core is not None
         assert result.core.checkpoint() == alone.core.checkpoint()
+
+
+def test_effects_in_which_only_the_order_of_keys_differs_are_identical(day: Path) -> None:
+    original = records(day / "ndmc")
+    target, told = next(
+        (record, effect)
+        for record in original
+        for effect in record.effects
+        if isinstance(effect, Notify) and effect.body is not msgspec.UNSET
+    )
+    assert told.body is not msgspec.UNSET
+    other = msgspec.structs.replace(told, body=dict(reversed(told.body.items())))
+    effects = tuple(other if effect is told else effect for effect in target.effects)
+    assert replay(forged(original, {target.n: (target.entry, effects)})).identical
 
 
 def in_segments(journal: list[Record]) -> list[list[Record]]:
