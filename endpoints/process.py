@@ -21,7 +21,7 @@ from endpoints.control.server import ControlServer, listen
 from endpoints.journal import ordinary_log
 from endpoints.journal.stdout_feed import StdoutFeed
 from endpoints.journal.writer import JournalWriter, UnusableJournal
-from endpoints.keys.credentials import OfficerCredentials
+from endpoints.keys.officer_credentials import OfficerCredentials
 from endpoints.metrics.observation import Observation
 from endpoints.notify import Notifier, words_of
 from endpoints.runtime.flushing import InThreads

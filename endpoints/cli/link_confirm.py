@@ -50,7 +50,8 @@ def link_confirm(
     from endpoints.clocks.clock import clock
     from endpoints.config import confirmations, link_file, settings
     from endpoints.config.confirmations import ComparisonNote
-    from endpoints.keys.credentials import WrongCredential, verify
+    from endpoints.keys.credentials import verify
+    from endpoints.keys.officer_credentials import WrongCredential
     from endpoints.keys.private_files import exists
     from endpoints.texts.i18n import translator
     from protocol.wire.instants import written

@@ -41,7 +41,7 @@ from endpoints.control.request_body import decode_request
 from endpoints.control.requests import ACTIONS, Ask, AskTest
 from endpoints.control.status import Status, status
 from endpoints.keys.attempt_throttle import Caller
-from endpoints.keys.credentials import OfficerCredentials, WrongCredential
+from endpoints.keys.officer_credentials import OfficerCredentials, WrongCredential
 from endpoints.runtime.link_runner import AnyRunner
 from endpoints.runtime.loop import Loop
 from endpoints.runtime.reloading import Reloaded

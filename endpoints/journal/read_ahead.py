@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, Protocol
@@ -39,7 +39,9 @@ from protocol.wire.policy import EnrolledKey
 PART_BYTES: Final = 1 << 20
 """A worker verifies the frames of this much of a segment at a time: some 0.1 s of work."""
 AHEAD: Final = 3
-"""How many tasks of a kind are under way for each worker, finished or not: more would only take memory."""
+"""How many parts are under way for each worker, finished or not: more would only take memory."""
+_MARK_OF_FRAMES: Final = b',"frame'
+"""Stands in every line with frames, and in few others, so that most lines without them need not be decoded."""
 
 
 class Overtaken(Exception):  # noqa: N818 - named for what happened
@@ -171,13 +173,14 @@ def verified_in(
 ) -> tuple[int, list[bytes]]:
     """Return the number of the last record in a part of a segment, and which of its frames open under the keys."""
     ring, decoder = Keyring(keys, suite, complete=False), msgspec.json.Decoder(_FramesOfRecord)
-    last, found = 0, []
+    last, found, text = 0, [], b""
     for text in _lines(path, begin, end):
+        if _MARK_OF_FRAMES not in text:
+            continue
         try:
             line = decoder.decode(text)
         except (ValueError, RecursionError):
             continue
-        last = max(last, line.n)
         for frame in line.frames if line.frame is None else (line.frame,):
             sender = line.sender or line.side
             try:
@@ -187,6 +190,8 @@ def verified_in(
             except RemoteProtocolError:
                 continue
             found.append(_digest(sender, payload_type, frame))
+    with suppress(ValueError, RecursionError):
+        last = decoder.decode(text).n
     return last, found
 
 
@@ -220,8 +225,8 @@ class SegmentsAhead:
     def __init__(self, files: Sequence[Path], workers: Workers) -> None:
         self._files = iter(files)
         self._workers = workers
-        # no more, so that few states wait
-        self._tasks: deque[tuple[int, Future[SegmentRun | None]]] = deque(maxlen=AHEAD * workers.count)
+        # no more, so that few states wait, and few parts queue behind them
+        self._tasks: deque[tuple[int, Future[SegmentRun | None]]] = deque(maxlen=workers.count + 1)
 
     def begin(self) -> None:
         """Have the first segments run."""
@@ -284,11 +289,19 @@ class ReplayAhead:
                 self.result.adopt(present)
                 self._present = None
             return
-        self.result.take(record)
-        if (record.n == 1 or isinstance(record.entry, Checkpoint)) and self.result.identical and self.result.core:
-            found = self._segment(record.n)
-            if found is not None and found.last > record.n and found.at <= self._until:
-                self._present = found
+        found = self._found(record)
+        if found is None:
+            self.result.take(record)
+            return
+        if self.result.begin(record):
+            self._present = found
+
+    def _found(self, record: Record) -> SegmentRun | None:
+        """Return the result of the segment that begins with a record, if it is there and can be taken over."""
+        if (record.n > 1 and not isinstance(record.entry, Checkpoint)) or not self.result.identical:
+            return None
+        found = self._segment(record.n)
+        return found if found is not None and found.last > record.n and found.at <= self._until else None
 
     def diverge(self, record: int, reason: str) -> None:
         """Note a difference found elsewhere. Raises Overtaken."""

@@ -15,7 +15,7 @@ from msgspec import UNSET, Struct, UnsetType, structs
 
 from endpoints.config.settings import LinkSettings, ProcessSettings, WatchSettings
 from endpoints.journal.writer import JournalWriter
-from endpoints.keys.credentials import OfficerCredentials
+from endpoints.keys.officer_credentials import OfficerCredentials
 from endpoints.runtime.loop import Loop
 from endpoints.runtime.reopening import LinkOpener, RunnerT
 from endpoints.runtime.start_checks import check_restored

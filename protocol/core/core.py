@@ -161,7 +161,7 @@ class Core(ABC):
             raise LocalProtocolError(
                 "unexpected_event", phrase("{side} takes no {event}", side=self.side, event=type(event).__name__)
             )
-        if self._epoch is None and not isinstance(event, BEFORE_STARTED):
+        if self._epoch is None and type(event) not in BEFORE_STARTED:
             raise no_epoch()
         if isinstance(event, Request) and event.request in self.state.requests:
             reached = self.state.requests[event.request]

@@ -96,12 +96,12 @@ class Deadlines:
     def commit(self, event: Event, turn: Turn) -> None:
         """Advance the age and the clock readings to those of `event`."""
         self.state.age = turn.age
-        if not isinstance(event, BEFORE_STARTED):
+        if type(event) not in BEFORE_STARTED:
             self.state.at = event.at
             self.state.mono = event.mono
 
     def _age(self, event: Event) -> Millis:
-        if isinstance(event, BEFORE_STARTED) or not self.state.at:
+        if type(event) in BEFORE_STARTED or not self.state.at:
             return self.state.age
         passed = event.at - self.state.at if isinstance(event, Started) else event.mono - self.state.mono
         return self.state.age + max(0, passed)

@@ -75,13 +75,7 @@ class JournalRestored(Event, frozen=True, kw_only=True):
     head: Digest
 
 
-BEFORE_STARTED = (
-    EpochOpened,
-    KeysEnrolled,
-    KeysChanged,
-    OfficersEnrolled,
-    WordsChosen,
-    LinkConfirmed,
-    JournalRestored,
+BEFORE_STARTED: frozenset[type[Event]] = frozenset(
+    {EpochOpened, KeysEnrolled, KeysChanged, OfficersEnrolled, WordsChosen, LinkConfirmed, JournalRestored}
 )
 """They belong to the absence that `Started` measures, and need no open epoch."""

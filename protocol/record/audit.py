@@ -91,6 +91,7 @@ class Audit:
         self.watch_without_key = False
         self.signatures = 0
         self.judged: list[Judged] = []
+        self._judged_by: dict[tuple[str, int], Judged] = {}
         self.enrolled: set[str] = set()
         self.beyond: dict[str, str] = {}
         self._given = tuple(trusted)
@@ -215,19 +216,23 @@ class Audit:
             self._ring = Keyring(keys.accepted, history.terms.policy.suite, complete=False)
         return self._ring
 
-    def _counted(self) -> str:
-        """Count a signature that is verified now; return the words that name the judging link file."""
+    def _count(self) -> None:
+        """Count a signature that is verified now."""
         self.signatures += 1
-        if self._file is None:
-            return ""
-        self._judged(self._file).signatures += 1
-        return phrase(" under the link file {name}", name=self._file.name)
+        if self._file is not None:
+            self._judged(self._file).signatures += 1
+
+    @property
+    def _under(self) -> str:
+        """The words that name the judging link file."""
+        return "" if self._file is None else phrase(" under the link file {name}", name=self._file.name)
 
     def _judged(self, file: TrustedFile) -> Judged:
         """Return what a link file has judged in the present epoch."""
-        entry = next((each for each in self.judged if (each.link_file, each.epoch) == (file.name, self._epoch)), None)
+        key = file.name, self._epoch
+        entry = self._judged_by.get(key)
         if entry is None:
-            entry = Judged(link_file=file.name, epoch=self._epoch)
+            entry = self._judged_by[key] = Judged(link_file=file.name, epoch=self._epoch)
             self.judged.append(entry)
         return entry
 
@@ -245,7 +250,7 @@ class Audit:
                 if event.verdict == VERIFIED
                 else ""
             )
-        under = self._counted()
+        self._count()
         # SPEC F1.1: rules 1 and 2 did not examine the lengths of signatures
         any_length = self._rules < _EXACT_LENGTHS
         proven = all(self._proven(record.n, ring, each) for each in sealed_frames(record))
@@ -257,7 +262,7 @@ class Audit:
                 "the verdict says {verdict}, but the frame is {found}{under}",
                 verdict=event.verdict,
                 found=verdict,
-                under=under,
+                under=self._under,
             )
         )
 
@@ -268,14 +273,14 @@ class Audit:
         if ring is None:
             return phrase("it seals frames, before any key is enrolled")
         for index, sealed in enumerate(sealed_frames(record)):
-            under = self._counted()
+            self._count()
             if self._proven(record.n, ring, sealed):
                 continue
             try:
                 ring.open(sealed.sender, sealed.payload_type, sealed.frame)
             except RemoteProtocolError as error:
                 return phrase(
-                    "our own frame {index} does not verify{under}: {error}", index=index, under=under, error=error
+                    "our own frame {index} does not verify{under}: {error}", index=index, under=self._under, error=error
                 )
         return ""
 
@@ -295,9 +300,9 @@ class Audit:
         ring = self._keyring()
         if ring is None:
             return phrase("it has a signed head, before any key is enrolled")
-        under = self._counted()
+        self._count()
         if not _vouches(ring, record, head):
-            return phrase("its signed head does not vouch for the records before it{under}", under=under)
+            return phrase("its signed head does not vouch for the records before it{under}", under=self._under)
         self._vouched_for(record)
         return ""
 

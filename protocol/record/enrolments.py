@@ -11,18 +11,27 @@ from __future__ import annotations
 from protocol.core.alarms import AlarmCode
 from protocol.core.core import acting
 from protocol.core.event import Event
-from protocol.core.events import AlarmAcknowledged, Started
+from protocol.core.events import (
+    AlarmAcknowledged,
+    BatchClosed,
+    DeadlineReached,
+    FrameReceived,
+    NotificationDone,
+    Started,
+)
 from protocol.core.link_keys import LinkKeys
 from protocol.core.start_events import BEFORE_STARTED, EpochOpened, JournalRestored, KeysEnrolled, LinkConfirmed
 from protocol.errors import LocalProtocolError
 from protocol.phrases import phrase
-from protocol.record.journal import Checkpoint, Closed, HeadSigned, Record
+from protocol.record.journal import OWN_ENTRIES, Checkpoint, Record
 from protocol.record.terms_history import TermsHistory
 from protocol.wire.messages import Digest
 
 SINCE_RULES = 3
 WATCH_SINCE_RULES = 4
 CONFIRMED_SINCE_RULES = 5
+_NO_ENROLMENT: frozenset[type[Event]] = frozenset({BatchClosed, FrameReceived, NotificationDone, DeadlineReached})
+"""The most frequent events: no officer acts, and they enrol, confirm and restore nothing."""
 
 
 class Enrolments:
@@ -63,17 +72,21 @@ class Enrolments:
         elif self._n and record.n != self._n + 1:
             self._complete, self._starting, self._unconfirmed, self._restored = False, 0, 0, False
         self._n = record.n
+        if type(entry) in _NO_ENROLMENT and not self._starting:
+            # nearly every record
+            self._opened, self._ends = False, {(record.n, record.hash)}
+            return ""
         wrong = [self._start(record), self._keys(entry, before), self._act(record, entry, before)]
         wrong += [self._confirmation(record, before), self._restoration(record, before)]
         if wrong[1]:
             # one finding is enough for one enrolment
             self._starting = 0
-        self._opened = isinstance(entry, EpochOpened) or (self._opened and isinstance(entry, BEFORE_STARTED))
+        self._opened = isinstance(entry, EpochOpened) or (self._opened and type(entry) in BEFORE_STARTED)
         return "; ".join(each for each in wrong if each) if self._complete and self.rules >= SINCE_RULES else ""
 
     def _start(self, record: Record) -> str:
         """Return that the settings changed though no start followed (SPEC E1.6)."""
-        if isinstance(record.entry, BEFORE_STARTED):
+        if type(record.entry) in BEFORE_STARTED:
             if not self._starting:
                 self._starting, self._what = record.n, type(record.entry).__name__
             return ""
@@ -138,7 +151,7 @@ class Enrolments:
         elif isinstance(entry, Started) and self._restored:
             self._restored = False
             wrong = phrase("this start says that the journal was restored, and opened no new epoch")
-        if not isinstance(entry, Checkpoint | Closed | HeadSigned):
+        if type(entry) not in OWN_ENTRIES:
             self._ends.clear()
         self._ends.add((record.n, record.hash))
         return wrong

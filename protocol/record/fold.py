@@ -19,7 +19,7 @@ from protocol.core.core import Core
 from protocol.core.effects import Effect, Queue
 from protocol.errors import JournalError
 from protocol.phrases import phrase
-from protocol.record.journal import Checkpoint, Closed, HeadSigned, Record
+from protocol.record.journal import OWN_ENTRIES, Checkpoint, Closed, HeadSigned, Record
 from protocol.record.migration import migrated, objection
 from protocol.wire.digests import message_digest
 from protocol.wire.messages import Digest
@@ -57,7 +57,7 @@ def fold(records: Iterable[Record], empty: CoreT, compare: Compare | None = None
             raise FoldError(record.n, phrase("{wrong}: run the version that wrote it", wrong=wrong))
         if isinstance(record.entry, Checkpoint):
             core = _restored(core, record, record.entry)
-        elif not isinstance(record.entry, HeadSigned | Closed):
+        elif type(record.entry) not in OWN_ENTRIES:
             effects = _handled(core, record, int(rules))
             if contradiction := _contradiction(record, effects):
                 wrong = phrase(

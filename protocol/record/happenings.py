@@ -22,7 +22,7 @@ from protocol.core.effects import (
     RejectFrame,
 )
 from protocol.phrases import Said
-from protocol.record.journal import Checkpoint, Closed, HeadSigned, Record
+from protocol.record.journal import OWN_ENTRIES, Record
 from protocol.wire.instants import Millis, parsed, written
 from protocol.wire.messages import Identifier, Reference, Utc
 from protocol.wire.policy import EnrolledKey
@@ -219,7 +219,7 @@ class Happenings:
 
 def at_work(record: Record) -> bool:
     """Return whether a record shows that the service watched: not one that belongs to its start, or to the journal."""
-    return not isinstance(record.entry, (*start_events.BEFORE_STARTED, Checkpoint, Closed, HeadSigned))
+    return type(record.entry) not in start_events.BEFORE_STARTED | OWN_ENTRIES
 
 
 def _officers(record: Record) -> Iterator[Happening]:

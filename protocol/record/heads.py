@@ -15,7 +15,7 @@ from msgspec import UNSET, Struct
 
 from protocol.core.events import BatchClosed, ClockStepped, Started
 from protocol.phrases import phrase
-from protocol.record.journal import Checkpoint, Closed, Entry, HeadSigned, Record
+from protocol.record.journal import OWN_ENTRIES, Checkpoint, Closed, Entry, HeadSigned, Record
 from protocol.wire.instants import Millis
 
 SIGN_AFTER_MS: Final = 600_000
@@ -26,9 +26,10 @@ SIGN_WITHIN_MS: Final = 900_000
 
 def signed_head(entry: Entry) -> str | None:
     """Return the signed head that an entry carries, None if it has none."""
-    if isinstance(entry, Checkpoint | HeadSigned | Closed) and entry.signed_head is not UNSET:
-        return entry.signed_head
-    return None
+    if type(entry) not in OWN_ENTRIES:
+        return None
+    assert isinstance(entry, Checkpoint | HeadSigned | Closed)
+    return None if entry.signed_head is UNSET else entry.signed_head
 
 
 class Batched(Struct, frozen=True):
@@ -65,7 +66,7 @@ class Uncovered:
         covered = signed_head(entry) is not None
         if covered:
             self.first = None
-        if ends_batch and self.first is None and not (covered and isinstance(entry, HeadSigned | Closed)):
+        if ends_batch and self.first is None and not (covered and not isinstance(entry, Checkpoint)):
             self.first = Batched(record, entry.at, entry.mono)
             self._ahead_ms = 0
         if ends_batch:

@@ -12,9 +12,10 @@ the journal's own entries, `Checkpoint`, `HeadSigned` and `Closed`, are each a b
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import reduce
 from hashlib import sha256
-from operator import or_
+from operator import attrgetter, or_
 from typing import Any, get_args
 
 import msgspec
@@ -71,6 +72,10 @@ class Closed(Event, frozen=True, kw_only=True):
 Entry = AnyEvent | Checkpoint | HeadSigned | Closed
 """The content of a record: an event of the core, or an entry of the journal's own."""
 
+OWN_ENTRIES: frozenset[type[Event]] = frozenset({Checkpoint, HeadSigned, Closed})
+"""The types of the journal's own entries, each of which is a batch of its own."""
+_ENDS_BATCH = OWN_ENTRIES | {BatchClosed}
+
 
 class Record(Struct, frozen=True):
     """One record. `entry.at` is in milliseconds since 1970; `hash` is that of the line it was decoded from."""
@@ -87,7 +92,7 @@ class Record(Struct, frozen=True):
     @property
     def ends_batch(self) -> bool:
         """Whether this record is the last one of its batch."""
-        return isinstance(self.entry, BatchClosed | Checkpoint | HeadSigned | Closed)
+        return type(self.entry) in _ENDS_BATCH
 
     @property
     def rules(self) -> Rules | None:
@@ -145,6 +150,11 @@ _LINES: dict[type[Struct], tuple[type[Event], tuple[str, ...]]] = {
 _INSTANTS: dict[type[Event], tuple[str, ...]] = {
     entry: tuple(field.name for field in msgspec.structs.fields(entry) if field.type in (Utc, tuple[Utc, ...]))
     for entry in get_args(Entry)
+}
+_INSTANT_OF_EFFECT: dict[type[Struct], Callable[[Any], Utc]] = {
+    Queue: attrgetter("message.at"),
+    Apply: attrgetter("message.at"),
+    RaiseAlarm: attrgetter("alarm.raised_at"),
 }
 _DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(reduce(or_, _LINES))
 _ENTRY_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Entry)
@@ -228,13 +238,8 @@ def _check_instants(entry: Entry, effects: tuple[AnyEffect, ...]) -> None:
         for instant in (value,) if isinstance(value, str) else value:
             parsed(instant)
     for effect in effects:
-        match effect:
-            case Queue(message=message) | Apply(message=message):
-                parsed(message.at)
-            case RaiseAlarm(alarm=alarm):
-                parsed(alarm.raised_at)
-            case _:
-                pass
+        if (instant_of := _INSTANT_OF_EFFECT.get(type(effect))) is not None:
+            parsed(instant_of(effect))
 
 
 def complete_record_in(fragment: bytes) -> int:
@@ -349,7 +354,7 @@ class Chain:
             return ""
         if record.batch != self.batch:
             return phrase("it says batch {batch}, but batch {open} has not ended", batch=record.batch, open=self.batch)
-        if isinstance(record.entry, Checkpoint | HeadSigned | Closed):
+        if type(record.entry) in OWN_ENTRIES:
             return phrase("a {kind} in the midst of batch {batch}", kind=type(record.entry).__name__, batch=self.batch)
         return ""
 

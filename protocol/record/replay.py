@@ -23,7 +23,7 @@ from protocol.core.start_events import EpochOpened
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.phrases import phrase
 from protocol.record.fold import fold, same_in_json
-from protocol.record.journal import FIRST_RULES, Checkpoint, Closed, HeadSigned, Record
+from protocol.record.journal import FIRST_RULES, OWN_ENTRIES, Checkpoint, Record
 from protocol.wire import envelope
 from protocol.wire.instants import Millis
 
@@ -75,7 +75,6 @@ class Replay:
         divergence: the first difference, None while there is none. Nothing is run after it.
         not_run_again: the records of other rules.
         other_rules: the last record that named other rules, and those rules; None if none did.
-        core: the core after the last record; None before the first, and after other rules.
     """
 
     def __init__(self) -> None:
@@ -84,8 +83,21 @@ class Replay:
         self.divergence: Divergence | None = None
         self.not_run_again: list[NotRunAgain] = []
         self.other_rules: tuple[int, Rules] | None = None
-        self.core: Link | Observer | None = None
         self._rules: Rules = FIRST_RULES
+        self._core: Link | Observer | None = None
+        # the state behind a segment that was taken over, until the core is needed
+        self._adopted: bytes | None = None
+
+    @property
+    def core(self) -> Link | Observer | None:
+        """The core after the last record; None before the first, and after other rules."""
+        if self._core is not None and self._adopted is not None:
+            self._core, self._adopted = type(self._core).restore(self._adopted), None
+        return self._core
+
+    @core.setter
+    def core(self, core: Link | Observer | None) -> None:
+        self._core, self._adopted = core, None
 
     @property
     def identical(self) -> bool:
@@ -103,10 +115,29 @@ class Replay:
             return
         elif isinstance(entry, Checkpoint):
             self._checkpoint(record, entry)
-        elif not isinstance(entry, HeadSigned | Closed):
-            if self.core is None:
-                self.core = _first_core(record)
-            self._event(self.core, record, entry)
+        elif type(entry) not in OWN_ENTRIES:
+            core = self.core
+            if core is None:
+                core = self.core = _first_core(record)
+            self._event(core, record, entry)
+
+    def begin(self, record: Record) -> bool:
+        """Take record 1 or the checkpoint that begins a segment; return whether its result can be taken over.
+
+        A checkpoint with exactly the state behind the segment before it is not restored here: the segment's own run has
+        done so.
+        """
+        if isinstance(record.entry, Checkpoint) and self._continues(record.entry):
+            self.count(record)
+            self.compared += 1
+        else:
+            self.take(record)
+        return self.identical and self._core is not None
+
+    def _continues(self, entry: Checkpoint) -> bool:
+        """Return whether a checkpoint has exactly the state, core and rules of the segment that was taken over last."""
+        adopted = self._adopted is not None and bytes(entry.state) == self._adopted
+        return adopted and CORES.get(entry.core) is type(self._core) and entry.rules == Core.RULES
 
     def count(self, record: Record) -> None:
         """Count the next record, of a segment whose result is taken over with `adopt`."""
@@ -114,10 +145,10 @@ class Replay:
         self._rules = record.rules or self._rules
 
     def adopt(self, segment: SegmentRun) -> None:
-        """Take over the result of a segment. Its checkpoint was taken; each record behind it was counted."""
-        assert self.core is not None, "its checkpoint was taken"
+        """Take over the result of a segment. Its first record was taken with `begin`; each behind it was counted."""
+        assert self._core is not None, "its first record was taken"
         self.compared += segment.compared
-        self.core = type(self.core).restore(segment.state)
+        self._adopted = segment.state
 
     def diverge(self, record: int, reason: str) -> None:
         """Note a difference, also one found elsewhere (in a signature); only the first one counts."""

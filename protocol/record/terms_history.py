@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct, field
 
 from protocol.core.alarms import AlarmCode
+from protocol.core.event import Event
 from protocol.core.events import AlarmAcknowledged
 from protocol.core.link_keys import LinkKeys
 from protocol.core.start_events import EpochOpened, KeysChanged, KeysEnrolled, OfficersEnrolled
@@ -16,6 +17,10 @@ from protocol.record.journal import Checkpoint, Record
 from protocol.record.migration import migrated
 from protocol.wire.messages import Digest, Identifier
 from protocol.wire.policy import Terms
+
+_TAKEN: frozenset[type[Event]] = frozenset(
+    {EpochOpened, KeysEnrolled, KeysChanged, AlarmAcknowledged, OfficersEnrolled, Checkpoint}
+)
 
 
 class _KeptEpoch(Struct, frozen=True):
@@ -48,6 +53,8 @@ class TermsHistory:
 
     def take(self, record: Record) -> bool:
         """Take the next record; return whether other terms are in force, or other keys verify, than before."""
+        if type(record.entry) not in _TAKEN:
+            return False
         entry, before = record.entry, (self.terms, self.keys)
         match entry:
             case EpochOpened():

@@ -214,7 +214,7 @@ class Invariants:
                 observed.acknowledged.add((entry.code, entry.subject))
             case _:
                 pass
-        if not isinstance(entry, BEFORE_STARTED):
+        if type(entry) not in BEFORE_STARTED:
             observed.last_at = entry.at
         for effect in effects:
             reader = self._READERS.get(type(effect))

@@ -43,7 +43,7 @@ def test_status_imports_no_service(tmp_path: Path, run: Run) -> None:
     assert run("init", tmp_path / "site")[0] == 0
     found = imported(_called("status", str(tmp_path / "site" / "eucom" / "endpoint.toml")))
     assert "endpoints.cli.status" in found
-    assert found & {*_HEAVY, *_OF_A_SERVICE, "cryptography.x509"} == set()
+    assert found & {*_HEAVY, *_OF_A_SERVICE, "asyncio", "cryptography.x509"} == set()
 
 
 @pytest.mark.parametrize("process", ["service", "watchdog"])

@@ -14,7 +14,7 @@ from endpoints.clocks.clock import SystemClock
 from endpoints.control.application import Control
 from endpoints.control.request_body import EXPECTED, decode_request
 from endpoints.control.requests import ACTIONS, AskAlert
-from endpoints.keys.credentials import OfficerCredentials
+from endpoints.keys.officer_credentials import OfficerCredentials
 from endpoints.runtime.link_runner import AnyRunner
 from endpoints.runtime.ports import Now
 from endpoints.runtime.reloading import Reloaded

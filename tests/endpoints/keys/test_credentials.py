@@ -9,7 +9,7 @@ from endpoints.clocks.clock import SystemClock
 from endpoints.errors import UserError
 from endpoints.keys import credentials
 from endpoints.keys.attempt_throttle import Caller
-from endpoints.keys.credentials import OfficerCredentials, WrongCredential
+from endpoints.keys.officer_credentials import OfficerCredentials, WrongCredential
 from endpoints.keys.proven_credentials import UNUSED_MAX_MS
 
 CREDENTIAL = "тихий-вечер-на-42"

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from protocol.core.effects import AnyEffect, Queue
+from protocol.core.effects import AnyEffect, Notify, Queue
 from protocol.core.events import BatchClosed, FrameReceived
 from protocol.core.link import Link
 from protocol.core.observer import Observer
@@ -299,6 +301,67 @@ def test_a_segment_that_was_run_elsewhere_is_taken_over(long_day: Path) -> None:
         assert result.core is not None
         assert alone.core is not None
         assert result.core.checkpoint() == alone.core.checkpoint()
+
+
+def test_effects_in_which_only_the_order_of_keys_differs_are_identical(day: Path) -> None:
+    original = records(day / "ndmc")
+    target, told = next(
+        (record, effect)
+        for record in original
+        for effect in record.effects
+        if isinstance(effect, Notify) and effect.body is not msgspec.UNSET
+    )
+    assert told.body is not msgspec.UNSET
+    other = msgspec.structs.replace(told, body=dict(reversed(told.body.items())))
+    effects = tuple(other if effect is told else effect for effect in target.effects)
+    assert replay(forged(original, {target.n: (target.entry, effects)})).identical
+
+
+def in_segments(journal: list[Record]) -> list[list[Record]]:
+    """Part a journal before each checkpoint."""
+    begins = [0, *(index for index, record in enumerate(journal) if isinstance(record.entry, Checkpoint))]
+    return [journal[first:end] for first, end in pairwise([*begins, len(journal)])]
+
+
+def take_over(result: Replay, segment: list[Record]) -> None:
+    run = segment_of(segment)
+    assert run is not None
+    assert result.begin(segment[0])
+    for record in segment[1:]:
+        result.count(record)
+    result.adopt(run)
+
+
+def test_segments_that_follow_each_other_are_taken_over(long_day: Path) -> None:
+    original = records(long_day / "eucom")
+    alone, result = replay(original), Replay()
+    for segment in in_segments(original):
+        take_over(result, segment)
+    assert (result.records, result.compared, result.identical) == (alone.records, alone.compared, True)
+    assert result.core is not None
+    assert alone.core is not None
+    assert result.core.checkpoint() == alone.core.checkpoint()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"state": msgspec.Raw(b"{}")}, "the checkpoint: state."),
+        ({"core": "Observer"}, "the checkpoint can't be restored: "),
+        ({"core": "Gone"}, "a checkpoint of an unknown core: 'Gone'"),
+        ({"rules": "4"}, ""),
+    ],
+)
+def test_a_checkpoint_behind_a_segment_that_was_taken_over_is_compared(
+    long_day: Path, changes: dict[str, Any], reason: str
+) -> None:
+    segment, (checkpoint, *_), *_ = in_segments(records(long_day / "eucom"))
+    result = Replay()
+    take_over(result, segment)
+    entry = msgspec.structs.replace(checkpoint.entry, **changes)
+    assert not result.begin(msgspec.structs.replace(checkpoint, entry=entry))
+    assert (result.divergence.reason if result.divergence else "").startswith(reason)
+    assert result.identical == (not reason)
 
 
 def test_only_the_whole_journal_says_what_differs(day: Path, long_day: Path) -> None:
