@@ -31,8 +31,8 @@ test: setup-tests  ## lint, and every test that can run on this machine; ends wi
 	$(both) types style compiled
 	@.venv/bin/pytest -m "not stack" --numprocesses 6 --dist loadfile --no-loadscope-reorder
 
-test-stack: setup  ## the compose stack and the guides, on a real Docker Engine
-	@.venv/bin/pytest tests/stack tests/guides
+test-stack: setup  ## the compose stack, systemd and the guides, on a real Docker Engine
+	@.venv/bin/pytest tests/stack tests/guides --numprocesses 2 --dist loadgroup
 
 ON ?=
 fresh-machines:  ## both README commands in bare Debian containers, as root and as an ordinary user: ON="trixie:root ..."

@@ -21,6 +21,7 @@ from typing import IO, Protocol, Self
 from broker.changes import LOOK_EVERY_S, FileChanges
 from broker.errors import BrokerError
 from broker.owner import hand_over
+from broker.supervisor import READY, STOPPING, Supervisor
 from protocol.phrases import phrase
 
 START_WITHIN_S = 10.0
@@ -246,7 +247,13 @@ class Note(Protocol):
         """Log `event` with its fields."""
 
 
-def run(folder: Path, clock_ms: ClockMs, note: Note, log: IO[bytes] | int | None = None) -> None:
+def run(
+    folder: Path,
+    clock_ms: ClockMs,
+    note: Note,
+    log: IO[bytes] | int | None = None,
+    supervisor: Supervisor | None = None,
+) -> None:
     """Run Mosquitto in the foreground until SIGINT, SIGTERM or SIGHUP, and restart it when it dies.
 
     Mosquitto takes over files that are replaced meanwhile: see `broker.changes`. Call it in the main thread.
@@ -256,18 +263,21 @@ def run(folder: Path, clock_ms: ClockMs, note: Note, log: IO[bytes] | int | None
         clock_ms: measures how long Mosquitto lives between restarts.
         note: takes what happens: listening, ended, not started, files taken over or not, stopping, stopped.
         log: takes Mosquitto's log; standard error if None.
+        supervisor: what has started this process, and expects signs of life; as the environment says if None.
 
     Raises BrokerError if the first start fails.
     """
     broker = LocalBroker(folder, clock_ms, log)
+    supervisor = supervisor or Supervisor()
     with _stoppable():
         try:
             broker.start()
             pause = _BACK_OFF_S[0]
             while True:
                 note("listening", address=broker.address, port=broker.port, process=broker.pid or 0)
+                supervisor.tell(READY)
                 started_ms = clock_ms()
-                code = _served(broker, note)
+                code = _served(broker, note, lambda: supervisor.alive(clock_ms()))
                 lived_ms = clock_ms() - started_ms
                 if code is None:
                     pause = _BACK_OFF_S[0]
@@ -285,15 +295,20 @@ def run(folder: Path, clock_ms: ClockMs, note: Note, log: IO[bytes] | int | None
                         time.sleep(pause)
         except KeyboardInterrupt:
             note("stopping")
+            supervisor.tell(STOPPING)
             broker.stop()
             note("stopped")
         finally:
             broker.stop()
 
 
-def _served(broker: LocalBroker, note: Note) -> int | None:
-    """Wait until Mosquitto ends; return its exit code, or None once it was stopped because its files were replaced."""
+def _served(broker: LocalBroker, note: Note, alive: Callable[[], None]) -> int | None:
+    """Wait until Mosquitto ends; return its exit code, or None once it was stopped because its files were replaced.
+
+    `alive` is called at every look.
+    """
     while (code := broker.wait(LOOK_EVERY_S)) is None:
+        alive()
         try:
             if broker.changes.look():
                 note("Mosquitto is started again for its new files")

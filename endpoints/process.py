@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Generic
 
+from broker.supervisor import READY, STOPPING, Supervisor
 from endpoints import descriptors
 from endpoints.clocks.clock import Clock, ClockWatch
 from endpoints.config.settings import EndpointSettings, LinkSettings
@@ -67,6 +68,7 @@ class Process(Generic[SettingsT, RunnerT]):
         *,
         journal: MakeJournal,
         beside: Sequence[Work] = (),
+        supervisor: Supervisor | None = None,
     ) -> None:
         """Prepare the process; nothing is opened yet.
 
@@ -85,6 +87,7 @@ class Process(Generic[SettingsT, RunnerT]):
             observation: serves health and metrics, if the settings name an address.
             journal: makes the journal of each link.
             beside: what else runs while the process does.
+            supervisor: what has started this process; as the environment says if None.
         """
         self._settings = settings
         self._output = output
@@ -106,6 +109,7 @@ class Process(Generic[SettingsT, RunnerT]):
         monitor = ClockWatch(*clock.now(), clock.real_ms())
         timer = AsyncioTimer(clock, queue.wake)
         self._in_threads = InThreads()
+        self._supervisor = supervisor or Supervisor()
         self._observation = observation
         turned = observation.turned(self._turned)
         self._loop = Loop(runners, queue, clock, monitor, timer, turned, self._in_threads)
@@ -149,9 +153,10 @@ class Process(Generic[SettingsT, RunnerT]):
                 self._settings.control.unlink(missing_ok=True)
 
     def _turned(self) -> None:
-        """Send what this turn has published, then print its records."""
+        """Send what this turn has published, then print its records; the loop turns, so the process is alive."""
         self._transport.flush()
         self._output.wake()
+        self._supervisor.alive(self._clock.real_ms())
 
     def _open(self) -> None:
         """Open every link; one whose journal can't be used is stopped from the start. Raises UserError."""
@@ -220,8 +225,10 @@ class Process(Generic[SettingsT, RunnerT]):
             beside = [group.create_task(work()) for work in works]
             serving = group.create_task(server.run())
             _log.info("started", software=SOFTWARE, links=list(self._runners))
+            self._supervisor.tell(READY)
             await stop.wait()
             _log.info("stopping")
+            self._supervisor.tell(STOPPING)
             control.close()
             self._loop.stop()
             # the transport runs until the last frames are published

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 BUILD_AND_START_WITHIN_S = 600
 COMMAND_WITHIN_S = 60
@@ -20,7 +22,7 @@ OURS = (*SIDES, "watch")
 _CONFIG = {"eucom": "eucom/endpoint.toml", "ndmc": "ndmc/endpoint.toml", "watch": "watch/watch.toml"}
 _CLONED = (
     *("docker-compose.yml", ".dockerignore", "Dockerfile", "LICENSE", "README.md", "pyproject.toml", "uv.lock"),
-    *("tools/uv.txt", "deploy/image", "protocol", "broker", "endpoints", "scenario", "load"),
+    *("tools/uv.txt", "deploy", "protocol", "broker", "endpoints", "scenario", "load"),
 )
 
 
@@ -88,7 +90,7 @@ class Compose:
 
     def alarms(self, side: str) -> set[str]:
         """Return the codes of the alarms that are active at a side."""
-        return {alarm["code"] for alarm in self.status(side)["alarms"] or () if alarm["active"]}
+        return {alarm["code"] for alarm in self.status(side)["alarms"] or () if not alarm.get("cleared_at")}
 
     def health(self, service: str) -> str:
         """Return the health state of a service's container."""
@@ -161,6 +163,14 @@ def docker(*arguments: str, stdin: bytes = b"", within_s: int = BUILD_AND_START_
     if done.returncode:
         raise ComposeError(f"docker {' '.join(arguments)}: exit {done.returncode}\n{out}\n{err}")
     return out
+
+
+def require_image(name: str) -> None:
+    """Return if the engine has an image, or can fetch it; otherwise skip the test."""
+    if subprocess.run(["docker", "image", "inspect", name], capture_output=True, timeout=60, check=False).returncode:
+        fetched = subprocess.run(["docker", "pull", "--quiet", name], capture_output=True, timeout=300, check=False)
+        if fetched.returncode:
+            pytest.skip(f"the engine has no image {name} and cannot fetch it")
 
 
 def clone(to: Path) -> Path:

@@ -5,22 +5,27 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.stack.compose import OURS, Compose, ComposeError, eventually, project
+from tests.stack.compose import OURS, Compose, ComposeError, clone, eventually, project
 from tests.support.engine import require_engine
 
-LAST = "test_collected_logs.py"
+LAST = "test_logs_of_the_stack.py"
 """Reads what all the others have left in the logs."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name == LAST)
+    for item in items:
+        # for --dist loadgroup: tests on the one stack follow each other, and each other file has one of its own
+        shared = "running" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("stack" if shared else item.path.stem))
 
 
 @pytest.fixture(scope="session")
-def running() -> Iterator[Compose]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     """Yield a new stack; remove it afterwards, with its volumes."""
     require_engine()
-    with project() as (compose, _):
+    # a copy: after a change of the files meanwhile, `provision` would refuse the image
+    with project(clone(tmp_path_factory.mktemp("stack") / "link")) as (compose, _):
         try:
             compose.up()
         except ComposeError:

@@ -115,6 +115,14 @@ def test_the_brokers_volume_is_made_anew(stack: Compose) -> None:
     assert "provision: broker: its volume was empty; its files were made anew" in stack("logs", "provision")
 
 
+def test_the_watch_raises_and_clears(stack: Compose) -> None:
+    """SPEC W3"""
+    stack("stop", "ndmc")
+    eventually(lambda: "peer_disconnected" in stack.alarms("watch"), "the watch reports ndmc", within_s=180)
+    stack("start", "ndmc")
+    eventually(lambda: "peer_disconnected" not in stack.alarms("watch"), "the watch reports ndmc back")
+
+
 def test_a_cut_network_is_noticed_and_mended(stack: Compose) -> None:
     network = f"{stack.project}_link"
     container = stack.containers()["eucom"]["Id"]
@@ -140,6 +148,6 @@ def test_a_stop_is_in_order_and_in_time(stack: Compose, service: str) -> None:
     assert (state["Status"], state["ExitCode"]) == ("exited", 0)
     if service in OURS:
         assert '"event":"stopped"' in stack("logs", "--no-log-prefix", "--tail", "1", service)
-    stack("up", "--detach", within_s=BUILD_AND_START_WITHIN_S)
+    stack("start", service)
     eventually(lambda: stack.connected(*OURS), "all are connected")
     stack.exchange()

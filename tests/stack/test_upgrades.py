@@ -17,6 +17,7 @@ from tests.stack.compose import (
     docker,
     eventually,
     project,
+    require_image,
 )
 from tests.support.engine import require_engine
 
@@ -81,6 +82,7 @@ def _alert(config: str) -> tuple[str, ...]:
 def version_one() -> Iterator[str]:
     """Yield the name of an image with Compose v1.29."""
     require_engine()
+    require_image("debian:bookworm-slim")
     name = "link-test-compose-v1"
     docker("build", "--quiet", "--tag", name, str(HERE / "v1"))
     yield name
