@@ -12,6 +12,7 @@ LAST = "test_logs_of_the_stack.py"
 """Reads what all the others have left in the logs."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name == LAST)
     for item in items:
