@@ -15,9 +15,8 @@ LAST = "test_logs_of_the_stack.py"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name == LAST)
     for item in items:
-        # for --dist loadgroup: tests on the one stack follow each other, and each other file has one of its own
-        shared = "running" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("stack" if shared else item.path.stem))
+        if "running" in getattr(item, "fixturenames", ()):
+            item.add_marker("shared_stack")
 
 
 @pytest.fixture(scope="session")

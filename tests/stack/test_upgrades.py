@@ -83,7 +83,7 @@ def version_one() -> Iterator[str]:
     """Yield the name of an image with Compose v1.29."""
     require_engine()
     require_image("debian:bookworm-slim")
-    name = "link-test-compose-v1"
+    name = f"link-test-compose-v1-{secrets.token_hex(4)}"
     docker("build", "--quiet", "--tag", name, str(HERE / "v1"))
     yield name
     docker("rmi", "--no-prune", name)

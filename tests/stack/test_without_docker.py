@@ -68,7 +68,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def machine(wheel: Path) -> Iterator[Machine]:
     require_engine()
     require_image("debian:bookworm-slim")
-    image, name = "link-test-bare", f"link-test-bare-{secrets.token_hex(4)}"
+    image = name = f"link-test-bare-{secrets.token_hex(4)}"
     docker("build", "--quiet", "--tag", image, str(Path(__file__).with_name("bare")))
     # what systemd needs as the first process; not --privileged, which asks for more than some engines may give
     rights: tuple[str, ...] = ("--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE", "--security-opt", "seccomp=unconfined")
