@@ -154,7 +154,7 @@ class Process(Generic[SettingsT, RunnerT]):
 
     def _turned(self) -> None:
         """Send what this turn has published, then print its records; the loop turns, so the process is alive."""
-        self._transport.flush()
+        self._transport.flush(again=self._queue.awake)
         self._output.wake()
         self._supervisor.alive(self._clock.real_ms())
 

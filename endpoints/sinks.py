@@ -55,13 +55,19 @@ class LogSink:
 
     name: SinkName = "log"
 
+    def __init__(self) -> None:
+        self._bound: Any = None
+
     async def deliver(self, notice: Mapping[str, Any]) -> None:
         """Write the line. Raises DeliveryError if standard output takes no more."""
         self.write(notice)
 
     def write(self, notice: Mapping[str, Any]) -> None:
         """Write the line. Raises DeliveryError if standard output takes no more."""
-        if _log.warning("notification", **notice) is False:
+        if self._bound is None:
+            # structlog would look up its settings for each line
+            self._bound = _log.bind()
+        if self._bound.warning("notification", **notice) is False:
             raise DeliveryError(phrase("nobody reads standard output, and no more lines are kept for it"))
 
 

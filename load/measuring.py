@@ -27,6 +27,10 @@ ANSWERS_WITHIN_S = 20.0
 
 
 SLICE_MAX_S = 300.0
+OPEN_MAX = 1_000
+"""Alerts of one slice, so many of which stay open until its end: a segment begins with all of them."""
+ROUNDS_MIN = 16
+"""A slice has so many times its window, at least: at its end the window runs empty."""
 _SHARE_OF_DEADLINE = 0.25
 """An alert that waits past half of its deadline makes the link late; after all of it, there is an alarm."""
 
@@ -136,7 +140,8 @@ class LinkSubject:
     async def measure(self, plan: LoadPlan, number: int, told: Told) -> Repeat:
         """Measure a repeat, in slices. Raises UserError."""
         repeat = Repeat(latencies=Latencies(), cpu_us={})
-        loads = plan.loads(number, self._stack.slice_max, self._slice_max_s)
+        open_max = max(OPEN_MAX, ROUNDS_MIN * (plan.window or 1))
+        loads = plan.loads(number, min(self._stack.slice_max, open_max), self._slice_max_s)
         left_s = float(plan.seconds)
         while loads and not self._stopping and not self.stuck:
             load = loads.pop(0)

@@ -101,6 +101,8 @@ class Connection:
         self._window = 0
         self._descriptor = -1
         self._writing = False
+        # something else than an acknowledgement waits to be sent
+        self._urgent = False
         self._timer: asyncio.TimerHandle | None = None
         client = Client(
             CallbackAPIVersion.VERSION2,
@@ -194,9 +196,12 @@ class Connection:
         """Unsubscribe from `topics`."""
         self._client.unsubscribe(topics)
 
-    def flush(self) -> None:
-        """Send now what was published and acknowledged, instead of with the next turn of the event loop."""
-        if self._client.want_write():
+    def flush(self, *, again: bool = False) -> None:
+        """Send now what was published and acknowledged, instead of with the next turn of the event loop.
+
+        If `flush` is called `again` at once, acknowledgements alone wait for what is published until then.
+        """
+        if self._client.want_write() and (self._urgent or not again):
             self._write()
 
     # --- connecting -----------------------------------------------------------------------------------------------
@@ -300,6 +305,7 @@ class Connection:
         sock = self._client.socket()
         if self._descriptor < 0 or not isinstance(sock, BufferedSocket):
             return
+        self._urgent = False
         try:
             self._client.loop_write()
             sock.flush()
@@ -379,6 +385,7 @@ class Connection:
     def _fill_window(self) -> None:
         while self._waiting and len(self._tokens) < self._window:
             topic, payload, token = self._waiting.popleft()
+            self._urgent = True
             self._tokens[self._client.publish(topic, payload, qos=1).mid] = token
 
     def _lost(self, why: str) -> ConnectionClosed:

@@ -161,10 +161,10 @@ class EndpointTransport:
         connection.publish(name, payload, token)
         return True
 
-    def flush(self) -> None:
-        """Send now what was published and acknowledged in this turn."""
+    def flush(self, *, again: bool = False) -> None:
+        """Send now what was published and acknowledged in this turn; if another follows at once, see `Connection`."""
         if self._connection is not None:
-            self._connection.flush()
+            self._connection.flush(again=again)
 
     def acknowledge(self, delivery: Delivery) -> None:
         """Acknowledge a delivery whose record is on disk. PUBACKs are sent in order of arrival (SPEC Q1.2).

@@ -111,8 +111,9 @@ class ObserverTransport:
             await asyncio.sleep(self._intervals.pause_s(failures))
             failures += 1
 
-    def flush(self) -> None:
+    def flush(self, *, again: bool = False) -> None:
         """Do nothing: the watch publishes no frames, and aiomqtt acknowledges by itself."""
+        del again
 
     def rejoin(self, link: str) -> None:
         """Report presence on `link` again, to its new link runner; frames arrive as before."""

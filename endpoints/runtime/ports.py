@@ -136,8 +136,11 @@ class LinkTransport(Protocol):
         """Keep connected until cancelled."""
         ...
 
-    def flush(self) -> None:
-        """Send at once what was published and acknowledged in a turn of the loop, which has ended."""
+    def flush(self, *, again: bool = False) -> None:
+        """Send at once what was published and acknowledged in a turn of the loop, which has ended.
+
+        If another turn follows at once, and this is called `again`, acknowledgements alone may wait for it.
+        """
         ...
 
     def rejoin(self, link: str) -> None:

@@ -46,6 +46,11 @@ class WorkQueue:
     def __len__(self) -> int:
         return len(self._items)
 
+    @property
+    def awake(self) -> bool:
+        """Whether the loop takes another turn at once."""
+        return self._awake.is_set()
+
     def put(self, item: WorkItem) -> bool:
         """Add `item` and wake the loop. Return whether there was room."""
         if len(self._items) >= self._limit:

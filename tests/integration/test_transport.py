@@ -178,6 +178,30 @@ async def test_a_broker_killed_after_saving_delivers_its_queue(running: BrokerSi
         assert ndmc.payloads == [b"the next"]
 
 
+async def test_an_acknowledgement_that_waits_for_the_next_turn_leaves_with_its_frame(
+    running: BrokerSite, proxy: TcpProxy
+) -> None:
+    async with (
+        Endpoint(running.settings("eucom")) as eucom,
+        Endpoint(running.settings("ndmc", port=proxy.port)) as ndmc,
+    ):
+        await eucom.next(Connected)
+        await ndmc.next(Connected)
+        eucom.publish(b"0")
+        await ndmc.next(Arrived)
+        ndmc.acknowledge_all()
+        ndmc.transport.flush(again=True)
+        ndmc.publish(b"answer", "receipt")
+        ndmc.transport.flush()
+        await ndmc.next(Accepted)
+        # the broker has read both by now, and delivers nothing again
+        proxy.cut()
+        await ndmc.next(Connected, 2)
+        eucom.publish(b"1")
+        await ndmc.next(Arrived, 2)
+        assert ndmc.payloads == [b"0", b"1"]
+
+
 async def saved(site: BrokerSite) -> None:
     """Have the broker save its state, and wait until the file is complete: it is renamed into place."""
     file = site.folder / "broker" / "data" / "mosquitto.db"
