@@ -20,7 +20,7 @@ def node_configuration(nodes: Sequence[str] = NODES, *, address: str, port: int)
     """Return the text of `rabbitmq.conf` for the nodes with these host names.
 
     Each node listens at `address` and `port`, and has the folder `/etc/deconflict` with its certificates and the
-    definitions. Raises BrokerError if a name is not valid, or their number lets no majority survive the loss of a node.
+    definitions. Raises BrokerError if a name is not valid, or if their number is even.
     """
     for name in nodes:
         if not IDENTITY.fullmatch(name):
