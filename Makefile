@@ -1,5 +1,5 @@
 # `make demo` and `make test` work on a fresh Debian or Ubuntu machine that has python3, make and git.
-.PHONY: demo lint style types compiled covered-by-attacks covered-by-protocol test test-stack stack-shared stack-own fresh-machines simulate offsets fuzz soak coverage planted mutants load figures workflows hooks setup setup-tests
+.PHONY: demo lint style types compiled covered-by-attacks covered-by-protocol test test-stack stack-shared stack-own test-cluster fresh-machines simulate offsets fuzz soak coverage planted mutants load figures workflows hooks setup setup-tests
 
 # compiled tests are kept: otherwise each process of pytest compiles them all, and its plug-ins
 unexport PYTHONDONTWRITEBYTECODE
@@ -39,6 +39,9 @@ stack-shared:
 
 stack-own:
 	@.venv/bin/pytest tests/stack tests/guides -m "not shared_stack"
+
+test-cluster: setup  ## alerts over a RabbitMQ cluster whose nodes are killed, on a real Docker Engine
+	@.venv/bin/pytest tests/cluster -s
 
 ON ?=
 fresh-machines:  ## both README commands in bare Debian containers, as root and as an ordinary user: ON="trixie:root ..."

@@ -36,10 +36,19 @@ Configure = Annotated[
     ),
 ]
 Print = Annotated[
-    Literal["acl", "conf", "rabbitmq"] | None,
+    Literal["acl", "conf", "rabbitmq", "rabbitmq.conf"] | None,
     Parameter(
         name="--print",
-        help="Print the access list, Mosquitto's configuration, or RabbitMQ's definitions, and write nothing.",
+        help="Print the access list, Mosquitto's configuration, RabbitMQ's definitions, or the configuration of its "
+        "nodes, and write nothing.",
+    ),
+]
+Nodes = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--node",
+        negative="",
+        help="With --print rabbitmq.conf: the host name of a node; repeat it. r1, r2 and r3 if not given.",
     ),
 ]
 Listen = Annotated[
@@ -58,6 +67,7 @@ def broker(
     listen: Listen = None,
     port: Port = None,
     watch: Watch = WATCH_IDENTITY,
+    node: Nodes = None,
     yes: Yes = False,
     log: options.LogFormat = None,
     lang: options.Lang = None,
@@ -70,6 +80,15 @@ def broker(
     from endpoints.cli import broker_files
     from endpoints.texts.i18n import translator
 
+    if node and printed != "rabbitmq.conf":
+        raise UserError(phrase("--node: only with --print rabbitmq.conf"))
+    if listen is not None:
+        check_host(listen, at="--listen")
+    if port is not None:
+        check_port(port, option="port")
+    if printed == "rabbitmq.conf":
+        broker_files.print_node_configuration(node, listen, port)
+        return 0
     if configure is None:
         for option, given in (("--listen", listen), ("--port", port), ("--yes", yes), ("--json", as_json)):
             if given:
@@ -80,10 +99,6 @@ def broker(
             broker_files.print_file(folder / "broker", printed, None)
         return 0
     identifier(watch, option="watch")
-    if listen is not None:
-        check_host(listen, at="--listen")
-    if port is not None:
-        check_port(port, option="port")
     made = broker_files.plan(folder / "broker", configure, watch, listen, port)
     if printed is not None:
         broker_files.print_file(folder / "broker", printed, made)

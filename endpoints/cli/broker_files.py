@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
-from broker import access, configuration
-from broker.configuration import Listener
+from broker import access, cluster, configuration
+from broker.configuration import PORT, Listener
 from broker.definitions import definitions
 from broker.names import BROKER, HEALTH
 from endpoints.cli.consent import EXIT_DECLINED, consented
@@ -141,6 +141,14 @@ def print_file(own: Path, printed: Printed, made: BrokerLinks | None) -> None:
                 phrase("{path}: no such file; --configure LINK_FILE... makes it", path=own / _FILES[printed])
             )
         text = found
+    sys.stdout.write(text)
+
+
+def print_node_configuration(nodes: Sequence[str] | None, address: str | None, port: int | None) -> None:
+    """Print RabbitMQ's configuration for a cluster of `nodes`. Raises UserError."""
+    every = "0.0.0.0"  # noqa: S104 - a node has a machine or a container of its own
+    with as_user_errors(Path()):
+        text = cluster.node_configuration(nodes or cluster.NODES, address=address or every, port=port or PORT)
     sys.stdout.write(text)
 
 

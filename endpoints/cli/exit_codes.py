@@ -28,6 +28,7 @@ ENVIRONMENT = {
     "DECONFLICT_OFFICER": "the officer who acts, instead of --officer",
     "DECONFLICT_CREDENTIAL_FILE": "file with that officer's credential, instead of a prompt",
     "DECONFLICT_LANG": "language of the output: `en` or `ru`",
+    "DECONFLICT_BROKER_ADDRESSES": "the addresses of the broker's nodes (h1:8883,h2:8883), instead of the settings'",
     "DECONFLICT_BROKER_HOST": "the broker's host, instead of the settings'",
     "DECONFLICT_BROKER_PORT": "the broker's port, instead of the settings'",
     "DECONFLICT_HEALTH_HOST": "address of the health listener, instead of the settings'",

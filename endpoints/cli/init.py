@@ -39,7 +39,7 @@ BrokerHosts = Annotated[
         name="--broker-host",
         negative="",
         help="A host where clients reach the broker, 127.0.0.1 by default. Repeat it for more names in the broker's "
-        "certificate; the clients that are made here use the first.",
+        "certificate: `init` makes clients that use the first, `enrol` a client that uses all, one for each node.",
     ),
 ]
 BrokerPort = Annotated[int, Parameter(name="--port", help="The broker's port.")]
@@ -113,7 +113,7 @@ def init(
         {side: default_terms.party(side) for side in sides},
         at=at,
         officers={side: default_terms.officers(side) for side in (*sides, WATCH)},
-        broker=BrokerPlan(host=hosts[0] if hosts else _HOST, names=hosts, port=port, listen=listen),
+        broker=BrokerPlan(hosts=hosts[:1] or (_HOST,), names=hosts, port=port, listen=listen),
     )
     if as_json:
         print_json({"link": link, "file": folder / "link.toml", "digest": content.digest, "sides": sides})
@@ -185,12 +185,10 @@ def enrol(
             raise UserError(phrase("--{option}: the broker has none; leave it out", option=option))
         enrol_broker(folder, hosts, port, authority, t, as_json=as_json)
         return
-    if len(hosts) > 1:
-        raise UserError(phrase("--broker-host: a side connects to one host; name the one that it reaches"))
     if len(set(officer or ())) < len(officer or ()):
         raise UserError(phrase("--officer: the same officer twice; name each once"))
     own = folder / side
-    plan = provision.BrokerPlan(host=hosts[0] if hosts else _HOST, port=port)
+    plan = provision.BrokerPlan(hosts=hosts or (_HOST,), port=port)
     if side == provision.WATCH:
         given = {"name": name, "site": site, "zone": zone}
         for option in (option for option, value in given.items() if value):

@@ -22,6 +22,7 @@ from msgspec import Struct, structs
 from broker import configuration
 from broker.pki import SERVER_NAMES, Authority
 from endpoints.config import default_terms, link_file, settings
+from endpoints.config.broker_settings import Address
 from endpoints.config.control_socket import check_socket
 from endpoints.config.first_certificates import AUTHORITY, certify, issue_health
 from endpoints.config.link_file import LinkFile, Party, WatchEntry
@@ -51,14 +52,14 @@ class BrokerPlan(Struct, frozen=True, kw_only=True):
     """The broker's address, for its clients and for itself.
 
     Attributes:
-        host: where clients connect.
-        names: the host names and addresses in the broker's certificate; without any, SERVER_NAMES and the host.
+        hosts: where clients connect: the hosts of its nodes.
+        names: the host names and addresses in the broker's certificate; without any, SERVER_NAMES and the hosts.
         port: the port that clients connect to, and that it listens at.
         listen: the address that it listens at.
     """
 
     # not localhost, which may resolve to ::1, where this broker does not listen
-    host: str = "127.0.0.1"
+    hosts: tuple[str, ...] = ("127.0.0.1",)
     names: tuple[str, ...] = ()
     port: int = configuration.PORT
     listen: str = "127.0.0.1"
@@ -279,7 +280,7 @@ def _make_officers(own: Path, names: Iterable[str]) -> dict[str, dict[str, str]]
 def _make_broker(own: Path, authority: Authority, links: Sequence[Terms], plan: BrokerPlan, at: Millis) -> None:
     make_private_folder(own)
     make_private_folder(own / "tls")
-    authority.issue_server(own / "tls", at, plan.names or tuple(dict.fromkeys((*SERVER_NAMES, plan.host))))
+    authority.issue_server(own / "tls", at, plan.names or tuple(dict.fromkeys((*SERVER_NAMES, *plan.hosts))))
     issue_health(authority, own, at)
     configuration.write(
         own,
@@ -297,14 +298,19 @@ def _common(names: Mapping[str, str], broker: BrokerPlan, exercise_clock: Path |
         **clock,
         "links": [{"file": f"../{file}", "journal": f"journal/{link}"} for link, file in names.items()],
         "broker": {
-            "host": broker.host,
-            "port": broker.port,
+            **_addresses(broker),
             "authority": "tls/ca.crt",
             "certificate": "tls/client.crt",
             "key": "tls/client.key",
         },
         "notifications": {"log": True},
     }
+
+
+def _addresses(broker: BrokerPlan) -> dict[str, Any]:
+    if len(broker.hosts) == 1:
+        return {"host": broker.hosts[0], "port": broker.port}
+    return {"addresses": [str(Address(host, broker.port)) for host in broker.hosts]}
 
 
 def _render(header: str, table: dict[str, Any]) -> bytes:

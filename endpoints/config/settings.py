@@ -14,7 +14,7 @@ answer_text = { ru = "Висбаден на связи. Слышу хорошо.
 
 [broker]
 host = "127.0.0.1"
-port = 8883
+port = 8883                         # instead of both, for several nodes: addresses = ["h1:8883", "h2:8883"]
 authority = "tls/ca.crt"
 certificate = "tls/client.crt"
 key = "tls/client.key"
@@ -30,10 +30,11 @@ name = "Watch officer 1"
 credential = "scrypt$n=16384,r=8,p=1$...$..."
 ```
 
-Environment variables take precedence, so that one file can serve several machines: `DECONFLICT_BROKER_HOST`,
-`DECONFLICT_BROKER_PORT`, `DECONFLICT_HEALTH_HOST`, `DECONFLICT_HEALTH_PORT`, `DECONFLICT_EXERCISE_CLOCK`,
-`DECONFLICT_LANG`. Secrets can stay out of the file: `DECONFLICT_WEBHOOK`, `DECONFLICT_PING`, or the same with `_FILE`.
-`DECONFLICT_ALLOW_PTRACE=1` lets a debugger or profiler attach to a process whose links are all exercises.
+Environment variables take precedence, so that one file can serve several machines: `DECONFLICT_BROKER_ADDRESSES`,
+`DECONFLICT_BROKER_HOST`, `DECONFLICT_BROKER_PORT`, `DECONFLICT_HEALTH_HOST`, `DECONFLICT_HEALTH_PORT`,
+`DECONFLICT_EXERCISE_CLOCK`, `DECONFLICT_LANG`. Secrets can stay out of the file: `DECONFLICT_WEBHOOK`,
+`DECONFLICT_PING`, or the same with `_FILE`. `DECONFLICT_ALLOW_PTRACE=1` lets a debugger or profiler attach to a process
+whose links are all exercises.
 """
 
 from __future__ import annotations
@@ -46,16 +47,15 @@ from typing import Any, TypeVar
 
 from msgspec import UNSET, Struct
 
-from endpoints.config import exercise, link_file, officers, tls_files, toml_reader, variables
+from endpoints.config import exercise, link_file, officers, toml_reader
+from endpoints.config.broker_settings import BrokerSettings, broker
 from endpoints.config.control_socket import check_socket
 from endpoints.config.health import HealthSettings, health
-from endpoints.config.host_name import check_host
 from endpoints.config.link_file import LinkFile
 from endpoints.config.notifications import DeadManSettings, Notifications, dead_man, notifications
 from endpoints.config.officers import Officer
 from endpoints.config.own_words import own_words
 from endpoints.config.settings_tables import (
-    BrokerTable,
     EndpointLinkTable,
     EndpointTable,
     LinkTable,
@@ -93,17 +93,6 @@ class LinkSettings(Struct, frozen=True, kw_only=True):
         return Path(os.path.normpath(self.file.parent.joinpath(*names)))
 
 
-class BrokerSettings(Struct, frozen=True, kw_only=True):
-    """How to reach the broker: mutual TLS; `identity` is the MQTT user and client id (SPEC Q3.1)."""
-
-    identity: str
-    host: str
-    port: int
-    authority: Path
-    certificate: Path
-    key: Path
-
-
 class ProcessSettings(Struct, frozen=True, kw_only=True):
     """What `endpoint.toml` and `watch.toml` have in common.
 
@@ -135,13 +124,12 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
     @property
     def trusted_files(self) -> tuple[tuple[Path, str], ...]:
         """The files that decide whom this process trusts and who it is, each with its kind."""
-        broker = self.broker
         return (
             (self.path, phrase("configuration")),
             *((link.file, phrase("link file")) for link in self.links),
-            *((path, phrase("certificate")) for path in (broker.authority, broker.certificate)),
+            *((path, phrase("certificate")) for path in (self.broker.authority, self.broker.certificate)),
             *((path, phrase("certificate")) for path in self.authorities),
-            (broker.key, phrase("private key")),
+            (self.broker.key, phrase("private key")),
             *([] if self.keys is None else [(self.keys, phrase("folder of private keys"))]),
             # officers send their credentials to the socket that lies there
             (self.control.parent, phrase("folder of the control socket")),
@@ -331,7 +319,7 @@ def _process(
         "path": path,
         "side": side,
         "links": links,
-        "broker": _broker(raw.broker, side, folder, path, environment),
+        "broker": broker(raw.broker, side, folder, path, environment),
         "control": check_socket(folder / raw.control, at=f"{path}: control"),
         "officers": raw.officers,
         "language": environment.get("DECONFLICT_LANG") or raw.language,
@@ -368,32 +356,3 @@ def _links(raw: tuple[LinkTable, ...], path: Path) -> tuple[LinkSettings, ...]:
             words = own_words(each.test_text, each.answer_text, content.terms, at=at)
         links.append(LinkSettings(file=file, content=content, journal=journal, words=words))
     return tuple(links)
-
-
-def _broker(
-    raw: BrokerTable, identity: str, folder: Path, path: Path, environment: Mapping[str, str]
-) -> BrokerSettings:
-    named = environment.get("DECONFLICT_BROKER_HOST")
-    settings = BrokerSettings(
-        identity=identity,
-        host=check_host(named or raw.host, at="DECONFLICT_BROKER_HOST" if named else f"{path}: broker.host"),
-        port=variables.port("DECONFLICT_BROKER_PORT", environment) or raw.port,
-        authority=folder / raw.authority,
-        certificate=folder / raw.certificate,
-        key=folder / raw.key,
-    )
-    # a copy without the whole folder lacks above all what nobody else has
-    for key in ("key", "certificate", "authority"):
-        file: Path = getattr(settings, key)
-        if not (exists(file) and file.is_file()):
-            raise UserError(
-                phrase(
-                    "{path}: broker.{key}: no such file: {file}; {remedy}",
-                    path=path,
-                    key=key,
-                    file=file,
-                    remedy=tls_files.remedy(key, file),
-                )
-            )
-    require_private(settings.key, what=phrase("private key"))
-    return settings

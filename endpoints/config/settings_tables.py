@@ -15,6 +15,8 @@ WATCH_IDENTITY = "watch"
 """The watch's side in its journals and its identity at the broker, unless the settings name another."""
 CONTROL = "control.sock"
 """The control socket's name, unless the settings name another."""
+ADDRESSES_MAX = 16
+"""Nodes of one broker; each is tried in turn."""
 LINKS_MAX = 1_000
 """What an endpoint carries with the latency of one link (docs/decisions/0128)."""
 
@@ -34,10 +36,14 @@ class EndpointLinkTable(LinkTable, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class BrokerTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The table `[broker]`."""
+    """The table `[broker]`: one `host` with its `port`, or the `addresses` of several nodes."""
 
-    host: Annotated[str, Meta(max_length=4_000)]
-    port: Port = 8883
+    host: Annotated[str, Meta(max_length=4_000)] | UnsetType = UNSET
+    port: Port | UnsetType = UNSET
+    addresses: (
+        Annotated[tuple[Annotated[str, Meta(max_length=4_000)], ...], Meta(min_length=1, max_length=ADDRESSES_MAX)]
+        | UnsetType
+    ) = UNSET
     authority: FilePath
     certificate: FilePath
     key: FilePath

@@ -13,12 +13,14 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from endpoints.config.settings import BrokerSettings
+from endpoints.config.broker_settings import Address, BrokerSettings
 from endpoints.doctor.time_limit import within
 from endpoints.errors import UserError
 from endpoints.mqtt.connection import Connection
+from endpoints.mqtt.failover import Destination
 from endpoints.mqtt.failures import CONNECT_ERRORS, CONNECT_WITHIN_S, reason_of
 from endpoints.mqtt.intervals import Intervals
+from endpoints.mqtt.places import look_up
 from endpoints.mqtt.session import ConnectionClosed, Opened
 from endpoints.mqtt.takeovers import TAKEN_OVER
 from endpoints.mqtt.tls import client_context
@@ -42,20 +44,22 @@ class Reached(Struct, frozen=True):
         problem: why there is no connection, or what the broker refuses; empty if all is well.
         remedy: what would be right.
         certificate: the broker's (DER), None if the handshake failed.
+        session_kept_s: how long the broker keeps a session without its client, None if there was no session.
     """
 
     problem: str = ""
     remedy: str = ""
     certificate: bytes | None = None
+    session_kept_s: int | None = None
 
 
-def handshake(broker: BrokerSettings) -> Reached:
-    """Try a TLS connection. It sends no MQTT. Raises UserError if a certificate or key of ours cannot be used."""
+def handshake(broker: BrokerSettings, address: Address) -> Reached:
+    """Try a TLS connection to a node, without MQTT. Raises UserError if a certificate or key cannot be used."""
     context = client_context(broker)
     found: list[bytes | None] = []
 
     def probe() -> str:
-        return _shake(broker, context, found)
+        return _shake(address, context, found)
 
     late = phrase("no answer within {seconds} s", seconds=f"{2 * CONNECT_WITHIN_S:.0f}")
     problem = within(2 * CONNECT_WITHIN_S + _REFUSAL_WITHIN_S, probe, late)
@@ -63,12 +67,12 @@ def handshake(broker: BrokerSettings) -> Reached:
     return Reached(problem, remedy, found[0] if found else None)
 
 
-def _shake(broker: BrokerSettings, context: ssl.SSLContext, found: list[bytes | None]) -> str:
+def _shake(address: Address, context: ssl.SSLContext, found: list[bytes | None]) -> str:
     """Return why no TLS connection is possible; put the broker's certificate into `found`."""
     try:
         with (
-            socket.create_connection((broker.host, broker.port), timeout=CONNECT_WITHIN_S) as plain,
-            context.wrap_socket(plain, server_hostname=broker.host) as secured,
+            socket.create_connection((address.host, address.port), timeout=CONNECT_WITHIN_S) as plain,
+            context.wrap_socket(plain, server_hostname=address.host) as secured,
         ):
             found.append(secured.getpeercert(binary_form=True))
             secured.settimeout(_REFUSAL_WITHIN_S)
@@ -86,23 +90,48 @@ def _shake(broker: BrokerSettings, context: ssl.SSLContext, found: list[bytes | 
         return phrase("the broker cannot be reached: {why}", why=reason_of(error))
 
 
-def session(broker: BrokerSettings, reads: Sequence[tuple[str, int]], presence: Sequence[str]) -> Reached:
-    """Try what the service does: connect under its identity, subscribe to `reads`, publish to `presence`.
+def session(
+    broker: BrokerSettings,
+    address: Address,
+    reads: Sequence[tuple[str, int]],
+    presence: Sequence[str],
+    *,
+    watched: bool = True,
+) -> Reached:
+    """Try what the service does: connect to a node under its identity, subscribe to `reads`, publish to `presence`.
 
-    Only while it does not run. `gone` is published, which is true, and which the others know already. Then the
-    connection is kept for some seconds: a second copy of the service, elsewhere, takes it over.
+    Only while it does not run. `gone` is published, which is true, and which the others know already. With `watched`,
+    the connection is then kept for some seconds: a second copy of the service, elsewhere, takes it over.
     """
+    granted: list[Opened] = []
+    watched_s = _WATCHED_S if watched else 0.0
+
+    def probe() -> str:
+        return asyncio.run(_session(broker, address, reads, presence, watched_s, granted))
+
     late = phrase("no MQTT session within {seconds} s", seconds=f"{_SESSION_WITHIN_S:.0f}")
-    problem = within(_SESSION_WITHIN_S, lambda: asyncio.run(_session(broker, reads, presence)), late)
+    problem = within(_SESSION_WITHIN_S, probe, late)
     if problem == _USED_ELSEWHERE:
         remedy = phrase("find the second copy of this installation and stop it; only one may ever run")
     else:
         remedy = phrase("correct the broker's access list (deconflict init writes one), then restart the broker")
-    return Reached(problem, remedy if problem else "")
+    kept_s = granted[0].session_kept_s if granted else None
+    return Reached(problem, remedy if problem else "", session_kept_s=kept_s)
 
 
-async def _session(broker: BrokerSettings, reads: Sequence[tuple[str, int]], presence: Sequence[str]) -> str:
-    """Return what the broker refuses; empty if nothing."""
+async def _session(
+    broker: BrokerSettings,
+    address: Address,
+    reads: Sequence[tuple[str, int]],
+    presence: Sequence[str],
+    watched_s: float,
+    granted: list[Opened],
+) -> str:
+    """Return what the broker refuses, empty if nothing; put what it granted into `granted`."""
+    try:
+        place = Destination(address, (await look_up(address))[0])
+    except CONNECT_ERRORS as error:
+        return phrase("the broker cannot be reached: {why}", why=reason_of(error))
     done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     waiting = set(presence)
     kept = True
@@ -110,6 +139,7 @@ async def _session(broker: BrokerSettings, reads: Sequence[tuple[str, int]], pre
     def opened(opened: Opened) -> None:
         nonlocal kept
         kept = opened.session_present
+        granted.append(opened)
         for topic in presence:
             connection.publish(topic, GONE, topic)
         if not presence:
@@ -127,6 +157,7 @@ async def _session(broker: BrokerSettings, reads: Sequence[tuple[str, int]], pre
 
     connection = Connection(
         broker,
+        place,
         subscriptions=reads,
         will=None,
         keepalive_s=Intervals().keepalive_s,
@@ -137,7 +168,7 @@ async def _session(broker: BrokerSettings, reads: Sequence[tuple[str, int]], pre
     running = asyncio.create_task(connection.run())
     running.add_done_callback(lambda _task: done.done() or done.cancel())
     try:
-        return await done or await _displaced(running)
+        return await done or await _displaced(running, watched_s)
     except asyncio.CancelledError:
         return _closed(running.result())
     except UserError as error:
@@ -148,9 +179,9 @@ async def _session(broker: BrokerSettings, reads: Sequence[tuple[str, int]], pre
         await asyncio.gather(running, return_exceptions=True)
 
 
-async def _displaced(running: asyncio.Task[ConnectionClosed]) -> str:
+async def _displaced(running: asyncio.Task[ConnectionClosed], watched_s: float) -> str:
     """Return that somebody takes the open connection over, or empty if nobody does for some seconds."""
-    await asyncio.wait({running}, timeout=_WATCHED_S)
+    await asyncio.wait({running}, timeout=watched_s)
     if not running.done():
         return ""
     closed = running.result()

@@ -167,7 +167,7 @@ def check_service(settings: ProcessSettings, link: LinkSettings, found: Report) 
             seconds=f"{Intervals().back_off_max_s:.0f}",
             command=_command(settings, (), "status"),
         )
-        found.add(f"{settings.broker.host}:{settings.broker.port}", what, remedy)
+        found.add(", ".join(map(str, settings.broker.addresses)), what, remedy)
     alarms = [alarm for alarm in view["alarms"] if not alarm.get("cleared_at")]
     _report(settings, link, alarms, found, since_stop=False)
 

@@ -12,6 +12,7 @@ from cryptography.x509.oid import NameOID
 from broker import access
 from endpoints.bounded_http import trusted
 from endpoints.config import tls_files
+from endpoints.config.broker_settings import Address
 from endpoints.config.certificate_change import issued_by
 from endpoints.config.certificate_survey import trust_faults, without_name
 from endpoints.config.settings import EndpointSettings, ProcessSettings, WatchSettings
@@ -23,6 +24,7 @@ from endpoints.doctor.webhook_probe import unanswered
 from endpoints.errors import UserError
 from endpoints.metrics.listener import listen
 from endpoints.mqtt import certificates
+from endpoints.mqtt.session import too_brief
 from endpoints.mqtt.tls import client_context
 from endpoints.mqtt.topics import Topic, subscriptions
 from protocol.core.environment import CERTIFICATE_LEADS_DAYS
@@ -106,18 +108,24 @@ def _check_validity(path: Path, certificate: x509.Certificate, found: Report, at
 
 
 def check_broker(settings: ProcessSettings, found: Report, at: Millis) -> None:
-    """The broker must be reachable; while the service does not run, it must also grant what the service needs."""
-    broker = settings.broker
-    where = f"{broker.host}:{broker.port}"
-    reached = broker_probe.handshake(broker)
+    """Each node must be reachable; while the service does not run, each must also grant what the service needs."""
+    for index, address in enumerate(settings.broker.addresses):
+        _check_node(settings, address, found, at, watched=index == 0)
+
+
+def _check_node(settings: ProcessSettings, address: Address, found: Report, at: Millis, *, watched: bool) -> None:
+    broker, where = settings.broker, str(address)
+    reached = broker_probe.handshake(broker, address)
     ends = None if reached.certificate is None else certificates.ends_of_der(reached.certificate)
     if ends is not None and at >= ends - EXPIRES_SOON_DAYS * _DAY_MS:
         what = phrase("the broker's certificate expires on {when}", when=written(ends))
         found.add(where, what, phrase("have the broker's operators renew it before"), severity="warning")
     if not reached.problem and not running(settings):
-        reached = broker_probe.session(broker, _reads(settings), _presence(settings))
+        reached = broker_probe.session(broker, address, _reads(settings), _presence(settings), watched=watched)
     if reached.problem:
         found.add(where, reached.problem, reached.remedy)
+    if reached.session_kept_s is not None and (brief := too_brief(reached.session_kept_s)) is not None:
+        found.add(where, brief, phrase("have the broker's operators raise its longest session expiry"))
 
 
 def check_access(settings: ProcessSettings, found: Report) -> None:

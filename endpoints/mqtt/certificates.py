@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from endpoints.config.settings import BrokerSettings
+from endpoints.config.broker_settings import BrokerSettings
 from endpoints.errors import UserError
 from endpoints.keys.private_files import read_bytes
 from protocol.core.event_fields import CertificateOwner

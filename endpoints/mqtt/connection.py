@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -20,12 +19,15 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from endpoints.config.settings import BrokerSettings
+from endpoints.config.broker_settings import BrokerSettings
 from endpoints.mqtt import session
 from endpoints.mqtt.buffered_socket import BufferedSocket
+from endpoints.mqtt.connecting import in_thread
+from endpoints.mqtt.failover import Destination
 from endpoints.mqtt.failures import (
     CONNECT_ERRORS,
     CONNECT_WITHIN_S,
+    SILENT_ENDS,
     ErrorLog,
     ended_by_broker,
     lost,
@@ -44,6 +46,8 @@ IN_FLIGHT_MAX = 1_024
 """Publishes that wait for the broker's answer at most: 64 MiB of the largest frames, far more than the core sends. With
 many links there may be more (`endpoint_transport.IN_FLIGHT_OF_A_LINK`), which wait here until the broker takes them."""
 
+CAREFUL_S = 5.0
+"""How long a careful connection has one publish at a time on its way: after a loss, the core publishes at once."""
 _MISC_EVERY_S = 0.5
 """How often paho checks its keepalive."""
 _READS_AT_ONCE = 64
@@ -62,6 +66,7 @@ class Connection:
     def __init__(
         self,
         settings: BrokerSettings,
+        place: Destination,
         *,
         subscriptions: Sequence[tuple[str, int]],
         will: Will | None,
@@ -69,19 +74,24 @@ class Connection:
         on_open: Callable[[Opened], None],
         on_message: Callable[[MQTTMessage], None],
         on_published: Callable[[object, int, str], None],
+        careful: bool = False,
     ) -> None:
         """Prepare a connection; `run` opens it.
 
         Args:
-            settings: the broker's address and authority, and our identity and certificate.
+            settings: the broker's authority, and our identity and certificate.
+            place: the node to connect to.
             subscriptions: topics with the QoS that must be granted.
             will: published by the broker if the connection breaks.
             keepalive_s: a silent broker is noticed after twice this time.
             on_open: called after CONNACK and SUBACK.
             on_message: called for each message, possibly before `on_open` if the broker kept the session.
             on_published: called when the broker answers a publish: its token, the reason code and the code's name.
+            careful: at first, one publish at a time waits for the broker's answer.
         """
         self._settings = settings
+        self._place = place
+        self._careful = careful
         self._keepalive_s = keepalive_s
         self._subscriptions = subscriptions
         self._on_open = on_open
@@ -98,12 +108,13 @@ class Connection:
         # publishes beyond the broker's Receive Maximum
         # bounded: the transport limits `in_flight`
         self._waiting: deque[tuple[str, bytes, object]] = deque()
-        self._window = 0
+        self._window = self._receive_max = 0
         self._descriptor = -1
         self._writing = False
         # something else than an acknowledgement waits to be sent
         self._urgent = False
         self._timer: asyncio.TimerHandle | None = None
+        self._widening: asyncio.TimerHandle | None = None
         client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=settings.identity,
@@ -130,7 +141,7 @@ class Connection:
     async def run(self) -> ConnectionClosed:
         """Connect, subscribe, and serve until the connection ends. The caller must call `close` afterwards."""
         try:
-            await self._connect_in_thread()
+            await in_thread(self._connect, self._abandon)
         except CONNECT_ERRORS as error:
             return ConnectionClosed(reason_of(error))
         self._attach()
@@ -154,8 +165,9 @@ class Connection:
         if (sock := self._client.socket()) is not None:
             self._detach()
             sock.close()
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._widening):
+            if timer is not None:
+                timer.cancel()
         if not self._ended.done():
             self._ended.cancel()
 
@@ -206,42 +218,16 @@ class Connection:
 
     # --- connecting -----------------------------------------------------------------------------------------------
 
-    async def _connect_in_thread(self) -> None:
-        """Connect in a daemon thread: name look-up, TCP and TLS may hang, and must not delay the end of the process."""
-        done: asyncio.Future[None] = self._loop.create_future()
-
-        def arrived(error: Exception | None) -> None:
-            if done.cancelled():
-                self._abandon()
-            elif error is None:
-                done.set_result(None)
-            else:
-                done.set_exception(error)
-
-        def work() -> None:
-            outcome: Exception | None = None
-            try:
-                self._connect()
-            except Exception as error:  # noqa: BLE001 - passed to the loop
-                outcome = error
-            try:
-                self._loop.call_soon_threadsafe(arrived, outcome)
-            except RuntimeError:  # the loop has ended in the meantime
-                self._abandon()
-
-        threading.Thread(target=work, name="broker-connect", daemon=True).start()
-        await done
-
     def _connect(self) -> None:
         # read for each connection: a renewed certificate takes effect at the next one
-        context = client_context(self._settings)
+        context = client_context(self._settings, self._place.address.host)
         context.sslsocket_class = BufferedSocket
         self._context = context
         self._client.tls_set_context(context)
         try:
             self._client.connect(
-                self._settings.host,
-                self._settings.port,
+                self._place.ip,
+                self._place.address.port,
                 self._keepalive_s,
                 clean_start=False,
                 properties=session.connect_properties(),
@@ -339,8 +325,10 @@ class Connection:
             flags.session_present,
             getattr(properties, "MaximumPacketSize", None),
             None if self._context is None else self._context.peer_certificate(),
+            getattr(properties, "SessionExpiryInterval", session.SESSION_EXPIRY_S),
         )
-        self._window = min(IN_FLIGHT_MAX, getattr(properties, "ReceiveMaximum", IN_FLIGHT_MAX))
+        self._receive_max = min(IN_FLIGHT_MAX, getattr(properties, "ReceiveMaximum", IN_FLIGHT_MAX))
+        self._window = 1 if self._careful else self._receive_max
         if not self._subscriptions:
             self._open()
             return
@@ -359,7 +347,13 @@ class Connection:
     def _open(self) -> None:
         if self._opened is not None and not self._ended.done():
             self._deadline.reschedule(None)
+            if self._careful:
+                self._widening = self._loop.call_later(CAREFUL_S, self._widen)
             self._on_open(self._opened)
+
+    def _widen(self) -> None:
+        self._window = self._receive_max
+        self._fill_window()
 
     def _disconnected(
         self, _client: Client, _userdata: Any, flags: DisconnectFlags, code: ReasonCode, properties: Properties | None
@@ -370,7 +364,8 @@ class Connection:
         elif self._trouble:
             self._end(self._lost(self._trouble))
         elif code.value == _UNSPECIFIED:
-            self._end(ConnectionClosed(phrase("the broker closed the connection"), orderly=True))
+            reason = phrase("the broker closed the connection")
+            self._end(ConnectionClosed(reason, orderly=True, closed=True, unanswered=self._unanswered()))
         else:
             self._end(ConnectionClosed(lost(meaning(code.value))))
 
@@ -389,7 +384,11 @@ class Connection:
             self._tokens[self._client.publish(topic, payload, qos=1).mid] = token
 
     def _lost(self, why: str) -> ConnectionClosed:
-        return ConnectionClosed((lost if self._opened is not None else lost_early)(why))
+        reason = (lost if self._opened is not None else lost_early)(why)
+        return ConnectionClosed(reason, closed=why in SILENT_ENDS, unanswered=self._unanswered())
+
+    def _unanswered(self) -> object | None:
+        return next(iter(self._tokens.values()), None)
 
     def _note_trouble(self, text: str) -> None:
         self._trouble = text

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable
 
 from paho.mqtt.client import MQTTMessage
 
-from endpoints.config.settings import BrokerSettings
+from endpoints.config.broker_settings import BrokerSettings
 from endpoints.mqtt import session
+from endpoints.mqtt.closings import Closings
 from endpoints.mqtt.connection import IN_FLIGHT_MAX, Connection
 from endpoints.mqtt.events import (
     Accepted,
@@ -30,11 +31,13 @@ from endpoints.mqtt.events import (
     TakenOver,
     TransportEvent,
 )
-from endpoints.mqtt.failures import LossReport
+from endpoints.mqtt.failover import Destination, Failover
+from endpoints.mqtt.failures import CONNECT_ERRORS, LossReport, reason_of
 from endpoints.mqtt.intervals import Intervals
+from endpoints.mqtt.places import look_up
 from endpoints.mqtt.presence import Presence
 from endpoints.mqtt.session import ConnectionClosed, Opened, Will
-from endpoints.mqtt.takeovers import TakeoverCounter
+from endpoints.mqtt.takeovers import TAKEN_OVER, TakeoverCounter
 from endpoints.mqtt.tls import client_context
 from endpoints.mqtt.topics import GONE, PRESENT, Topic, subscriptions
 from protocol.phrases import phrase
@@ -49,7 +52,7 @@ IN_FLIGHT_OF_A_LINK = 16
 broker may have no room yet."""
 BEAT_SHARES_MAX = 100
 """In how many parts presence is published within one beat."""
-_FAILURE = 0x80
+_UNSPECIFIED = _FAILURE = 0x80
 _numbers = itertools.count(1)
 """Numbers this process's connections, so that no delivery is attributed to another connection."""
 _HEADER_MAX_BYTES = 10
@@ -73,7 +76,7 @@ class EndpointTransport:
         """Prepare the transport; `run` connects it.
 
         Args:
-            settings: the broker's address and authority, and our identity (client id, certificate, topics).
+            settings: the broker's addresses and authority, and our identity (client id, certificate, topics).
             links: each link's id and its peer.
             on_event: takes every event.
             real_ms: reads the machine's monotonic clock, in milliseconds.
@@ -103,6 +106,9 @@ class EndpointTransport:
         self._presence = Presence(self._peers.items(), self._intervals.presence_s, on_event)
         self._beat: asyncio.TimerHandle | None = None
         self._takeovers = TakeoverCounter()
+        self._failover = Failover(settings.addresses, self._intervals.pause_s, self._intervals.stable_s)
+        self._place = Destination(self._failover.address, "")
+        self._closings = Closings()
         self._trouble: str | None = phrase("not connected yet")
 
     @property
@@ -115,24 +121,27 @@ class EndpointTransport:
 
         Raises what `on_event` raises.
         """
-        failures = 0
         report = LossReport()
         while True:
             closed = await self._connect_once()
             now_s = self._now_s()
-            lived_s = now_s - self._opened_at_s if self._up else 0.0
-            taken_over = None
-            if self._up:
-                taken_over = self._takeovers.lost(now_s, lived_s, closed.code, orderly=closed.orderly)
-            else:
+            lived_s = now_s - self._opened_at_s if self._up else None
+            self._up, taken_over = False, None
+            if lived_s is None:
                 self._takeovers.not_opened()
-            self._trouble = closed.reason
-            was_up, self._up = self._up, False
-            self._on_event((Lost if report.due(closed.reason, was_up=was_up) else StillLost)(closed.reason))
+            else:
+                taken_over = self._takeovers.lost(now_s, lived_s, closed.code, self._place, orderly=closed.orderly)
+            better = self._closings.ended(lived_s, closed=closed.closed, unanswered=closed.unanswered is not None)
+            reason = self._failover.told(better or closed.reason)
+            self._trouble = reason
+            # of a host with several IP addresses, the last one's failure counts
+            counts = lived_s is not None or not self._failover.more
+            due = counts and report.due(reason, was_up=lived_s is not None)
+            self._on_event((Lost if due else StillLost)(reason))
+            if self._closings.due and closed.unanswered is not None:
+                self._on_event(PublishDenied(closed.unanswered, _UNSPECIFIED, reason))
             self._report_takeover(taken_over)
-            failures = 0 if lived_s >= self._intervals.stable_s else failures
-            await asyncio.sleep(self._intervals.pause_s(failures))
-            failures += 1
+            await asyncio.sleep(self._failover.ended(lived_s, displaced=closed.code == TAKEN_OVER))
 
     def publish(self, topic: Topic, payload: bytes, token: object) -> bool:
         """Publish a frame at QoS 1; `Accepted` or `PublishDenied` with `token` follows if the connection lasts.
@@ -202,6 +211,10 @@ class EndpointTransport:
     # --- the connection's life ------------------------------------------------------------------------------------
 
     async def _connect_once(self) -> ConnectionClosed:
+        try:
+            self._place = self._failover.choose(await look_up(self._failover.address))
+        except CONNECT_ERRORS as error:
+            return ConnectionClosed(reason_of(error))
         links = self._links()
         self._subscribed = set(links)
         # MQTT has one will per connection: the first link's. The peers of other links notice our silence.
@@ -212,12 +225,14 @@ class EndpointTransport:
         )
         connection = Connection(
             self._settings,
+            self._place,
             subscriptions=[topic for link in links for topic in self._topics(link)],
             will=will,
             keepalive_s=self._intervals.keepalive_s,
             on_open=self._opened,
             on_message=self._message,
             on_published=self._published,
+            careful=self._closings.careful,
         )
         self._number = next(_numbers)
         self._connection = connection
@@ -249,9 +264,11 @@ class EndpointTransport:
                 session_present=opened.session_present,
                 packet_max_bytes=opened.packet_max_bytes,
                 broker_certificate=opened.broker_certificate,
+                node=str(self._place),
+                session_kept_s=opened.session_kept_s,
             )
         )
-        taken_over = self._takeovers.opened(now_s)
+        taken_over = self._takeovers.opened(now_s, self._place)
         self._report_takeover(taken_over)
         for link in set(self._links()) - self._subscribed:
             # rejoined while the connection was being opened

@@ -16,6 +16,10 @@ class Connected(Struct, frozen=True, kw_only=True):
     packet_max_bytes: int | None = None
     # the certificate that the broker has shown (DER)
     broker_certificate: bytes | None = None
+    # the node, as the settings name it, with its IP address if that is another
+    node: str = ""
+    # how long the broker keeps the session without us (None: aiomqtt does not report it)
+    session_kept_s: int | None = None
 
 
 class Joined(Struct, frozen=True):

@@ -51,7 +51,8 @@ _CODES = {
 """Reason codes of MQTT 5."""
 
 
-_SILENT_ENDS = {fault(each) for each in (ssl.SSLEOFError(), ConnectionResetError(errno.ECONNRESET, ""))}
+SILENT_ENDS = {fault(each) for each in (ssl.SSLEOFError(), ConnectionResetError(errno.ECONNRESET, ""))}
+"""Ends of a connection for which the other end gave no reason."""
 
 
 @cache  # of one byte; asked for each publish
@@ -95,7 +96,7 @@ def lost(why: str) -> str:
 
 def lost_early(why: str) -> str:
     """Return the reason for a connection that was lost before the broker had accepted it."""
-    if why in _SILENT_ENDS:
+    if why in SILENT_ENDS:
         # in TLS 1.3 the broker refuses our certificate after the handshake, and its alert may be lost with the rest
         return phrase("the connection was lost at once: {why}; the broker may refuse our certificate", why=why)
     return lost(why)

@@ -15,9 +15,10 @@ import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
 from paho.mqtt.reasoncodes import ReasonCode
 
-from endpoints.config.settings import BrokerSettings
+from endpoints.config.broker_settings import BrokerSettings
 from endpoints.mqtt import session
 from endpoints.mqtt.events import Arrived, Connected, Joined, Lost, PresenceHeard, StillLost, TransportEvent
+from endpoints.mqtt.failover import Failover
 from endpoints.mqtt.failures import (
     CONNECT_ERRORS,
     KEEP_ALIVE,
@@ -32,8 +33,10 @@ from endpoints.mqtt.failures import (
     refused_subscription,
 )
 from endpoints.mqtt.intervals import Intervals
+from endpoints.mqtt.places import look_up
 from endpoints.mqtt.presence import Presence
-from endpoints.mqtt.tls import client_context
+from endpoints.mqtt.takeovers import TAKEN_OVER
+from endpoints.mqtt.tls import ClientContext, client_context
 from endpoints.mqtt.topics import PRESENT, Topic, subscriptions
 from protocol.phrases import phrase
 from protocol.wire.instants import Millis
@@ -65,7 +68,7 @@ class ObserverTransport:
         """Prepare the transport; `run` connects it.
 
         Args:
-            settings: the broker's address and authority, and the watch's identity and certificate.
+            settings: the broker's addresses and authority, and the watch's identity and certificate.
             links: each link's id and its two parties.
             on_event: takes `Connected`, `Joined`, `Lost`, `Arrived`, `PresenceChanged`, `PresenceHeard`.
             real_ms: reads the machine's monotonic clock, in milliseconds.
@@ -84,6 +87,7 @@ class ObserverTransport:
         self._opened_at_s: float | None = None
         # the last error that paho logged on this connection
         self._heard: str | None = None
+        self._failover = Failover(settings.addresses, self._intervals.pause_s, self._intervals.stable_s)
         self._trouble: str | None = phrase("not connected yet")
 
     @property
@@ -93,23 +97,25 @@ class ObserverTransport:
 
     async def run(self) -> None:
         """Stay connected until cancelled. Raises what `on_event` raises."""
-        failures = 0
         report = LossReport()
         while True:
             self._heard = None
             reason: str = phrase("the broker closed the connection")
+            displaced = False
             try:
                 await self._serve()
             except _FAILURES as error:
                 reason = self._reason(error)
+                displaced = _code(error) == TAKEN_OVER
+            reason = self._failover.told(reason)
             self._trouble = reason
-            was_up = self._opened_at_s is not None
-            self._on_event((Lost if report.due(reason, was_up=was_up) else StillLost)(reason))
-            if self._opened_at_s is not None and self._now_s() - self._opened_at_s >= self._intervals.stable_s:
-                failures = 0
+            lived_s = None if self._opened_at_s is None else self._now_s() - self._opened_at_s
             self._opened_at_s = None
-            await asyncio.sleep(self._intervals.pause_s(failures))
-            failures += 1
+            # of a host with several IP addresses, the last one's failure counts
+            counts = lived_s is not None or not self._failover.more
+            due = counts and report.due(reason, was_up=lived_s is not None)
+            self._on_event((Lost if due else StillLost)(reason))
+            await asyncio.sleep(self._failover.ended(lived_s, displaced=displaced))
 
     def flush(self, *, again: bool = False) -> None:
         """Do nothing: the watch publishes no frames, and aiomqtt acknowledges by itself."""
@@ -123,10 +129,8 @@ class ObserverTransport:
 
     def _reason(self, error: BaseException) -> str:
         """Return why a connection ended; what paho logged says more than aiomqtt's error."""
-        coded = error if isinstance(error, aiomqtt.MqttCodeError) else error.__cause__
-        if isinstance(coded, aiomqtt.MqttCodeError) and isinstance(coded.rc, ReasonCode):
-            code = coded.rc.value
-            if isinstance(coded, MqttConnectError):
+        if (code := _code(error)) is not None:
+            if isinstance(error, MqttConnectError) or isinstance(error.__cause__, MqttConnectError):
                 return refused_connection(code)
             if code != _UNSPECIFIED:
                 # aiomqtt does not say whether the broker or paho has ended it
@@ -152,10 +156,11 @@ class ObserverTransport:
         self._heard = text
 
     async def _serve(self) -> None:
-        context = client_context(self._settings)
+        place = self._failover.choose(await look_up(self._failover.address))
+        context = client_context(self._settings, place.address.host)
         client = aiomqtt.Client(
-            self._settings.host,
-            self._settings.port,
+            place.ip,
+            place.address.port,
             identifier=self._settings.identity,
             protocol=aiomqtt.ProtocolVersion.V5,
             # aiomqtt's default discards the session, and with it what the broker kept for us
@@ -169,7 +174,7 @@ class ObserverTransport:
             logger=ErrorLog(self._hear),
         )
         async with AsyncExitStack() as stack:
-            stack.callback(context.abandon)
+            stack.callback(_abandon, context)
             await stack.enter_async_context(client)
             opened = asyncio.Event()
             # no task but the first ends by itself; the first error ends all
@@ -181,7 +186,7 @@ class ObserverTransport:
                 self._opened_at_s = self._now_s()
                 self._trouble = None
                 self._presence.listen(self._opened_at_s)
-                self._on_event(Connected(broker_certificate=context.peer_certificate()))
+                self._on_event(Connected(broker_certificate=context.peer_certificate(), node=str(place)))
                 opened.set()
                 tasks.remove(subscribing)
                 tasks.add(asyncio.create_task(self._check_presence()))
@@ -228,6 +233,26 @@ class ObserverTransport:
 
     def _now_s(self) -> float:
         return self._real_ms() / 1_000
+
+
+def _abandon(context: ClientContext) -> None:
+    """Close the socket if aiomqtt has not, and forget it: the next socket may have the same descriptor.
+
+    aiomqtt leaves a connection open, and in the loop, that the broker does not accept in time.
+    """
+    if (descriptor := context.descriptor()) >= 0:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(descriptor)
+        loop.remove_writer(descriptor)
+    context.abandon()
+
+
+def _code(error: BaseException) -> int | None:
+    """Return the broker's reason code in an error of aiomqtt, None if there is none."""
+    coded = error if isinstance(error, aiomqtt.MqttCodeError) else error.__cause__
+    if isinstance(coded, aiomqtt.MqttCodeError) and isinstance(coded.rc, ReasonCode):
+        return int(coded.rc.value)
+    return None
 
 
 async def _first(tasks: set[asyncio.Task[None]]) -> None:

@@ -9,8 +9,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from protocol.phrases import Phrase, phrase
+
 SESSION_EXPIRY_S = 30 * 86_400
-"""How long the broker keeps a session without its client. SPEC Q1.1 requires at least a week."""
+"""How long the broker keeps a session without its client."""
+SESSION_AT_LEAST_S = 7 * 86_400
+"""SPEC Q1.1 requires a week."""
 RECEIVE_MAX = 128
 """Unacknowledged deliveries at most: 8 MiB of frames of the largest size; a batch is rarely larger."""
 PACKET_MAX_BYTES = 131_072
@@ -36,6 +40,8 @@ class Opened(Struct, frozen=True):
     packet_max_bytes: int | None
     # DER
     broker_certificate: bytes | None
+    # for how long the broker keeps the session without its client
+    session_kept_s: int = SESSION_EXPIRY_S
 
 
 class ConnectionClosed(Struct, frozen=True):
@@ -46,6 +52,10 @@ class ConnectionClosed(Struct, frozen=True):
     code: int | None = None
     # the broker closed TLS properly without a DISCONNECT, as Mosquitto 2.0 does when a session is taken over
     orderly: bool = False
+    # the other end closed the connection without giving a reason: properly, or by an end of file or a reset
+    closed: bool = False
+    # the token of the first publish that the broker had not answered
+    unanswered: object | None = None
 
 
 def connect_properties() -> Properties:
@@ -62,6 +72,17 @@ def ends_session() -> Properties:
     properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
     properties.SessionExpiryInterval = 0
     return properties
+
+
+def too_brief(kept_s: int) -> Phrase | None:
+    """Return that the broker keeps sessions for less than SPEC Q1.1 requires, None if it keeps them long enough."""
+    if kept_s >= SESSION_AT_LEAST_S:
+        return None
+    return phrase(
+        "the broker keeps the session of a client that is away for {hours} hours; {least} at least are required",
+        hours=kept_s // 3_600,
+        least=SESSION_AT_LEAST_S // 3_600,
+    )
 
 
 def without_retained(subscriptions: Iterable[tuple[str, int]]) -> list[tuple[str, SubscribeOptions]]:

@@ -7,7 +7,7 @@ import ssl
 from typing import Any
 
 from broker import pairs
-from endpoints.config.settings import BrokerSettings
+from endpoints.config.broker_settings import BrokerSettings
 from endpoints.errors import UserError
 from endpoints.keys.private_files import read_bytes, require_private
 from protocol.phrases import phrase
@@ -20,10 +20,14 @@ class ClientContext(ssl.SSLContext):
     """A TLS context for one connection, whose socket distinguishes a proper close of TLS from a broken connection."""
 
     _socket: ssl.SSLSocket | None = None
+    server_name: str | None = None
+    """The name that the certificate must have, where the client library is given an IP address of it."""
 
     def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
         """Wrap a socket, and keep it for `abandon`. One that cannot be wrapped is closed: paho keeps no other."""
         plain: socket.socket = args[0] if args else kwargs["sock"]
+        if self.server_name is not None:
+            kwargs["server_hostname"] = self.server_name
         try:
             self._socket = super().wrap_socket(*args, **{**kwargs, "suppress_ragged_eofs": False})
         except BaseException:
@@ -40,9 +44,15 @@ class ClientContext(ssl.SSLContext):
         if self._socket is not None:
             self._socket.close()
 
+    def descriptor(self) -> int:
+        """Return the descriptor of the socket, -1 if there is none or it is closed."""
+        return -1 if self._socket is None else self._socket.fileno()
 
-def client_context(settings: BrokerSettings) -> ClientContext:
+
+def client_context(settings: BrokerSettings, server_name: str | None = None) -> ClientContext:
     """Return a context for one connection: TLS 1.3 only, the broker's certificate and host name verified.
+
+    With `server_name`, the certificate must have this name, whatever the client library connects to.
 
     The private key is the one that fits the certificate: `settings.key`, or the key of an open request beside it, as
     `broker.pairs` says.
@@ -52,6 +62,7 @@ def client_context(settings: BrokerSettings) -> ClientContext:
     require_private(settings.key, what=phrase("private key"))
     authority = read_bytes(settings.authority, what=phrase("certificate"), max_bytes=_PEM_MAX_BYTES)
     context = ClientContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.server_name = server_name
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     # Python 3.11.2 (Debian 12) sets this with OpenSSL 3: a connection that breaks off looks like an orderly end.
     context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 from endpoints.clocks.clock import SystemClock
-from endpoints.config.settings import BrokerSettings
+from endpoints.config.broker_settings import BrokerSettings
 from endpoints.mqtt import certificates
 from endpoints.runtime.link_runner import AnyRunner
 from endpoints.runtime.ports import ClockReader, Now

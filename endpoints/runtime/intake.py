@@ -23,6 +23,7 @@ from endpoints.mqtt.events import (
     TakenOver,
     TransportEvent,
 )
+from endpoints.mqtt.session import SESSION_AT_LEAST_S
 from endpoints.runtime.endpoint_link import EndpointLink, Token
 from endpoints.runtime.link_runner import AnyRunner
 from endpoints.runtime.work_items import EventItem, FrameItem
@@ -79,9 +80,11 @@ class Intake:
             case PresenceHeard(link=link, party=party, real_s=real_s):
                 runners[link].presence[party].hear(real_s)
                 self._look_at(link, party)
-            case Connected(broker_certificate=certificate):
+            case Connected(broker_certificate=certificate, node=node, session_kept_s=kept_s):
                 failpoint("after_connected")
-                _log.info("connected to the broker")
+                _log.info("connected to the broker", node=node)
+                if kept_s is not None and kept_s < SESSION_AT_LEAST_S:
+                    _log.warning("the broker keeps sessions for less than a week", node=node, seconds=kept_s)
                 queue.push(EventItem(runners.values(), lambda now: TransportConnected(at=now.at, mono=now.mono)))
                 if self._connected is not None:
                     self._connected(certificate)

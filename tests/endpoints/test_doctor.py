@@ -356,7 +356,7 @@ def test_a_certificate_that_expires_within_a_month_is_reported(site: Path, days:
 
 @pytest.fixture
 def listener(site: Path) -> Iterator[socket.socket]:
-    port = settings.load_endpoint(site / "eucom" / "endpoint.toml", {}).broker.port
+    port = settings.load_endpoint(site / "eucom" / "endpoint.toml", {}).broker.addresses[0].port
     with socket.create_server(("127.0.0.1", port)) as listening:
         yield listening
 

@@ -12,7 +12,7 @@ import pytest
 from msgspec import structs
 
 from broker.pki import Authority
-from endpoints.config.settings import BrokerSettings
+from endpoints.config.broker_settings import Address, BrokerSettings
 from endpoints.mqtt import session
 from endpoints.mqtt.events import Connected, Lost
 from protocol.phrases import Phrase
@@ -44,10 +44,10 @@ async def reason(who: str, settings: BrokerSettings) -> str:
 
 
 async def test_nothing_listens_and_the_name_does_not_resolve(site: BrokerSite, who: str) -> None:
-    settings = structs.replace(site.settings(who), port=free_port())
+    settings = site.settings(who, port=free_port())
     assert await reason(who, settings) == "connection refused: nothing listens there"
     for host in ("no-such-host.invalid", "broker..example.org"):
-        assert await reason(who, structs.replace(settings, host=host)) in {
+        assert await reason(who, structs.replace(settings, addresses=(Address(host, settings.addresses[0].port),))) in {
             "the name of the server does not resolve",
             "the name service does not answer",
         }
@@ -75,9 +75,8 @@ async def test_the_brokers_certificate_is_for_another_name(site: BrokerSite, who
     site.authority.issue_server(site.folder / "broker" / "tls", now(), names=["broker.example.org"])
     site.broker.start()
     assert await reason(who, settings) == "the server's certificate is for another address"
-    assert (
-        await reason(who, structs.replace(settings, host="localhost")) == "the server's certificate is for another name"
-    )
+    named = structs.replace(settings, addresses=(Address("localhost", site.port),))
+    assert await reason(who, named) == "the server's certificate is for another name"
 
 
 async def test_our_certificate_has_expired(running: BrokerSite, who: str) -> None:
@@ -166,14 +165,14 @@ async def test_the_broker_says_why(
 ) -> None:
     monkeypatch.setattr(session, "ANSWER_WITHIN_S", 1.0)
     with answering(site, *answers) as port:
-        assert (await reason(who, structs.replace(site.settings(who), port=port))).startswith(why)
+        assert (await reason(who, site.settings(who, port=port))).startswith(why)
 
 
 async def test_a_refused_subscription_names_the_topic(site: BrokerSite, who: str) -> None:
     topics = 3 if who == "eucom" else 6
     suback = b"\x90" + bytes([3 + topics]) + b"\x00\x01\x00" + b"\x87" * topics
     with answering(site, ACCEPTED, suback) as port:
-        found = await reason(who, structs.replace(site.settings(who), port=port))
+        found = await reason(who, site.settings(who, port=port))
     assert found.startswith("the broker refused the subscription to ")
     assert found.endswith(": we are not authorised: its access list lacks us")
 

@@ -8,6 +8,7 @@ import pytest
 from msgspec import structs
 
 from broker.pki import Authority
+from endpoints.config.broker_settings import Address
 from endpoints.errors import UserError
 from endpoints.mqtt import session
 from endpoints.mqtt.connection import IN_FLIGHT_MAX
@@ -57,7 +58,13 @@ async def test_a_frame_reaches_the_peer_and_the_watch(running: BrokerSite) -> No
         await ndmc.next(Connected)
         seen = await watch.next(Connected)
         shown = ssl.PEM_cert_to_DER_cert((running.folder / "broker" / "tls" / "server.crt").read_text())
-        assert connected == Connected(session_present=False, packet_max_bytes=131_072, broker_certificate=shown)
+        assert connected == Connected(
+            session_present=False,
+            packet_max_bytes=131_072,
+            broker_certificate=shown,
+            node=f"127.0.0.1:{running.port}",
+            session_kept_s=session.SESSION_EXPIRY_S,
+        )
         assert isinstance(seen, Connected)
         assert seen.broker_certificate == shown
         assert eucom.transport.trouble is None
@@ -294,7 +301,7 @@ async def test_a_missing_broker_is_reported_once_with_the_reason(site: BrokerSit
 @pytest.mark.parametrize("host", ["broker..example.org", f"{'a' * 64}.example.org", "brok\0er", "", "no-host.invalid"])
 async def test_no_name_of_a_host_ends_a_transport(site: BrokerSite, host: str) -> None:
     """Name look-up, TLS and paho raise a different error for each; the settings refuse all but the last."""
-    names = {name: structs.replace(site.settings(name), host=host) for name in ("eucom", "watch")}
+    names = {name: structs.replace(site.settings(name), addresses=(Address(host),)) for name in ("eucom", "watch")}
     async with Endpoint(names["eucom"], QUICK) as eucom, Watcher(names["watch"], QUICK) as watch:
         reasons = {(await each.next(Lost)).reason for each in (eucom, watch)}
         # both are still trying

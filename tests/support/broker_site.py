@@ -8,7 +8,7 @@ from broker import configuration
 from broker.local import LocalBroker
 from broker.pki import Authority
 from endpoints.clocks.clock import SystemClock
-from endpoints.config.settings import BrokerSettings
+from endpoints.config.broker_settings import Address, BrokerSettings
 
 LINKS = {"eucom-ndmc": ("eucom", "ndmc")}
 
@@ -46,8 +46,7 @@ class BrokerSite:
             (authority or self.authority).issue_client(identity, folder, now())
         return BrokerSettings(
             identity=identity,
-            host="127.0.0.1",
-            port=port or self.port,
+            addresses=(Address("127.0.0.1", port or self.port),),
             authority=folder / "ca.crt",
             certificate=folder / "client.crt",
             key=folder / "client.key",

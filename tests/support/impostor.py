@@ -68,8 +68,8 @@ class Impostor:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = 86_400
         async with aiomqtt.Client(
-            broker.host,
-            broker.port,
+            broker.addresses[0].host,
+            broker.addresses[0].port,
             identifier=self._side,
             protocol=aiomqtt.ProtocolVersion.V5,
             clean_start=False,

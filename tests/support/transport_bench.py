@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Self, TypeVar
 
 from endpoints.clocks.clock import SystemClock
-from endpoints.config.settings import BrokerSettings
+from endpoints.config.broker_settings import BrokerSettings
 from endpoints.mqtt.endpoint_transport import EndpointTransport
 from endpoints.mqtt.events import Arrived, TransportEvent
 from endpoints.mqtt.intervals import Intervals

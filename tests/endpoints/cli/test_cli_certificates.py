@@ -434,5 +434,3 @@ def test_the_broker_has_no_officers_and_needs_a_name(
     assert run("enrol", tmp_path / "b", "--side", "broker", *words) == 2
     assert complaint in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
-    assert run("enrol", tmp_path / "e", "--side", "eucom", "--broker-host", "a", "--broker-host", "b") == 2
-    assert "a side connects to one host" in capsys.readouterr().err

@@ -12,6 +12,7 @@ import pytest
 from endpoints.cli import main as cli
 from endpoints.cli.typed_texts import texts
 from endpoints.config import link_file, settings
+from endpoints.config.broker_settings import Address
 from endpoints.errors import UserError
 from endpoints.keys import credentials
 from endpoints.keys.signer import Signer
@@ -151,7 +152,15 @@ def test_a_wrong_broker_address_of_enrol_is_one_line_and_nothing_is_made(
 @pytest.mark.parametrize("host", ["localhost", "broker_1", "mq-1.example.org", "192.0.2.7", "2001:db8::7"])
 def test_the_broker_may_be_named_by_host_name_or_address(tmp_path: Path, host: str) -> None:
     assert run("init", tmp_path / "try", "--broker-host", host) == 0
-    assert settings.load(tmp_path / "try" / "eucom" / "endpoint.toml").broker.host == host
+    assert settings.load(tmp_path / "try" / "eucom" / "endpoint.toml").broker.addresses == (Address(host),)
+
+
+def test_a_side_may_be_enrolled_with_several_nodes_of_the_broker(tmp_path: Path) -> None:
+    hosts = ("--broker-host", "mq1", "--broker-host", "::1", "--port", "8884")
+    assert run("enrol", tmp_path, "--side", "eucom", *hosts) == 0
+    text = (tmp_path / "eucom" / "endpoint.toml").read_text()
+    assert '"mq1:8884",' in text
+    assert '"[::1]:8884",' in text
 
 
 def test_a_broker_address_that_does_not_exist_is_refused_in_one_line(

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from endpoints.config import link_file, settings, side_file
+from endpoints.config.broker_settings import Address
 from endpoints.config.link_file import LinkFile, Party
 from endpoints.errors import UserError
 from endpoints.keys.credentials import hash_credential
@@ -222,7 +223,7 @@ def test_settings_are_frozen_and_their_paths_relative_to_the_file(folder: Path) 
 
     assert found.side == "eucom"
     assert found.broker.identity == "eucom"
-    assert found.broker.port == 8883
+    assert found.broker.addresses == (Address("localhost", 8883),)
     assert found.control == folder / "control.sock"
     assert found.keys == folder / "keys"
     assert found.links[0].journal == folder / "journal" / "eucom-ndmc"
@@ -240,6 +241,17 @@ def test_settings_are_frozen_and_their_paths_relative_to_the_file(folder: Path) 
         ('side = "eucom"', "", "side: missing"),
         ('host = "localhost"', "", "broker.host: missing"),
         ('host = "localhost"', 'host = "localhost"\nport = 70000', "broker.port: expected a whole number <= 65535"),
+        (
+            'host = "localhost"',
+            'host = "localhost"\naddresses = ["h1"]',
+            "broker.addresses: broker.host is there, too",
+        ),
+        ('host = "localhost"', "addresses = []", "broker.addresses: "),
+        ('host = "localhost"', 'addresses = ["h1:8883", "h1"]', "broker.addresses: h1:8883 twice; name each node once"),
+        ('host = "localhost"', 'addresses = ["h1", "h2:x"]', "broker.addresses[1]: not a port from 1 to 65535: 'x'"),
+        ('host = "localhost"', 'addresses = ["h1", "h2;8883"]', "broker.addresses[1]: expected a host name such as"),
+        ('host = "localhost"', 'addresses = ["h1:"]', "broker.addresses: expected a host with its port, such as"),
+        ('host = "localhost"', 'addresses = ["::1"]', "broker.addresses: expected a host with its port, such as"),
         ('host = "localhost"', 'hots = "localhost"', "broker.hots: unknown key; did you mean host?"),
         ('key = "eucom.key"', 'key = "none.key"', "broker.key: no such file:"),
         ('side = "eucom"', 'side = "eucom"\nlanguage = "fr"', "language: invalid enum value 'fr'"),
@@ -386,13 +398,42 @@ def test_the_environment_takes_precedence_over_the_file(folder: Path) -> None:
         },
     )
 
-    assert (found.broker.host, found.broker.port) == ("broker", 1883)
+    assert found.broker.addresses == (Address("broker", 1883),)
     assert found.notifications.webhook == "https://pager.example/secret"
     for wrong in ("0", "65536", "x", "-1", "٣"):
         with pytest.raises(UserError, match="DECONFLICT_BROKER_PORT: not a port"):
             settings.load_endpoint(folder / "endpoint.toml", {"DECONFLICT_BROKER_PORT": wrong})
     with pytest.raises(UserError, match=r"no such file; a secret \(DECONFLICT_WEBHOOK_FILE\) was expected"):
         settings.load_endpoint(folder / "endpoint.toml", {"DECONFLICT_WEBHOOK_FILE": "/none"})
+
+
+def test_a_broker_may_have_several_addresses(folder: Path) -> None:
+    path = endpoint(folder, ENDPOINT.replace('host = "localhost"', 'addresses = ["h1:8884", "h2", "[::1]:1", "[::1]"]'))
+
+    found = settings.load_endpoint(path, {}).broker.addresses
+
+    assert found == (Address("h1", 8884), Address("h2", 8883), Address("::1", 1), Address("::1", 8883))
+    assert [str(each) for each in found] == ["h1:8884", "h2:8883", "[::1]:1", "[::1]:8883"]
+
+
+def test_addresses_in_the_environment_take_precedence_and_one_word_alone_counts(folder: Path) -> None:
+    listed = endpoint(folder, ENDPOINT.replace('host = "localhost"', 'addresses = ["h1", "h2"]'))
+
+    def found(**environment: str) -> tuple[Address, ...]:
+        named = {f"DECONFLICT_BROKER_{name}": value for name, value in environment.items()}
+        return settings.load_endpoint(listed, named).broker.addresses
+
+    assert found(ADDRESSES="b1:1, b2") == (Address("b1", 1), Address("b2"))
+    assert found(HOST="b", PORT="1") == (Address("b", 1),)
+    for wrong, complaint in (
+        ({"ADDRESSES": "b1", "HOST": "b"}, "DECONFLICT_BROKER_ADDRESSES: DECONFLICT_BROKER_HOST is set, too"),
+        ({"ADDRESSES": "b1", "PORT": "1"}, "DECONFLICT_BROKER_ADDRESSES: DECONFLICT_BROKER_PORT is set, too"),
+        ({"PORT": "1"}, "DECONFLICT_BROKER_PORT: .* has broker.addresses"),
+        ({"ADDRESSES": "b1,,b2"}, r"DECONFLICT_BROKER_ADDRESSES\[1\]: expected a host name"),
+        ({"ADDRESSES": ",".join(f"b{number}" for number in range(17))}, "ADDRESSES: 16 addresses at most"),
+    ):
+        with pytest.raises(UserError, match=complaint):
+            found(**wrong)
 
 
 # --- watch.toml ---------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 
 from broker.pki import AUTHORITY_DAYS, LEAF_DAYS, Authority
 from endpoints.clocks.clock import SystemClock
-from endpoints.config.settings import BrokerSettings
+from endpoints.config.broker_settings import Address, BrokerSettings
 from endpoints.runtime.certificate_report import REPORT_EVERY_MS, CertificateReport
 from protocol.core.event_checks import AT_MAX
 from protocol.core.events import CertificateSeen
@@ -30,8 +30,7 @@ class Site:
         self.issue(LEAF_DAYS)
         settings = BrokerSettings(
             identity="eucom",
-            host="127.0.0.1",
-            port=8883,
+            addresses=(Address("127.0.0.1"),),
             authority=self.tls / "ca.crt",
             certificate=self.tls / "client.crt",
             key=self.tls / "client.key",
