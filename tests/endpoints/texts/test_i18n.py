@@ -54,7 +54,8 @@ def log_lines() -> Iterator[str]:
         for node in ast.walk(ast.parse(source)):
             called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
             if isinstance(node, ast.Call) and (
-                called.startswith("_log.") or (called, path.name) == ("note", "local.py")
+                (called.startswith(("_log.", "self._bound.")) and called != "_log.bind")
+                or (called, path.name) == ("note", "local.py")
             ):
                 (event,) = node.args
                 assert isinstance(event, ast.Constant), f"{path}:{node.lineno}: an event is written out"
