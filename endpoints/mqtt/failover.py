@@ -1,4 +1,4 @@
-"""Decides which address of the broker is tried next, and after which pause: no I/O, no clock."""
+"""Decides which address of the broker is tried next, and after which pause (SPEC Q1.4): no I/O, no clock."""
 
 from __future__ import annotations
 

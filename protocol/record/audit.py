@@ -43,15 +43,11 @@ Proven = Callable[[int, Keyring, SealedFrame], bool]
 """Returns whether a frame of record n is known to open under a keyring, exactly as `Keyring.open` would say now."""
 
 
-def sealed_frames(record: Record) -> Iterator[SealedFrame]:
-    """Yield the frames in a record: the one received, or those of a batch in their order."""
-    entry = record.entry
-    if isinstance(entry, FrameReceived):
-        yield SealedFrame(entry.sender, PAYLOAD_TYPES[entry.channel], entry.frame)
-    elif isinstance(entry, BatchClosed) and entry.frames:
-        channels = {effect.index: effect.channel for effect in record.effects if isinstance(effect, Seal)}
-        for index, frame in enumerate(entry.frames):
-            yield SealedFrame(record.side, PAYLOAD_TYPES[channels.get(index, "message")], frame)
+def _own_sealed(record: Record, event: BatchClosed) -> Iterator[SealedFrame]:
+    """Yield our own frames of a batch, in their order."""
+    channels = {effect.index: effect.channel for effect in record.effects if isinstance(effect, Seal)}
+    for index, frame in enumerate(event.frames):
+        yield SealedFrame(record.side, PAYLOAD_TYPES[channels.get(index, "message")], frame)
 
 
 def _unproven(_record: int, _ring: Keyring, _sealed: SealedFrame) -> bool:
@@ -253,7 +249,7 @@ class Audit:
         self._count()
         # SPEC F1.1: rules 1 and 2 did not examine the lengths of signatures
         any_length = self._rules < _EXACT_LENGTHS
-        proven = all(self._proven(record.n, ring, each) for each in sealed_frames(record))
+        proven = self._proven(record.n, ring, SealedFrame(event.sender, PAYLOAD_TYPES[event.channel], event.frame))
         verdict = VERIFIED if proven else ring.judge(event.channel, event.sender, event.frame, any_length=any_length)
         return (
             ""
@@ -272,7 +268,7 @@ class Audit:
         ring = self._keyring()
         if ring is None:
             return phrase("it seals frames, before any key is enrolled")
-        for index, sealed in enumerate(sealed_frames(record)):
+        for index, sealed in enumerate(_own_sealed(record, event)):
             self._count()
             if self._proven(record.n, ring, sealed):
                 continue

@@ -353,6 +353,7 @@ class Full(LogSink):
     """A log that takes nothing the first times."""
 
     def __init__(self, times: int) -> None:
+        super().__init__()
         self.left = times
         self.tried = 0
 

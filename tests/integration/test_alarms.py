@@ -121,7 +121,7 @@ def test_a_disconnected_peer_is_only_a_warning(station: Station) -> None:
 
     for name in ("eucom", "watch"):
         assert station.alarm(name, "peer_disconnected/ndmc")["severity"] == "warning"
-    assert station.status("eucom")["peer"] == "gone"
+    station.until(lambda: station.status("eucom")["peer"] == "gone")
     status = station.status("eucom")
     assert (status["state"], {each["code"] for each in status["reasons"]}) == ("unproven", {"warning", "peer_gone"})
     station.start("ndmc")

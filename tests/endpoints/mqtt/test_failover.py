@@ -29,6 +29,7 @@ def attempt(
 
 
 def test_the_first_round_has_no_pause_and_then_the_pauses_grow() -> None:
+    """SPEC Q1.4"""
     tried = failover()
     assert [attempt(tried) for _ in range(9)] == [
         *(("h1", "1", 0.0), ("h2", "1", 0.0), ("h3", "1", 1.0)),
