@@ -1,5 +1,5 @@
 # `make demo` and `make test` work on a fresh Debian or Ubuntu machine that has python3, make and git.
-.PHONY: demo lint style types compiled covered-by-attacks covered-by-protocol test test-stack stack-shared stack-own test-cluster fresh-machines simulate offsets fuzz soak coverage planted mutants load figures workflows hooks setup setup-tests
+.PHONY: demo lint style types compiled covered-by-attacks covered-by-protocol test test-stack stack-shared stack-own test-nightly test-cluster fresh-machines simulate offsets fuzz soak coverage planted mutants load figures workflows hooks setup setup-tests
 
 # compiled tests are kept: otherwise each process of pytest compiles them all, and its plug-ins
 unexport PYTHONDONTWRITEBYTECODE
@@ -31,14 +31,17 @@ test: setup-tests  ## lint, and every test that can run on this machine; ends wi
 	$(both) types style compiled
 	@.venv/bin/pytest -m "not stack" --numprocesses 6 --dist loadfile --no-loadscope-reorder
 
-test-stack: setup  ## the compose stack, systemd and the guides, on a real Docker Engine
+test-stack: setup  ## the compose stack and the guides, on a real Docker Engine
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync stack-shared stack-own
 
 stack-shared:
 	@.venv/bin/pytest tests/stack -m shared_stack
 
 stack-own:
-	@.venv/bin/pytest tests/stack tests/guides -m "not shared_stack"
+	@.venv/bin/pytest tests/stack tests/guides -m "not shared_stack and not nightly"
+
+test-nightly: setup  ## what takes minutes each: Compose v1.29, and the wheel under systemd on a bare Debian
+	@.venv/bin/pytest tests/stack -m nightly
 
 test-cluster: setup  ## alerts over a RabbitMQ cluster whose nodes are killed, on a real Docker Engine
 	@.venv/bin/pytest tests/cluster -s

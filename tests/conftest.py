@@ -21,6 +21,11 @@ LONGEST = (
 )
 """The files that take longest begin a parallel run, so that none of them is left for one worker at its end."""
 
+DESELECTED = {
+    "not stack": "the compose stack and the guides, which need a real Docker Engine: make test-stack",
+    "not shared_stack and not nightly": "Compose v1.29, and systemd on a bare Debian: make test-nightly",
+}
+"""What another target runs, by the expression of the target that leaves it out."""
 
 # a busy machine is not a fault: nothing in a test asserts a time
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -28,10 +33,10 @@ hypothesis.settings.load_profile("untimed")
 
 
 class LeftOut:
-    """Counts skipped tests by reason and prints them, with a line if the stack's tests are deselected."""
+    """Counts skipped tests by reason and prints them, behind a line about what another target runs."""
 
-    def __init__(self, *, without_stack: bool) -> None:
-        self._without_stack = without_stack
+    def __init__(self, deselected: str | None) -> None:
+        self._deselected = deselected
         self._reasons: Counter[str] = Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -49,13 +54,11 @@ class LeftOut:
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         if reporter is None or config.option.collectonly:
             return
-        if self._without_stack:
-            reporter.write_line(
-                "left out: the compose stack and the guides, which need a real Docker Engine: make test-stack"
-            )
+        if self._deselected is not None:
+            reporter.write_line(f"left out: {self._deselected}")
         for reason, count in sorted(self._reasons.items()):
             reporter.write_line(f"left out: {count} {'test' if count == 1 else 'tests'}: {reason}")
-        if not self._reasons and not self._without_stack:
+        if not self._reasons and self._deselected is None:
             reporter.write_line("left out: nothing")
 
 
@@ -84,4 +87,4 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # the workers of a parallel run report to this process; only this one has a terminal reporter
-    config.pluginmanager.register(LeftOut(without_stack=config.option.markexpr == "not stack"))
+    config.pluginmanager.register(LeftOut(DESELECTED.get(config.option.markexpr)))

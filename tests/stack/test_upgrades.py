@@ -89,6 +89,7 @@ def version_one() -> Iterator[str]:
     docker("rmi", "--no-prune", name)
 
 
+@pytest.mark.nightly
 def test_compose_v1_starts_the_stack_and_never_runs_other_code(version_one: str, tmp_path: Path) -> None:
     folder = clone(tmp_path / "link")
     run = ("docker", "run", "--rm", "--volume", f"{DOCKER_SOCKET}:{DOCKER_SOCKET}", "--volume", f"{folder}:{folder}")

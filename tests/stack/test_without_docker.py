@@ -10,7 +10,7 @@ import pytest
 from tests.stack.compose import ROOT, ComposeError, docker, eventually, require_image
 from tests.support.engine import require_engine
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.nightly, pytest.mark.timeout(900)]
 
 UNITS = ("deconflict-broker", "deconflict-endpoint@eucom", "deconflict-endpoint@ndmc", "deconflict-watch")
 _INSTALL = """
