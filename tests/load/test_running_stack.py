@@ -12,6 +12,7 @@ from load.alerts import Template, template
 from load.channel import Row
 from load.driver import Load, Slice, Told
 from load.measuring import LinkSubject
+from load.plan import LoadPlan
 from load.stack import LoadedLink, SliceOutcome
 from tests.support.quick_officers import quicken
 from tests.support.station import SIDES, Station
@@ -151,3 +152,20 @@ async def test_a_peer_that_never_receipts_is_noticed_before_the_run(station: Sta
     with pytest.raises(UserError, match="eucom: no receipt of ndmc within 20 s") as refused:
         await link.check()
     assert refused.value.exit_code == 1
+
+
+class HangingPeer(MutePeer):
+    """A stack whose receiver does not answer either."""
+
+    async def acknowledge(self, told: Told) -> int:
+        del told
+        raise UserError("no answer in time")
+
+
+async def test_a_receiver_that_hangs_ends_a_repeat_with_what_was_measured(station: Station) -> None:
+    stack = HangingPeer(LoadedLink(file=station.files[0], journals=(station.folder, station.folder)))
+    link = LinkSubject(stack, stack.template("0a1b2c3d", 1_213), lambda _: None)
+    repeat = await link.measure(LoadPlan(window=1), 0, lambda _: None)
+
+    assert link.stuck
+    assert (repeat.begun, repeat.unfinished) == (1, 1)
