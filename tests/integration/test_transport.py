@@ -85,7 +85,7 @@ async def test_topics_that_exceed_one_packet_are_subscribed_to_in_several(
     """Those of a thousand links are larger than what the broker takes."""
     monkeypatch.setattr(session, "SUBSCRIBED_AT_ONCE", 2)
     async with (
-        # whoever subscribes last hears the next beat
+        # the last subscriber hears the next beat
         Endpoint(running.settings("eucom"), QUICK) as eucom,
         Endpoint(running.settings("ndmc")) as ndmc,
         Watcher(running.settings("watch")) as watch,
