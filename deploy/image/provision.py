@@ -10,6 +10,7 @@ rest: no process then starts.
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 import stat
@@ -24,7 +25,7 @@ from typing import NoReturn
 from broker.names import HEALTH
 from endpoints.config.toml_edit import editing
 from endpoints.errors import UserError
-from endpoints.journal.segments import lock
+from endpoints.journal.segments import lock, segments
 
 LINK = Path("/link")
 EARLIER = Path("/earlier")
@@ -57,6 +58,8 @@ def main() -> None:
     for party in CONFIGS:
         give(Path(party), PROCESS)
     give(Path("broker"), BROKER)
+    if not Path("authority", "ca.key").exists():
+        say("authority: its volume has no ca.key, and no certificate can be issued here until it is restored")
     Path("authority").chmod(0o700)
     say("the volumes are complete")
 
@@ -91,26 +94,38 @@ def move_journals(party: str) -> None:
     before = EARLIER / party / "journal"
     for journal in sorted(before.iterdir()) if before.is_dir() else ():
         target = Path(party, "journal", journal.name)
-        if target.exists():
-            # copied whole, but the original was not removed any more
-            shutil.rmtree(journal)
-            continue
         try:
             held = lock(journal)
         except UserError as error:
             end(f"{party}: {error}")
-        moving = target.with_name(f"{_MOVING}-{journal.name}")
-        shutil.rmtree(moving, ignore_errors=True)
-        shutil.copytree(journal, moving, symlinks=True)
-        # all of it is on disk before the original goes
-        os.sync()
-        moving.rename(target)
-        os.sync()
+        if target.exists():
+            # copied whole, but the original was not removed any more
+            check_copied(party, journal, target)
+        else:
+            moving = target.with_name(f"{_MOVING}-{journal.name}")
+            shutil.rmtree(moving, ignore_errors=True)
+            shutil.copytree(journal, moving, symlinks=True)
+            # all of it is on disk before the original goes
+            os.sync()
+            moving.rename(target)
+            os.sync()
         shutil.rmtree(journal)
         os.close(held)
         say(f"{party}: journal/{journal.name} was moved into the volume {party}-journal")
     # of an earlier version's process; nobody listens there any more
     (EARLIER / party / "control.sock").unlink(missing_ok=True)
+
+
+def check_copied(party: str, journal: Path, copy: Path) -> None:
+    """End if `journal` has a segment that `copy` lacks: an earlier version has run again since the upgrade."""
+    for segment in segments(journal):
+        copied = copy / segment.name
+        if not copied.exists() or not filecmp.cmp(segment, copied, shallow=False):
+            end(
+                f"{party}: there are two journals {journal.name}: an earlier version has run again since the upgrade, "
+                f"and wrote one in the volume {party}. Keep both, and put that one aside: "
+                f"docker compose run --rm provision mv {journal} {EARLIER / party / journal.name}.aside"
+            )
 
 
 def check_journals(party: str) -> None:

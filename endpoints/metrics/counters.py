@@ -60,7 +60,7 @@ class LinkCounters:
         skew_s: by direction: the time in the newest message less our clock when it was applied.
         receipts: from accepting a message of ours to its receipt.
         flushes: writing and flushing a batch.
-        journal_bytes: the size of the journal's segments.
+        journal_bytes: the size of the journal's records, without zeros written ahead.
     """
 
     def __init__(self, directions: Mapping[Identifier, str]) -> None:

@@ -120,7 +120,7 @@ RECEIPT_SECONDS = _histogram(
     "receipt_seconds", "From accepting a message of this side to the peer's receipt for it", RECEIPT_BUCKETS_S
 )
 FLUSH_SECONDS = _histogram("flush_seconds", "Writing and flushing one batch to the journal", FLUSH_BUCKETS_S)
-JOURNAL_BYTES = _gauge("journal_bytes", "Bytes of the segments in the journal's folder")
+JOURNAL_BYTES = _gauge("journal_bytes", "Bytes of the journal's records; zeros written ahead are not counted")
 JOURNAL_FREE_BYTES = _gauge("journal_free_bytes", "Bytes left for the journal on its file system; NaN until checked")
 FLUSHED = _gauge("journal_flushed_timestamp_seconds", "When the last batch was flushed; 0 before the first")
 CLOCK_SKEW = _gauge(

@@ -60,7 +60,7 @@ def listen(settings: HealthSettings) -> socket.socket:
         raise UserError(
             phrase(
                 "health: cannot listen at {host} port {port}: {reason}; choose an address of this machine and a free "
-                "port, or remove the table [health]",
+                "port, or switch the listener off ([health], DECONFLICT_HEALTH_PORT)",
                 host=settings.host,
                 port=settings.port,
                 reason=os_reason(error),
