@@ -156,7 +156,7 @@ class Notifier:
         self._words = words
 
     def submit(self, link: str, side: str, effect: Notify) -> None:
-        """Deliver `effect` behind this turn of the loop, whose frames and answers go first; then `done` is called.
+        """Deliver `effect` behind this turn of the loop, whose frames go first; then `done` is called.
 
         One that is under way already is not delivered twice: a link that starts again repeats what is not done.
         """

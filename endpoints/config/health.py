@@ -75,8 +75,8 @@ def _address(host: str, *, at: str) -> str:
     if address.is_global or address.is_multicast or "%" in host:
         raise UserError(
             phrase(
-                "{at}: {value} is no internal address, and health and metrics are served without TLS and to "
-                "everybody; choose a loopback or a private address",
+                "{at}: {value} is not an internal address, and health and metrics are served without TLS to anyone; "
+                "choose a loopback or a private address",
                 at=at,
                 value=host[:60],
             )

@@ -243,9 +243,11 @@ class Control:
                 left_s = LOOK_AGAIN_S if end_ms is None else (end_ms - self._real_ms()) / 1_000
                 if left_s <= 0:
                     return
-                await asyncio.sleep(min(left_s, pause))
+                wait_s = min(left_s, LOOK_AGAIN_S)
+                pause = min(pause, wait_s)
+                await asyncio.sleep(pause)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), min(left_s, LOOK_AGAIN_S))
+                    await asyncio.wait_for(changed.wait(), wait_s - pause)
 
         return StreamingResponse(counted(), media_type="application/x-ndjson")
 

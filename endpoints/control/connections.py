@@ -23,7 +23,8 @@ CONNECTIONS_MIN = 4
 _SHARE = 4
 """One in so many of the descriptors that the process may have."""
 _AT_ONCE_SHARE = 8
-"""One in so many of the clients is accepted at once: those whose request has not been read yet are never the oldest."""
+"""One in so many of the clients is accepted in one go. With more, the last of them would crowd out the first, whose
+requests have not been read yet, although older clients are idle."""
 _REFUSED_AT_ONCE = 8
 """Clients beyond the limit that wait for their 503."""
 _PAUSE_S = 0.5

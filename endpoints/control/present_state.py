@@ -13,7 +13,7 @@ from endpoints.runtime.link_runner import AnyRunner
 from protocol.core.snapshot import Snapshot
 
 KEPT_S = 1.0
-"""A snapshot may be large, so one that nobody has asked for since is not kept."""
+"""How long a snapshot is kept at most. It may be large; who asks later has another one made."""
 PAUSE_TIMES = 4
 PAUSE_MAX_S = 1.0
 

@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from endpoints.errors import UserError
-from endpoints.journal.reader import JournalReader
+from endpoints.journal.reader import LINE_MAX_BYTES, JournalReader
 from endpoints.journal.segments import segment_first
 from endpoints.journal.workers import Workers, processors
 from protocol.errors import LinkError, RemoteProtocolError
@@ -132,7 +132,9 @@ class FramesAhead:
     def _begin(self, ring: Keyring) -> None:
         """Verify what follows under other keys. In the part that the reader is in, nothing more is known."""
         self._ring, self._verified = ring, frozenset()
-        again = [part for part, task in self._tasks if task.cancel() or True]
+        again = [part for part, _ in self._tasks]
+        for _, task in self._tasks:
+            task.cancel()
         self._tasks.clear()
         for part in again:
             self._submit(part, ring)
@@ -174,7 +176,7 @@ def verified_in(
     """Return the number of the last record in a part of a segment, and which of its frames open under the keys."""
     ring, decoder = Keyring(keys, suite, complete=False), msgspec.json.Decoder(_FramesOfRecord)
     last, found, text = 0, [], b""
-    for text in _lines(path, begin, end):
+    for text in lines_in(path, begin, end):
         if _MARK_OF_FRAMES not in text:
             continue
         try:
@@ -195,15 +197,15 @@ def verified_in(
     return last, found
 
 
-def _lines(path: Path, begin: int, end: int) -> Iterator[bytes]:
+def lines_in(path: Path, begin: int, end: int) -> Iterator[bytes]:
     """Yield the lines that begin in a part of a file; none if it can't be read, which the reader reports."""
     try:
         with path.open("rb") as file:
-            # the line that is under way began before
             file.seek(max(begin - 1, 0))
-            if begin:
-                file.readline()
-            while file.tell() < end and (line := file.readline()):
+            if begin and not file.readline(end - begin + 1).endswith(b"\n"):
+                # the line that is under way ends behind this part: none begins in it
+                return
+            while file.tell() < end and (line := file.readline(LINE_MAX_BYTES)):
                 yield line
     except OSError:
         return

@@ -28,7 +28,7 @@ from protocol.record.recovery import recover
 from protocol.record.verification import Verification
 
 STANDARD_INPUT: Final = "-"
-_LINE_MAX_BYTES: Final = 1 << 28
+LINE_MAX_BYTES: Final = 1 << 28
 """A checkpoint of a full outbox takes a third of this. Input without a newline for longer is not a log."""
 EXIT_INCOMPLETE: Final = 3
 
@@ -203,7 +203,7 @@ class JournalReader:
     def _segment(self, stream: BinaryIO, *, final: bool, first: int = 0) -> Iterator[Record]:
         assert isinstance(self.verification, Verification)
         verification, live = self.verification, final and self.live
-        while line := stream.readline(_LINE_MAX_BYTES):
+        while line := stream.readline(LINE_MAX_BYTES):
             if not line.endswith(b"\n"):
                 verification.cut(line, final=final, live=live)
                 return

@@ -37,7 +37,8 @@ class SinkReport:
         """Report to `runners` through the loop's `queue`; `sinks` are those that the settings name."""
         self._runners = runners
         self._queue = queue
-        # why each sink fails, empty if it works; nothing of one that was not tried. One without a name fails no more
+        # why each sink fails, empty if it works; a sink that has not been tried is missing. One that the settings do
+        # not name counts as working, so that an alarm of an earlier process about it is cleared
         self._known: dict[SinkName, str] = {sink: "" for sink in get_args(SinkName) if sink not in sinks}
 
     async def run(self) -> None:

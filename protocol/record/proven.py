@@ -1,7 +1,7 @@
 """The records that a journal need not read again before it writes them: what is in them was checked where it came in.
 
-All other records are rare, and each is read again. tests/protocol/record/test_proven.py shows that these are readable
-whatever an officer, a peer or a broker sends; the simulation reads every record that it has written.
+All other records are rare, and each is read again. tests/endpoints/journal/test_proven_records.py shows that these are
+readable whatever an officer, a peer or a broker sends; the simulation reads every record that it has written.
 """
 
 from __future__ import annotations

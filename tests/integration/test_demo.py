@@ -73,7 +73,7 @@ def test_the_day_ends_as_expected(tmp_path: Path) -> None:
     assert "the endpoint is killed (kill -9)" in narration
     assert "The scenario ended as it must." in narration
     # both local times precede each line: 08:00 UTC
-    assert re.search(r"^09:00:\d\d \| 11:00:\d\d  eucom ", narration, re.MULTILINE)
+    assert re.search(r"^09:0\d:\d\d \| 11:0\d:\d\d  eucom ", narration, re.MULTILINE)
     # an officer places the test of each slot
     output = (folder / "output" / "eucom.jsonl").read_text()
     placed = [line for line in output.splitlines() if '"LineTestRequested"' in line]

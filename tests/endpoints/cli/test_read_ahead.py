@@ -14,7 +14,16 @@ import pytest
 
 from endpoints.config import link_file
 from endpoints.errors import UserError
-from endpoints.journal.read_ahead import Ahead, Overtaken, ReplayAhead, ahead_of, audit_of, run_again, verified_in
+from endpoints.journal.read_ahead import (
+    Ahead,
+    Overtaken,
+    ReplayAhead,
+    ahead_of,
+    audit_of,
+    lines_in,
+    run_again,
+    verified_in,
+)
 from endpoints.journal.reader import JournalReader
 from endpoints.journal.segments import segments
 from endpoints.journal.workers import Workers, processors
@@ -310,3 +319,13 @@ def test_the_quota_of_control_groups_limits_the_workers(tmp_path: Path) -> None:
     (mount / "cpu" / "cpu.cfs_quota_us").write_text("100000\n")
     (mount / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
     assert processors(groups, mount) == 1
+
+
+def test_one_long_line_is_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "long"
+    lines = [b"a\n", b"b" * 300 + b"\n", b"c\n", b"d\n", b"e" * 95]
+    path.write_bytes(b"".join(lines))
+    parts = [(begin, min(begin + 50, path.stat().st_size)) for begin in range(0, path.stat().st_size, 50)]
+    found = [list(lines_in(path, *part)) for part in parts]
+    assert [line for each in found for line in each] == lines
+    assert found[1:6] == [[], [], [], [], []]

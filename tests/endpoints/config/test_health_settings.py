@@ -46,10 +46,10 @@ def test_localhost_is_the_loopback_of_ip_4() -> None:
 @pytest.mark.parametrize(
     ("host", "wrong"),
     [
-        ("8.8.8.8", "8.8.8.8 is no internal address"),
-        ("2001:4860:4860::8888", "is no internal address"),
-        ("224.0.0.1", "is no internal address"),
-        ("fe80::1%eth0", "is no internal address"),
+        ("8.8.8.8", "8.8.8.8 is not an internal address"),
+        ("2001:4860:4860::8888", "is not an internal address"),
+        ("224.0.0.1", "is not an internal address"),
+        ("fe80::1%eth0", "is not an internal address"),
         ("eucom", "expected an IP address of this machine such as 127.0.0.1, found 'eucom'"),
         ("", "expected an IP address"),
         ("127.0.0.1:9464", "expected an IP address"),
@@ -64,7 +64,7 @@ def test_any_other_is_refused_with_the_key(host: str, wrong: str) -> None:
 
 
 def test_a_wrong_variable_is_named() -> None:
-    with pytest.raises(UserError, match=r"^DECONFLICT_HEALTH_HOST: 1\.1\.1\.1 is no internal address"):
+    with pytest.raises(UserError, match=r"^DECONFLICT_HEALTH_HOST: 1\.1\.1\.1 is not an internal address"):
         read(DECONFLICT_HEALTH_HOST="1.1.1.1", **PORT)
     with pytest.raises(UserError, match=r"^DECONFLICT_HEALTH_PORT: not a port"):
         read(DECONFLICT_HEALTH_PORT="http")
