@@ -52,9 +52,20 @@ Nodes = Annotated[
     ),
 ]
 Listen = Annotated[
-    str | None, Parameter(help="With --configure: the address that the broker listens at; as before if not given.")
+    str | None,
+    Parameter(
+        help="With --configure: the address that the broker listens at, as before if not given. "
+        "With --print rabbitmq.conf: a node's, 0.0.0.0 if not given."
+    ),
 ]
-Port = Annotated[int | None, Parameter(name="--port", help="With --configure: its port; as before if not given.")]
+Port = Annotated[
+    int | None,
+    Parameter(
+        name="--port",
+        help="With --configure: its port, as before if not given. "
+        "With --print rabbitmq.conf: a node's, 8883 if not given.",
+    ),
+]
 Watch = Annotated[str, Parameter(name="--watch", help="With --configure: the watch's identity at the broker.")]
 
 
@@ -87,6 +98,9 @@ def broker(
     if port is not None:
         check_port(port, option="port")
     if printed == "rabbitmq.conf":
+        for option, refused in (("--configure", configure), ("--yes", yes), ("--json", as_json)):
+            if refused:
+                raise UserError(phrase("{option}: not with --print rabbitmq.conf", option=option))
         broker_files.print_node_configuration(node, listen, port)
         return 0
     if configure is None:

@@ -17,6 +17,7 @@ from endpoints.cli.typed_texts import texts
 from endpoints.cli.values import check_port, identifier
 from endpoints.config import default_terms
 from endpoints.config.host_name import check_host
+from endpoints.config.settings_tables import ADDRESSES_MAX
 from endpoints.errors import UserError
 from protocol.phrases import phrase
 
@@ -187,6 +188,8 @@ def enrol(
         return
     if len(set(officer or ())) < len(officer or ()):
         raise UserError(phrase("--officer: the same officer twice; name each once"))
+    if len(hosts) > ADDRESSES_MAX:
+        raise UserError(phrase("{at}: {limit} addresses at most", at="--broker-host", limit=ADDRESSES_MAX))
     own = folder / side
     plan = provision.BrokerPlan(hosts=hosts or (_HOST,), port=port)
     if side == provision.WATCH:

@@ -70,11 +70,7 @@ def address(text: str, *, at: str) -> Address:
     elif ":" in text:
         raise _no_address(text, at)
     check_host(host, at=at)
-    if not port:
-        return Address(host)
-    if not (port.isascii() and port.isdigit() and 1 <= int(port[:9]) <= 65_535):  # noqa: PLR2004 - TCP's
-        raise UserError(phrase("{at}: not a port from 1 to 65535: {text}", at=at, text=repr(port[:40])))
-    return Address(host, int(port))
+    return Address(host, variables.tcp_port(port, at=at)) if port else Address(host)
 
 
 def addresses(texts: Sequence[str], *, at: str) -> tuple[Address, ...]:

@@ -18,12 +18,13 @@ _SECRET_MAX_BYTES = 4_096
 def port(variable: str, environment: Mapping[str, str]) -> int | None:
     """Return the port in `variable`, None if it is not set. Raises UserError."""
     text = environment.get(variable)
-    if not text:
-        return None
+    return tcp_port(text, at=variable) if text else None
+
+
+def tcp_port(text: str, *, at: str) -> int:
+    """Return the TCP port in `text`. Raises UserError, naming the option or key `at`."""
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= 65_535):  # noqa: PLR2004 - TCP's
-        raise UserError(
-            phrase("{variable}: not a port from 1 to 65535: {text}", variable=variable, text=repr(text[:40]))
-        )
+        raise UserError(phrase("{at}: not a port from 1 to 65535: {text}", at=at, text=repr(text[:40])))
     return int(text)
 
 

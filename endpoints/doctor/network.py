@@ -109,11 +109,14 @@ def _check_validity(path: Path, certificate: x509.Certificate, found: Report, at
 
 def check_broker(settings: ProcessSettings, found: Report, at: Millis) -> None:
     """Each node must be reachable; while the service does not run, each must also grant what the service needs."""
-    for index, address in enumerate(settings.broker.addresses):
-        _check_node(settings, address, found, at, watched=index == 0)
+    watched = True
+    for address in settings.broker.addresses:
+        # at one node: the nodes share the session, and a second copy comes back to any of them
+        watched = not _check_node(settings, address, found, at, watched=watched) and watched
 
 
-def _check_node(settings: ProcessSettings, address: Address, found: Report, at: Millis, *, watched: bool) -> None:
+def _check_node(settings: ProcessSettings, address: Address, found: Report, at: Millis, *, watched: bool) -> bool:
+    """Check one node; return whether there was a session."""
     broker, where = settings.broker, str(address)
     reached = broker_probe.handshake(broker, address)
     ends = None if reached.certificate is None else certificates.ends_of_der(reached.certificate)
@@ -126,6 +129,7 @@ def _check_node(settings: ProcessSettings, address: Address, found: Report, at: 
         found.add(where, reached.problem, reached.remedy)
     if reached.session_kept_s is not None and (brief := too_brief(reached.session_kept_s)) is not None:
         found.add(where, brief, phrase("have the broker's operators raise its longest session expiry"))
+    return reached.session_kept_s is not None
 
 
 def check_access(settings: ProcessSettings, found: Report) -> None:

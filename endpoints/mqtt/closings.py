@@ -9,6 +9,8 @@ from protocol.phrases import phrase
 
 REPEATED = 3
 """A broker that was killed or restarted closes a connection at a publish, too, but not so often in a row."""
+CAREFUL_S = 5.0
+"""How long a careful connection has one publish at a time on its way: after a loss, the core publishes at once."""
 AT_ONCE_S = 2.0
 """Presence is published as soon as the connection is open; the broker reads it within this time."""
 
@@ -39,11 +41,15 @@ class Closings:
             unanswered: a publish was waiting for the broker's answer.
         """
         self._unanswered = False
-        if lived_s is None or not closed or not (unanswered or lived_s < AT_ONCE_S):
+        if lived_s is None:
+            # another node may be down, which says nothing about the ones that close
+            return None
+        if not closed or not (unanswered or lived_s < AT_ONCE_S):
             self._count = 0
             return None
         self._unanswered = unanswered
-        self._count += 1
+        # what was refused is published again at once: a connection that lasted begins a new row
+        self._count = self._count + 1 if lived_s <= CAREFUL_S else 1
         if self._count < REPEATED:
             return None
         return phrase("the broker closes the connection when we publish: its permissions may lack us")

@@ -22,6 +22,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from endpoints.config.broker_settings import BrokerSettings
 from endpoints.mqtt import session
 from endpoints.mqtt.buffered_socket import BufferedSocket
+from endpoints.mqtt.closings import CAREFUL_S
 from endpoints.mqtt.connecting import in_thread
 from endpoints.mqtt.failover import Destination
 from endpoints.mqtt.failures import (
@@ -46,8 +47,6 @@ IN_FLIGHT_MAX = 1_024
 """Publishes that wait for the broker's answer at most: 64 MiB of the largest frames, far more than the core sends. With
 many links there may be more (`endpoint_transport.IN_FLIGHT_OF_A_LINK`), which wait here until the broker takes them."""
 
-CAREFUL_S = 5.0
-"""How long a careful connection has one publish at a time on its way: after a loss, the core publishes at once."""
 _MISC_EVERY_S = 0.5
 """How often paho checks its keepalive."""
 _READS_AT_ONCE = 64

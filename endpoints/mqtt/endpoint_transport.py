@@ -130,7 +130,9 @@ class EndpointTransport:
             if lived_s is None:
                 self._takeovers.not_opened()
             else:
-                taken_over = self._takeovers.lost(now_s, lived_s, closed.code, self._place, orderly=closed.orderly)
+                # a broker may also close at a publish that it refuses
+                orderly = closed.orderly and closed.unanswered is None
+                taken_over = self._takeovers.lost(now_s, lived_s, closed.code, self._place, orderly=orderly)
             better = self._closings.ended(lived_s, closed=closed.closed, unanswered=closed.unanswered is not None)
             reason = self._failover.told(better or closed.reason)
             self._trouble = reason

@@ -52,6 +52,8 @@ class Failover:
         # of the present address, in this round
         self._tried: set[str] = set()
         self._more = False
+        # of the present attempt
+        self._ip, self._has_others = "", False
 
     @property
     def address(self) -> Address:
@@ -68,6 +70,7 @@ class Failover:
         untried = [ip for ip in ips if ip not in self._tried]
         ip = untried[0] if untried else ips[0]
         self._tried.add(ip)
+        self._ip, self._has_others = ip, len(ips) > 1
         self._more = len(untried) > 1 and len(self._tried) < PLACES_MAX
         return Destination(self.address, ip)
 
@@ -82,6 +85,7 @@ class Failover:
         if lived_s is not None and lived_s >= self._stable_s:
             self._rounds = 0
             self._left = len(self._addresses)
+            self._tried, more = {self._ip}, self._has_others
         if not displaced:
             if more:
                 return 0.0

@@ -79,7 +79,7 @@ def too_brief(kept_s: int) -> Phrase | None:
     if kept_s >= SESSION_AT_LEAST_S:
         return None
     return phrase(
-        "the broker keeps the session of a client that is away for {hours} hours; {least} at least are required",
+        "the broker keeps an absent client's session for {hours} hours; at least {least} are required",
         hours=kept_s // 3_600,
         least=SESSION_AT_LEAST_S // 3_600,
     )

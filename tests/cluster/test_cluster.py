@@ -1,4 +1,4 @@
-"""Alerts flow while nodes of a RabbitMQ cluster are killed, cut off and restarted: none is lost, none doubled."""
+"""Alerts flow while nodes of a RabbitMQ cluster are killed and restarted: none is lost, none doubled."""
 
 from __future__ import annotations
 

@@ -12,7 +12,6 @@ from broker import configuration
 from broker.cluster import NODES, node_configuration
 from broker.definitions import definitions
 from broker.pki import Authority
-from endpoints.config.broker_settings import Address, BrokerSettings
 from tests.support.broker_site import LINKS, free_port, now
 
 IMAGE = "rabbitmq:4"
@@ -20,6 +19,7 @@ START = (
     'rm -f "$HOME/.erlang.cookie"; cp /etc/deconflict/cookie "$HOME/.erlang.cookie"; chmod 400 "$HOME/.erlang.cookie"; '
     "exec rabbitmq-server"
 )
+READY_WITHIN_S = 120
 PLUGINS = "[rabbitmq_mqtt,rabbitmq_auth_mechanism_ssl]."
 
 
@@ -68,13 +68,13 @@ class RabbitCluster:
                 *("--entrypoint", "sh", IMAGE, "-c", START),
             )
 
-    def until_ready(self, count: int = 3, within_s: float = 120) -> None:
-        """Wait until `count` nodes are members that run."""
-        end = time.monotonic() + within_s
+    def until_ready(self) -> None:
+        """Wait until all nodes are members that run."""
+        end = time.monotonic() + READY_WITHIN_S
         while True:
             try:
                 told = json.loads(self.ctl("r1", "cluster_status", "--formatter", "json"))
-                if len(told["running_nodes"]) >= count:
+                if len(told["running_nodes"]) == len(NODES):
                     return
                 found = str(told["running_nodes"])
             except AssertionError as error:
@@ -94,35 +94,10 @@ class RabbitCluster:
     def stop(self, node: str) -> None:
         docker("stop", f"{self.name}-{node}")
 
-    def cut(self, node: str) -> None:
-        docker("network", "disconnect", "-f", self.name, f"{self.name}-{node}")
-
-    def mend(self, node: str) -> None:
-        docker("network", "connect", "--alias", node, self.name, f"{self.name}-{node}")
-
     @property
     def addresses(self) -> str:
         """The addresses as `DECONFLICT_BROKER_ADDRESSES` has them."""
         return ",".join(f"127.0.0.1:{port}" for port in self.ports.values())
-
-    def settings(self, identity: str) -> BrokerSettings:
-        folder = self.folder / f"client-{identity}"
-        if not folder.exists():
-            folder.mkdir()
-            self.authority.issue_client(identity, folder, now())
-        return BrokerSettings(
-            identity=identity,
-            addresses=tuple(Address("127.0.0.1", port) for port in self.ports.values()),
-            authority=folder / "ca.crt",
-            certificate=folder / "client.crt",
-            key=folder / "client.key",
-        )
-
-    def logs(self, node: str) -> str:
-        done = subprocess.run(
-            ["docker", "logs", "--tail", "40", f"{self.name}-{node}"], capture_output=True, text=True, check=False
-        )
-        return done.stdout + done.stderr
 
     def remove(self) -> None:
         for node in NODES:

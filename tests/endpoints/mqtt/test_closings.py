@@ -25,9 +25,7 @@ def test_presence_that_is_refused_is_named_without_a_refused_publish() -> None:
 
 def test_other_ends_begin_anew() -> None:
     for lived_s, closed, unanswered in (
-        # not even reached, a lost network, a broker that was restarted while nothing was under way
-        (None, False, False),
-        (None, True, False),
+        # a lost network, a broker that was restarted while nothing was under way
         (5.0, False, True),
         (5.0, True, False),
     ):
@@ -37,3 +35,18 @@ def test_other_ends_begin_anew() -> None:
         assert closings.ended(lived_s, closed=closed, unanswered=unanswered) is None
         assert not closings.careful
         assert not closings.due
+
+
+def test_a_node_that_is_down_says_nothing_about_the_others() -> None:
+    closings = Closings()
+    for _ in range(2):
+        closings.ended(1.0, closed=True, unanswered=True)
+        assert closings.ended(None, closed=False, unanswered=False) is None
+    assert closings.ended(1.0, closed=True, unanswered=True) == CLOSED
+    assert closings.due
+
+
+def test_nodes_that_are_killed_hours_apart_refuse_nothing() -> None:
+    closings = Closings()
+    assert [closings.ended(3_600.0, closed=True, unanswered=True) for _ in range(4)] == [None] * 4
+    assert not closings.due

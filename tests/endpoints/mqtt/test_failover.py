@@ -52,6 +52,13 @@ def test_after_a_connection_that_lasted_every_other_node_is_tried_at_once() -> N
     assert [attempt(tried) for _ in range(3)] == [("h3", "1", 0.0), ("h1", "1", 1.0), ("h2", "1", 0.0)]
 
 
+def test_after_a_connection_that_lasted_the_other_ip_addresses_are_tried_at_once() -> None:
+    tried = failover(NODES[:1])
+    assert attempt(tried, None, ("A", "B")) == ("h1", "A", 0.0)
+    assert attempt(tried, 100.0, ("A", "B")) == ("h1", "B", 0.0)
+    assert attempt(tried, None, ("A", "B")) == ("h1", "A", 1.0)
+
+
 def test_a_broker_that_accepts_and_closes_is_not_tried_without_pauses() -> None:
     tried = failover()
     assert [attempt(tried, 0.1)[2] for _ in range(9)] == [0, 0, 1, 0, 0, 2, 0, 0, 4]
