@@ -39,6 +39,8 @@ def require_applicable(given: Collection[str], what: What, sweep: SweptOption | 
     """
     if what != "exchange":
         _refuse(given, sorted(set(given) - _EVERYWHERE - _OF[what]), f"--what {what}")
+        if what == "links" and "links" not in given:
+            raise UserError(phrase("--what links: give the number of links with --links, such as --links 64"))
         return
     _refuse(given, ["count"], "--what exchange")
     if sweep is not None:

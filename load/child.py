@@ -23,6 +23,8 @@ START_WITHIN_S = 60.0
 """From the start of a child until it serves, on a machine that may be busy."""
 STOP_WITHIN_S = 15.0
 """Time for a child to end after SIGTERM: an endpoint disconnects and closes its journal."""
+ANSWER_WITHIN_S = 60.0
+"""Time for a child to acknowledge the alerts of a slice, or to send what it has timed."""
 _LAUNCH = Path(broker.__file__).with_name("launch.py")
 _ERRORS_MAX_BYTES = 2_000
 
@@ -76,15 +78,21 @@ class Child:
                 exit_code=1,
             ) from None
 
-    async def ask(self, message: ChannelMessage, told: Told | None = None) -> Answer:
+    async def ask(
+        self, message: ChannelMessage, told: Told | None = None, within_s: float | None = ANSWER_WITHIN_S
+    ) -> Answer:
         """Send a message and return its answer; `told` takes the progress meanwhile.
 
-        Raises UserError if the child reports an error or ends.
+        Raises UserError if the child reports an error, ends, or does not answer in time.
         """
         self._told = told
         self._answer = asyncio.get_running_loop().create_future()
         self._channel.send(message)
-        answer = await self.unless_ended(self._wait(self._answer))
+        try:
+            answer = await asyncio.wait_for(self.unless_ended(self._wait(self._answer)), within_s)
+        except TimeoutError:
+            hangs = phrase("{socket}: no answer in time; the process or its disk hangs", socket=self.name)
+            raise UserError(hangs, exit_code=1) from None
         if isinstance(answer, Failed):
             raise UserError(rephrased(answer.text, answer.said), exit_code=1)
         return answer

@@ -24,6 +24,9 @@ EXIT_USAGE = 2
 TOTALS = "totals.txt"
 """What `make simulate` prints, beside the load average before it."""
 _TOTALS = re.compile(r"(\d+) events, .* in (\d+) s: no promise broken")
+_FAULTS = ("lost", "doubled", "reordered", "refused", "unreceipted")
+_WHOLE = ("/s", " us")
+"""Units of figures without a fraction."""
 _YARDSTICKS = ("floor", "paho", "aiomqtt", "skeleton")
 
 Found = dict[str, Any]
@@ -38,8 +41,7 @@ class FigureRow(Struct, frozen=True, kw_only=True):
         before: what it was when this table was first made, on the same kind of machine.
         run: the folder of the report that has it.
         judged: picks the value that must and goal are about.
-        must, goal: the limits of that value.
-        more: larger is better.
+        must, goal: the limits of that value; larger is better if the goal is larger.
         limit: writes the judged value and its limits.
         shown: writes what was measured, if that is not the judged value.
         beside: writes the same of a yardstick.
@@ -51,15 +53,15 @@ class FigureRow(Struct, frozen=True, kw_only=True):
     judged: Pick
     must: float
     goal: float
-    more: bool = False
-    limit: str = "{:.3g}"
+    limit: str
     shown: Callable[[Found], str] | None = None
     beside: Callable[[Found], str] | None = None
 
     def verdict(self, value: float) -> str:
         """Return which limit the value reaches."""
+        more = self.goal > self.must
         for limit, reached in ((self.goal, "goal"), (self.must, "must")):
-            if value >= limit if self.more else value <= limit:
+            if value >= limit if more else value <= limit:
                 return reached
         return "no"
 
@@ -83,29 +85,42 @@ def _rate(found: Found) -> str:
 
 
 def _exchanges(name: str, before: str, run: str, ratio_to: str, measure: str, must: float, goal: float) -> FigureRow:
-    rate = measure == "rate"
-    shown = _rate if rate else _median(measure)
+    shown = _rate if measure == "rate" else _median(measure)
+    judged = _at("ratio", ratio_to, measure)
+    return _of(run, name, before, judged, must, goal, f"x {ratio_to}", shown=shown, beside=shown)
+
+
+def _of(
+    run: str,
+    name: str,
+    before: str,
+    judged: str | Pick,
+    must: float,
+    goal: float,
+    unit: str,
+    shown: Callable[[Found], str] | None = None,
+    beside: Callable[[Found], str] | None = None,
+) -> FigureRow:
+    """Return a row; `judged` may be the name of a figure."""
     return FigureRow(
         name=name,
         before=before,
         run=run,
-        judged=_at("ratio", ratio_to, measure),
+        judged=_at("figures", judged) if isinstance(judged, str) else judged,
         must=must,
         goal=goal,
-        more=rate,
-        limit="{:.3g}x " + ratio_to,
+        limit=("{:,.0f}" if unit in _WHOLE else "{:.3g}") + unit,
         shown=shown,
-        beside=shown,
+        beside=beside,
     )
 
 
-def _of(
-    what: str, name: str, before: str, figure: str, must: float, goal: float, unit: str, *, more: bool = False
-) -> FigureRow:
-    form = "{:,.0f}" + unit if more else "{:.3g}" + unit
-    return FigureRow(
-        name=name, before=before, run=what, judged=_at("figures", figure), must=must, goal=goal, more=more, limit=form
-    )
+def _cpu(side: str, process: str, yardstick: str, before: str, must: float, goal: float) -> FigureRow:
+    def beside(found: Found) -> str:
+        return f"{found['cpu_us'].get(yardstick, 0):,.0f} us"
+
+    name = f"64 in flight, CPU of an exchange at {side}"
+    return _of("64-in-flight", name, before, _at("cpu_us", process), must, goal, " us", beside=beside)
 
 
 def _many(name: str) -> Pick:
@@ -135,97 +150,34 @@ ROWS = (
     _exchanges("one at a time, p99", "4.33 ms = 2.1x skeleton", "one-at-a-time", "skeleton", "p99", 1.8, 1.5),
     _exchanges("64 in flight, exchanges", "4,845/s = 0.53x paho", "64-in-flight", "paho", "rate", 0.75, 1.0),
     _exchanges("256 in flight, exchanges", "5,652/s = 0.58x paho", "256-in-flight", "paho", "rate", 1.0, 1.25),
-    FigureRow(
-        name="64 in flight, p99 of the worst second",
-        before="33 ms",
-        run="64-in-flight",
-        judged=_at("p99_of_worst_second_ms"),
-        must=15,
-        goal=8,
-        limit="{:.3g} ms",
-    ),
-    FigureRow(
-        name="64 in flight, CPU of an exchange at A",
-        before="87 us",
-        run="64-in-flight",
-        judged=_at("cpu_us", "eucom"),
-        must=60,
-        goal=45,
-        limit="{:,.0f} us",
-        beside=lambda found: f"{found['cpu_us'].get('sender', 0):,.0f} us",
-    ),
-    FigureRow(
-        name="64 in flight, CPU of an exchange at B",
-        before="165 us",
-        run="64-in-flight",
-        judged=_at("cpu_us", "ndmc"),
-        must=90,
-        goal=65,
-        limit="{:,.0f} us",
-        beside=lambda found: f"{found['cpu_us'].get('receiver', 0):,.0f} us",
-    ),
+    _of("64-in-flight", "64 in flight, p99 of the worst second", "33 ms", _at("p99_of_worst_second_ms"), 15, 8, " ms"),
+    _cpu("A", "eucom", "sender", "87 us", 60, 45),
+    _cpu("B", "ndmc", "receiver", "165 us", 90, 65),
     _of("control", "through the control socket, p50 of an exchange", "30.9 ms", "exchange_p50_with_1_ms", 5, 5, " ms"),
-    _of(
-        "control", "through the control socket, requests", "38/s", "requests_with_32_per_s", 300, 1_000, "/s", more=True
-    ),
-    FigureRow(
-        name="many links in one endpoint: p99 / one link's",
-        before="10 to 34x",
-        run="links",
-        judged=_at("figures", "p99_ratio"),
-        must=2,
-        goal=1.5,
-        limit="{:.3g}x",
-        shown=_links,
-    ),
-    FigureRow(
-        name="many links in one endpoint: first start",
-        before="7.3 s",
-        run="links",
-        judged=_many("first_start_of_{}_s"),
-        must=3,
-        goal=2,
-        limit="{:.3g} s",
-        shown=_links,
-    ),
+    _of("control", "through the control socket, requests", "38/s", "requests_with_32_per_s", 300, 1_000, "/s"),
+    _of("links", "many links in one endpoint: p99 / one link's", "10 to 34x", "p99_ratio", 2, 1.5, "x", _links),
+    _of("links", "many links in one endpoint: first start", "7.3 s", _many("first_start_of_{}_s"), 3, 2, " s", _links),
     _of("backlog", "backlog of 10,000 after an outage", "1.7 to 2.5 s", "after_connecting_s", 1.2, 0.8, " s"),
-    _of("replay", "replay, records", "35,300/s on one core", "command_records_per_s", 50_000, 80_000, "/s", more=True),
-    FigureRow(
-        name="log verify, signatures",
-        before="7,500/s on one core",
-        run="verify",
-        judged=_at("figures", "signatures_per_s"),
-        must=16_000,
-        goal=18_000,
-        more=True,
-        limit="{:,.0f}/s",
-        beside=_openssl,
+    _of("replay", "replay, records", "35,300/s through the core", "command_records_per_s", 50_000, 80_000, "/s"),
+    _of(
+        "verify", "log verify, signatures", "7,500/s on one core", "signatures_per_s", 16e3, 18e3, "/s", beside=_openssl
     ),
     _of("startup", "start of an endpoint, last segment short", "0.67 s", "start_s", 0.45, 0.35, " s"),
     _of("startup", "start of an endpoint, last segment full", "1.0 s", "start_with_a_full_segment_s", 0.6, 0.5, " s"),
     _of("startup", "`status`", "0.34 s", "status_s", 0.20, 0.15, " s"),
     _of("startup", "`--help`", "0.26 s", "help_s", 0.16, 0.12, " s"),
     _of("startup", "memory of an endpoint, idle", "61.5 MiB", "memory_idle_mib", 55, 50, " MiB"),
-    FigureRow(
-        name="memory of an endpoint after many messages",
-        before="75 MiB after 100,000",
-        run="startup",
-        judged=_at("figures", "memory_after_messages_mib"),
-        must=65,
-        goal=60,
-        limit="{:.3g} MiB",
-        shown=_messages,
+    _of(
+        "startup",
+        "memory of an endpoint after many messages",
+        "75 MiB after 100,000",
+        "memory_after_messages_mib",
+        65,
+        60,
+        " MiB",
+        _messages,
     ),
-    FigureRow(
-        name="simulated events, two processes",
-        before="27,000/s",
-        run="simulate",
-        judged=_at("events_per_s"),
-        must=40_000,
-        goal=60_000,
-        more=True,
-        limit="{:,.0f}/s",
-    ),
+    _of("simulate", "simulated events, two processes", "27,000/s", _at("events_per_s"), 40_000, 60_000, "/s"),
 )
 
 
@@ -287,11 +239,9 @@ def read_reports(folder: Path) -> dict[str, Found]:
     found: dict[str, Found] = {}
     try:
         for run in dict.fromkeys(row.run for row in ROWS):
-            if run == "simulate":
-                simulated = _simulated(folder / run / TOTALS)
-                found |= {} if simulated is None else {run: simulated}
-            elif (folder / run / "summary.json").exists():
-                found[run] = json.loads((folder / run / "summary.json").read_bytes())
+            simulated = run == "simulate"
+            report = _simulated(folder / run / TOTALS) if simulated else _report(folder / run / "summary.json")
+            found |= {} if report is None else {run: report}
     except OSError as error:
         raise UserError(phrase("{path}: {reason}", path=error.filename, reason=os_reason(error))) from None
     except ValueError:
@@ -301,14 +251,26 @@ def read_reports(folder: Path) -> dict[str, Found]:
     return found
 
 
+def _report(path: Path) -> Found | None:
+    """Return a report; None if there is none, or its run failed or ended early. Raises OSError, ValueError."""
+    if not path.exists():
+        return None
+    found = json.loads(path.read_bytes())
+    if not isinstance(found, dict) or "provenance" not in found:
+        raise ValueError("not a report")
+    failed = not found.get("complete", True) or any(found.get(name) for name in _FAULTS)
+    return None if failed else found
+
+
 def _simulated(path: Path) -> Found | None:
     """Return the figures of a simulation: its load average, its command and its totals, a line each."""
     if not path.exists():
         return None
-    average, command, *rest = path.read_text().splitlines()
-    match = _TOTALS.search("\n".join(rest))
+    text = path.read_text()
+    match = _TOTALS.search(text)
     if match is None:
         return None
+    average, command, *_ = text.splitlines()
     return {
         "events_per_s": int(match[1]) / max(1, int(match[2])),
         "provenance": {"command": command, "load_average": [float(each) for each in average.split()[:3]]},

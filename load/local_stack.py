@@ -102,7 +102,7 @@ class LocalStack:
         """Run one slice. Raises UserError."""
         ids = tuple(link.id for link in self.links)
         if self._at_queue:
-            ran = await self._sender.ask(Run(load, ids, template, first), told)
+            ran = await self._sender.ask(Run(load, ids, template, first), told, within_s=None)
             assert isinstance(ran, Ran), "Run is answered with Ran"
             return SliceOutcome(times=ran.slice, seqs=ran.seqs, answered_ns=[0] * len(ran.seqs))
         running = ControlLoad(

@@ -19,6 +19,7 @@ from endpoints.clocks.clock import SystemClock
 from endpoints.errors import UserError
 from load.arrivals import SECOND_NS
 from load.at_control import get
+from load.child import STOP_WITHIN_S
 from load.processes import resident_mib
 from protocol.phrases import phrase
 
@@ -39,9 +40,11 @@ async def command_s(
     found: dict[str, Any] = {}
     taken_s = []
     for _ in range(repeats):
-        begins_ns = SystemClock().precise_ns()
-        async with _started(words, output=PIPE) as process:
-            out, err = await asyncio.wait_for(process.communicate(), COMMAND_WITHIN_S)
+        async with _started(words, 'exec "$@"') as (process, begins_ns):
+            try:
+                out, err = await asyncio.wait_for(process.communicate(), COMMAND_WITHIN_S)
+            except TimeoutError:
+                raise _late(words[0], COMMAND_WITHIN_S) from None
             taken_s.append((SystemClock().precise_ns() - begins_ns) / SECOND_NS)
         if process.returncode and not fails:
             why = err.decode(errors="replace").strip().rpartition("\n")[2]
@@ -56,37 +59,52 @@ async def start_s(configuration: Path, control: Path) -> tuple[float, float]:
 
     It is stopped in order afterwards. Raises UserError if it does not answer in time.
     """
-    begins_ns = SystemClock().precise_ns()
-    async with _started(["run", str(configuration)], output=DEVNULL) as process:
+    async with _started(["run", str(configuration)], 'exec "$@" >/dev/null 2>&1') as (process, begins_ns):
         try:
             async with asyncio.timeout(START_WITHIN_S):
                 while process.returncode is None:
                     try:
                         await get(control, "/v1/links")
-                        break
                     except UserError:
                         await asyncio.sleep(_LOOK_EVERY_S)
+                    else:
+                        return (SystemClock().precise_ns() - begins_ns) / SECOND_NS, resident_mib(process.pid)
         except TimeoutError:
-            late = phrase("{name}: not ready within {seconds} s", name=configuration, seconds=round(START_WITHIN_S))
-            raise UserError(late, exit_code=1) from None
-        return (SystemClock().precise_ns() - begins_ns) / SECOND_NS, resident_mib(process.pid)
+            raise _late(str(configuration), START_WITHIN_S) from None
+        ended = phrase("{name} ended with {code}: {why}", name="run", code=process.returncode, why=configuration)
+        raise UserError(ended, exit_code=1)
+
+
+def _late(name: str, seconds: float) -> UserError:
+    return UserError(phrase("{name}: not ready within {seconds} s", name=name, seconds=round(seconds)), exit_code=1)
 
 
 @asynccontextmanager
-async def _started(words: Sequence[str], *, output: int) -> AsyncIterator[Process]:
-    """Start a command; at the end, stop it if it still runs."""
+async def _started(words: Sequence[str], becomes: str) -> AsyncIterator[tuple[Process, int]]:
+    """Start a command and yield its process and when it began; at the end, stop it if it still runs.
+
+    The launcher ends it when this process ends, and is an interpreter itself. So a shell stands between both: it writes
+    a line when the launcher is done, and then becomes the command as `becomes` says.
+    """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid())),
+        *("/bin/sh", "-c", f"echo; {becomes}", "deconflict"),
         *(sys.executable, "-m", "endpoints.cli.main", *words),
         stdin=DEVNULL,
-        stdout=output,
-        stderr=output,
+        stdout=PIPE,
+        stderr=PIPE,
         start_new_session=True,
     )
     try:
-        yield process
+        assert process.stdout is not None, "a pipe"
+        await process.stdout.readline()
+        yield process, SystemClock().precise_ns()
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), STOP_WITHIN_S)
+            if process.returncode is None:
+                process.kill()
         await process.wait()

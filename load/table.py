@@ -93,7 +93,7 @@ def result_lines(summary: Summary, t: Translator) -> Iterator[str]:
         summary.exchanges,
         rate=f"{summary.rate_per_s:g}",
     )
-    yield t(
+    counted = t(
         "alerts: {sent} sent, {received} received, {lost} lost, {doubled} doubled, {reordered} reordered",
         sent=summary.sent,
         received=summary.received,
@@ -101,6 +101,7 @@ def result_lines(summary: Summary, t: Translator) -> Iterator[str]:
         doubled=summary.doubled,
         reordered=summary.reordered,
     )
+    yield from wrap(counted, _LINE_COLUMNS)
     if summary.refused or summary.unreceipted:
         yield t(
             "alerts: {refused} refused, {unreceipted} without a receipt",

@@ -11,6 +11,7 @@ from load.plan import SweptOption, What
         ({"slo"}, "replay", None, False, "--slo: has no effect with --what replay"),
         ({"report", "count", "links"}, "verify", None, False, "--links: has no effect with --what verify"),
         ({"rate"}, "links", None, False, "--rate: has no effect with --what links"),
+        (set(), "links", None, False, "--what links: give the number of links"),
         ({"sweep"}, "control", "rate", False, "--sweep: has no effect with --what control"),
         ({"count"}, "exchange", None, False, "--count: has no effect with --what exchange"),
         ({"rate"}, "exchange", "rate", False, "--rate: has no effect with --sweep rate"),

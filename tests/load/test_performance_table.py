@@ -64,6 +64,19 @@ def test_every_row_says_which_limit_it_reaches(reports: Path) -> None:
     assert len([line for line in lines if NOTHING in line]) == len(ROWS) - 5
 
 
+@pytest.mark.parametrize("wrong", [{"complete": False}, {"lost": 1}, {"unreceipted": 77}])
+def test_a_run_that_failed_is_not_measured(reports: Path, wrong: dict[str, Any]) -> None:
+    path = reports / "one-at-a-time" / "summary.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | wrong))
+    assert cells(list(table(read_reports(reports))), "one at a time, p50")[2] == NOTHING
+
+
+def test_what_is_no_report_is_said(reports: Path) -> None:
+    (reports / "one-at-a-time" / "summary.json").write_text("{}")
+    with pytest.raises(UserError, match=r"summary\.json"):
+        read_reports(reports)
+
+
 def test_the_table_is_put_between_the_markers_of_a_document(reports: Path) -> None:
     document = reports / "performance.md"
     document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
