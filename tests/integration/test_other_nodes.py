@@ -124,7 +124,7 @@ async def test_a_broker_that_closes_at_a_publish_is_told_from_a_lost_network(sit
         async with eucom:
             denied = await eucom.next(PublishDenied)
             again = len(eucom.of(Connected))
-            # it goes on like this, which is no second holder of our identity
+            # it goes on like this: that is not a second holder of our identity
             await eucom.next(Connected, REPEATED + 2)
 
         assert denied.token == b"one"
