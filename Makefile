@@ -1,5 +1,5 @@
 # `make demo` and `make test` work on a fresh Debian or Ubuntu machine that has python3, make and git.
-.PHONY: demo lint style types compiled covered-by-attacks covered-by-protocol test test-stack stack-shared stack-own test-nightly test-cluster fresh-machines simulate offsets fuzz soak coverage planted mutants load figures workflows hooks setup setup-tests
+.PHONY: demo lint style types compiled covered-by-attacks covered-by-protocol test test-stack stack-shared stack-own test-nightly test-cluster test-console fresh-machines simulate offsets fuzz soak coverage planted mutants load figures workflows hooks setup setup-tests setup-console
 
 # compiled tests are kept: otherwise each process of pytest compiles them all, and its plug-ins
 unexport PYTHONDONTWRITEBYTECODE
@@ -29,7 +29,7 @@ compiled:
 
 test: setup-tests  ## lint, and every test that can run on this machine; ends with what was left out, and why
 	$(both) types style compiled
-	@.venv/bin/pytest -m "not stack" --numprocesses 6 --dist loadfile --no-loadscope-reorder
+	@.venv/bin/pytest -m "not stack and not browser" --numprocesses 6 --dist loadfile --no-loadscope-reorder
 
 test-stack: setup  ## the compose stack and the guides, on a real Docker Engine
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync stack-shared stack-own
@@ -45,6 +45,9 @@ test-nightly: setup  ## what takes minutes each: Compose v1.29, and the wheel un
 
 test-cluster: setup  ## alerts over a RabbitMQ cluster whose nodes are killed, on a real Docker Engine
 	@.venv/bin/pytest tests/cluster -s
+
+test-console: setup-console  ## the officers' console of a real link in a real Chromium, which is installed here
+	@.venv/bin/pytest tests/console -m "not nightly" --numprocesses 2 --dist loadfile
 
 ON ?=
 fresh-machines:  ## both README commands in bare Debian containers, as root and as an ordinary user: ON="trixie:root ..."
@@ -104,3 +107,6 @@ setup:
 
 setup-tests:
 	@tools/setup tests
+
+setup-console:
+	@tools/setup console

@@ -3,6 +3,8 @@
 import gc
 import signal
 from collections import Counter
+from collections.abc import Sequence
+from importlib.util import find_spec
 from itertools import chain, zip_longest
 from pathlib import Path
 
@@ -22,10 +24,16 @@ LONGEST = (
 """The files that take longest begin a parallel run, so that none of them is left for one worker at its end."""
 
 DESELECTED = {
-    "not stack": "the compose stack and the guides, which need a real Docker Engine: make test-stack",
-    "not shared_stack and not nightly": "Compose v1.29, and systemd on a bare Debian: make test-nightly",
+    "not stack and not browser": (
+        "the compose stack and the guides, which need a real Docker Engine: make test-stack",
+        "the console, which needs a browser: make test-console",
+    ),
+    "not shared_stack and not nightly": ("Compose v1.29, and systemd on a bare Debian: make test-nightly",),
 }
-"""What another target runs, by the expression of the target that leaves it out."""
+"""What other targets run, by the expression of the target that leaves it out."""
+
+# of the group `console`, which only make test-console installs
+collect_ignore = [] if find_spec("playwright") else ["console"]
 
 # a busy machine is not a fault: nothing in a test asserts a time
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -33,9 +41,9 @@ hypothesis.settings.load_profile("untimed")
 
 
 class LeftOut:
-    """Counts skipped tests by reason and prints them, behind a line about what another target runs."""
+    """Counts skipped tests by reason and prints them, behind a line about what each other target runs."""
 
-    def __init__(self, deselected: str | None) -> None:
+    def __init__(self, deselected: Sequence[str]) -> None:
         self._deselected = deselected
         self._reasons: Counter[str] = Counter()
 
@@ -54,11 +62,11 @@ class LeftOut:
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         if reporter is None or config.option.collectonly:
             return
-        if self._deselected is not None:
-            reporter.write_line(f"left out: {self._deselected}")
+        for what in self._deselected:
+            reporter.write_line(f"left out: {what}")
         for reason, count in sorted(self._reasons.items()):
             reporter.write_line(f"left out: {count} {'test' if count == 1 else 'tests'}: {reason}")
-        if not self._reasons and self._deselected is None:
+        if not self._reasons and not self._deselected:
             reporter.write_line("left out: nothing")
 
 
@@ -87,4 +95,4 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # the workers of a parallel run report to this process; only this one has a terminal reporter
-    config.pluginmanager.register(LeftOut(DESELECTED.get(config.option.markexpr)))
+    config.pluginmanager.register(LeftOut(DESELECTED.get(config.option.markexpr, ())))
