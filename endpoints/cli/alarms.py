@@ -185,6 +185,7 @@ def print_alarms(
     from msgspec import convert
     from rich.text import Text
 
+    from endpoints.texts.alarm_guide import changed_keys
     from endpoints.texts.channels import channel_name
     from endpoints.texts.printable import one_line
     from endpoints.texts.wording import age_warning, local
@@ -213,7 +214,7 @@ def print_alarms(
             )
         detail = t.say(alarm.get("detail") or "", alarm.get("said"))
         if change and not over and (alarm["code"], alarm["subject"]) == ("keys_changed", change["subject"]):
-            detail = _change(change, t)
+            detail = changed_keys(change["added"], change["removed"], change["fingerprint"], t)
         detail = "; ".join([detail, *known] if detail else known)
         print_indented(out, Text(one_line(detail)), columns=4)
     if channels and any(is_critical(alarm) for alarm in alarms):
@@ -225,15 +226,3 @@ def print_alarms(
 def is_critical(alarm: Mapping[str, Any]) -> bool:
     """Return whether an alarm is critical and its cause lasts, so that the other channels are named."""
     return alarm["severity"] == "critical" and not alarm.get("cleared_at")
-
-
-def _change(change: dict[str, Any], t: Translator) -> str:
-    """Return the words for changed keys, with the fingerprint in the reader's language."""
-    words = change["fingerprint"].get(t.language) or next(iter(change["fingerprint"].values()))
-    return t(
-        "added {added}; removed {removed}; added keys verify nothing until an officer accepts them; "
-        "fingerprint: {words}",
-        added=", ".join(change["added"]) or t("none"),
-        removed=", ".join(change["removed"]) or t("none"),
-        words=" ".join(words),
-    )

@@ -120,8 +120,8 @@ def _list(
     found: ProcessSettings, chosen: LinkSettings, selection: _Selection, t: Translator, clocks: Clock, *, as_json: bool
 ) -> None:
     """Show the messages that the journal has now."""
-    from endpoints.cli.items import message_row
     from endpoints.journal.reader import JournalReader
+    from endpoints.texts.items import message_row
     from protocol.record.ledger import ledger_of
 
     ledger = ledger_of(JournalReader(str(chosen.journal)).whole_records())
@@ -140,8 +140,8 @@ def _follow(
     chosen: LinkSettings, selection: _Selection, t: Translator, zone: str, clocks: Clock, *, as_json: bool
 ) -> None:
     """Show the messages that are selected, then each one again when it arrives or changes."""
-    from endpoints.cli.items import message_row
     from endpoints.journal.follower import follow
+    from endpoints.texts.items import message_row
     from protocol.record.ledger import Ledger
 
     ledger = Ledger()
@@ -169,7 +169,7 @@ def _recorded_at(entry: LedgerEntry) -> Utc:
 def _show(entry: LedgerEntry, t: Translator, zone: str, now: Millis) -> None:
     from rich.text import Text
 
-    from endpoints.cli.items import stale
+    from endpoints.texts.items import stale
     from endpoints.texts.printable import one_line
     from endpoints.texts.wording import age_warning, local, wording
     from protocol.wire.instants import parsed

@@ -107,7 +107,7 @@ class OfficerSession:
             return
         from msgspec import convert
 
-        from endpoints.cli.items import alert_page
+        from endpoints.texts.items import alert_page
         from protocol.core.snapshot import Snapshot
 
         page = alert_page(convert(self.client.get("snapshot"), Snapshot), reference, t, self.now())
@@ -132,8 +132,8 @@ class OfficerSession:
 
     def page(self, draft: dict[str, Any], t: Translator) -> ItemPage:
         """Return the page of a draft, with the text of the alert that it changes and who may release it."""
-        from endpoints.cli.items import changed_alert, draft_page
         from endpoints.control.client import RequestRefused
+        from endpoints.texts.items import changed_alert, draft_page
 
         of, target = changed_alert(draft["item"]), {}
         if of is not None:

@@ -34,13 +34,13 @@ def show(
     as_json: options.AsJson = False,
 ) -> None:
     """Show one message or draft in full, from the journal, whether or not the endpoint is running."""
-    from endpoints.cli.items import act_row
     from endpoints.clocks.clock import clock
     from endpoints.config import settings
     from endpoints.control.client import ControlClient
     from endpoints.journal.reader import JournalReader
     from endpoints.texts.i18n import translator
     from endpoints.texts.item_page import item_lines
+    from endpoints.texts.items import act_row
     from protocol.record.ledger import ledger_of
 
     number = parse_draft(ref)
@@ -94,7 +94,7 @@ def drafts(
 
 def _draft(ledger: Ledger, number: int, t: Translator) -> tuple[ItemPage, dict[str, Any]]:
     """Return the page and the row of a draft. Raises UserError if the journal has none of this number."""
-    from endpoints.cli.items import draft_page, ledger_draft, target_in
+    from endpoints.texts.items import draft_page, ledger_draft, target_in
 
     draft = ledger.drafts.get(number)
     if draft is None:
@@ -111,7 +111,7 @@ def _message(
     ledger: Ledger, ref: str, now: Millis, t: Translator, client: ControlClient
 ) -> tuple[ItemPage, dict[str, Any]]:
     """Return the page and the row of a message. Raises UserError if the journal has none of this reference."""
-    from endpoints.cli.items import entry_page, message_row
+    from endpoints.texts.items import entry_page, message_row
     from protocol.wire.messages import Reference
 
     try:
@@ -132,7 +132,7 @@ def _message(
 
 def _warnings(entry: LedgerEntry, now: Millis, t: Translator) -> tuple[str, ...]:
     """Return what an officer must know before they read an alert."""
-    from endpoints.cli.items import stale
+    from endpoints.texts.items import stale
     from endpoints.texts.wording import age_warning
     from protocol.wire.instants import parsed
 

@@ -22,6 +22,7 @@ from endpoints.control.delivery_progress import Step
 from endpoints.control.reasons import LinkState
 from endpoints.errors import UserError
 from endpoints.texts import i18n
+from endpoints.texts.alarm_guide import GUIDES
 from endpoints.texts.i18n import LANGUAGES, translator, translator_for
 from endpoints.texts.i18n.catalogue import Catalogue
 from endpoints.texts.item_page import FIELDS
@@ -188,6 +189,7 @@ def test_every_phrase_of_the_sources_is_in_the_russian_catalogue_and_no_other() 
     listed = catalogue("ru")
     found: set[str | tuple[str, ...]] = set()
     wanted: list[tuple[str | tuple[str, ...], object]] = [(text, "the help") for text in of_the_help()]
+    wanted += [(text, "the guide to alarms") for guide in GUIDES.values() for text in guide]
     wanted += [(text, "a page") for text in said_by_pages()]
     for package in ("protocol", "broker", "endpoints", "scenario", "load"):
         for path in (ROOT / package).rglob("*.py"):

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from endpoints.cli.items import draft_page, entry_page, message_row
 from endpoints.texts.i18n import translator
 from endpoints.texts.item_page import ItemPage, ShownAct, item_lines
+from endpoints.texts.items import draft_page, entry_page, message_row
 from endpoints.texts.printable import barred
 from protocol.core.acts import Act, item_of
 from protocol.core.effects import Apply
