@@ -143,7 +143,7 @@ class Process(Generic[SettingsT, RunnerT]):
                 opened()
             actions = ACTIONS if isinstance(self._settings, EndpointSettings) else WATCH_ACTIONS
             reload = self._reloader.reload
-            control = Control(self._loop, self._runners, self._officers, self._clock.real_ms, actions, reload)
+            control = Control(self._loop, self._runners, self._officers, self._clock, actions, reload)
             server = ControlServer(control.application, listening, self._settings.control)
             await self._serve(control, server)
         finally:

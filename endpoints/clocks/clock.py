@@ -36,6 +36,10 @@ class Clock(Protocol):
         """Return the machine's own monotonic time (ms), during an exercise too."""
         ...
 
+    def rate(self) -> int:
+        """Return how many times as fast as real time `now` runs at this moment: 0 while an exercise stands still."""
+        ...
+
     async def wait_until(self, at: Millis | None, mono: Millis | None) -> None:
         """Wait until either instant is reached, `TICK_S` of real time at most; the caller checks the clock again."""
         ...
@@ -55,6 +59,10 @@ class SystemClock:
     def real_ms(self) -> Millis:
         """Return the machine's monotonic time (ms)."""
         return _boot_ms()
+
+    def rate(self) -> int:
+        """Return 1."""
+        return 1
 
     async def wait_until(self, at: Millis | None, mono: Millis | None) -> None:
         """Wait until either instant is reached, `TICK_S` at most."""
@@ -83,6 +91,11 @@ class ExerciseClock:
     def real_ms(self) -> Millis:
         """Return the machine's monotonic time (ms)."""
         return _boot_ms()
+
+    def rate(self) -> int:
+        """Return the present rate of the exercise."""
+        self._reread()
+        return self._table.rate_at(_boot_ms())
 
     async def wait_until(self, at: Millis | None, mono: Millis | None) -> None:
         """Wait until either instant of the exercise is reached, `TICK_S` of real time at most."""

@@ -72,8 +72,17 @@ class ExerciseTable:
 
     def exercise_at(self, real: Millis) -> Millis:
         """Return the exercise time at the real instant `real`."""
+        entry = self._entry_at(real)
+        return self.starts_at if entry is None else _run(entry, real)
+
+    def rate_at(self, real: Millis) -> int:
+        """Return the rate at the real instant `real`: 0 before the first entry."""
+        entry = self._entry_at(real)
+        return 0 if entry is None else entry.rate
+
+    def _entry_at(self, real: Millis) -> TableEntry | None:
         index = bisect_right(self.entries, real, key=lambda entry: entry.real) - 1
-        return self.starts_at if index < 0 else _run(self.entries[index], real)
+        return None if index < 0 else self.entries[index]
 
     def real_at(self, exercise: Millis) -> Millis | None:
         """Return the first real instant of the exercise instant `exercise`; None if the exercise stops before it."""

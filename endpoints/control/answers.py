@@ -33,7 +33,15 @@ def json(value: Any, status_code: int = HTTPStatus.OK) -> Response:
 
 def error_of(status_code: int, code: str, detail: str) -> Response:
     """Return the answer of an error."""
-    return json(told(code, detail), status_code)
+    return refusal(status_code, told(code, detail))
+
+
+def refusal(status_code: int, document: dict[str, Any]) -> Response:
+    """Return the answer of an error with its document. With `busy`, the client makes room for others."""
+    answer = json(document, status_code)
+    if document["code"] == "busy":
+        answer.headers["Connection"] = "close"
+    return answer
 
 
 def told(code: str, detail: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
     GET  /v1/links                               the links of this process
     GET  /v1/links/LINK/status[?follow=true]     the link's status; followed: one line for each change
     GET  /v1/links/LINK/snapshot                 the whole `Snapshot`
+    GET  /v1/links/LINK/events[?after=N]         its state at each change, a beat each second (`event_stream.EventLine`)
     GET  /v1/links/LINK/alarms
     GET  /v1/links/LINK/items/REF                a draft, an alert or a line test, the acts on it, and `seen`
     GET  /v1/links/LINK/progress/REF[?within=S]  the delivery ladder of a message sent here or a draft: a line per step
@@ -20,26 +21,26 @@ A reload takes no credential: who may open the socket may also change the files 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import Any
 
 import msgspec
 from msgspec import structs
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
-from endpoints.control.answers import STATUS_OF, error_of, json, told
-from endpoints.control.connections import connections_max
+from endpoints.clocks.clock import Clock
+from endpoints.control.answers import STATUS_OF, error_of, json, refusal, told
 from endpoints.control.delivery_progress import Ladder, climb
-from endpoints.control.present_state import PresentState, pause_s
+from endpoints.control.event_stream import EventFeed
+from endpoints.control.present_state import PresentState
 from endpoints.control.request_body import decode_request
 from endpoints.control.requests import ACTIONS, Ask, AskTest
 from endpoints.control.status import Status, status
+from endpoints.control.streams import Show, Streams
 from endpoints.keys.attempt_throttle import Caller
 from endpoints.keys.officer_credentials import OfficerCredentials, WrongCredential
 from endpoints.runtime.link_runner import AnyRunner
@@ -51,22 +52,17 @@ from protocol.core.acts import ActedFirstError
 from protocol.core.drafts import ended_draft
 from protocol.errors import LocalProtocolError
 from protocol.phrases import phrase, rephrased
-from protocol.wire.instants import Millis
 
 BODY_MAX_BYTES = 65_536
 """Three times an alert with texts in four languages, which is the largest request."""
 SECONDS_MAX_DIGITS = 7
+NUMBER_MAX_DIGITS = 16
+"""Of the number of a record."""
 NO_OFFICERS = phrase(
     "no officer is enrolled here, so nobody can acknowledge an alarm; add one: {command}",
     command="deconflict officer add CONFIG ID",
 )
 """Only a watch may have no officers."""
-LOOK_AGAIN_S = 1.0
-"""Interval at which a followed status is computed again: it becomes `late` without any event."""
-SIGN_OF_LIFE_S = 5.0
-"""After this time without a change, a stream sends an empty line: its reader can tell that the process lives."""
-Look = Callable[[AnyRunner], tuple[Any, bool]]
-"""Returns what a stream shows of a link now, None for no change, and whether the stream ends with it."""
 
 
 class Control:
@@ -77,7 +73,7 @@ class Control:
         loop: Loop,
         runners: Mapping[str, AnyRunner],
         officers: OfficerCredentials,
-        real_ms: Callable[[], Millis],
+        clock: Clock,
         actions: Mapping[str, type[Ask]],
         reload: Callable[[], Awaitable[Reloaded]],
     ) -> None:
@@ -87,27 +83,26 @@ class Control:
             loop: takes the requests.
             runners: the running links.
             officers: authenticates those who act.
-            real_ms: reads the machine's monotonic clock.
+            clock: the machine's clocks, or an exercise's.
             actions: those that this process takes, by name: all of `requests.ACTIONS`, or some.
             reload: takes over changed files; raises LocalProtocolError.
         """
         self._loop = loop
         self._runners = runners
         self._officers = officers
-        self._real_ms = real_ms
         self._actions = actions
         self._reload_files = reload
         self._present = PresentState()
         self._closing = False
-        self._streams = 0
-        # the others are left for single requests
-        self._streams_max = connections_max() * 3 // 4
+        feed = EventFeed(self._present, self._status_of, loop.now, clock.rate, clock.real_ms)
+        self._streams = Streams(runners, feed, clock.real_ms)
         link = "/v1/links/{link}"
         self.application = Starlette(
             routes=[
                 Route("/v1/links", self._links),
                 Route(link + "/status", self._status),
                 Route(link + "/snapshot", self._snapshot),
+                Route(link + "/events", self._events),
                 Route(link + "/alarms", self._alarms),
                 Route(link + "/items/{reference:path}", self._item),
                 Route(link + "/progress/{reference:path}", self._progress),
@@ -126,8 +121,7 @@ class Control:
     def close(self) -> None:
         """Refuse further actions and end every stream."""
         self._closing = True
-        for runner in self._runners.values():
-            runner.changed.send()
+        self._streams.close()
 
     # --- asking -------------------------------------------------------------------------------------------------
 
@@ -137,14 +131,14 @@ class Control:
     async def _status(self, request: Request) -> Response:
         runner = self._runner(request)
         if request.query_params.get("follow") == "true":
-            return self._stream(runner.link, self._changes())
+            return self._streams.follow(runner.link, self._changes())
         return json(self._status_of(runner))
 
-    def _changes(self) -> Look:
+    def _changes(self) -> Show:
         """Return what follows a status. That a second has passed since the peer was heard is no change."""
         before: list[Status] = []
 
-        def look(runner: AnyRunner) -> tuple[Status | None, bool]:
+        def show(runner: AnyRunner) -> tuple[Status | None, bool]:
             found = self._status_of(runner)
             lasting = structs.replace(found, presence_age_s=None)
             if before == [lasting]:
@@ -152,10 +146,15 @@ class Control:
             before[:] = [lasting]
             return found, False
 
-        return look
+        return show
 
     async def _snapshot(self, request: Request) -> Response:
         return json(self._present.of(self._known(request)))
+
+    async def _events(self, request: Request) -> Response:
+        after = request.query_params.get("after")
+        known = None if after is None else _number("after", after, NUMBER_MAX_DIGITS)
+        return self._streams.events(self._runner(request).link, known)
 
     async def _alarms(self, request: Request) -> Response:
         found = self._status_of(self._runner(request))
@@ -186,70 +185,16 @@ class Control:
         runner = self._known(request)
         reference: str = request.path_params["reference"]
 
-        def look(runner: AnyRunner) -> tuple[Ladder | None, bool]:
+        def show(runner: AnyRunner) -> tuple[Ladder | None, bool]:
             if runner.failure is not None:
                 # only the runner that replaces it knows what is on disk
                 return None, False
             return climb(self._present.of(runner), runner.gauges(), reference)
 
-        look(runner)  # a wrong reference is an error response, not a stream
-        return self._stream(runner.link, look, _seconds(request.query_params.get("within")))
-
-    def _stream(self, link: str, look: Look, within_s: float | None = None) -> Response:
-        """Return a stream of JSON lines, one now and one at each change, until `look` reports the last.
-
-        Without a change for a while, it has an empty line.
-
-        The link's runner may be replaced meanwhile; if the new one does not know the reference, the stream ends.
-        Raises LocalProtocolError if too many are followed already.
-        """
-        if self._streams >= self._streams_max:
-            raise LocalProtocolError(
-                "busy", phrase("{count} clients follow this process already; end one of them", count=self._streams)
-            )
-
-        async def counted() -> AsyncIterator[bytes]:
-            self._streams += 1
-            try:
-                async with contextlib.aclosing(lines()) as following:
-                    async for line in following:
-                        yield line
-            finally:
-                self._streams -= 1
-
-        async def lines() -> AsyncGenerator[bytes]:
-            end_ms = None if within_s is None else self._real_ms() + within_s * 1_000
-            before = b""
-            quiet_ms = self._real_ms()
-            while not self._closing:
-                runner = self._runners[link]
-                changed = runner.changed.next
-                began_ms = self._real_ms()
-                try:
-                    value, last = look(runner)
-                except LocalProtocolError:
-                    return
-                line = before if value is None else msgspec.json.encode(value) + b"\n"
-                pause = pause_s(self._real_ms() - began_ms)
-                if line != before:
-                    yield line
-                    quiet_ms = self._real_ms()
-                elif self._real_ms() - quiet_ms >= SIGN_OF_LIFE_S * 1_000:
-                    yield b"\n"
-                    quiet_ms = self._real_ms()
-                if last:
-                    return
-                before = line
-                left_s = LOOK_AGAIN_S if end_ms is None else (end_ms - self._real_ms()) / 1_000
-                if left_s <= 0:
-                    return
-                wait_s = min(left_s, LOOK_AGAIN_S)
-                pause = min(pause, wait_s)
-                await asyncio.sleep(pause)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), wait_s - pause)
-
-        return StreamingResponse(counted(), media_type="application/x-ndjson")
+        show(runner)  # a wrong reference is an error response, not a stream
+        within = request.query_params.get("within")
+        within_s = None if within is None else float(_number("within", within, SECONDS_MAX_DIGITS))
+        return self._streams.follow(runner.link, show, within_s)
 
     # --- acting -------------------------------------------------------------------------------------------------
 
@@ -330,7 +275,7 @@ class Control:
         answer = told(error.code, error.detail)
         if isinstance(error, ActedFirstError):
             answer |= {"acts": error.item.acts, "seen": error.item.seen if error.item.item else None}
-        return json(answer, STATUS_OF.get(error.code, HTTPStatus.CONFLICT))
+        return refusal(STATUS_OF.get(error.code, HTTPStatus.CONFLICT), answer)
 
     async def _http_error(self, _request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -374,11 +319,10 @@ async def _body(request: Request) -> bytes:
     return body
 
 
-def _seconds(text: str | None) -> float | None:
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) <= SECONDS_MAX_DIGITS):
+def _number(name: str, text: str, digits: int) -> int:
+    """Return the whole number in the query parameter `name`. Raises LocalProtocolError."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= digits):
         raise LocalProtocolError(
-            "bad_request", phrase("within: expected whole seconds, found {text}", text=repr(text[:20]))
+            "bad_request", phrase("{name}: expected a whole number, found {text}", name=name, text=repr(text[:20]))
         )
-    return float(text)
+    return int(text)

@@ -1,5 +1,7 @@
 """The client of the control socket, for the command line: single requests, and streams of JSON lines.
 
+`async_client` is the one for processes that run on.
+
 It uses the standard library's HTTP client, because importing a client library takes a third of a second per command.
 """
 
@@ -35,6 +37,10 @@ SILENT_AFTER_S = 15.0
 """A stream without an end has a line at least every `SIGN_OF_LIFE_S`; after three times that, its process hangs."""
 
 
+NOBODY = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ECONNREFUSED})
+"""The errors of a connection to a socket on which nobody listens."""
+
+
 class Unreachable(UserError):  # noqa: N818 - names a state
     """The process does not run or does not answer."""
 
@@ -44,6 +50,10 @@ class Unreachable(UserError):  # noqa: N818 - names a state
 
 class NotRunning(Unreachable):
     """No process listens on the control socket."""
+
+
+class BrokenOff(Unreachable):
+    """The connection was lost before the answer was complete."""
 
 
 class RequestRefused(UserError):  # noqa: N818 - as above
@@ -85,7 +95,7 @@ class ControlClient:
         body = msgspec.json.encode({"request": secrets.token_hex(8), **ask})
         try:
             return self._act(action, body)
-        except _BrokenOff:
+        except BrokenOff:
             return self._act(action, body)
 
     def _act(self, action: str, body: bytes) -> str:
@@ -140,11 +150,9 @@ def _request(
         connection.sock.settimeout(patience_s or connect_within_s)
         yield connection.getresponse()
     except TimeoutError as error:
-        raise Unreachable(
-            phrase("{socket}: no answer in time; the process or its disk hangs", socket=socket)
-        ) from error
+        raise no_answer_in_time(socket) from error
     except (ConnectionError, http.client.HTTPException) as error:
-        raise _BrokenOff(socket) from error
+        raise broken_off(socket) from error
     finally:
         connection.close()
 
@@ -167,35 +175,48 @@ class _Connection(http.client.HTTPConnection):
             connecting.settimeout(self._patience_s)
         except OSError as error:
             connecting.close()
-            nobody = error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ECONNREFUSED}
-            raise (NotRunning if nobody else Unreachable)(
-                phrase(
-                    "{socket}: nobody answers on this control socket ({reason}); "
-                    "start its process with deconflict run or deconflict watch",
-                    socket=self._path,
-                    reason=os_reason(error),
-                )
-            ) from error
+            raise nobody_answers(self._path, os_reason(error), nobody=error.errno in NOBODY) from error
         self.sock = connecting
-
-
-class _BrokenOff(Unreachable):
-    def __init__(self, path: Path) -> None:
-        super().__init__(phrase("{socket}: the connection was lost; the process has stopped or crashed", socket=path))
 
 
 def _answer(response: http.client.HTTPResponse) -> dict[str, Any]:
     """Return the JSON document in `response`. Raises RequestRefused if it is an error."""
-    content = response.read()
+    return document_in(response.read(), response.status, response.reason)
+
+
+def document_in(content: bytes, status: int, reason: str) -> dict[str, Any]:
+    """Return the JSON document in the body of an answer. Raises RequestRefused if it is an error."""
     try:
         document = msgspec.json.decode(content, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError):
         document = {}
-    if response.status == HTTPStatus.OK:
+    if status == HTTPStatus.OK:
         return document
     raise RequestRefused(
         document.get("code", "refused"),
         rephrased(str(document.get("detail", "")), document.get("said"))
-        or phrase("refused: {status}", status=f"{response.status} {response.reason}"),
+        or phrase("refused: {status}", status=f"{status} {reason}"),
         document.get("acts"),
     )
+
+
+def nobody_answers(socket: Path, reason: str, *, nobody: bool) -> Unreachable:
+    """Return that no connection was made: NotRunning if `nobody` listens, else Unreachable."""
+    return (NotRunning if nobody else Unreachable)(
+        phrase(
+            "{socket}: nobody answers on this control socket ({reason}); "
+            "start its process with deconflict run or deconflict watch",
+            socket=socket,
+            reason=reason,
+        )
+    )
+
+
+def no_answer_in_time(socket: Path) -> Unreachable:
+    """Return that the process has not answered in time."""
+    return Unreachable(phrase("{socket}: no answer in time; the process or its disk hangs", socket=socket))
+
+
+def broken_off(socket: Path) -> BrokenOff:
+    """Return that the connection was lost."""
+    return BrokenOff(phrase("{socket}: the connection was lost; the process has stopped or crashed", socket=socket))

@@ -28,6 +28,8 @@ requests have not been read yet, although older clients are idle."""
 _REFUSED_AT_ONCE = 8
 """Clients beyond the limit that wait for their 503."""
 _PAUSE_S = 0.5
+_CROWDED_S = 0.02
+"""How long new clients wait while there are too many, all with a request."""
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 _log = get_logger()
@@ -46,7 +48,7 @@ class ClientProtocol(Protocol):
 
     @property
     def idle(self) -> bool:
-        """Whether no request of the client is complete and unanswered."""
+        """Whether no request of the client is complete and unanswered, nor arrives at this moment."""
 
     @property
     def ended(self) -> bool:
@@ -109,7 +111,7 @@ class Acceptor:
         if len(self._clients) >= self._max:
             self._drop_oldest_idle()
         if len(self._clients) >= self._max + _REFUSED_AT_ONCE:
-            self._pause()
+            self._pause(_CROWDED_S)
             return False
         try:
             accepted = self._next()
@@ -168,11 +170,11 @@ class Acceptor:
         self._beginning.add(task)
         task.add_done_callback(self._beginning.discard)
 
-    def _pause(self) -> None:
+    def _pause(self, seconds: float = _PAUSE_S) -> None:
         """Accept nothing for a moment: connections wait in the kernel meanwhile."""
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._listening)
-        self._resume = loop.call_later(_PAUSE_S, loop.add_reader, self._listening, self._accept)
+        self._resume = loop.call_later(seconds, loop.add_reader, self._listening, self._accept)
 
 
 async def _connect(client: ClientProtocol, accepted: socket.socket) -> None:

@@ -30,6 +30,8 @@ UNRECEIPTED_MAX_MS: Millis = 30 * SECOND
 
 LinkState = Literal["fine", "unproven", "late", "alarm", "unknown"]
 """The states of a link, the worst last."""
+PresenceState = Literal["present", "gone", "unknown"]
+"""Whether a party is present, as a hint from the broker."""
 ReasonCode = Literal[
     "alarm",
     "warning",
@@ -110,7 +112,7 @@ def reasons(view: Snapshot, gauges: Gauges, opened: Iterable[OpenItem | DueItem]
             yield reason("peer_unheard", "unproven", text, party)
 
 
-def presence(view: Snapshot, gauges: Gauges, party: Identifier, real_s: int) -> Literal["present", "gone", "unknown"]:
+def presence(view: Snapshot, gauges: Gauges, party: Identifier, real_s: int) -> PresenceState:
     """Return whether a party is present, as a hint from the broker; `unknown` also if it was not heard recently."""
     if not view.connected or gauges.failure is not None:
         return "unknown"

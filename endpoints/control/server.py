@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import socket
 import stat
 import struct
 from collections.abc import Iterator
+from http import HTTPStatus
 from itertools import count
 from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from endpoints.control.answers import error_of
 from endpoints.control.connections import Acceptor, connections_max
 from endpoints.errors import UserError, os_reason
 from endpoints.keys.attempt_throttle import Caller
@@ -111,7 +115,7 @@ class ControlServer:
         self._server = _Quiet(
             acceptor,
             uvicorn.Config(
-                application,
+                _Bounded(application, connections_max()),
                 lifespan="off",
                 http=_FromCaller,
                 # a header must not name another caller
@@ -121,7 +125,6 @@ class ControlServer:
                 access_log=False,
                 server_header=False,
                 date_header=False,
-                limit_concurrency=connections_max() + 1,
                 h11_max_incomplete_event_size=HEADERS_MAX_BYTES,
                 timeout_graceful_shutdown=STREAMS_END_WITHIN_S,
             ),
@@ -139,6 +142,27 @@ class ControlServer:
         """Stop accepting requests and wait for `run` to end. The application must have ended its streams before."""
         self._server.should_exit = True
         await running
+
+
+class _Bounded:
+    """The application, which answers so many requests at once; each further one is refused (`busy`)."""
+
+    def __init__(self, application: ASGIApp, most: int) -> None:
+        self._application = application
+        self._most = most
+        self._running = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if self._running >= self._most:
+            busy = phrase("{count} clients use this process already; repeat the command in a moment", count=self._most)
+            await error_of(HTTPStatus.SERVICE_UNAVAILABLE, "busy", busy)(scope, receive, send)
+            return
+        self._running += 1
+        try:
+            await self._application(scope, receive, send)
+        finally:
+            self._running -= 1
 
 
 class _FromCaller(H11Protocol):
@@ -166,8 +190,18 @@ class _FromCaller(H11Protocol):
 
     @property
     def idle(self) -> bool:
-        """Whether no request of the client is complete and unanswered."""
-        return self.cycle is None or self.cycle.response_complete or self.cycle.more_body
+        """Whether no request of the client is complete and unanswered, nor arrives at this moment."""
+        answered = self.cycle is None or self.cycle.response_complete or self.cycle.more_body
+        return answered and not self._arriving
+
+    @property
+    def _arriving(self) -> bool:
+        """Whether the connection has just been accepted, or bytes of it are unread."""
+        if self.transport is None or self.ended:
+            return not self.ended
+        unread = select.poll()
+        unread.register(self.transport.get_extra_info("socket"), select.POLLIN)
+        return bool(unread.poll(0))
 
     def drop(self) -> None:
         """Break the connection off."""

@@ -8,7 +8,16 @@ from typing import Literal, get_args
 from msgspec import UNSET, Struct, UnsetType
 
 from endpoints.control.open_items import OpenItem, WaitingDraft, drafts, due_here, open_items
-from endpoints.control.reasons import LinkState, Reason, of_alarms, presence, presence_age_s, reasons, state_of
+from endpoints.control.reasons import (
+    LinkState,
+    PresenceState,
+    Reason,
+    of_alarms,
+    presence,
+    presence_age_s,
+    reasons,
+    state_of,
+)
 from endpoints.runtime.gauges import Gauges
 from endpoints.runtime.ports import Now
 from protocol.core.alarms import Alarm
@@ -56,7 +65,7 @@ class Status(Struct, frozen=True, kw_only=True):
     reasons: tuple[Reason, ...]
     broker: Literal["connected", "disconnected"]
     # a hint from the broker, not evidence
-    peer: Literal["present", "gone", "unknown"]
+    peer: PresenceState
     # how long ago the peer was heard; null if it was not over this connection. At the watch, of the longer silent party
     presence_age_s: int | None
     # when the peer's last signed word came, null before the first. At the watch, of the longer silent party
@@ -155,7 +164,7 @@ def _worst(found: LinkState, why: Iterable[Reason], last: LinkState) -> LinkStat
     return found
 
 
-def _peer(view: Snapshot, gauges: Gauges, peers: list[Identifier], now: Now) -> Literal["present", "gone", "unknown"]:
+def _peer(view: Snapshot, gauges: Gauges, peers: list[Identifier], now: Now) -> PresenceState:
     """Return the peer's presence. For the watch, which has two peers: of the worse one."""
     found = {presence(view, gauges, party, now.real_s) for party in peers}
     if "gone" in found:

@@ -130,6 +130,11 @@ class LinkRunner(Generic[CoreT_co]):
         """
         return self.failure_alarm.standing
 
+    @property
+    def journaled(self) -> int:
+        """The number of the last record on disk."""
+        return self._journal.n
+
     def gauges(self) -> Gauges:
         """Return what this process alone knows about the link."""
         return Gauges(

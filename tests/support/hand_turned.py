@@ -49,6 +49,9 @@ class HandClock:
     def real_ms(self) -> Millis:
         return self.real
 
+    def rate(self) -> int:
+        return 1
+
     def passes(self, ms: Millis, *, real: Millis | None = None) -> None:
         """Let time pass; in real time less, as in an exercise."""
         self.at += ms

@@ -66,6 +66,12 @@ def test_the_inverse_is_the_first_real_instant_that_reaches_the_exercise_instant
     assert due == 1_000 or table.exercise_at(due - 1) < NOON + ahead
 
 
+def test_the_rate_is_that_of_the_entry_in_force() -> None:
+    table = ExerciseTable.begin(1_000, NOON, 60).then(2_000, 0)
+
+    assert [table.rate_at(real) for real in (999, 1_000, 1_999, 2_000, 9_999)] == [0, 60, 60, 0, 0]
+
+
 def test_a_stopped_exercise_never_reaches_later_instants() -> None:
     table = ExerciseTable.begin(1_000, NOON, 0)
 

@@ -143,7 +143,7 @@ async def test_an_error_says_what_its_detail_is_made_from(tmp_path: Path) -> Non
     """So that the client can show it in another language."""
     eucom = Machine(tmp_path, "eucom")
     officers = OfficerCredentials({}, SystemClock().real_ms)
-    control = Control(eucom.loop, {LINK: eucom.runner}, officers, SystemClock().real_ms, ACTIONS, no_reload)
+    control = Control(eucom.loop, {LINK: eucom.runner}, officers, SystemClock(), ACTIONS, no_reload)
     detail = phrase("{link} has {count} more", link=LINK, count=7)
 
     for error, made_from in ((detail, {"text": detail.template, "values": detail.values}), (str(detail), None)):
@@ -162,7 +162,7 @@ async def test_nothing_of_a_stopped_link_is_said_to_be_journaled(tmp_path: Path)
     eucom = Machine(tmp_path, "eucom")
     runners: dict[str, AnyRunner] = {LINK: eucom.runner}
     control = Control(
-        eucom.loop, runners, OfficerCredentials({}, SystemClock().real_ms), SystemClock().real_ms, ACTIONS, no_reload
+        eucom.loop, runners, OfficerCredentials({}, SystemClock().real_ms), SystemClock(), ACTIONS, no_reload
     )
     eucom.asks()
     eucom.turn()
