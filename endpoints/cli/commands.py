@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from endpoints.cli.command import Command
 from endpoints.cli.commands_of_certificates import CERTIFICATES
+from endpoints.cli.commands_of_console import CONSOLE
 from endpoints.cli.commands_on_duty import COMMANDS_ON_DUTY
 
 SETTING_UP, RUNNING, DUTY, RECORD = "Setting up", "Running", "On duty", "The record"
@@ -174,6 +175,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         ),
         Command("run", "endpoints.cli.run:run", "Run one side's endpoint.", "run try/eucom/endpoint.toml"),
         Command("watch", "endpoints.cli.run:watch", "Run the independent watch.", "watch try/watch/watch.toml"),
+        *CONSOLE,
         Command(
             "reload",
             "endpoints.cli.reloading:reload",
@@ -280,6 +282,11 @@ GROUPS = {
         "Show, request, sign and renew certificates.",
         "cert show try",
         SETTING_UP,
+    ),
+    "console": (
+        "Serve the duty officer's screens in a browser, and end or begin the sessions of those who read them.",
+        "console try/eucom/endpoint.toml try/watch/watch.toml",
+        RUNNING,
     ),
     "notify": (
         "Test the receivers of notifications.",

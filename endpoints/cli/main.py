@@ -53,6 +53,11 @@ def build(t: Translator | None = None) -> App:
     for group, commands in COMMANDS.items():
         for command in commands:
             *above, word = command.words.split()
+            if command.words in GROUPS:
+                # a command that has subcommands as well
+                app[word].default(_function(command.target))
+                app[word].help_epilogue = exits_of(command.words, t.fixed)
+                continue
             parent = app[above[0]] if above else app
             parent.command(
                 command.target,
@@ -107,6 +112,15 @@ def main(arguments: Sequence[str] | None = None, application: Callable[[Translat
         silence_stdout()
         code = _complain(t, phrase("the output cannot be written: {reason}", reason=os_reason(error)), EXIT_FAILED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _function(target: str) -> Callable[..., Any]:
+    """Return the function that `module:function` names."""
+    from importlib import import_module
+
+    module, _, name = target.partition(":")
+    function: Callable[..., Any] = getattr(import_module(module), name)
+    return function
 
 
 def _version() -> str:

@@ -154,8 +154,9 @@ def said(path: Path) -> Iterator[str | tuple[str, ...]]:
                 phrases = node.args[:1]
             case ast.Attribute(attr="plural"):
                 phrases = node.args[:2]
-            case ast.Name("Parameter"):
-                phrases = [each.value for each in node.keywords if each.arg == "help"]
+            case ast.Name("Parameter" | "Screen" as made):
+                named = "help" if made == "Parameter" else "title"
+                phrases = [each.value for each in node.keywords if each.arg == named]
                 if not phrases:
                     continue
             case _:
@@ -177,7 +178,8 @@ def of_the_help() -> set[str]:
 
 def said_by_pages() -> Iterator[str]:
     """Yield the phrases of the templates of pages."""
-    for path in (ROOT / "endpoints" / "texts" / "pages").iterdir():
+    folders = [ROOT / "endpoints" / "texts" / "pages", ROOT / "endpoints" / "console" / "templates"]
+    for path in (path for folder in folders for path in folder.iterdir()):
         for _, _, said in extract_from_ast(Environment().parse(path.read_text()), ("t",)):
             # beside it, a place for each of its values
             text = said[0] if isinstance(said, tuple) else said

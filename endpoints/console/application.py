@@ -1,0 +1,320 @@
+"""The HTTP application of the console.
+
+    GET  /                              the board of the first link
+    GET  /links/LINK/SCREEN[/REST]      a screen; with the header X-Live, only the part of it that changes
+    GET  /stream                        server-sent events: a beat each second, and one at each change
+    GET  /board-link/TOKEN              begins the session of a one-time link
+    GET  /log-in, POST /log-in          an officer's session, proven at the endpoint
+    POST /log-out
+    POST /settings                      how this browser shows the console
+    GET  /static/NAME
+    GET  /healthz                       whether the console itself is alive
+
+Everything but the last two needs a session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from http import HTTPStatus
+from urllib.parse import parse_qsl
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from endpoints.console import pages
+from endpoints.console.cookies import Cookies
+from endpoints.console.frame import WORDS, frame_of, until_words
+from endpoints.console.guard import Guard
+from endpoints.console.log_in import LogIn
+from endpoints.console.preferences import Preferences, from_cookie
+from endpoints.console.present_links import PresentLinks
+from endpoints.console.screen import NoSuchThing, Screen
+from endpoints.console.screens import SCREENS
+from endpoints.console.sessions import ReaderSession, Sessions
+from endpoints.console.stream import Streams
+from endpoints.structured_log import get_logger
+from endpoints.texts.i18n import translator
+from protocol.errors import LinkError
+from protocol.phrases import phrase, worded
+
+FORM_MAX_FIELDS = 16
+QUERY_MAX_BYTES = 2_000
+STATIC_S = 31_536_000
+COOKIE_S = 366 * 86_400
+"""The server decides when a session ends."""
+LIVE_HEADER = "x-live"
+
+_log = get_logger()
+
+
+class Console:
+    """The application over the news of all links."""
+
+    def __init__(
+        self,
+        present: PresentLinks,
+        sessions: Sessions,
+        log_in: LogIn,
+        origin: str,
+        screens: Iterable[Screen] = SCREENS,
+    ) -> None:
+        """Make it.
+
+        Args:
+            present: what is known of the links.
+            sessions: who reads.
+            log_in: proves an officer's credential.
+            origin: where browsers reach the console.
+            screens: in the order of the menu.
+        """
+        self._present = present
+        self._sessions = sessions
+        self._log_in = log_in
+        self._screens = {screen.name: screen for screen in screens}
+        self._cookies = Cookies(present.side, present.links)
+        self._streams = Streams(present)
+        everything = Starlette(
+            routes=[
+                Route("/", self._start),
+                Route("/links/{link}/{screen}", self._screen),
+                Route("/links/{link}/{screen}/{rest:path}", self._screen),
+                Route("/stream", self._stream),
+                Route("/board-link/{token}", self._board_link),
+                Route("/log-in", self._log_in_page),
+                Route("/log-in", self._log_in_form, methods=["POST"]),
+                Route("/log-out", self._log_out, methods=["POST"]),
+                Route("/settings", self._settings, methods=["POST"]),
+                Route("/static/{name}", _static),
+                Route("/healthz", _alive),
+            ],
+            exception_handlers={
+                NoSuchThing: self._nothing,
+                LinkError: self._failed,
+                HTTPException: self._http_error,
+                ClientDisconnect: _gone,
+                # the server logs it with its traceback
+                Exception: _bug,
+            },
+        )
+        self.application: ASGIApp = Guard(everything, origin)
+
+    def close(self) -> None:
+        """End every stream."""
+        self._streams.close()
+
+    # --- reading --------------------------------------------------------------------------------------------------
+
+    async def _start(self, request: Request) -> Response:
+        del request
+        return _to(pages.address(self._present.links[0], next(iter(self._screens))))
+
+    async def _screen(self, request: Request) -> Response:
+        live = LIVE_HEADER in request.headers
+        session = self._session(request)
+        if session is None:
+            return _signed_out() if live else _to("/log-in")
+        look = self._look(request)
+        t = translator(look.lang)
+        screen = self._screens.get(request.path_params["screen"])
+        link = request.path_params["link"]
+        if screen is None or link not in self._present.links:
+            raise NoSuchThing(phrase("there is no such page; the menu has all that there are"))
+        if session.role not in screen.roles:
+            raise HTTPException(HTTPStatus.FORBIDDEN, t("this session may not see this page"))
+        rest = request.path_params.get("rest", "")
+        facts = await self._present.facts(link, session, look, rest)
+        query = _query(request)
+        if rest in screen.downloads:
+            download = screen.downloads[rest](facts, query, t)
+            return StreamingResponse(
+                _in_turn(download.parts),
+                media_type=download.media_type,
+                headers={"content-disposition": f'attachment; filename="{download.name}"', "cache-control": "no-store"},
+            )
+        page = pages.render(
+            screen.name,
+            layout="base.html",
+            live_only=live,
+            view=screen.view(facts, query, t),
+            facts=facts,
+            frame=frame_of(facts, screen, self._screens.values(), self._present.links, t),
+            session=session,
+            look=look,
+            t=t,
+            **self._common(facts.settings.id),
+        )
+        return _page(page)
+
+    async def _stream(self, request: Request) -> Response:
+        session = self._session(request)
+        if session is None:
+            return _signed_out()
+        return self._streams.response(session, lambda: self._session(request) is not None)
+
+    def _common(self, link: str) -> dict[str, object]:
+        """Return what every template may use."""
+
+        def url(screen: str, *parts: str, **query: str | int) -> str:
+            return pages.address(link, screen, *parts, **query)
+
+        def static(name: str) -> str:
+            return f"/static/{name}?v={pages.build()}"
+
+        return {
+            "url": url,
+            "static": static,
+            "until": until_words,
+            "build": pages.build(),
+            "version": self._present.version_of(link),
+        }
+
+    # --- sessions -------------------------------------------------------------------------------------------------
+
+    def _session(self, request: Request) -> ReaderSession | None:
+        return self._sessions.of(request.cookies.get(self._cookies.session, ""))
+
+    def _look(self, request: Request) -> Preferences:
+        return from_cookie(request.cookies.get(self._cookies.look, ""), self._present.language)
+
+    async def _board_link(self, request: Request) -> Response:
+        token = self._sessions.redeem(request.path_params["token"])
+        if token is None:
+            t = translator(self._look(request).lang)
+            raise HTTPException(
+                HTTPStatus.NOT_FOUND,
+                t("this link was used already or is too old; make another: deconflict console board-link CONFIG"),
+            )
+        _log.info("a session began with a one-time link")
+        return self._cookies.begin(_to("/"), token, COOKIE_S)
+
+    async def _log_in_page(self, request: Request) -> Response:
+        return self._log_in_answer(request)
+
+    def _log_in_answer(self, request: Request, wrong: str = "", officer: str = "") -> Response:
+        look = self._look(request)
+        purpose = self._present.status
+        page = pages.render(
+            "log-in",
+            t=translator(look.lang),
+            look=look,
+            word=WORDS[purpose],
+            purpose=purpose,
+            side=self._present.side,
+            wrong=wrong,
+            officer=officer,
+            **self._common(self._present.links[0]),
+        )
+        return _page(page, HTTPStatus.FORBIDDEN if wrong else HTTPStatus.OK)
+
+    async def _log_in_form(self, request: Request) -> Response:
+        form = await _form(request)
+        officer, credential = form.get("officer", "").strip(), form.get("credential", "")
+        source = "unix" if request.client is None else request.client.host
+        try:
+            token = await self._log_in.begin(officer, credential, source)
+        except LinkError as error:
+            wrong = translator(self._look(request).lang).say(worded(error))
+            return self._log_in_answer(request, wrong, officer)
+        return self._cookies.begin(_to("/"), token, COOKIE_S)
+
+    async def _log_out(self, request: Request) -> Response:
+        session = self._session(request)
+        if session is not None:
+            self._sessions.end(request.cookies.get(self._cookies.session, ""))
+            await self._log_in.ended(session)
+        return self._cookies.end(_to("/log-in"))
+
+    async def _settings(self, request: Request) -> Response:
+        form = await _form(request)
+        back = form.get("back", "/")
+        # only a path of this console
+        answer = _to(back if back.startswith("/") and not back.startswith("//") and back.isprintable() else "/")
+        return self._cookies.keep(answer, self._look(request).changed(form))
+
+    # --- errors ---------------------------------------------------------------------------------------------------
+
+    async def _nothing(self, request: Request, error: Exception) -> Response:
+        return self._problem(request, HTTPStatus.NOT_FOUND, worded(error))
+
+    async def _failed(self, request: Request, error: Exception) -> Response:
+        return self._problem(request, HTTPStatus.SERVICE_UNAVAILABLE, worded(error))
+
+    async def _http_error(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        status = HTTPStatus(error.status_code)
+        own = error.detail != status.phrase
+        return self._problem(request, status, error.detail if own else phrase("there is no such page"))
+
+    def _problem(self, request: Request, status: HTTPStatus, why: str) -> Response:
+        look = self._look(request)
+        t = translator(look.lang)
+        page = pages.render(
+            "problem",
+            t=t,
+            look=look,
+            word=WORDS[self._present.status],
+            purpose=self._present.status,
+            side=self._present.side,
+            why=t.say(why),
+            **self._common(self._present.links[0]),
+        )
+        return _page(page, status)
+
+
+async def _static(request: Request) -> Response:
+    found = pages.static_files().get(request.path_params["name"])
+    if found is None:
+        return PlainTextResponse("", HTTPStatus.NOT_FOUND)
+    media_type, content = found
+    kept = request.query_params.get("v") == pages.build()
+    headers = {"cache-control": f"public, max-age={STATIC_S}, immutable" if kept else "no-store"}
+    return Response(content, media_type=media_type, headers=headers)
+
+
+async def _alive(_request: Request) -> Response:
+    return PlainTextResponse("ok\n", headers={"cache-control": "no-store"})
+
+
+async def _gone(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
+
+
+async def _bug(_request: Request, _error: Exception) -> Response:
+    return PlainTextResponse("a bug of the console prevents this page\n", HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _page(page: str, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    return Response(page, status, media_type="text/html; charset=utf-8", headers={"cache-control": "no-store"})
+
+
+def _to(path: str) -> Response:
+    return RedirectResponse(path, HTTPStatus.SEE_OTHER, headers={"cache-control": "no-store"})
+
+
+def _signed_out() -> Response:
+    return PlainTextResponse("", HTTPStatus.UNAUTHORIZED, headers={"cache-control": "no-store"})
+
+
+async def _in_turn(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+def _query(request: Request) -> Mapping[str, str]:
+    """Return the query of the address; of a name that is repeated, the last value."""
+    return dict(parse_qsl(request.url.query[:QUERY_MAX_BYTES], max_num_fields=32))
+
+
+async def _form(request: Request) -> Mapping[str, str]:
+    """Return the fields of a form. Raises HTTPException if it is none."""
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
+        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, phrase("this is not the console's own form"))
+    try:
+        return dict(parse_qsl((await request.body()).decode(), keep_blank_values=True, max_num_fields=FORM_MAX_FIELDS))
+    except ValueError:
+        raise HTTPException(HTTPStatus.BAD_REQUEST, phrase("this is not the console's own form")) from None

@@ -1,0 +1,73 @@
+"""What a screen is made from: one link at one instant, as the console knows it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from endpoints.config.link_file import LinkFile
+from endpoints.config.settings import LinkSettings
+from endpoints.console.condition import Condition
+from endpoints.console.preferences import Preferences
+from endpoints.control.status import Status
+from protocol.core.snapshot import Snapshot
+from protocol.wire.instants import Millis
+
+Role = Literal["board", "officer", "investigator"]
+"""Who reads: a wall display, a duty officer, an investigator."""
+
+
+class WatchFacts(Struct, frozen=True, kw_only=True):
+    """What the independent watch says of the link.
+
+    Attributes:
+        heard_at: when it was last heard, None before the first time.
+        status, snapshot: its last words, None before the first.
+        condition: whether they still hold.
+    """
+
+    heard_at: Millis | None
+    status: Status | None
+    snapshot: Snapshot | None
+    condition: Condition
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """One link at one instant.
+
+    Attributes:
+        settings: the link's files.
+        side: whose console it is.
+        status, snapshot: the last that the endpoint said; None before its first word, or of a link that has stopped.
+        heard_at: when it last gave a sign of life, None before the first.
+        condition: whether the last words still hold, and if not, which part is gone.
+        now: the time of the link: of an exercise, its own.
+        rate: how many seconds of it pass in one real second.
+        watch: what the independent watch says; None without its configuration.
+        history: the messages of the journal, None if there is none to read.
+        role: who reads.
+        texts: whether the texts of messages are shown.
+        preferences: how this browser shows it.
+        rest: what follows the screen's name in the address, such as `eucom/1/42`.
+    """
+
+    settings: LinkSettings
+    side: str
+    status: Status | None
+    snapshot: Snapshot | None
+    heard_at: Millis | None
+    condition: Condition
+    now: Millis
+    rate: int
+    watch: WatchFacts | None
+    history: None
+    role: Role
+    texts: bool
+    preferences: Preferences
+    rest: str
+
+    @property
+    def link(self) -> LinkFile:
+        """The content of the link file."""
+        return self.settings.content

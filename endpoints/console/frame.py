@@ -1,0 +1,153 @@
+"""What stands around every screen: exercise or actual, the state of the link, the clocks, the menu, what is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from msgspec import Struct
+
+from endpoints.clocks import slots
+from endpoints.console.condition import Condition
+from endpoints.console.facts import Facts
+from endpoints.console.screen import Screen
+from endpoints.texts.i18n import Translator
+from protocol.wire.instants import Millis, parsed, written
+
+Level = Literal["critical", "serious", "caution", "normal", "standby", "unknown"]
+"""How urgent something is; `unknown` is never shown as normal."""
+
+WORDS = {"exercise": "EXERCISE · УЧЕНИЕ", "actual": "ACTUAL · РЕАЛЬНО"}
+"""What the frame says, in both languages, on every screen and page."""
+TITLES = {"exercise": {"en": "EX", "ru": "УЧ"}, "actual": {"en": "ACTUAL", "ru": "РЕАЛЬНО"}}
+LEVELS: dict[str, Level] = {
+    "fine": "normal",
+    "unproven": "caution",
+    "late": "serious",
+    "alarm": "critical",
+    "unknown": "unknown",
+}
+"""The level of each state of a link."""
+
+
+class WallClock(Struct, frozen=True, kw_only=True):
+    """The wall clock of one place: its time of day, its offset from UTC in minutes, its date where that differs."""
+
+    place: str
+    time: str
+    offset_min: int
+    date: str
+
+
+class MenuEntry(Struct, frozen=True, kw_only=True):
+    """One screen in the menu."""
+
+    name: str
+    title: str
+    key: str
+    here: bool
+
+
+class Banner(Struct, frozen=True, kw_only=True):
+    """What is wrong with the news on the screen, in words."""
+
+    level: Level
+    head: str
+    since: Millis | None
+    detail: str
+
+
+class Frame(Struct, frozen=True, kw_only=True):
+    """The frame around a screen."""
+
+    status: Literal["exercise", "actual"]
+    word: str
+    title_prefix: str
+    link: str
+    links: tuple[str, ...]
+    level: Level
+    state: str
+    date: str
+    now: Millis
+    rate: int
+    clocks: tuple[WallClock, ...]
+    next_slot: str | None
+    on_watch: str | None
+    banners: tuple[Banner, ...]
+    menu: tuple[MenuEntry, ...]
+
+
+def frame_of(facts: Facts, screen: Screen, screens: Iterable[Screen], links: Iterable[str], t: Translator) -> Frame:
+    """Return the frame of `screen`; `links` are the ids of all links of this console."""
+    purpose = facts.link.terms.policy.status
+    status = facts.status
+    state = status.state if status is not None and facts.condition.current else "unknown"
+    return Frame(
+        status=purpose,
+        word=WORDS[purpose],
+        title_prefix=f"[{TITLES[purpose][t.language]}]",
+        link=facts.settings.id,
+        links=tuple(links),
+        level=LEVELS[state],
+        state=t.term("state", state),
+        date=t.instant(facts.now, "UTC").partition(", ")[0],
+        now=facts.now,
+        rate=facts.rate,
+        clocks=tuple(_clocks(facts, t)),
+        next_slot=None if status is None else status.next_slot,
+        on_watch=None if status is None or status.on_watch is None else status.on_watch.officer,
+        banners=tuple(_banners(facts, t)),
+        menu=tuple(
+            MenuEntry(name=each.name, title=t.fixed(each.title), key=each.key, here=each.name == screen.name)
+            for each in screens
+            if each.menu and facts.role in each.roles
+        ),
+    )
+
+
+def _clocks(facts: Facts, t: Translator) -> Iterable[WallClock]:
+    places = [("UTC", "UTC")]
+    places += [(party.site, party.zone) for party in facts.link.parties.values()]
+    today = written(facts.now)[:10]
+    for place, zone in places:
+        local = slots.local(facts.now, zone)
+        offset = local.utcoffset()
+        yield WallClock(
+            place=place,
+            time=t.time(facts.now, zone),
+            offset_min=0 if offset is None else int(offset.total_seconds() // 60),
+            date="" if local.date().isoformat() == today else t.instant(facts.now, zone).partition(", ")[0],
+        )
+
+
+def _banners(facts: Facts, t: Translator) -> Iterable[Banner]:
+    """Yield which part of the way from the broker to this screen is gone."""
+    heads = {
+        "unheard": t("The endpoint has not answered yet."),
+        "endpoint_gone": t("The endpoint does not answer. What is below is its last word."),
+        "link_stopped": t("This link has stopped: its journal cannot be written."),
+        "broker_gone": t("No connection to the broker: nothing goes out, nothing comes in."),
+    }
+    condition: Condition = facts.condition
+    if condition.state in heads:
+        yield Banner(
+            level="critical",
+            head=heads[condition.state],
+            since=condition.since,
+            detail=t.say(condition.detail, condition.said),
+        )
+    watch = facts.watch
+    if watch is not None and not watch.condition.current:
+        yield Banner(
+            level="serious",
+            head=t("The independent watch does not answer."),
+            since=watch.condition.since,
+            detail=t.say(watch.condition.detail, watch.condition.said),
+        )
+
+
+def until_words(at: str, now: Millis) -> str:
+    """Return how long it is until the instant `at`: `0:12:48`; with a sign if it is past."""
+    seconds = (parsed(at) - now) // 1_000
+    sign, seconds = ("+", -seconds) if seconds < 0 else ("", seconds)
+    return f"{sign}{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"

@@ -1,0 +1,70 @@
+"""Writes pages: templates that escape whatever others wrote, and spell out what would be invisible in it."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib import resources
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from endpoints.texts.printable import printable
+
+STATIC = resources.files("endpoints.console").joinpath("static")
+TYPES = {
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+    "txt": "text/plain; charset=utf-8",
+}
+
+
+@cache
+def environment() -> Environment:
+    """Return the templates of the console."""
+    return Environment(
+        loader=PackageLoader("endpoints.console", "templates"),
+        autoescape=True,
+        finalize=_harmless,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def render(template: str, **values: Any) -> str:
+    """Return the page that `template` makes of `values`."""
+    return environment().get_template(f"{template}.html").render(values)
+
+
+def address(link: str, screen: str, *parts: str, **query: str | int) -> str:
+    """Return the address of a screen of a link; `parts` follow the screen's name."""
+    path = "/".join(quote(part, safe="/") for part in ("", "links", link, screen, *parts))
+    return f"{path}?{urlencode(query)}" if query else path
+
+
+@cache
+def static_files() -> dict[str, tuple[str, bytes]]:
+    """Return type and content of each static file, by name."""
+    found = sorted((each.name, each.read_bytes()) for each in STATIC.iterdir() if each.is_file())
+    return {name: (TYPES[name.rpartition(".")[2]], content) for name, content in found}
+
+
+@cache
+def build() -> str:
+    """Return what changes when pages, scripts or styles do: an open page of another build is too old."""
+    digest = hashlib.sha256()
+    templates = resources.files("endpoints.console").joinpath("templates")
+    for content in (
+        *(content for _, content in static_files().values()),
+        *(each.read_bytes() for each in sorted(templates.iterdir(), key=lambda each: each.name) if each.is_file()),
+    ):
+        digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()[:12]
+
+
+def _harmless(value: Any) -> Any:
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value

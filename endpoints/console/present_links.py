@@ -1,0 +1,107 @@
+"""What the console knows of all links: the news of their processes, of the independent watch, and the time."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal
+
+from endpoints.clocks.clock import Clock
+from endpoints.config.console_settings import ConsoleSettings
+from endpoints.console.facts import Facts, WatchFacts
+from endpoints.console.link_feed import LinkFeed
+from endpoints.console.pages import build
+from endpoints.console.preferences import Preferences
+from endpoints.console.pulse import Pulse
+from endpoints.console.sessions import ReaderSession
+from protocol.wire.instants import Millis
+
+
+class PresentLinks:
+    """The news of all links of one console.
+
+    Attributes:
+        pulse: beats at each change.
+        side: whose console it is.
+        links: the ids of the links.
+        status: what the links are for: one console shows one.
+        language: of a browser that has chosen none.
+    """
+
+    def __init__(self, settings: ConsoleSettings, watch: ConsoleSettings | None, clock: Clock) -> None:
+        """Prepare it; nothing is followed before `works` run."""
+        self.pulse = Pulse()
+        self.side = settings.side
+        self.links = tuple(link.id for link in settings.links)
+        self.status: Literal["exercise", "actual"] = settings.status
+        self.language = settings.language
+        self._settings = {link.id: link for link in settings.links}
+        self._clock = clock
+        # a console that was started anew may have the versions of the one before
+        self._boot = secrets.token_hex(4)
+        self._feeds = {link: LinkFeed(settings.control, link, self.now, self.pulse.beat) for link in self.links}
+        watched = () if watch is None else tuple(link.id for link in watch.links)
+        self._watches = {
+            link: LinkFeed(watch.control, link, self.now, self.pulse.beat)
+            for link in self.links
+            if watch is not None and link in watched
+        }
+
+    def now(self) -> Millis:
+        """Return the time of the links: of an exercise, its own."""
+        return self._clock.now()[0]
+
+    @property
+    def works(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        """What has to run while the console does: one task for each link of each process."""
+        return [feed.run for feed in (*self._feeds.values(), *self._watches.values())]
+
+    def version_of(self, link: str) -> str:
+        """Return what changes with each change of what is known of a link."""
+        watch = self._watches.get(link)
+        return f"{self._boot}-{self._feeds[link].version}-{0 if watch is None else watch.version}"
+
+    def event(self) -> dict[str, Any]:
+        """Return what every browser is told now."""
+        return {
+            "at": self.now(),
+            "rate": self._rate(),
+            "build": build(),
+            "links": {link: {"version": self.version_of(link)} for link in self.links},
+        }
+
+    async def facts(self, link: str, session: ReaderSession, preferences: Preferences, rest: str) -> Facts:
+        """Return what a screen of `link` is made from."""
+        feed = self._feeds[link]
+        last = feed.last
+        return Facts(
+            settings=self._settings[link],
+            side=self.side,
+            status=None if last is None else last.status,
+            snapshot=None if last is None else last.snapshot,
+            heard_at=feed.heard_at,
+            condition=feed.condition,
+            now=self.now(),
+            rate=self._rate(),
+            watch=self._watch(link),
+            history=None,
+            role=session.role,
+            texts=session.texts,
+            preferences=preferences,
+            rest=rest,
+        )
+
+    def _watch(self, link: str) -> WatchFacts | None:
+        feed = self._watches.get(link)
+        if feed is None:
+            return None
+        last = feed.last
+        return WatchFacts(
+            heard_at=feed.heard_at,
+            status=None if last is None else last.status,
+            snapshot=None if last is None else last.snapshot,
+            condition=feed.condition,
+        )
+
+    def _rate(self) -> int:
+        return max(feed.rate for feed in self._feeds.values())

@@ -1,0 +1,168 @@
+"""The sessions of those who read: a table in a private file, so that screens survive a restart of the console.
+
+It holds digests of the tokens, never the tokens. The commands `board-link` and `end-sessions` write into the same file,
+whether or not the console runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from endpoints.console.facts import Role
+from endpoints.errors import UserError
+from protocol.phrases import phrase
+from protocol.wire.instants import Millis
+
+SESSION_MS: Millis = 12 * 3_600_000
+"""How long an officer's or an investigator's session lasts at most."""
+BOARD_MS: Millis = 366 * 86_400_000
+"""How long a wall display's session lasts: nobody stands there to log in again."""
+LINK_MS: Millis = 600_000
+"""How long a one-time link may wait for its use."""
+SESSIONS_MAX = 256
+_TOKEN_BYTES = 32
+_TOKEN_MAX = 64
+_TABLES = """
+CREATE TABLE IF NOT EXISTS sessions (
+    digest TEXT PRIMARY KEY, id TEXT NOT NULL, role TEXT NOT NULL, officer TEXT NOT NULL, texts INTEGER NOT NULL,
+    ends_at INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS links (
+    digest TEXT PRIMARY KEY, role TEXT NOT NULL, texts INTEGER NOT NULL, ends_at INTEGER NOT NULL
+);
+"""
+
+
+class ReaderSession(Struct, frozen=True, kw_only=True):
+    """Who reads.
+
+    Attributes:
+        id: names the session in the journal; it is no secret.
+        role: what they may see.
+        officer: the officer who has logged in, empty for others.
+        texts: whether the texts of messages are shown; a wall display may be seen by visitors.
+        ends_at: when the session ends, by the machine's clock.
+    """
+
+    id: str
+    role: Role
+    officer: str
+    texts: bool
+    ends_at: Millis
+
+
+class Sessions:
+    """The sessions of one console. Raises UserError if its file can't be used."""
+
+    def __init__(self, path: Path, now: Callable[[], Millis]) -> None:
+        """Open the file, which is made if there is none; `now` reads the machine's wall clock."""
+        self._now = now
+        self._path = path
+        try:
+            path.touch(mode=0o600)
+            self._file = sqlite3.connect(path, timeout=5.0, isolation_level=None)
+            self._file.executescript(_TABLES)
+        except (OSError, sqlite3.Error) as error:
+            raise UserError(
+                phrase("{path}: the sessions of the console can't be kept here: {error}", path=path, error=error)
+            ) from None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def begin(self, role: Role, *, officer: str = "", texts: bool = True, lasting_ms: Millis | None = None) -> str:
+        """Begin a session; return its token, which the browser keeps and nobody else. The oldest give way."""
+        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        lasting_ms = lasting_ms or (BOARD_MS if role == "board" else SESSION_MS)
+        ends_at = self._now() + lasting_ms
+        self._clean()
+        self._write(
+            "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)",
+            (_digest(token), secrets.token_hex(8), role, officer, texts, ends_at),
+        )
+        return token
+
+    def of(self, token: str) -> ReaderSession | None:
+        """Return the session of a token, None if there is none or it has ended."""
+        if not 0 < len(token) <= _TOKEN_MAX:
+            return None
+        rows = self._read(
+            "SELECT id, role, officer, texts, ends_at FROM sessions WHERE digest = ? AND ends_at > ?",
+            (_digest(token), self._now()),
+        )
+        return _session(*rows[0]) if rows else None
+
+    def end(self, token: str) -> None:
+        """End the session of a token."""
+        self._write("DELETE FROM sessions WHERE digest = ?", (_digest(token),))
+
+    def end_all(self) -> int:
+        """End every session and every unused link; return how many sessions there were."""
+        self._write("DELETE FROM links", ())
+        return self._write("DELETE FROM sessions", ())
+
+    def end_officers(self, enrolled: Iterable[str]) -> list[ReaderSession]:
+        """End the sessions of officers who are not among the `enrolled`; return them."""
+        known = set(enrolled)
+        ended = [each for each in self.all() if each.officer and each.officer not in known]
+        for each in ended:
+            self._write("DELETE FROM sessions WHERE id = ?", (each.id,))
+        return ended
+
+    def all(self) -> list[ReaderSession]:
+        """Return the sessions that have not ended."""
+        return [
+            _session(*row)
+            for row in self._read(
+                "SELECT id, role, officer, texts, ends_at FROM sessions WHERE ends_at > ?", (self._now(),)
+            )
+        ]
+
+    def offer(self, role: Role, *, texts: bool) -> str:
+        """Return the token of a new one-time link, which begins a session of `role`."""
+        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        self._write("INSERT INTO links VALUES (?, ?, ?, ?)", (_digest(token), role, texts, self._now() + LINK_MS))
+        return token
+
+    def redeem(self, token: str) -> str | None:
+        """Begin the session of a one-time link; return its token, None if the link was used, is too old or unknown."""
+        rows = self._read(
+            "DELETE FROM links WHERE digest = ? RETURNING role, texts, ends_at", (_digest(token[:_TOKEN_MAX]),)
+        )
+        if not rows or rows[0][2] <= self._now():
+            return None
+        return self.begin(rows[0][0], texts=bool(rows[0][1]))
+
+    def _clean(self) -> None:
+        now = self._now()
+        self._write("DELETE FROM links WHERE ends_at <= ?", (now,))
+        self._write("DELETE FROM sessions WHERE ends_at <= ?", (now,))
+        self._write(
+            "DELETE FROM sessions WHERE digest NOT IN (SELECT digest FROM sessions ORDER BY ends_at DESC LIMIT ?)",
+            (SESSIONS_MAX - 1,),
+        )
+
+    def _read(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
+        with closing(self._file.execute(statement, values)) as rows:
+            return rows.fetchall()
+
+    def _write(self, statement: str, values: tuple[Any, ...]) -> int:
+        with closing(self._file.execute(statement, values)) as done:
+            return done.rowcount
+
+
+def _session(identity: str, role: Role, officer: str, texts: int, ends_at: Millis) -> ReaderSession:
+    return ReaderSession(id=identity, role=role, officer=officer, texts=bool(texts), ends_at=ends_at)
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
