@@ -36,7 +36,7 @@ from endpoints.console.present_links import PresentLinks
 from endpoints.console.screen import NoSuchThing, Screen
 from endpoints.console.screens import SCREENS
 from endpoints.console.sessions import ReaderSession, Sessions
-from endpoints.console.stream import Streams
+from endpoints.console.stream import BrowserStreams
 from endpoints.structured_log import get_logger
 from endpoints.texts.i18n import translator
 from protocol.errors import LinkError
@@ -77,7 +77,7 @@ class Console:
         self._log_in = log_in
         self._screens = {screen.name: screen for screen in screens}
         self._cookies = Cookies(present.side, present.links)
-        self._streams = Streams(present)
+        self._streams = BrowserStreams(present)
         everything = Starlette(
             routes=[
                 Route("/", self._start),

@@ -23,7 +23,7 @@ PACE_S = 0.1
 """The shortest time between two events of one stream."""
 
 
-class Streams:
+class BrowserStreams:
     """The streams of one console."""
 
     def __init__(self, present: PresentLinks) -> None:
