@@ -18,7 +18,7 @@ def check_socket(socket: Path, *, at: str) -> Path:
     if length > SOCKET_PATH_MAX_BYTES:
         raise UserError(
             phrase(
-                "{at}: the path of the control socket has {length} bytes, more than "
+                "{at}: the path of this socket has {length} bytes, more than "
                 "{socket_path_max_bytes}: {socket}; choose a shorter one, such as "
                 "/run/deconflict/eucom.sock",
                 at=at,

@@ -257,7 +257,7 @@ def _watch_table(path: Path, data: bytes | None) -> WatchTable:
 
 def _endpoint(path: Path, environment: Mapping[str, str], data: bytes | None = None) -> EndpointSettings:
     raw = _endpoint_table(path, data)
-    links = _links(raw.links, path)
+    links = links_of(raw.links, path)
     for link in links:
         if raw.side not in link.content.parties:
             parties = ", ".join(link.content.parties)
@@ -284,7 +284,7 @@ def _endpoint(path: Path, environment: Mapping[str, str], data: bytes | None = N
 
 def _watch(path: Path, environment: Mapping[str, str], data: bytes | None = None) -> WatchSettings:
     raw = _watch_table(path, data)
-    links = _links(raw.links, path)
+    links = links_of(raw.links, path)
     for link in links:
         if raw.identity in link.content.parties:
             wrong = phrase(
@@ -330,7 +330,8 @@ def _process(
     }
 
 
-def _links(raw: tuple[LinkTable, ...], path: Path) -> tuple[LinkSettings, ...]:
+def links_of(raw: tuple[LinkTable, ...], path: Path) -> tuple[LinkSettings, ...]:
+    """Return the links of the entries `raw` in the file `path`, with their link files. Raises UserError."""
     folder = path.absolute().parent
     links: list[LinkSettings] = []
     files: dict[str, Path] = {}

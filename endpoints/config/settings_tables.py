@@ -17,6 +17,8 @@ CONTROL = "control.sock"
 """The control socket's name, unless the settings name another."""
 ADDRESSES_MAX = 16
 """Nodes of one broker; each is tried in turn."""
+SessionSeconds = Annotated[int, Meta(ge=60, le=86_400, extra={"unit": "s"})]
+"""How long a session of the console may last: a minute to a day."""
 LINKS_MAX = 1_000
 """What an endpoint carries with the latency of one link (docs/decisions/0128)."""
 
@@ -49,6 +51,22 @@ class BrokerTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     key: FilePath
 
 
+class ConsoleTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table `[console]`, which `endpoints.config.console_settings` reads."""
+
+    # an address with its port, or `unix:` and the path of a socket
+    listen: Annotated[str, Meta(min_length=1, max_length=4_000)] | UnsetType = UNSET
+    # of the address that browsers show
+    origin: Annotated[str, Meta(min_length=1, max_length=300)] | UnsetType = UNSET
+    certificate: FilePath | UnsetType = UNSET
+    key: FilePath | UnsetType = UNSET
+    # how long a session of a browser lasts at most
+    session_s: SessionSeconds = 43_200
+    # whether boards, which stand where others may read them, show what messages say
+    board_texts: bool = False
+    language: Literal["en", "ru"] | UnsetType = UNSET
+
+
 class ProcessTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What both files have in common."""
 
@@ -60,6 +78,7 @@ class ProcessTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     notifications: NotificationsTable = NotificationsTable()
     exercise_clock: FilePath | UnsetType = UNSET
     health: HealthTable | UnsetType = UNSET
+    console: ConsoleTable | UnsetType = UNSET
 
 
 class EndpointTable(ProcessTable, frozen=True, kw_only=True, forbid_unknown_fields=True):

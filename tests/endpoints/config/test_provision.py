@@ -264,7 +264,7 @@ def test_an_interrupt_leaves_no_files(tmp_path: Path) -> None:
 
 
 def test_a_path_too_long_for_a_socket_is_refused_before_anything_is_made(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"the path of the control socket has \d+ bytes, more than 107"):
+    with pytest.raises(UserError, match=r"the path of this socket has \d+ bytes, more than 107"):
         make(tmp_path / ("x" * 90))
 
     assert list(tmp_path.iterdir()) == []

@@ -258,7 +258,7 @@ def test_settings_are_frozen_and_their_paths_relative_to_the_file(folder: Path) 
         (
             'side = "eucom"',
             f'side = "eucom"\ncontrol = "{"x" * 100}"',
-            "control: the path of the control socket has",
+            "control: the path of this socket has",
         ),
         pytest.param(
             HASHED, "correct-horse", "officers.watch-1.credential: not a hashed credential", id="credential not hashed"
