@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from broker.names import HEALTH
+from endpoints.clocks.clock import SystemClock
+from endpoints.config.first_certificates import health_is_due
 from endpoints.config.toml_edit import editing
 from endpoints.errors import UserError
 from endpoints.journal.segments import lock, segments
@@ -151,19 +153,25 @@ def place_control(config: Path) -> None:
 
 
 def provide_broker() -> None:
-    """Make the broker's files if its volume is new, and the certificate for its health check if that is missing."""
+    """Make the broker's files if its volume is new, and the certificate for its health check if that is due."""
     own = Path("broker")
     whole = all((own / name).exists() for name in ("mosquitto.conf", "acl", "tls/server.key"))
-    if whole and (own / HEALTH / "client.key").exists():
+    at, _ = SystemClock().now()
+    due = health_is_due(own, Path("authority"), at)
+    if whole and not due:
         move_sessions()
         return
     if not Path("authority", "ca.key").exists():
+        if whole and (own / HEALTH / "client.key").exists():
+            say("broker: the certificate of its health check is due, and the authority is missing: cert show .")
+            return
         end(
             "broker: files are missing in its volume, and the authority that could issue certificates is missing, too: "
             "restore the volumes broker and authority from a backup"
         )
     if whole:
         shutil.rmtree(own / HEALTH, ignore_errors=True)
+        say("broker: its health check gets a new certificate")
     else:
         for path in own.iterdir():
             if path.name != "data":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from broker.names import HEALTH
 from endpoints.cli import options
 from endpoints.cli.certificate_text import authority_rows, ending, field, name_of, tell
 from endpoints.cli.consent import EXIT_DECLINED, Yes, consented
@@ -170,6 +171,9 @@ def _consequence(change: CertificateChange, t: Translator) -> str:
 def _tell(change: CertificateChange, t: Translator, *, first: bool) -> None:
     """Say what follows from a change that was installed; `first` if nothing could run before it."""
     tls = change.tls
+    if tls.identity == HEALTH:
+        tell(t("The next check of the broker uses it."))
+        return
     if tls.purpose == "client":
         if not first:
             tell(t("A running process uses it at its next connection to the broker, without a restart."))

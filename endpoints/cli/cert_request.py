@@ -98,12 +98,11 @@ def cert_request(
 
 def tell_request(tls: TlsFiles, t: Translator, *, first: bool = False) -> None:
     """Say to whom a request goes, and what follows when its certificate is back; `first` if there is none yet."""
-    server = tls.purpose == "server"
-    name = str(tls.request) if server else f"{tls.identity}.csr"
+    name = str(tls.request) if tls.of_operator else f"{tls.identity}.csr"
     sign = ["deconflict", "cert", "sign", "authority", name, "--identity", tls.identity]
     install = ["deconflict", "cert", "renew", str(tls.place), f"{tls.identity}.crt"]
-    if server:
-        sign[3] = str(tls.place / "authority")
+    if tls.of_operator:
+        sign[3] = str(tls.installation / "authority")
         tell(t("{file}: the request. Sign it with the authority:", file=tls.request))
         sign += ["--out", f"{tls.identity}.crt"]
     else:

@@ -9,6 +9,7 @@ from pathlib import Path
 from broker.names import HEALTH
 from broker.pki import Authority
 from endpoints.config import certificate_change
+from endpoints.config.certificate_survey import survey
 from endpoints.config.new_folder import as_user_errors, new_folder
 from endpoints.config.tls_files import TlsFiles
 from endpoints.keys.private_files import FOLDER_MODE, exists, make_private_folder
@@ -76,6 +77,27 @@ def enrol_broker(folder: Path, names: Sequence[str], *, authority: Path | None, 
         issuing.issue_server(own / "tls", at, names)
         issue_health(issuing, own, at)
     return issuing
+
+
+def health_is_due(own: Path, authority: Path, at: Millis) -> bool:
+    """Return whether the broker in the folder `own` needs a new certificate for its health checks at `at`.
+
+    So it is if there is none, if it ends soon, or if another authority has issued it than the one in `authority`.
+    """
+    tls = TlsFiles(
+        place=own / HEALTH,
+        identity=HEALTH,
+        authority=own / HEALTH / "ca.crt",
+        certificate=own / HEALTH / "client.crt",
+        key=own / HEALTH / "client.key",
+    )
+    found = survey(tls, at)
+    if found.warnings:
+        return True
+    issuer = authority / "ca.crt"
+    return exists(issuer) and not certificate_change.issued_by(
+        found.certificates[0].certificate, certificate_change.load_one(issuer)
+    )
 
 
 def issue_health(authority: Authority, own: Path, at: Millis) -> None:

@@ -1,7 +1,8 @@
-"""Names the files of one certificate: of an endpoint or the watch, or of the broker.
+"""Names the files of one certificate: of an endpoint or the watch, of the broker, or of its health check.
 
 ```
 tls/client.crt  client.key  ca.crt        of the broker: server.crt server.key ca.crt
+health/client.crt  client.key  ca.crt     in the broker's folder: the client that checks it
 tls/client.csr  client.key.next           while a request is open
 authority/ca.crt                          an authority of one's own, beside endpoint.toml
 ```
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from broker.names import BROKER, Purpose, next_of
+from broker.names import BROKER, HEALTH, Purpose, next_of
 from endpoints.config import toml_reader
 from endpoints.config.new_folder import as_user_errors
 from endpoints.config.settings_tables import EndpointTable, WatchTable
@@ -29,7 +30,8 @@ class TlsFiles(Struct, frozen=True, kw_only=True):
     """The files of one certificate; none of them need exist.
 
     Attributes:
-        place: what the user named: `endpoint.toml`, `watch.toml`, or the folder that `deconflict broker` takes.
+        place: what the user named: `endpoint.toml`, `watch.toml`, the folder that `deconflict broker` takes, or
+            `broker/health` in it.
         identity: whose certificate it is.
         authority: the authorities that this end trusts to issue the certificate of the other end.
         certificate: the certificate.
@@ -48,6 +50,18 @@ class TlsFiles(Struct, frozen=True, kw_only=True):
         return "server" if self.identity == BROKER else "client"
 
     @property
+    def of_operator(self) -> bool:
+        """Whether it belongs to the broker's operator, who has the authority as well."""
+        return self.identity in {BROKER, HEALTH}
+
+    @property
+    def installation(self) -> Path:
+        """The folder in which an authority lies: the operator's, or a side's own."""
+        if self.identity == BROKER:
+            return self.place
+        return self.place.absolute().parents[1] if self.identity == HEALTH else self.place.parent
+
+    @property
     def next_key(self) -> Path:
         """The private key of an open request."""
         return next_of(self.key)
@@ -61,13 +75,18 @@ class TlsFiles(Struct, frozen=True, kw_only=True):
     def issuers(self) -> tuple[Path, ...]:
         """The files of the authorities that may have issued the certificate."""
         # an authority of a side's own is beside its configuration, the broker's beside the broker's folder
-        own = (self.place if self.purpose == "server" else self.place.parent) / "authority" / "ca.crt"
+        own = self.installation / "authority" / "ca.crt"
         return (self.authority, *([own] if exists(own) else []))
 
 
 def of(place: Path) -> TlsFiles:
-    """Return the files of `place`: a configuration, or the folder that `deconflict broker` takes. Raises UserError."""
+    """Return the files of `place`: a configuration, the folder that `deconflict broker` takes, or `health` of its own.
+
+    Raises UserError.
+    """
     if _is_folder(place):
+        if place.absolute().name == HEALTH and exists(place / "client.crt"):
+            return _health(place)
         return _broker(place)
     table = toml_reader.read(place, what=toml_reader.PROCESS)
     raw: EndpointTable | WatchTable
@@ -109,6 +128,16 @@ def _broker(place: Path) -> TlsFiles:
     )
 
 
+def _health(place: Path) -> TlsFiles:
+    return TlsFiles(
+        place=place,
+        identity=HEALTH,
+        authority=place / "ca.crt",
+        certificate=place / "client.crt",
+        key=place / "client.key",
+    )
+
+
 def within(place: Path) -> Iterator[TlsFiles]:
     """Yield the files of a configuration, or of everything in the folder of an installation. Raises UserError."""
     if not _is_folder(place):
@@ -125,6 +154,9 @@ def within(place: Path) -> Iterator[TlsFiles]:
     if exists(place / "broker" / "tls"):
         found = True
         yield _broker(place)
+    if exists(place / "broker" / HEALTH / "client.crt"):
+        found = True
+        yield _health(place / "broker" / HEALTH)
     if not found:
         raise UserError(
             phrase(

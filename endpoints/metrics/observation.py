@@ -3,7 +3,8 @@
 Without the table `[health]` it wraps nothing, and prometheus-client is not imported.
 
     GET /healthz    200 while the process is alive, else 503 with a line for each reason (`condition`)
-    GET /readyz     200 while it can take and deliver messages, else 503 with a line for each reason
+    GET /startupz   200 once it has been able to work, and while no link is stopped, else 503 likewise
+    GET /readyz     200 while it can take and deliver messages, else 503 likewise
     GET /metrics    the metrics for Prometheus (`families`)
 """
 
@@ -18,7 +19,7 @@ from endpoints.clocks.clock import SystemClock
 from endpoints.config.settings import EndpointSettings, LinkSettings, ProcessSettings
 from endpoints.journal.store import SegmentStore
 from endpoints.journal.writer import Batch, OnDisk
-from endpoints.metrics.condition import LoopTurns, why_not_alive, why_not_ready
+from endpoints.metrics.condition import LoopTurns, why_not_alive, why_not_ready, why_not_started
 from endpoints.metrics.counters import LinkCounters
 from endpoints.metrics.families import SIDE_DIRECTIONS, WATCH_DIRECTIONS
 from endpoints.metrics.listener import Answer, HealthServer, listen, served
@@ -132,6 +133,8 @@ class Observation:
             match path:
                 case "/healthz":
                     return _condition("ok", why_not_alive(self._turns, self._machine.real_ms()))
+                case "/startupz":
+                    return _condition("started", why_not_started(self._turns, self._machine.real_ms(), self._runners))
                 case "/readyz":
                     return _condition("ready", why_not_ready(self._turns, self._machine.real_ms(), self._runners))
                 case "/metrics":

@@ -25,6 +25,8 @@ class Gauges(Struct, frozen=True, kw_only=True):
     free_bytes: int | None
     # the newest reason why there is no connection, also one that is journaled already; empty while there is one
     connection_trouble: str = ""
+    # whether the broker has accepted a session of this link since the process began
+    accepted: bool = False
     # by party: when it last said over this connection that it is present, on the machine's monotonic clock, in seconds
     heard_s: dict[Identifier, float] = {}
     # our messages that the broker has accepted and the peer has not receipted

@@ -119,6 +119,7 @@ class LinkRunner(Generic[CoreT_co]):
         self._refusals = Refusals(limits)
         self._restored = restored or RestoredMark()
         self._trouble: str = NOT_CONNECTED
+        self._accepted = False
         self._flushed_at: Millis | None = None
         self._timed = TimedEvents(core, journal, self._planner, self._refusals, self.presence, draw_nonce)
 
@@ -144,6 +145,7 @@ class LinkRunner(Generic[CoreT_co]):
             flushed_at=self._flushed_at,
             free_bytes=self._timed.free_bytes,
             connection_trouble=self._trouble,
+            accepted=self._accepted,
             heard_s={party: cap.heard_s for party, cap in self.presence.items() if cap.heard_s is not None},
         )
 
@@ -155,7 +157,7 @@ class LinkRunner(Generic[CoreT_co]):
         effects = cast("tuple[AnyEffect, ...]", self.core.handle(event))
         self._batch.append((event, effects))
         if isinstance(event, TransportConnected):
-            self._trouble = ""
+            self._trouble, self._accepted = "", True
         elif isinstance(event, TransportLost):
             self._trouble = self._trouble or event.reason
             for cap in self.presence.values():
@@ -213,7 +215,7 @@ class LinkRunner(Generic[CoreT_co]):
 
     def follow(self, before: Self, now: Now) -> None:
         """Go on over the connection of the runner `before`, which has stopped in order; behind `start`."""
-        self._trouble = before._trouble
+        self._trouble, self._accepted = before._trouble, before._accepted
         for party, cap in self.presence.items():
             cap.inherit(before.presence[party])
         if before.core.snapshot().connected:

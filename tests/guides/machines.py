@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import secrets
+import signal
 import subprocess
 import tarfile
 import time
@@ -83,7 +84,7 @@ class Shell:
 
     def close(self) -> None:
         """End the terminal; the machine kills what still runs in it."""
-        self._terminal.popen.terminate()
+        self._terminal.popen.send_signal(signal.SIGTERM)
         self._terminal.end()
 
 

@@ -114,6 +114,7 @@ def test_a_lost_broker_makes_all_unready_and_none_unhealthy_until_it_is_back(sit
     for name in ALL:
         assert re.fullmatch(rf"{LINK}: not connected to the broker: .+\n", site.get(name, "/readyz")[1])
         assert site.get(name, "/healthz") == (200, "ok\n")
+        assert site.get(name, "/startupz") == (200, "started\n")
     station.until(lambda: site.values("eucom")["deconflict_ready", ()] == 0)
     assert site.value("eucom", "broker_connected") == 0
 

@@ -1,4 +1,4 @@
-"""A real Prometheus loads the rules, scrapes a real endpoint, and fires what it should."""
+"""A real Prometheus loads the rules, scrapes a real endpoint, fires what it should, and has what the panels show."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import yaml
@@ -20,6 +21,15 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
 DEPLOYED = ROOT / "deploy" / "prometheus"
+
+
+def panels() -> list[str]:
+    """Return every expression of the dashboard, its variables filled in, and without what hides a zero."""
+    written = json.loads((DEPLOYED.parent / "grafana" / "deconfliction-link.json").read_text())["panels"]
+    expressions = [target["expr"] for panel in written for target in panel["targets"]]
+    for variable, value in (("$__rate_interval", "1m"), ("$link", ".+"), ("> 0", ">= 0")):
+        expressions = [each.replace(variable, value) for each in expressions]
+    return expressions
 
 
 class Prometheus:
@@ -66,6 +76,10 @@ class Prometheus:
         found = self.ask("query?query=deconflict_link_info")["result"]
         return [(each["metric"]["link"], each["metric"]["kind"]) for each in found]
 
+    def finds(self, expression: str) -> bool:
+        """Return whether an expression finds any series."""
+        return bool(self.ask(f"query?{urlencode({'query': expression})}")["result"])
+
     def close(self) -> None:
         self.process.terminate()
         self.process.wait(30)
@@ -93,6 +107,10 @@ def test_a_real_prometheus_loads_the_rules_and_fires_them(station: Station, tmp_
         assert ("DeconflictionNotReady", "pending") not in prometheus.alerts()
         station.until(lambda: prometheus.rule_health() == {"ok"})
         station.until(lambda: prometheus.purposes() == [(LINK, "exercise")])
+
+        # no image of Grafana is at hand: this is what its panels would show
+        assert len(panels()) > 20
+        station.each(panels(), prometheus.finds)
 
         station.broker.stop()
         station.until(lambda: ("DeconflictionNotReady", "pending") in prometheus.alerts())

@@ -97,7 +97,7 @@ def test_the_recorded_journals_are_large_enough_and_always_the_same(folders: Pat
 
 @pytest.mark.parametrize("index", range(4))
 def test_no_flipped_bit_is_accepted(journal: Recorded, index: int) -> None:
-    assert none_accepted(accepted_flips(journal, index, every=5, phase=index)) > 70_000
+    assert none_accepted(accepted_flips(journal, index, every=7, phase=index)) > 50_000
 
 
 @pytest.mark.parametrize("index", range(4))
@@ -112,7 +112,7 @@ def test_the_start_cuts_to_the_last_whole_batch(journal: Recorded, zeros: int) -
 
 def test_no_flipped_bit_in_a_collected_log_is_accepted(journal: Recorded) -> None:
     lines = collected(journal)
-    assert none_accepted(accepted_flips_in_a_log(lines[:150], every=83)) > 10_000
+    assert none_accepted(accepted_flips_in_a_log(lines[:150], every=167)) > 5_000
 
 
 def test_no_bit_among_the_zeros_after_the_end_is_accepted() -> None:
@@ -167,20 +167,20 @@ def test_the_commands_find_a_flip_in_every_kind_of_byte(name: str, small: Path, 
         if not found:
             assert name in {"checkpoint", "signed head"}
             continue
-        for begin, end in {found[0], found[-1]}:
+        for (begin, end), wanted in ((found[0], 1), (found[-1], 32)):
             offset = (begin + end) // 2
-            for bit in (1, 32) if name != "becomes NUL" else (data[offset],):
-                damaged = tmp_path / "damaged"
-                shutil.copytree(small, damaged)
-                altered = bytearray(path.read_bytes())
-                altered[offset] ^= bit
-                (damaged / path.name).write_bytes(altered)
-                where = f"{path.name}: byte {offset}, bit {bit}"
-                assert exit_code(partial(log_verify, str(damaged))) == EXIT_DAMAGED, where
-                assert exit_code(partial(replay, str(damaged))) == EXIT_DAMAGED, where
-                # a start reads one segment, however old the link is
-                assert start(damaged) == (EXIT_DAMAGED if path == segments(small)[-1] else 0), where
-                shutil.rmtree(damaged)
+            bit = wanted if name != "becomes NUL" else data[offset]
+            damaged = tmp_path / "damaged"
+            shutil.copytree(small, damaged)
+            altered = bytearray(path.read_bytes())
+            altered[offset] ^= bit
+            (damaged / path.name).write_bytes(altered)
+            where = f"{path.name}: byte {offset}, bit {bit}"
+            assert exit_code(partial(log_verify, str(damaged))) == EXIT_DAMAGED, where
+            assert exit_code(partial(replay, str(damaged))) == EXIT_DAMAGED, where
+            # a start reads one segment, however old the link is
+            assert start(damaged) == (EXIT_DAMAGED if path == segments(small)[-1] else 0), where
+            shutil.rmtree(damaged)
 
 
 @pytest.mark.parametrize("missing", [1, 2, 300, 3_000, 9_000])

@@ -60,6 +60,7 @@ def test_every_process_is_alive_and_ready_and_says_when_it_is_not(stack: Compose
     eventually(lambda: get(stack, "http://eucom:9464/readyz")[0] == 503, "eucom is not ready")
     assert "eucom-ndmc: not connected to the broker: " in get(stack, "http://eucom:9464/readyz")[1]
     assert get(stack, "http://eucom:9464/healthz") == (200, "ok\n")
+    assert get(stack, "http://eucom:9464/startupz") == (200, "started\n")
     stack("start", "broker")
 
 

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -31,6 +30,7 @@ from endpoints.keys.credentials import read_credential
 from protocol.wire.instants import parsed, written
 from protocol.wire.policy import Policy, Terms
 from tests.support.broker_site import free_port, now
+from tests.support.fork_server import ForkedProcess
 
 ROOT = Path(__file__).parents[2]
 LINK = default_terms.LINK
@@ -276,34 +276,24 @@ class Station:
 
     def deconflict(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a `deconflict` command to completion."""
-        return subprocess.run(
-            [sys.executable, "-m", "endpoints.cli.main", *arguments],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            env=os.environ | {"LC_ALL": "C.UTF-8", "COLUMNS": "200"} | environment,
-            timeout=60,
-            check=False,
-        )
+        running = Running(arguments, {"COLUMNS": "200"} | environment)
+        code = running.wait(60)
+        return subprocess.CompletedProcess(arguments, code, running.output().decode(), running.errors())
 
 
 class Running:
     """A running process; threads read its output continuously, as a log system would."""
 
     def __init__(self, arguments: Sequence[str], environment: dict[str, str]) -> None:
-        self.popen = subprocess.Popen(
-            [sys.executable, "-m", "endpoints.cli.main", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=ROOT,
-            env=os.environ | {"LC_ALL": "C.UTF-8"} | environment,
-        )
+        (out, written), (err, complained) = os.pipe(), os.pipe()
+        with open(os.devnull, "rb") as nothing, open(written, "wb"), open(complained, "wb"):  # noqa: PTH123 - descriptors
+            streams = (nothing.fileno(), written, complained)
+            self.popen = ForkedProcess(arguments, os.environ | {"LC_ALL": "C.UTF-8"} | environment, streams)
         self._out: list[bytes] = []
         self._err: list[bytes] = []
         self._readers = [
-            threading.Thread(target=_read, args=(self.popen.stdout, self._out), daemon=True),
-            threading.Thread(target=_read, args=(self.popen.stderr, self._err), daemon=True),
+            threading.Thread(target=_read, args=(out, self._out), daemon=True),
+            threading.Thread(target=_read, args=(err, self._err), daemon=True),
         ]
         for reader in self._readers:
             reader.start()
@@ -328,9 +318,6 @@ class Running:
                 self.popen.wait()
         for reader in self._readers:
             reader.join()
-        for stream in (self.popen.stdout, self.popen.stderr):
-            assert stream is not None
-            stream.close()
         return code
 
     def output(self) -> bytes:
@@ -347,5 +334,6 @@ class Running:
         return "\n".join([*(line[:300] for line in lines), b"".join(self._err).decode(errors="replace")[-2_000:]])
 
 
-def _read(stream: Any, into: list[bytes]) -> None:
-    into.extend(stream)
+def _read(descriptor: int, into: list[bytes]) -> None:
+    with open(descriptor, "rb") as stream:
+        into.extend(stream)

@@ -9,17 +9,16 @@ import re
 import signal
 import struct
 import subprocess
-import sys
 import termios
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
+
+from tests.support.fork_server import ForkedProcess
 
 COLUMNS = 80
 ROWS = 50
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_ROOT = Path(__file__).parents[2]
 
 
 class Terminal:
@@ -30,14 +29,13 @@ class Terminal:
         self._end, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         self._data = bytearray()
-        self.popen = subprocess.Popen(
-            [*(command or (sys.executable, "-m", "endpoints.cli.main")), *map(str, words)],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            cwd=_ROOT,
-            env=os.environ | {"TERM": "xterm", "COLUMNS": str(COLUMNS)} | environment,
-        )
+        self.popen: subprocess.Popen[bytes] | ForkedProcess
+        environment = os.environ | {"TERM": "xterm", "COLUMNS": str(COLUMNS)} | environment
+        if command:
+            arguments = [*command, *map(str, words)]
+            self.popen = subprocess.Popen(arguments, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+        else:
+            self.popen = ForkedProcess([*map(str, words)], environment, [theirs] * 3)
         os.close(theirs)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

@@ -335,7 +335,7 @@ def test_a_broker_trusts_only_restricted_authorities_of_others(site: Site) -> No
 def test_show_counts_the_days_and_names_what_is_wrong(site: Site) -> None:
     assert run("cert", "show", site.home, "--json") == 0
     places = json.loads(site.capsys.readouterr().out)["places"]
-    assert [each["identity"] for each in places] == ["eucom", "ndmc", "watch", "broker"]
+    assert [each["identity"] for each in places] == ["eucom", "ndmc", "watch", "broker", "health"]
     assert places[0]["request"]["identity"] == "eucom"
     assert [each["days"] for each in places[0]["certificates"]] == [823, 3_648]
 
