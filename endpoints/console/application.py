@@ -7,6 +7,8 @@
     GET  /log-in, POST /log-in          an officer's session, proven at the endpoint
     POST /log-out
     POST /settings                      how this browser shows the console
+    GET  /meanwhile                     what happened while a page was without news
+    POST /sounding                      how many pages a browser has open, and whether they can sound
     GET  /static/NAME
     GET  /healthz                       whether the console itself is alive
 
@@ -15,7 +17,7 @@ Everything but the last two needs a session.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from urllib.parse import parse_qsl
 
@@ -28,8 +30,9 @@ from starlette.types import ASGIApp
 
 from endpoints.console import pages
 from endpoints.console.cookies import Cookies
-from endpoints.console.frame import WORDS, frame_of, until_words
+from endpoints.console.frame import WORDS, frame_of, meanwhile_words, until_words
 from endpoints.console.guard import Guard
+from endpoints.console.listeners import Listeners
 from endpoints.console.log_in import LogIn
 from endpoints.console.preferences import Preferences, from_cookie
 from endpoints.console.present_links import PresentLinks
@@ -47,6 +50,7 @@ QUERY_MAX_BYTES = 2_000
 STATIC_S = 31_536_000
 COOKIE_S = 366 * 86_400
 """The server decides when a session ends."""
+DIGITS_MAX = 15
 LIVE_HEADER = "x-live"
 
 _log = get_logger()
@@ -60,6 +64,7 @@ class Console:
         present: PresentLinks,
         sessions: Sessions,
         log_in: LogIn,
+        listeners: Listeners,
         origin: str,
         screens: Iterable[Screen] = SCREENS,
     ) -> None:
@@ -69,6 +74,7 @@ class Console:
             present: what is known of the links.
             sessions: who reads.
             log_in: proves an officer's credential.
+            listeners: which browsers can sound.
             origin: where browsers reach the console.
             screens: in the order of the menu.
         """
@@ -78,6 +84,7 @@ class Console:
         self._screens = {screen.name: screen for screen in screens}
         self._cookies = Cookies(present.side, present.links)
         self._streams = BrowserStreams(present)
+        self._listeners = listeners
         everything = Starlette(
             routes=[
                 Route("/", self._start),
@@ -89,6 +96,8 @@ class Console:
                 Route("/log-in", self._log_in_form, methods=["POST"]),
                 Route("/log-out", self._log_out, methods=["POST"]),
                 Route("/settings", self._settings, methods=["POST"]),
+                Route("/meanwhile", self._meanwhile),
+                Route("/sounding", self._sounding, methods=["POST"]),
                 Route("/static/{name}", _static),
                 Route("/healthz", _alive),
             ],
@@ -127,12 +136,12 @@ class Console:
         if session.role not in screen.roles:
             raise HTTPException(HTTPStatus.FORBIDDEN, t("this session may not see this page"))
         rest = request.path_params.get("rest", "")
-        facts = await self._present.facts(link, session, look, rest)
+        facts = await self._present.facts(link, session, look, rest, with_history=screen.reads_history)
         query = _query(request)
         if rest in screen.downloads:
             download = screen.downloads[rest](facts, query, t)
             return StreamingResponse(
-                _in_turn(download.parts),
+                download.parts,
                 media_type=download.media_type,
                 headers={"content-disposition": f'attachment; filename="{download.name}"', "cache-control": "no-store"},
             )
@@ -145,10 +154,38 @@ class Console:
             frame=frame_of(facts, screen, self._screens.values(), self._present.links, t),
             session=session,
             look=look,
+            sites=facts.sites,
             t=t,
             **self._common(facts.settings.id),
         )
         return _page(page)
+
+    async def _meanwhile(self, request: Request) -> Response:
+        """Return what happened while a page was without news, for that page."""
+        query = _query(request)
+        link, after, since = (query.get(name, "") for name in ("link", "after", "since"))
+        if self._session(request) is None:
+            return _signed_out()
+        if link not in self._present.links or not all(map(_number, (after, since))):
+            raise NoSuchThing(phrase("there is no such page"))
+        t = translator(self._look(request).lang)
+        counts = await self._present.between(link, int(after))
+        page = pages.render(
+            "meanwhile",
+            t=t,
+            since=t.time(int(since), "UTC"),
+            until=t.time(self._present.now(), "UTC"),
+            counts=None if counts is None else meanwhile_words(counts, t),
+        )
+        return _page(page)
+
+    async def _sounding(self, request: Request) -> Response:
+        session = self._session(request)
+        if session is None:
+            return _signed_out()
+        form = await _form(request)
+        self._listeners.tell(session.id, form.get("pages", ""), form.get("armed", ""))
+        return Response(status_code=HTTPStatus.NO_CONTENT, headers={"cache-control": "no-store"})
 
     async def _stream(self, request: Request) -> Response:
         session = self._session(request)
@@ -270,10 +307,16 @@ async def _static(request: Request) -> Response:
     found = pages.static_files().get(request.path_params["name"])
     if found is None:
         return PlainTextResponse("", HTTPStatus.NOT_FOUND)
-    media_type, content = found
     kept = request.query_params.get("v") == pages.build()
-    headers = {"cache-control": f"public, max-age={STATIC_S}, immutable" if kept else "no-store"}
-    return Response(content, media_type=media_type, headers=headers)
+    headers = {
+        "cache-control": f"public, max-age={STATIC_S}, immutable" if kept else "no-store",
+        "vary": "accept-encoding",
+    }
+    content = found.content
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        content = found.compressed
+        headers["content-encoding"] = "gzip"
+    return Response(content, media_type=found.media_type, headers=headers)
 
 
 async def _alive(_request: Request) -> Response:
@@ -300,9 +343,9 @@ def _signed_out() -> Response:
     return PlainTextResponse("", HTTPStatus.UNAUTHORIZED, headers={"cache-control": "no-store"})
 
 
-async def _in_turn(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
-    for part in parts:
-        yield part
+def _number(text: str) -> bool:
+    """Return whether a text is a number that fits into a record."""
+    return text.isascii() and text.isdecimal() and len(text) <= DIGITS_MAX
 
 
 def _query(request: Request) -> Mapping[str, str]:

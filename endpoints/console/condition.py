@@ -9,62 +9,82 @@ from typing import Literal
 
 from msgspec import UNSET, Struct
 
+from endpoints.control.client import NotRunning, RequestRefused
 from endpoints.control.status import Status
-from protocol.core.alarms import AlarmCode
-from protocol.phrases import Said
+from endpoints.errors import UserError
+from protocol.core.alarms import Alarm, AlarmCode
+from protocol.core.snapshot import Snapshot
+from protocol.phrases import Said, phrase, said
 from protocol.wire.instants import Millis, parsed
 
-State = Literal["live", "unheard", "endpoint_gone", "link_stopped", "broker_gone"]
-"""`unheard`: the endpoint was not asked yet. In the order of what is judged, `live` if nothing is wrong."""
+ConditionState = Literal["live", "unheard", "endpoint_gone", "link_stopped", "broker_gone"]
+"""`unheard`: the process was not asked yet; `live`: nothing on the way is wrong."""
 
 
 class Condition(Struct, frozen=True, kw_only=True):
-    """The state of a screen's news.
+    """The state of the news on a screen.
 
     Attributes:
         state: which part is gone.
         since: since when; None if nobody knows.
-        detail: why, as a text for people.
-        said: what `detail` was made from, None if it is not translated.
+        detail: why, as a text for people; empty if the state says it all.
+        made_from: what `detail` was made from, None if it is not translated.
     """
 
-    state: State
+    state: ConditionState
     since: Millis | None = None
     detail: str = ""
-    said: Said | None = None
+    made_from: Said | None = None
 
     @property
     def current(self) -> bool:
-        """Whether the endpoint's words are of now: it answers, whatever else is wrong."""
+        """Whether what was heard is of now: the process answers, whatever else is wrong."""
         return self.state not in {"unheard", "endpoint_gone"}
 
 
 UNHEARD = Condition(state="unheard")
 
 
-def gone(heard_at: Millis | None, detail: str, said: Said | None = None) -> Condition:
-    """Return the condition while the process does not answer: since its last sign of life `heard_at`."""
-    return Condition(state="endpoint_gone", since=heard_at, detail=detail, said=said)
+def gone(error: UserError, heard_at: Millis | None) -> Condition:
+    """Return the condition while the process does not answer, for `error`; `heard_at` was its last sign of life."""
+    if isinstance(error, NotRunning):
+        why: str = phrase("Its process does not run.")
+    elif isinstance(error, RequestRefused):
+        why = error.args[0]
+    else:
+        why = phrase("Its process gives no answer: it hangs, or is ending.")
+    return Condition(state="endpoint_gone", since=heard_at, detail=str(why), made_from=said(why))
 
 
-def heard(status: Status) -> Condition:
-    """Return the condition while the process answers with `status`."""
-    for alarm in status.alarms:
-        if alarm.code == AlarmCode.JOURNAL_FAILURE and alarm.cleared_at is UNSET:
-            return Condition(
-                state="link_stopped", since=parsed(alarm.raised_at), detail=alarm.detail, said=alarm.said or None
-            )
+def heard(status: Status, snapshot: Snapshot | None, at: Millis, before: Condition) -> Condition:
+    """Return the condition while the process answers.
+
+    Args:
+        status: its answer.
+        snapshot: the same; None for a link that has stopped.
+        at: when it came.
+        before: the condition until then.
+    """
+    failure = _open_alarm(status, AlarmCode.JOURNAL_FAILURE)
+    if failure is not None:
+        since = parsed(failure.raised_at)
+        return Condition(state="link_stopped", since=since, detail=failure.detail, made_from=failure.said or None)
     if status.broker == "connected":
         return Condition(state="live")
-    lost = [
-        parsed(alarm.raised_at)
-        for alarm in status.alarms
-        if alarm.code == AlarmCode.BROKER_UNREACHABLE and alarm.cleared_at is UNSET
-    ]
-    why = next((reason for reason in status.reasons if reason.code == "not_connected"), None)
+    alarm = _open_alarm(status, AlarmCode.BROKER_UNREACHABLE)
+    if alarm is not None:
+        lost_at: Millis | None = parsed(alarm.raised_at)
+    elif before.state == "live":
+        lost_at = at
+    else:
+        lost_at = before.since if before.state == "broker_gone" else None
     return Condition(
         state="broker_gone",
-        since=min(lost, default=None),
-        detail="" if why is None else why.text,
-        said=None if why is None else why.said or None,
+        since=lost_at,
+        detail="" if snapshot is None else snapshot.connection_trouble,
+        made_from=None if snapshot is None else snapshot.connection_trouble_said,
     )
+
+
+def _open_alarm(status: Status, code: AlarmCode) -> Alarm | None:
+    return next((each for each in status.alarms if each.code == code and each.cleared_at is UNSET), None)

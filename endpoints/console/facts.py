@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -9,10 +10,13 @@ from msgspec import Struct
 from endpoints.config.link_file import LinkFile
 from endpoints.config.settings import LinkSettings
 from endpoints.console.condition import Condition
+from endpoints.console.history import History
 from endpoints.console.preferences import Preferences
+from endpoints.control.event_lines import PartyPresence
 from endpoints.control.status import Status
 from protocol.core.snapshot import Snapshot
 from protocol.wire.instants import Millis
+from protocol.wire.messages import Identifier
 
 Role = Literal["board", "officer", "investigator"]
 """Who reads: a wall display, a duty officer, an investigator."""
@@ -41,6 +45,8 @@ class Facts(Struct, frozen=True, kw_only=True):
         side: whose console it is.
         status, snapshot: the last that the endpoint said; None before its first word, or of a link that has stopped.
         heard_at: when it last gave a sign of life, None before the first.
+        presence: what it said then of the presence of the other party.
+        upto: the number of the last record of the journal then, 0 before its first word.
         condition: whether the last words still hold, and if not, which part is gone.
         now: the time of the link: of an exercise, its own.
         rate: how many seconds of it pass in one real second.
@@ -57,11 +63,13 @@ class Facts(Struct, frozen=True, kw_only=True):
     status: Status | None
     snapshot: Snapshot | None
     heard_at: Millis | None
+    presence: Mapping[Identifier, PartyPresence]
+    upto: int
     condition: Condition
     now: Millis
     rate: int
     watch: WatchFacts | None
-    history: None
+    history: History | None
     role: Role
     texts: bool
     preferences: Preferences
@@ -71,3 +79,9 @@ class Facts(Struct, frozen=True, kw_only=True):
     def link(self) -> LinkFile:
         """The content of the link file."""
         return self.settings.content
+
+    @property
+    def sites(self) -> tuple[tuple[str, str], ...]:
+        """The name and the time zone of each site, this side's first."""
+        parties = sorted(self.link.parties.items(), key=lambda each: each[0] != self.side)
+        return tuple((party.site, party.zone) for _, party in parties)

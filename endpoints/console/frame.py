@@ -10,6 +10,7 @@ from msgspec import Struct
 from endpoints.clocks import slots
 from endpoints.console.condition import Condition
 from endpoints.console.facts import Facts
+from endpoints.console.history import Meanwhile
 from endpoints.console.screen import Screen
 from endpoints.texts.i18n import Translator
 from protocol.wire.instants import Millis, parsed, written
@@ -49,12 +50,14 @@ class MenuEntry(Struct, frozen=True, kw_only=True):
 
 
 class Banner(Struct, frozen=True, kw_only=True):
-    """What is wrong with the news on the screen, in words."""
+    """What is wrong with the news on the screen, in words; with `channels`, the other channels are one click away."""
 
+    name: str
     level: Level
     head: str
     since: Millis | None
     detail: str
+    channels: bool = False
 
 
 class Frame(Struct, frozen=True, kw_only=True):
@@ -128,26 +131,49 @@ def _banners(facts: Facts, t: Translator) -> Iterable[Banner]:
         "link_stopped": t("This link has stopped: its journal cannot be written."),
         "broker_gone": t("No connection to the broker: nothing goes out, nothing comes in."),
     }
-    condition: Condition = facts.condition
+    condition, watch = facts.condition, facts.watch
     if condition.state in heads:
         yield Banner(
+            name=condition.state,
             level="critical",
             head=heads[condition.state],
             since=condition.since,
-            detail=t.say(condition.detail, condition.said),
+            detail=_detail(condition, t),
+            channels=True,
         )
-    watch = facts.watch
+    answers = watch is not None and watch.condition.current and watch.status is not None
+    if condition.state == "endpoint_gone" and answers:
+        assert watch is not None
+        assert watch.status is not None
+        head = t("The independent watch says: {state}", state=t.term("state", watch.status.state))
+        yield Banner(name="watch-says", level=LEVELS[watch.status.state], head=head, since=None, detail="")
     if watch is not None and not watch.condition.current:
-        yield Banner(
-            level="serious",
-            head=t("The independent watch does not answer."),
-            since=watch.condition.since,
-            detail=t.say(watch.condition.detail, watch.condition.said),
-        )
+        head = t("The independent watch does not answer.")
+        detail = _detail(watch.condition, t)
+        yield Banner(name="watch", level="serious", head=head, since=watch.condition.since, detail=detail)
+
+
+def _detail(condition: Condition, t: Translator) -> str:
+    return t.say(condition.detail, condition.made_from)
+
+
+def meanwhile_words(counts: Meanwhile, t: Translator) -> list[str]:
+    """Return in words what was recorded in an interval."""
+    words = [
+        t.plural("{count} message", "{count} messages", counts.messages),
+        t.plural("{count} alert among them", "{count} alerts among them", counts.alerts) if counts.alerts else "",
+        t.plural("{count} alarm", "{count} alarms", counts.alarms),
+    ]
+    return [each for each in words if each]
 
 
 def until_words(at: str, now: Millis) -> str:
     """Return how long it is until the instant `at`: `0:12:48`; with a sign if it is past."""
-    seconds = (parsed(at) - now) // 1_000
-    sign, seconds = ("+", -seconds) if seconds < 0 else ("", seconds)
-    return f"{sign}{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    left = parsed(at) - now
+    return f"{'+' if left < 0 else ''}{duration_words(left)}"
+
+
+def duration_words(length_ms: Millis) -> str:
+    """Return a length of time as hours, minutes and seconds: `0:12:48`."""
+    seconds = abs(length_ms) // 1_000
+    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -46,11 +47,22 @@ def address(link: str, screen: str, *parts: str, **query: str | int) -> str:
     return f"{path}?{urlencode(query)}" if query else path
 
 
+class StaticFile(NamedTuple):
+    """One file that never changes while the console runs, as it is and compressed."""
+
+    media_type: str
+    content: bytes
+    compressed: bytes
+
+
 @cache
-def static_files() -> dict[str, tuple[str, bytes]]:
-    """Return type and content of each static file, by name."""
+def static_files() -> dict[str, StaticFile]:
+    """Return each static file, by name."""
     found = sorted((each.name, each.read_bytes()) for each in STATIC.iterdir() if each.is_file())
-    return {name: (TYPES[name.rpartition(".")[2]], content) for name, content in found}
+    return {
+        name: StaticFile(TYPES[name.rpartition(".")[2]], content, gzip.compress(content, mtime=0))
+        for name, content in found
+    }
 
 
 @cache
@@ -59,7 +71,7 @@ def build() -> str:
     digest = hashlib.sha256()
     templates = resources.files("endpoints.console").joinpath("templates")
     for content in (
-        *(content for _, content in static_files().values()),
+        *(each.content for each in static_files().values()),
         *(each.read_bytes() for each in sorted(templates.iterdir(), key=lambda each: each.name) if each.is_file()),
     ):
         digest.update(hashlib.sha256(content).digest())

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Coroutine
 from typing import Any, Literal
 
+import msgspec
+
 from endpoints.clocks.clock import Clock
 from endpoints.config.console_settings import ConsoleSettings
+from endpoints.console.calls import calls, passed_half
 from endpoints.console.facts import Facts, WatchFacts
+from endpoints.console.history import History, Meanwhile
 from endpoints.console.link_feed import LinkFeed
 from endpoints.console.pages import build
 from endpoints.console.preferences import Preferences
 from endpoints.console.pulse import Pulse
 from endpoints.console.sessions import ReaderSession
 from protocol.wire.instants import Millis
+
+HISTORY_EVERY_S = 5.0
+_SECOND: Millis = 1_000
 
 
 class PresentLinks:
@@ -37,12 +45,14 @@ class PresentLinks:
         self.language = settings.language
         self._settings = {link.id: link for link in settings.links}
         self._clock = clock
+        self._event: tuple[tuple[object, ...], bytes] | None = None
         # a console that was started anew may have the versions of the one before
         self._boot = secrets.token_hex(4)
-        self._feeds = {link: LinkFeed(settings.control, link, self.now, self.pulse.beat) for link in self.links}
+        self._feeds = {link: LinkFeed(settings.control, link, self.pulse.beat) for link in self.links}
+        self._histories = {link.id: History(link, settings.side) for link in settings.links}
         watched = () if watch is None else tuple(link.id for link in watch.links)
         self._watches = {
-            link: LinkFeed(watch.control, link, self.now, self.pulse.beat)
+            link: LinkFeed(watch.control, link, self.pulse.beat)
             for link in self.links
             if watch is not None and link in watched
         }
@@ -54,37 +64,69 @@ class PresentLinks:
     @property
     def works(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """What has to run while the console does: one task for each link of each process."""
-        return [feed.run for feed in (*self._feeds.values(), *self._watches.values())]
+        return [self.refresh_histories, *(feed.run for feed in (*self._feeds.values(), *self._watches.values()))]
 
     def version_of(self, link: str) -> str:
         """Return what changes with each change of what is known of a link."""
         watch = self._watches.get(link)
         return f"{self._boot}-{self._feeds[link].version}-{0 if watch is None else watch.version}"
 
-    def event(self) -> dict[str, Any]:
-        """Return what every browser is told now."""
-        return {
-            "at": self.now(),
-            "rate": self._rate(),
-            "build": build(),
-            "links": {link: {"version": self.version_of(link)} for link in self.links},
-        }
+    def event(self) -> bytes:
+        """Return what every browser is told now, as JSON; all streams share it."""
+        now = self.now()
+        key = (now // _SECOND, *(self.version_of(link) for link in self.links))
+        if self._event is None or self._event[0] != key:
+            links = {link: {"version": self.version_of(link), "calls": self._calls(link, now)} for link in self.links}
+            document = {"at": now, "rate": self._rate(), "build": build(), "links": links}
+            self._event = key, msgspec.json.encode(document)
+        return self._event[1]
 
-    async def facts(self, link: str, session: ReaderSession, preferences: Preferences, rest: str) -> Facts:
-        """Return what a screen of `link` is made from."""
+    def _calls(self, link: str, now: Millis) -> list[dict[str, object]]:
+        """Return the sounds that a link asks for; none while its process does not answer: the banner says so."""
         feed = self._feeds[link]
+        if feed.last is None or not feed.condition.current:
+            return []
+        return [
+            {"sound": each.sound, "about": f"{link}/{each.about}", "half": passed_half(each, now)}
+            for each in calls(feed.last.status)
+        ]
+
+    async def between(self, link: str, after: int) -> Meanwhile | None:
+        """Return what was recorded after record `after`; None if the journal does not say."""
+        history = self._histories[link]
+        await history.bring_up_to(self._feeds[link].upto)
+        if history.trouble or history.upto < self._feeds[link].upto:
+            return None
+        return history.between(after, history.upto)
+
+    async def refresh_histories(self) -> None:
+        """Read on in the journals now and then, until cancelled: a screen that needs them finds them read."""
+        while True:
+            for link, history in self._histories.items():
+                await history.bring_up_to(self._feeds[link].upto)
+            await asyncio.sleep(HISTORY_EVERY_S)
+
+    async def facts(
+        self, link: str, session: ReaderSession, preferences: Preferences, rest: str, *, with_history: bool = True
+    ) -> Facts:
+        """Return what a screen of `link` is made from; `with_history`, the journal is read up to its last record."""
+        feed, history = self._feeds[link], self._histories[link]
         last = feed.last
+        if with_history:
+            await history.bring_up_to(feed.upto)
         return Facts(
             settings=self._settings[link],
             side=self.side,
             status=None if last is None else last.status,
             snapshot=None if last is None else last.snapshot,
             heard_at=feed.heard_at,
+            presence=feed.presence,
+            upto=feed.upto,
             condition=feed.condition,
             now=self.now(),
             rate=self._rate(),
             watch=self._watch(link),
-            history=None,
+            history=history,
             role=session.role,
             texts=session.texts,
             preferences=preferences,

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
+from typing import Any
 
 from broker.supervisor import READY, STOPPING, Supervisor
 from endpoints.clocks.clock import SystemClock, clock
 from endpoints.config.console_settings import ConsoleSettings, TcpListen, UnixListen
 from endpoints.console.application import Console
+from endpoints.console.listeners import Listeners
 from endpoints.console.log_in import LogIn
 from endpoints.console.present_links import PresentLinks
 from endpoints.console.server import ConsoleServer
@@ -21,6 +23,8 @@ from protocol.phrases import phrase
 
 BACKLOG = 128
 ALIVE_EVERY_S = 1.0
+Work = Callable[[], Coroutine[Any, Any, None]]
+"""What runs for as long as the console does."""
 
 
 def sessions_path(settings: ConsoleSettings) -> Path:
@@ -46,23 +50,24 @@ async def run_console(
     try:
         present = PresentLinks(settings, watch, clock(settings.exercise_clock))
         log_in = LogIn(kept, settings.control, present.links[0])
-        console = Console(present, kept, log_in, settings.origin)
+        listeners = Listeners(settings.control, SystemClock().real_ms)
+        console = Console(present, kept, log_in, listeners, settings.origin)
         server = ConsoleServer(console.application, listening)
         if opened is not None:
             opened()
-        await _until_stopped(present, console, server)
+        await _until_stopped([*present.works, listeners.run], console, server)
     finally:
         kept.close()
         listening.close()
 
 
-async def _until_stopped(present: PresentLinks, console: Console, server: ConsoleServer) -> None:
+async def _until_stopped(works: Iterable[Work], console: Console, server: ConsoleServer) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     supervisor, machine = Supervisor(), SystemClock()
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(work()) for work in present.works]
+        tasks = [group.create_task(work()) for work in works]
         serving = group.create_task(server.run())
         supervisor.tell(READY)
         while not stop.is_set():

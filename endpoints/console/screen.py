@@ -40,6 +40,7 @@ class Screen(Struct, frozen=True, kw_only=True):
         view: makes what the template shows. May raise NoSuchThing.
         roles: who may see it.
         menu: whether the menu lists it.
+        reads_history: whether its view reads the journal, up to its last record.
         downloads: files by their name in the address, below the screen's.
     """
 
@@ -49,4 +50,5 @@ class Screen(Struct, frozen=True, kw_only=True):
     view: View
     roles: frozenset[Role] = READERS
     menu: bool = True
+    reads_history: bool = True
     downloads: Mapping[str, Callable[[Facts, Mapping[str, str], Translator], Download]] = {}

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 
-import msgspec
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from endpoints.console.present_links import PresentLinks
@@ -55,7 +54,7 @@ class BrowserStreams:
         try:
             while not self._closing and lasts():
                 changed = self._present.pulse.next
-                yield b"data: " + msgspec.json.encode(self._present.event()) + b"\n\n"
+                yield b"data: " + self._present.event() + b"\n\n"
                 await Pulse.wait(changed, BEAT_S - PACE_S)
                 await asyncio.sleep(PACE_S)
         finally:

@@ -1,27 +1,336 @@
-"""The board: the whole link at one glance, for the duty officer and for a wall display."""
+"""The board: the whole link at one glance, for the duty officer and for a wall display. The worst speaks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
+from endpoints.clocks import slots
 from endpoints.console.facts import Facts
+from endpoints.console.frame import LEVELS, Level, duration_words, until_words
 from endpoints.console.screen import EVERYBODY, Screen
+from endpoints.control.open_items import OpenItem
 from endpoints.texts.i18n import Translator
+from protocol.core.alarms import Alarm
+from protocol.core.snapshot import Snapshot
+from protocol.core.watch_state import SlotState, TestState
+from protocol.wire.instants import Millis, parsed, written
+from protocol.wire.messages import Utc
+
+ROWS_MAX = 5
+SLOTS_SHOWN = 14
+SEVERITIES: dict[str, Level] = {"critical": "critical", "major": "serious", "warning": "caution"}
+BARS = {"flash": 4, "immediate": 3, "priority": 2, "routine": 1}
+SLOT_LEVELS: dict[SlotState, Level] = {
+    SlotState.MET: "normal",
+    SlotState.LATE: "serious",
+    SlotState.MISSED: "critical",
+    SlotState.UNKNOWN: "unknown",
+    SlotState.AWAITED: "standby",
+}
+TEST_LEVELS: dict[TestState, Level] = {
+    TestState.PLACED: "standby",
+    TestState.RECEIVED: "standby",
+    TestState.ANSWERED: "normal",
+    TestState.ANSWERED_LATE: "serious",
+    TestState.UNRECEIPTED: "critical",
+    TestState.UNANSWERED: "critical",
+    TestState.SUPERSEDED: "unknown",
+}
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """One line of a card: how urgent it is, in words; when it ends or began, if it has a clock that runs."""
+
+    level: Level
+    text: str
+    until: Utc | None = None
+    since: Utc | None = None
+    clock: str = ""
+
+
+class AlarmRow(Struct, frozen=True, kw_only=True):
+    """One alarm."""
+
+    id: str
+    level: Level
+    name: str
+    subject: str
+    # new: nobody has acknowledged it; over: what it is about has ended
+    new: bool
+    over: bool
+    since: Utc
+    clock: str
+    who: str
+
+
+class OpenRow(Struct, frozen=True, kw_only=True):
+    """One alert, line test or draft that waits for an officer."""
+
+    id: str
+    reference: str
+    name: str
+    bars: int
+    category: str
+    # whether an officer here has to act
+    here: bool
+    direction: str
+    due_at: Utc | None
+    left: str
+    overdue: bool
+
+
+class SlotMark(Struct, frozen=True, kw_only=True):
+    """One slot of the schedule."""
+
+    level: Level
+    at: Utc
+    text: str
 
 
 class BoardView(Struct, frozen=True, kw_only=True):
-    """What the board shows."""
+    """What the board shows.
 
-    reasons: tuple[str, ...]
+    Attributes:
+        reasons: why the link is not fine, alarms apart.
+        outgoing, incoming: the two directions, each for itself.
+        peer: the other party's id.
+        next_at: the local times of the next line test at each site, UTC first; empty without one.
+        test_lines: the countdown and the last test.
+        alarms, alarms_new, alarms_more: the first rows, how many are new, how many are left out; so for `open`.
+        watch: what the independent watch says; empty without one.
+        slots: the last slots, the oldest first.
+    """
+
+    reasons: tuple[Line, ...]
+    outgoing: tuple[Line, ...]
+    incoming: tuple[Line, ...]
+    peer: str
+    next_at: tuple[tuple[str, str], ...]
+    test_lines: tuple[Line, ...]
+    alarms: tuple[AlarmRow, ...]
+    alarms_count: int
+    alarms_new: int
+    open: tuple[OpenRow, ...]
+    open_count: int
+    watch: tuple[Line, ...]
+    slots: tuple[SlotMark, ...]
 
 
 def view(facts: Facts, query: Mapping[str, str], t: Translator) -> BoardView:
     """Return the board."""
     del query
-    reasons = () if facts.status is None else facts.status.reasons
-    return BoardView(reasons=tuple(t.say(each.text, each.said or None) for each in reasons))
+    status = facts.status
+    alarms = () if status is None else status.alarms
+    waiting = [] if status is None else [*_open_rows(facts, t)]
+    return BoardView(
+        reasons=tuple(_reasons(facts, t)),
+        outgoing=tuple(_outgoing(facts, t)),
+        incoming=tuple(_incoming(facts, t)),
+        peer=_peer(facts),
+        next_at=tuple(_next_at(facts, t)),
+        test_lines=tuple(_test_lines(facts, t)),
+        alarms=tuple(_alarm_row(each, facts.now, t) for each in sorted(alarms, key=_urgency)[:ROWS_MAX]),
+        alarms_count=len(alarms),
+        alarms_new=sum(each.acknowledged_by is UNSET for each in alarms),
+        open=tuple(waiting[:ROWS_MAX]),
+        open_count=len(waiting),
+        watch=tuple(_watch(facts, t)),
+        slots=tuple(_slots(facts, t)),
+    )
 
 
-SCREEN = Screen(name="board", title="Board", key="b", view=view, roles=EVERYBODY)
+def _peer(facts: Facts) -> str:
+    parties = (facts.link.terms.caller, facts.link.terms.answering)
+    return next((party for party in parties if party != facts.side), parties[-1])
+
+
+def _reasons(facts: Facts, t: Translator) -> Iterator[Line]:
+    """Yield why the link is not fine; what the cards and the banners say already is left out."""
+    for each in () if facts.status is None else facts.status.reasons:
+        if each.code not in {"alarm", "warning", "not_connected"}:
+            yield Line(level=LEVELS[each.state], text=t.say(each.text, each.said or None))
+
+
+def _outgoing(facts: Facts, t: Translator) -> Iterator[Line]:
+    status, snapshot = facts.status, facts.snapshot
+    if status is None:
+        yield Line(level="unknown", text=t("not known"))
+        return
+    up = status.broker == "connected" and facts.condition.current
+    yield Line(
+        level="normal" if up else "critical" if facts.condition.current else "unknown",
+        text=t("broker: {state}", state=t.term("connection", status.broker if facts.condition.current else "unknown")),
+    )
+    ours = None if snapshot is None else snapshot.ours
+    if ours is not None and ours.stopped:
+        yield Line(level="critical", text=t("stopped: {why}", why=ours.stopped))
+    elif ours is not None and not ours.waiting and not ours.in_flight:
+        text = t("all {count} receipted", count=ours.last) if ours.last else t("nothing sent yet")
+        yield Line(level="normal" if ours.last else "unknown", text=text)
+    elif ours is not None:
+        count = ours.waiting + ours.in_flight
+        text = t("{count} of {all} not receipted", count=count, all=ours.last)
+        yield _since("standby" if up else "serious", text, ours.oldest_at, facts.now)
+    party = facts.presence.get(_peer(facts))
+    state = "unknown" if party is None or not facts.condition.current else party.state
+    level: Level = {"present": "normal", "gone": "serious"}.get(state, "unknown")  # type: ignore[assignment]
+    yield Line(level=level, text=t("peer: {state} (a hint)", state=t.term("presence", state)))
+
+
+def _incoming(facts: Facts, t: Translator) -> Iterator[Line]:
+    status, snapshot = facts.status, facts.snapshot
+    if status is None:
+        yield Line(level="unknown", text=t("not known"))
+        return
+    if status.last_signed_at is None:
+        yield Line(level="unknown", text=t("nothing signed by the other side yet"))
+    else:
+        yield _since(
+            "normal" if facts.condition.state == "live" else "unknown",
+            t("last signed word {time} UTC", time=_day_time(status.last_signed_at, facts.now, t)),
+            status.last_signed_at,
+            facts.now,
+        )
+    theirs = None if snapshot is None else snapshot.theirs.get(_peer(facts))
+    if theirs is None:
+        return
+    if theirs.stopped:
+        yield Line(level="critical", text=t("stopped: {why}", why=theirs.stopped))
+    elif theirs.in_flight:
+        yield Line(level="serious", text=t("{count} wait behind a gap", count=theirs.in_flight))
+    else:
+        text = t("our receipt up to {count}", count=theirs.receipted) if theirs.receipted else t("nothing received yet")
+        yield Line(level="normal" if theirs.receipted else "unknown", text=text)
+
+
+def _next_at(facts: Facts, t: Translator) -> Iterator[tuple[str, str]]:
+    slot = None if facts.status is None else facts.status.next_slot
+    if slot is None:
+        return
+    for place, zone in (("UTC", "UTC"), *facts.sites):
+        yield place, t.time(parsed(slot), zone)[:5]
+
+
+def _test_lines(facts: Facts, t: Translator) -> Iterator[Line]:
+    status = facts.status
+    if status is None:
+        return
+    if status.next_slot is not None:
+        over = parsed(status.next_slot) + facts.link.terms.policy.grace_s * 1_000
+        text = t("grace until {time} UTC; begins in", time=t.time(over, "UTC")[:5])
+        clock = until_words(status.next_slot, facts.now)
+        yield Line(level="standby", text=text, until=status.next_slot, clock=clock)
+    test = status.last_test
+    if test is None:
+        yield Line(level="unknown", text=t("no line test yet"))
+    else:
+        answered = f" {t.time(parsed(test.answered_at), 'UTC')}" if test.answered_at else ""
+        words = f"{_day_time(test.at, facts.now, t)} {t.term('test', test.state)}{answered}"
+        yield Line(level=TEST_LEVELS[test.state], text=t("last: {what}", what=words))
+
+
+def _urgency(alarm: Alarm) -> tuple[bool, bool, int, str]:
+    order = ("critical", "major", "warning")
+    over, seen = alarm.cleared_at is not UNSET, alarm.acknowledged_by is not UNSET
+    return over, seen, order.index(alarm.severity), alarm.raised_at
+
+
+def _alarm_row(alarm: Alarm, now: Millis, t: Translator) -> AlarmRow:
+    who = alarm.acknowledged_by
+    return AlarmRow(
+        id=f"alarm-{alarm.code}-{alarm.subject}",
+        level=SEVERITIES[alarm.severity],
+        name=t.alarm(alarm.code, alarm.subject),
+        subject="" if alarm.subject in {"broker", ""} else alarm.subject,
+        new=who is UNSET,
+        over=alarm.cleared_at is not UNSET,
+        since=alarm.raised_at,
+        clock=duration_words(now - parsed(alarm.raised_at)),
+        who=who or "",
+    )
+
+
+def _open_rows(facts: Facts, t: Translator) -> Iterator[OpenRow]:
+    status = facts.status
+    assert status is not None, "only a status has open items"
+    for here, items in ((True, status.open), (False, status.awaited)):
+        for item in items:
+            yield _open_row(item, facts.now, t, here=here)
+    for draft in status.drafts:
+        yield OpenRow(
+            id=f"open-{draft.draft}",
+            reference=draft.draft,
+            name=t.term("precedence", draft.precedence),
+            bars=BARS[draft.precedence],
+            category=t.term("category", draft.category),
+            here=True,
+            direction=t("waits for its release"),
+            due_at=draft.expires_at,
+            left=until_words(draft.expires_at, facts.now),
+            overdue=parsed(draft.expires_at) < facts.now,
+        )
+
+
+def _open_row(item: OpenItem, now: Millis, t: Translator, *, here: bool) -> OpenRow:
+    return OpenRow(
+        id=f"open-{item.reference}",
+        reference=item.reference,
+        name=t.term("precedence", item.precedence) if item.precedence else t.term("kind", item.kind),
+        bars=BARS[item.precedence] if item.precedence else 0,
+        category=t.term("category", item.category) if item.category else "",
+        here=here,
+        direction=t("in: waits for an officer here") if here else t("out: waits for {party}", party=item.waits_for),
+        due_at=item.due_at,
+        left="" if item.due_at is None else until_words(item.due_at, now),
+        overdue=item.due_at is not None and parsed(item.due_at) < now,
+    )
+
+
+def _watch(facts: Facts, t: Translator) -> Iterator[Line]:
+    watch = facts.watch
+    if watch is None:
+        return
+    if watch.status is None or not watch.condition.current:
+        yield Line(level="unknown", text=t("it does not answer"))
+        return
+    state = watch.status.state
+    yield Line(level=LEVELS[state], text=t("it says: {state}", state=t.term("state", state)))
+    ours = "unknown" if facts.status is None or not facts.condition.current else facts.status.state
+    if (state == "fine") == (ours == "fine"):
+        yield Line(level="normal" if ours == "fine" else "caution", text=t("it agrees with this side"))
+    else:
+        yield Line(level="serious", text=t("it disagrees: this side says {state}", state=t.term("state", ours)))
+    if watch.status.broker != "connected":
+        yield Line(level="serious", text=t("broker: {state}", state=t.term("connection", watch.status.broker)))
+
+
+def _slots(facts: Facts, t: Translator) -> Iterator[SlotMark]:
+    known = {} if facts.history is None else {due: each.state for due, each in facts.history.ledger.slots.slots.items()}
+    known |= {} if facts.snapshot is None else _states(facts.snapshot)
+    past = sorted(due for due in known if parsed(due) <= facts.now)
+    for due in past[-SLOTS_SHOWN:]:
+        state = known[due]
+        words = f"{t.instant(parsed(due), 'UTC')} UTC: {t.term('slot', _SLOT_TERMS[state])}"
+        yield SlotMark(level=SLOT_LEVELS[state], at=due, text=words)
+
+
+_SLOT_TERMS = {state: "open" if state is SlotState.AWAITED else str(state) for state in SlotState}
+
+
+def _states(snapshot: Snapshot) -> dict[Utc, SlotState]:
+    return {each.slot: each.state for each in snapshot.slots}
+
+
+def _since(level: Level, text: str, at: Utc | None, now: Millis) -> Line:
+    return Line(level=level, text=text, since=at, clock="" if at is None else duration_words(now - parsed(at)))
+
+
+def _day_time(at: Utc, now: Millis, t: Translator) -> str:
+    """Return the time of day of `at`, with its date unless that is today's, in UTC."""
+    same = slots.local(parsed(at), "UTC").date().isoformat() == written(now)[:10]
+    return t.time(parsed(at), "UTC") if same else t.instant(parsed(at), "UTC")
+
+
+SCREEN = Screen(name="board", title="Board", key="b", view=view, roles=EVERYBODY, reads_history=False)

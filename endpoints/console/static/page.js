@@ -1,74 +1,78 @@
-// Keeps one page up to date: takes the worker's news, fetches the part that changed, runs the clocks on.
+// Keeps one page up to date: takes the worker's news, fetches the part that changed, runs the clocks on, sounds.
 
 /* global Idiomorph */
 
 const body = document.body;
-const live = () => document.getElementById("live");
+const byId = (id) => document.getElementById(id);
+const live = () => byId("live");
 const FETCH_WITHIN_MS = 5000;
 const AT_LEAST_EVERY_MS = 20000;
+const LOST_MS = 3000; // content that lags behind the news for this long is old
+const HELD_MS = 10000; // the longest that a pressed button keeps the content where it is
 
-// the one policy: it passes our own pages and our own worker, nothing else
-const policy = window.trustedTypes?.createPolicy("console", {
+// the one policy: it passes the console's own pages and its own worker, nothing else
+const rules = {
   createHTML: (text) => text,
   createScriptURL: (address) => {
     if (!address.startsWith("/static/worker.js?")) throw new TypeError("not the console's worker");
     return address;
   },
-}) ?? { createHTML: (text) => text, createScriptURL: (address) => address };
+};
+const policy = window.trustedTypes?.createPolicy("console", rules) ?? rules;
+
+async function fetched(address, headers = {}) {
+  const answer = await fetch(address, { headers, signal: AbortSignal.timeout(FETCH_WITHIN_MS) });
+  const text = answer.ok ? await answer.text() : "";
+  return { status: answer.status, page: new DOMParser().parseFromString(policy.createHTML(text), "text/html") };
+}
 
 // --- the time: the server's, run on between two beats ---------------------------------------------------------------
 
 let base = { at: Number(live().dataset.at), rate: Number(live().dataset.rate), heard: performance.now() };
-let lost = false;
+let old = false; // nothing here is of now: the console is gone, or the session is over
 
-const now = () => base.at + (performance.now() - base.heard) * base.rate;
 const two = (number) => String(number).padStart(2, "0");
-
-function clock(at, offset) {
-  return new Date(at + offset * 60000).toISOString().slice(11, 19);
-}
+const clock = (at, offset) => new Date(at + offset * 60000).toISOString().slice(11, 19);
 
 function duration(ms) {
   const seconds = Math.floor(Math.abs(ms) / 1000);
   return `${Math.floor(seconds / 3600)}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
 }
 
-function write(node, text) {
-  if (node.textContent !== text) node.textContent = text;
+function write(selector, text) {
+  for (const node of document.querySelectorAll(selector)) {
+    const wanted = text(node.dataset);
+    if (node.textContent !== wanted) node.textContent = wanted;
+  }
 }
 
 function tick() {
-  if (lost) return;
-  const at = now();
-  for (const node of document.querySelectorAll("[data-offset]")) write(node, clock(at, Number(node.dataset.offset)));
-  for (const node of document.querySelectorAll("[data-until]")) {
-    const left = Date.parse(node.dataset.until) - at;
-    write(node, (left < 0 ? "+" : "") + duration(left));
-  }
-  for (const node of document.querySelectorAll("[data-since]")) write(node, duration(at - Date.parse(node.dataset.since)));
-  for (const node of document.querySelectorAll("[data-shown]")) write(node, clock(base.at, 0));
+  // on an old screen, all clocks stand at the last word
+  const at = old ? base.at : base.at + (performance.now() - base.heard) * base.rate;
+  write("[data-offset]", ({ offset }) => clock(at, Number(offset)));
+  write("[data-until]", ({ until }) => (Date.parse(until) < at ? "+" : "") + duration(Date.parse(until) - at));
+  write("[data-since]", ({ since }) => duration(at - Date.parse(since)));
+  write("[data-shown]", () => clock(base.at, 0));
 }
 
 // --- the content ----------------------------------------------------------------------------------------------------
 
-let wanted = null;
 let busy = false;
-let fetched = performance.now();
+let refreshed = performance.now();
+let again = null;
+let held = -Infinity; // since when the reader holds a button down: what is under the pointer stays there
+let behind = null; // since when the content is not what the news say
+let gap = null; // since when and which record there was no news
+let reached = { upto: Number(live().dataset.upto), at: base.at };
 
 async function refresh() {
-  if (busy) return;
+  if (busy || performance.now() - held < HELD_MS) return;
   busy = true;
   try {
-    const answer = await fetch(location.href, {
-      headers: { "X-Live": "1" },
-      signal: AbortSignal.timeout(FETCH_WITHIN_MS),
-    });
-    document.getElementById("signed-out").hidden = answer.status !== 401;
-    body.classList.toggle("signed-out", answer.status === 401);
-    if (answer.ok) {
-      show(await answer.text());
-      fetched = performance.now();
-    }
+    const { status, page } = await fetched(location.href, { "X-Live": "1" });
+    ended(status === 401);
+    const fresh = page.getElementById("live");
+    if (fresh !== null) show(fresh);
   } catch {
     // the worker tells when the console is gone
   } finally {
@@ -76,9 +80,7 @@ async function refresh() {
   }
 }
 
-function show(text) {
-  const fresh = new DOMParser().parseFromString(policy.createHTML(text), "text/html").getElementById("live");
-  if (fresh === null) return;
+function show(fresh) {
   Idiomorph.morph(live(), fresh, {
     morphStyle: "outerHTML",
     ignoreActiveValue: true,
@@ -88,43 +90,174 @@ function show(text) {
     },
   });
   document.title = live().dataset.title;
+  refreshed = performance.now();
+  behind = null;
+  clearTimeout(again);
+  const soon = live().querySelector("[data-again]")?.dataset.again;
+  if (soon) again = setTimeout(refresh, Number(soon) * 1000);
+  if (live().dataset.current === "no") gap ??= { ...reached };
+  else {
+    if (gap !== null && !old) meanwhile();
+    reached = { upto: Number(live().dataset.upto), at: Number(live().dataset.at) };
+  }
   tick();
+}
+
+async function meanwhile() {
+  const { upto, at } = gap;
+  gap = null;
+  const query = new URLSearchParams({ link: live().dataset.link, after: upto, since: Math.round(at) });
+  const { page } = await fetched(`/meanwhile?${query}`);
+  byId("meanwhile").replaceChildren(...page.body.children);
 }
 
 // --- the news -------------------------------------------------------------------------------------------------------
 
+function stand(name, on) {
+  byId(name).hidden = !on;
+  body.classList.toggle(name, on);
+  old = ["lost", "signed-out"].some((each) => body.classList.contains(each));
+}
+
+function ended(on) {
+  stand("signed-out", on);
+  if (!on) return;
+  stand("lost", false);
+  for (const node of document.querySelectorAll(".said")) node.remove();
+  tick();
+}
+
 function heard(news) {
   base = { at: news.at, rate: news.rate, heard: performance.now() };
-  if (lost) {
-    lost = false;
-    body.classList.remove("lost");
-    document.getElementById("lost").hidden = true;
-  }
-  if (news.build !== body.dataset.build) document.getElementById("old-page").hidden = false;
-  wanted = news.links[live().dataset.link]?.version ?? null;
-  if (wanted !== live().dataset.version || performance.now() - fetched >= AT_LEAST_EVERY_MS) refresh();
-}
-
-function quiet(ms) {
-  const banner = document.getElementById("lost");
-  if (!lost) {
-    lost = true;
-    body.classList.add("lost");
-    banner.hidden = false;
-    write(banner.querySelector("[data-last]"), clock(base.at, 0));
-    // why: the console is gone, or only this session
+  const stalled = behind !== null && performance.now() - behind >= LOST_MS;
+  if (stalled || old) {
+    stand("lost", stalled);
     refresh();
   }
-  write(banner.querySelector("[data-age]"), duration(ms));
+  if (news.build !== body.dataset.build) stand("old-page", true);
+  const wanted = news.links[live().dataset.link]?.version;
+  if (wanted !== live().dataset.version) behind ??= performance.now();
+  if (behind !== null || performance.now() - refreshed >= AT_LEAST_EVERY_MS) refresh();
+  if (stalled) age(performance.now() - behind, reached.at);
 }
 
-if (window.SharedWorker) {
-  const worker = new SharedWorker(policy.createScriptURL(body.dataset.worker), { name: `console-${body.dataset.build}` });
-  worker.port.onmessage = ({ data }) => (data.news ? heard(data.news) : quiet(data.quiet));
-  window.addEventListener("pagehide", () => worker.port.postMessage({ leaving: true }));
-  window.addEventListener("pageshow", (event) => {
-    if (event.persisted) location.reload();
+async function quiet(ms) {
+  if (!old) {
+    gap ??= { ...reached };
+    // which of the two: the console is gone, or only this session
+    await refresh();
+    if (!old) stand("lost", true);
+    tick();
+  }
+  age(ms, base.at);
+}
+
+function age(ms, last) {
+  write("#lost [data-last]", () => clock(last, 0));
+  write("#lost [data-age]", () => duration(ms));
+}
+
+// --- sound: nothing sounds before a click ---------------------------------------------------------------------------
+
+const SOUNDS = {
+  1: { type: "square", notes: [880, 1175, 1568], each: 0.13, gain: 0.2 },
+  2: { type: "sawtooth", notes: [1000, 700, 1000, 700], each: 0.22, gain: 0.2 },
+  3: { type: "sine", notes: [1320], each: 0.7, gain: 0.3 },
+  4: { type: "triangle", notes: [660, 520], each: 0.4, gain: 0.4 },
+};
+const audio = new AudioContext();
+let worker = null;
+
+function arm() {
+  if (audio.state !== "running") audio.resume();
+}
+
+function play(number) {
+  const { type, notes, each, gain } = SOUNDS[number];
+  const volume = new GainNode(audio, { gain: 0 });
+  volume.connect(audio.destination);
+  notes.forEach((frequency, index) => {
+    const start = audio.currentTime + index * each;
+    const tone = new OscillatorNode(audio, { type, frequency });
+    volume.gain.setValueAtTime(gain, start);
+    volume.gain.linearRampToValueAtTime(0, start + each);
+    tone.connect(volume);
+    tone.start(start);
+    tone.stop(start + each);
   });
+  body.dataset.played = `${Number(body.dataset.played ?? 0) + 1} ${number}`;
+}
+
+function take({ news, quiet: ms, play: number, armed, calling }) {
+  if (news) heard(news);
+  if (ms) quiet(ms);
+  if (number) {
+    play(number);
+    worker.port.postMessage({ played: true });
+  }
+  if (armed !== undefined) {
+    body.dataset.armed = armed ? "yes" : "no";
+    body.dataset.calling = calling ? "yes" : "no";
+  }
+}
+
+// --- keys and buttons -----------------------------------------------------------------------------------------------
+
+const ACTS = {
+  arm,
+  silence: () => worker?.port.postMessage({ silence: true }),
+  dismiss: () => byId("meanwhile").replaceChildren(),
+};
+
+document.addEventListener("click", ({ target }) => {
+  const { do: act, sound } = target.closest("[data-do], [data-sound]")?.dataset ?? {};
+  arm();
+  if (act) ACTS[act]?.();
+  if (sound) play(sound);
+});
+document.addEventListener("pointerdown", () => (held = performance.now()));
+for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => (held = -Infinity));
+
+function step(selector, by) {
+  const all = [...byId("main").querySelectorAll(selector)];
+  if (all.length === 0) return;
+  const at = all.indexOf(document.activeElement);
+  const next = all[at < 0 && by < 0 ? all.length - 1 : (at + by + all.length) % all.length];
+  if (!next.matches("a, button, input, select, textarea, summary")) next.tabIndex = -1;
+  next.focus();
+}
+
+const KEYS = {
+  j: () => step("a[href], button, summary", 1),
+  k: () => step("a[href], button, summary", -1),
+  n: () => step("[data-needs]", 1),
+  s: ACTS.silence,
+  "/": () => byId("main").querySelector("input:not([type=hidden]), select")?.focus(),
+  "?": () => byId("help").showModal(),
+};
+
+document.addEventListener("keydown", (event) => {
+  const writes = event.target.matches?.("input, select, textarea");
+  if (event.key === "Escape" && writes) event.target.blur();
+  if (writes || event.ctrlKey || event.altKey || event.metaKey || body.dataset.keys === "off" || byId("help").open) return;
+  const link = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+  if (event.key === "Escape" && history.length > 1) history.back();
+  else if (link) link.click();
+  else if (Object.hasOwn(KEYS, event.key)) KEYS[event.key]();
+  else return;
+  event.preventDefault();
+});
+
+// --- start ----------------------------------------------------------------------------------------------------------
+
+if (live().dataset.current === "no") gap = { ...reached };
+if (window.SharedWorker) {
+  worker = new SharedWorker(policy.createScriptURL(body.dataset.worker), { name: `console-${body.dataset.build}` });
+  worker.port.onmessage = ({ data }) => take(data);
+  audio.onstatechange = () => worker.port.postMessage({ armed: audio.state === "running" });
+  audio.onstatechange();
+  window.addEventListener("pagehide", () => worker.port.postMessage({ leaving: true }));
+  window.addEventListener("pageshow", (event) => event.persisted && location.reload());
   setInterval(tick, 250);
 } else {
   setTimeout(() => location.reload(), 10000);

@@ -20,7 +20,7 @@ NAMES = {"RabbitMQ", "Ctrl-C", "deconflict", "JSON", "CSV", "HTML", "UTC", "IANA
 """Names that have no Russian form."""
 IDENTIFIERS = re.compile(
     # options and environment variables
-    r"--?[a-z][a-z-]*|\b[A-Z]+_[A-Z_]+\b"
+    r"(?<!\w)--?[a-z][a-z-]*|\b[A-Z]+_[A-Z_]+\b"
     # file names, references, paths, durations and values such as en=...
     r"|[\w.-]*[./=][\w./=-]*|\b\d+[A-Za-z]+\b"
     # identifiers, and what stands in backquotes
@@ -173,6 +173,9 @@ TYPICAL = [
     ["schedule", "no.toml", "-n", "0"],
     ["show", "no.toml", "eucom/1/1"],
     ["reload", "no.toml"],
+    ["console", "no.toml"],
+    ["console", "board-link", "no.toml"],
+    ["console", "end-sessions", "no.toml"],
     ["status", "no.toml"],
     ["test", "no.toml"],
     ["watch", "no.toml"],
