@@ -34,7 +34,6 @@ from endpoints.config.settings_tables import ConsoleTable, EndpointTable, WatchT
 from endpoints.errors import UserError
 from endpoints.keys.private_files import changeable, exists, require_private
 from protocol.phrases import phrase
-from protocol.wire.messages import Status
 
 PORT = 8440
 """Of the calling side's console; the answering side's and the watch's follow, for those that share a machine."""
@@ -87,7 +86,7 @@ class ConsoleSettings(Struct, frozen=True, kw_only=True):
     side: str
     watch: bool
     links: tuple[LinkSettings, ...]
-    status: Status
+    status: Literal["exercise", "actual"]
     control: Path
     exercise_clock: Path | None
     listen: TcpListen | UnixListen
@@ -147,7 +146,7 @@ def _default_port(raw: EndpointTable | WatchTable, links: tuple[LinkSettings, ..
     return PORT + (links[0].content.terms.answering == raw.side)
 
 
-def _status(links: tuple[LinkSettings, ...], path: Path) -> Status:
+def _status(links: tuple[LinkSettings, ...], path: Path) -> Literal["exercise", "actual"]:
     """Return the status of all links. Raises UserError if they differ: nobody may mistake one for another."""
     first = links[0].content.terms
     for link in links:

@@ -65,7 +65,7 @@ class Listeners:
         """Tell the endpoint at each change, and every ten seconds, until cancelled."""
         while True:
             self._changed.clear()
-            # while it does not answer, every screen says so
+            # while it does not answer, every screen shows that
             with suppress(UserError):
                 async with AsyncControlClient(self._control, PATIENCE_S) as client:
                     await client.tell("console", {"console": self._console, **self.counts()})

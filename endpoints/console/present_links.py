@@ -82,7 +82,7 @@ class PresentLinks:
         return self._event[1]
 
     def _calls(self, link: str, now: Millis) -> list[dict[str, object]]:
-        """Return the sounds that a link asks for; none while its process does not answer: the banner says so."""
+        """Return the sounds that a link asks for; none while its process does not answer, which the banner shows."""
         feed = self._feeds[link]
         if feed.last is None or not feed.condition.current:
             return []
