@@ -45,11 +45,9 @@ class RowWriter:
 
     def what(self, row: Row) -> str:
         """Return what a row says, in one line."""
-        said = self._words.what(row.happening)
+        t, said = self._t, self._words.what(row.happening)
         arrived = self._arrived.get(id(row.happening))
-        if arrived is None:
-            return said
-        return f"{said}; {self._t('arrived {when}', when=time_of(arrived, row.happening.at))}"
+        return said if arrived is None else f"{said}; {t('arrived {when}', when=time_of(arrived, row.happening.at))}"
 
     def fields(self, row: Row) -> list[PageField]:
         """Return what is shown below a row: the message or draft, at its first row."""
