@@ -14,7 +14,6 @@ from endpoints.errors import UserError
 from protocol.phrases import phrase
 
 if TYPE_CHECKING:
-    from endpoints.config.settings import LinkSettings
     from endpoints.control.client import ControlClient
     from endpoints.texts.i18n import Translator
     from endpoints.texts.item_page import ItemPage
@@ -40,7 +39,7 @@ def show(
     from endpoints.journal.reader import JournalReader
     from endpoints.texts.i18n import translator
     from endpoints.texts.item_page import item_lines
-    from endpoints.texts.items import act_row
+    from endpoints.texts.items import act_row, channels_instead
     from protocol.record.ledger import ledger_of
 
     number = parse_draft(ref)
@@ -51,7 +50,8 @@ def show(
     now, _ = clock(found.exercise_clock).now()
     client = ControlClient(found.control, chosen.id)
     page, row = _draft(ledger, number, t) if number is not None else _message(ledger, ref, now, t, client)
-    page = structs.replace(page, seen=_seen_now(client, ref) or page.seen, channels=_channels(page, chosen, t))
+    channels = channels_instead(page, chosen.content.terms.policy.channels, t)
+    page = structs.replace(page, seen=_seen_now(client, ref) or page.seen, channels=channels)
     if as_json:
         print_json(row | {"acts": [act_row(act) for act in page.acts], "seen": page.seen})
     else:
@@ -139,19 +139,6 @@ def _warnings(entry: LedgerEntry, now: Millis, t: Translator) -> tuple[str, ...]
     arrived = None if entry.received_at is None else parsed(entry.received_at)
     old = stale(entry, now)
     return (age_warning(old, t, now, arrived=arrived).removesuffix(": "),) if old else ()
-
-
-def _channels(page: ItemPage, chosen: LinkSettings, t: Translator) -> tuple[str, ...]:
-    """Return the other channels for something that was refused as out of scope, and for such a refusal; else none."""
-    from endpoints.texts.channels import channel_name
-    from protocol.wire.refusals import MessageRefusal
-
-    reasons: set[object] = {shown.act.reason for shown in page.acts}
-    if isinstance(page.body, dict):
-        reasons.add(page.body.get("reason"))
-    if MessageRefusal.OUT_OF_SCOPE not in reasons:
-        return ()
-    return tuple(channel_name(channel, t) for channel in chosen.content.terms.policy.channels)
 
 
 def _broker_has(client: ControlClient, reference: Reference) -> bool:

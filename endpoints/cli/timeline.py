@@ -184,7 +184,7 @@ def _about(found: Account, read: Sequence[ReadJournal], t: Translator) -> tuple[
     from endpoints.cli.log import beginning_lines, judged_lines, problem_words, verdict_words
     from endpoints.cli.reconcile import disagreement_lines
     from endpoints.cli.restored_notes import restored_lines
-    from endpoints.texts.timeline_words import utc
+    from endpoints.texts.wording import utc
 
     journals: list[list[str]] = []
     problems: list[str] = []

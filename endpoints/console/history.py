@@ -17,6 +17,7 @@ from typing import Final
 from msgspec import Struct
 
 from endpoints.config.settings import LinkSettings
+from endpoints.console.journal_verdict import JournalJudge
 from endpoints.errors import UserError, os_reason
 from endpoints.journal.batch_reader import BatchReader, ReplacedJournal
 from endpoints.journal.segments import segments
@@ -55,6 +56,7 @@ class History:
         generation: how often the journal was read anew, because it was replaced or had become too long.
         trouble: why the journal can't be read, or not beyond `upto`; empty if it can.
         catching_up: whether there are records that are not folded yet.
+        judge: has the journal verified on demand.
     """
 
     def __init__(self, link: LinkSettings, side: str, *, most_bytes: int = MOST_BYTES) -> None:
@@ -62,6 +64,7 @@ class History:
         self.side = side
         self.generation = 0
         self.trouble = ""
+        self.judge = JournalJudge(link)
         self._most_bytes = most_bytes
         self._refreshing: asyncio.Task[None] | None = None
         self._begin_anew()

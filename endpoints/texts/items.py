@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from endpoints.texts.channels import channel_name
 from endpoints.texts.item_page import ItemPage, ShownAct
 from endpoints.texts.wording import age_warning
 from protocol.core.acts import Act
@@ -16,6 +17,8 @@ from protocol.errors import RemoteProtocolError
 from protocol.wire.instants import Millis, parsed
 from protocol.wire.messages import Reference, Texts
 from protocol.wire.payloads import read_body
+from protocol.wire.policy import Channel
+from protocol.wire.refusals import MessageRefusal
 
 if TYPE_CHECKING:
     from endpoints.texts.i18n import Translator
@@ -157,6 +160,16 @@ def target_in(ledger: Ledger, body: Mapping[str, Any]) -> Texts:
     of = changed_alert(body)
     entry = ledger.entries.get(of) if of is not None else None
     return {} if entry is None else entry.body.get("text", {})
+
+
+def channels_instead(page: ItemPage, channels: Iterable[Channel], t: Translator) -> tuple[str, ...]:
+    """Return the other channels for something that was refused as out of scope, and for such a refusal; else none."""
+    reasons: set[object] = {shown.act.reason for shown in page.acts}
+    if isinstance(page.body, Mapping):
+        reasons.add(page.body.get("reason"))
+    if MessageRefusal.OUT_OF_SCOPE not in reasons:
+        return ()
+    return tuple(channel_name(channel, t) for channel in channels)
 
 
 def _known(body: dict[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from endpoints.texts import timeline_words
 from endpoints.texts.i18n import Translator
 from endpoints.texts.printable import printable
 from endpoints.texts.timeline_words import RowWriter
+from endpoints.texts.wording import utc
 from protocol.record.timeline import Account
 
 
@@ -34,6 +35,7 @@ def timeline_page(
         problems=problems,
         t=t,
         words=timeline_words,
+        utc=utc,
         days=timeline_words.by_day(writer.rows),
         what=writer.what,
         fields=writer.fields,

@@ -16,8 +16,8 @@ from endpoints.texts.timeline_words import (
     length,
     slot_words,
     summary_lines,
-    utc,
 )
+from endpoints.texts.wording import utc
 from protocol.record.timeline import Account, Row
 
 SIGNED, ALONE = "=", "?"

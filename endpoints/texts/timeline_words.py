@@ -10,27 +10,23 @@ from typing import Any
 
 import msgspec
 
+from endpoints.texts.happening_words import HappeningWords
 from endpoints.texts.i18n import Translator
 from endpoints.texts.item_page import ItemPage, PageField, body_fields
 from endpoints.texts.printable import one_line
-from endpoints.texts.wording import age_warning
-from protocol.core.alarms import AlarmCode
+from endpoints.texts.wording import utc
 from protocol.core.drafts import draft_item
-from protocol.core.staleness import expiry, staleness
 from protocol.errors import RemoteProtocolError
 from protocol.record.clock_difference import ClockDifference, Exchange
-from protocol.record.happenings import MESSAGE_STEPS, Happening
+from protocol.record.ledger_entries import SERVICE
 from protocol.record.line_proof import LineInterval
-from protocol.record.reconcile import MessagePath
 from protocol.record.timeline import USES, Account, PastSlotState, Row, SlotRow
-from protocol.wire.instants import Millis, parsed
+from protocol.wire.instants import Millis
 from protocol.wire.messages import Reference, Utc
 from protocol.wire.payloads import read_body
 
-SERVICE = "service"
 _SAID = frozenset({"queued", "received", "refused"})
 """Steps at which a message is shown in full, if it was not before."""
-_ALARMS = frozenset(code.value for code in AlarmCode)
 
 
 class RowWriter:
@@ -43,15 +39,15 @@ class RowWriter:
     def __init__(self, account: Account, t: Translator) -> None:
         self._account = account
         self._t = t
+        self._words = HappeningWords(account.messages, t)
         self._shown: set[str] = set()
         self.rows, self._arrived = _without_deliveries(account.rows)
 
     def what(self, row: Row) -> str:
         """Return what a row says, in one line."""
-        happening = row.happening
-        if happening.what in MESSAGE_STEPS:
-            return one_line(self._step(happening))
-        return one_line(self._fact(happening))
+        t, said = self._t, self._words.what(row.happening)
+        arrived = self._arrived.get(id(row.happening))
+        return said if arrived is None else f"{said}; {t('arrived {when}', when=time_of(arrived, row.happening.at))}"
 
     def fields(self, row: Row) -> list[PageField]:
         """Return what is shown below a row: the message or draft, at its first row."""
@@ -65,95 +61,6 @@ class RowWriter:
             return []
         self._shown.add(happening.subject)
         return _fields(happening.subject, path.kind, path.body, self._t)
-
-    def _step(self, row: Happening) -> str:
-        t = self._t
-        path = self._account.messages.get(Reference.parse(row.subject))
-        kind = t.term("kind", path.kind if path else "unknown")
-        step = t.term("happening", row.what)
-        who = f", {self._officer(row.officer)}" if row.officer else ""
-        why = f": {t.term('reason', row.detail)}" if row.detail else ""
-        old = self._old(path, row) if path and row.what == "received" else ""
-        return f"{old}{kind} {row.subject}: {step}{who}{why}"
-
-    def _old(self, path: MessagePath, row: Happening) -> str:
-        """Return what made a message old news when it arrived (SPEC M8.4)."""
-        arrived = parsed(row.at)
-        return age_warning(staleness(expiry(path.body), path.at, arrived, arrived), self._t, arrived)
-
-    def _fact(self, row: Happening) -> str:
-        t = self._t
-        subject, draft = row.subject, row.subject.removeprefix("draft/")
-        detail = t.say(row.detail, row.said)
-        match row.what:
-            case "draft_held":
-                said = t("draft/{draft} waits for a second officer", draft=draft)
-                return f"{said} ({t('written by')} {row.officer})" if row.officer else said
-            case "draft_released":
-                return t("{officer} released draft/{draft}", officer=row.officer, draft=draft)
-            case "draft_discarded":
-                return t("{officer} discarded draft/{draft}", officer=row.officer, draft=draft)
-            case "draft_expired":
-                return t("draft/{draft} expired; nothing was sent", draft=draft)
-            case "notified":
-                said = t("notified the officers: {about}", about=self._about(subject))
-                if detail:
-                    said += f" ({t('over') if detail == 'over' else t('repeat {count}', count=detail)})"
-                arrived = self._arrived.get(id(row))
-                return said if arrived is None else f"{said}; {t('arrived {when}', when=time_of(arrived, row.at))}"
-            case "notice_delivered":
-                return t("the notification has arrived: {about}", about=self._about(subject))
-            case "notice_failed":
-                return t("the notification reached nobody: {about}", about=self._about(subject))
-            case "alarm_raised":
-                return f"{t('ALARM')}: {self._about(subject)}{': ' if detail else ''}{detail}"
-            case "alarm_acknowledged":
-                return t("{officer} acknowledged the alarm: {alarm}", officer=row.officer, alarm=self._about(subject))
-            case "alarm_cleared":
-                return t("cleared: {alarm}", alarm=self._about(subject))
-            case "blind":
-                since = utc(row.since or row.at)
-                return t("nobody watched from {when} until now: {why}", when=since, why=t.term("line", detail))
-            case "presence":
-                return f"{subject}: {t.term('presence', detail)}"
-            case "epoch_opened":
-                return f"{t('epoch {epoch}', epoch=subject)}: {detail}"
-            case "link_confirmed":
-                return t(
-                    "{officer} compared the link file {digits} with the other side's at {when}: equal",
-                    officer=row.officer,
-                    digits=subject,
-                    when=detail,
-                )
-            case "journal_restored":
-                return t("journal restored at {when} from a copy of {count} records", when=detail, count=subject)
-            case "watch_taken" if detail:
-                return t("{officer} took the watch from {other}", officer=row.officer, other=detail)
-            case "watch_taken":
-                return t("{officer} took the watch", officer=row.officer)
-            case "watch_left":
-                return t("{officer} left the watch: {why}", officer=row.officer, why=detail)
-            case "frame_refused" | "credentials_refused" | "identity_taken_over":
-                said = t.term("happening", row.what)
-                return f"{said} ({subject}){': ' if detail else ''}{detail}"
-            case "certificate_seen":
-                return f"{t.term('certificate', subject)}: {t('valid until {when}', when=detail)}"
-            case "sink_failed":
-                return t("{sink} fails: {why}", sink=t.term("sink", subject), why=detail)
-            case "sink_reached":
-                return t("{sink} works again", sink=t.term("sink", subject))
-            case _:
-                said = t.term("happening", row.what)
-                return f"{said}{': ' if detail else ''}{detail}"
-
-    def _officer(self, officer: str) -> str:
-        return self._t("the service") if officer == SERVICE else officer
-
-    def _about(self, subject: str) -> str:
-        """Return what a notification is about: an alarm in words, a message, or the time of a slot."""
-        t = self._t
-        code, _, rest = subject.partition("/")
-        return f"{t.alarm(code, rest)} ({rest})" if code in _ALARMS else subject
 
     def _draft(self, side: str, name: str) -> list[PageField]:
         draft = self._account.drafts.get((side, name))
@@ -297,11 +204,6 @@ def proof_words(row: Row, t: Translator) -> str:
 
 
 # --- times --------------------------------------------------------------------------------------------------------
-
-
-def utc(at: Utc) -> str:
-    """Return an instant for a row: `2022-11-29 08:00:00.100`."""
-    return at.removesuffix("Z").replace("T", " ")
 
 
 def time_of(at: Utc, beside: Utc) -> str:

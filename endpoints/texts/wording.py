@@ -90,6 +90,11 @@ def local(at: Utc, t: Translator, zone: str) -> str:
     return f"{t.instant(parsed(at), zone)} {zone}"
 
 
+def utc(at: Utc) -> str:
+    """Return an instant for a row: `2022-11-29 08:00:00.100`."""
+    return at.removesuffix("Z").replace("T", " ")
+
+
 def age_warning(
     stale: Staleness, t: Translator, now: Millis, zone: str = "UTC", *, arrived: Millis | None = None
 ) -> str:

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from endpoints.console.screen import Screen
-from endpoints.console.screens import board
+from endpoints.console.screens import alarms, board, channels, history, investigate, messages, settings
 
-SCREENS: tuple[Screen, ...] = (board.SCREEN,)
+SCREENS: tuple[Screen, ...] = (
+    board.SCREEN,
+    messages.SCREEN,
+    alarms.SCREEN,
+    history.SCREEN,
+    channels.SCREEN,
+    investigate.SCREEN,
+    settings.SCREEN,
+)

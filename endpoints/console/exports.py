@@ -1,0 +1,194 @@
+"""Makes what an investigator takes away: the records of an interval, and the account of it as a page and as a table.
+
+Each file says of which interval it is, up to which record with which hash, by which version it was made, and what was
+left out. The account is made by the command line in a process of its own: it reads the whole journal, and verifies it.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import msgspec
+from msgspec import Struct
+
+from endpoints.config.settings import LinkSettings
+from endpoints.journal.batch_reader import LINE_MAX_BYTES
+from endpoints.journal.segments import segments
+from endpoints.texts.i18n import Translator
+from endpoints.texts.timeline_rows import COLUMNS
+from protocol.wire.instants import Millis, written
+from protocol.wire.messages import Utc
+
+TOOL: Final = f"deconfliction-link {version('deconfliction-link')}"
+CHILD_S: Final = 600
+"""How long an account may take: far longer than that of a year."""
+_WAIT_S: Final = 60
+_CHUNK_BYTES: Final = 1 << 16
+_RECORD: Final = re.compile(rb'\{"n":(\d{1,16}),"link":"[^"]*","side":"[^"]*","batch":\d{1,16},"at":"([^"]{1,40})"')
+_HASH: Final = re.compile(rb'"hash":"([0-9a-f]{64})"}$')
+_ONE = threading.BoundedSemaphore(1)
+"""One account at a time: each takes a processor."""
+
+
+class Interval(Struct, frozen=True, kw_only=True):
+    """From when to when, both included; None for the beginning and for the end of the journal."""
+
+    since: Millis | None = None
+    until: Millis | None = None
+
+    @property
+    def first(self) -> Utc | None:
+        """The beginning, written."""
+        return None if self.since is None else written(self.since)
+
+    @property
+    def last(self) -> Utc | None:
+        """The end, written."""
+        return None if self.until is None else written(self.until)
+
+    def contains(self, at: Utc) -> bool:
+        """Return whether an instant lies in it."""
+        return (self.first is None or at >= self.first) and (self.last is None or at <= self.last)
+
+
+def file_name(link: LinkSettings, side: str, interval: Interval, ending: str) -> str:
+    """Return the name of a file: it begins with what the link is for."""
+    status = link.content.terms.policy.status.upper()
+    times = [re.sub(r"[-:]|\.\d+", "", each) for each in (interval.first, interval.last) if each]
+    return "-".join([status, link.id, side, *times]) + f".{ending}"
+
+
+# --- records ------------------------------------------------------------------------------------------------------
+
+
+def records(link: LinkSettings, side: str, interval: Interval) -> Iterator[bytes]:
+    """Yield the records of an interval, byte for byte, as JSON lines; the first and the last line say what they are.
+
+    `log verify` accepts the file: the two lines are no records to it. Raises OSError.
+    """
+    about = {
+        "link": link.id,
+        "side": side,
+        "status": link.content.terms.policy.status,
+        "since": interval.first,
+        "until": interval.last,
+        "made_by": TOOL,
+    }
+    yield _line({"export": about})
+    counts = _Counts()
+    for path in segments(link.journal):
+        with path.open("rb") as stream:
+            yield from _of_segment(stream, interval, counts)
+    yield _line({"export_end": counts.document()})
+
+
+class _Counts:
+    """What was taken, and what was left out."""
+
+    def __init__(self) -> None:
+        self.first = self.last = self.taken = self.left_out = 0
+        self.head = ""
+
+    def document(self) -> dict[str, Any]:
+        left = [f"{self.left_out} records of this journal outside the interval"] if self.left_out else []
+        return {
+            "records": self.taken,
+            "first": self.first or None,
+            "last": self.last or None,
+            "head": self.head or None,
+            "left_out": [*left, "the journals of the other side and of the independent watch"],
+        }
+
+
+def _of_segment(stream: BinaryIO, interval: Interval, counts: _Counts) -> Iterator[bytes]:
+    while line := stream.readline(LINE_MAX_BYTES):
+        # the end of what is written
+        if b"\0" in line or not line.endswith(b"\n"):
+            return
+        found = _RECORD.match(line)
+        if found is None or not interval.contains(found[2].decode("ascii", "replace")):
+            counts.left_out += 1
+            continue
+        n = int(found[1])
+        counts.first = counts.first or n
+        counts.last, counts.taken = n, counts.taken + 1
+        digest = _HASH.search(line[-_CHUNK_BYTES:].rstrip(b"\n"))
+        counts.head = digest[1].decode() if digest else counts.head
+        yield line
+
+
+def _line(document: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(document) + b"\n"
+
+
+# --- accounts -----------------------------------------------------------------------------------------------------
+
+
+def account(link: LinkSettings, side: str, interval: Interval, form: str, t: Translator, upto: int) -> Iterator[bytes]:
+    """Yield the account of an interval: `form` is `html` or `csv`. What prevents it stands in the file.
+
+    Args:
+        link: whose journal.
+        side: whose side.
+        interval: of what.
+        form: of the file.
+        t: the language.
+        upto: the last record that the console has read; the file may have later ones.
+    """
+    if not _ONE.acquire(timeout=_WAIT_S):
+        yield t("another account is being made; try again in a minute").encode()
+        return
+    try:
+        with tempfile.TemporaryDirectory(prefix="deconflict-account-") as folder:
+            path = Path(folder, f"account.{form}")
+            words = ["timeline", str(link.journal), f"--{form}", str(path), "--lang", t.language]
+            for option, at in (("--from", interval.first), ("--to", interval.last)):
+                words += [option, at] if at else []
+            problem = run(words)
+            if not path.exists():
+                yield problem.encode()
+                return
+            with path.open("rb") as file:
+                if form == "csv":
+                    yield file.readline()
+                    yield _about_row(link, side, interval, upto)
+                while chunk := file.read(_CHUNK_BYTES):
+                    yield chunk
+    finally:
+        _ONE.release()
+
+
+def run(words: list[str]) -> str:
+    """Run a command of ours; return what it said of its errors."""
+    try:
+        done = subprocess.run(  # noqa: S603 - the words are our own: paths of the settings, and instants
+            command(words), stdin=subprocess.DEVNULL, capture_output=True, timeout=CHILD_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        return str(error)
+    return done.stderr.decode(errors="replace")
+
+
+def command(words: list[str]) -> list[str]:
+    """Return how a command of ours is started."""
+    return [sys.executable, "-P", "-m", "endpoints.cli.main", *words]
+
+
+def _about_row(link: LinkSettings, side: str, interval: Interval, upto: int) -> bytes:
+    """Return the first row of a table: what it is. It says nothing that a spreadsheet could take for a formula."""
+    status = link.content.terms.policy.status
+    said = (
+        f"account of {link.id} ({status}); {interval.first or 'beginning'} to {interval.last or 'end'}; made by {TOOL}"
+    )
+    said += f"; records up to {upto} or later; left out: what lies outside the interval; the other side's journal"
+    cells = {"what": "export", "journal": side, "detail": said}
+    quoted = ('"' + cells.get(name, "").replace('"', '""') + '"' if name in cells else "" for name in COLUMNS)
+    return ",".join(quoted).encode() + b"\r\n"
