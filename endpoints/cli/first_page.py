@@ -7,28 +7,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from textwrap import wrap
 
 from endpoints.cli.commands import COMMANDS, GROUPS, PURPOSE
 from endpoints.cli.exit_codes import closing
-from endpoints.texts.i18n import LANGUAGES, Translator
+from endpoints.texts.i18n import Translator
 
-_ASKED: tuple[list[str], ...] = ([], ["--help"], ["-h"])
 _PIPE_COLUMNS = 80
 _DESCRIPTION_MIN = 10
 _FLAGS = {"--help (-h)": "Display this message and exit.", "--version": "Display application version."}
 """The options of the first page, with the words of cyclopts for them."""
 _BOLD, _CYAN, _PLAIN = "\x1b[1m", "\x1b[36m", "\x1b[0m"
-
-
-def asks_for_it(words: Sequence[str]) -> bool:
-    """Return whether a command line asks for the first page; its language stands last."""
-    if words[-2:-1] == ["--lang"] and words[-1] in LANGUAGES:
-        words = words[:-2]
-    elif words and words[-1] in {f"--lang={language}" for language in LANGUAGES}:
-        words = words[:-1]
-    return list(words) in _ASKED
 
 
 def print_first_page(t: Translator) -> None:

@@ -9,15 +9,15 @@ from contextlib import suppress
 from typing import Any
 
 from endpoints.cli.empty_variables import drop_empty
-from endpoints.cli.first_page import asks_for_it, print_first_page
 from endpoints.errors import os_reason
-from endpoints.texts.i18n import Translator, translator_for
+from endpoints.texts.i18n import LANGUAGES, Translator, translator_for
 from protocol.phrases import phrase, worded
 
 EXIT_FAILED = 1
 EXIT_CHANGED = 4
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
+_FIRST_PAGE: tuple[list[str], ...] = ([], ["--help"], ["-h"])
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 """Errors of an output: a full disk, a terminal that has gone, a closed stream."""
 
@@ -27,13 +27,24 @@ Application = Callable[[list[str], Translator], Any]
 
 def run(words: list[str], t: Translator) -> Any:
     """Run the command line in the language of `t`; return the exit code, or None for 0. Raises UserError."""
-    if asks_for_it(words):
+    # each import is needed by some commands only; cyclopts takes longer than many of them
+    if asks_for_first_page(words):
+        from endpoints.cli.first_page import print_first_page
+
         print_first_page(t)
         return None
-    # cyclopts takes longer than many commands
     from endpoints.cli import application
 
     return application.run(words, t)
+
+
+def asks_for_first_page(words: Sequence[str]) -> bool:
+    """Return whether a command line asks for the first page; its language stands last."""
+    if words[-2:-1] == ["--lang"] and words[-1] in LANGUAGES:
+        words = words[:-2]
+    elif words and words[-1] in {f"--lang={language}" for language in LANGUAGES}:
+        words = words[:-1]
+    return list(words) in _FIRST_PAGE
 
 
 def main(arguments: Sequence[str] | None = None, application: Application = run) -> None:

@@ -37,9 +37,6 @@ class MemoryUpkeep:
         """Replace Python's own schedule, and collect until cancelled."""
         before = gc.get_threshold()
         young, survivors, _ = before
-        # what a start leaves behind stays until the process ends: no collection looks at it again
-        gc.collect()
-        gc.freeze()
         gc.set_threshold(young, survivors, NEVER)
         try:
             await self._collect()
@@ -48,11 +45,15 @@ class MemoryUpkeep:
             gc.unfreeze()
 
     async def _collect(self) -> None:
-        collected, waited_s = self._queue.taken, 0.0
+        collected: int | None = None
+        waited_s = 0.0
         while True:
             seen = self._queue.taken
             await asyncio.sleep(self._idle_s)
             waited_s += self._idle_s
             if self._queue.taken == seen != collected or waited_s >= self._busy_s:
                 gc.collect()
+                if collected is None:
+                    # what a start leaves behind stays until the process ends: no collection looks at it again
+                    gc.freeze()
                 collected, waited_s = self._queue.taken, 0.0

@@ -15,7 +15,7 @@ from endpoints.cli.application import build
 from endpoints.cli.command import Command
 from endpoints.cli.commands import COMMANDS, GROUPS
 from endpoints.cli.credential import obtain
-from endpoints.cli.first_page import asks_for_it, first_page
+from endpoints.cli.first_page import first_page
 from endpoints.errors import UserError
 from endpoints.texts.i18n import LANGUAGES, Translator, translator
 
@@ -74,7 +74,7 @@ def test_the_first_page_is_the_one_that_cyclopts_would_print(
 
 @pytest.mark.parametrize("words", [["--help", "--lang", "fr"], ["status", "--help"], ["--version"], ["--lang"]])
 def test_nothing_else_asks_for_the_first_page(words: list[str]) -> None:
-    assert not asks_for_it(words)
+    assert not cli.asks_for_first_page(words)
 
 
 def test_the_first_page_has_colours_only_where_they_are_wanted() -> None:
