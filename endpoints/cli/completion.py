@@ -19,7 +19,7 @@ _ENDS = "complete -F _deconflict deconflict"
 
 def completion(shell: Shell, /, *, lang: options.Lang = None) -> None:
     """Print a shell's completion script. It holds every command and option, so completing starts no program."""
-    from endpoints.cli.main import build
+    from endpoints.cli.application import build
     from endpoints.texts.i18n import translator
 
     script = build(translator(lang)).generate_completion(prog_name="deconflict", shell=shell)

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from typing import Any
 
 from cyclopts import MissingArgumentError
 
 from endpoints.cli.options import CONFIG_VARIABLE
-
-_OF_OPTIONS = (CONFIG_VARIABLE, "DECONFLICT_OFFICER", "DECONFLICT_CREDENTIAL_FILE", "DECONFLICT_LANG")
-
-
-def drop_empty(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Remove the variables of options that are set to nothing: a service manager passes on an unset one like that."""
-    for name in _OF_OPTIONS:
-        if environment.get(name) == "":
-            del environment[name]
 
 
 def called(

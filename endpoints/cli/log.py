@@ -142,13 +142,13 @@ def verify(reader: JournalReader, trusted: Sequence[TrustedFile], expect_head: s
 
     Raises UserError as `JournalReader.records` does.
     """
-    from endpoints.journal.read_ahead import ahead_of, audit_of
+    from endpoints.journal.read_ahead import ahead_of
+    from protocol.record.audit import Audit
 
     expected = expect_head is None
     verification = reader.verification
-    last = 0
-    with ahead_of(reader) as ahead:
-        audit = audit_of(ahead, trusted)
+    audit, last = Audit(trusted), 0
+    with ahead_of(reader, apart=expect_head) as ahead:
         for record in reader.records():
             if not reader.founded:
                 # the keys that were in force are not known
@@ -157,6 +157,8 @@ def verify(reader: JournalReader, trusted: Sequence[TrustedFile], expect_head: s
                 verification.note(record.n, wrong)
             expected = expected or record.hash == expect_head
             last = record.n
+            if ahead is not None and record.ends_batch:
+                last = ahead.pass_over(audit) or last
     if not expected:
         reason = phrase(
             "no record has the expected hash {expect_head}: the journal was truncated or rewritten",

@@ -1,4 +1,4 @@
-"""The entry point of `deconflict`: builds the application, reports errors, and chooses the exit code."""
+"""The entry point of `deconflict`: runs the command line, reports errors, and chooses the exit code."""
 
 from __future__ import annotations
 
@@ -8,68 +8,46 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from cyclopts import App, CycloptsError, UnknownCommandError
-
-from endpoints.cli.commands import COMMANDS, GROUPS, PURPOSE
-from endpoints.cli.exit_codes import closing, exits_of
-from endpoints.cli.help_pages import HelpPages
-from endpoints.cli.left_out import called, drop_empty
-from endpoints.cli.usage_errors import unknown_command, usage_error
+from endpoints.cli.empty_variables import drop_empty
 from endpoints.errors import os_reason
-from endpoints.texts.i18n import LANGUAGES, Translator, translator, translator_for
+from endpoints.texts.i18n import LANGUAGES, Translator, translator_for
 from protocol.phrases import phrase, worded
 
 EXIT_FAILED = 1
-EXIT_USAGE = 2
 EXIT_CHANGED = 4
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
+_FIRST_PAGE: tuple[list[str], ...] = ([], ["--help"], ["-h"])
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 """Errors of an output: a full disk, a terminal that has gone, a closed stream."""
 
-Application = Callable[[list[str]], Any]
+Application = Callable[[list[str], Translator], Any]
 """Runs the command that the words name; returns its exit code, or None for 0."""
 
 
-def build(t: Translator | None = None) -> App:
-    """Return the command line's application, with its help in the language of `t`, by default in English."""
-    t = t or translator(LANGUAGES[0])
-    app = App(
-        name="deconflict",
-        help=_help(t, PURPOSE, "demo"),
-        version=_version,
-        help_epilogue=closing(t.fixed),
-        help_format="plaintext",
-        help_formatter=HelpPages(t),
-        # main() prints errors and chooses the exit code
-        print_error=False,
-        exit_on_error=False,
-        result_action="return_value",
-    )
-    for word, (purpose, example, group) in GROUPS.items():
-        app.command(
-            App(name=word, help=_help(t, purpose, example), help_epilogue="", help_format="plaintext", group=group)
-        )
-    for group, commands in COMMANDS.items():
-        for command in commands:
-            *above, word = command.words.split()
-            if command.words in GROUPS:
-                # a command that has subcommands as well
-                app[word].default(_function(command.target))
-                app[word].help_epilogue = exits_of(command.words, t.fixed)
-                continue
-            parent = app[above[0]] if above else app
-            parent.command(
-                command.target,
-                name=word,
-                help=_help(t, command.purpose, command.example, command.details, exits_of(command.words, t.fixed)),
-                help_epilogue="",
-                group=None if above else group,
-            )
-    return app
+def run(words: list[str], t: Translator) -> Any:
+    """Run the command line in the language of `t`; return the exit code, or None for 0. Raises UserError."""
+    # each import is needed by some commands only; cyclopts takes longer than many of them
+    if asks_for_first_page(words):
+        from endpoints.cli.first_page import print_first_page
+
+        print_first_page(t)
+        return None
+    from endpoints.cli import application
+
+    return application.run(words, t)
 
 
-def main(arguments: Sequence[str] | None = None, application: Callable[[Translator], Application] = build) -> None:
+def asks_for_first_page(words: Sequence[str]) -> bool:
+    """Return whether a command line asks for the first page; its language stands last."""
+    if words[-2:-1] == ["--lang"] and words[-1] in LANGUAGES:
+        words = words[:-2]
+    elif words and words[-1] in {f"--lang={language}" for language in LANGUAGES}:
+        words = words[:-1]
+    return list(words) in _FIRST_PAGE
+
+
+def main(arguments: Sequence[str] | None = None, application: Application = run) -> None:
     """Run the command line and exit with the command's code.
 
     A user's mistake or an output that cannot be written prints one line on standard error, in the language of
@@ -80,16 +58,11 @@ def main(arguments: Sequence[str] | None = None, application: Callable[[Translat
 
     reopen_closed_streams()
     drop_empty()
-    known = [command.words for commands in COMMANDS.values() for command in commands]
     words = _language_last(sys.argv[1:] if arguments is None else arguments)
     t = translator_for(words)
     try:
-        code = called(application(t), words)
+        code = application(words, t)
         sys.stdout.flush()
-    except UnknownCommandError:
-        code = _complain(t, unknown_command(words, known, list(GROUPS)), EXIT_USAGE)
-    except CycloptsError as error:
-        code = _complain(t, usage_error(error, words, [*known, *GROUPS], t), EXIT_USAGE)
     except JournalError as error:
         code = _complain(t, worded(error), EXIT_CHANGED)
     except LinkError as error:
@@ -114,21 +87,6 @@ def main(arguments: Sequence[str] | None = None, application: Callable[[Translat
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _function(target: str) -> Callable[..., Any]:
-    """Return the function that `module:function` names."""
-    from importlib import import_module
-
-    module, _, name = target.partition(":")
-    function: Callable[..., Any] = getattr(import_module(module), name)
-    return function
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("deconfliction-link")
-
-
 def _language_last(arguments: Sequence[str]) -> list[str]:
     """Return the arguments with a leading `--lang`, which belongs to whatever command follows, moved to their end."""
     if arguments[:1] == ["--lang"] and len(arguments) > 1:
@@ -146,11 +104,6 @@ def _complain(t: Translator, what: str, code: int) -> int:
     with suppress(OSError):
         print_lines([f"deconflict: {_folded(t.say(what))}"], stderr=True)
     return code
-
-
-def _help(t: Translator, purpose: str, example: str, details: str = "", exits: str = "") -> str:
-    shown = t("Example: {command}", command=f"deconflict {example}")
-    return "\n\n".join(each for each in (t.fixed(purpose), t.fixed(details), exits, shown) if each)
 
 
 def _folded(text: str) -> str:

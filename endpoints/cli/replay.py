@@ -58,7 +58,7 @@ def replay(
         run = _run(reader, None, until_at, partial(_tell, pace, t, as_json=as_json))
     else:
         try:
-            with ahead_of(reader) as ahead:
+            with ahead_of(reader, run=True) as ahead:
                 run = _run(reader, ahead, until_at)
         except Overtaken:
             reader = JournalReader(journal, link=link, side=side)
@@ -85,14 +85,17 @@ def _run(
     told: Callable[[Iterator[Record]], Iterator[Record]] = lambda records: records,
 ) -> _RunAgain:
     """Run a journal again, with what workers find ahead; `told` also reports each. Raises UserError, Overtaken."""
-    from endpoints.journal.read_ahead import ReplayAhead, audit_of
+    from endpoints.journal.read_ahead import ReplayAhead
+    from protocol.record.audit import Audit
 
-    replaying, audit, last = ReplayAhead(None if ahead is None else ahead.segments, until), audit_of(ahead), 0
+    replaying, audit, last = ReplayAhead(None if ahead is None else ahead.segment, until), Audit(), 0
     for record in told(_until(reader.whole_records(), until)):
         last = record.n
         if wrong := audit.take(record):
             replaying.diverge(record.n, wrong)
         replaying.take(record)
+        if ahead is not None and record.ends_batch:
+            last = ahead.pass_over(audit, replaying) or last
     return _RunAgain(replaying.finish(), audit, last)
 
 

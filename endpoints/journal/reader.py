@@ -25,6 +25,7 @@ from protocol.phrases import phrase, worded
 from protocol.record.collected import CollectedVerification
 from protocol.record.journal import Checkpoint, Record
 from protocol.record.recovery import recover
+from protocol.record.spans import Span
 from protocol.record.verification import Verification
 
 STANDARD_INPUT: Final = "-"
@@ -72,6 +73,8 @@ class JournalReader:
         self.restorations: list[JournalRestored] = []
         self._was_founded = False
         self._last = 0
+        # the segment that is being read
+        self._open: tuple[Path, BinaryIO] | None = None
         self._where = where
         self._link = link
         self._side = side
@@ -92,6 +95,24 @@ class JournalReader:
             return [] if self.collected else segments(path) if path.is_dir() else [path]
         except (OSError, ValueError):
             return []
+
+    @property
+    def place(self) -> tuple[Path, int] | None:
+        """The segment that is being read, and the offset of the next line; None in a collected log."""
+        return None if self._open is None else (self._open[0], self._open[1].tell())
+
+    def admits(self, span: Span) -> bool:
+        """Return whether the next records are those of a span, if they stand where it says, and nothing is wrong."""
+        verification = self.verification
+        return self.founded and isinstance(verification, Verification) and verification.admits(span)
+
+    def pass_over(self, span: Span) -> None:
+        """Continue behind a span that is admitted, after the last record of a batch was yielded."""
+        assert isinstance(self.verification, Verification), "it admits the span"
+        assert self._open is not None, "a segment is being read"
+        self.verification.pass_over(span)
+        self._last = span.last
+        self._open[1].seek(span.end)
 
     def records(self) -> Iterator[Record]:
         """Yield every whole record once, in the order of the journal. Call it once, or a method that does.
@@ -198,6 +219,7 @@ class JournalReader:
             first = segment_first(file) or 0
             verification.begin_segment(first, file.name, alone=alone)
             with open(_open(file), "rb") as stream:
+                self._open = file, stream
                 yield from self._segment(stream, final=[file] == last, first=first)
 
     def _segment(self, stream: BinaryIO, *, final: bool, first: int = 0) -> Iterator[Record]:

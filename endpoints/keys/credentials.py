@@ -58,9 +58,12 @@ def hash_credential(credential: str) -> str:
             )
         )
     salt = secrets.token_bytes(_SALT_BYTES)
-    derived = _derive(credential, salt, _COST, _BLOCK, _PARALLEL)
-    parts = base64.b64encode(salt).decode(), base64.b64encode(derived).decode()
-    return f"scrypt$n={_COST},r={_BLOCK},p={_PARALLEL}${parts[0]}${parts[1]}"
+    return _written(salt, _derive(credential, salt, _COST, _BLOCK, _PARALLEL))
+
+
+def decoy() -> str:
+    """Return a hash that no credential is known to match; to compare with it takes as long as with any other."""
+    return _written(secrets.token_bytes(_SALT_BYTES), secrets.token_bytes(_HASH_BYTES))
 
 
 def check_hash(hashed: str) -> None:
@@ -93,6 +96,11 @@ def _derive(credential: str, salt: bytes, cost: int, block: int, parallel: int) 
     return Scrypt(salt=salt, length=_HASH_BYTES, n=cost, r=block, p=parallel).derive(
         credential.encode("utf-8", "surrogatepass")
     )
+
+
+def _written(salt: bytes, derived: bytes) -> str:
+    parts = base64.b64encode(salt).decode(), base64.b64encode(derived).decode()
+    return f"scrypt$n={_COST},r={_BLOCK},p={_PARALLEL}${parts[0]}${parts[1]}"
 
 
 def _parse(hashed: str) -> tuple[int, int, int, bytes, bytes]:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from endpoints.keys.attempt_throttle import Abandoned, AttemptThrottle, Caller
-from endpoints.keys.credentials import generate, hash_credential, verify
+from endpoints.keys.credentials import decoy, verify
 from endpoints.keys.proven_credentials import ProvenCredentials
 from protocol.errors import LocalProtocolError
 from protocol.phrases import phrase
@@ -47,7 +47,7 @@ class OfficerCredentials:
         `real_ms` reads the machine's monotonic clock. `verify` is the slow check, which runs in a thread.
         """
         self._hashed = dict(hashed)
-        self._decoy = hash_credential(generate())
+        self._decoy = decoy()
         self._real_ms = real_ms
         self._verify = verify
         self._throttle = AttemptThrottle(real_ms)

@@ -6,11 +6,8 @@ Start-up verifies none of these again; an audit verifies all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
-from msgspec import Struct
-
-from protocol.core.effects import Seal
 from protocol.core.events import BatchClosed, FrameReceived
 from protocol.core.link_keys import LinkKeys, named
 from protocol.core.start_events import EpochOpened
@@ -19,9 +16,10 @@ from protocol.phrases import phrase
 from protocol.record.enrolments import SINCE_RULES, Enrolments
 from protocol.record.heads import MissingHeads, signed_head
 from protocol.record.journal import HEAD_TYPE, Checkpoint, Record, head_payload
+from protocol.record.sealed_frames import own_sealed
+from protocol.record.spans import Span, digest_of
 from protocol.record.terms_history import TermsHistory
 from protocol.record.trusted_files import Judged, TrustedFile, chosen, effective, of_epoch
-from protocol.wire.envelope import PAYLOAD_TYPES
 from protocol.wire.keyring import Keyring
 from protocol.wire.refusals import VERIFIED
 
@@ -29,29 +27,6 @@ _EXACT_LENGTHS = 3
 """The first version of the rules under which every signature has the length of an algorithm."""
 
 _ALL_FILES = phrase("(the link file of every epoch and rotation has to be given, once more if its keys came back)")
-
-
-class SealedFrame(Struct, frozen=True):
-    """A frame as an audit verifies it: the party that must have signed it, its payload type, and its bytes."""
-
-    sender: str
-    payload_type: str
-    frame: bytes
-
-
-Proven = Callable[[int, Keyring, SealedFrame], bool]
-"""Returns whether a frame of record n is known to open under a keyring, exactly as `Keyring.open` would say now."""
-
-
-def _own_sealed(record: Record, event: BatchClosed) -> Iterator[SealedFrame]:
-    """Yield our own frames of a batch, in their order."""
-    channels = {effect.index: effect.channel for effect in record.effects if isinstance(effect, Seal)}
-    for index, frame in enumerate(event.frames):
-        yield SealedFrame(record.side, PAYLOAD_TYPES[channels.get(index, "message")], frame)
-
-
-def _unproven(_record: int, _ring: Keyring, _sealed: SealedFrame) -> bool:
-    return False
 
 
 class Audit:
@@ -74,13 +49,8 @@ class Audit:
         beyond: those of them that are in none of the link files that judge them, each with the file's name.
     """
 
-    def __init__(self, trusted: Sequence[TrustedFile] = (), proven: Proven = _unproven) -> None:
-        """Begin with no record.
-
-        Args:
-            trusted: the link files.
-            proven: knows frames that were verified already, by other processes ahead of this one; by default none.
-        """
+    def __init__(self, trusted: Sequence[TrustedFile] = ()) -> None:
+        """Begin with no record, under the link files that are trusted."""
         self.sealed_upto = 0
         self.vouched = 0
         self.records = 0
@@ -91,11 +61,13 @@ class Audit:
         self.enrolled: set[str] = set()
         self.beyond: dict[str, str] = {}
         self._given = tuple(trusted)
-        self._proven = proven
         self._trusted: tuple[TrustedFile, ...] = ()
         self._terms = TermsHistory()
         self._enrolments = Enrolments()
         self._ring: Keyring | None = None
+        # the keyring that `_digest` is of
+        self._digested: Keyring | None = None
+        self._digest = b""
         self._file: TrustedFile | None = None
         self._replaced: set[str] = set()
         self._missing = MissingHeads()
@@ -143,10 +115,40 @@ class Audit:
         self._enrolments = Enrolments()
         self._ring = None
 
+    # --- spans ----------------------------------------------------------------------------------------------------
+
+    @property
+    def ring(self) -> Keyring | None:
+        """The keys that judge the next record; None before they have judged a record."""
+        return self._ring
+
+    def admits(self, span: Span) -> bool:
+        """Return whether taking the records of `span`, which come next, would find nothing wrong in them.
+
+        This is certain only under the keys that verified them.
+        """
+        if self._ring is None or (span.first, span.prev) != (self._last + 1, self._hash):
+            return False
+        if self._digested is not self._ring:
+            self._digested, self._digest = self._ring, digest_of(self._ring)
+        return (
+            span.keys == self._digest
+            and self._enrolments.admits(span, self._terms)
+            and self._missing.admits(span, demanded=self._signs(span.side))
+        )
+
+    def pass_over(self, span: Span) -> None:
+        """Continue behind the records of a span that is admitted."""
+        self._last, self._hash = span.last, span.head
+        self.records += span.records
+        self._enrolments.pass_over(span)
+        self._missing.pass_over(span)
+        self._count(span.signatures)
+
     def _signatures(self, record: Record) -> str:
         entry = record.entry
         if isinstance(entry, FrameReceived):
-            return self._verdict(record, entry)
+            return self._verdict(entry)
         if isinstance(entry, BatchClosed):
             return self._own_frames(record, entry)
         return ""
@@ -212,11 +214,11 @@ class Audit:
             self._ring = Keyring(keys.accepted, history.terms.policy.suite, complete=False)
         return self._ring
 
-    def _count(self) -> None:
-        """Count a signature that is verified now."""
-        self.signatures += 1
-        if self._file is not None:
-            self._judged(self._file).signatures += 1
+    def _count(self, signatures: int = 1) -> None:
+        """Count signatures that are verified now."""
+        self.signatures += signatures
+        if self._file is not None and signatures:
+            self._judged(self._file).signatures += signatures
 
     @property
     def _under(self) -> str:
@@ -238,7 +240,7 @@ class Audit:
 
     # --- signatures -----------------------------------------------------------------------------------------------
 
-    def _verdict(self, record: Record, event: FrameReceived) -> str:
+    def _verdict(self, event: FrameReceived) -> str:
         ring = self._keyring()
         if ring is None:
             return (
@@ -249,8 +251,7 @@ class Audit:
         self._count()
         # SPEC F1.1: rules 1 and 2 did not examine the lengths of signatures
         any_length = self._rules < _EXACT_LENGTHS
-        proven = self._proven(record.n, ring, SealedFrame(event.sender, PAYLOAD_TYPES[event.channel], event.frame))
-        verdict = VERIFIED if proven else ring.judge(event.channel, event.sender, event.frame, any_length=any_length)
+        verdict = ring.judge(event.channel, event.sender, event.frame, any_length=any_length)
         return (
             ""
             if verdict == event.verdict
@@ -268,12 +269,10 @@ class Audit:
         ring = self._keyring()
         if ring is None:
             return phrase("it seals frames, before any key is enrolled")
-        for index, sealed in enumerate(_own_sealed(record, event)):
+        for index, (payload_type, frame) in enumerate(own_sealed(record, event)):
             self._count()
-            if self._proven(record.n, ring, sealed):
-                continue
             try:
-                ring.open(sealed.sender, sealed.payload_type, sealed.frame)
+                ring.open(record.side, payload_type, frame)
             except RemoteProtocolError as error:
                 return phrase(
                     "our own frame {index} does not verify{under}: {error}", index=index, under=self._under, error=error
@@ -285,8 +284,7 @@ class Audit:
     def _heads(self, record: Record) -> str:
         """Return what is wrong with the signed head in `record`, or that one is missing before it."""
         head, watch = signed_head(record.entry), self._is_watch(record.side)
-        demanded = self._watch_signs() if watch else self._party_signs(record.side)
-        wrong = [self._missing.take(record, demanded=demanded)]
+        wrong = [self._missing.take(record, demanded=self._signs(record.side))]
         if head is not None:
             wrong.append(self._watch_head(record, head.encode()) if watch else self._head(record, head.encode()))
         found = "; ".join(each for each in wrong if each)
@@ -312,6 +310,10 @@ class Audit:
         watch = terms is not None and side not in {terms.caller, terms.answering}
         self.watch_without_key = watch and not any(file.watch for file in self._trusted)
         return watch
+
+    def _signs(self, side: str) -> bool:
+        """Return whether a side signs its heads often."""
+        return self._watch_signs() if self._is_watch(side) else self._party_signs(side)
 
     def _party_signs(self, side: str) -> bool:
         """Return whether a party signs its heads often: since rules 3, unless its keys wait for an officer."""

@@ -24,6 +24,7 @@ from protocol.core.start_events import BEFORE_STARTED, EpochOpened, JournalResto
 from protocol.errors import LocalProtocolError
 from protocol.phrases import phrase
 from protocol.record.journal import OWN_ENTRIES, Checkpoint, Record
+from protocol.record.spans import Span
 from protocol.record.terms_history import TermsHistory
 from protocol.wire.messages import Digest
 
@@ -83,6 +84,17 @@ class Enrolments:
             self._starting = 0
         self._opened = isinstance(entry, EpochOpened) or (self._opened and type(entry) in BEFORE_STARTED)
         return "; ".join(each for each in wrong if each) if self._complete and self.rules >= SINCE_RULES else ""
+
+    def admits(self, span: Span, before: TermsHistory) -> bool:
+        """Return whether the records of a span that comes next are without objection after what is `before` them."""
+        if self._starting or not self._complete or span.first != self._n + 1:
+            return False
+        enrolled = before.officers or {}
+        return self.rules < SINCE_RULES or span.officers <= enrolled.keys()
+
+    def pass_over(self, span: Span) -> None:
+        """Continue behind a span that is admitted."""
+        self._n, self._opened, self._ends = span.last, False, {(span.last, span.head)}
 
     def _start(self, record: Record) -> str:
         """Return that the settings changed though no start followed (SPEC E1.6)."""

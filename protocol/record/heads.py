@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
 from protocol.core.events import BatchClosed, ClockStepped, Started
 from protocol.phrases import phrase
 from protocol.record.journal import OWN_ENTRIES, Checkpoint, Closed, Entry, HeadSigned, Record
+from protocol.record.spans import Batched, Span
 from protocol.wire.instants import Millis
 
 SIGN_AFTER_MS: Final = 600_000
@@ -30,14 +31,6 @@ def signed_head(entry: Entry) -> str | None:
         return None
     assert isinstance(entry, Checkpoint | HeadSigned | Closed)
     return None if entry.signed_head is UNSET else entry.signed_head
-
-
-class Batched(Struct, frozen=True):
-    """The end of a batch: the number of its record, and its times."""
-
-    record: int
-    at: Millis
-    mono: Millis
 
 
 class Uncovered:
@@ -80,6 +73,19 @@ class Uncovered:
         if self.first is None:
             return 0
         return max(mono - self.first.mono, at - self.first.at - self._ahead_ms, 0)
+
+    def age_upto_ms(self, span: Span) -> Millis:
+        """Return the greatest age of the first uncovered batch while the records of `span` are taken."""
+        at, mono = span.latest
+        if self.first is None:
+            return max(mono - span.opens.mono, at - span.opens.at, 0)
+        return self.age_ms(at, mono)
+
+    def pass_over(self, span: Span) -> None:
+        """Continue behind the records of a span, which has no signed head and no step of the clock."""
+        if self.first is None:
+            self.first, self._ahead_ms = span.opens, 0
+        self._at = span.closes.at
 
 
 class MissingHeads:
@@ -132,3 +138,14 @@ class MissingHeads:
             first=first.record,
             last=owed.record,
         )
+
+    def admits(self, span: Span, *, demanded: bool) -> bool:
+        """Return whether no signed head is missing up to the end of a span that comes next: neither owed nor due."""
+        if span.first != self._last + 1 or self._owed is not None or self._starts:
+            return False
+        return not demanded or self._uncovered.age_upto_ms(span) < SIGN_WITHIN_MS
+
+    def pass_over(self, span: Span) -> None:
+        """Continue behind a span that is admitted."""
+        self._last = span.last
+        self._uncovered.pass_over(span)

@@ -199,9 +199,7 @@ def encode(
 def decode(line: bytes, place: int = 0) -> Record:
     """Return the record in `line`, given without its newline.
 
-    Args:
-        line: the line's bytes.
-        place: the number that a record should have here, for errors of a line whose own number cannot be read.
+    `place` is the number that a record should have here, for errors of a line whose own number cannot be read.
 
     Raises JournalError if the line is cut, contains NUL bytes, does not match its hash, or is not encoded as `encode`
     does it.
@@ -232,7 +230,7 @@ def decode(line: bytes, place: int = 0) -> Record:
 
 
 def _check_instants(entry: Entry, effects: tuple[AnyEffect, ...]) -> None:
-    """Raise ValueError for an instant that the calendar does not have. Readers calculate with them and print them."""
+    """Raise ValueError for an instant that the calendar does not have: readers calculate with them."""
     for name in _INSTANTS[type(entry)]:
         value = getattr(entry, name)
         for instant in (value,) if isinstance(value, str) else value:
@@ -243,10 +241,7 @@ def _check_instants(entry: Entry, effects: tuple[AnyEffect, ...]) -> None:
 
 
 def complete_record_in(fragment: bytes) -> int:
-    """Return the length of the complete record that `fragment` begins with, 0 if it begins with none.
-
-    For a line whose newline is missing or has become something else.
-    """
+    """Return the length of the complete record that `fragment`, not ended by a newline, begins with; 0 for none."""
     digest, done = sha256(), 0
     for match in _HASH.finditer(fragment):
         digest.update(fragment[done : match.start()])
@@ -364,6 +359,10 @@ class Chain:
         self.n, self.hash = record.n, record.hash
         self.batch = None if record.ends_batch else record.batch
         self.rules = self.rules if record.rules is None else int(record.rules)
+
+    def pass_over(self, last: int, head: str) -> None:
+        """Advance to a record that ends a batch, by its number and hash; those up to it are known to follow."""
+        self.n, self.hash, self.batch = last, head, None
 
     def skip_to(self, record: Record) -> None:
         """Take for granted all records before `record`: they are missing, or precede the log."""

@@ -24,6 +24,7 @@ from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.phrases import phrase
 from protocol.record.fold import fold, same_in_json
 from protocol.record.journal import FIRST_RULES, OWN_ENTRIES, Checkpoint, Record
+from protocol.record.spans import Span
 from protocol.wire import envelope
 from protocol.wire.instants import Millis
 
@@ -144,6 +145,17 @@ class Replay:
         self.records += 1
         self._rules = record.rules or self._rules
 
+    @property
+    def idle(self) -> bool:
+        """Whether records are only counted, because something differs or because they are of other rules."""
+        return self.divergence is not None or self._rules != Core.RULES
+
+    def pass_over(self, span: Span) -> None:
+        """Count the records of a span: of a segment whose result is taken over, or while nothing is run."""
+        self.records += span.records
+        if self._rules != Core.RULES:
+            self._not_run(span.first, span.last)
+
     def adopt(self, segment: SegmentRun) -> None:
         """Take over the result of a segment. Its first record was taken with `begin`; each behind it was counted."""
         assert self._core is not None, "its first record was taken"
@@ -186,11 +198,14 @@ class Replay:
         self.core = None
         if record.rules is not None:
             self.other_rules = record.n, self._rules
-        last = self.not_run_again[-1] if self.not_run_again else None
-        if last is not None and (last.last, last.rules) == (record.n - 1, self._rules):
-            last.last = record.n
+        self._not_run(record.n, record.n)
+
+    def _not_run(self, first: int, last: int) -> None:
+        before = self.not_run_again[-1] if self.not_run_again else None
+        if before is not None and (before.last, before.rules) == (first - 1, self._rules):
+            before.last = last
         else:
-            self.not_run_again.append(NotRunAgain(record.n, record.n, self._rules))
+            self.not_run_again.append(NotRunAgain(first, last, self._rules))
 
     def _checkpoint(self, record: Record, entry: Checkpoint) -> None:
         kind = CORES.get(entry.core)
@@ -215,25 +230,49 @@ class Replay:
         self.core = restored
 
 
-def segment_of(records: Iterable[Record]) -> SegmentRun | None:
-    """Run the records of a segment again; return the result, None where only `Replay` can say what it is.
+class SegmentReplay:
+    """Runs the records of one segment again, in another process than the one that reads the journal."""
 
-    That is where they begin neither with record 1 nor with a checkpoint, where a record is of other rules, and where
-    anything differs.
-    """
-    result, last, at = Replay(), None, 0
-    first: Record | None = None
-    for record in records:
-        if first is None and record.n > 1 and not isinstance(record.entry, Checkpoint):
+    def __init__(self) -> None:
+        self._replay = Replay()
+        self._first: Record | None = None
+        self._last: Record | None = None
+        self._at: Millis = 0
+        # the records of the batch that has not ended yet
+        self._batch: list[Record] = []
+        self._usable = True
+
+    def take(self, record: Record) -> None:
+        """Run the next record, once its batch has ended."""
+        if self._first is None:
+            self._first = record
+            self._usable = record.n == 1 or isinstance(record.entry, Checkpoint)
+        if not self._usable:
+            return
+        self._batch.append(record)
+        if record.ends_batch:
+            for each in self._batch:
+                self._at = max(self._at, each.entry.at)
+                self._replay.take(each)
+            self._batch.clear()
+            self._last = record
+            self._usable = self._replay.core is not None and self._replay.identical
+
+    def give_up(self) -> None:
+        """Note that something is wrong with the lines."""
+        self._usable = False
+
+    def result(self) -> SegmentRun | None:
+        """Return the result up to the last whole batch, None where only `Replay` can say what it is.
+
+        That is where the segment begins neither with record 1 nor with a checkpoint, where something is wrong with its
+        lines, where a record is of other rules, and where anything differs.
+        """
+        core, first, last = self._replay.core, self._first, self._last
+        if not self._usable or core is None or first is None or last is None:
             return None
-        first, last, at = first or record, record, max(at, record.entry.at)
-        result.take(record)
-        if result.core is None or not result.identical:
-            return None
-    if first is None or last is None or result.core is None:
-        return None
-    state = bytes(result.core.checkpoint())
-    return SegmentRun(first.n, last.n, last.hash, at, result.compared - 1, state)
+        state = bytes(core.checkpoint())
+        return SegmentRun(first.n, last.n, last.hash, self._at, self._replay.compared - 1, state)
 
 
 def replay(records: Iterable[Record]) -> Replay:

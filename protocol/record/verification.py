@@ -13,6 +13,7 @@ from protocol.phrases import phrase
 from protocol.record.findings import Findings
 from protocol.record.journal import Chain, Checkpoint, Record, claimed_hash, decode
 from protocol.record.recovery import require_beginning
+from protocol.record.spans import Span
 
 # parts of a record; link, side and event are left out, because an endpoint's ordinary log lines have them too
 _MARKS: Final = (
@@ -106,6 +107,21 @@ class Verification(Findings):
         self._damaged = 0
         self.records += 1
         return record
+
+    def admits(self, span: Span) -> bool:
+        """Return whether the records of a span follow from what was read, and would be taken without a problem."""
+        chain = self._chain
+        return (
+            not self._damaged
+            and self._segment is None
+            and chain.batch is None
+            and (span.link, span.side, span.first, span.prev) == (chain.link, chain.side, chain.n + 1, chain.hash)
+        )
+
+    def pass_over(self, span: Span) -> None:
+        """Continue behind the records of a span that is admitted."""
+        self._chain.pass_over(span.last, span.head)
+        self.records += span.records
 
     def cut(self, rest: bytes, *, final: bool = True, live: bool = False) -> None:
         """Take the bytes after the last newline; `final` in the last segment, `live` if it may still be written to."""

@@ -30,6 +30,7 @@ _DEPTH_SAFE = 400
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _DELETE = b"\x7f"
 _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
+_AS_PARENTHESES = bytes.maketrans(b"[]{}", b"()()")
 
 Decoded = TypeVar("Decoded")
 
@@ -54,8 +55,8 @@ def _integer_pattern() -> bytes:
     return "|".join([f"[0-9]{{1,{len(limit) - 1}}}(?![0-9])", limit, *same_length]).encode()
 
 
-def _document_patterns() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    """Return two patterns: of an admitted document, provided that msgspec wrote it, and of its tokens."""
+def _tokens_pattern() -> re.Pattern[bytes]:
+    """Return a pattern of the tokens of an admitted document, provided that msgspec wrote it."""
     # SPEC F4.4, in UTF-8: the C1 controls U+0080 to U+009F are C2 80 to C2 9F
     character = rb'(?>[ -!#-\[\]-~\x80-\xc1\xc3-\xff]++|\\["\\n]|\xc2[\xa0-\xbf])'
     # SPEC F4.3, F4.5: a string followed by a colon is a key
@@ -64,15 +65,11 @@ def _document_patterns() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
     plain = rb'"[ -!#-\[\]-~]*+"[:,]?+'
     string = plain + rb'|"(?>(?:[ -!#-\[\]-~]++|\\["\\n])*+"|' + character + rb'*+"(?!:))'
     # SPEC F4.2
-    scalar = rb"(?>" + string + rb"|[,:]|-?(?:" + _integer_pattern() + rb")(?![0-9.eE])|true|false)"
-    # SPEC F4.5: one level of brackets for each level of nesting
-    document = scalar + rb"*+"
-    for _ in range(DEPTH_MAX):
-        document = rb"(?>" + scalar + rb"|[\[{]" + document + rb"[\]}])*+"
-    return re.compile(document), re.compile(rb"(?>[\[\]{}]|" + scalar + rb")*+")
+    scalar = string + rb"|[,:]|-?(?:" + _integer_pattern() + rb")(?![0-9.eE])|true|false"
+    return re.compile(rb"(?>[\[\]{}]|" + scalar + rb")*+")
 
 
-_DOCUMENT, _TOKENS = _document_patterns()
+_TOKENS = _tokens_pattern()
 
 
 def encode(value: Any) -> bytes:
@@ -149,13 +146,11 @@ def _check(data: bytes) -> None:
         # Every string is admitted: only what stands between them needs a look. Without commas, integers may form a
         # longer one, which at worst is looked at again below.
         between = b"".join(data.split(b'"')[::2])
-        if _DOCUMENT.fullmatch(between.translate(None, b",:")):
+        if _TOKENS.fullmatch(between.translate(None, b",:")) and not _deeper(between, DEPTH_MAX):
             return
-    if not _DOCUMENT.fullmatch(data):
+    if not _TOKENS.fullmatch(data):
         match = _TOKENS.match(data)
         end = match.end() if match else 0
-        if end == len(data):
-            raise CanonicalError(_TOO_DEEP)
         raise CanonicalError(
             phrase(
                 "not admitted at byte {place}: {found} ({rule})",
@@ -164,6 +159,9 @@ def _check(data: bytes) -> None:
                 rule=_RULE,
             )
         )
+    # SPEC F4.5
+    if data.count(b"[") + data.count(b"{") > DEPTH_MAX and _deeper(_without_strings(data), DEPTH_MAX):
+        raise CanonicalError(_TOO_DEEP)
     if data.isascii():
         return
     # SPEC F4.4
@@ -194,6 +192,24 @@ def _unescaped(text: str) -> str:
     NFC if and only if every string is.
     """
     return text.replace(r"\\", "\n").replace(r"\n", "\n")
+
+
+def _without_strings(data: bytes) -> bytes:
+    """Return what stands between the strings of JSON."""
+    if b'\\"' in data:
+        return _STRING.sub(b"", data)
+    return b"".join(data.split(b'"')[::2])
+
+
+def _deeper(structure: bytes, limit: int) -> bool:
+    """Return whether brackets nest deeper than `limit` in JSON without its strings."""
+    brackets = structure.translate(_AS_PARENTHESES, _NO_BRACKET)
+    for _ in range(limit):
+        if not brackets:
+            return False
+        # the innermost ones
+        brackets = brackets.replace(b"()", b"")
+    return bool(brackets)
 
 
 def _depth(data: bytes) -> int:

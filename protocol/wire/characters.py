@@ -80,14 +80,20 @@ fe76-fefc feff ff01-ffbe ffc2-ffc7 ffca-ffcf ffd2-ffd7 ffda-ffdc ffe0-ffe6 ffe8-
 """
 
 
+_FREQUENT = re.compile("[\0-\u0377\u03a3-\u052f\u2010-\u2064\u2100-\u218b]*+")
+"""Latin, Cyrillic and punctuation, which all are in the table: nearly every text needs no other pattern."""
+
+
 def unassigned(text: str) -> str | None:
     """Return the first character of `text` that Unicode 14.0 does not assign, None if there is none."""
+    if _FREQUENT.fullmatch(text):
+        return None
     match = _assigned().match(text)
     end = match.end() if match else 0
     return text[end] if end < len(text) else None
 
 
-@cache  # compiled when a text beyond ASCII occurs: it takes milliseconds
+@cache  # compiled when a text of another script occurs: it takes milliseconds
 def _assigned() -> re.Pattern[str]:
     """Return a pattern that matches as many assigned characters as there are."""
     ranges = [(first, last or first) for first, _, last in (word.partition("-") for word in _ASSIGNED.split())]

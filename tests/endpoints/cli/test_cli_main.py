@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from endpoints.cli import main as cli
+from endpoints.cli.application import build
 from endpoints.cli.command import Command
 from endpoints.cli.commands import COMMANDS, GROUPS
 from endpoints.cli.credential import obtain
+from endpoints.cli.first_page import first_page
 from endpoints.errors import UserError
+from endpoints.texts.i18n import LANGUAGES, Translator, translator
 
 ROOT = Path(__file__).parents[3]
 
@@ -33,7 +36,7 @@ def deconflict(*arguments: str, **environment: str) -> subprocess.CompletedProce
 
 def run_here(*arguments: str, application: cli.Application | None = None) -> int:
     with pytest.raises(SystemExit) as exited:
-        cli.main(arguments, (lambda _t: application) if application else cli.build)
+        cli.main(arguments, application or cli.run)
     assert isinstance(exited.value.code, int)
     return exited.value.code
 
@@ -48,10 +51,37 @@ def test_the_first_help_names_every_command_with_an_example_and_imports_none_of_
         for command in commands:
             assert re.search(rf"\b{command.words.split()[0]}\b", listed.stdout)
     dear = "('cryptography', 'paho', 'starlette', 'endpoints.config.settings')"
-    help_alone = "import sys; from endpoints.cli.main import build; build()(['--help'])"
+    help_alone = "import sys; from endpoints.cli.application import build; build()(['--help'])"
     script = f"{help_alone}; sys.exit(any(name in sys.modules for name in {dear}))"
     imported = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, timeout=60, check=False)
     assert imported.returncode == 0
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("columns", [56, 80, 120])
+def test_the_first_page_is_the_one_that_cyclopts_would_print(
+    language: str, columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    t = translator(language)
+    build(t)(["--help"])
+    wanted = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert list(first_page(t, columns)) == wanted
+    for words in (["--help"], ["-h"], []):
+        assert run_here(*words, "--lang", language) == 0
+        assert capsys.readouterr().out.splitlines() == wanted
+
+
+@pytest.mark.parametrize("words", [["--help", "--lang", "fr"], ["status", "--help"], ["--version"], ["--lang"]])
+def test_nothing_else_asks_for_the_first_page(words: list[str]) -> None:
+    assert not cli.asks_for_first_page(words)
+
+
+def test_the_first_page_has_colours_only_where_they_are_wanted() -> None:
+    t = translator("en")
+    plain, bold = list(first_page(t, 80)), list(first_page(t, 80, bold=True))
+    assert [line.replace("\x1b[1m", "").replace("\x1b[0m", "") for line in bold] == plain
+    assert "\x1b[36malert" in "".join(first_page(t, 80, bold=True, colours=True))
 
 
 @pytest.mark.parametrize("group", list(GROUPS))
@@ -106,7 +136,7 @@ def test_a_wrong_word_is_answered_in_one_line(
 
 
 def test_an_interrupt_is_no_mistake(capsys: pytest.CaptureFixture[str]) -> None:
-    def interrupted(_words: list[str]) -> None:
+    def interrupted(_words: list[str], _t: Translator) -> None:
         signal.raise_signal(signal.SIGINT)
 
     assert run_here(application=interrupted) == 130
@@ -153,11 +183,11 @@ def test_output_to_a_full_disk_is_reported_in_one_line(tmp_path: Path, words: tu
 
 @pytest.mark.parametrize(("code", "expected"), [(0, 0), (None, 0), (4, 4), (11, 11)])
 def test_a_command_s_number_is_the_exit_code(code: int | None, expected: int) -> None:
-    assert run_here(application=lambda _words: code) == expected
+    assert run_here(application=lambda _words, _t: code) == expected
 
 
 def test_a_mistake_that_a_command_finds_is_one_line_with_its_code(capsys: pytest.CaptureFixture[str]) -> None:
-    def wrong(_words: list[str]) -> None:
+    def wrong(_words: list[str], _t: Translator) -> None:
         raise UserError("link.toml: epoch: missing\nreally", exit_code=4)
 
     assert run_here(application=wrong) == 4

@@ -14,24 +14,15 @@ import pytest
 
 from endpoints.config import link_file
 from endpoints.errors import UserError
-from endpoints.journal.read_ahead import (
-    Ahead,
-    Overtaken,
-    ReplayAhead,
-    ahead_of,
-    audit_of,
-    lines_in,
-    run_again,
-    verified_in,
-)
+from endpoints.journal.read_ahead import Ahead, Overtaken, ReplayAhead, ahead_of
 from endpoints.journal.reader import JournalReader
+from endpoints.journal.segment_work import lines_in, run_again, spans_in
 from endpoints.journal.segments import segments
 from endpoints.journal.workers import Workers, processors
 from protocol.core.events import BatchClosed, FrameReceived
-from protocol.record.audit import SealedFrame
+from protocol.record.audit import Audit
 from protocol.record.journal import ORIGIN, Checkpoint, Entry, Record, decode, encode
-from protocol.record.replay import segment_of
-from protocol.wire.keyring import Keyring
+from protocol.record.replay import SegmentRun
 from tests.attacks.forge import write
 from tests.support.exchange import link_file as linked
 from tests.support.journal_samples import records
@@ -195,20 +186,24 @@ def test_results_are_those_of_one_process(day: Path, tmp_path: Path, run: Run, c
 
 
 def test_workers_verify_and_run_what_the_reader_asks_for(day: Path) -> None:
-    reader = JournalReader(str(day / "ndmc"))
-    with ahead_of(reader, 2) as ahead:
+    reader, passed = JournalReader(str(day / "ndmc")), 0
+    with ahead_of(reader, 2, run=True) as ahead:
         assert ahead is not None
-        audit, replaying, judged = audit_of(ahead), ReplayAhead(ahead.segments), 0
+        audit, replaying, taken = Audit(), ReplayAhead(ahead.segment), 0
         for record in reader.whole_records():
             assert audit.take(record) == ""
             replaying.take(record)
+            taken += 1
+            if record.ends_batch and (last := ahead.pass_over(audit, replaying)):
+                passed += last - record.n
         result = replaying.finish()
-        judged = audit.signatures
-    alone, single = audit_of(None), ReplayAhead(None)
+    alone, single = Audit(), ReplayAhead(None)
     for record in records(day / "ndmc"):
         alone.take(record)
         single.take(record)
-    assert judged == alone.signatures > 3
+    assert passed > taken
+    assert passed + taken == result.records
+    assert audit.signatures == alone.signatures > 3
     assert result.core is not None
     assert single.result.core is not None
     assert result.core.checkpoint() == single.result.core.checkpoint()
@@ -228,41 +223,41 @@ def test_one_segment_is_read_by_one_process(day: Path, tmp_path: Path) -> None:
         assert ahead is None
 
 
-def test_only_frames_that_open_are_verified_ahead(day: Path) -> None:
+def test_only_frames_that_open_are_in_spans(day: Path) -> None:
     path = segments(day / "eucom")[1]
     keys = party_keys("ed25519")
-    last, verified = verified_in(path, 0, 1 << 20, keys, "ed25519")
-    assert last == records_in(path)[-1].n
-    assert verified
-    assert verified_in(path, 0, 1 << 20, {"eucom": (enrolled("stranger"),)}, "ed25519") == (last, [])
-    # parts overlap nowhere, and leave nothing out
+    found = spans_in(path, 0, 1 << 20, keys, "ed25519").spans
+    assert sum(span.signatures for span in found) > 1
+    assert spans_in(path, 0, 1 << 20, {"eucom": (enrolled("stranger"),)}, "ed25519").spans != found
+    assert spans_in(path, 0, 1 << 20, keys, "ed25519", apart=records_in(path)[-1].hash).spans != found
+    assert spans_in(path.with_name("gone.jsonl"), 0, 100, keys, "ed25519").spans == []
+    # parts overlap nowhere
     size = path.stat().st_size
-    parts = [verified_in(path, begin, begin + 700, keys, "ed25519") for begin in range(0, size, 700)]
-    assert [each for _, found in parts for each in found] == verified
-    assert verified_in(path.with_name("gone.jsonl"), 0, 100, keys, "ed25519") == (0, [])
+    parts = [spans_in(path, begin, begin + 900, keys, "ed25519").spans for begin in range(0, size, 900)]
+    numbers = [n for spans in parts for span in spans for n in range(span.first, span.last + 1)]
+    assert numbers == sorted(set(numbers))
+    assert set(numbers) < {n for span in found for n in range(span.first, span.last + 1)}
 
 
 def test_a_segment_counts_only_as_it_was_run(day: Path) -> None:
     path = segments(day / "eucom")[1]
-    segment = run_again(path)
+    segment = run_again(path, path.stat().st_size).segment
     assert segment is not None
     alone = records_in(path)
-    assert segment_of(alone) == segment
+    assert (segment.first, segment.last, segment.head) == (alone[0].n, alone[-1].n, alone[-1].hash)
 
     for wrong in (msgspec.structs.replace(segment, head="0" * 64), msgspec.structs.replace(segment, last=10**6)):
         with pytest.raises(Overtaken):
-            _run(alone, ReplayAhead(_Given(wrong)))
-    replaying = ReplayAhead(_Given(segment))
+            _run(alone, ReplayAhead(_given(wrong)))
+    replaying = ReplayAhead(_given(segment))
     replaying.take(alone[0])
     with pytest.raises(Overtaken):
         replaying.diverge(alone[1].n, "a signature")
     # what the reader stops in the midst of is run by it
-    replaying = ReplayAhead(_Given(segment), until=segment.at - 1)
+    replaying = ReplayAhead(_given(segment), until=segment.at - 1)
     for record in alone[:-1]:
         replaying.take(record)
     assert replaying.finish().records == len(alone) - 1
-    assert segment_of(alone[1:]) is None
-    assert segment_of([]) is None
 
 
 def _run(taken: list[Record], replaying: ReplayAhead) -> None:
@@ -271,14 +266,9 @@ def _run(taken: list[Record], replaying: ReplayAhead) -> None:
     replaying.finish()
 
 
-class _Given:
-    """Segments that were run ahead: this one."""
-
-    def __init__(self, segment: Any) -> None:
-        self._segment = segment
-
-    def segment(self, first: int) -> Any:
-        return self._segment if first == self._segment.first else None
+def _given(segment: SegmentRun) -> Callable[[int], SegmentRun | None]:
+    """Return what `ReplayAhead` asks for segments: this one was run ahead."""
+    return lambda first: segment if first == segment.first else None
 
 
 def test_an_error_in_a_worker_is_raised(day: Path) -> None:
@@ -294,8 +284,7 @@ def test_an_error_in_a_worker_is_raised(day: Path) -> None:
 def _abort(ahead: Ahead | None) -> None:
     """End a worker as the kernel does when memory runs out."""
     assert ahead is not None
-    ahead.segments.begin()
-    ahead.frames.proven(1, Keyring(party_keys("ed25519"), "ed25519"), SealedFrame("eucom", "", b""))
+    ahead.segment(1)
     ahead.workers.submit(os._exit, 9).result()
 
 
@@ -327,5 +316,6 @@ def test_one_long_line_is_read_once(tmp_path: Path) -> None:
     path.write_bytes(b"".join(lines))
     parts = [(begin, min(begin + 50, path.stat().st_size)) for begin in range(0, path.stat().st_size, 50)]
     found = [list(lines_in(path, *part)) for part in parts]
-    assert [line for each in found for line in each] == lines
+    assert [line for each in found for _, line in each] == lines
+    assert all(path.read_bytes().startswith(line, offset) for each in found for offset, line in each)
     assert found[1:6] == [[], [], [], [], []]

@@ -248,3 +248,11 @@ def test_a_folder_is_not_taken_for_a_credential_file_that_is_open_to_others(tmp_
         credentials.read_credential(tmp_path)
 
     assert str(refused.value) == f"{tmp_path}: a folder; a credential file was expected"
+
+
+def test_a_decoy_is_a_hash_of_the_usual_form_and_cost() -> None:
+    made = credentials.decoy()
+    assert made != credentials.decoy()
+    assert made.partition(",")[0] == credentials.hash_credential("a" * 15).partition(",")[0]
+    credentials.check_hash(made)
+    assert not credentials.verify("", made)

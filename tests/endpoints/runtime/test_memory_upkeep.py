@@ -74,3 +74,18 @@ async def test_all_objects_are_collected_in_the_first_pause_after_work() -> None
 async def test_a_process_that_is_never_idle_collects_too() -> None:
     queue = WorkQueue()
     assert await collected(MemoryUpkeep(queue, idle_s=0.02, busy_s=0.1), lambda: work(queue))
+
+
+async def test_what_a_start_leaves_behind_is_looked_at_once_in_the_first_pause() -> None:
+    frozen = gc.get_freeze_count()
+    running = asyncio.create_task(MemoryUpkeep(WorkQueue(), idle_s=0.02).run())
+    await asyncio.sleep(0)
+    assert gc.get_freeze_count() == frozen
+    for _ in range(int(DEADLINE_S / LOOK_S)):
+        if gc.get_freeze_count() > frozen:
+            break
+        await asyncio.sleep(LOOK_S)
+    assert gc.get_freeze_count() > frozen
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert gc.get_freeze_count() == 0

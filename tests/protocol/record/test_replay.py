@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from protocol.core.observer import Observer
 from protocol.core.start_events import EpochOpened, KeysEnrolled
 from protocol.record.audit import Audit
 from protocol.record.journal import ORIGIN, Checkpoint, Entry, Record, decode, encode
-from protocol.record.replay import Divergence, Replay, replay, segment_of
+from protocol.record.replay import Divergence, Replay, SegmentReplay, SegmentRun, replay
 from protocol.record.trusted_files import TrustedFile
 from protocol.wire import envelope
 from protocol.wire.policy import EnrolledKey
@@ -279,6 +279,14 @@ def test_a_running_journal_replays_too(tmp_path: Path) -> None:
     exchange.stop()
 
 
+def segment_of(segment: Iterable[Record]) -> SegmentRun | None:
+    """Run a segment again as a worker does."""
+    run = SegmentReplay()
+    for record in segment:
+        run.take(record)
+    return run.result()
+
+
 def test_a_segment_that_was_run_elsewhere_is_taken_over(long_day: Path) -> None:
     original = records(long_day / "eucom")
     begins = [index for index, record in enumerate(original) if isinstance(record.entry, Checkpoint)]
@@ -373,24 +381,3 @@ def test_only_the_whole_journal_says_what_differs(day: Path, long_day: Path) -> 
     checkpoint = next(record for record in records(long_day / "eucom") if isinstance(record.entry, Checkpoint))
     older = msgspec.structs.replace(checkpoint, entry=msgspec.structs.replace(checkpoint.entry, rules="4"))
     assert segment_of([older]) is None
-
-
-def test_frames_that_are_proven_are_not_verified_again(day: Path) -> None:
-    original = records(day / "eucom")
-    asked: list[int] = []
-
-    def proven(n: int, _ring: object, _sealed: object) -> bool:
-        asked.append(n)
-        return True
-
-    torn = {
-        record.n: (msgspec.structs.replace(record.entry, frames=tuple(b"{}" for _ in record.entry.frames)), ())
-        for record in original
-        if isinstance(record.entry, BatchClosed) and record.entry.frames
-    }
-    audit, alone = Audit(proven=proven), Audit()
-    wrong = [audit.take(record) for record in forged(original, torn)]
-    assert not any("our own frame" in each for each in wrong)
-    assert sum("our own frame" in alone.take(record) for record in forged(original, torn)) == len(torn)
-    assert set(asked) >= torn.keys()
-    assert audit.signatures == alone.signatures

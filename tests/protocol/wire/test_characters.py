@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from protocol.wire.characters import UNICODE, unassigned
+from protocol.wire.characters import _FREQUENT, UNICODE, _assigned, unassigned
 from tests.support.assigned_characters import MODULE, assigned, renewed
 
 
@@ -38,3 +38,9 @@ def test_quotation_mark_backslash_and_newline_compose_with_no_character(admitted
     """So a JSON text is in NFC if and only if each of its strings is."""
     for before in ('"', "\\", "\n"):
         assert all(unicodedata.normalize("NFC", before + character)[0] == before for character in admitted)
+
+
+def test_frequent_characters_are_in_the_table() -> None:
+    for character in map(chr, range(0x2200)):
+        if _FREQUENT.fullmatch(character):
+            assert _assigned().fullmatch(character), f"U+{ord(character):04X}"
