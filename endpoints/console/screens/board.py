@@ -50,7 +50,7 @@ class Line(Struct, frozen=True, kw_only=True):
     clock: str = ""
 
 
-class AlarmRow(Struct, frozen=True, kw_only=True):
+class BoardAlarm(Struct, frozen=True, kw_only=True):
     """One alarm."""
 
     id: str
@@ -109,7 +109,7 @@ class BoardView(Struct, frozen=True, kw_only=True):
     peer: str
     next_at: tuple[tuple[str, str], ...]
     test_lines: tuple[Line, ...]
-    alarms: tuple[AlarmRow, ...]
+    alarms: tuple[BoardAlarm, ...]
     alarms_count: int
     alarms_new: int
     open: tuple[OpenRow, ...]
@@ -237,9 +237,9 @@ def _urgency(alarm: Alarm) -> tuple[bool, bool, int, str]:
     return over, seen, order.index(alarm.severity), alarm.raised_at
 
 
-def _alarm_row(alarm: Alarm, now: Millis, t: Translator) -> AlarmRow:
+def _alarm_row(alarm: Alarm, now: Millis, t: Translator) -> BoardAlarm:
     who = alarm.acknowledged_by
-    return AlarmRow(
+    return BoardAlarm(
         id=f"alarm-{alarm.code}-{alarm.subject}",
         level=SEVERITIES[alarm.severity],
         name=t.alarm(alarm.code, alarm.subject),

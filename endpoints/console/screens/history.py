@@ -43,7 +43,7 @@ _OF_GROUP: Final[Mapping[str, Group]] = {
     "credentials_refused": "officers",
     "link_confirmed": "officers",
 }
-"""The groups of what is no step of a message; everything else is about the line."""
+"""The groups of what is not a step of a message; everything else is about the line."""
 _GRAVE: Final[Mapping[str, Level]] = {
     "alarm_raised": "critical",
     "alarm_cleared": "normal",
@@ -366,7 +366,7 @@ def _fields(ledger: Ledger, facts: Facts, filters: Filters, t: Translator) -> It
 
 
 def _field(name: str, title: str, words: Mapping[str, str], now: str, t: Translator) -> SelectField:
-    # what was asked for in the address and is no option stays visible
+    # what was asked for in the address and is not an option stays visible
     every = {"": t("everything"), **words, **({now: now} if now and now not in words else {})}
     options = tuple(SelectOption(value=value, word=word, here=value == now) for value, word in every.items())
     return SelectField(name=name, title=title, choices=options)
