@@ -28,7 +28,9 @@ DESELECTED = {
         "the compose stack and the guides, which need a real Docker Engine: make test-stack",
         "the console, which needs a browser: make test-console",
     ),
-    "not shared_stack and not nightly": ("Compose v1.29, and systemd on a bare Debian: make test-nightly",),
+    "not shared_stack and not nightly": (
+        "Compose v1.29, images built twice, and systemd on a bare Debian: make test-nightly",
+    ),
 }
 """What other targets run, by the expression of the target that leaves it out."""
 
