@@ -20,6 +20,7 @@ DOCKER_SOCKET = "/var/run/docker.sock"
 SIDES = ("eucom", "ndmc")
 OURS = (*SIDES, "watch")
 _CONFIG = {"eucom": "eucom/endpoint.toml", "ndmc": "ndmc/endpoint.toml", "watch": "watch/watch.toml"}
+_AGAIN_AFTER_S = 0.25
 _CLONED = (
     *("docker-compose.yml", ".dockerignore", "Dockerfile", "LICENSE", "README.md", "pyproject.toml", "uv.lock"),
     *("tools/uv.txt", "deploy", "protocol", "broker", "endpoints", "scenario", "load"),
@@ -154,6 +155,8 @@ def eventually(condition: Callable[[], bool], what: str, within_s: float = 60.0)
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, f"not within {within_s:.0f} s: {what}"
+        # a command of the engine takes a quarter of a second of processor time, which the stack needs itself
+        time.sleep(_AGAIN_AFTER_S)
 
 
 def docker(*arguments: str, stdin: bytes = b"", within_s: int = BUILD_AND_START_WITHIN_S) -> str:
