@@ -1,5 +1,5 @@
 # `make demo` and `make test` work on a fresh Debian or Ubuntu machine that has python3, make and git.
-.PHONY: demo lint style types compiled covered-by-attacks covered-by-protocol test test-stack stack-shared stack-own test-nightly test-cluster test-console fresh-machines simulate offsets fuzz soak coverage planted mutants load figures workflows hooks setup setup-tests setup-console
+.PHONY: demo lint style types compiled covered-by-attacks covered-by-protocol test test-stack stack-shared stack-own guides images test-nightly test-cluster test-console fresh-machines simulate offsets fuzz soak coverage planted mutants load figures workflows hooks setup setup-tests setup-console
 
 # compiled tests are kept: otherwise each process of pytest compiles them all, and its plug-ins
 unexport PYTHONDONTWRITEBYTECODE
@@ -32,15 +32,21 @@ test: setup-tests  ## lint, and every test that can run on this machine; ends wi
 	@.venv/bin/pytest -m "not stack and not browser" --numprocesses 6 --dist loadfile --no-loadscope-reorder
 
 test-stack: setup  ## the compose stack and the guides, on a real Docker Engine
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync stack-shared stack-own
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync stack-shared stack-own guides
 
 stack-shared:
 	@.venv/bin/pytest tests/stack -m shared_stack
 
 stack-own:
-	@.venv/bin/pytest tests/stack tests/guides -m "not shared_stack and not nightly"
+	@.venv/bin/pytest tests/stack -m "not shared_stack and not nightly"
 
-test-nightly: setup  ## what takes minutes each: Compose v1.29, and the wheel under systemd on a bare Debian
+guides:
+	@.venv/bin/pytest tests/guides
+
+images: setup  ## both images twice, for this machine's architecture: the same content, and small
+	@.venv/bin/pytest tests/stack/test_images.py
+
+test-nightly: setup  ## what takes minutes each: Compose v1.29, two builds of the images, and the wheel under systemd on a bare Debian
 	@.venv/bin/pytest tests/stack -m nightly
 
 test-cluster: setup  ## alerts over a RabbitMQ cluster whose nodes are killed, on a real Docker Engine

@@ -13,13 +13,18 @@ import pytest
 
 LONGEST = (
     "integration/test_demo.py",
-    "planted/test_planted.py",
-    "integration/test_alarms.py",
+    "golden/test_golden.py",
+    "integration/test_crash_points.py",
     "sim/test_seeds.py",
-    "integration/test_disk.py",
+    "load/test_load_process.py",
     "offsets/test_offsets.py",
-    "integration/test_watch.py",
+    "integration/test_alarms.py",
     "attacks/test_hostile_texts.py",
+    "integration/test_disk.py",
+    "attacks/test_floods.py",
+    "integration/test_doctor_beside.py",
+    "planted/test_planted.py",
+    "integration/test_watch.py",
 )
 """The files that take longest begin a parallel run, so that none of them is left for one worker at its end."""
 
@@ -28,7 +33,9 @@ DESELECTED = {
         "the compose stack and the guides, which need a real Docker Engine: make test-stack",
         "the console, which needs a browser: make test-console",
     ),
-    "not shared_stack and not nightly": ("Compose v1.29, and systemd on a bare Debian: make test-nightly",),
+    "not shared_stack and not nightly": (
+        "Compose v1.29, images built twice, and systemd on a bare Debian: make test-nightly",
+    ),
 }
 """What other targets run, by the expression of the target that leaves it out."""
 

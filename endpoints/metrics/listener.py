@@ -22,7 +22,7 @@ from protocol.phrases import phrase
 REQUEST_WITHIN_S = 5.0
 """From the connection to the last byte of the request."""
 READ_WITHIN_S = 10.0
-"""How long a client may take to read its answer: as long as Prometheus waits for one."""
+"""How long a client may take to read its answer and to close: as long as Prometheus waits for one."""
 REQUEST_MAX_BYTES = 8_192
 CLIENTS_MAX = 16
 """Simultaneous clients: some scrapers, a container's health check, a person."""
@@ -215,10 +215,13 @@ class _HealthClient(asyncio.Protocol):
         if not head:
             self._transport.write(answer.body)
         self._within(
-            READ_WITHIN_S, "unread", phrase("it left its answer unread for {seconds} s", seconds=round(READ_WITHIN_S))
+            READ_WITHIN_S,
+            "unread",
+            phrase("it left its answer unread, or the connection open, for {seconds} s", seconds=round(READ_WITHIN_S)),
         )
-        # what is written is sent first
-        self._transport.close()
+        # the client closes when it has read all: the kernel would take a short answer from us that nobody reads
+        self._transport.write_eof()
+        self._transport.resume_reading()
 
     def _within(self, seconds: float | None, reason: str = "", why: str = "") -> None:
         """Break the connection off after `seconds`, unless called again before; None: not at all."""

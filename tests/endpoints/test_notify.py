@@ -315,7 +315,7 @@ async def test_more_than_anybody_takes_is_given_up(monkeypatch: pytest.MonkeyPat
     with structlog.testing.capture_logs() as lines:
         for number in range(3):
             notifier.submit("eucom-ndmc", "eucom", structs.replace(ALARM, id=f"alarm/{number}"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not done:  # noqa: ASYNC110 - the notifier signals nothing else
                 await asyncio.sleep(0.001)
 
@@ -334,11 +334,11 @@ async def test_what_is_under_way_is_not_delivered_twice() -> None:
         for _ in range(2):
             notifier.submit("eucom-ndmc", "eucom", ALARM)
         notifier.submit("other-link", "eucom", ALARM)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(done) < 2:  # noqa: ASYNC110 - the notifier signals nothing else
                 await asyncio.sleep(0.001)
         notifier.submit("eucom-ndmc", "eucom", ALARM)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(done) < 3:  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.001)
     await notifier.close()

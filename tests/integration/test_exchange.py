@@ -99,7 +99,7 @@ def test_an_alert_and_a_draft_can_be_cancelled(station: Station) -> None:
 
 def test_a_line_test_is_answered_only_with_its_words(station: Station) -> None:
     reference = station.client("eucom").act("test", {})
-    station.until(lambda: station.status("ndmc")["last_test"] is not None)
+    station.until(lambda: any(each["reference"] == reference for each in station.snapshot("ndmc")["tests"]))
     test = next(each for each in station.snapshot("ndmc")["tests"] if each["reference"] == reference)
     words = test["heartbeat"]["challenge"]
     assert station.status("ndmc")["state"] == "late"

@@ -123,6 +123,18 @@ def test_a_lost_broker_makes_all_unready_and_none_unhealthy_until_it_is_back(sit
     station.each(ALL, lambda name: site.get(name, "/readyz") == (200, "ready\n"))
 
 
+def test_a_scraper_that_never_reads_its_answer_is_one_line_and_makes_nothing_unhealthy(site: Site) -> None:
+    said = b"a client of the health listener was dropped"
+    with socket.create_connection(("127.0.0.1", site.ports["eucom"])) as scraper:
+        scraper.sendall(b"GET /metrics HTTP/1.1\r\nHost: eucom\r\n\r\n")
+        site.station.until(lambda: said in site.station.output("eucom"))
+        assert [site.get("eucom", path)[0] for path in ("/healthz", "/startupz", "/readyz")] == [200] * 3
+    (line,) = [line for line in site.station.output("eucom").splitlines() if said in line]
+    assert b"it left its answer unread, or the connection open, for 10 s" in line
+    dropped = ("deconflict_health_clients_dropped_total", (("reason", "unread"),))
+    assert site.values("eucom")[dropped] == 1
+
+
 def test_an_address_that_is_taken_is_one_line_and_no_record_is_written(site: Site) -> None:
     station = site.station
     station.stop("watch")

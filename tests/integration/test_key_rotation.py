@@ -148,7 +148,7 @@ def test_a_key_is_rotated_without_silence(tmp_path_factory: pytest.TempPathFacto
                 assert reload(station, "eucom")["restarted"] == [LINK]
                 waiting.append(station.alert())
                 assert rotation.signed_with() == ids(rotation.new)
-                assert station.status("eucom")["outbox"]["in_flight"] >= 3
+                station.until(lambda: bool(station.status("eucom")["outbox"]["in_flight"] >= 3))
             finally:
                 ndmc.send_signal(signal.SIGCONT)
             rotation.agree("eucom")
@@ -179,7 +179,7 @@ def test_a_key_is_replaced_at_once(tmp_path_factory: pytest.TempPathFactory) -> 
             assert reload(station, "eucom")["restarted"] == [LINK]
             answered["eucom"].append(station.alert())
             assert rotation.signed_with() == ids(rotation.old)
-            assert station.status("eucom")["outbox"] == {"waiting": 1, "in_flight": 2}
+            station.until(lambda: bool(station.status("eucom")["outbox"] == {"waiting": 1, "in_flight": 2}))
             rotation.agree("eucom")
             station.until(lambda: rotation.signed_with() == ids(rotation.new))
         finally:

@@ -88,8 +88,14 @@ def test_a_journal_that_cannot_be_written_stops_only_its_link(station: Station) 
     assert (status["state"], status["broker"]) == ("alarm", "disconnected")
     assert status["alarms"][0]["code"] == "journal_failure"
     assert station.deconflict("status", str(station.config("eucom")), "--link", FIRST).returncode == 11
-    told = [msgspec.json.decode(line) for line in station.output("eucom").splitlines() if b'"notification"' in line]
-    assert any(each.get("alarm", {}).get("code") == "journal_failure" for each in told)
+
+    def told() -> bool:
+        lines = [
+            msgspec.json.decode(line) for line in station.output("eucom").splitlines() if b'"notification"' in line
+        ]
+        return any(each.get("alarm", {}).get("code") == "journal_failure" for each in lines)
+
+    station.until(told)
     station.until(lambda: bool(station.status("ndmc", FIRST)["peer"] == "gone"))
     # the other link works in both directions, also while the peer sends on the stopped link
     station.alert("ndmc", FIRST)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,7 +14,7 @@ from msgspec import structs
 
 from broker.pki import Authority
 from endpoints.config.broker_settings import Address, BrokerSettings
-from endpoints.mqtt import session
+from endpoints.mqtt import places, session
 from endpoints.mqtt.events import Connected, Lost
 from protocol.phrases import Phrase
 from tests.support.broker_site import BrokerSite, free_port, now
@@ -48,9 +49,24 @@ async def test_nothing_listens_and_the_name_does_not_resolve(site: BrokerSite, w
     assert await reason(who, settings) == "connection refused: nothing listens there"
     for host in ("no-such-host.invalid", "broker..example.org"):
         assert await reason(who, structs.replace(settings, addresses=(Address(host, settings.addresses[0].port),))) in {
-            "the name of the server does not resolve",
-            "the name service does not answer",
+            f"the name of the server does not resolve: {host}",
+            f"the name service does not answer: {host}",
         }
+
+
+async def test_a_name_service_that_never_answers_names_what_was_looked_up(
+    site: BrokerSite, who: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the resolver of a container network does for a name that it does not know."""
+    answers = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_named: answers.wait(60) and [])
+    monkeypatch.setattr(places, "CONNECT_WITHIN_S", 0.2)
+    settings = structs.replace(site.settings(who), addresses=(Address("brokr"),))
+    try:
+        found = await reason(who, settings)
+    finally:
+        answers.set()
+    assert found == "the name service does not answer within 0 s: brokr; is the name right?"
 
 
 @pytest.mark.parametrize(("at", "why"), [(-YEARS, "has expired"), (YEARS, "is not valid yet")])

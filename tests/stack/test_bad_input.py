@@ -1,5 +1,6 @@
 """What an operator may get wrong, and what may fail: each has one clear line in the right log, and its health."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,8 +26,12 @@ DISK_BYTES, LEFT_BYTES = 160 << 20, 32 << 20
 OVERRIDE = """
 services:
   eucom:
-    environment: {DECONFLICT_EXERCISE_CLOCK: /link/eucom/clock.json}
+    healthcheck: {start_period: 5s}
+    environment: {DECONFLICT_EXERCISE_CLOCK: "%s"}
+  watch:
+    healthcheck: {start_period: 5s}
 """
+"""What fails is judged soon; the clock of eucom comes later."""
 CLOCK = """
 import time
 from pathlib import Path
@@ -88,6 +93,7 @@ def faulty(folder: Path) -> Iterator[Compose]:
             *(word for key, value in labels.items() for word in ("--label", f"com.docker.compose.{key}={value}")),
             volume,
         )
+        (folder / "docker-compose.override.yml").write_text(OVERRIDE % "", "utf-8")
         compose("build", within_s=BUILD_AND_START_WITHIN_S)
         # as long as it is mounted, its content stays
         holding = docker(
@@ -132,7 +138,19 @@ def _stopped(compose: Compose) -> bool:
     return "journal_failure" in compose.alarms("eucom")
 
 
-def test_a_wrong_certificate_is_said_by_both_ends(faulty: Compose, tmp_path: Path) -> None:
+def becomes(compose: Compose, service: str, state: str) -> None:
+    """Wait until a service's container has a state of health."""
+    eventually(lambda: compose.health(service) == state, f"{service} is {state}", within_s=120)
+
+
+def not_connected(compose: Compose, service: str) -> str:
+    """Return why a service says that it is not connected."""
+    return {reason["code"]: str(reason["text"]) for reason in compose.status(service)["reasons"]}["not_connected"]
+
+
+def test_a_wrong_certificate_and_a_wrong_address_are_said_and_unhealthy(faulty: Compose, tmp_path: Path) -> None:
+    # the address of the watch has a typo
+    faulty.shell("watch", "cp -p watch/watch.toml watch/kept; sed -i 's/^host = .*/host = \"brokr\"/' watch/watch.toml")
     issued = trustme.CA().issue_cert(common_name="eucom")
     issued.private_key_pem.write_to_path(tmp_path / "client.key")
     issued.cert_chain_pems[0].write_to_path(tmp_path / "client.crt")
@@ -141,22 +159,28 @@ def test_a_wrong_certificate_is_said_by_both_ends(faulty: Compose, tmp_path: Pat
     for name in files:
         text = (tmp_path / name).read_text()
         faulty.shell("eucom", f"cat >eucom/tls/{name} <<'END'\n{text}\nEND")
-    faulty("restart", "eucom")
+    faulty("restart", "eucom", "watch")
     eventually(lambda: said(faulty, "broker", "certificate verify failed"), "the broker says what is wrong")
-    eventually(lambda: faulty.health("eucom") == "unhealthy", "the container is unhealthy", within_s=120)
-    reasons = {reason["code"]: reason["text"] for reason in faulty.status("eucom")["reasons"]}
-    assert "certificate" in reasons["not_connected"]
+    for service in ("eucom", "watch"):
+        becomes(faulty, service, "unhealthy")
+    assert "certificate" in not_connected(faulty, "eucom")
+    # a resolver says that there is no such name, or nothing
+    assert re.search(r"the name .* does not (resolve|answer).*: brokr", not_connected(faulty, "watch"))
+    for service, words in (("eucom", "may refuse our certificate"), ("watch", ": brokr")):
+        assert said(faulty, service, words), service
     assert faulty.health("ndmc") == "healthy"
 
     faulty.shell("eucom", f"cd eucom/tls; for file in {' '.join(files)}; do mv $file.kept $file; done")
-    faulty("restart", "eucom")
-    eventually(lambda: faulty.health("eucom") == "healthy", "the container is healthy again", within_s=120)
+    faulty.shell("watch", "mv watch/kept watch/watch.toml")
+    faulty("restart", "eucom", "watch")
+    for service in ("eucom", "watch"):
+        becomes(faulty, service, "healthy")
     faulty.exchange()
 
 
 def test_clocks_that_differ_by_an_hour_alarm_both_sides_and_are_healthy(faulty: Compose, folder: Path) -> None:
     faulty.shell("eucom", f"python3 -c '{CLOCK}'")
-    (folder / "docker-compose.override.yml").write_text(OVERRIDE, "utf-8")
+    (folder / "docker-compose.override.yml").write_text(OVERRIDE % "/link/eucom/clock.json", "utf-8")
     faulty("up", "--detach", within_s=BUILD_AND_START_WITHIN_S)
     eventually(lambda: faulty.connected(*OURS), "all are connected")
     faulty.exchange()

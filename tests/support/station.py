@@ -309,7 +309,7 @@ class Running:
                 self.popen.send_signal(signal.SIGCONT)
         return self.wait()
 
-    def wait(self, within_s: float = 20) -> int:
+    def wait(self, within_s: float = 60) -> int:
         try:
             code = self.popen.wait(within_s)
         finally:

@@ -53,7 +53,7 @@ class Bench:
     def payloads(self) -> list[bytes]:
         return [arrived.payload for arrived in self.of(Arrived)]
 
-    async def until(self, wanted: Callable[[], bool], within_s: float = 15) -> None:
+    async def until(self, wanted: Callable[[], bool], within_s: float = 60) -> None:
         """Wait for a condition that an event may bring about; fail with all events so far."""
         try:
             async with asyncio.timeout(within_s):

@@ -195,7 +195,7 @@ async def test_nothing_of_a_stopped_link_is_said_to_be_journaled(tmp_path: Path)
     before.changed.send()
     eucom.arrives(receipt_frame("ndmc", 1, eucom.ours.head))
     eucom.turn()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         line = await following
     assert msgspec.json.decode(line)["steps"] == ["journaled", "broker", "received"]
     control.close()

@@ -138,6 +138,22 @@ async def test_a_client_that_never_reads_its_answer_is_dropped_and_others_are_se
         await writer.wait_closed()
 
 
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("reads", [False, True])
+async def test_a_short_answer_that_nobody_reads_or_closes_is_dropped_too(serving: Serving, *, reads: bool) -> None:
+    reader, writer = await asyncio.open_connection(serving.settings.host, serving.settings.port)
+    writer.write(request())
+    if reads:
+        assert (await reader.read()).endswith(b"here\n")
+    # what else it sends is not kept
+    writer.write(b"x" * 10_000)
+    await serving.until_dropped()
+    assert serving.dropped == {"unread": 1}
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+
+
 async def test_idle_clients_make_room_for_others_with_one_line_in_the_log(serving: Serving) -> None:
     idle = [
         await asyncio.open_connection(serving.settings.host, serving.settings.port) for _ in range(listener.CLIENTS_MAX)
