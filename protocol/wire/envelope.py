@@ -121,10 +121,16 @@ def _read(frame: bytes) -> Envelope | None:
         read = _DECODER.decode(frame)
         if canonical.encode_again(read) != frame:
             return None
-        canonical.encode([read.payload_type, *(each.keyid for each in read.signatures)])
+        _require_admitted((read.payload_type, *(each.keyid for each in read.signatures)))
     except (ValueError, RecursionError):
         return None
     return Envelope(read.payload_type, read.payload, tuple(Signature(each.keyid, each.sig) for each in read.signatures))
+
+
+@lru_cache(maxsize=64)  # the same key signs one frame after another
+def _require_admitted(texts: tuple[str, ...]) -> None:
+    """Raise CanonicalError unless all of the texts are admitted."""
+    canonical.encode(texts)
 
 
 def _read_as_text(frame: bytes) -> Envelope:

@@ -64,6 +64,15 @@ def test_every_row_says_which_limit_it_reaches(reports: Path) -> None:
     assert len([line for line in lines if NOTHING in line]) == len(ROWS) - 5
 
 
+def test_a_rate_stands_beside_what_bounds_it(tmp_path: Path) -> None:
+    written(tmp_path, "replay", {"figures": {"command_records_per_s": 90_000, "core_records_per_s": 28_000.4}})
+    written(tmp_path, "verify", {"figures": {"signatures_per_s": 9_000, "openssl_on_one_core_per_s": 8_000}})
+    lines = list(table(read_reports(tmp_path)))
+
+    assert cells(lines, "replay, records")[2:4] == ["90,000/s", "through the core alone, one core: 28,000/s"]
+    assert cells(lines, "log verify, signatures")[2:4] == ["9,000/s", "OpenSSL, one core: 8,000/s"]
+
+
 @pytest.mark.parametrize("wrong", [{"complete": False}, {"lost": 1}, {"unreceipted": 77}])
 def test_a_run_that_failed_is_not_measured(reports: Path, wrong: dict[str, Any]) -> None:
     path = reports / "one-at-a-time" / "summary.json"
