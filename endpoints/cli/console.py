@@ -58,7 +58,7 @@ def board_link(
     t = translator(lang)
     settings = load_console(config)
     kept = sessions(settings)
-    token = kept.offer(role, texts=texts or role == "investigator")
+    token = kept.offer(role, texts=texts or settings.board_texts or role == "investigator")
     kept.close()
     print_lines([f"{settings.origin}/board-link/{token}"])
     print_lines([t("it opens once, within 10 minutes; the session is read-only")], stderr=True)
@@ -66,13 +66,13 @@ def board_link(
 
 def end_sessions(config: options.Config, /, *, lang: options.Lang = None) -> None:
     """End the sessions of every browser, wall displays included."""
+    import asyncio
+
     from endpoints.config.console_settings import load_console
-    from endpoints.console.process import sessions
+    from endpoints.console import process
     from endpoints.texts.i18n import translator
 
-    kept = sessions(load_console(config))
-    count = kept.end_all()
-    kept.close()
+    count = asyncio.run(process.end_sessions(load_console(config)))
     print_lines([translator(lang).plural("{count} session ended", "{count} sessions ended", count)])
 
 

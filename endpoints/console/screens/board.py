@@ -10,7 +10,7 @@ from endpoints.clocks import slots
 from endpoints.console.facts import Facts
 from endpoints.console.frame import LEVELS, Level, duration_words, until_words
 from endpoints.console.screen import EVERYBODY, Screen
-from endpoints.control.open_items import OpenItem
+from endpoints.control.open_items import OpenItem, WaitingDraft
 from endpoints.texts.i18n import Translator
 from protocol.core.alarms import Alarm
 from protocol.core.snapshot import Snapshot
@@ -76,6 +76,7 @@ class OpenRow(Struct, frozen=True, kw_only=True):
     # whether an officer here has to act
     here: bool
     direction: str
+    due: str
     due_at: Utc | None
     left: str
     overdue: bool
@@ -179,6 +180,11 @@ def _outgoing(facts: Facts, t: Translator) -> Iterator[Line]:
     yield Line(level=level, text=t("peer: {state} (a hint)", state=t.term("presence", state)))
 
 
+def _present(facts: Facts) -> bool:
+    party = facts.presence.get(_peer(facts))
+    return facts.condition.state == "live" and party is not None and party.state == "present"
+
+
 def _incoming(facts: Facts, t: Translator) -> Iterator[Line]:
     status, snapshot = facts.status, facts.snapshot
     if status is None:
@@ -188,7 +194,7 @@ def _incoming(facts: Facts, t: Translator) -> Iterator[Line]:
         yield Line(level="unknown", text=t("nothing signed by the other side yet"))
     else:
         yield _since(
-            "normal" if facts.condition.state == "live" else "unknown",
+            "normal" if _present(facts) else "unknown",
             t("last signed word {time} UTC", time=_day_time(status.last_signed_at, facts.now, t)),
             status.last_signed_at,
             facts.now,
@@ -255,22 +261,28 @@ def _alarm_row(alarm: Alarm, now: Millis, t: Translator) -> BoardAlarm:
 def _open_rows(facts: Facts, t: Translator) -> Iterator[OpenRow]:
     status = facts.status
     assert status is not None, "only a status has open items"
-    for here, items in ((True, status.open), (False, status.awaited)):
-        for item in items:
-            yield _open_row(item, facts.now, t, here=here)
-    for draft in status.drafts:
-        yield OpenRow(
-            id=f"open-{draft.draft}",
-            reference=draft.draft,
-            name=t.term("precedence", draft.precedence),
-            bars=BARS[draft.precedence],
-            category=t.term("category", draft.category),
-            here=True,
-            direction=t("waits for its release"),
-            due_at=draft.expires_at,
-            left=until_words(draft.expires_at, facts.now),
-            overdue=parsed(draft.expires_at) < facts.now,
-        )
+    rows = [_open_row(item, facts.now, t, here=True) for item in status.open]
+    rows += [_draft_row(draft, facts.now, t) for draft in status.drafts]
+    # as for the officers here: flash first, then by deadline
+    yield from sorted(rows, key=lambda row: (row.bars != BARS["flash"], row.due_at or "9"))
+    for item in status.awaited:
+        yield _open_row(item, facts.now, t, here=False)
+
+
+def _draft_row(draft: WaitingDraft, now: Millis, t: Translator) -> OpenRow:
+    return OpenRow(
+        id=f"open-{draft.draft}",
+        reference=draft.draft,
+        name=t.term("precedence", draft.precedence),
+        bars=BARS[draft.precedence],
+        category=t.term("category", draft.category),
+        here=True,
+        direction=t("draft, waits for its release"),
+        due=t("expires in"),
+        due_at=draft.expires_at,
+        left=until_words(draft.expires_at, now),
+        overdue=parsed(draft.expires_at) < now,
+    )
 
 
 def _open_row(item: OpenItem, now: Millis, t: Translator, *, here: bool) -> OpenRow:
@@ -281,7 +293,8 @@ def _open_row(item: OpenItem, now: Millis, t: Translator, *, here: bool) -> Open
         bars=BARS[item.precedence] if item.precedence else 0,
         category=t.term("category", item.category) if item.category else "",
         here=here,
-        direction=t("in: waits for an officer here") if here else t("out: waits for {party}", party=item.waits_for),
+        direction=t("in") if here else t("out, waits for {party}", party=item.waits_for),
+        due=t("due in"),
         due_at=item.due_at,
         left="" if item.due_at is None else until_words(item.due_at, now),
         overdue=item.due_at is not None and parsed(item.due_at) < now,
