@@ -203,6 +203,7 @@ class Console:
 
         return {
             "url": url,
+            "address": pages.address,
             "static": static,
             "until": until_words,
             "build": pages.build(),

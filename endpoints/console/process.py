@@ -19,8 +19,14 @@ from endpoints.console.log_in import LogIn
 from endpoints.console.present_links import PresentLinks
 from endpoints.console.server import ConsoleServer
 from endpoints.console.sessions import Sessions
+from endpoints.errors import UserError
+from endpoints.journal import ordinary_log
+from endpoints.journal.stdout_feed import StdoutFeed
+from protocol.phrases import phrase
 
 ALIVE_EVERY_S = 1.0
+PRINT_WITHIN_S = 2.0
+"""How long the last log lines may take."""
 Work = Callable[[], Coroutine[Any, Any, None]]
 """What runs for as long as the console does."""
 
@@ -50,34 +56,57 @@ async def end_sessions(settings: ConsoleSettings) -> int:
         return len(found)
 
 
-async def run_console(
-    settings: ConsoleSettings, watch: ConsoleSettings | None, opened: Callable[[], None] | None = None
-) -> None:
-    """Run the console until SIGTERM or SIGINT, then stop in order. Raises UserError if it cannot begin.
+def watch_of(settings: ConsoleSettings, watch: ConsoleSettings) -> ConsoleSettings:
+    """Return `watch`. Raises UserError unless it is of an independent watch that knows a link of the console."""
+    if not watch.watch:
+        raise UserError(
+            phrase("{path}: the configuration of an endpoint; the independent watch has watch.toml", path=watch.path)
+        )
+    links = {link.id for link in settings.links}
+    if not links & {link.id for link in watch.links}:
+        raise UserError(
+            phrase("{path}: this watch has none of the links {links}", path=watch.path, links=", ".join(sorted(links)))
+        )
+    return watch
 
-    `opened` is called once it listens.
+
+async def run_console(
+    settings: ConsoleSettings,
+    watch: ConsoleSettings | None,
+    output: StdoutFeed,
+    opened: Callable[[], None] = lambda: None,
+) -> None:
+    """Run the console until SIGTERM, SIGINT or SIGHUP, then stop in order. Raises UserError if it cannot begin.
+
+    Args:
+        settings: the console's.
+        watch: of the independent watch, None without it.
+        output: prints the log lines.
+        opened: is called once it listens.
     """
+    machine, time = SystemClock(), clock(settings.exercise_clock)
     secure = tls(settings)
-    listening = listen(settings.listen)
-    kept = sessions(settings)
-    try:
-        present = PresentLinks(settings, watch, clock(settings.exercise_clock))
-        machine = SystemClock()
+    with closing(listen(settings.listen)) as listening, closing(sessions(settings)) as kept:
+        present = PresentLinks(settings, watch, time)
         log_in = LogIn(kept, settings, present.officers, machine.real_ms)
         listeners = Listeners(settings.control, machine.real_ms)
         console = Console(present, kept, log_in, listeners, settings.origin)
         server = ConsoleServer(console.application, listening, secure)
-        if opened is not None:
+        ordinary_log.configure(output, time, settings.side)
+        output.start()
+        try:
             opened()
-        await _until_stopped([*present.works, listeners.run, log_in.run], listeners.close, console, server)
-    finally:
-        kept.close()
-        listening.close()
+            works = [*present.works, listeners.run, log_in.run]
+            await _until_stopped(works, listeners.close, console, server)
+        finally:
+            output.close(PRINT_WITHIN_S)
 
 
 async def _until_stopped(works: Iterable[Work], farewell: Work, console: Console, server: ConsoleServer) -> None:
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    # with nohup, the end of a terminal ends nothing
+    hang_up = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+    for number in (signal.SIGTERM, signal.SIGINT, *hang_up):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     supervisor, machine = Supervisor(), SystemClock()
     async with asyncio.TaskGroup() as group:

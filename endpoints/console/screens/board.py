@@ -13,7 +13,6 @@ from endpoints.console.screen import EVERYBODY, Screen
 from endpoints.control.open_items import OpenItem, WaitingDraft
 from endpoints.texts.i18n import Translator
 from protocol.core.alarms import Alarm
-from protocol.core.snapshot import Snapshot
 from protocol.core.watch_state import SlotState, TestState
 from protocol.wire.instants import Millis, parsed, written
 from protocol.wire.messages import Utc
@@ -320,20 +319,31 @@ def _watch(facts: Facts, t: Translator) -> Iterator[Line]:
 
 
 def _slots(facts: Facts, t: Translator) -> Iterator[SlotMark]:
-    known = {} if facts.history is None else {due: each.state for due, each in facts.history.ledger.slots.slots.items()}
-    known |= {} if facts.snapshot is None else _states(facts.snapshot)
-    past = sorted(due for due in known if parsed(due) <= facts.now)
-    for due in past[-SLOTS_SHOWN:]:
-        state = known[due]
-        words = f"{t.instant(parsed(due), 'UTC')} UTC: {t.term('slot', _SLOT_TERMS[state])}"
-        yield SlotMark(level=SLOT_LEVELS[state], at=due, text=words)
+    known: dict[Utc, tuple[SlotState, str]] = {}
+    if facts.history is not None:
+        past = facts.history.ledger.slots.slots
+        known |= {due: (each.state, str(each.test or "")) for due, each in past.items()}
+    if facts.snapshot is not None:
+        known |= {each.slot: (each.state, each.test) for each in facts.snapshot.slots}
+    tests = {} if facts.snapshot is None else {each.reference: each.state for each in facts.snapshot.tests}
+    for due in sorted(due for due in known if parsed(due) <= facts.now)[-SLOTS_SHOWN:]:
+        state, test = known[due]
+        level, words = SLOT_LEVELS[state], t.term("slot", _SLOT_TERMS[state])
+        answer = tests.get(test)
+        if state is SlotState.MET and answer in _UNPROVEN:
+            # the machines have met it, and nobody has answered
+            level, words = TEST_LEVELS[answer], f"{words}, {t.term('test', answer)}"
+        yield SlotMark(level=level, at=due, text=f"{t.instant(parsed(due), 'UTC')} UTC: {words}")
 
 
+_UNPROVEN = {
+    TestState.PLACED,
+    TestState.RECEIVED,
+    TestState.ANSWERED_LATE,
+    TestState.UNRECEIPTED,
+    TestState.UNANSWERED,
+}
 _SLOT_TERMS = {state: "open" if state is SlotState.AWAITED else str(state) for state in SlotState}
-
-
-def _states(snapshot: Snapshot) -> dict[Utc, SlotState]:
-    return {each.slot: each.state for each in snapshot.slots}
 
 
 def _since(level: Level, text: str, at: Utc | None, now: Millis) -> Line:

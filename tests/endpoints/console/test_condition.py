@@ -3,46 +3,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from msgspec import convert, structs
+from msgspec import structs
 
 from endpoints.console.condition import UNHEARD, Condition, gone, heard
 from endpoints.control.client import NotRunning, RequestRefused, Unreachable
-from endpoints.control.reasons import Reason
-from endpoints.control.status import Status
-from protocol.core.alarms import Alarm
 from protocol.phrases import phrase, said
 from protocol.wire.instants import parsed
+from tests.support.console_status import EARLIER, status
 
 AT = parsed("2022-11-29T12:00:00.000Z")
-EARLIER = "2022-11-29T11:58:00.000Z"
-
-
-def status(*, broker: Any = "connected", **alarm: Any) -> Status:
-    alarms = (
-        [convert({"severity": "critical", "raised_at": EARLIER, "detected_at": EARLIER, **alarm}, Alarm)]
-        if alarm
-        else []
-    )
-    return Status(
-        link="eucom-ndmc",
-        status="exercise",
-        side="eucom",
-        state="fine",
-        reasons=(Reason(code="not_connected", state="late", text="no connection"),) if broker != "connected" else (),
-        broker=broker,
-        peer="present",
-        presence_age_s=1,
-        last_signed_at=None,
-        last_test=None,
-        next_slot=None,
-        outbox=None,
-        alarms=tuple(alarms),
-        open=(),
-        awaited=(),
-        drafts=(),
-        on_watch=None,
-        confirmed=None,
-    )
 
 
 def test_a_connected_link_is_live() -> None:
