@@ -11,7 +11,10 @@ from endpoints.cli import options
 from endpoints.cli.output import print_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from endpoints.config.console_settings import ConsoleSettings
+    from endpoints.texts.i18n import Translator
 
 Watch = Annotated[
     Path | None, Parameter(help="The watch.toml of the independent watch, whose verdict is shown beside.", negative="")
@@ -23,27 +26,36 @@ Reader = Annotated[
 WithTexts = Annotated[bool, Parameter(name="--texts", negative="", help="Show the texts of messages on the board.")]
 
 
-def console(config: options.Config, watch: Watch = None, /, *, lang: options.Lang = None) -> None:
+def console(
+    config: options.Config,
+    watch: Watch = None,
+    /,
+    *,
+    log: options.LogFormat = None,
+    lang: options.Lang = None,
+) -> None:
     """Serve the console of an endpoint or of the watch until SIGTERM or Ctrl-C."""
     import asyncio
 
+    from endpoints.cli.run import for_people
     from endpoints.config.console_settings import load_console
-    from endpoints.console.process import run_console
+    from endpoints.console.process import run_console, watch_of
+    from endpoints.journal.stdout_feed import StdoutFeed
     from endpoints.texts.i18n import translator
 
     t = translator(lang)
     settings = load_console(config)
-    watched = None if watch is None else load_console(watch)
+    watched = None if watch is None else watch_of(settings, load_console(watch))
+    if not for_people(log):
+        asyncio.run(run_console(settings, watched, StdoutFeed()))
+        return
+    from endpoints.cli.terminal_log import TerminalLog
 
     def opened() -> None:
-        print_lines(
-            [
-                t("{side}: the console is at {origin}; Ctrl-C stops it", side=settings.side, origin=settings.origin),
-                *_status_lines(settings),
-            ]
-        )
+        print_lines([*_opening(settings, t)])
 
-    asyncio.run(run_console(settings, watched, opened))
+    output = StdoutFeed(wording=TerminalLog(t, settings.side, {}))
+    asyncio.run(run_console(settings, watched, output, opened))
     print_lines([t("the console has stopped in order")])
 
 
@@ -58,7 +70,7 @@ def board_link(
     t = translator(lang)
     settings = load_console(config)
     kept = sessions(settings)
-    token = kept.offer(role, texts=texts or role == "investigator")
+    token = kept.offer(role, texts=texts or settings.board_texts or role == "investigator")
     kept.close()
     print_lines([f"{settings.origin}/board-link/{token}"])
     print_lines([t("it opens once, within 10 minutes; the session is read-only")], stderr=True)
@@ -66,17 +78,23 @@ def board_link(
 
 def end_sessions(config: options.Config, /, *, lang: options.Lang = None) -> None:
     """End the sessions of every browser, wall displays included."""
+    import asyncio
+
     from endpoints.config.console_settings import load_console
-    from endpoints.console.process import sessions
+    from endpoints.console import process
     from endpoints.texts.i18n import translator
 
-    kept = sessions(load_console(config))
-    count = kept.end_all()
-    kept.close()
+    count = asyncio.run(process.end_sessions(load_console(config)))
     print_lines([translator(lang).plural("{count} session ended", "{count} sessions ended", count)])
 
 
-def _status_lines(settings: ConsoleSettings) -> list[str]:
+def _opening(settings: ConsoleSettings, t: Translator) -> Iterator[str]:
+    """Yield where the console is, what its links are for, and how to get in."""
+    from shlex import join
+
     from endpoints.console.frame import WORDS
 
-    return [f"  {WORDS[settings.status]}: {', '.join(link.id for link in settings.links)}"]
+    yield t("{side}: the console is at {origin}; Ctrl-C stops it", side=settings.side, origin=settings.origin)
+    yield f"  {WORDS[settings.links[0].content.terms.policy.status]}: {', '.join(link.id for link in settings.links)}"
+    command = join(["deconflict", "console", "board-link", str(settings.path)])
+    yield t("  officers log in there; for a wall display: {command}", command=command)

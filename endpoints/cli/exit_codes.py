@@ -33,6 +33,8 @@ ENVIRONMENT = {
     "DECONFLICT_BROKER_PORT": "the broker's port, instead of the settings'",
     "DECONFLICT_HEALTH_HOST": "address of the health listener, instead of the settings'",
     "DECONFLICT_HEALTH_PORT": "port of the health listener, which it also switches on",
+    "DECONFLICT_CONSOLE_LISTEN": "where the console listens (`localhost:8440`), instead of the settings'",
+    "DECONFLICT_CONSOLE_ORIGIN": "where browsers reach the console, instead of the settings'",
     "DECONFLICT_WEBHOOK": "URL that notifications are posted to; DECONFLICT_WEBHOOK_FILE names a file with it",
     "DECONFLICT_PING": "URL of the watch's dead man's switch; DECONFLICT_PING_FILE names a file with it",
     "DECONFLICT_EXERCISE_CLOCK": "table of an exercise's clock, for exercise links only",

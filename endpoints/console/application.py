@@ -17,6 +17,7 @@ Everything but the last two needs a session.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from urllib.parse import parse_qsl
@@ -40,7 +41,6 @@ from endpoints.console.screen import NoSuchThing, Screen
 from endpoints.console.screens import SCREENS
 from endpoints.console.sessions import ReaderSession, Sessions
 from endpoints.console.stream import BrowserStreams
-from endpoints.structured_log import get_logger
 from endpoints.texts.i18n import translator
 from protocol.errors import LinkError
 from protocol.phrases import phrase, worded
@@ -51,9 +51,8 @@ STATIC_S = 31_536_000
 COOKIE_S = 366 * 86_400
 """The server decides when a session ends."""
 DIGITS_MAX = 15
+OWN_PATH = re.compile(r"/([\w.~%-][\w.~%/?&=+:,-]*)?", re.ASCII)
 LIVE_HEADER = "x-live"
-
-_log = get_logger()
 
 
 class Console:
@@ -204,6 +203,7 @@ class Console:
 
         return {
             "url": url,
+            "address": pages.address,
             "static": static,
             "until": until_words,
             "build": pages.build(),
@@ -213,7 +213,9 @@ class Console:
     # --- sessions -------------------------------------------------------------------------------------------------
 
     def _session(self, request: Request) -> ReaderSession | None:
-        return self._sessions.of(request.cookies.get(self._cookies.session, ""))
+        """Return whose request it is; nobody's once the officer was removed or has another credential."""
+        session = self._sessions.of(request.cookies.get(self._cookies.session, ""))
+        return session if session is not None and self._log_in.holds(session) else None
 
     def _look(self, request: Request) -> Preferences:
         return from_cookie(request.cookies.get(self._cookies.look, ""), self._present.language)
@@ -226,7 +228,9 @@ class Console:
                 HTTPStatus.NOT_FOUND,
                 t("this link was used already or is too old; make another: deconflict console board-link CONFIG"),
             )
-        _log.info("a session began with a one-time link")
+        session = self._sessions.of(token)
+        if session is not None:
+            await self._log_in.began(session)
         return self._cookies.begin(_to("/"), token, COOKIE_S)
 
     async def _log_in_page(self, request: Request) -> Response:
@@ -262,15 +266,14 @@ class Console:
     async def _log_out(self, request: Request) -> Response:
         session = self._session(request)
         if session is not None:
-            self._sessions.end(request.cookies.get(self._cookies.session, ""))
-            await self._log_in.ended(session)
+            await self._log_in.end(session, "log-out")
         return self._cookies.end(_to("/log-in"))
 
     async def _settings(self, request: Request) -> Response:
         form = await _form(request)
         back = form.get("back", "/")
         # only a path of this console
-        answer = _to(back if back.startswith("/") and not back.startswith("//") and back.isprintable() else "/")
+        answer = _to(back if OWN_PATH.fullmatch(back) else "/")
         return self._cookies.keep(answer, self._look(request).changed(form))
 
     # --- errors ---------------------------------------------------------------------------------------------------

@@ -65,10 +65,17 @@ class Listeners:
         """Tell the endpoint at each change, and every ten seconds, until cancelled."""
         while True:
             self._changed.clear()
-            # while it does not answer, every screen shows that
-            with suppress(UserError):
-                async with AsyncControlClient(self._control, PATIENCE_S) as client:
-                    await client.tell("console", {"console": self._console, **self.counts()})
+            await self._say(closing=False)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), TELL_EVERY_S)
             await asyncio.sleep(0.2)
+
+    async def close(self) -> None:
+        """Tell the endpoint that this console ends, so that nobody misses its screens."""
+        await self._say(closing=True)
+
+    async def _say(self, *, closing: bool) -> None:
+        # while it does not answer, every screen shows that
+        with suppress(UserError):
+            async with AsyncControlClient(self._control, PATIENCE_S) as client:
+                await client.tell("console", {"console": self._console, "closing": closing, **self.counts()})

@@ -1,44 +1,116 @@
-"""Logs officers in: the endpoint proves the credential, and the console keeps nothing of it."""
+"""Logs officers in: the endpoint proves the credential and journals it, and the console keeps nothing of it."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Protocol
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Literal
 
+from endpoints.config.console_settings import ConsoleSettings
+from endpoints.console.log_in_throttle import LogInThrottle
 from endpoints.console.sessions import ReaderSession, Sessions
+from endpoints.control.async_client import AsyncControlClient
+from endpoints.control.client import RequestRefused
 from endpoints.errors import UserError
-from protocol.phrases import phrase
+from endpoints.structured_log import get_logger
+from protocol.phrases import phrase, worded
+from protocol.wire.instants import Millis
+from protocol.wire.messages import Digest, Identifier
 
+EndOfSession = Literal["log-out", "expired", "removed", "ended"]
+LOOK_EVERY_S = 5.0
+ANSWER_WITHIN_S = 30.0
+"""Longer than a credential waits for its check."""
+WRONG = "not_authorised"
 
-class Proves(Protocol):
-    """Proves credentials."""
-
-    async def log_in(self, officer: str, credential: str, session: str) -> None:
-        """Return if the credential is the officer's. Raises UserError."""
-        ...
-
-    async def log_out(self, officer: str, session: str, why: str) -> None:
-        """Tell that a session has ended. Raises UserError."""
-        ...
+_log = get_logger()
 
 
 class LogIn:
     """Begins and ends the sessions of officers."""
 
-    def __init__(self, sessions: Sessions, control: Path, link: str) -> None:
-        """Prepare it: credentials are proven at the process that listens on `control`, for its `link`."""
+    def __init__(
+        self,
+        sessions: Sessions,
+        settings: ConsoleSettings,
+        officers: Callable[[], Mapping[Identifier, Digest] | None],
+        real_ms: Callable[[], Millis],
+    ) -> None:
+        """Prepare it.
+
+        Args:
+            sessions: those who read.
+            settings: whose control socket proves credentials.
+            officers: returns the digest of each enrolled officer's entry, None before it is known.
+            real_ms: reads the machine's monotonic clock.
+        """
         self._sessions = sessions
-        self._control = control
-        self._link = link
+        self._settings = settings
+        self._officers = officers
+        self._throttle = LogInThrottle(real_ms)
 
     async def begin(self, officer: str, credential: str, source: str) -> str:
-        """Return the token of a new session. Raises UserError: wrong, or not proven."""
-        del source
+        """Return the token of a new session. Raises UserError: wrong, too often wrong, or not proven.
+
+        `source` is where the request came from: after a wrong credential, it waits before the next is looked at.
+        """
         if not officer or not credential:
             raise UserError(phrase("a log-in needs an officer and their credential"))
-        raise UserError(
-            phrase("the endpoint cannot prove a credential; use a one-time link: deconflict console board-link")
-        )
+        with self._throttle.attempt(source) as attempt:
+            session = secrets.token_hex(8)
+            try:
+                asked = {"role": "officer", "officer": officer, "credential": credential, "session": session}
+                await self._ask("log-in", asked)
+            except RequestRefused as error:
+                if error.code == WRONG:
+                    attempt.wrong()
+                raise
+            attempt.right()
+        lasting_ms = self._settings.session_s * 1_000
+        proof = (self._officers() or {}).get(officer, "")
+        return self._sessions.begin("officer", officer=officer, proof=proof, lasting_ms=lasting_ms, identity=session)
 
-    async def ended(self, session: ReaderSession) -> None:
-        """Tell the endpoint that a session has ended."""
+    def holds(self, session: ReaderSession) -> bool:
+        """Return whether a session's officer is still enrolled as they were when they logged in."""
+        officers = self._officers()
+        return not session.officer or officers is None or officers.get(session.officer, "-") in {session.proof, ""}
+
+    async def began(self, session: ReaderSession) -> None:
+        """Have the endpoint journal a session that began with a one-time link."""
+        await self._journal("log-in", {"session": session.id, "role": session.role})
+
+    async def end(self, session: ReaderSession, why: EndOfSession) -> None:
+        """End a session, and have the endpoint journal it; if that does not answer, the session ends all the same."""
+        self._sessions.end(session)
+        officer = {"officer": session.officer} if session.officer else {}
+        await self._journal("log-out", {"session": session.id, "role": session.role, "why": why, **officer})
+
+    async def run(self) -> None:
+        """End the sessions whose time is over, and those of officers who no longer hold; until cancelled."""
+        while True:
+            for session in self._sessions.over():
+                await self.end(session, "expired")
+            for session in self._sessions.all():
+                if not self.holds(session):
+                    await self.end(session, "removed")
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _journal(self, action: str, document: Mapping[str, str]) -> None:
+        try:
+            await self._ask(action, document)
+        except UserError as error:
+            _log.warning("a session could not be journaled", why=worded(error))
+
+    async def _ask(self, action: str, document: Mapping[str, str]) -> None:
+        """Ask the endpoint at the first link that runs. Raises UserError."""
+        request = {"request": secrets.token_hex(8), **document}
+        async with AsyncControlClient(self._settings.control, ANSWER_WITHIN_S) as client:
+            for number, link in enumerate(self._settings.links, 1):
+                try:
+                    await client.post(link.id, action, request)
+                except RequestRefused as error:
+                    if error.code != "link_stopped" or number == len(self._settings.links):
+                        raise
+                else:
+                    return

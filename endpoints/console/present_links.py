@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Coroutine
-from typing import Any, Literal
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 import msgspec
 
@@ -20,6 +20,7 @@ from endpoints.console.preferences import Preferences
 from endpoints.console.pulse import Pulse
 from endpoints.console.sessions import ReaderSession
 from protocol.wire.instants import Millis
+from protocol.wire.messages import Digest, Identifier
 
 HISTORY_EVERY_S = 5.0
 _SECOND: Millis = 1_000
@@ -41,7 +42,7 @@ class PresentLinks:
         self.pulse = Pulse()
         self.side = settings.side
         self.links = tuple(link.id for link in settings.links)
-        self.status: Literal["exercise", "actual"] = settings.status
+        self.status = settings.links[0].content.terms.policy.status
         self.language = settings.language
         self._settings = {link.id: link for link in settings.links}
         self._clock = clock
@@ -82,7 +83,7 @@ class PresentLinks:
         return self._event[1]
 
     def _calls(self, link: str, now: Millis) -> list[dict[str, object]]:
-        """Return the sounds that a link asks for; none while its process does not answer, which the banner shows."""
+        """Return the sounds that a link asks for; none while its process does not answer: a banner reports that."""
         feed = self._feeds[link]
         if feed.last is None or not feed.condition.current:
             return []
@@ -144,6 +145,11 @@ class PresentLinks:
             snapshot=None if last is None else last.snapshot,
             condition=feed.condition,
         )
+
+    def officers(self) -> Mapping[Identifier, Digest] | None:
+        """Return the digest of each enrolled officer's entry, None before it is known."""
+        heard = [feed.last.officers for feed in self._feeds.values() if feed.last is not None]
+        return next((each for each in heard if each is not None), None)
 
     def _rate(self) -> int:
         return max(feed.rate for feed in self._feeds.values())

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from broker.supervisor import READY, STOPPING, Supervisor
 from endpoints.clocks.clock import SystemClock, clock
-from endpoints.config.console_settings import ConsoleSettings, TcpListen, UnixListen
+from endpoints.config.console_settings import ConsoleSettings
+from endpoints.console.address import listen, tls
 from endpoints.console.application import Console
 from endpoints.console.listeners import Listeners
 from endpoints.console.log_in import LogIn
 from endpoints.console.present_links import PresentLinks
 from endpoints.console.server import ConsoleServer
 from endpoints.console.sessions import Sessions
-from endpoints.errors import UserError, os_reason
+from endpoints.errors import UserError
+from endpoints.journal import ordinary_log
+from endpoints.journal.stdout_feed import StdoutFeed
 from protocol.phrases import phrase
 
-BACKLOG = 128
 ALIVE_EVERY_S = 1.0
+PRINT_WITHIN_S = 2.0
+"""How long the last log lines may take."""
 Work = Callable[[], Coroutine[Any, Any, None]]
 """What runs for as long as the console does."""
 
@@ -38,32 +42,71 @@ def sessions(settings: ConsoleSettings) -> Sessions:
     return Sessions(sessions_path(settings), lambda: machine.now()[0])
 
 
-async def run_console(
-    settings: ConsoleSettings, watch: ConsoleSettings | None, opened: Callable[[], None] | None = None
-) -> None:
-    """Run the console until SIGTERM or SIGINT, then stop in order. Raises UserError if it cannot begin.
+async def end_sessions(settings: ConsoleSettings) -> int:
+    """End every session and every unused link, and have the endpoint journal it; return how many sessions there were.
 
-    `opened` is called once it listens.
+    Raises UserError if the file of the sessions can't be used.
     """
-    listening = _listen(settings.listen)
-    kept = sessions(settings)
-    try:
-        present = PresentLinks(settings, watch, clock(settings.exercise_clock))
-        log_in = LogIn(kept, settings.control, present.links[0])
-        listeners = Listeners(settings.control, SystemClock().real_ms)
+    with closing(sessions(settings)) as kept:
+        log_in = LogIn(kept, settings, lambda: None, SystemClock().real_ms)
+        kept.end_links()
+        found = kept.all()
+        for session in found:
+            await log_in.end(session, "ended")
+        return len(found)
+
+
+def watch_of(settings: ConsoleSettings, watch: ConsoleSettings) -> ConsoleSettings:
+    """Return `watch`. Raises UserError unless it is of an independent watch that knows a link of the console."""
+    if not watch.watch:
+        raise UserError(
+            phrase("{path}: the configuration of an endpoint; the independent watch has watch.toml", path=watch.path)
+        )
+    links = {link.id for link in settings.links}
+    if not links & {link.id for link in watch.links}:
+        raise UserError(
+            phrase("{path}: this watch has none of the links {links}", path=watch.path, links=", ".join(sorted(links)))
+        )
+    return watch
+
+
+async def run_console(
+    settings: ConsoleSettings,
+    watch: ConsoleSettings | None,
+    output: StdoutFeed,
+    opened: Callable[[], None] = lambda: None,
+) -> None:
+    """Run the console until SIGTERM, SIGINT or SIGHUP, then stop in order. Raises UserError if it cannot begin.
+
+    Args:
+        settings: the console's.
+        watch: of the independent watch, None without it.
+        output: prints the log lines.
+        opened: is called once it listens.
+    """
+    machine, time = SystemClock(), clock(settings.exercise_clock)
+    secure = tls(settings)
+    with closing(listen(settings.listen)) as listening, closing(sessions(settings)) as kept:
+        present = PresentLinks(settings, watch, time)
+        log_in = LogIn(kept, settings, present.officers, machine.real_ms)
+        listeners = Listeners(settings.control, machine.real_ms)
         console = Console(present, kept, log_in, listeners, settings.origin)
-        server = ConsoleServer(console.application, listening)
-        if opened is not None:
+        server = ConsoleServer(console.application, listening, secure)
+        ordinary_log.configure(output, time, settings.side)
+        output.start()
+        try:
             opened()
-        await _until_stopped([*present.works, listeners.run], console, server)
-    finally:
-        kept.close()
-        listening.close()
+            works = [*present.works, listeners.run, log_in.run]
+            await _until_stopped(works, listeners.close, console, server)
+        finally:
+            output.close(PRINT_WITHIN_S)
 
 
-async def _until_stopped(works: Iterable[Work], console: Console, server: ConsoleServer) -> None:
+async def _until_stopped(works: Iterable[Work], farewell: Work, console: Console, server: ConsoleServer) -> None:
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    # with nohup, the end of a terminal ends nothing
+    hang_up = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+    for number in (signal.SIGTERM, signal.SIGINT, *hang_up):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     supervisor, machine = Supervisor(), SystemClock()
     async with asyncio.TaskGroup() as group:
@@ -78,33 +121,7 @@ async def _until_stopped(works: Iterable[Work], console: Console, server: Consol
                 continue
         supervisor.tell(STOPPING)
         console.close()
+        await farewell()
         for task in tasks:
             task.cancel()
         await server.stop(serving)
-
-
-def _listen(address: TcpListen | UnixListen) -> socket.socket:
-    """Return a socket that listens at the address. Raises UserError."""
-    if isinstance(address, UnixListen):
-        family, where = socket.AF_UNIX, str(address.path)
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        target: tuple[str, int] | str = where
-    else:
-        where = f"{address.host}:{address.port}"
-        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        target = (address.host, address.port)
-    try:
-        listening.bind(target)
-        listening.listen(BACKLOG)
-    except OSError as error:
-        listening.close()
-        raise UserError(
-            phrase(
-                "console: cannot listen at {where}: {reason}; choose a free port of this machine ([console] listen)",
-                where=where,
-                reason=os_reason(error),
-            )
-        ) from None
-    listening.setblocking(False)
-    return listening

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,10 +28,10 @@ STREAMS_END_WITHIN_S = 2
 class ConsoleServer:
     """Serves an application on a listening socket until `stop`."""
 
-    def __init__(self, application: ASGIApp, listening: socket.socket) -> None:
-        """Prepare it; nobody is accepted before `run`."""
+    def __init__(self, application: ASGIApp, listening: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        """Prepare it; nobody is accepted before `run`. Without `tls`, the socket is of this machine or of a proxy."""
         self._listening = listening
-        acceptor = Acceptor(listening, connections_max(), logs=False)
+        acceptor = Acceptor(listening, logs=False, tls=tls)
         config = uvicorn.Config(
             application,
             lifespan="off",

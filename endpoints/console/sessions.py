@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,11 @@ LINK_MS: Millis = 600_000
 SESSIONS_MAX = 256
 _TOKEN_BYTES = 32
 _TOKEN_MAX = 64
+_SELECT = "SELECT id, role, officer, proof, texts, ends_at FROM sessions"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS sessions (
-    digest TEXT PRIMARY KEY, id TEXT NOT NULL, role TEXT NOT NULL, officer TEXT NOT NULL, texts INTEGER NOT NULL,
-    ends_at INTEGER NOT NULL
+    digest TEXT PRIMARY KEY, id TEXT NOT NULL, role TEXT NOT NULL, officer TEXT NOT NULL, proof TEXT NOT NULL,
+    texts INTEGER NOT NULL, ends_at INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS links (
     digest TEXT PRIMARY KEY, role TEXT NOT NULL, texts INTEGER NOT NULL, ends_at INTEGER NOT NULL
@@ -48,6 +49,7 @@ class ReaderSession(Struct, frozen=True, kw_only=True):
         id: names the session in the journal; it is no secret.
         role: what they may see.
         officer: the officer who has logged in, empty for others.
+        proof: the digest of the officer's entry then, empty if it was not known; another entry is another credential.
         texts: whether the texts of messages are shown; a wall display may be seen by visitors.
         ends_at: when the session ends, by the machine's clock.
     """
@@ -55,6 +57,7 @@ class ReaderSession(Struct, frozen=True, kw_only=True):
     id: str
     role: Role
     officer: str
+    proof: str
     texts: bool
     ends_at: Millis
 
@@ -68,8 +71,7 @@ class Sessions:
         self._path = path
         try:
             path.touch(mode=0o600)
-            self._file = sqlite3.connect(path, timeout=5.0, isolation_level=None)
-            self._file.executescript(_TABLES)
+            self._file = _opened(path)
         except (OSError, sqlite3.Error) as error:
             raise UserError(
                 phrase("{path}: the sessions of the console can't be kept here: {error}", path=path, error=error)
@@ -79,15 +81,23 @@ class Sessions:
         """Close the file."""
         self._file.close()
 
-    def begin(self, role: Role, *, officer: str = "", texts: bool = True, lasting_ms: Millis | None = None) -> str:
+    def begin(
+        self,
+        role: Role,
+        *,
+        officer: str = "",
+        proof: str = "",
+        texts: bool = True,
+        lasting_ms: Millis | None = None,
+        identity: str = "",
+    ) -> str:
         """Begin a session; return its token, which the browser keeps and nobody else. The oldest give way."""
         token = secrets.token_urlsafe(_TOKEN_BYTES)
-        lasting_ms = lasting_ms or (BOARD_MS if role == "board" else SESSION_MS)
-        ends_at = self._now() + lasting_ms
+        ends_at = self._now() + (lasting_ms or (BOARD_MS if role == "board" else SESSION_MS))
         self._clean()
         self._write(
-            "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)",
-            (_digest(token), secrets.token_hex(8), role, officer, texts, ends_at),
+            "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (_digest(token), identity or secrets.token_hex(8), role, officer, proof, texts, ends_at),
         )
         return token
 
@@ -96,36 +106,26 @@ class Sessions:
         if not 0 < len(token) <= _TOKEN_MAX:
             return None
         rows = self._read(
-            "SELECT id, role, officer, texts, ends_at FROM sessions WHERE digest = ? AND ends_at > ?",
+            f"{_SELECT} WHERE digest = ? AND ends_at > ?",
             (_digest(token), self._now()),
         )
         return _session(*rows[0]) if rows else None
 
-    def end(self, token: str) -> None:
-        """End the session of a token."""
-        self._write("DELETE FROM sessions WHERE digest = ?", (_digest(token),))
+    def end(self, session: ReaderSession) -> None:
+        """End a session."""
+        self._write("DELETE FROM sessions WHERE id = ?", (session.id,))
 
-    def end_all(self) -> int:
-        """End every session and every unused link; return how many sessions there were."""
+    def end_links(self) -> None:
+        """End the links that were not used."""
         self._write("DELETE FROM links", ())
-        return self._write("DELETE FROM sessions", ())
-
-    def end_officers(self, enrolled: Iterable[str]) -> list[ReaderSession]:
-        """End the sessions of officers who are not among the `enrolled`; return them."""
-        known = set(enrolled)
-        ended = [each for each in self.all() if each.officer and each.officer not in known]
-        for each in ended:
-            self._write("DELETE FROM sessions WHERE id = ?", (each.id,))
-        return ended
 
     def all(self) -> list[ReaderSession]:
-        """Return the sessions that have not ended."""
-        return [
-            _session(*row)
-            for row in self._read(
-                "SELECT id, role, officer, texts, ends_at FROM sessions WHERE ends_at > ?", (self._now(),)
-            )
-        ]
+        """Return the sessions whose time is not over."""
+        return [_session(*row) for row in self._read(f"{_SELECT} WHERE ends_at > ?", (self._now(),))]
+
+    def over(self) -> list[ReaderSession]:
+        """Return the sessions whose time is over."""
+        return [_session(*row) for row in self._read(f"{_SELECT} WHERE ends_at <= ?", (self._now(),))]
 
     def offer(self, role: Role, *, texts: bool) -> str:
         """Return the token of a new one-time link, which begins a session of `role`."""
@@ -145,7 +145,6 @@ class Sessions:
     def _clean(self) -> None:
         now = self._now()
         self._write("DELETE FROM links WHERE ends_at <= ?", (now,))
-        self._write("DELETE FROM sessions WHERE ends_at <= ?", (now,))
         self._write(
             "DELETE FROM sessions WHERE digest NOT IN (SELECT digest FROM sessions ORDER BY ends_at DESC LIMIT ?)",
             (SESSIONS_MAX - 1,),
@@ -160,8 +159,19 @@ class Sessions:
             return done.rowcount
 
 
-def _session(identity: str, role: Role, officer: str, texts: int, ends_at: Millis) -> ReaderSession:
-    return ReaderSession(id=identity, role=role, officer=officer, texts=bool(texts), ends_at=ends_at)
+def _opened(path: Path) -> sqlite3.Connection:
+    """Return the open file with its tables. Raises sqlite3.Error."""
+    file = sqlite3.connect(path, timeout=5.0, isolation_level=None)
+    try:
+        file.executescript(_TABLES)
+    except sqlite3.Error:
+        file.close()
+        raise
+    return file
+
+
+def _session(identity: str, role: Role, officer: str, proof: str, texts: int, ends_at: Millis) -> ReaderSession:
+    return ReaderSession(id=identity, role=role, officer=officer, proof=proof, texts=bool(texts), ends_at=ends_at)
 
 
 def _digest(token: str) -> str:

@@ -7,10 +7,12 @@ slow reader misses nothing but versions in between, and one stream serves every 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from endpoints.console.present_links import PresentLinks
 from endpoints.console.pulse import Pulse
@@ -20,6 +22,8 @@ from endpoints.control.connections import connections_max
 BEAT_S = 1.0
 PACE_S = 0.1
 """The shortest time between two events of one stream."""
+OF_SESSION_MAX = 4
+"""A browser needs one, and for a moment two while it takes over a new version of the console."""
 
 
 class BrowserStreams:
@@ -29,7 +33,8 @@ class BrowserStreams:
         """Prepare it."""
         self._present = present
         self._closing = False
-        self._open = 0
+        # by session
+        self._open: Counter[str] = Counter()
         # the others are left for single requests
         self._most = connections_max() * 3 // 4
 
@@ -40,22 +45,34 @@ class BrowserStreams:
 
     def response(self, session: ReaderSession, lasts: Callable[[], bool]) -> Response:
         """Return a stream for `session` that ends when `lasts` no longer holds; an error if there are too many."""
-        del session
-        if self._open >= self._most:
-            return PlainTextResponse(
-                f"{self._open} screens follow this console already\n", HTTPStatus.SERVICE_UNAVAILABLE
-            )
-        return StreamingResponse(
-            self._events(lasts), media_type="text/event-stream", headers={"cache-control": "no-store"}
-        )
+        return _CountedStream(self._events(lasts), self._open, session.id, self._most)
 
     async def _events(self, lasts: Callable[[], bool]) -> AsyncIterator[bytes]:
-        self._open += 1
+        while not self._closing and lasts():
+            changed = self._present.pulse.next
+            yield b"data: " + self._present.event() + b"\n\n"
+            await Pulse.wait(changed, BEAT_S - PACE_S)
+            await asyncio.sleep(PACE_S)
+
+
+class _CountedStream(StreamingResponse):
+    """A response that is counted while it lasts."""
+
+    def __init__(self, events: AsyncIterator[bytes], count: Counter[str], session: str, most: int) -> None:
+        super().__init__(events, media_type="text/event-stream", headers={"cache-control": "no-store"})
+        self._count = count
+        self._session = session
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._count[self._session] >= OF_SESSION_MAX or self._count.total() >= self._most:
+            answer = PlainTextResponse("too many screens follow this console\n", HTTPStatus.SERVICE_UNAVAILABLE)
+            await answer(scope, receive, send)
+            return
+        self._count[self._session] += 1
         try:
-            while not self._closing and lasts():
-                changed = self._present.pulse.next
-                yield b"data: " + self._present.event() + b"\n\n"
-                await Pulse.wait(changed, BEAT_S - PACE_S)
-                await asyncio.sleep(PACE_S)
+            await super().__call__(scope, receive, send)
         finally:
-            self._open -= 1
+            self._count[self._session] -= 1
+            if not self._count[self._session]:
+                del self._count[self._session]

@@ -12,6 +12,7 @@ import os
 import resource
 import select
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Protocol, cast
 
@@ -27,6 +28,7 @@ _AT_ONCE_SHARE = 8
 requests have not been read yet, although older clients are idle."""
 _REFUSED_AT_ONCE = 8
 """Clients beyond the limit that wait for their 503."""
+HANDSHAKE_WITHIN_S = 5.0
 _PAUSE_S = 0.5
 _CROWDED_S = 0.02
 """How long new clients wait while there are too many, all with a request."""
@@ -61,15 +63,24 @@ class ClientProtocol(Protocol):
 class Acceptor:
     """Accepts connections, each with a protocol object of its own, until `stop`."""
 
-    def __init__(self, listening: socket.socket, most: int | None = None, *, logs: bool = True) -> None:
+    def __init__(
+        self,
+        listening: socket.socket,
+        most: int | None = None,
+        *,
+        logs: bool = True,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         """Prepare to accept connections; none is accepted before `start`.
 
         Args:
             listening: the socket, not blocking.
             most: how many clients there may be at once, if fewer than `connections_max`.
             logs: whether to log what is dropped or not accepted; else the client's `drop` does.
+            tls: with which clients connect, None without TLS. Its handshake has a limit of time.
         """
         self._listening = listening
+        self._tls = tls
         self._logs = logs
         self._waiting = select.poll()
         self._waiting.register(listening, select.POLLIN)
@@ -165,7 +176,7 @@ class Acceptor:
         accepted.setblocking(False)
         client = self._make()
         self._clients.append(client)
-        task = asyncio.create_task(_connect(client, accepted))
+        task = asyncio.create_task(_connect(client, accepted, self._tls))
         # bounded: each is one of the clients
         self._beginning.add(task)
         task.add_done_callback(self._beginning.discard)
@@ -177,9 +188,12 @@ class Acceptor:
         self._resume = loop.call_later(seconds, loop.add_reader, self._listening, self._accept)
 
 
-async def _connect(client: ClientProtocol, accepted: socket.socket) -> None:
+async def _connect(client: ClientProtocol, accepted: socket.socket, tls: ssl.SSLContext | None) -> None:
+    within_s = None if tls is None else HANDSHAKE_WITHIN_S
     try:
-        await asyncio.get_running_loop().connect_accepted_socket(lambda: cast("asyncio.Protocol", client), accepted)
+        await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: cast("asyncio.Protocol", client), accepted, ssl=tls, ssl_handshake_timeout=within_s
+        )
     except OSError:
         client.drop()
         accepted.close()

@@ -10,10 +10,9 @@ from endpoints.clocks import slots
 from endpoints.console.facts import Facts
 from endpoints.console.frame import LEVELS, Level, duration_words, until_words
 from endpoints.console.screen import EVERYBODY, Screen
-from endpoints.control.open_items import OpenItem
+from endpoints.control.open_items import OpenItem, WaitingDraft
 from endpoints.texts.i18n import Translator
 from protocol.core.alarms import Alarm
-from protocol.core.snapshot import Snapshot
 from protocol.core.watch_state import SlotState, TestState
 from protocol.wire.instants import Millis, parsed, written
 from protocol.wire.messages import Utc
@@ -76,6 +75,7 @@ class OpenRow(Struct, frozen=True, kw_only=True):
     # whether an officer here has to act
     here: bool
     direction: str
+    due: str
     due_at: Utc | None
     left: str
     overdue: bool
@@ -179,6 +179,11 @@ def _outgoing(facts: Facts, t: Translator) -> Iterator[Line]:
     yield Line(level=level, text=t("peer: {state} (a hint)", state=t.term("presence", state)))
 
 
+def _present(facts: Facts) -> bool:
+    party = facts.presence.get(_peer(facts))
+    return facts.condition.state == "live" and party is not None and party.state == "present"
+
+
 def _incoming(facts: Facts, t: Translator) -> Iterator[Line]:
     status, snapshot = facts.status, facts.snapshot
     if status is None:
@@ -188,7 +193,7 @@ def _incoming(facts: Facts, t: Translator) -> Iterator[Line]:
         yield Line(level="unknown", text=t("nothing signed by the other side yet"))
     else:
         yield _since(
-            "normal" if facts.condition.state == "live" else "unknown",
+            "normal" if _present(facts) else "unknown",
             t("last signed word {time} UTC", time=_day_time(status.last_signed_at, facts.now, t)),
             status.last_signed_at,
             facts.now,
@@ -255,22 +260,28 @@ def _alarm_row(alarm: Alarm, now: Millis, t: Translator) -> BoardAlarm:
 def _open_rows(facts: Facts, t: Translator) -> Iterator[OpenRow]:
     status = facts.status
     assert status is not None, "only a status has open items"
-    for here, items in ((True, status.open), (False, status.awaited)):
-        for item in items:
-            yield _open_row(item, facts.now, t, here=here)
-    for draft in status.drafts:
-        yield OpenRow(
-            id=f"open-{draft.draft}",
-            reference=draft.draft,
-            name=t.term("precedence", draft.precedence),
-            bars=BARS[draft.precedence],
-            category=t.term("category", draft.category),
-            here=True,
-            direction=t("waits for its release"),
-            due_at=draft.expires_at,
-            left=until_words(draft.expires_at, facts.now),
-            overdue=parsed(draft.expires_at) < facts.now,
-        )
+    rows = [_open_row(item, facts.now, t, here=True) for item in status.open]
+    rows += [_draft_row(draft, facts.now, t) for draft in status.drafts]
+    # as for the officers here: flash first, then by deadline
+    yield from sorted(rows, key=lambda row: (row.bars != BARS["flash"], row.due_at or "9"))
+    for item in status.awaited:
+        yield _open_row(item, facts.now, t, here=False)
+
+
+def _draft_row(draft: WaitingDraft, now: Millis, t: Translator) -> OpenRow:
+    return OpenRow(
+        id=f"open-{draft.draft}",
+        reference=draft.draft,
+        name=t.term("precedence", draft.precedence),
+        bars=BARS[draft.precedence],
+        category=t.term("category", draft.category),
+        here=True,
+        direction=t("draft, waits for its release"),
+        due=t("expires in"),
+        due_at=draft.expires_at,
+        left=until_words(draft.expires_at, now),
+        overdue=parsed(draft.expires_at) < now,
+    )
 
 
 def _open_row(item: OpenItem, now: Millis, t: Translator, *, here: bool) -> OpenRow:
@@ -281,7 +292,8 @@ def _open_row(item: OpenItem, now: Millis, t: Translator, *, here: bool) -> Open
         bars=BARS[item.precedence] if item.precedence else 0,
         category=t.term("category", item.category) if item.category else "",
         here=here,
-        direction=t("in: waits for an officer here") if here else t("out: waits for {party}", party=item.waits_for),
+        direction=t("in") if here else t("out, waits for {party}", party=item.waits_for),
+        due=t("due in"),
         due_at=item.due_at,
         left="" if item.due_at is None else until_words(item.due_at, now),
         overdue=item.due_at is not None and parsed(item.due_at) < now,
@@ -307,20 +319,31 @@ def _watch(facts: Facts, t: Translator) -> Iterator[Line]:
 
 
 def _slots(facts: Facts, t: Translator) -> Iterator[SlotMark]:
-    known = {} if facts.history is None else {due: each.state for due, each in facts.history.ledger.slots.slots.items()}
-    known |= {} if facts.snapshot is None else _states(facts.snapshot)
-    past = sorted(due for due in known if parsed(due) <= facts.now)
-    for due in past[-SLOTS_SHOWN:]:
-        state = known[due]
-        words = f"{t.instant(parsed(due), 'UTC')} UTC: {t.term('slot', _SLOT_TERMS[state])}"
-        yield SlotMark(level=SLOT_LEVELS[state], at=due, text=words)
+    known: dict[Utc, tuple[SlotState, str]] = {}
+    if facts.history is not None:
+        past = facts.history.ledger.slots.slots
+        known |= {due: (each.state, str(each.test or "")) for due, each in past.items()}
+    if facts.snapshot is not None:
+        known |= {each.slot: (each.state, each.test) for each in facts.snapshot.slots}
+    tests = {} if facts.snapshot is None else {each.reference: each.state for each in facts.snapshot.tests}
+    for due in sorted(due for due in known if parsed(due) <= facts.now)[-SLOTS_SHOWN:]:
+        state, test = known[due]
+        level, words = SLOT_LEVELS[state], t.term("slot", _SLOT_TERMS[state])
+        answer = tests.get(test)
+        if state is SlotState.MET and answer in _UNPROVEN:
+            # the machines have met it, and nobody has answered
+            level, words = TEST_LEVELS[answer], f"{words}, {t.term('test', answer)}"
+        yield SlotMark(level=level, at=due, text=f"{t.instant(parsed(due), 'UTC')} UTC: {words}")
 
 
+_UNPROVEN = {
+    TestState.PLACED,
+    TestState.RECEIVED,
+    TestState.ANSWERED_LATE,
+    TestState.UNRECEIPTED,
+    TestState.UNANSWERED,
+}
 _SLOT_TERMS = {state: "open" if state is SlotState.AWAITED else str(state) for state in SlotState}
-
-
-def _states(snapshot: Snapshot) -> dict[Utc, SlotState]:
-    return {each.slot: each.state for each in snapshot.slots}
 
 
 def _since(level: Level, text: str, at: Utc | None, now: Millis) -> Line:

@@ -185,7 +185,7 @@ function play(number) {
     tone.start(start);
     tone.stop(start + each);
   });
-  body.dataset.played = `${Number(body.dataset.played ?? 0) + 1} ${number}`;
+  body.dataset.played = `${parseInt(body.dataset.played ?? 0) + 1} ${number}`;
 }
 
 function take({ news, quiet: ms, play: number, armed, calling }) {
@@ -207,6 +207,7 @@ const ACTS = {
   arm,
   silence: () => worker?.port.postMessage({ silence: true }),
   dismiss: () => byId("meanwhile").replaceChildren(),
+  help: () => byId("help").showModal(),
 };
 
 document.addEventListener("click", ({ target }) => {
@@ -233,7 +234,7 @@ const KEYS = {
   n: () => step("[data-needs]", 1),
   s: ACTS.silence,
   "/": () => byId("main").querySelector("input:not([type=hidden]), select")?.focus(),
-  "?": () => byId("help").showModal(),
+  "?": ACTS.help,
 };
 
 document.addEventListener("keydown", (event) => {

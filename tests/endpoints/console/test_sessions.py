@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from endpoints.console.sessions import BOARD_MS, LINK_MS, SESSION_MS, SESSIONS_MAX, Sessions
+from endpoints.errors import UserError
+
+
+class Hands:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def hands() -> Hands:
+    return Hands()
+
+
+@pytest.fixture
+def sessions(tmp_path: Path, hands: Hands) -> Iterator[Sessions]:
+    with closing(Sessions(tmp_path / "console.db", hands)) as opened:
+        yield opened
+
+
+def test_a_token_opens_its_session_until_it_ends(sessions: Sessions, hands: Hands) -> None:
+    token = sessions.begin("officer", officer="watch-1", proof="d1")
+
+    found = sessions.of(token)
+    assert found is not None
+    assert (found.role, found.officer, found.proof, found.texts) == ("officer", "watch-1", "d1", True)
+    assert sessions.over() == []
+    hands.now += SESSION_MS
+    assert sessions.of(token) is None
+    assert (sessions.all(), sessions.over()) == ([], [found])
+
+
+@pytest.mark.parametrize("forged", ["", "a", "x" * 43, "x" * 10_000, "☢" * 20, "\x00"])
+def test_a_forged_token_opens_nothing(sessions: Sessions, forged: str) -> None:
+    sessions.begin("officer", officer="watch-1")
+    assert sessions.of(forged) is None
+
+
+def test_a_session_that_was_ended_is_over_and_others_go_on(sessions: Sessions) -> None:
+    token, other = sessions.begin("officer"), sessions.begin("investigator")
+    session = sessions.of(token)
+    assert session is not None
+    sessions.end(session)
+    assert sessions.of(token) is None
+    assert sessions.of(other) is not None
+
+
+def test_a_link_opens_one_session_once_and_not_for_ever(sessions: Sessions, hands: Hands) -> None:
+    token = sessions.redeem(link := sessions.offer("board", texts=False)) or ""
+    board = sessions.of(token)
+    assert board is not None
+    assert (board.role, board.texts, board.ends_at) == ("board", False, hands.now + BOARD_MS)
+    assert sessions.redeem(link) is None
+
+    late = sessions.offer("investigator", texts=True)
+    hands.now += LINK_MS
+    assert sessions.redeem(late) is None
+    assert sessions.redeem("x" * 10_000) is None
+
+
+def test_sessions_survive_a_restart_and_end_from_another_process(
+    tmp_path: Path, sessions: Sessions, hands: Hands
+) -> None:
+    token = sessions.begin("officer", officer="watch-1")
+    link = sessions.offer("board", texts=False)
+    sessions.close()
+
+    path = tmp_path / "console.db"
+    with closing(Sessions(path, hands)) as again, closing(Sessions(path, hands)) as beside:
+        assert again.of(token) is not None
+        beside.end_links()
+        (session,) = beside.all()
+        beside.end(session)
+        assert again.of(token) is None
+        assert again.redeem(link) is None, "an unused link ends with them"
+
+
+def test_the_file_is_private_and_holds_no_token(tmp_path: Path, sessions: Sessions) -> None:
+    token, link = sessions.begin("officer", officer="watch-1"), sessions.offer("board", texts=False)
+    sessions.close()
+    path = tmp_path / "console.db"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert token.encode() not in path.read_bytes()
+    assert link.encode() not in path.read_bytes()
+
+
+def test_there_are_only_so_many_sessions(sessions: Sessions, hands: Hands) -> None:
+    tokens = []
+    for _ in range(SESSIONS_MAX + 2):
+        hands.now += 1
+        tokens.append(sessions.begin("officer"))
+    assert sessions.of(tokens[0]) is None
+    assert sessions.of(tokens[-1]) is not None
+    assert len(sessions.all()) == SESSIONS_MAX
+
+
+def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, hands: Hands) -> None:
+    path = tmp_path / "console.db"
+    path.write_text("this is no database, and it is long enough to be taken for one" * 20)
+    with pytest.raises(UserError, match=r"console\.db: the sessions of the console can't be kept here: .*database"):
+        Sessions(path, hands)
