@@ -14,7 +14,7 @@ RUN /uv/bin/uv sync --locked --no-install-project && sh /finish .
 COPY . ./
 RUN sh deploy/image/source-digest . >/source \
  && /uv/bin/uv sync --locked --no-editable && sh /finish protocol broker endpoints scenario load \
- && touch --date "@$SOURCE_DATE_EPOCH" /source deploy/image/*
+ && find /source deploy/image -exec touch --date "@$SOURCE_DATE_EPOCH" {} +
 
 # What no process of the link needs; no package can be installed in the image.
 FROM python:3.13-slim AS bare
@@ -38,6 +38,7 @@ LABEL org.opencontainers.image.title="deconfliction-link" \
       org.opencontainers.image.base.name="docker.io/library/python:3.13-slim"
 COPY --from=build /source /app/source
 COPY --from=build /app/deploy/image/source-digest /app/deploy/image/provision.py /app/
+COPY --from=build /app/deploy/image /app/deploy/image
 COPY --from=build /app/.venv /app/.venv
 # A fixed id, so that file ownership in volumes does not depend on the base image.
 USER 10001:10001

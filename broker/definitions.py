@@ -3,7 +3,7 @@
 A user is a certificate's name: its common name, and its DNS name, to which RabbitMQ ties the client id
 (`mqtt.ssl_cert_client_id_from = subject_alternative_name`). Import does not remove users of links that are gone.
 
-Tried with RabbitMQ 4.0.5 by hand; the tests here check the form and what the patterns match.
+A client without rights checks whether a node serves clients.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import defaultdict
 from typing import Any
 
 from broker.configuration import CHANNELS, Links, check_links
+from broker.names import HEALTH
 
 _VHOST = "/"
 _EXCHANGE = "amq.topic"
@@ -36,8 +37,9 @@ def definitions(links: Links, watch: str) -> dict[str, Any]:
     return {
         "vhosts": [{"name": _VHOST}],
         # no password: only a certificate logs in
-        "users": [{"name": user, "password_hash": "", "tags": []} for user in users],
-        "permissions": [_permission(user) for user in users],
+        "users": [{"name": user, "password_hash": "", "tags": []} for user in (*users, HEALTH)],
+        # without any row for the virtual host, CONNECT is refused
+        "permissions": [*(_permission(user) for user in users), _row(HEALTH)],
         "topic_permissions": [
             {
                 "user": user,
@@ -46,7 +48,7 @@ def definitions(links: Links, watch: str) -> dict[str, Any]:
                 "write": _topics(writes[user]),
                 "read": _topics(reads[user]),
             }
-            for user in users
+            for user in (*users, HEALTH)
         ],
         "policies": [
             # drop-head: reject-publish would refuse an endpoint's publish because the watch's queue is full
@@ -60,13 +62,11 @@ def definitions(links: Links, watch: str) -> dict[str, Any]:
 def _permission(user: str) -> dict[str, str]:
     """Return a user's rights: its own queues, the exchange, and the default exchange for its delayed will."""
     queues = rf"mqtt-(subscription-{user}qos[01]|will-{user})"
-    return {
-        "user": user,
-        "vhost": _VHOST,
-        "configure": f"^{queues}$",
-        "write": rf"^({queues}|amq\.(topic|default))$",
-        "read": rf"^({queues}|amq\.topic)$",
-    }
+    return _row(user, f"^{queues}$", rf"^({queues}|amq\.(topic|default))$", rf"^({queues}|amq\.topic)$")
+
+
+def _row(user: str, configure: str = _NOTHING, write: str = _NOTHING, read: str = _NOTHING) -> dict[str, str]:
+    return {"user": user, "vhost": _VHOST, "configure": configure, "write": write, "read": read}
 
 
 def _topics(prefixes: list[str]) -> str:

@@ -13,16 +13,14 @@ from __future__ import annotations
 import filecmp
 import os
 import shutil
-import stat
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
 
 from broker.names import HEALTH
+from deploy.image import cluster_nodes
+from deploy.image.volumes import deconflict, end, give, say
 from endpoints.clocks.clock import SystemClock
 from endpoints.config.first_certificates import health_is_due
 from endpoints.config.toml_edit import editing
@@ -37,8 +35,9 @@ CONFIGS = {"eucom": "endpoint.toml", "ndmc": "endpoint.toml", "watch": "watch.to
 CONTROL = "run/control.sock"
 PROCESS, BROKER = 10_001, 1_883
 """The users of the link's processes and of the broker."""
-EXIT_USAGE = 2
 _MOVING = ".moving"
+CLUSTER = os.environ.get("DECONFLICT_STACK") == "cluster"
+"""Whether a RabbitMQ cluster takes the place of Mosquitto: deploy/cluster/compose.yml."""
 
 
 def main() -> None:
@@ -51,15 +50,20 @@ def main() -> None:
     if present or Path("link.toml").exists():
         check_complete(present)
     else:
-        deconflict("init", ".", "--broker-host", "broker", "--listen", "0.0.0.0")  # noqa: S104 - of a container
+        hosts = cluster_nodes.HOSTS if CLUSTER else ("broker",)
+        named = [word for host in hosts for word in ("--broker-host", host)]
+        deconflict("init", ".", *named, "--listen", "0.0.0.0")  # noqa: S104 - of a container
     for party, config in CONFIGS.items():
         move_journals(party)
         check_journals(party)
         place_control(Path(party, config))
-    provide_broker()
+    if CLUSTER:
+        cluster_nodes.provide()
+    else:
+        provide_broker()
+        give(Path("broker"), BROKER)
     for party in CONFIGS:
         give(Path(party), PROCESS)
-    give(Path("broker"), BROKER)
     if not Path("authority", "ca.key").exists():
         say("authority: its volume has no ca.key, and no certificate can be issued here until it is restored")
     Path("authority").chmod(0o700)
@@ -189,50 +193,6 @@ def move_sessions() -> None:
     before = EARLIER / "broker" / "data"
     for path in sorted(before.iterdir()) if before.is_dir() else ():
         shutil.move(path, Path("broker", "data", path.name))
-
-
-def give(folder: Path, user: int) -> None:
-    """Give a folder and all that lies in it to `user`, and the folders of volumes to nobody else."""
-    for path in (folder, *_below(folder)):
-        # a process that runs already may remove a file meanwhile
-        with suppress(FileNotFoundError):
-            found = path.lstat()
-            if (found.st_uid, found.st_gid) != (user, user):
-                os.chown(path, user, user, follow_symlinks=False)
-            if stat.S_ISDIR(found.st_mode) and found.st_mode & 0o077:
-                path.chmod(0o700)
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    for path in folder.iterdir():
-        yield path
-        if path.is_dir() and not path.is_symlink():
-            yield from _below(path)
-
-
-def deconflict(*arguments: str) -> None:
-    """Run a command of the link; if it fails, end with its last line."""
-    done = subprocess.run(  # noqa: S603 - our own command
-        [shutil.which("deconflict") or "deconflict", *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-        text=True,
-    )
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"deconflict {arguments[0]} ended with {done.returncode}"]
-        end(lines[-1])
-
-
-def say(line: str) -> None:
-    """Print a line of the service's log."""
-    print(f"provision: {line}", file=sys.stderr, flush=True)  # noqa: T201 - its log
-
-
-def end(line: str) -> NoReturn:
-    """Say what is wrong and what would be right; no other service starts."""
-    say(line)
-    sys.exit(EXIT_USAGE)
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ def broker(
         for option, refused in (("--configure", configure), ("--yes", yes), ("--json", as_json)):
             if refused:
                 raise UserError(phrase("{option}: not with --print rabbitmq.conf", option=option))
-        broker_files.print_node_configuration(node, listen, port)
+        broker_files.print_node_configuration(folder / "broker", node, listen, port)
         return 0
     if configure is None:
         for option, given in (("--listen", listen), ("--port", port), ("--yes", yes), ("--json", as_json)):

@@ -144,12 +144,35 @@ def print_file(own: Path, printed: Printed, made: BrokerLinks | None) -> None:
     sys.stdout.write(text)
 
 
-def print_node_configuration(nodes: Sequence[str] | None, address: str | None, port: int | None) -> None:
-    """Print RabbitMQ's configuration for a cluster of `nodes`. Raises UserError."""
+def print_node_configuration(own: Path, nodes: Sequence[str] | None, address: str | None, port: int | None) -> None:
+    """Print RabbitMQ's configuration for a cluster of `nodes`.
+
+    Raises UserError, also if a broker's certificates in `own` trust a side's own authority: RabbitMQ does not restrict
+    it to that side.
+    """
+    _check_authorities(own / "tls" / "ca.crt")
     every = "0.0.0.0"  # noqa: S104 - a node has a machine or a container of its own
     with as_user_errors(Path()):
         text = cluster.node_configuration(nodes or cluster.NODES, address=address or every, port=port or PORT)
     sys.stdout.write(text)
+
+
+def _check_authorities(path: Path) -> None:
+    from broker.constraints import permitted
+    from endpoints.config.certificate_change import load_all
+
+    if not exists(path):
+        return
+    for authority in load_all(path):
+        if (side := permitted(authority)) is not None:
+            raise UserError(
+                phrase(
+                    "{path}: trusts the own authority of {side}; RabbitMQ would accept certificates of the other side "
+                    "from it: sign the request of {side} with the broker's authority instead (deconflict cert sign)",
+                    path=path,
+                    side=side,
+                )
+            )
 
 
 def _changes(old: access.Rules, new: access.Rules) -> list[dict[str, Any]]:

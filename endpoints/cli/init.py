@@ -39,8 +39,8 @@ BrokerHosts = Annotated[
     Parameter(
         name="--broker-host",
         negative="",
-        help="A host where clients reach the broker, 127.0.0.1 by default. Repeat it for more names in the broker's "
-        "certificate: `init` makes clients that use the first, `enrol` a client that uses all, one for each node.",
+        help="A host where clients reach the broker, 127.0.0.1 by default. Repeat it for each node of a cluster: "
+        "clients use all of them. The broker's certificate has these names.",
     ),
 ]
 BrokerPort = Annotated[int, Parameter(name="--port", help="The broker's port.")]
@@ -102,7 +102,7 @@ def init(
     protect()
     for option, value in (("link", link), ("caller", caller), ("answering", answering)):
         identifier(value, option=option)
-    hosts = _hosts(broker_host)
+    hosts = _addressed(broker_host)
     check_host(listen, at="--listen")
     check_port(port, option="port")
     terms = default_terms.terms(link, caller, answering, status)
@@ -114,7 +114,7 @@ def init(
         {side: default_terms.party(side) for side in sides},
         at=at,
         officers={side: default_terms.officers(side) for side in (*sides, WATCH)},
-        broker=BrokerPlan(hosts=hosts[:1] or (_HOST,), names=hosts, port=port, listen=listen),
+        broker=BrokerPlan(hosts=hosts or (_HOST,), names=hosts, port=port, listen=listen),
     )
     if as_json:
         print_json({"link": link, "file": folder / "link.toml", "digest": content.digest, "sides": sides})
@@ -169,7 +169,6 @@ def enrol(
         identifier(each, option="officer")
     for each in link or ():
         identifier(each, option="link")
-    hosts = _hosts(broker_host)
     check_port(port, option="port")
     if own_authority and authority is not None:
         raise UserError(phrase("--own-authority: --authority names another one already; give one of them"))
@@ -184,12 +183,11 @@ def enrol(
         }
         for option in (option for option, value in given.items() if value):
             raise UserError(phrase("--{option}: the broker has none; leave it out", option=option))
-        enrol_broker(folder, hosts, port, authority, t, as_json=as_json)
+        enrol_broker(folder, _hosts(broker_host), port, authority, t, as_json=as_json)
         return
     if len(set(officer or ())) < len(officer or ()):
         raise UserError(phrase("--officer: the same officer twice; name each once"))
-    if len(hosts) > ADDRESSES_MAX:
-        raise UserError(phrase("{at}: {limit} addresses at most", at="--broker-host", limit=ADDRESSES_MAX))
+    hosts = _addressed(broker_host)
     own = folder / side
     plan = provision.BrokerPlan(hosts=hosts or (_HOST,), port=port)
     if side == provision.WATCH:
@@ -290,6 +288,14 @@ def _hosts(given: list[str] | None) -> tuple[str, ...]:
     for each in given or ():
         check_host(each, at="--broker-host")
     return tuple(dict.fromkeys(given or ()))
+
+
+def _addressed(given: list[str] | None) -> tuple[str, ...]:
+    """Return the values of `--broker-host` as the addresses that a client has. Raises UserError if they are many."""
+    hosts = _hosts(given)
+    if len(hosts) > ADDRESSES_MAX:
+        raise UserError(phrase("{at}: {limit} addresses at most", at="--broker-host", limit=ADDRESSES_MAX))
+    return hosts
 
 
 def _enrolled(side: str, config: Path, officers: list[str] | None) -> UserError:

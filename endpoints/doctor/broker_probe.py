@@ -103,20 +103,34 @@ def session(
     Only while it does not run. `gone` is published, which is true, and which the others know already. With `watched`,
     the connection is then kept for some seconds: a second copy of the service, elsewhere, takes it over.
     """
-    granted: list[Opened] = []
+    met = _Met()
     watched_s = _WATCHED_S if watched else 0.0
 
     def probe() -> str:
-        return asyncio.run(_session(broker, address, reads, presence, watched_s, granted))
+        return asyncio.run(_session(broker, address, reads, presence, watched_s, met))
 
     late = phrase("no MQTT session within {seconds} s", seconds=f"{_SESSION_WITHIN_S:.0f}")
     problem = within(_SESSION_WITHIN_S, probe, late)
     if problem == _USED_ELSEWHERE:
         remedy = phrase("find the second copy of this installation and stop it; only one may ever run")
+    elif met.silent:
+        remedy = phrase("read the log of this node; one that has lost its cluster does not answer")
     else:
         remedy = phrase("correct the broker's access list (deconflict init writes one), then restart the broker")
-    kept_s = granted[0].session_kept_s if granted else None
+    kept_s = None if met.opened is None else met.opened.session_kept_s
     return Reached(problem, remedy if problem else "", session_kept_s=kept_s)
+
+
+class _Met(Struct):
+    """What a session has met with.
+
+    Attributes:
+        opened: what the broker granted, None if it granted no session.
+        silent: whether it has answered nothing at all.
+    """
+
+    opened: Opened | None = None
+    silent: bool = False
 
 
 async def _session(
@@ -125,9 +139,9 @@ async def _session(
     reads: Sequence[tuple[str, int]],
     presence: Sequence[str],
     watched_s: float,
-    granted: list[Opened],
+    met: _Met,
 ) -> str:
-    """Return what the broker refuses, empty if nothing; put what it granted into `granted`."""
+    """Return what the broker refuses, empty if nothing; note in `met` how far it came."""
     try:
         place = Destination(address, (await look_up(address))[0])
     except CONNECT_ERRORS as error:
@@ -139,7 +153,7 @@ async def _session(
     def opened(opened: Opened) -> None:
         nonlocal kept
         kept = opened.session_present
-        granted.append(opened)
+        met.opened = opened
         for topic in presence:
             connection.publish(topic, GONE, topic)
         if not presence:
@@ -170,7 +184,9 @@ async def _session(
     try:
         return await done or await _displaced(running, watched_s)
     except asyncio.CancelledError:
-        return _closed(running.result())
+        closed = running.result()
+        met.silent = met.opened is None and closed.code is None and not (closed.closed or closed.orderly)
+        return _closed(closed)
     except UserError as error:
         return str(error)
     finally:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -38,6 +37,7 @@ from endpoints.mqtt.failures import (
     refused_connection,
     refused_subscription,
 )
+from endpoints.mqtt.publishes import NOT_OURS, Publishes
 from endpoints.mqtt.session import ConnectionClosed, Opened, Will
 from endpoints.mqtt.tls import ClientContext, client_context
 from endpoints.network_faults import fault
@@ -52,8 +52,6 @@ _MISC_EVERY_S = 0.5
 _READS_AT_ONCE = 64
 """Packets read before other callbacks of the loop run."""
 _UNSPECIFIED = 0x80
-_NOT_OURS = object()
-"""Stands for the missing token of a QoS 0 publish, whose callback paho calls too."""
 
 
 class Connection:
@@ -82,7 +80,7 @@ class Connection:
             place: the node to connect to.
             subscriptions: topics with the QoS that must be granted.
             will: published by the broker if the connection breaks.
-            keepalive_s: a silent broker is noticed after twice this time.
+            keepalive_s: a broker that is silent, or answers no publish, is noticed after twice this time.
             on_open: called after CONNACK and SUBACK.
             on_message: called for each message, possibly before `on_open` if the broker kept the session.
             on_published: called when the broker answers a publish: its token, the reason code and the code's name.
@@ -100,14 +98,10 @@ class Connection:
         self._opened: Opened | None = None
         self._context: ClientContext | None = None
         self._trouble = ""
-        # QoS 1 publishes by packet id: sent, and not yet answered
-        self._tokens: dict[int, object] = {}
+        self._publishes = Publishes(self._publish, self._loop.time)
         # subscriptions that the broker has not answered, and what to call then
         self._asked: dict[int | None, tuple[Sequence[tuple[str, int]], Callable[[], None]]] = {}
-        # publishes beyond the broker's Receive Maximum
-        # bounded: the transport limits `in_flight`
-        self._waiting: deque[tuple[str, bytes, object]] = deque()
-        self._window = self._receive_max = 0
+        self._receive_max = 0
         self._descriptor = -1
         self._writing = False
         # something else than an acknowledgement waits to be sent
@@ -182,12 +176,12 @@ class Connection:
     @property
     def in_flight(self) -> int:
         """The number of publishes that wait for the broker's answer; the caller limits it."""
-        return len(self._tokens) + len(self._waiting)
+        return len(self._publishes)
 
     def publish(self, topic: str, payload: bytes, token: object) -> None:
         """Publish at QoS 1, in order; `on_published` is called with `token` if the connection lasts."""
-        self._waiting.append((topic, payload, token))
-        self._fill_window()
+        self._publishes.add(topic, payload, token)
+        self._send()
 
     def publish_once(self, topic: str, payload: bytes) -> None:
         """Publish at QoS 0, without retries."""
@@ -309,6 +303,10 @@ class Connection:
                 self._loop.remove_writer(self._descriptor)
 
     def _misc(self) -> None:
+        if self._publishes.silent_s > 2 * self._keepalive_s:
+            # it answers the keepalive: a node of a cluster that has lost the others does
+            reason = phrase("the broker has answered no publish for {seconds} s", seconds=2 * self._keepalive_s)
+            self._end(ConnectionClosed(reason))
         if self._client.loop_misc() == MQTTErrorCode.MQTT_ERR_SUCCESS:
             self._timer = self._loop.call_later(_MISC_EVERY_S, self._misc)
 
@@ -327,7 +325,7 @@ class Connection:
             getattr(properties, "SessionExpiryInterval", session.SESSION_EXPIRY_S),
         )
         self._receive_max = min(IN_FLIGHT_MAX, getattr(properties, "ReceiveMaximum", IN_FLIGHT_MAX))
-        self._window = 1 if self._careful else self._receive_max
+        self._publishes.window = 1 if self._careful else self._receive_max
         if not self._subscriptions:
             self._open()
             return
@@ -351,8 +349,8 @@ class Connection:
             self._on_open(self._opened)
 
     def _widen(self) -> None:
-        self._window = self._receive_max
-        self._fill_window()
+        self._publishes.window = self._receive_max
+        self._send()
 
     def _disconnected(
         self, _client: Client, _userdata: Any, flags: DisconnectFlags, code: ReasonCode, properties: Properties | None
@@ -364,30 +362,28 @@ class Connection:
             self._end(self._lost(self._trouble))
         elif code.value == _UNSPECIFIED:
             reason = phrase("the broker closed the connection")
-            self._end(ConnectionClosed(reason, orderly=True, closed=True, unanswered=self._unanswered()))
+            self._end(ConnectionClosed(reason, orderly=True, closed=True, unanswered=self._publishes.unanswered))
         else:
             self._end(ConnectionClosed(lost(meaning(code.value))))
 
     def _published(
         self, _client: Client, _userdata: Any, mid: int, code: ReasonCode, _properties: Properties | None
     ) -> None:
-        token = self._tokens.pop(mid, _NOT_OURS)
-        if token is not _NOT_OURS:
-            self._fill_window()
+        token = self._publishes.answered(mid)
+        if token is not NOT_OURS:
+            self._send()
             self._on_published(token, code.value, meaning(code.value))
 
-    def _fill_window(self) -> None:
-        while self._waiting and len(self._tokens) < self._window:
-            topic, payload, token = self._waiting.popleft()
+    def _send(self) -> None:
+        if self._publishes.fill():
             self._urgent = True
-            self._tokens[self._client.publish(topic, payload, qos=1).mid] = token
+
+    def _publish(self, topic: str, payload: bytes) -> int:
+        return self._client.publish(topic, payload, qos=1).mid
 
     def _lost(self, why: str) -> ConnectionClosed:
         reason = (lost if self._opened is not None else lost_early)(why)
-        return ConnectionClosed(reason, closed=why in SILENT_ENDS, unanswered=self._unanswered())
-
-    def _unanswered(self) -> object | None:
-        return next(iter(self._tokens.values()), None)
+        return ConnectionClosed(reason, closed=why in SILENT_ENDS, unanswered=self._publishes.unanswered)
 
     def _note_trouble(self, text: str) -> None:
         self._trouble = text

@@ -53,6 +53,8 @@ broker may have no room yet."""
 BEAT_SHARES_MAX = 100
 """In how many parts presence is published within one beat."""
 _UNSPECIFIED = _FAILURE = 0x80
+_BEAT = object()
+"""The token of a presence word: whatever the broker answers, it is alive."""
 _numbers = itertools.count(1)
 """Numbers this process's connections, so that no delivery is attributed to another connection."""
 _HEADER_MAX_BYTES = 10
@@ -140,7 +142,7 @@ class EndpointTransport:
             counts = lived_s is not None or not self._failover.more
             due = counts and report.due(reason, was_up=lived_s is not None)
             self._on_event((Lost if due else StillLost)(reason))
-            if self._closings.due and closed.unanswered is not None:
+            if self._closings.due and closed.unanswered not in {None, _BEAT}:
                 self._on_event(PublishDenied(closed.unanswered, _UNSPECIFIED, reason))
             self._report_takeover(taken_over)
             await asyncio.sleep(self._failover.ended(lived_s, displaced=closed.code == TAKEN_OVER))
@@ -220,11 +222,7 @@ class EndpointTransport:
         links = self._links()
         self._subscribed = set(links)
         # MQTT has one will per connection: the first link's. The peers of other links notice our silence.
-        will = (
-            Will(str(Topic(links[0], self._identity, "presence")), GONE, self._intervals.gone_after_s)
-            if links
-            else None
-        )
+        will = Will(self._presence_topic(links[0]), GONE, self._intervals.gone_after_s) if links else None
         connection = Connection(
             self._settings,
             self._place,
@@ -360,7 +358,8 @@ class EndpointTransport:
             self._connection.acknowledge(first)
 
     def _published(self, token: object, code: int, reason: str) -> None:
-        self._on_event(PublishDenied(token, code, reason) if code >= _FAILURE else Accepted(token))
+        if token is not _BEAT:
+            self._on_event(PublishDenied(token, code, reason) if code >= _FAILURE else Accepted(token))
 
     # --- presence -------------------------------------------------------------------------------------------------
 
@@ -378,8 +377,12 @@ class EndpointTransport:
         if connection is None:
             return
         try:
+            # once a beat, the broker must answer: a node that has lost its cluster neither takes nor delivers anything
+            asking = next((link for link in self._peers if link not in self._left), None)
             for link in itertools.islice(self._peers, share, None, shares):
-                if link not in self._left:
+                if link == asking:
+                    connection.publish(self._presence_topic(link), PRESENT, _BEAT)
+                elif link not in self._left:
                     self._publish_presence(link, PRESENT)
             self._presence.check(self._now_s())
         except Exception as error:  # noqa: BLE001 - raised by run()
@@ -388,7 +391,10 @@ class EndpointTransport:
 
     def _publish_presence(self, link: str, payload: bytes) -> None:
         if self._connection is not None:
-            self._connection.publish_once(str(Topic(link, self._identity, "presence")), payload)
+            self._connection.publish_once(self._presence_topic(link), payload)
+
+    def _presence_topic(self, link: str) -> str:
+        return str(Topic(link, self._identity, "presence"))
 
     def _now_s(self) -> float:
         return self._real_ms() / 1_000

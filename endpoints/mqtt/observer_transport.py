@@ -50,8 +50,8 @@ _TIMED_OUT = "Operation timed out"
 _FAILURES = (aiomqtt.MqttError, *CONNECT_ERRORS)
 
 
-class _Refused(aiomqtt.MqttError):
-    """The broker refused a subscription; the text says which and why."""
+class _GivenUp(aiomqtt.MqttError):
+    """The watch gives a connection up: the broker refused a subscription, or nobody is heard. The text says why."""
 
 
 class ObserverTransport:
@@ -85,6 +85,8 @@ class ObserverTransport:
         self._subscriptions = dict(each for party in parties for each in subscriptions(*party))
         self._presence = Presence(parties, self._intervals.presence_s, on_event)
         self._opened_at_s: float | None = None
+        # nodes that are still to be tried while nobody is heard
+        self._untried = self._others = len(settings.addresses) - 1
         # the last error that paho logged on this connection
         self._heard: str | None = None
         self._failover = Failover(settings.addresses, self._intervals.pause_s, self._intervals.stable_s)
@@ -140,7 +142,7 @@ class ObserverTransport:
             return self._lost(self._heard)
         if not isinstance(error, aiomqtt.MqttError):
             return reason_of(error)
-        if isinstance(error, _Refused):
+        if isinstance(error, _GivenUp):
             reason: str = error.args[0]
             return reason
         cause = error.__cause__ or error.__context__
@@ -197,14 +199,14 @@ class ObserverTransport:
                 await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _subscribe(self, client: aiomqtt.Client) -> None:
-        """Subscribe to every topic. Raises _Refused."""
+        """Subscribe to every topic. Raises _GivenUp."""
         wanted = [*self._subscriptions.items()]
         for place in range(0, len(wanted), session.SUBSCRIBED_AT_ONCE):
             asked = wanted[place : place + session.SUBSCRIBED_AT_ONCE]
             granted = await client.subscribe(session.without_retained(asked))
             for (topic, qos), code in zip(asked, granted, strict=True):
                 if code != qos:
-                    raise _Refused(refused_subscription(topic, int(getattr(code, "value", _UNSPECIFIED))))
+                    raise _GivenUp(refused_subscription(topic, int(getattr(code, "value", _UNSPECIFIED))))
 
     async def _listen(self, client: aiomqtt.Client, opened: asyncio.Event) -> None:
         async for message in client.messages:
@@ -214,7 +216,10 @@ class ObserverTransport:
     async def _check_presence(self) -> None:
         while True:
             await asyncio.sleep(self._intervals.presence_s)
-            self._presence.check(self._now_s())
+            if self._presence.check(self._now_s()) and self._untried:
+                # the watch publishes nothing that the broker would have to answer
+                self._untried -= 1
+                raise _GivenUp(phrase("nobody is heard at this node; another may hear them"))
 
     def _take(self, message: aiomqtt.Message) -> None:
         name = str(message.topic)
@@ -225,6 +230,7 @@ class ObserverTransport:
         topic = Topic.parse(name)
         if topic.channel == "presence":
             now_s = self._now_s()
+            self._untried = self._others
             self._presence.hear(topic.link, topic.sender, bytes(payload), now_s)
             if payload == PRESENT:
                 self._on_event(PresenceHeard(topic.link, topic.sender, now_s))

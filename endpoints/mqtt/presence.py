@@ -59,11 +59,12 @@ class Presence:
         self._note(link, party, present=present)
         return arrived
 
-    def check(self, now_s: float) -> None:
-        """Report parties as gone that have been silent for too long."""
-        for (link, party), heard_at in self._heard_at.items():
-            if now_s - heard_at > self._silent_after_s:
-                self._note(link, party, present=False)
+    def check(self, now_s: float) -> bool:
+        """Report parties as gone that have been silent for too long; return whether all are silent."""
+        silent = [party for party, heard_at in self._heard_at.items() if now_s - heard_at > self._silent_after_s]
+        for link, party in silent:
+            self._note(link, party, present=False)
+        return len(silent) == len(self._heard_at)
 
     def _note(self, link: str, party: str, *, present: bool) -> None:
         if self._present.get((link, party)) is not present:

@@ -20,10 +20,33 @@ def named(made: dict[str, Any], table: str, user: str) -> dict[str, Any]:
 
 def test_every_user_logs_in_with_a_certificate_alone() -> None:
     made = definitions(LINKS, "watch")
-    assert {each["name"] for each in made["users"]} == {"eucom", "ndmc", "centcom", "watch"}
+    assert {each["name"] for each in made["users"]} == {"eucom", "ndmc", "centcom", "watch", "health"}
     assert all(each["password_hash"] == "" and each["tags"] == [] for each in made["users"])
     for table in ("permissions", "topic_permissions"):
-        assert len(made[table]) == 4
+        assert len(made[table]) == 5
+
+
+def test_the_client_of_health_checks_may_connect_and_nothing_else() -> None:
+    """A user without a row of topics could use every topic, and one without a row for the host could not connect."""
+    made = definitions(LINKS, "watch")
+    for table, rights in (("permissions", ("configure", "write", "read")), ("topic_permissions", ("write", "read"))):
+        row = named(made, table, "health")
+        assert {row[right] for right in rights} == {"^$"}
+
+
+def test_the_traps_of_rabbitmq_are_avoided() -> None:
+    policies = {each["name"]: each["definition"] for each in definitions(LINKS, "watch")["policies"]}
+    # otherwise the watch's full queue would refuse the endpoints' publishes
+    assert {each["overflow"] for each in policies.values()} == {"drop-head"}
+    # otherwise what was delivered 20 times without an acknowledgement is dropped
+    assert policies["deconflict-qos1"]["delivery-limit"] == -1
+    # presence words queue for an absent client
+    assert policies["deconflict-qos0"]["message-ttl"] == 60_000
+    for user in ("eucom", "ndmc", "centcom", "watch"):
+        # a delayed will is published through the default exchange, from a queue of its own
+        row = named(definitions(LINKS, "watch"), "permissions", user)
+        assert re.search(row["write"], "amq.default")
+        assert re.search(row["configure"], f"mqtt-will-{user}")
 
 
 @pytest.mark.parametrize(

@@ -1,36 +1,38 @@
-"""A RabbitMQ cluster of three nodes on a real Docker Engine, with both endpoints and the watch as its clients."""
+"""One stack with a RabbitMQ cluster for the tests of this folder: they run on it in order, and each leaves it whole."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
 
-from broker.pki import Authority
-from tests.support.engine import require_engine
-from tests.support.rabbit_cluster import RabbitCluster
-from tests.support.station import ALL, Station
+from tests.cluster.rabbit_stack import HOSTS, OVERLAY, RabbitStack
+from tests.stack.compose import clone, project, require_image
+from tests.support.engine import EngineError, require_engine
 
 
 @pytest.fixture(scope="session")
-def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
-    folder = tmp_path_factory.mktemp("s")
-    with Station(folder) as station:
-        yield station
-
-
-@pytest.fixture(scope="session")
-def cluster(station: Station) -> Iterator[RabbitCluster]:
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitStack]:
+    """Yield a new stack; remove it afterwards, with its volumes."""
     require_engine()
-    folder = station.folder / "cluster"
-    folder.mkdir()
-    cluster = RabbitCluster(folder, Authority.load(station.folder / "d" / "authority"))
-    try:
-        cluster.start()
-        cluster.until_ready()
-        for name in ALL:
-            station.launch(name, DECONFLICT_BROKER_ADDRESSES=cluster.addresses)
-        station.connected(*ALL)
-        yield cluster
-    finally:
-        cluster.remove()
+    require_image("rabbitmq:4")
+    folder = clone(tmp_path_factory.mktemp("cluster") / "link")
+    files = ("--file", str(folder / "docker-compose.yml"), "--file", str(folder / OVERLAY))
+    with project(folder, ("docker", "compose"), *files) as (compose, _):
+        try:
+            compose.up()
+        except EngineError:
+            sys.stderr.write(compose("logs", "--tail", "50"))
+            raise
+        yield RabbitStack(compose)
+
+
+@pytest.fixture
+def cluster(started: RabbitStack, request: pytest.FixtureRequest) -> Iterator[RabbitStack]:
+    """Yield the stack; after a failure, show its logs."""
+    started.ready()
+    failed = request.session.testsfailed
+    yield started
+    if request.session.testsfailed > failed:
+        sys.stderr.write(started.compose("logs", "--tail", "20", *HOSTS))

@@ -6,7 +6,6 @@ import io
 import re
 import secrets
 import signal
-import subprocess
 import tarfile
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Self
 
 from tests.guides.guide import GuideError, HandOver
+from tests.support.engine import docker, docker_bytes
 from tests.support.terminal import COLUMNS, ROWS, Terminal
 
 ROOT = Path(__file__).parents[2]
@@ -25,16 +25,6 @@ _PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\s(.+?)-----END",
 _ALONE = 0o077
 """The rights of others: a file without any of them is private."""
 _PROMPT = re.compile(r"%%(\d+)%%\Z")
-
-
-def docker(*arguments: str, stdin: bytes = b"", within_s: float = WITHIN_S) -> bytes:
-    """Run `docker ARGUMENTS` and return its standard output. Raises AssertionError with both outputs if it fails."""
-    done = subprocess.run(["docker", *arguments], input=stdin, capture_output=True, timeout=within_s, check=False)
-    if done.returncode:
-        raise AssertionError(
-            f"docker {' '.join(arguments)}: exit {done.returncode}\n{done.stdout.decode()}\n{done.stderr.decode()}"
-        )
-    return done.stdout
 
 
 def party(machine: str) -> str:
@@ -168,7 +158,7 @@ class Machines:
         self.shell(machine)
         # what a running process replaces meanwhile is no failure
         script = 'tar -c "./$1" 2>/dev/null || [ $? -eq 1 ]'
-        packed = docker("exec", self.container(machine), "bash", "-c", script, "tar", path)
+        packed = docker_bytes("exec", self.container(machine), "bash", "-c", script, "tar", path)
         found = {}
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
             for member in archive:

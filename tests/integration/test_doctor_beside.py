@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from broker.pki import Authority
-from tests.support.broker_site import now
+from tests.support.broker_site import free_port, now
 from tests.support.station import ALL, LINK, Station
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -17,9 +17,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 DAY_MS = 86_400_000
 
 
-def doctor(station: Station, name: str) -> list[dict[str, Any]]:
+def doctor(station: Station, name: str, **environment: str) -> list[dict[str, Any]]:
     """Return what the doctor finds in the installation of `name`, in a process of its own."""
-    run = station.deconflict("doctor", str(station.config(name)), "--json")
+    run = station.deconflict("doctor", str(station.config(name)), "--json", **environment)
     assert run.returncode == (0 if msgspec.json.decode(run.stdout)["ok"] else 1), run.stderr
     found: list[dict[str, Any]] = msgspec.json.decode(run.stdout)["findings"]
     return found
@@ -84,6 +84,20 @@ def test_what_the_access_list_lacks(tmp_path_factory: pytest.TempPathFactory) ->
         # a broker on another machine
         path.rename(path.with_name("elsewhere"))
         assert [each["check"] for each in doctor(station, "eucom")] == ["broker"]
+
+
+def test_each_node_that_is_not_there_is_one_line(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with Station.of(tmp_path_factory) as station:
+        station.broker.start()
+        closed = free_port()
+        nodes = (f"127.0.0.1:{station.broker_port}", f"127.0.0.1:{closed}", "brokr.invalid:8883")
+
+        for name in ("eucom", "watch"):
+            found = doctor(station, name, DECONFLICT_BROKER_ADDRESSES=",".join(nodes))
+            assert [(each["check"], each["where"]) for each in found] == [("broker", nodes[1]), ("broker", nodes[2])]
+            dead, mistyped = (each["finding"] for each in found)
+            assert dead == "the broker cannot be reached: connection refused: nothing listens there"
+            assert mistyped == "the broker cannot be reached: the name of the server does not resolve"
 
 
 def test_a_link_file_that_run_refuses(tmp_path_factory: pytest.TempPathFactory) -> None:

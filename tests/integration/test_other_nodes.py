@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ import pytest
 from msgspec import structs
 
 from endpoints.config.broker_settings import Address, BrokerSettings
+from endpoints.doctor import broker_probe
 from endpoints.mqtt import session
 from endpoints.mqtt.closings import REPEATED
 from endpoints.mqtt.events import Accepted, Connected, Lost, PublishDenied, TakenOver
@@ -27,8 +29,19 @@ BENCHES: dict[str, Callable[[BrokerSettings], Bench]] = {
     "watch": lambda settings: Watcher(settings, NO_PAUSES),
 }
 ACCEPTED = b"\x20\x03\x00\x00\x00"
+SUBSCRIBE, PINGREQ, PINGRESP = 0x82, 0xC0, b"\xd0\0"
 PUBLISH = 0x32
 """The first byte of a PUBLISH at QoS 1."""
+
+EAGER = Intervals(keepalive_s=1, back_off_min_s=600, back_off_max_s=600, stable_s=0, presence_s=0.2)
+EAGER_BENCHES: dict[str, Callable[[BrokerSettings], Bench]] = {
+    "eucom": lambda settings: Endpoint(settings, EAGER),
+    "watch": lambda settings: Watcher(settings, EAGER),
+}
+LEFT_BECAUSE = {
+    "eucom": "the broker has answered no publish for 2 s",
+    "watch": "nobody is heard at this node; another may hear them",
+}
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], object]
 
@@ -53,6 +66,38 @@ async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     writer.close()
 
 
+async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Accept the connection and each subscription, and answer the keepalive: a node that is cut off from the others."""
+    await reader.read(65_536)
+    writer.write(ACCEPTED)
+    with contextlib.suppress(asyncio.IncompleteReadError, asyncio.CancelledError):
+        while kind := (await reader.readexactly(1))[0]:
+            size = await remaining(reader)
+            body = await reader.readexactly(size)
+            if kind == SUBSCRIBE:
+                # of each topic, its length, itself, and the options with the QoS
+                granted, place = bytearray(), 3
+                while place < size:
+                    place += 2 + int.from_bytes(body[place : place + 2], "big")
+                    granted.append(body[place] & 3)
+                    place += 1
+                writer.write(bytes((0x90, 3 + len(granted))) + body[:2] + b"\0" + granted)
+            elif kind == PINGREQ:
+                writer.write(PINGRESP)
+    writer.close()
+
+
+async def remaining(reader: asyncio.StreamReader) -> int:
+    """Read the length of the rest of a packet."""
+    size = shift = 0
+    while True:
+        (byte,) = await reader.readexactly(1)
+        size |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return size
+        shift += 7
+
+
 def at(settings: BrokerSettings, *ports: int) -> BrokerSettings:
     return structs.replace(settings, addresses=tuple(Address("127.0.0.1", port) for port in ports))
 
@@ -73,6 +118,30 @@ async def test_neither_an_open_port_nor_tls_proves_a_node(
             assert reasons[0] == f"127.0.0.1:{closed}: connection refused: nothing listens there"
             assert reasons[1].startswith(f"127.0.0.1:{mute}: the broker does not answer within ")
             assert len(reasons) == 2
+
+
+@pytest.mark.parametrize("who", sorted(EAGER_BENCHES))
+async def test_a_node_that_is_cut_off_from_the_others_is_left(running: BrokerSite, who: str) -> None:
+    """It keeps the connection, but takes and delivers nothing (SPEC Q1.4)."""
+    async with (
+        node(running, deaf) as cut_off,
+        EAGER_BENCHES[who](at(running.settings(who), cut_off, running.port)) as bench,
+    ):
+        assert (await bench.next(Connected)).node == f"127.0.0.1:{cut_off}"
+        assert (await bench.next(Connected, 2)).node == f"127.0.0.1:{running.port}"
+
+        assert bench.of(Lost)[0].reason == f"127.0.0.1:{cut_off}: {LEFT_BECAUSE[who]}"
+
+
+async def test_doctor_says_that_a_node_does_not_answer(site: BrokerSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "ANSWER_WITHIN_S", 0.5)
+    async with node(site, silent) as port:
+        settings = at(site.settings("eucom"), port)
+        reached = await asyncio.to_thread(broker_probe.session, settings, settings.addresses[0], [], [])
+
+    assert reached.problem.startswith("no MQTT session: the broker does not answer within ")
+    assert reached.remedy == "read the log of this node; one that has lost its cluster does not answer"
+    assert reached.session_kept_s is None
 
 
 @pytest.mark.parametrize("who", sorted(BENCHES))

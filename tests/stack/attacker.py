@@ -1,7 +1,8 @@
 """Tries from inside the network what a broker must refuse; runs in the link's image, and prints the outcomes as JSON.
 
 Standard input has the attacks, one JSON object a line: the folder of a certificate (empty for none), the TLS version,
-the client id, what is published or subscribed. Each outcome is a word: how far the broker has let it come.
+the client id, the node, what is published or subscribed, and how. Each outcome is a word: how far the broker has let
+it come.
 """
 
 import json
@@ -13,6 +14,7 @@ from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -33,7 +35,16 @@ def outcome(attack: dict[str, Any]) -> str:
         if code.is_failure:
             end(f"refused {code.value}")
         elif "publish" in attack:
-            client.publish(attack["publish"], b"x", qos=attack.get("qos", 1), retain=attack.get("retain", False))
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            if "alias" in attack:
+                properties.TopicAlias = attack["alias"]
+            client.publish(
+                attack["publish"],
+                b"x" * attack.get("size", 1),
+                qos=attack.get("qos", 1),
+                retain=attack.get("retain", False),
+                properties=properties,
+            )
         else:
             client.subscribe(attack["subscribe"], 1)
 
@@ -52,6 +63,8 @@ def outcome(attack: dict[str, Any]) -> str:
         arrived,
         closed,
     )
+    if "will" in attack:
+        client.will_set(attack["will"], b"x", qos=1)
     if not attack.get("plain"):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(attack["authority"])
@@ -61,7 +74,7 @@ def outcome(attack: dict[str, Any]) -> str:
             context.load_cert_chain(Path(folder) / "client.crt", Path(folder) / "client.key")
         client.tls_set_context(context)
     try:
-        client.connect("broker", attack.get("port", 8883))
+        client.connect(attack.get("host", "broker"), attack.get("port", 8883))
     except OSError:
         return "no connection"
     client.loop_start()

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.engine import EngineError, docker
+
 ROOT = Path(__file__).parents[2]
 BUILD_AND_START_WITHIN_S = 600
 COMMAND_WITHIN_S = 60
@@ -27,14 +29,11 @@ asked = HTTPConnection("127.0.0.1", 9464, timeout=10)
 asked.request("GET", "/readyz")
 raise SystemExit(asked.getresponse().status != 200)
 """
+_METRICS = "from urllib.request import urlopen; print(urlopen('http://localhost:9464/metrics').read().decode())"
 _CLONED = (
     *("docker-compose.yml", ".dockerignore", "Dockerfile", "LICENSE", "README.md", "pyproject.toml", "uv.lock"),
     *("tools/uv.txt", "deploy", "protocol", "broker", "endpoints", "scenario", "load"),
 )
-
-
-class ComposeError(AssertionError):
-    """A command of compose failed."""
 
 
 class Compose:
@@ -48,7 +47,7 @@ class Compose:
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")}
 
     def __call__(self, *arguments: str, within_s: int = COMMAND_WITHIN_S) -> str:
-        """Run `docker compose ARGUMENTS`; return its standard output. Raises ComposeError with both outputs."""
+        """Run `docker compose ARGUMENTS`; return its standard output. Raises EngineError with both outputs."""
         done = subprocess.run(
             [*self._command, *arguments],
             env=self._environment,
@@ -59,7 +58,7 @@ class Compose:
         )
         out, err = done.stdout.decode(), done.stderr.decode()
         if done.returncode:
-            raise ComposeError(f"docker compose {' '.join(arguments)}: exit {done.returncode}\n{out}\n{err}")
+            raise EngineError(f"docker compose {' '.join(arguments)}: exit {done.returncode}\n{out}\n{err}")
         return out
 
     def begin(self, service: str, *command: str) -> "subprocess.Popen[str]":
@@ -110,6 +109,13 @@ class Compose:
         """Return the health state of a service's container."""
         found: str = self.containers()[service]["State"]["Health"]["Status"]
         return found
+
+    def refused_frames(self, service: str) -> int:
+        """Return how many frames a process has refused since its start."""
+        lines = self("exec", "-T", service, "python3", "-c", _METRICS).splitlines()
+        return sum(
+            int(float(line.split()[-1])) for line in lines if line.startswith("deconflict_frames_refused_total{")
+        )
 
     def containers(self) -> dict[str, dict[str, Any]]:
         """Return the `docker inspect` output of each container, by service."""
@@ -170,15 +176,6 @@ def eventually(condition: Callable[[], bool], what: str, within_s: float = 60.0)
         assert time.monotonic() < deadline, f"not within {within_s:.0f} s: {what}"
         # a command of the engine takes a quarter of a second of processor time, which the stack needs itself
         time.sleep(_AGAIN_AFTER_S)
-
-
-def docker(*arguments: str, stdin: bytes = b"", within_s: int = BUILD_AND_START_WITHIN_S) -> str:
-    """Run `docker ARGUMENTS`; return its standard output. Raises ComposeError with both outputs."""
-    done = subprocess.run(["docker", *arguments], input=stdin, capture_output=True, timeout=within_s, check=False)
-    out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
-    if done.returncode:
-        raise ComposeError(f"docker {' '.join(arguments)}: exit {done.returncode}\n{out}\n{err}")
-    return out
 
 
 def require_image(name: str) -> None:

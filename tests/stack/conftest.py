@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.stack.compose import OURS, Compose, ComposeError, clone, eventually, project
-from tests.support.engine import require_engine
+from tests.stack.compose import OURS, Compose, clone, eventually, project
+from tests.support.engine import EngineError, require_engine
 
 LAST = "test_logs_of_the_stack.py"
 """Reads what all the others have left in the logs."""
@@ -27,7 +27,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     with project(clone(tmp_path_factory.mktemp("stack") / "link")) as (compose, _):
         try:
             compose.up()
-        except ComposeError:
+        except EngineError:
             sys.stderr.write(compose("logs", "--tail", "50"))
             raise
         yield compose

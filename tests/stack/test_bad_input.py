@@ -7,18 +7,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.stack.compose import (
-    BUILD_AND_START_WITHIN_S,
-    OURS,
-    SIDES,
-    Compose,
-    ComposeError,
-    clone,
-    docker,
-    eventually,
-    project,
-)
-from tests.support.engine import require_engine
+from tests.stack.compose import BUILD_AND_START_WITHIN_S, OURS, SIDES, Compose, clone, eventually, project
+from tests.support.engine import EngineError, docker, require_engine
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
@@ -51,7 +41,7 @@ def provision(compose: Compose, *command: str) -> str:
     """Run the service `provision`; return what it said, also if it refused."""
     try:
         compose("run", "--rm", "-T", "provision", *command, within_s=BUILD_AND_START_WITHIN_S)
-    except ComposeError as error:
+    except EngineError as error:
         return next(line for line in str(error).splitlines() if line.startswith("provision: "))
     return ""
 

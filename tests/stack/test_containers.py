@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from tests.stack.compose import OURS, SIDES, Compose, docker, eventually
+from tests.stack.compose import OURS, SIDES, Compose, eventually
+from tests.support.engine import docker
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 

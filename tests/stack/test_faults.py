@@ -5,15 +5,8 @@ import time
 
 import pytest
 
-from tests.stack.compose import (
-    BUILD_AND_START_WITHIN_S,
-    OURS,
-    SIDES,
-    Compose,
-    docker,
-    eventually,
-    reference_of,
-)
+from tests.stack.compose import BUILD_AND_START_WITHIN_S, OURS, SIDES, Compose, eventually, reference_of
+from tests.support.engine import docker
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 

@@ -12,14 +12,12 @@ from tests.stack.compose import (
     OURS,
     SIDES,
     Compose,
-    ComposeError,
     clone,
-    docker,
     eventually,
     project,
     require_image,
 )
-from tests.support.engine import require_engine
+from tests.support.engine import EngineError, docker, require_engine
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
@@ -63,7 +61,7 @@ def test_an_earlier_stack_is_taken_over_and_changed_code_runs(tmp_path: Path) ->
         present.exchange()
 
         command = marked(folder)
-        with pytest.raises(ComposeError, match="No module named"):
+        with pytest.raises(EngineError, match="No module named"):
             present.shell("eucom", command)
         present.up()
         present.shell("eucom", command)
@@ -101,7 +99,7 @@ def test_compose_v1_starts_the_stack_and_never_runs_other_code(version_one: str,
 
         command = marked(folder)
         compose("stop")
-        with pytest.raises(ComposeError):
+        with pytest.raises(EngineError):
             compose("up", "--detach", within_s=BUILD_AND_START_WITHIN_S)
         said = compose("logs", "--tail", "1", "provision")
         assert "built from other files than the present ones; build it: docker-compose build" in said

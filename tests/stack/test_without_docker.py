@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack.compose import ROOT, ComposeError, docker, eventually, require_image
-from tests.support.engine import require_engine
+from tests.stack.compose import ROOT, eventually, require_image
+from tests.support.engine import EngineError, docker, require_engine
 
 pytestmark = [pytest.mark.stack, pytest.mark.nightly, pytest.mark.timeout(900)]
 
@@ -47,7 +47,7 @@ class Machine:
         self.name = name
 
     def run(self, script: str, *, user: str = "root", within_s: int = 300) -> str:
-        """Run a script; return its standard output. Raises ComposeError."""
+        """Run a script; return its standard output. Raises EngineError."""
         environment = ("--env", "UV_SYSTEM_CERTS=true")
         return docker("exec", "--user", user, *environment, self.name, "bash", "-euc", script, within_s=within_s)
 
@@ -81,7 +81,7 @@ def machine(wheel: Path) -> Iterator[Machine]:
         def up() -> bool:
             try:
                 return made.run("systemctl is-system-running || true").strip() in {"running", "degraded"}
-            except ComposeError:
+            except EngineError:
                 return False
 
         try:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
+from broker import files
 from broker.access import grants
+from broker.pki import Authority
 from endpoints.config import link_file
 from endpoints.config.link_file import LinkFile
+from tests.support.broker_site import now
 from tests.support.two_sides import TwoSides, run
 
 AIR = "eucom-ndmc-air"
@@ -104,3 +108,66 @@ def test_the_files_are_printed_and_not_written(sides: TwoSides, capsys: pytest.C
     assert json.loads(capsys.readouterr().out.partition("\n{")[2].join(["{", ""]))["vhosts"] == [{"name": "/"}]
     assert run("broker", sides.folder, "--print", "rabbitmq") == 2
     link_file.load(air)
+
+
+def test_the_configuration_of_a_rabbitmq_cluster_is_printed_and_nothing_is_written(
+    sides: TwoSides, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = sides.folder / "broker"
+    before = {path: path.stat().st_mtime_ns for path in own.rglob("*")}
+    named = ("--node", "mq-1", "--node", "mq-2", "--node", "mq-3")
+    assert run("broker", sides.folder, "--print", "rabbitmq.conf", *named, "--port", "18883", "--listen", "::") == 0
+
+    out, err = capsys.readouterr()
+    assert err == ""
+    lines = out.splitlines()
+    assert [line for line in lines if "nodes" in line and line[0] != "#"] == [
+        f"cluster_formation.classic_config.nodes.{number} = rabbit@mq-{number}" for number in (1, 2, 3)
+    ]
+    assert "mqtt.listeners.ssl.1 = :::18883" in lines
+    # as a file for RabbitMQ: each line is a comment, empty, or one setting
+    assert all(not line or line[0] == "#" or re.fullmatch(r"[a-z0-9_.]+ = \S+", line) for line in lines)
+
+    # without a folder of ours, as on a node's machine
+    assert run("broker", sides.folder / "elsewhere", "--print", "rabbitmq.conf") == 0
+    assert "cluster_formation.classic_config.nodes.3 = rabbit@r3" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in own.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--print", "rabbitmq.conf", "--node", "a", "--node", "b"], "a, b: give an odd number of different nodes"),
+        (["--print", "rabbitmq.conf", "--node", "R 1"], "'R 1': not a short host name, which has 1 to 32 lower-case"),
+        (["--print", "rabbitmq.conf", "--node", "r1.example.org"], "'r1.example.org': not a short host name"),
+        (["--print", "rabbitmq.conf", "--port", "0"], "--port: expected a port from 1 to 65535, found 0"),
+        (["--print", "rabbitmq.conf", "--listen", "two words"], "--listen: expected a host name such as"),
+        (["--print", "rabbitmq.conf", "--json"], "--json: not with --print rabbitmq.conf"),
+        (["--node", "r1"], "--node: only with --print rabbitmq.conf"),
+        (["--print", "rabbitmq", "--node", "r1"], "--node: only with --print rabbitmq.conf"),
+        (["--print", "rabbitmq"], "--print rabbitmq: needs the link files: --configure LINK_FILE..."),
+    ],
+)
+def test_what_cannot_be_printed_for_rabbitmq_is_one_line(
+    sides: TwoSides, words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("broker", sides.folder, *words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"deconflict: {complaint}")
+    assert err.count("\n") == 1
+
+
+def test_a_folder_that_trusts_the_authority_of_a_side_gets_no_rabbitmq(
+    sides: TwoSides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """RabbitMQ would accept any certificate of that authority (tests/cluster)."""
+    own = Authority.make(tmp_path / "own", now(), "eucom")
+    trusted = sides.folder / "broker" / "tls" / "ca.crt"
+    trusted.write_bytes(trusted.read_bytes() + files.pem(own.certificate))
+
+    assert run("broker", sides.folder, "--print", "rabbitmq.conf") == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"deconflict: {trusted}: trusts the own authority of eucom; RabbitMQ would accept ")
+    assert err.count("\n") == 1

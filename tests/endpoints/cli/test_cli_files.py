@@ -8,7 +8,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from cryptography import x509
 
+from broker.identities import alternative_names
 from endpoints.cli import main as cli
 from endpoints.cli.typed_texts import texts
 from endpoints.config import link_file, settings
@@ -153,6 +155,28 @@ def test_a_wrong_broker_address_of_enrol_is_one_line_and_nothing_is_made(
 def test_the_broker_may_be_named_by_host_name_or_address(tmp_path: Path, host: str) -> None:
     assert run("init", tmp_path / "try", "--broker-host", host) == 0
     assert settings.load(tmp_path / "try" / "eucom" / "endpoint.toml").broker.addresses == (Address(host),)
+
+
+def test_init_makes_clients_of_all_nodes_and_a_certificate_with_their_names(tmp_path: Path) -> None:
+    hosts = ("--broker-host", "mq1", "--broker-host", "::1", "--broker-host", "mq1", "--port", "8884")
+    site = tmp_path / "try"
+    assert run("init", site, *hosts) == 0
+    for config in ("eucom/endpoint.toml", "ndmc/endpoint.toml", "watch/watch.toml"):
+        text = (site / config).read_text()
+        assert '    "mq1:8884",\n    "[::1]:8884",\n]' in text
+        assert "host = " not in text
+    server = x509.load_pem_x509_certificate((site / "broker" / "tls" / "server.crt").read_bytes())
+    assert alternative_names(server.extensions) == ("mq1", "::1")
+
+
+@pytest.mark.parametrize("command", [["init"], ["enrol", "--side", "eucom"]])
+def test_more_nodes_than_a_client_can_have_are_refused(
+    tmp_path: Path, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    hosts = [word for number in range(17) for word in ("--broker-host", f"mq{number}")]
+    assert run(command[0], tmp_path / "try", *command[1:], *hosts) == 2
+    assert capsys.readouterr() == ("", "deconflict: --broker-host: 16 addresses at most\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_side_may_be_enrolled_with_several_nodes_of_the_broker(tmp_path: Path) -> None:
