@@ -97,9 +97,7 @@ class _SegmentKeys:
 
 
 def _record_in(line: bytes) -> Record | None:
-    """Return the record in a line, None if it is none or its end is missing."""
-    if not line.endswith(b"\n"):
-        return None
+    """Return the record in a line, None if it is none."""
     try:
         return decode(line[:-1])
     except JournalError:
@@ -107,7 +105,10 @@ def _record_in(line: bytes) -> Record | None:
 
 
 def lines_in(path: Path, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines that begin in a part of a file, each with its offset; none if it can't be read."""
+    """Yield the whole lines that begin in a part of a file, each with its offset; none if it can't be read.
+
+    What stands behind the last newline is left out: zeros that were written ahead, or a line that a crash has cut.
+    """
     try:
         with path.open("rb") as file:
             file.seek(max(begin - 1, 0))
@@ -115,7 +116,7 @@ def lines_in(path: Path, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
                 # the line that is under way ends behind this part: none begins in it
                 return
             offset = file.tell()
-            while offset < end and (line := file.readline(LINE_MAX_BYTES)):
+            while offset < end and (line := file.readline(LINE_MAX_BYTES)).endswith(b"\n"):
                 yield offset, line
                 offset += len(line)
     except OSError:

@@ -260,6 +260,16 @@ def test_a_segment_counts_only_as_it_was_run(day: Path) -> None:
     assert replaying.finish().records == len(alone) - 1
 
 
+@pytest.mark.parametrize("rest", [bytes(4_096), b'{"n":'])
+def test_what_stands_behind_the_last_newline_does_not_matter(day: Path, tmp_path: Path, rest: bytes) -> None:
+    path = segments(day / "eucom")[1]
+    data = path.read_bytes().rstrip(b"\0")
+    behind = tmp_path / path.name
+    behind.write_bytes(data + rest)
+    assert run_again(behind, behind.stat().st_size) == run_again(path, len(data))
+    assert run_again(path, len(data)).segment is not None
+
+
 def _run(taken: list[Record], replaying: ReplayAhead) -> None:
     for record in taken:
         replaying.take(record)
@@ -316,6 +326,6 @@ def test_one_long_line_is_read_once(tmp_path: Path) -> None:
     path.write_bytes(b"".join(lines))
     parts = [(begin, min(begin + 50, path.stat().st_size)) for begin in range(0, path.stat().st_size, 50)]
     found = [list(lines_in(path, *part)) for part in parts]
-    assert [line for each in found for _, line in each] == lines
+    assert [line for each in found for _, line in each] == lines[:-1]
     assert all(path.read_bytes().startswith(line, offset) for each in found for offset, line in each)
     assert found[1:6] == [[], [], [], [], []]
