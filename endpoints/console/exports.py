@@ -6,6 +6,8 @@ left out. The account is made by the command line in a process of its own: it re
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 import subprocess
 import sys
@@ -14,16 +16,17 @@ import threading
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import msgspec
+from markupsafe import escape
 from msgspec import Struct
 
 from endpoints.config.settings import LinkSettings
 from endpoints.journal.batch_reader import LINE_MAX_BYTES
 from endpoints.journal.segments import segments
 from endpoints.texts.i18n import Translator
-from endpoints.texts.timeline_rows import COLUMNS
+from endpoints.texts.timeline_rows import COLUMNS, cell
 from protocol.wire.instants import Millis, written
 from protocol.wire.messages import Utc
 
@@ -36,6 +39,13 @@ _RECORD: Final = re.compile(rb'\{"n":(\d{1,16}),"link":"[^"]*","side":"[^"]*","b
 _HASH: Final = re.compile(rb'"hash":"([0-9a-f]{64})"}$')
 _ONE = threading.BoundedSemaphore(1)
 """One account at a time: each takes a processor."""
+
+
+class Head(NamedTuple):
+    """A record and its hash."""
+
+    record: int
+    hash: str
 
 
 class Interval(Struct, frozen=True, kw_only=True):
@@ -132,7 +142,7 @@ def _line(document: dict[str, Any]) -> bytes:
 # --- accounts -----------------------------------------------------------------------------------------------------
 
 
-def account(link: LinkSettings, side: str, interval: Interval, form: str, t: Translator, upto: int) -> Iterator[bytes]:
+def account(link: LinkSettings, side: str, interval: Interval, form: str, t: Translator, head: Head) -> Iterator[bytes]:
     """Yield the account of an interval: `form` is `html` or `csv`. What prevents it stands in the file.
 
     Args:
@@ -141,7 +151,7 @@ def account(link: LinkSettings, side: str, interval: Interval, form: str, t: Tra
         interval: of what.
         form: of the file.
         t: the language.
-        upto: the last record that the console has read; the file may have later ones.
+        head: how far the console has read the journal; the file may have later records.
     """
     if not _ONE.acquire(timeout=_WAIT_S):
         yield t("another account is being made; try again in a minute").encode()
@@ -156,14 +166,33 @@ def account(link: LinkSettings, side: str, interval: Interval, form: str, t: Tra
             if not path.exists():
                 yield problem.encode()
                 return
-            with path.open("rb") as file:
-                if form == "csv":
-                    yield file.readline()
-                    yield _about_row(link, side, interval, upto)
-                while chunk := file.read(_CHUNK_BYTES):
-                    yield chunk
+            content = path.read_bytes()
     finally:
         _ONE.release()
+    said = _about(link, interval, head, t)
+    if form == "csv":
+        header, _, rows = content.partition(b"\r\n")
+        yield header + b"\r\n" + _about_row(side, said) + rows
+    else:
+        # it says itself which journals it has, and what is wrong with them
+        before, _, after = content.rpartition(b"</body>")
+        yield before + f"<p>{escape(said)}</p>".encode() + b"</body>" + after
+
+
+def _about(link: LinkSettings, interval: Interval, head: Head, t: Translator) -> str:
+    """Return what an account is, in one line."""
+    begins, ends = interval.first or t("the beginning of the journal"), interval.last or t("the end of the journal")
+    return t(
+        "account of {link} ({status}), {begins} to {ends}; made by {tool} when record {record} with hash {hash} was "
+        "the last; left out: what is outside the interval, the journals of the other side and of the independent watch",
+        link=link.id,
+        status=t.term("status", link.content.terms.policy.status),
+        begins=begins,
+        ends=ends,
+        tool=TOOL,
+        record=head.record,
+        hash=head.hash,
+    )
 
 
 def run(words: list[str]) -> str:
@@ -182,13 +211,9 @@ def command(words: list[str]) -> list[str]:
     return [sys.executable, "-P", "-m", "endpoints.cli.main", *words]
 
 
-def _about_row(link: LinkSettings, side: str, interval: Interval, upto: int) -> bytes:
-    """Return the first row of a table: what it is. It says nothing that a spreadsheet could take for a formula."""
-    status = link.content.terms.policy.status
-    said = (
-        f"account of {link.id} ({status}); {interval.first or 'beginning'} to {interval.last or 'end'}; made by {TOOL}"
-    )
-    said += f"; records up to {upto} or later; left out: what lies outside the interval; the other side's journal"
-    cells = {"what": "export", "journal": side, "detail": said}
-    quoted = ('"' + cells.get(name, "").replace('"', '""') + '"' if name in cells else "" for name in COLUMNS)
-    return ",".join(quoted).encode() + b"\r\n"
+def _about_row(side: str, said: str) -> bytes:
+    """Return the first row of a table, which says what it is."""
+    row = io.StringIO(newline="")
+    cells = {"what": "export", "journal": side, "detail": cell(said)}
+    csv.DictWriter(row, COLUMNS, lineterminator="\r\n").writerow(cells)
+    return row.getvalue().encode()

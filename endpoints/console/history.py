@@ -52,6 +52,7 @@ class History:
     Attributes:
         ledger: what was folded so far.
         upto: the number of the last record that was folded, 0 before the first.
+        head: the hash of the last record that was folded.
         begins: the number of the first one; more than 1 if earlier records are left out, or not there.
         generation: how often the journal was read anew, because it was replaced or had become too long.
         trouble: why the journal can't be read, or not beyond `upto`; empty if it can.
@@ -72,6 +73,7 @@ class History:
     def _begin_anew(self) -> None:
         self.ledger = Ledger()
         self.upto = self.begins = 0
+        self.head = ""
         self.catching_up = True
         self._reader: BatchReader | None = None
 
@@ -149,7 +151,7 @@ class History:
         """Fold records. Raises JournalError for what no link could have written."""
         self.begins = self.begins or records[0].n
         for record in records:
-            self.upto = record.n
+            self.upto, self.head = record.n, record.hash
             self.ledger.take(record)
 
     def between(self, after: int, upto: int) -> Meanwhile:

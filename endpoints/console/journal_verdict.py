@@ -11,12 +11,14 @@ from msgspec import Struct
 
 from endpoints.config.settings import LinkSettings
 from endpoints.console.exports import CHILD_S, command
+from endpoints.errors import os_reason
 
+VerdictState = Literal["running", "intact", "incomplete", "changed", "failed"]
 OUTPUT_MAX_BYTES: Final = 1 << 16
 """Far more than `log verify` says: of many problems it lists the first twenty."""
 _NICE: Final = 10
 """The line goes first."""
-_EXITS: Final = {0: "intact", 3: "incomplete", 4: "changed"}
+_STATES: Final[dict[int, VerdictState]] = {0: "intact", 3: "incomplete", 4: "changed"}
 
 
 class JournalVerdict(Struct, frozen=True, kw_only=True):
@@ -29,7 +31,7 @@ class JournalVerdict(Struct, frozen=True, kw_only=True):
         lines: what it said.
     """
 
-    state: Literal["running", "intact", "incomplete", "changed", "failed"]
+    state: VerdictState
     upto: int
     language: str
     lines: tuple[str, ...] = ()
@@ -55,31 +57,42 @@ class JournalJudge:
         self.last = JournalVerdict(state="running", upto=upto, language=language)
         self._judging = asyncio.create_task(self._judge(upto, language))
 
+    async def done(self) -> None:
+        """Return when the journal is judged, at once if it is not being judged."""
+        if self._judging is not None:
+            await asyncio.shield(self._judging)
+
     async def _judge(self, upto: int, language: str) -> None:
         words = ["log", "verify", str(self._link.journal), "--link-file", str(self._link.file), "--lang", language]
-        self.last = JournalVerdict(state="failed", upto=upto, language=language)
-        child = await asyncio.create_subprocess_exec(
-            *command(words),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        self.last = JournalVerdict(state="running", upto=upto, language=language)
         try:
-            with contextlib.suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, child.pid, _NICE)
-            async with asyncio.timeout(CHILD_S):
-                said = await _output(child)
-                code = await child.wait()
-        except TimeoutError:
-            said, code = b"", -1
-        finally:
-            if child.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    child.kill()
+            code, said = await _run(words)
+        except OSError as error:
+            code, said = -1, os_reason(error).encode()
         lines = tuple(line.strip() for line in said.decode(errors="replace").splitlines() if line.strip())
-        state = _EXITS.get(code, "failed")
-        self.last = JournalVerdict(state=state, upto=upto, language=language, lines=lines)  # type: ignore[arg-type]
+        state = _STATES.get(code, "failed")
+        self.last = JournalVerdict(state=state, upto=upto, language=language, lines=lines)
+
+
+async def _run(words: list[str]) -> tuple[int, bytes]:
+    """Return the exit code of a command and what it said; -1 if it took too long. Raises OSError."""
+    child = await asyncio.create_subprocess_exec(
+        *command(words),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, child.pid, _NICE)
+        async with asyncio.timeout(CHILD_S):
+            said = await _output(child)
+            return await child.wait(), said
+    except TimeoutError:
+        return -1, b""
+    finally:
+        if child.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
 
 
 async def _output(child: asyncio.subprocess.Process) -> bytes:

@@ -66,6 +66,7 @@ class InvestigationView(Struct, frozen=True, kw_only=True):
     files: tuple[tuple[str, str], ...]
     kept: Mapping[str, str]
     upto: int
+    head: str
     verdict: VerdictView | None
     tool: str
     left_out: tuple[str, ...]
@@ -101,6 +102,7 @@ def view(facts: Facts, query: Mapping[str, str], t: Translator) -> Investigation
         ),
         kept={name: value for name, value in (("from", since), ("to", until)) if value},
         upto=0 if history is None else history.upto,
+        head="" if history is None else history.head,
         verdict=_verdict(facts, t),
         tool=exports.TOOL,
         left_out=(
@@ -174,11 +176,12 @@ def _download(form: str, media_type: str) -> Callable[[Facts, Mapping[str, str],
     def handler(facts: Facts, query: Mapping[str, str], t: Translator) -> Download:
         interval = interval_of(query, t)
         link, side = facts.settings, facts.side
-        upto = 0 if facts.history is None else facts.history.upto
+        history = facts.history
+        head = exports.Head(0, "") if history is None else exports.Head(history.upto, history.head)
         parts = (
             exports.records(link, side, interval)
             if form == "jsonl"
-            else exports.account(link, side, interval, form, t, upto)
+            else exports.account(link, side, interval, form, t, head)
         )
         return Download(exports.file_name(link, side, interval, form), media_type, parts)
 

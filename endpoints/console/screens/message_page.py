@@ -180,8 +180,8 @@ def _officers(page: ItemPage, entry: LedgerEntry, facts: Facts, t: Translator, m
         yield _act(shown, facts, t, moments)
     open_ = entry.changed_by is None and not entry.refused and entry.acknowledged is None and not entry.undelivered
     if open_ and entry.kind in {"alert", "heartbeat"}:
-        word = t.term("act", "answered") if entry.kind == "heartbeat" else t.term("way", "acknowledged")
-        yield Rung(by="officer", word=word, done=False)
+        kind = "heartbeat_answer" if entry.kind == "heartbeat" else "acknowledgement"
+        yield Rung(by="officer", word=t.term("kind", kind), done=False)
 
 
 def _act(shown: ShownAct, facts: Facts, t: Translator, moments: Moments) -> Rung:

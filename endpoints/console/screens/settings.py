@@ -33,9 +33,10 @@ class Setting(Struct, frozen=True, kw_only=True):
 
 
 class SettingsView(Struct, frozen=True, kw_only=True):
-    """What the screen shows."""
+    """What the screen shows; `sounds` are those that a screen makes, by number, in words."""
 
     settings: tuple[Setting, ...]
+    sounds: tuple[tuple[int, str], ...]
 
 
 def view(facts: Facts, query: Mapping[str, str], t: Translator) -> SettingsView:
@@ -54,7 +55,13 @@ def view(facts: Facts, query: Mapping[str, str], t: Translator) -> SettingsView:
             Setting(name="theme", title=t("colours"), choices=_options(themes, look.theme)),
             Setting(name="size", title=t("size of the letters"), choices=_options(sizes, look.size)),
             Setting(name="keys", title=t("single letters as keys (b, m, a, h, x)"), choices=_options(keys, look.keys)),
-        )
+        ),
+        sounds=(
+            (1, t("flash or immediate alert received")),
+            (2, t("critical alarm")),
+            (3, t("line test to answer, other messages")),
+            (4, t("this screen has lost its news")),
+        ),
     )
 
 
