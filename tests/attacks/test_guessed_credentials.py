@@ -18,8 +18,9 @@ pytestmark = pytest.mark.integration
 
 GUESSERS = 8
 STRANGER = 12_345
-WITHIN_S = 20
-"""An officer's command is done in this time, its start-up and all: below the 30 s after which a client gives up."""
+WITHIN_S = 90
+"""An officer's command is done in this time. It fails if its turn does not come within 30 s: then the client gives up.
+The rest is for its start on a busy machine."""
 TYPED = "guess-guess-guess"
 
 # argv: the socket, the user to become (or -), whether every guess comes from a new process; ends when a guesser does

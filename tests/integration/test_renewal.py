@@ -66,7 +66,7 @@ def test_every_certificate_is_renewed_under_a_running_line(line: Line) -> None:
     line.exchanged()
     shown = json.loads(line.cert("show", home, "--json"))
     assert shown["ok"] is True
-    assert len(shown["places"]) == 4
+    assert len(shown["places"]) == 5
 
     # --- a new authority: first everybody trusts it, then everybody uses it, then nobody trusts the old one
     line.cert("authority", line.folder / "next", "--json")
