@@ -159,6 +159,8 @@ def _detail(condition: Condition, t: Translator) -> str:
 
 def meanwhile_words(counts: Meanwhile, t: Translator) -> list[str]:
     """Return in words what was recorded in an interval."""
+    if not counts.messages and not counts.alarms:
+        return [t("nothing was recorded")]
     words = [
         t.plural("{count} message", "{count} messages", counts.messages),
         t.plural("{count} alert among them", "{count} alerts among them", counts.alerts) if counts.alerts else "",

@@ -8,6 +8,7 @@ const live = () => byId("live");
 const FETCH_WITHIN_MS = 5000;
 const AT_LEAST_EVERY_MS = 20000;
 const LOST_MS = 3000; // content that lags behind the news for this long is old
+const ASKED_MS = 300; // how long an old page waits to learn that only its session is over
 const HELD_MS = 10000; // the longest that a pressed button keeps the content where it is
 
 // the one policy: it passes the console's own pages and its own worker, nothing else
@@ -145,7 +146,7 @@ async function quiet(ms) {
   if (!old) {
     gap ??= { ...reached };
     // which of the two: the console is gone, or only this session
-    await refresh();
+    await Promise.race([refresh(), new Promise((done) => setTimeout(done, ASKED_MS))]);
     if (!old) stand("lost", true);
     tick();
   }

@@ -104,4 +104,4 @@ setInterval(() => {
     tell({ quiet });
     sound();
   }
-}, 500);
+}, 250);
