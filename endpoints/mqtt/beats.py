@@ -76,7 +76,7 @@ class Beats:
     def _in(self, name: str, pause_s: float, what: Callable[[], None]) -> None:
         self._timers[name] = asyncio.get_running_loop().call_later(pause_s, what)
 
-    def _guarded(self, what: Callable[[], None]) -> None:
+    def _guarded(self, what: Callable[[], object]) -> None:
         try:
             what()
         except Exception as error:  # noqa: BLE001 - the connection ends with it

@@ -98,7 +98,7 @@ class Connection:
         self._opened: Opened | None = None
         self._context: ClientContext | None = None
         self._trouble = ""
-        self._publishes = Publishes(self._publish, self._loop.time)
+        self._publishes = Publishes(self._publish)
         # subscriptions that the broker has not answered, and what to call then
         self._asked: dict[int | None, tuple[Sequence[tuple[str, int]], Callable[[], None]]] = {}
         self._receive_max = 0
@@ -181,7 +181,6 @@ class Connection:
     def publish(self, topic: str, payload: bytes, token: object) -> None:
         """Publish at QoS 1, in order; `on_published` is called with `token` if the connection lasts."""
         self._publishes.add(topic, payload, token)
-        self._send()
 
     def publish_once(self, topic: str, payload: bytes, properties: Properties | None = None) -> None:
         """Publish at QoS 0, without retries."""
@@ -303,7 +302,7 @@ class Connection:
                 self._loop.remove_writer(self._descriptor)
 
     def _misc(self) -> None:
-        if self._publishes.silent_s > 2 * self._keepalive_s:
+        if self._publishes.look() * _MISC_EVERY_S > 2 * self._keepalive_s:
             # it answers the keepalive: a node of a cluster that has lost the others does
             reason = phrase("the broker has answered no publish for {seconds} s", seconds=2 * self._keepalive_s)
             self._end(ConnectionClosed(reason))
@@ -325,7 +324,7 @@ class Connection:
             getattr(properties, "SessionExpiryInterval", session.SESSION_EXPIRY_S),
         )
         self._receive_max = min(IN_FLIGHT_MAX, getattr(properties, "ReceiveMaximum", IN_FLIGHT_MAX))
-        self._publishes.window = 1 if self._careful else self._receive_max
+        self._publishes.widen(1 if self._careful else self._receive_max)
         if not self._subscriptions:
             self._open()
             return
@@ -349,8 +348,7 @@ class Connection:
             self._on_open(self._opened)
 
     def _widen(self) -> None:
-        self._publishes.window = self._receive_max
-        self._send()
+        self._publishes.widen(self._receive_max)
 
     def _disconnected(
         self, _client: Client, _userdata: Any, flags: DisconnectFlags, code: ReasonCode, properties: Properties | None
@@ -371,14 +369,10 @@ class Connection:
     ) -> None:
         token = self._publishes.answered(mid)
         if token is not NOT_OURS:
-            self._send()
             self._on_published(token, code.value, meaning(code.value))
 
-    def _send(self) -> None:
-        if self._publishes.fill():
-            self._urgent = True
-
     def _publish(self, topic: str, payload: bytes) -> int:
+        self._urgent = True
         return self._client.publish(topic, payload, qos=1).mid
 
     def _lost(self, why: str) -> ConnectionClosed:

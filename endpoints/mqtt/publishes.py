@@ -10,18 +10,18 @@ NOT_OURS = object()
 
 
 class Publishes:
-    """Sends publishes in order, `window` of them at a time without an answer; no answer is waited for at first."""
+    """Sends publishes in order, a window of them at a time without an answer; none before `widen`."""
 
-    def __init__(self, send: Callable[[str, bytes], int], now_s: Callable[[], float]) -> None:
-        """Prepare; `send` publishes to a topic and returns the packet id, `now_s` reads a monotonic clock."""
-        self.window = 0
+    def __init__(self, send: Callable[[str, bytes], int]) -> None:
+        """Prepare; `send` publishes to a topic and returns the packet id."""
         self._send = send
-        self._now_s = now_s
+        self._window = 0
         # by packet id: sent, and not yet answered
         self._tokens: dict[int, object] = {}
-        # beyond the broker's Receive Maximum; bounded: the transport limits how many there are
+        # beyond the broker's Receive Maximum
+        # bounded: the transport limits how many there are
         self._waiting: deque[tuple[str, bytes, object]] = deque()
-        self._heard_at_s = 0.0
+        self._looks = 0
 
     def __len__(self) -> int:
         """Return how many wait: to be sent, or for an answer."""
@@ -32,27 +32,29 @@ class Publishes:
         """The token of the first publish without an answer, None if there is none."""
         return next(iter(self._tokens.values()), None)
 
-    @property
-    def silent_s(self) -> float:
-        """For how long the broker has answered none of those that wait for it; 0 if none does."""
-        return self._now_s() - self._heard_at_s if self._tokens else 0.0
+    def look(self) -> int:
+        """Return how many looks in a row have met publishes that wait for an answer, and no new answer."""
+        self._looks = self._looks + 1 if self._tokens else 0
+        return self._looks
+
+    def widen(self, window: int) -> None:
+        """Let as many as `window` be without an answer."""
+        self._window = window
+        self._fill()
 
     def add(self, topic: str, payload: bytes, token: object) -> None:
-        """Put a publish behind those that wait."""
+        """Put a publish behind those that wait, and send what the window has room for."""
         self._waiting.append((topic, payload, token))
-
-    def fill(self) -> bool:
-        """Send what the window has room for; return whether that was anything."""
-        sent = False
-        while self._waiting and len(self._tokens) < self.window:
-            if not self._tokens:
-                self._heard_at_s = self._now_s()
-            topic, payload, token = self._waiting.popleft()
-            self._tokens[self._send(topic, payload)] = token
-            sent = True
-        return sent
+        self._fill()
 
     def answered(self, packet_id: int) -> object:
-        """Note an answer of the broker; return the publish's token, or NOT_OURS."""
-        self._heard_at_s = self._now_s()
-        return self._tokens.pop(packet_id, NOT_OURS)
+        """Note an answer of the broker, and send the next ones; return the publish's token, or NOT_OURS."""
+        self._looks = 0
+        token = self._tokens.pop(packet_id, NOT_OURS)
+        self._fill()
+        return token
+
+    def _fill(self) -> None:
+        while self._waiting and len(self._tokens) < self._window:
+            topic, payload, token = self._waiting.popleft()
+            self._tokens[self._send(topic, payload)] = token
