@@ -10,13 +10,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from broker import files, pairs
+from broker.bridges import FOLDER
 from broker.errors import BrokerError
+from broker.names import Purpose
 from protocol.phrases import phrase
 
 LOOK_EVERY_S = 2.0
 """How often the files are examined. They are taken over once two looks have found them the same."""
 
 _FILES = ("acl", "mosquitto.conf", "tls/ca.crt", "tls/server.crt")
+_BRIDGE = ("ca.crt", "client.crt")
+"""Of each bridge, in a folder of its own."""
 
 _State = dict[str, tuple[int, int, int]]
 
@@ -51,7 +55,8 @@ class FileChanges:
 
     def _state(self) -> _State:
         found = {}
-        for name in _FILES:
+        bridged = [f"{place.relative_to(self._folder)}/{name}" for place in _bridges(self._folder) for name in _BRIDGE]
+        for name in (*_FILES, *bridged):
             try:
                 status = (self._folder / name).stat()
             except OSError:
@@ -60,19 +65,35 @@ class FileChanges:
         return found
 
     def _check(self) -> None:
-        tls = self._folder / "tls"
-        authorities, certificate, key = tls / "ca.crt", tls / "server.crt", tls / "server.key"
-        files.certificates_in(files.read(authorities), at=authorities)
-        if pairs.key_for(files.read(certificate), key) != key:
-            raise BrokerError(phrase("{path}: not the private key of {certificate}", path=key, certificate=certificate))
+        _check_pair(self._folder / "tls", "server")
+        for place in _bridges(self._folder):
+            # a bridge whose request is open has no certificate yet
+            if (place / "client.crt").exists():
+                _check_pair(place, "client")
         for name in ("acl", "mosquitto.conf"):
             files.read(self._folder / name)
 
 
+def _check_pair(place: Path, purpose: Purpose) -> None:
+    """Raise BrokerError unless Mosquitto can use the certificate, the key and the authorities in the folder `place`."""
+    authorities, certificate, key = place / "ca.crt", place / f"{purpose}.crt", place / f"{purpose}.key"
+    files.certificates_in(files.read(authorities), at=authorities)
+    if pairs.key_for(files.read(certificate), key) != key:
+        raise BrokerError(phrase("{path}: not the private key of {certificate}", path=key, certificate=certificate))
+
+
 def settle(folder: Path) -> None:
-    """Finish the installation of a server's certificate in a broker's folder that was cut short."""
+    """Finish the installation of a certificate in a broker's folder, or in that of a bridge, that was cut short."""
     try:
         pairs.settle(folder / "tls" / "server.crt", folder / "tls" / "server.key")
+        for place in _bridges(folder):
+            pairs.settle(place / "client.crt", place / "client.key")
     except OSError:
         # another user's files: Mosquitto reports what it cannot use
         return
+
+
+def _bridges(folder: Path) -> list[Path]:
+    """Return the folders of the bridges of the broker in `folder`."""
+    place = folder / FOLDER
+    return sorted(each for each in place.iterdir() if each.is_dir()) if place.is_dir() else []

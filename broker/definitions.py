@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from broker.configuration import CHANNELS, Links, check_links
+from broker.bridges import CHANNELS
+from broker.configuration import Links, check_links
 from broker.names import HEALTH
 
 _VHOST = "/"

@@ -8,12 +8,13 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
+from broker.bridges import FOLDER
 from broker.errors import BrokerError
 from protocol.phrases import phrase
 
 USERS = ("mosquitto", "nobody")
 """The first that exists gets a folder of root's. Debian's package makes `mosquitto`."""
-_FOLDERS = (".", "tls", "data")
+_FOLDERS = (".", "tls", "data", FOLDER)
 
 
 class Owner(NamedTuple):
@@ -26,8 +27,9 @@ class Owner(NamedTuple):
 def hand_over(folder: Path) -> Owner | None:
     """Return the user that must run Mosquitto on the files in `folder`; None if this process is not root's.
 
-    That is the folder's owner. A folder of root's, and files of root's in it, `tls` and `data`, are given to the first
-    of USERS. No symbolic link is followed, and no file that has another name elsewhere is given away.
+    That is the folder's owner. A folder of root's, and files of root's in it, in `tls`, `data` and the folders of the
+    bridges, are given to the first of USERS. No symbolic link is followed, and no file that has another name elsewhere
+    is given away.
 
     Raises BrokerError if the files cannot be given away, or none of USERS exists.
     """
@@ -37,8 +39,9 @@ def hand_over(folder: Path) -> Owner | None:
     try:
         found = place.stat()
         owner = Owner(found.st_uid, found.st_gid) if found.st_uid else _default()
-        for name in _FOLDERS:
-            _give(place / name, owner)
+        bridges = sorted((place / FOLDER).iterdir()) if (place / FOLDER).is_dir() else []
+        for each in (*(place / name for name in _FOLDERS), *bridges):
+            _give(each, owner)
     except OSError as error:
         raise BrokerError(
             phrase(

@@ -66,6 +66,26 @@ Port = Annotated[
         "With --print rabbitmq.conf: a node's, 8883 if not given.",
     ),
 ]
+Serve = Annotated[
+    str | None,
+    Parameter(
+        name="--serve",
+        help="With --configure: the one side that this broker serves. The other sides of its links have brokers of "
+        "their own, which are bridged to this one. As before if not given; all sides at first.",
+    ),
+]
+BridgeTo = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--bridge-to",
+        negative="",
+        help="With --serve: SIDE=HOST:PORT, the broker of another side that this one connects to; repeat it. The "
+        "brokers of sides that are not named connect to this one.",
+    ),
+]
+NoBridges = Annotated[
+    bool, Parameter(name="--no-bridges", negative="", help="With --configure: serve all sides again.")
+]
 Watch = Annotated[str, Parameter(name="--watch", help="With --configure: the watch's identity at the broker.")]
 
 
@@ -79,6 +99,9 @@ def broker(
     port: Port = None,
     watch: Watch = WATCH_IDENTITY,
     node: Nodes = None,
+    serve: Serve = None,
+    bridge_to: BridgeTo = None,
+    no_bridges: NoBridges = False,
     yes: Yes = False,
     log: options.LogFormat = None,
     lang: options.Lang = None,
@@ -88,7 +111,7 @@ def broker(
 
     Files are written whole, after what changes for whom was shown. The address and the port stay.
     """
-    from endpoints.cli import broker_files
+    from endpoints.cli import broker_bridges, broker_files
     from endpoints.texts.i18n import translator
 
     if node and printed != "rabbitmq.conf":
@@ -97,14 +120,21 @@ def broker(
         check_host(listen, at="--listen")
     if port is not None:
         check_port(port, option="port")
+    bridges = (("--serve", serve), ("--bridge-to", bridge_to), ("--no-bridges", no_bridges))
     if printed == "rabbitmq.conf":
-        for option, refused in (("--configure", configure), ("--yes", yes), ("--json", as_json)):
+        for option, refused in (("--configure", configure), ("--yes", yes), ("--json", as_json), *bridges):
             if refused:
                 raise UserError(phrase("{option}: not with --print rabbitmq.conf", option=option))
         broker_files.print_node_configuration(folder / "broker", node, listen, port)
         return 0
     if configure is None:
-        for option, given in (("--listen", listen), ("--port", port), ("--yes", yes), ("--json", as_json)):
+        for option, given in (
+            ("--listen", listen),
+            ("--port", port),
+            ("--yes", yes),
+            ("--json", as_json),
+            *bridges,
+        ):
             if given:
                 raise UserError(phrase("{option}: only with --configure LINK_FILE...", option=option))
         if printed is None:
@@ -113,7 +143,8 @@ def broker(
             broker_files.print_file(folder / "broker", printed, None)
         return 0
     identifier(watch, option="watch")
-    made = broker_files.plan(folder / "broker", configure, watch, listen, port)
+    asked = broker_bridges.asked(serve, bridge_to, none=no_bridges)
+    made = broker_files.plan(folder / "broker", configure, watch, listen, port, asked)
     if printed is not None:
         broker_files.print_file(folder / "broker", printed, made)
         return 0

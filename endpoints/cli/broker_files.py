@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct
 
 from broker import access, cluster, configuration
+from broker.bridges import Bridges
 from broker.configuration import PORT, Listener
 from broker.definitions import definitions
 from broker.names import BROKER, HEALTH
+from endpoints.cli import broker_bridges
+from endpoints.cli.broker_bridges import AskedBridges
 from endpoints.cli.consent import EXIT_DECLINED, consented
 from endpoints.cli.output import print_json, print_lines
 from endpoints.config import link_file
@@ -39,22 +42,31 @@ class BrokerLinks(Struct, frozen=True, kw_only=True):
         statuses: the status of each link.
         watch: the watch's identity.
         listener: where Mosquitto listens.
+        bridges: how it is bridged to the brokers of the other sides; None if it serves all sides.
     """
 
     links: dict[str, tuple[str, str]]
     statuses: dict[str, str]
     watch: str
     listener: Listener
+    bridges: Bridges | None = None
 
     @property
     def files(self) -> dict[str, str]:
         """The text of each of Mosquitto's files. Raises UserError."""
         address, port = self.listener
         with as_user_errors(Path()):
-            return configuration.files(self.links, watch=self.watch, address=address, port=port)
+            return configuration.files(self.links, watch=self.watch, address=address, port=port, bridges=self.bridges)
 
 
-def plan(own: Path, files: Sequence[Path], watch: str, address: str | None, port: int | None) -> BrokerLinks:
+def plan(
+    own: Path,
+    files: Sequence[Path],
+    watch: str,
+    address: str | None,
+    port: int | None,
+    asked: AskedBridges = AskedBridges(),  # noqa: B008 - frozen
+) -> BrokerLinks:
     """Return what is to be served from the broker's folder `own` from link files.
 
     What is not given is as in the present configuration. Raises UserError if the link files contradict each other.
@@ -85,7 +97,9 @@ def plan(own: Path, files: Sequence[Path], watch: str, address: str | None, port
     with as_user_errors(own):
         present = configuration.present_listener(own) or Listener("127.0.0.1", configuration.PORT)
     listener = Listener(address or present.address, port or present.port)
-    return BrokerLinks(links=links, statuses=statuses, watch=watch, listener=listener)
+    return BrokerLinks(
+        links=links, statuses=statuses, watch=watch, listener=listener, bridges=broker_bridges.bridges(own, asked)
+    )
 
 
 def configure(own: Path, made: BrokerLinks, t: Translator, *, yes: bool, as_json: bool) -> int:
@@ -100,8 +114,11 @@ def configure(own: Path, made: BrokerLinks, t: Translator, *, yes: bool, as_json
     changes = _changes(old, new)
     # before the first configuration nothing can run
     restarts = before["mosquitto.conf"] is not None and before != files
+    with as_user_errors(own):
+        bridged_before = configuration.present_bridges(own)
     address, port = made.listener
     print_lines(_shown(own, made, old, new, t), stderr=True)
+    print_lines(broker_bridges.shown(made.bridges, bridged_before, made.links, t), stderr=True)
     document: dict[str, Any] = {
         "folder": str(own),
         "address": address,
@@ -111,15 +128,17 @@ def configure(own: Path, made: BrokerLinks, t: Translator, *, yes: bool, as_json
         "changes": changes,
         "dropped": list(old.others),
         "restart": restarts,
+        **broker_bridges.document(made.bridges),
     }
     if before != files:
         if not consented(t("write these files?"), t, yes=yes):
             return EXIT_DECLINED
         with as_user_errors(own):
-            configuration.write(own, made.links, watch=made.watch, address=address, port=port)
+            configuration.write(own, made.links, watch=made.watch, address=address, port=port, bridges=made.bridges)
         print_lines([_taken_over(t, restarts=restarts)], stderr=True)
     else:
         print_lines([t("{folder}: has all of it already; nothing changes", folder=own)], stderr=True)
+    broker_bridges.tell(broker_bridges.prepare(own, made.bridges), t)
     if as_json:
         print_json({**document, "written": before != files})
     return 0
@@ -128,6 +147,8 @@ def configure(own: Path, made: BrokerLinks, t: Translator, *, yes: bool, as_json
 def print_file(own: Path, printed: Printed, made: BrokerLinks | None) -> None:
     """Print one of the broker's files: as `made` has it, or as it is now. Raises UserError."""
     if printed == "rabbitmq":
+        if made is not None and made.bridges is not None:
+            raise UserError(phrase("--print rabbitmq: RabbitMQ is not bridged here; leave out --serve"))
         if made is None:
             raise UserError(phrase("--print rabbitmq: needs the link files: --configure LINK_FILE..."))
         with as_user_errors(own):

@@ -174,6 +174,9 @@ def _tell(change: CertificateChange, t: Translator, *, first: bool) -> None:
     if tls.identity == HEALTH:
         tell(t("The next check of the broker uses it."))
         return
+    if tls.bridge:
+        tell(t("`deconflict broker` starts Mosquitto again for it within seconds. Restart any other broker yourself."))
+        return
     if tls.purpose == "client":
         if not first:
             tell(t("A running process uses it at its next connection to the broker, without a restart."))

@@ -46,6 +46,15 @@ BrokerHosts = Annotated[
 BrokerPort = Annotated[int, Parameter(name="--port", help="The broker's port.")]
 Listen = Annotated[str, Parameter(help="The address that the broker listens at; 0.0.0.0 for all.")]
 
+Bridged = Annotated[
+    bool,
+    Parameter(
+        name="--bridged",
+        negative="",
+        help="Make a broker for each side, with a bridge between them, instead of one for both. `--broker-host` then "
+        "names the caller's and the answering side's; on one machine, the latter's port is the next one.",
+    ),
+]
 SideId = Annotated[
     str, Parameter(name="--side", help="The side's id; `watch` for the independent watch, `broker` for the broker.")
 ]
@@ -90,12 +99,13 @@ def init(
     broker_host: BrokerHosts = None,
     port: BrokerPort = 8883,
     listen: Listen = "127.0.0.1",
+    bridged: Bridged = False,
     lang: options.Lang = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Make both sides, the watch and the broker on one machine, for trials and tests."""
     from endpoints.clocks.clock import SystemClock
-    from endpoints.config.provision import WATCH, BrokerPlan, provision
+    from endpoints.config.provision import BROKERS, WATCH, BrokerPlan, provision
     from endpoints.keys.process_memory import protect
     from endpoints.texts.i18n import translator
 
@@ -108,13 +118,17 @@ def init(
     terms = default_terms.terms(link, caller, answering, status)
     sides = (caller, answering)
     at, _ = SystemClock().now()
+    broker, second = BrokerPlan(hosts=hosts or (_HOST,), names=hosts, port=port, listen=listen), None
+    if bridged:
+        broker, second = _two_brokers(hosts, port, listen)
     (content,) = provision(
         folder,
         [terms],
         {side: default_terms.party(side) for side in sides},
         at=at,
         officers={side: default_terms.officers(side) for side in (*sides, WATCH)},
-        broker=BrokerPlan(hosts=hosts or (_HOST,), names=hosts, port=port, listen=listen),
+        broker=broker,
+        second=second,
     )
     if as_json:
         print_json({"link": link, "file": folder / "link.toml", "digest": content.digest, "sides": sides})
@@ -128,7 +142,8 @@ def init(
         say(f"  {told}")
     say(t("Run each in its own terminal:"))
     running = [("run", folder / side / "endpoint.toml") for side in sides]
-    for command, path in (("broker", folder), *running, ("watch", folder / WATCH / "watch.toml")):
+    brokers = [("broker", folder / BROKERS / side) for side in sides] if bridged else [("broker", folder)]
+    for command, path in (*brokers, *running, ("watch", folder / WATCH / "watch.toml")):
         say(f"  {shlex.join(['deconflict', command, str(path)])}")
 
 
@@ -281,6 +296,22 @@ def _enrol_watch(
         print_json({"watch": msgspec.to_builtins(entry)})
     else:
         print(side_file.dump_watch(entry).decode(), end="")
+
+
+def _two_brokers(hosts: tuple[str, ...], port: int, listen: str) -> tuple[BrokerPlan, BrokerPlan]:
+    """Return the plans of the caller's broker and the answering side's. Raises UserError."""
+    from endpoints.config.provision import BrokerPlan
+
+    if len(hosts) not in {0, 2}:
+        raise UserError(
+            phrase("--bridged: give two hosts with --broker-host, the caller's and the answering side's, or none")
+        )
+    if hosts:
+        first, second = (BrokerPlan(hosts=(host,), port=port, listen=listen) for host in hosts)
+        return first, second
+    check_port(port + 1, option="port")
+    plan = BrokerPlan(hosts=(_HOST,), port=port, listen=listen)
+    return plan, msgspec.structs.replace(plan, port=port + 1)
 
 
 def _hosts(given: list[str] | None) -> tuple[str, ...]:

@@ -7,6 +7,9 @@ DIR/ndmc/...             DIR/watch/watch.toml  keys/  tls/  journal/<link>/
 DIR/broker/              mosquitto.conf acl tls/ data/  health/ (a client without rights, for health checks)
 DIR/authority/           the authority that issued every certificate: to issue more; the broker does not need it
 ```
+
+With a broker for each side, `DIR/brokers/eucom` and `DIR/brokers/ndmc` have a `broker` and an `authority` each, in
+place of those above.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ import tomli_w
 from msgspec import Struct, structs
 
 from broker import configuration
+from broker.bridges import FOLDER as BRIDGE
+from broker.bridges import Bridges, Remote, identity
 from broker.pki import SERVER_NAMES, Authority
 from endpoints.config import default_terms, link_file, settings
 from endpoints.config.broker_settings import Address
@@ -46,6 +51,8 @@ from protocol.wire.instants import Millis
 from protocol.wire.policy import EnrolledKey, Terms
 
 WATCH = WATCH_IDENTITY
+BROKERS = "brokers"
+"""The folder of the brokers of two sides: for each a folder that `deconflict broker` takes."""
 
 
 class BrokerPlan(Struct, frozen=True, kw_only=True):
@@ -73,6 +80,7 @@ def provision(
     at: Millis,
     officers: Mapping[str, Sequence[str]],
     broker: BrokerPlan = BrokerPlan(),  # noqa: B008 - frozen
+    second: BrokerPlan | None = None,
     exercise_clock: Path | None = None,
 ) -> tuple[LinkFile, ...]:
     """Make an installation for links between two parties on one machine, or nothing; return the link files.
@@ -85,6 +93,8 @@ def provision(
         officers: ids of each side's officers, and of the watch's; each gets a credential in
             `keys/officers/<id>.credential`.
         broker: the broker's address.
+        second: the address of a second broker, for the answering side and the watch; the calling side's broker, with
+            the address `broker`, is bridged to it.
         exercise_clock: the exercise's table, which all processes read; None outside exercises.
 
     Raises UserError if the folder has files, its path is too long for a control socket, or the terms are inconsistent.
@@ -104,7 +114,7 @@ def provision(
                 )
             )
     for side in (*sides, *(terms.link for terms in links)):
-        if side in RESERVED:
+        if side in (*RESERVED, BROKERS):
             raise UserError(phrase("{side}: this name is reserved; choose another id", side=side))
     home = folder.absolute()
     for side in (*sides, WATCH):
@@ -121,13 +131,12 @@ def provision(
         for content in contents:
             link_file.check(content)
             link_file.save(content, staging / names[content.terms.link])
-        authority = Authority.make(staging / AUTHORITY, at)
-        _make_broker(staging / "broker", authority, links, broker, at)
+        plans, authorities = _make_brokers(staging, links, broker, second, at)
         for side in (*sides, WATCH):
             own = staging / side
             _make_folders(own, names)
-            authority.issue_client(side, own / "tls", at)
-            table = _common(names, broker, exercise_clock)
+            authorities[side].issue_client(side, own / "tls", at)
+            table = _common(names, plans[side], exercise_clock)
             if side == WATCH:
                 _make_watch(own, table, officers.get(WATCH, ()))
             else:
@@ -277,7 +286,40 @@ def _make_officers(own: Path, names: Iterable[str]) -> dict[str, dict[str, str]]
     return table
 
 
-def _make_broker(own: Path, authority: Authority, links: Sequence[Terms], plan: BrokerPlan, at: Millis) -> None:
+def _make_brokers(
+    folder: Path, links: Sequence[Terms], first: BrokerPlan, second: BrokerPlan | None, at: Millis
+) -> tuple[dict[str, BrokerPlan], dict[str, Authority]]:
+    """Make one broker for all, or two with a bridge; return the plan and the authority of each client's broker."""
+    caller, answering = links[0].caller, links[0].answering
+    if second is None:
+        authority = Authority.make(folder / AUTHORITY, at)
+        _make_broker(folder / "broker", authority, links, first, at)
+        every = (caller, answering, WATCH)
+        return dict.fromkeys(every, first), dict.fromkeys(every, authority)
+    plans, authorities = {}, {}
+    remotes = {answering: Remote(second.hosts[0], second.port)}
+    make_private_folder(folder / BROKERS)
+    for side, plan, bridges in ((caller, first, remotes), (answering, second, {})):
+        home = folder / BROKERS / side
+        make_private_folder(home)
+        plans[side], authorities[side] = plan, Authority.make(home / AUTHORITY, at)
+        _make_broker(home / "broker", authorities[side], links, plan, at, Bridges(side, bridges))
+    place = folder / BROKERS / caller / "broker" / BRIDGE / answering
+    make_private_folder(place.parent)
+    make_private_folder(place)
+    authorities[answering].issue_client(identity(caller), place, at)
+    plans[WATCH], authorities[WATCH] = plans[answering], authorities[answering]
+    return plans, authorities
+
+
+def _make_broker(
+    own: Path,
+    authority: Authority,
+    links: Sequence[Terms],
+    plan: BrokerPlan,
+    at: Millis,
+    bridges: Bridges | None = None,
+) -> None:
     make_private_folder(own)
     make_private_folder(own / "tls")
     authority.issue_server(own / "tls", at, plan.names or tuple(dict.fromkeys((*SERVER_NAMES, *plan.hosts))))
@@ -288,6 +330,7 @@ def _make_broker(own: Path, authority: Authority, links: Sequence[Terms], plan: 
         watch=WATCH,
         address=plan.listen,
         port=plan.port,
+        bridges=bridges,
     )
 
 

@@ -4,6 +4,7 @@
 tls/client.crt  client.key  ca.crt        of the broker: server.crt server.key ca.crt
 health/client.crt  client.key  ca.crt     in the broker's folder: the client that checks it
 tls/client.csr  client.key.next           while a request is open
+broker/bridge/SIDE/client.crt ...         of the bridge to the broker of another side
 authority/ca.crt                          an authority of one's own, beside endpoint.toml
 ```
 """
@@ -15,6 +16,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from broker.bridges import FOLDER
+from broker.bridges import identity as bridge_identity
+from broker.configuration import present_bridges
 from broker.names import BROKER, HEALTH, Purpose, next_of
 from endpoints.config import toml_reader
 from endpoints.config.new_folder import as_user_errors
@@ -31,11 +35,12 @@ class TlsFiles(Struct, frozen=True, kw_only=True):
 
     Attributes:
         place: what the user named: `endpoint.toml`, `watch.toml`, the folder that `deconflict broker` takes, or
-            `broker/health` in it.
+            `broker/health` or `broker/bridge/SIDE` in it.
         identity: whose certificate it is.
         authority: the authorities that this end trusts to issue the certificate of the other end.
         certificate: the certificate.
         key: its private key.
+        bridge: whether it is that of a broker, for a bridge to another one.
     """
 
     place: Path
@@ -43,6 +48,7 @@ class TlsFiles(Struct, frozen=True, kw_only=True):
     authority: Path
     certificate: Path
     key: Path
+    bridge: bool = False
 
     @property
     def purpose(self) -> Purpose:
@@ -80,14 +86,14 @@ class TlsFiles(Struct, frozen=True, kw_only=True):
 
 
 def of(place: Path) -> TlsFiles:
-    """Return the files of `place`: a configuration, the folder that `deconflict broker` takes, or `health` of its own.
+    """Return the files of `place`: a configuration, the folder that `deconflict broker` takes, or one in its own.
 
     Raises UserError.
     """
     if _is_folder(place):
         if place.absolute().name == HEALTH and exists(place / "client.crt"):
             return _health(place)
-        return _broker(place)
+        return _bridge(place) or _broker(place)
     table = toml_reader.read(place, what=toml_reader.PROCESS)
     raw: EndpointTable | WatchTable
     if "side" in table:
@@ -138,6 +144,26 @@ def _health(place: Path) -> TlsFiles:
     )
 
 
+def _bridge(place: Path) -> TlsFiles | None:
+    """Return the files of a bridge if `place` is its folder. Raises UserError."""
+    own = place.absolute().parent.parent
+    if place.absolute().parent.name != FOLDER or not exists(own / "mosquitto.conf"):
+        return None
+    with as_user_errors(own):
+        found = present_bridges(own)
+        if found is None:
+            return None
+        name = bridge_identity(found.side)
+    return TlsFiles(
+        place=place,
+        identity=name,
+        authority=place / "ca.crt",
+        certificate=place / "client.crt",
+        key=place / "client.key",
+        bridge=True,
+    )
+
+
 def within(place: Path) -> Iterator[TlsFiles]:
     """Yield the files of a configuration, or of everything in the folder of an installation. Raises UserError."""
     if not _is_folder(place):
@@ -157,6 +183,13 @@ def within(place: Path) -> Iterator[TlsFiles]:
     if exists(place / "broker" / HEALTH / "client.crt"):
         found = True
         yield _health(place / "broker" / HEALTH)
+    )
+
+
+        bridges = place / "broker" / FOLDER
+        with as_user_errors(bridges):
+            folders = sorted(each for each in bridges.iterdir() if each.is_dir()) if exists(bridges) else []
+        yield from filter(None, map(_bridge, folders))
     if not found:
         raise UserError(
             phrase(

@@ -23,7 +23,7 @@ from endpoints.clocks.clock import SystemClock
 from endpoints.clocks.exercise_table import ExerciseTable
 from endpoints.config import default_terms
 from endpoints.config.link_file import LinkFile
-from endpoints.config.provision import BrokerPlan, provision
+from endpoints.config.provision import BROKERS, BrokerPlan, provision
 from endpoints.control.client import ControlClient, Unreachable
 from endpoints.journal.segments import segments
 from endpoints.keys.credentials import read_credential
@@ -57,6 +57,7 @@ class Station:
         *,
         links: Sequence[str] = (LINK,),
         starts: int = STARTS,
+        second_broker: BrokerPlan | None = None,
         **policy: Any,
     ) -> None:
         self.folder = folder
@@ -71,10 +72,12 @@ class Station:
             at=now(),
             officers={side: default_terms.officers(side) for side in ALL},
             broker=BrokerPlan(port=self.broker_port),
+            second=second_broker,
             exercise_clock=self.table_path,
         )
         self._log = (folder / "mosquitto.log").open("ab")
-        self.broker = LocalBroker(folder / "d" / "broker", SystemClock().real_ms, self._log)
+        home = folder / "d" if second_broker is None else folder / "d" / BROKERS / SIDES[0]
+        self.broker = LocalBroker(home / "broker", SystemClock().real_ms, self._log)
         self.processes: dict[str, Running] = {}
 
     @classmethod
