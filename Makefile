@@ -1,5 +1,5 @@
 # `make demo` and `make test` work on a fresh Debian or Ubuntu machine that has python3, make and git.
-.PHONY: demo lint style types compiled covered-by-attacks covered-by-protocol test test-stack stack-shared stack-own guides images test-nightly test-cluster test-console fresh-machines simulate offsets fuzz soak coverage planted mutants load figures workflows hooks setup setup-tests setup-console
+.PHONY: demo lint style types compiled covered-by-attacks covered-by-protocol test test-stack stack-shared stack-own guides images test-nightly test-cluster test-bridge test-console fresh-machines simulate offsets fuzz soak coverage planted mutants load figures workflows hooks setup setup-tests setup-console
 
 # compiled tests are kept: otherwise each process of pytest compiles them all, and its plug-ins
 unexport PYTHONDONTWRITEBYTECODE
@@ -54,6 +54,9 @@ test-cluster: setup  ## alerts over a RabbitMQ cluster whose nodes are killed, o
 
 test-console: setup-console  ## the officers' console of a real link in a real Chromium, which is installed here
 	@.venv/bin/pytest tests/console -m "not nightly" --numprocesses 2 --dist loadfile
+
+test-bridge: setup  ## two bridged Mosquitto brokers, either killed and the bridge cut; on an engine where Mosquitto is too old
+	@.venv/bin/pytest tests/bridge -s
 
 ON ?=
 fresh-machines:  ## both README commands in bare Debian containers, as root and as an ordinary user: ON="trixie:root ..."

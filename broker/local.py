@@ -22,6 +22,7 @@ from broker.changes import LOOK_EVERY_S, FileChanges
 from broker.errors import BrokerError
 from broker.owner import hand_over
 from broker.supervisor import READY, STOPPING, Supervisor
+from broker.versions import check_version
 from protocol.phrases import phrase
 
 START_WITHIN_S = 10.0
@@ -108,6 +109,8 @@ class LocalBroker:
                     port=self.port,
                 )
             )
+        program = find()
+        check_version(program, self.folder)
         owner = hand_over(self.folder)
         user = () if owner is None else (f"--user={owner.user}:{owner.group}",)
         log = _STDERR if self._log is None else self._log
@@ -116,7 +119,7 @@ class LocalBroker:
             notices.bind("")
             name: bytes = notices.getsockname()
             self._process = subprocess.Popen(  # noqa: S603 - our own files
-                [sys.executable, "-I", "-S", str(_LAUNCH), *user, str(os.getpid()), find(), "-c", "mosquitto.conf"],
+                [sys.executable, "-I", "-S", str(_LAUNCH), *user, str(os.getpid()), program, "-c", "mosquitto.conf"],
                 # its paths are relative: so its user needs no right to pass the folders above
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,

@@ -46,7 +46,14 @@ def endpoint(
     observation = Observation(settings, runners, queue, clocks, lambda: certificates.ends)
     intake = EndpointIntake(runners, queue, acknowledge, certificates.connected)
     peers = [(link.id, link.content.peer_of(side)) for link in settings.links]
-    transport = EndpointTransport(settings.broker, peers, instruments.happened(intake.happened), clocks.real_ms)
+
+    def sign_of_life(link: str) -> bytes | None:
+        runner = runners.get(link)
+        return None if runner is None else runner.own_sign_of_life(clocks.now()[0])
+
+    transport = EndpointTransport(
+        settings.broker, peers, instruments.happened(intake.happened), clocks.real_ms, signs=sign_of_life
+    )
     outlet = instruments.outlet(transport)
     receivers = sinks(settings.notifications)
     health = SinkReport(runners, queue, [each.name for each in receivers])

@@ -183,12 +183,10 @@ def within(place: Path) -> Iterator[TlsFiles]:
     if exists(place / "broker" / HEALTH / "client.crt"):
         found = True
         yield _health(place / "broker" / HEALTH)
-    )
-
-
+    if exists(place / "broker" / FOLDER):
         bridges = place / "broker" / FOLDER
         with as_user_errors(bridges):
-            folders = sorted(each for each in bridges.iterdir() if each.is_dir()) if exists(bridges) else []
+            folders = sorted(each for each in bridges.iterdir() if each.is_dir())
         yield from filter(None, map(_bridge, folders))
     if not found:
         raise UserError(

@@ -14,6 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 from endpoints.control.open_items import DueItem, OpenItem
 from endpoints.runtime.gauges import Gauges
 from endpoints.runtime.ports import Now
+from endpoints.runtime.rate_limits import SIGNED_SILENCE_S
 from protocol.core.alarms import Alarm
 from protocol.core.alerts import AlertState
 from protocol.core.deadlines import SECOND
@@ -41,6 +42,7 @@ ReasonCode = Literal[
     "officer_awaited",
     "not_connected",
     "peer_gone",
+    "peer_silent",
     "peer_unheard",
     "untested",
     "slot_unproven",
@@ -104,7 +106,15 @@ def reasons(view: Snapshot, gauges: Gauges, opened: Iterable[OpenItem | DueItem]
         return
     for party in (party for party in (view.caller, view.answering) if party != view.side):
         state = presence(view, gauges, party, now.real_s)
-        if state == "gone":
+        if party in gauges.silent:
+            text = phrase(
+                "nothing signed by {party} has arrived for {seconds} s, although the broker calls it present: the way "
+                "between the two sides may be cut",
+                party=party,
+                seconds=SIGNED_SILENCE_S,
+            )
+            yield reason("peer_silent", "unproven", text, party)
+        elif state == "gone":
             text = phrase("the broker reports that {party} is gone", party=party)
             yield reason("peer_gone", "unproven", text, party)
         elif state == "unknown":
@@ -116,7 +126,7 @@ def presence(view: Snapshot, gauges: Gauges, party: Identifier, real_s: int) -> 
     """Return whether a party is present, as a hint from the broker; `unknown` also if it was not heard recently."""
     if not view.connected or gauges.failure is not None:
         return "unknown"
-    if view.present.get(party) is False:
+    if view.present.get(party) is False or party in gauges.silent:
         return "gone"
     age_s = presence_age_s(gauges, party, real_s)
     return "unknown" if age_s is None or age_s > PRESENCE_MAX_S else "present"

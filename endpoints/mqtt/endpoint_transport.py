@@ -15,6 +15,7 @@ from paho.mqtt.client import MQTTMessage
 
 from endpoints.config.broker_settings import BrokerSettings
 from endpoints.mqtt import session
+from endpoints.mqtt.beats import Beats
 from endpoints.mqtt.closings import Closings
 from endpoints.mqtt.connection import IN_FLIGHT_MAX, Connection
 from endpoints.mqtt.events import (
@@ -27,6 +28,7 @@ from endpoints.mqtt.events import (
     Lost,
     PresenceHeard,
     PublishDenied,
+    SignOfLife,
     StillLost,
     TakenOver,
     TransportEvent,
@@ -50,8 +52,6 @@ QUOTA_EXCEEDED = 0x97
 IN_FLIGHT_OF_A_LINK = 16
 """After an outage all links publish at once: each its eight unreceipted frames and its receipts, for all of which the
 broker may have no room yet."""
-BEAT_SHARES_MAX = 100
-"""In how many parts presence is published within one beat."""
 _UNSPECIFIED = _FAILURE = 0x80
 _BEAT = object()
 """The token of a presence word: whatever the broker answers, it is alive."""
@@ -74,6 +74,7 @@ class EndpointTransport:
         on_event: Callable[[TransportEvent], None],
         real_ms: Callable[[], Millis],
         intervals: Intervals | None = None,
+        signs: Callable[[str], bytes | None] = lambda _: None,
     ) -> None:
         """Prepare the transport; `run` connects it.
 
@@ -83,6 +84,7 @@ class EndpointTransport:
             on_event: takes every event.
             real_ms: reads the machine's monotonic clock, in milliseconds.
             intervals: keepalive, back-off and presence; only tests change them.
+            signs: returns a signed sign of life for a link, None if there is none now (SPEC Q2.5).
 
         Raises UserError if a certificate or key cannot be used.
         """
@@ -94,6 +96,7 @@ class EndpointTransport:
         self._on_event = on_event
         self._real_ms = real_ms
         self._intervals = intervals or Intervals()
+        self._signs = signs
         self._left: set[str] = set()
         # links that this connection has subscribed to
         self._subscribed: set[str] = set()
@@ -106,7 +109,8 @@ class EndpointTransport:
         self._owed: OrderedDict[int, tuple[str, bool]] = OrderedDict()
         self._early: list[MQTTMessage] = []
         self._presence = Presence(self._peers.items(), self._intervals.presence_s, on_event)
-        self._beat: asyncio.TimerHandle | None = None
+        beat_s = self._intervals.presence_s
+        self._beats = Beats(self._peers, beat_s, self._give_sign, self._presence, self._now_s, self._fail)
         self._takeovers = TakeoverCounter()
         self._failover = Failover(settings.addresses, self._intervals.pause_s, self._intervals.stable_s)
         self._place = Destination(self._failover.address, "")
@@ -244,8 +248,7 @@ class EndpointTransport:
                     self._publish_presence(link, GONE)
             raise
         finally:
-            if self._beat is not None:
-                self._beat.cancel()
+            self._beats.stop()
             connection.close()
             self._connection = None
             self._packet_max_bytes = None
@@ -275,7 +278,7 @@ class EndpointTransport:
             self._subscribe(link)
         for link in self._links():
             self._publish_presence(link, PRESENT)
-        self._beat_after(0)
+        self._beats.start()
         early, self._early = self._early, []
         for message in early:
             self._message(message)
@@ -324,13 +327,15 @@ class EndpointTransport:
             if ours:
                 now_s, payload = self._now_s(), bytes(message.payload)
                 if self._presence.hear(topic.link, topic.sender, payload, now_s):
-                    self._publish_presence(topic.link, PRESENT)
+                    self._show_presence(topic.link)
                 if payload == PRESENT:
                     self._on_event(PresenceHeard(topic.link, topic.sender, now_s))
         elif topic is not None and ours and message.qos:  # SPEC Q1.3
             self._owed[message.mid] = (topic.link, False)
             self._check_receive_max(len(self._owed))
             self._on_event(Arrived(topic, bytes(message.payload), Delivery(self._number, message.mid)))
+        elif topic is not None and ours and topic.channel == "receipt":
+            self._on_event(SignOfLife(topic, bytes(message.payload), self._now_s()))
         elif message.qos and self._connection is not None:
             # a link that was removed from the settings: the broker's session still has its subscriptions
             self._owed[message.mid] = ("", False)
@@ -363,31 +368,25 @@ class EndpointTransport:
 
     # --- presence -------------------------------------------------------------------------------------------------
 
-    def _beat_after(self, share: int) -> None:
-        """Publish our presence on a share of the links in a while, then on the next one: on each once a beat.
+    def _show_presence(self, link: str) -> None:
+        """Publish what shows that we are here."""
+        if link not in self._left:
+            self._publish_presence(link, PRESENT)
+            self._publish_sign(link)
 
-        On all of a thousand links at a time, it would take the loop from the frames for many milliseconds.
-        """
-        shares = max(1, min(len(self._peers), BEAT_SHARES_MAX))
-        pause_s = self._intervals.presence_s / shares
-        self._beat = asyncio.get_running_loop().call_later(pause_s, self._keep_present, share % shares, shares)
+    def _give_sign(self, link: str) -> None:
+        """Publish what shows once a beat that we are here."""
+        # then the broker must answer, too: a node that has lost its cluster neither takes nor delivers anything
+        if self._connection is not None and link == next(iter(self._links()), None):
+            self._connection.publish(self._presence_topic(link), PRESENT, _BEAT)
+            self._publish_sign(link)
+        else:
+            self._show_presence(link)
 
-    def _keep_present(self, share: int, shares: int) -> None:
-        connection = self._connection
-        if connection is None:
-            return
-        try:
-            # once a beat, the broker must answer: a node that has lost its cluster neither takes nor delivers anything
-            asking = next((link for link in self._peers if link not in self._left), None)
-            for link in itertools.islice(self._peers, share, None, shares):
-                if link == asking:
-                    connection.publish(self._presence_topic(link), PRESENT, _BEAT)
-                elif link not in self._left:
-                    self._publish_presence(link, PRESENT)
-            self._presence.check(self._now_s())
-        except Exception as error:  # noqa: BLE001 - raised by run()
-            connection.fail(error)
-        self._beat_after(share + 1)
+    def _fail(self, error: Exception) -> None:
+        """Have `run` raise `error`."""
+        if self._connection is not None:
+            self._connection.fail(error)
 
     def _publish_presence(self, link: str, payload: bytes) -> None:
         if self._connection is not None:
@@ -395,6 +394,13 @@ class EndpointTransport:
 
     def _presence_topic(self, link: str) -> str:
         return str(Topic(link, self._identity, "presence"))
+
+    def _publish_sign(self, link: str) -> None:
+        """Publish a sign of life, unless nobody is there: a broker may keep it for an absent client."""
+        if self._connection is not None and self._presence.present(link, self._peers[link]):
+            sign = self._signs(link)
+            if sign is not None:
+                self._connection.publish_once(str(Topic(link, self._identity, "receipt")), sign)
 
     def _now_s(self) -> float:
         return self._real_ms() / 1_000

@@ -74,6 +74,14 @@ class PresenceHeard(Struct, frozen=True):
     real_s: float
 
 
+class SignOfLife(Struct, frozen=True):
+    """A receipt of a party arrived at QoS 0, at `real_s` by the machine's monotonic clock; unverified (SPEC Q2.5)."""
+
+    topic: Topic
+    payload: bytes
+    real_s: float
+
+
 class Accepted(Struct, frozen=True):
     """The broker acknowledged the publish with this token. It does not mean that the peer has it."""
 
@@ -107,6 +115,7 @@ TransportEvent = (
     | Arrived
     | PresenceChanged
     | PresenceHeard
+    | SignOfLife
     | Accepted
     | PublishDenied
     | Displaced

@@ -17,7 +17,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from endpoints.config.broker_settings import BrokerSettings
 from endpoints.mqtt import session
-from endpoints.mqtt.events import Arrived, Connected, Joined, Lost, PresenceHeard, StillLost, TransportEvent
+from endpoints.mqtt.events import Arrived, Connected, Joined, Lost, PresenceHeard, SignOfLife, StillLost, TransportEvent
 from endpoints.mqtt.failover import Failover
 from endpoints.mqtt.failures import (
     CONNECT_ERRORS,
@@ -70,7 +70,7 @@ class ObserverTransport:
         Args:
             settings: the broker's addresses and authority, and the watch's identity and certificate.
             links: each link's id and its two parties.
-            on_event: takes `Connected`, `Joined`, `Lost`, `Arrived`, `PresenceChanged`, `PresenceHeard`.
+            on_event: takes `Connected`, `Joined`, `Lost`, `Arrived`, `PresenceChanged`, `PresenceHeard`, `SignOfLife`.
             real_ms: reads the machine's monotonic clock, in milliseconds.
             intervals: keepalive, back-off and presence; only tests change them.
 
@@ -215,7 +215,7 @@ class ObserverTransport:
 
     async def _check_presence(self) -> None:
         while True:
-            await asyncio.sleep(self._intervals.presence_s)
+            await asyncio.sleep(self._presence.check_every_s)
             if self._presence.check(self._now_s()) and self._untried:
                 # the watch publishes nothing that the broker would have to answer
                 self._untried -= 1
@@ -234,6 +234,8 @@ class ObserverTransport:
             self._presence.hear(topic.link, topic.sender, bytes(payload), now_s)
             if payload == PRESENT:
                 self._on_event(PresenceHeard(topic.link, topic.sender, now_s))
+        elif topic.channel == "receipt" and not message.qos:
+            self._on_event(SignOfLife(topic, bytes(payload), self._now_s()))
         else:
             self._on_event(Arrived(topic, bytes(payload), None))
 

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable
 from endpoints.mqtt.events import PresenceChanged
 from endpoints.mqtt.topics import PRESENT
 
-_SILENT_AFTER_BEATS = 2.5
-"""A present party publishes once per beat; two lost messages must not count as silence."""
+_SILENT_AFTER_BEATS = 5 / 3
+"""A present party publishes once per beat; one lost message must not count as silence. What follows from silence is
+reported within the second beat."""
+_CHECKS_PER_BEAT = 24
 
 
 class Presence:
-    """Reports changes of presence: a party's own message, its will, or two and a half beats of silence.
+    """Reports changes of presence: a party's own message, its will, or silence.
 
     Presence is a hint, never evidence. Silence counts beside the will because MQTT has one will per connection, and a
     broker that crashes publishes none.
@@ -27,6 +29,8 @@ class Presence:
         # heard as present since `listen`
         self._greeted: set[tuple[str, str]] = set()
         self._silent_after_s = _SILENT_AFTER_BEATS * beat_s
+        self.check_every_s = beat_s / _CHECKS_PER_BEAT
+        """How often `check` is to be called."""
         self._on_change = on_change
 
     def listen(self, now_s: float) -> None:
@@ -58,6 +62,10 @@ class Presence:
             self._greeted.discard((link, party))
         self._note(link, party, present=present)
         return arrived
+
+    def present(self, link: str, party: str) -> bool:
+        """Return whether a party is present, as far as this connection knows."""
+        return self._present.get((link, party), False)
 
     def check(self, now_s: float) -> bool:
         """Report parties as gone that have been silent for too long; return whether all are silent."""

@@ -12,6 +12,7 @@ from endpoints.failpoints import failpoint
 from endpoints.journal.restored import RestoredMark
 from endpoints.journal.writer import JournalWriter, Sign
 from endpoints.mqtt.topics import Topic
+from endpoints.runtime import signs
 from endpoints.runtime.gauges import Gauges
 from endpoints.runtime.link_runner import LinkRunner
 from endpoints.runtime.ports import (
@@ -32,7 +33,7 @@ from protocol.core.link import Link
 from protocol.core.start_events import LinkConfirmed, WordsChosen
 from protocol.wire.envelope import PAYLOAD_TYPES
 from protocol.wire.instants import Millis
-from protocol.wire.messages import Digest, Identifier
+from protocol.wire.messages import Digest, Identifier, ReceiptPayload
 from protocol.wire.policy import EnrolledKey
 
 
@@ -56,6 +57,7 @@ class FrameSender:
         self._side = side
         self._signer = signer
         self._outlet = outlet
+        self._receipt: ReceiptPayload | None = None
         # the last message of each frame that is not receipted, by its first
         self._last_of: dict[int, int] = {}
 
@@ -102,6 +104,16 @@ class FrameSender:
         elif isinstance(effect, Settle):
             self.broker_has = {seq for seq in self.broker_has if seq > effect.upto}
             self._last_of = {first: last for first, last in self._last_of.items() if last > effect.upto}
+
+    def settled(self) -> None:
+        """Note the receipt that stands, now that the journal has what it refers to (SPEC R2)."""
+        self._receipt = self._core.standing_receipt()
+
+    def sign_of_life(self, at: Millis) -> bytes | None:
+        """Return a sign of life, None before the first batch and while our keys wait for an officer (SPEC Q2.5)."""
+        if self._receipt is None or not self._core.signs:
+            return None
+        return self._signed(PAYLOAD_TYPES["receipt"], signs.payload(self._receipt, at))
 
     def accepted(self, token: Token) -> None:
         """Record that the broker has the messages of `token`."""
@@ -167,6 +179,15 @@ class EndpointLink(LinkRunner[Link]):
             limits=limits,
             restored=restored,
         )
+
+    def settle(self, now: Now) -> None:
+        """Go on behind the batch that was flushed; a batch that could not be written stops the link."""
+        super().settle(now)
+        self._sender.settled()
+
+    def own_sign_of_life(self, at: Millis) -> bytes | None:
+        """Return a sign of life of this side, sealed at `at` (ms since 1970); None if there is nothing to sign."""
+        return None if self.failure is not None else self._sender.sign_of_life(at)
 
     def gauges(self) -> Gauges:
         """Return what this process alone knows about the link."""

@@ -29,5 +29,7 @@ class Gauges(Struct, frozen=True, kw_only=True):
     accepted: bool = False
     # by party: when it last said over this connection that it is present, on the machine's monotonic clock, in seconds
     heard_s: dict[Identifier, float] = {}
+    # parties whose signs of life stay out, although the broker calls them present (SPEC Q2.5)
+    silent: frozenset[Identifier] = frozenset()
     # our messages that the broker has accepted and the peer has not receipted
     broker_has: frozenset[int] = frozenset()

@@ -19,6 +19,7 @@ from endpoints.mqtt.events import (
     PresenceChanged,
     PresenceHeard,
     PublishDenied,
+    SignOfLife,
     StillLost,
     TakenOver,
     TransportEvent,
@@ -80,6 +81,9 @@ class Intake:
             case PresenceHeard(link=link, party=party, real_s=real_s):
                 runners[link].presence[party].hear(real_s)
                 self._look_at(link, party)
+            case SignOfLife(topic=topic, payload=payload, real_s=real_s):
+                if runners[topic.link].sign_of_life(topic, payload, real_s):
+                    queue.wake([topic.link])
             case Connected(broker_certificate=certificate, node=node, session_kept_s=kept_s):
                 failpoint("after_connected")
                 _log.info("connected to the broker", node=node)
@@ -117,7 +121,7 @@ class Intake:
 
     def _look_at(self, link: str, party: str) -> None:
         """Have the loop visit a link if the presence of a party is to be journaled: a beat rarely is."""
-        if self._runners[link].presence[party].due_s is not None:
+        if self._runners[link].presence[party].changed:
             self._queue.wake([link])
 
     def _note_trouble(self, reason: str) -> None:

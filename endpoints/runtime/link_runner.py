@@ -15,6 +15,7 @@ from endpoints.failpoints import failpoint
 from endpoints.journal.restored import RestoredMark
 from endpoints.journal.writer import JournalFailure, JournalWriter
 from endpoints.mqtt.topics import Topic
+from endpoints.runtime import signs
 from endpoints.runtime.change_signal import ChangeSignal
 from endpoints.runtime.due_links import NextTick
 from endpoints.runtime.failure import FailureAlarm
@@ -146,6 +147,7 @@ class LinkRunner(Generic[CoreT_co]):
             free_bytes=self._timed.free_bytes,
             connection_trouble=self._trouble,
             accepted=self._accepted,
+            silent=frozenset(party for party, cap in self.presence.items() if cap.silent),
             heard_s={party: cap.heard_s for party, cap in self.presence.items() if cap.heard_s is not None},
         )
 
@@ -263,9 +265,21 @@ class LinkRunner(Generic[CoreT_co]):
             at=now.at, mono=now.mono, channel=topic.channel, sender=topic.sender, frame=frame, verdict=verdict
         )
         reason = verdict if verdict != VERIFIED else self.core.redundant(event)
+        if not reason and topic.sender in self.presence:
+            self.presence[topic.sender].word(now.real_s)
         if self._refusals.frames.admits(event, reason, now.real_s):
             self.take(event)
             failpoint("after_frame")
+
+    def sign_of_life(self, topic: Topic, frame: bytes, real_s: float) -> bool:
+        """Take a receipt that came at QoS 0, outside the journal: it shows that its author is reached (SPEC Q2.5).
+
+        Return whether a turn is needed for it.
+        """
+        cap = self.presence.get(topic.sender)
+        if self.failure is not None or cap is None:
+            return False
+        return signs.take(cap, self.core, topic, frame, real_s, self._verdict)
 
     def _verdict(self, topic: Topic, frame: bytes) -> str:
         """Return the verdict on a frame under the keys that are accepted now, which may just have changed."""

@@ -5,11 +5,13 @@ They count seconds of real time; an exercise clock does not change them. A resta
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from hashlib import sha256
 
 from protocol.core.events import FrameReceived
 from protocol.wire import envelope
+from protocol.wire.instants import Millis
 from protocol.wire.refusals import ALTERED, OVERLOAD, VERIFIED
 
 REFUSALS_PER_WINDOW = 10
@@ -24,6 +26,11 @@ NEWS_BURST_BYTES = 256 * 2**20
 NEWS_RATE_BYTES = 300_000
 """The bytes a second of frames with effect after that: 26 GB a day. A peer that sends more waits for our receipts."""
 PAYLOADS_REMEMBERED = 1_024
+SIGNED_SILENCE_S = 50
+"""How long signs of life, which come every 30 s, may stay out (SPEC Q2.5). The alarm follows 5 s later: within a minute
+of the cut, one lost sign is not enough."""
+SIGN_PAUSE_S = 1
+"""The least time between two signs of life of a party that are verified."""
 PRESENCE_PAUSE_S = 5
 """The least time between two journaled changes of presence (SPEC Q2.4): a flapping peer costs 12 records a minute."""
 
@@ -161,11 +168,23 @@ def _payload(event: FrameReceived) -> tuple[str, str, bytes] | None:
 
 
 class PresenceCap:
-    """Limits how often a party's presence, which may flap, changes; remembers when the party was last heard."""
+    """Decides whether a party is present, and limits how often that is journaled; remembers when it was last heard.
+
+    What the broker says is a hint. A party that has sent signs of life, which are signed (SPEC Q2.5), is absent while
+    these stay out, whatever the broker says.
+    """
 
     def __init__(self) -> None:
         self.heard_s: float | None = None
         """When it last said over this connection that it is present, on the machine's monotonic clock."""
+        self.silent = False
+        """Whether signs of life stay out, although the broker says that it is present."""
+        self._signs = False
+        # when the newest sign of life was signed, by its author's clock (ms)
+        self._signed_at = -1
+        # since when over this connection nothing signed has come
+        self._signed_s: float | None = None
+        self._checked_s = -math.inf
         self._seen: bool | None = None
         self._journaled: bool | None = None
         self._journaled_s: int | None = None
@@ -179,26 +198,65 @@ class PresenceCap:
     def hear(self, real_s: float) -> None:
         """Take the party's own word, at `real_s`, that it is present."""
         self._seen, self.heard_s = True, real_s
+        if self._signed_s is None:
+            self._signed_s = real_s
+
+    def may_check(self, real_s: float) -> bool:
+        """Return whether to verify a sign of life that arrives at `real_s`: a flood of them must cost little."""
+        if real_s - self._checked_s < SIGN_PAUSE_S:
+            return False
+        self._checked_s = real_s
+        return True
+
+    def sign(self, at: Millis, real_s: float) -> None:
+        """Take a sign of life, signed at `at` by its author's clock. One that is not newer proves nothing."""
+        if at <= self._signed_at:
+            return
+        self._signs, self._signed_at = True, at
+        self.word(real_s)
+
+    def word(self, real_s: float) -> None:
+        """Take a signed word that was not known before."""
+        self._signed_s, self.silent = real_s, False
 
     def inherit(self, before: PresenceCap) -> None:
         """Take over what another one knows over the same connection; it is journaled once more."""
-        self._seen, self.heard_s = before._seen, before.heard_s
+        self._seen, self.heard_s, self.silent = before._seen, before.heard_s, before.silent
+        self._signs, self._signed_at, self._signed_s = before._signs, before._signed_at, before._signed_s
 
     def forget(self) -> None:
         """Forget the presence, since the connection is lost; the next one reports it again."""
-        self._seen = self._journaled = self.heard_s = None
+        self._seen = self._journaled = self.heard_s = self._signed_s = None
+        self.silent = False
 
     def due(self, now_s: int) -> bool | None:
         """Return the presence to journal now, None if it has not changed or the last change is too recent."""
-        due_s = self.due_s
-        if due_s is None or now_s < due_s:
+        if self._silent_at_s is not None and now_s >= self._silent_at_s:
+            self.silent = True
+        if not self.changed or (self._journaled_s is not None and now_s < self._journaled_s + PRESENCE_PAUSE_S):
             return None
-        self._journaled, self._journaled_s = self._seen, now_s
+        self._journaled, self._journaled_s = self._present, now_s
         return self._journaled
 
     @property
     def due_s(self) -> int | None:
-        """When a presence may be journaled, 0 if at once, None if there is none to journal."""
-        if self._seen is None or self._seen == self._journaled:
+        """When a presence may have to be journaled, 0 if at once, None if there is none to journal."""
+        if self.changed:
+            return 0 if self._journaled_s is None else self._journaled_s + PRESENCE_PAUSE_S
+        return self._silent_at_s
+
+    @property
+    def changed(self) -> bool:
+        """Whether the presence differs from what is journaled."""
+        return self._present is not None and self._present != self._journaled
+
+    @property
+    def _present(self) -> bool | None:
+        return False if self.silent and self._seen else self._seen
+
+    @property
+    def _silent_at_s(self) -> int | None:
+        """When signs of life have stayed out for too long, None if none are expected or that is known."""
+        if not self._signs or not self._seen or self.silent or self._signed_s is None:
             return None
-        return 0 if self._journaled_s is None else self._journaled_s + PRESENCE_PAUSE_S
+        return int(self._signed_s) + SIGNED_SILENCE_S

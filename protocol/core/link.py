@@ -53,7 +53,7 @@ from protocol.core.start_events import EpochOpened, KeysEnrolled, LinkConfirmed,
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.phrases import phrase
 from protocol.wire.instants import Millis
-from protocol.wire.messages import Identifier
+from protocol.wire.messages import Identifier, ReceiptPayload
 from protocol.wire.refusals import ALTERED, OUTDATED, REPEATED
 
 FOREIGN_ANSWER_MS: Millis = 60 * SECOND
@@ -120,6 +120,10 @@ class Link(Core):
     def signs(self) -> bool:
         """Whether our side's accepted keys can sign what the policy requires (SPEC F5.6)."""
         return self._epoch is None or self._epoch.sealing.signs
+
+    def standing_receipt(self) -> ReceiptPayload | None:
+        """Return the receipt for all that was applied until now, as of the last event; None without an epoch."""
+        return None if self._epoch is None else self._epoch.sealing.receipt(self._epoch.inbox.claim(self.last_at))
 
     def unsealed(self, at: Millis) -> tuple[Unsealed, ...]:
         """Return the payloads that the `BatchClosed` at the same `at`, the very next event, must carry signed."""

@@ -96,6 +96,19 @@ class Sealing:
         # every connect makes one owed again
         self._state.receipt_owed = False
 
+    def receipt(self, claim: Claim) -> ReceiptPayload:
+        """Return the payload of a frame that carries a receipt alone."""
+        return ReceiptPayload(
+            link=self._epoch.terms.link,
+            epoch=self._epoch.terms.epoch,
+            sender=self._state.side,
+            recipient=self._peer,
+            policy=self._epoch.policy_digest,
+            upto=claim.upto,
+            head=claim.head,
+            at=claim.at,
+        )
+
     def _signed_again(self) -> list[Departure]:
         """Return the unreceipted frames that were signed with a key that is no longer accepted, with their payloads."""
         return [
@@ -111,16 +124,7 @@ class Sealing:
         """Return the frames of `runs`, behind `after` others. The claim goes with the first, or alone without any."""
         terms, policy, sender = self._epoch.terms, self._epoch.policy_digest, self._state.side
         if claim is not None and not runs:
-            receipt = ReceiptPayload(
-                link=terms.link,
-                epoch=terms.epoch,
-                sender=sender,
-                recipient=self._peer,
-                policy=policy,
-                upto=claim.upto,
-                head=claim.head,
-                at=claim.at,
-            )
+            receipt = self.receipt(claim)
             seal = Seal(index=after, channel="receipt", upto=claim.upto)
             return [Departure(Unsealed("receipt", canonical.encode(receipt)), seal)]
         leaving = []

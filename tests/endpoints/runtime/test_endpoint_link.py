@@ -358,3 +358,51 @@ def test_presence_that_flaps_changes_rarely() -> None:
     assert cap.due(100) is None
     cap.see(present=False)
     assert cap.due(100) is False
+
+
+def test_signs_of_life_that_stay_out_outweigh_what_the_broker_says() -> None:
+    """SPEC Q2.5"""
+    cap = PresenceCap()
+    cap.hear(100.5)
+    assert cap.due(100) is True
+    # none is expected of a party that has never sent one
+    assert [cap.due_s] == [None]
+    cap.sign(1_000, 101.0)
+    assert cap.due_s == 151
+    cap.hear(149.0)
+    assert cap.due(150) is None
+    assert cap.due(151) is False
+    assert [cap.silent] == [True]
+    assert [cap.due_s] == [None]
+    # what the broker says, or plays back, is none
+    cap.hear(152.0)
+    cap.sign(1_000, 152.0)
+    assert cap.due(160) is None
+    cap.sign(1_001, 160.0)
+    assert cap.due(160) is True
+    assert cap.due_s == 210
+
+
+def test_signs_of_life_are_expected_over_each_later_connection() -> None:
+    """SPEC Q2.5"""
+    cap = PresenceCap()
+    cap.hear(0.0)
+    cap.sign(1_000, 0.0)
+    assert cap.due(0) is True
+    cap.forget()
+    assert cap.due(1_000) is None
+    cap.hear(1_000.0)
+    assert cap.due(1_000) is True
+    assert cap.due(1_050) is False
+    # another signed word is as good
+    cap.word(1_060.0)
+    assert cap.due(1_060) is True
+    other = PresenceCap()
+    other.inherit(cap)
+    assert other.due(1_109) is True
+    assert other.due(1_115) is False
+
+
+def test_a_flood_of_signs_of_life_is_rarely_verified() -> None:
+    cap = PresenceCap()
+    assert [cap.may_check(each / 4) for each in range(6)] == [True, False, False, False, True, False]
