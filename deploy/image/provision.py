@@ -35,9 +35,12 @@ CONFIGS = {"eucom": "endpoint.toml", "ndmc": "endpoint.toml", "watch": "watch.to
 CONTROL = "run/control.sock"
 PROCESS, BROKER = 10_001, 1_883
 """The users of the link's processes and of the broker."""
+SECOND = Path("brokers", "ndmc")
 _MOVING = ".moving"
 CLUSTER = os.environ.get("DECONFLICT_STACK") == "cluster"
 """Whether a RabbitMQ cluster takes the place of Mosquitto: deploy/cluster/compose.yml."""
+BRIDGED = os.environ.get("DECONFLICT_STACK") == "bridged"
+"""Whether each side has a broker of its own: deploy/bridged/compose.yml."""
 
 
 def main() -> None:
@@ -50,15 +53,18 @@ def main() -> None:
     if present or Path("link.toml").exists():
         check_complete(present)
     else:
-        hosts = cluster_nodes.HOSTS if CLUSTER else ("broker",)
+        hosts = cluster_nodes.HOSTS if CLUSTER else (("broker", "broker-ndmc") if BRIDGED else ("broker",))
         named = [word for host in hosts for word in ("--broker-host", host)]
-        deconflict("init", ".", *named, "--listen", "0.0.0.0")  # noqa: S104 - of a container
+        bridged = ["--bridged"] if BRIDGED else []
+        deconflict("init", ".", *bridged, *named, "--listen", "0.0.0.0")  # noqa: S104 - of a container
     for party, config in CONFIGS.items():
         move_journals(party)
         check_journals(party)
         place_control(Path(party, config))
     if CLUSTER:
         cluster_nodes.provide()
+    elif BRIDGED:
+        check_bridged()
     else:
         provide_broker()
         give(Path("broker"), BROKER)
@@ -186,6 +192,24 @@ def provide_broker() -> None:
         deconflict("broker", ".", "--configure", *links, "--listen", "0.0.0.0", "--yes")  # noqa: S104 - of a container
         say("broker: its volume was empty; its files were made anew")
     move_sessions()
+
+
+def check_bridged() -> None:
+    """End if the files of one of two bridged brokers are missing, or if the volumes are those of the plain stack."""
+    wanted: dict[str, tuple[str, ...]] = {
+        "broker": ("mosquitto.conf", "acl", "tls/server.key", "bridge/ndmc/client.key")
+    }
+    wanted[f"{SECOND}/broker"] = wanted["broker"][:-1]
+    missing = [
+        f"{folder}/{name}" for folder, names in wanted.items() for name in names if not Path(folder, name).exists()
+    ]
+    if missing:
+        end(
+            f"missing: {', '.join(missing)}; restore the volumes of the brokers from a backup. These volumes may be "
+            "those of the plain stack: give a project of its own, such as -p link-bridged"
+        )
+    for own in (Path("broker"), SECOND / "broker"):
+        give(own, BROKER)
 
 
 def move_sessions() -> None:

@@ -183,9 +183,9 @@ class Connection:
         self._publishes.add(topic, payload, token)
         self._send()
 
-    def publish_once(self, topic: str, payload: bytes) -> None:
+    def publish_once(self, topic: str, payload: bytes, properties: Properties | None = None) -> None:
         """Publish at QoS 0, without retries."""
-        self._client.publish(topic, payload, qos=0)
+        self._client.publish(topic, payload, qos=0, properties=properties)
 
     def acknowledge(self, packet_id: int) -> None:
         """Send PUBACK for a QoS 1 delivery."""

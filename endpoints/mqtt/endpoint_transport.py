@@ -52,6 +52,8 @@ QUOTA_EXCEEDED = 0x97
 IN_FLIGHT_OF_A_LINK = 16
 """After an outage all links publish at once: each its eight unreceipted frames and its receipts, for all of which the
 broker may have no room yet."""
+SIGN_EXPIRES_S = 60
+"""For how long a broker may keep a sign of life for an absent client."""
 _UNSPECIFIED = _FAILURE = 0x80
 _BEAT = object()
 """The token of a presence word: whatever the broker answers, it is alive."""
@@ -396,11 +398,11 @@ class EndpointTransport:
         return str(Topic(link, self._identity, "presence"))
 
     def _publish_sign(self, link: str) -> None:
-        """Publish a sign of life, unless nobody is there: a broker may keep it for an absent client."""
-        if self._connection is not None and self._presence.present(link, self._peers[link]):
-            sign = self._signs(link)
-            if sign is not None:
-                self._connection.publish_once(str(Topic(link, self._identity, "receipt")), sign)
+        sign = None if self._connection is None else self._signs(link)
+        if sign is not None and self._connection is not None:
+            name = str(Topic(link, self._identity, "receipt"))
+            # a broker may keep it for an absent client
+            self._connection.publish_once(name, sign, session.expiring(SIGN_EXPIRES_S))
 
     def _now_s(self) -> float:
         return self._real_ms() / 1_000

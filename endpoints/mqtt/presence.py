@@ -63,10 +63,6 @@ class Presence:
         self._note(link, party, present=present)
         return arrived
 
-    def present(self, link: str, party: str) -> bool:
-        """Return whether a party is present, as far as this connection knows."""
-        return self._present.get((link, party), False)
-
     def check(self, now_s: float) -> bool:
         """Report parties as gone that have been silent for too long; return whether all are silent."""
         silent = [party for party, heard_at in self._heard_at.items() if now_s - heard_at > self._silent_after_s]

@@ -67,6 +67,13 @@ def connect_properties() -> Properties:
     return properties
 
 
+def expiring(seconds: int) -> Properties:
+    """Return the properties of a PUBLISH packet which the broker discards if it cannot deliver it in time."""
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties.MessageExpiryInterval = seconds
+    return properties
+
+
 def ends_session() -> Properties:
     """Return the properties of a DISCONNECT packet with which the broker forgets the session."""
     properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]

@@ -272,14 +272,9 @@ class LinkRunner(Generic[CoreT_co]):
             failpoint("after_frame")
 
     def sign_of_life(self, topic: Topic, frame: bytes, real_s: float) -> bool:
-        """Take a receipt that came at QoS 0, outside the journal: it shows that its author is reached (SPEC Q2.5).
-
-        Return whether a turn is needed for it.
-        """
-        cap = self.presence.get(topic.sender)
-        if self.failure is not None or cap is None:
-            return False
-        return signs.take(cap, self.core, topic, frame, real_s, self._verdict)
+        """Take a receipt that came at QoS 0, outside the journal (SPEC Q2.5). Return whether it needs a turn."""
+        cap = self.presence.get(topic.sender) if self.failure is None else None
+        return cap is not None and signs.take(cap, self.core, topic, frame, real_s, self._verdict)
 
     def _verdict(self, topic: Topic, frame: bytes) -> str:
         """Return the verdict on a frame under the keys that are accepted now, which may just have changed."""

@@ -22,6 +22,7 @@ from endpoints.mqtt.events import (
     PresenceChanged,
     PresenceHeard,
     PublishDenied,
+    SignOfLife,
     TakenOver,
     TransportEvent,
 )
@@ -439,6 +440,22 @@ async def test_a_short_interruption_is_not_an_absence(running: BrokerSite, proxy
             ndmc.publish(b"back")
             await eucom.next(Arrived)
             assert len(eucom.of(PresenceChanged)) == 1
+
+
+async def test_signs_of_life_reach_the_peer_and_the_watch_with_each_beat(running: BrokerSite) -> None:
+    """SPEC Q2.5"""
+    async with (
+        Endpoint(running.settings("ndmc")) as ndmc,
+        Watcher(running.settings("watch")) as watch,
+    ):
+        await ndmc.next(Connected)
+        await watch.next(Connected)
+        async with Endpoint(running.settings("eucom"), QUICK, signs=lambda link: f"of {link}".encode()):
+            for taker in (ndmc, watch):
+                sign = await taker.next(SignOfLife, 2)
+                assert (sign.topic, sign.payload) == (Topic(LINK, "eucom", "receipt"), f"of {LINK}".encode())
+        assert not ndmc.of(Arrived)
+        assert not watch.of(Arrived)
 
 
 async def test_a_silent_peer_counts_as_gone(running: BrokerSite) -> None:

@@ -79,13 +79,17 @@ class Endpoint(Bench):
     """A real `EndpointTransport` of one side of the link."""
 
     def __init__(
-        self, settings: BrokerSettings, intervals: Intervals = PATIENT, links: list[tuple[str, str]] | None = None
+        self,
+        settings: BrokerSettings,
+        intervals: Intervals = PATIENT,
+        links: list[tuple[str, str]] | None = None,
+        signs: Callable[[str], bytes | None] = lambda _: None,
     ) -> None:
         super().__init__()
         self.side = settings.identity
         links = links or [(LINK, PEERS[self.side])]
         self.transport: EndpointTransport = EndpointTransport(
-            settings, links, self.take, SystemClock().real_ms, intervals
+            settings, links, self.take, SystemClock().real_ms, intervals, signs
         )
 
     def publish(self, payload: bytes, channel: TopicChannel = "message", link: str = LINK) -> bool:

@@ -50,6 +50,7 @@ def test_nothing_happens_before_the_first_epoch() -> None:
         end._handle(kind(at=START, mono=0, **fields))
     assert set(end.transcript) == {"refused: no_epoch"}
     assert end.link.unsealed(START) == ()
+    assert end.link.standing_receipt() is None
     with pytest.raises(LocalProtocolError, match="the first event of a link is EpochOpened"):
         end.core.snapshot()
     assert end.core.handle(KeysEnrolled(at=START, mono=0, keys={})) == ()
