@@ -82,7 +82,8 @@ class Intake:
                 runners[link].presence[party].hear(real_s)
                 self._look_at(link, party)
             case SignOfLife(topic=topic, payload=payload, real_s=real_s):
-                if runners[topic.link].sign_of_life(topic, payload, real_s):
+                runner = runners[topic.link]
+                if runner.failure is None and runner.sign_of_life(topic, payload, real_s):
                     queue.wake([topic.link])
             case Connected(broker_certificate=certificate, node=node, session_kept_s=kept_s):
                 failpoint("after_connected")

@@ -265,16 +265,14 @@ class LinkRunner(Generic[CoreT_co]):
             at=now.at, mono=now.mono, channel=topic.channel, sender=topic.sender, frame=frame, verdict=verdict
         )
         reason = verdict if verdict != VERIFIED else self.core.redundant(event)
-        if not reason and topic.sender in self.presence:
-            self.presence[topic.sender].word(now.real_s)
+        signs.take_word(self.presence.get(topic.sender), reason, now.real_s)
         if self._refusals.frames.admits(event, reason, now.real_s):
             self.take(event)
             failpoint("after_frame")
 
     def sign_of_life(self, topic: Topic, frame: bytes, real_s: float) -> bool:
         """Take a receipt that came at QoS 0, outside the journal (SPEC Q2.5). Return whether it needs a turn."""
-        cap = self.presence.get(topic.sender) if self.failure is None else None
-        return cap is not None and signs.take(cap, self.core, topic, frame, real_s, self._verdict)
+        return signs.take(self.presence.get(topic.sender), self.core, topic, frame, real_s, self._verdict)
 
     def _verdict(self, topic: Topic, frame: bytes) -> str:
         """Return the verdict on a frame under the keys that are accepted now, which may just have changed."""

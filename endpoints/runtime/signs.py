@@ -25,15 +25,23 @@ def payload(receipt: ReceiptPayload, at: Millis) -> bytes:
     return canonical.encode(structs.replace(receipt, at=written(at)))
 
 
-def take(cap: PresenceCap, core: RunnableCore, topic: Topic, frame: bytes, real_s: float, verdict: Verdict) -> bool:
+def take(
+    cap: PresenceCap | None, core: RunnableCore, topic: Topic, frame: bytes, real_s: float, verdict: Verdict
+) -> bool:
     """Take a sign of life of the party of `cap`, which arrived at `real_s`; return whether a turn is needed for it."""
-    if not cap.may_check(real_s):
+    if cap is None or not cap.may_check(real_s):
         return False
     scheduled = cap.due_s is not None
     signed = signed_at(core, topic, frame, verdict)
     if signed is not None:
         cap.sign(signed, real_s)
     return cap.changed or (cap.due_s is not None and not scheduled)
+
+
+def take_word(cap: PresenceCap | None, reason: str, real_s: float) -> None:
+    """Take a frame of the party of `cap`, which shows as much as a sign of life if it has an effect: no `reason`."""
+    if cap is not None and not reason:
+        cap.word(real_s)
 
 
 def signed_at(core: RunnableCore, topic: Topic, frame: bytes, verdict: Verdict) -> Millis | None:
