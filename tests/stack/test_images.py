@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack.compose import clone, docker
-from tests.support.engine import require_engine
+from tests.stack.compose import clone
+from tests.support.engine import docker, require_engine
 
 pytestmark = [pytest.mark.stack, pytest.mark.nightly, pytest.mark.timeout(1_800)]
 
