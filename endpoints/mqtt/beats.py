@@ -22,7 +22,6 @@ class Beats:
         publish: Callable[[str], None],
         presence: Presence,
         now_s: Callable[[], float],
-        fail: Callable[[Exception], None],
     ) -> None:
         """Prepare the timers.
 
@@ -32,18 +31,18 @@ class Beats:
             publish: publishes what shows that we are here on a link.
             presence: what is known of the others; it is told to check for silence.
             now_s: reads the clock that `presence` goes by.
-            fail: takes what one of the two raises.
         """
         self._links = links
         self._beat_s = beat_s
         self._publish = publish
         self._presence = presence
         self._now_s = now_s
-        self._fail = fail
+        self._fail: Callable[[Exception], None]
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
-    def start(self) -> None:
-        """Begin: the first links are served after a share of a beat."""
+    def start(self, fail: Callable[[Exception], None]) -> None:
+        """Begin: the first links are served after a share of a beat. `fail` takes what `publish` raises."""
+        self._fail = fail
         self._after(0)
         self._check()
 

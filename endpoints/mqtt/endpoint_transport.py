@@ -41,7 +41,7 @@ from endpoints.mqtt.presence import Presence
 from endpoints.mqtt.session import ConnectionClosed, Opened, Will
 from endpoints.mqtt.takeovers import TAKEN_OVER, TakeoverCounter
 from endpoints.mqtt.tls import client_context
-from endpoints.mqtt.topics import GONE, PRESENT, Topic, subscriptions
+from endpoints.mqtt.topics import GONE, PRESENT, Topic, TopicChannel, subscriptions
 from protocol.phrases import phrase
 from protocol.wire.instants import Millis
 
@@ -52,8 +52,6 @@ QUOTA_EXCEEDED = 0x97
 IN_FLIGHT_OF_A_LINK = 16
 """After an outage all links publish at once: each its eight unreceipted frames and its receipts, for all of which the
 broker may have no room yet."""
-SIGN_EXPIRES_S = 60
-"""For how long a broker may keep a sign of life for an absent client."""
 _UNSPECIFIED = _FAILURE = 0x80
 _BEAT = object()
 """The token of a presence word: whatever the broker answers, it is alive."""
@@ -112,7 +110,7 @@ class EndpointTransport:
         self._early: list[MQTTMessage] = []
         self._presence = Presence(self._peers.items(), self._intervals.presence_s, on_event)
         beat_s = self._intervals.presence_s
-        self._beats = Beats(self._peers, beat_s, self._give_sign, self._presence, self._now_s, self._fail)
+        self._beats = Beats(self._peers, beat_s, self._give_sign, self._presence, self._now_s)
         self._takeovers = TakeoverCounter()
         self._failover = Failover(settings.addresses, self._intervals.pause_s, self._intervals.stable_s)
         self._place = Destination(self._failover.address, "")
@@ -228,7 +226,7 @@ class EndpointTransport:
         links = self._links()
         self._subscribed = set(links)
         # MQTT has one will per connection: the first link's. The peers of other links notice our silence.
-        will = Will(self._presence_topic(links[0]), GONE, self._intervals.gone_after_s) if links else None
+        will = Will(self._topic(links[0], "presence"), GONE, self._intervals.gone_after_s) if links else None
         connection = Connection(
             self._settings,
             self._place,
@@ -280,7 +278,8 @@ class EndpointTransport:
             self._subscribe(link)
         for link in self._links():
             self._publish_presence(link, PRESENT)
-        self._beats.start()
+        if self._connection is not None:
+            self._beats.start(self._connection.fail)
         early, self._early = self._early, []
         for message in early:
             self._message(message)
@@ -329,7 +328,7 @@ class EndpointTransport:
             if ours:
                 now_s, payload = self._now_s(), bytes(message.payload)
                 if self._presence.hear(topic.link, topic.sender, payload, now_s):
-                    self._show_presence(topic.link)
+                    self._greet(topic.link)
                 if payload == PRESENT:
                     self._on_event(PresenceHeard(topic.link, topic.sender, now_s))
         elif topic is not None and ours and message.qos:  # SPEC Q1.3
@@ -370,32 +369,29 @@ class EndpointTransport:
 
     # --- presence -------------------------------------------------------------------------------------------------
 
-    def _show_presence(self, link: str) -> None:
-        """Publish what shows that we are here."""
-        if link not in self._left:
-            self._publish_presence(link, PRESENT)
-            self._publish_sign(link)
-
     def _give_sign(self, link: str) -> None:
         """Publish what shows once a beat that we are here."""
-        # then the broker must answer, too: a node that has lost its cluster neither takes nor delivers anything
         if self._connection is not None and link == next(iter(self._links()), None):
-            self._connection.publish(self._presence_topic(link), PRESENT, _BEAT)
+            # the broker must answer, too: a node that has lost its cluster neither takes nor delivers anything
+            self._connection.publish(self._topic(link, "presence"), PRESENT, _BEAT)
             self._publish_sign(link)
-        else:
-            self._show_presence(link)
+        elif link not in self._left:
+            self._greet(link)
 
-    def _fail(self, error: Exception) -> None:
-        """Have `run` raise `error`."""
-        if self._connection is not None:
-            self._connection.fail(error)
+    def _greet(self, link: str) -> None:
+        self._publish_presence(link, PRESENT)
+        self._publish_sign(link)
+
+    def _publish_sign(self, link: str) -> None:
+        if self._connection is not None and (sign := self._signs(link)) is not None:
+            self._connection.publish_once(self._topic(link, "receipt"), sign, session.short_lived())
 
     def _publish_presence(self, link: str, payload: bytes) -> None:
         if self._connection is not None:
-            self._connection.publish_once(self._presence_topic(link), payload)
+            self._connection.publish_once(self._topic(link, "presence"), payload)
 
-    def _presence_topic(self, link: str) -> str:
-        return str(Topic(link, self._identity, "presence"))
+    def _topic(self, link: str, channel: TopicChannel) -> str:
+        return str(Topic(link, self._identity, channel))
 
     def _publish_sign(self, link: str) -> None:
         sign = None if self._connection is None else self._signs(link)

@@ -17,6 +17,8 @@ SESSION_AT_LEAST_S = 7 * 86_400
 """SPEC Q1.1 requires a week."""
 RECEIVE_MAX = 128
 """Unacknowledged deliveries at most: 8 MiB of frames of the largest size; a batch is rarely larger."""
+SHORT_LIVED_S = 60
+"""For how long a broker may keep a sign of life for an absent client."""
 PACKET_MAX_BYTES = 131_072
 """The largest packet that the broker may send: the same limit that the broker applies itself (SPEC F6.1)."""
 SUBSCRIBED_AT_ONCE = 512
@@ -67,10 +69,10 @@ def connect_properties() -> Properties:
     return properties
 
 
-def expiring(seconds: int) -> Properties:
-    """Return the properties of a PUBLISH packet which the broker discards if it cannot deliver it in time."""
+def short_lived() -> Properties:
+    """Return the properties of a PUBLISH packet that the broker discards if it cannot deliver it soon."""
     properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-    properties.MessageExpiryInterval = seconds
+    properties.MessageExpiryInterval = SHORT_LIVED_S
     return properties
 
 

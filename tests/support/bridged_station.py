@@ -22,9 +22,8 @@ from broker.versions import check_version
 from endpoints.clocks.clock import SystemClock
 from endpoints.config.provision import BROKERS, BrokerPlan
 from tests.support.broker_site import free_port
-from tests.support.engine import require_engine
+from tests.support.engine import docker, require_engine
 from tests.support.proxy import TcpProxy
-from tests.support.rabbit_cluster import docker
 from tests.support.station import LINK, SIDES, Station
 
 
