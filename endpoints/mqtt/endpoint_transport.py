@@ -393,12 +393,5 @@ class EndpointTransport:
     def _topic(self, link: str, channel: TopicChannel) -> str:
         return str(Topic(link, self._identity, channel))
 
-    def _publish_sign(self, link: str) -> None:
-        sign = None if self._connection is None else self._signs(link)
-        if sign is not None and self._connection is not None:
-            name = str(Topic(link, self._identity, "receipt"))
-            # a broker may keep it for an absent client
-            self._connection.publish_once(name, sign, session.expiring(SIGN_EXPIRES_S))
-
     def _now_s(self) -> float:
         return self._real_ms() / 1_000
