@@ -28,8 +28,8 @@ from protocol.record.journal import Record
 from protocol.record.ledger import Ledger
 from protocol.wire.messages import Reference
 
-FOLDED_AT_ONCE: Final = 200
-"""Records that are folded before other work gets its turn: some 5 ms."""
+FOLDED_AT_ONCE: Final = 50
+"""Records that are folded before other work gets its turn: a few milliseconds, even where each has many messages."""
 PATIENCE_S: Final = 1.0
 """How long a view waits for its record: a page that lacks the newest record is better than no page."""
 MOST_BYTES: Final = 64 << 20

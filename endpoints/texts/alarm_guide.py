@@ -52,8 +52,10 @@ GUIDES: dict[AlarmCode, AlarmGuide] = {
         "reads them meanwhile.",
     ),
     AlarmCode.PEER_DISCONNECTED: AlarmGuide(
-        meaning="the broker says that a party is gone, or the party has been silent for 75 s. A hint, never evidence: "
-        "the broker may err or lie.",
+        meaning="the broker says that a party is gone, or nothing of the party has arrived for 50 s: neither presence "
+        "nor, although the broker calls it present, its signed signs of life. The broker's word is a hint, "
+        "never evidence. If `status` says `peer_silent`, the signs of life are missing: then frames do not "
+        "pass either, as when a bridge between two brokers is cut.",
         officer="nothing by itself. If a test or a receipt is overdue too, ask the other duty officer over the first "
         "channel.",
     ),

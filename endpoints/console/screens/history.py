@@ -42,6 +42,10 @@ _OF_GROUP: Final[Mapping[str, Group]] = {
     "watch_left": "officers",
     "credentials_refused": "officers",
     "link_confirmed": "officers",
+    "session_began": "officers",
+    "session_ended": "officers",
+    "listeners_missing": "officers",
+    "listeners_back": "officers",
 }
 """The groups of what is not a step of a message; everything else is about the line."""
 _GRAVE: Final[Mapping[str, Level]] = {

@@ -21,6 +21,7 @@ BRIEF_MAX: Final = 280
 """How much of a text a list shows: a hundred texts of 4,000 letters would be a page of many seconds."""
 BARS: Final[Mapping[str, int]] = {"flash": 4, "immediate": 3, "priority": 2, "routine": 1}
 """Precedence is a word and bars, never a colour."""
+PLACE_MAX: Final = 80
 _LEVELS: Final[Mapping[str, Level]] = {
     "queued": "standby",
     "sent": "standby",
@@ -131,6 +132,10 @@ def _written(language: str, text: str, t: Translator, most: int | None) -> Writt
     return Written(label=language, language=language, text=f"{text[:most]}…", more=more)
 
 
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def card(entry: LedgerEntry, facts: Facts, t: Translator, moments: Moments, due: Mapping[str, Utc]) -> MessageCard:
     """Return a message for a list; `due` has the deadlines that run, by reference."""
     body = entry.body
@@ -159,7 +164,7 @@ def card(entry: LedgerEntry, facts: Facts, t: Translator, moments: Moments, due:
         sent=moments.of(entry.at),
         recorded=recorded_at(entry),
         warning=age_words(entry, t, facts.now),
-        place=area.get("name", ""),
+        place=_shortened(area.get("name", ""), PLACE_MAX),
         texts=texts,
         summary="" if texts or not facts.texts else wording_of(said, body, t, "UTC"),
         due=due.get(str(reference)),
