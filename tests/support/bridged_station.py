@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
+from tests.support.rabbit_cluster import docker
+
 from broker.bridges import Bridges, Remote
 from broker.configuration import files
 from broker.errors import BrokerError
@@ -24,7 +26,6 @@ from endpoints.config.provision import BROKERS, BrokerPlan
 from tests.support.broker_site import free_port
 from tests.support.engine import require_engine
 from tests.support.proxy import TcpProxy
-from tests.support.rabbit_cluster import docker
 from tests.support.station import LINK, SIDES, Station
 
 
