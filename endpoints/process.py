@@ -25,6 +25,7 @@ from endpoints.journal.writer import JournalWriter, UnusableJournal
 from endpoints.keys.officer_credentials import OfficerCredentials
 from endpoints.metrics.observation import Observation
 from endpoints.notify import Notifier, words_of
+from endpoints.runtime.console_screens import ConsoleScreens
 from endpoints.runtime.flushing import InThreads
 from endpoints.runtime.link_runner import SOFTWARE
 from endpoints.runtime.loop import Loop
@@ -65,6 +66,7 @@ class Process(Generic[SettingsT, RunnerT]):
         build: Build[SettingsT, RunnerT],
         output: StdoutFeed,
         observation: Observation,
+        screens: ConsoleScreens,
         *,
         journal: MakeJournal,
         beside: Sequence[Work] = (),
@@ -85,6 +87,7 @@ class Process(Generic[SettingsT, RunnerT]):
                 running one it takes that one's core, to check new files.
             output: prints the journals and the ordinary log lines.
             observation: serves health and metrics, if the settings name an address.
+            screens: what is known of consoles.
             journal: makes the journal of each link.
             beside: what else runs while the process does.
             supervisor: what has started this process; as the environment says if None.
@@ -115,7 +118,8 @@ class Process(Generic[SettingsT, RunnerT]):
         self._loop = Loop(runners, queue, clock, monitor, timer, turned, self._in_threads)
         credentials = {name: officer.credential for name, officer in settings.officers.items()}
         self._officers = OfficerCredentials(credentials, clock.real_ms)
-        self._beside = [MemoryUpkeep(queue).run, *beside]
+        self._screens = screens
+        self._beside = [MemoryUpkeep(queue).run, screens.run, *beside]
         self._reloader = Reloader(
             settings,
             read,
@@ -143,7 +147,7 @@ class Process(Generic[SettingsT, RunnerT]):
                 opened()
             actions = ACTIONS if isinstance(self._settings, EndpointSettings) else WATCH_ACTIONS
             reload = self._reloader.reload
-            control = Control(self._loop, self._runners, self._officers, self._clock, actions, reload)
+            control = Control(self._loop, self._runners, self._officers, self._clock, actions, reload, self._screens)
             server = ControlServer(control.application, listening, self._settings.control)
             await self._serve(control, server)
         finally:

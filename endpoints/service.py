@@ -14,6 +14,7 @@ from endpoints.mqtt.events import Delivery
 from endpoints.notify import Notifier, words_of
 from endpoints.process import Process
 from endpoints.runtime.certificate_report import CertificateReport
+from endpoints.runtime.console_screens import ConsoleScreens
 from endpoints.runtime.endpoint_link import EndpointLink
 from endpoints.runtime.instruments import Instruments
 from endpoints.runtime.intake import EndpointIntake
@@ -43,7 +44,8 @@ def endpoint(
         transport.acknowledge(delivery)
 
     certificates = CertificateReport(settings.broker, runners, queue, exercise=settings.exercise_clock is not None)
-    observation = Observation(settings, runners, queue, clocks, lambda: certificates.ends)
+    screens = ConsoleScreens(runners, queue, clocks.real_ms, configured=settings.console)
+    observation = Observation(settings, runners, queue, clocks, lambda: certificates.ends, lambda: screens.counts)
     intake = EndpointIntake(runners, queue, acknowledge, certificates.connected)
     peers = [(link.id, link.content.peer_of(side)) for link in settings.links]
 
@@ -95,6 +97,7 @@ def endpoint(
         build,
         output,
         observation,
+        screens,
         journal=journal,
         beside=[certificates.run, health.run, *instruments.beside(runners, queue)],
     )

@@ -20,6 +20,7 @@ from endpoints.mqtt.observer_transport import ObserverTransport
 from endpoints.notify import FAILING_AFTER, Notifier, SinkHealth, words_of
 from endpoints.process import Process
 from endpoints.runtime.certificate_report import CertificateReport
+from endpoints.runtime.console_screens import ConsoleScreens
 from endpoints.runtime.intake import Intake
 from endpoints.runtime.link_runner import LinkRunner
 from endpoints.runtime.observing import SendsNothing
@@ -44,7 +45,8 @@ def watch(settings: WatchSettings, output: StdoutFeed) -> Process[WatchSettings,
     queue = WorkQueue()
     clocks = clock(settings.exercise_clock)
     certificates = CertificateReport(settings.broker, runners, queue, exercise=settings.exercise_clock is not None)
-    observation = Observation(settings, runners, queue, clocks, lambda: certificates.ends)
+    screens = ConsoleScreens(runners, queue, clocks.real_ms, configured=settings.console)
+    observation = Observation(settings, runners, queue, clocks, lambda: certificates.ends, lambda: screens.counts)
     intake = Intake(runners, queue, connected=certificates.connected)
     parties = [(link.id, (link.content.terms.caller, link.content.terms.answering)) for link in settings.links]
     transport = ObserverTransport(settings.broker, parties, intake.happened, clocks.real_ms)
@@ -92,6 +94,7 @@ def watch(settings: WatchSettings, output: StdoutFeed) -> Process[WatchSettings,
         build,
         output,
         observation,
+        screens,
         journal=journal,
         beside=[certificates.run, health.run, give_signs_of_life],
     )

@@ -106,6 +106,7 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
         keys: the folder of private signing keys; None for a watch without a key.
         officers: the officers who may act here, by id; a watch may have none.
         health: where its health and metrics are served; None for nowhere.
+        console: whether a console is to show it: the file has a table `[console]`.
     """
 
     path: Path
@@ -120,6 +121,7 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
     keys: Path | None
     officers: dict[str, Officer]
     health: HealthSettings | None
+    console: bool
 
     @property
     def trusted_files(self) -> tuple[tuple[Path, str], ...]:
@@ -326,6 +328,7 @@ def _process(
         "notifications": notifications(raw.notifications, path, environment),
         "exercise_clock": exercise.clock(raw.exercise_clock or None, contents, folder, path, environment),
         "health": health(raw.health, path, environment),
+        "console": raw.console is not UNSET,
         "allow_ptrace": exercise.allow_ptrace(contents, environment),
     }
 

@@ -8,6 +8,7 @@
     GET  /v1/links/LINK/items/REF                a draft, an alert or a line test, the acts on it, and `seen`
     GET  /v1/links/LINK/progress/REF[?within=S]  the delivery ladder of a message sent here or a draft: a line per step
     POST /v1/links/LINK/ACTION                   an officer's action (`requests.ACTIONS`): {"reference": ...}
+    POST /v1/console                             what a console says of its screens (`requests.ConsoleTold`)
     POST /v1/reload                              read the files of the process anew (`Reloaded`), without a body
 
 Errors are JSON: {"code", "detail"}, and {"said"}, what a translated detail is made from (`protocol.phrases`); with
@@ -15,7 +16,8 @@ Errors are JSON: {"code", "detail"}, and {"said"}, what a translated detail is m
 403 not authenticated, 404 unknown, 409 not allowed in this state, 413 too large, 422 files that cannot be used, 429 too
 many wrong credentials, 503 link stopped or process overloaded. It runs in the event loop of the process.
 
-A reload takes no credential: who may open the socket may also change the files and restart the process.
+A reload takes no credential: who may open the socket may also change the files and restart the process. So do a
+console's words about its screens, and the sessions of boards and investigators.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
+from zlib import crc32
 
 import msgspec
 from msgspec import structs
@@ -38,11 +41,12 @@ from endpoints.control.delivery_progress import Ladder, climb
 from endpoints.control.event_stream import EventFeed
 from endpoints.control.present_state import PresentState
 from endpoints.control.request_body import decode_request
-from endpoints.control.requests import ACTIONS, Ask, AskTest
+from endpoints.control.requests import ACTIONS, Ask, AskLogIn, AskLogOut, AskTest, ConsoleTold
 from endpoints.control.status import Status, status
 from endpoints.control.streams import Show, Streams
 from endpoints.keys.attempt_throttle import Caller
 from endpoints.keys.officer_credentials import OfficerCredentials, WrongCredential
+from endpoints.runtime.console_screens import ConsoleCounts, ConsoleScreens
 from endpoints.runtime.link_runner import AnyRunner
 from endpoints.runtime.loop import Loop
 from endpoints.runtime.reloading import Reloaded
@@ -50,6 +54,7 @@ from endpoints.runtime.work_items import RequestItem, WrongCredentialItem
 from endpoints.texts.printable import printable
 from protocol.core.acts import ActedFirstError
 from protocol.core.drafts import ended_draft
+from protocol.core.environment import CONSOLE
 from protocol.errors import LocalProtocolError
 from protocol.phrases import phrase, rephrased
 
@@ -76,6 +81,7 @@ class Control:
         clock: Clock,
         actions: Mapping[str, type[Ask]],
         reload: Callable[[], Awaitable[Reloaded]],
+        screens: ConsoleScreens,
     ) -> None:
         """Make it.
 
@@ -86,12 +92,14 @@ class Control:
             clock: the machine's clocks, or an exercise's.
             actions: those that this process takes, by name: all of `requests.ACTIONS`, or some.
             reload: takes over changed files; raises LocalProtocolError.
+            screens: what is known of consoles.
         """
         self._loop = loop
         self._runners = runners
         self._officers = officers
         self._actions = actions
         self._reload_files = reload
+        self._screens = screens
         self._present = PresentState()
         self._closing = False
         feed = EventFeed(self._present, self._status_of, loop.now, clock.rate, clock.real_ms)
@@ -107,6 +115,7 @@ class Control:
                 Route(link + "/items/{reference:path}", self._item),
                 Route(link + "/progress/{reference:path}", self._progress),
                 Route(link + "/{action}", self._act, methods=["POST"]),
+                Route("/v1/console", self._console, methods=["POST"]),
                 Route("/v1/reload", self._reload, methods=["POST"]),
             ],
             exception_handlers={
@@ -201,6 +210,12 @@ class Control:
     async def _reload(self, _request: Request) -> Response:
         return json(await self._reload_files())
 
+    async def _console(self, request: Request) -> Response:
+        said = decode_request(await _body(request), ConsoleTold)
+        counts = ConsoleCounts(said.sessions, said.screens, said.armed)
+        self._screens.told(said.console, counts, closing=said.closing)
+        return json({})
+
     async def _act(self, request: Request) -> Response:
         runner = self._runner(request)
         action = request.path_params["action"]
@@ -232,11 +247,17 @@ class Control:
         async def abandoned() -> bool:
             return self._closing or await request.is_disconnected()
 
+        if isinstance(ask, AskLogOut) or (isinstance(ask, AskLogIn) and ask.role != "officer"):
+            return
         if not self._officers.enrolled:
             raise LocalProtocolError("not_authorised", NO_OFFICERS)
         if ask.officer and ask.credential:
+            caller = _caller(request)
+            if isinstance(ask, AskLogIn):
+                # guesses from browsers slow down no officer at a prompt, and those of one browser no other browser
+                caller = Caller(f"{caller.source}/{CONSOLE}", crc32(ask.session.encode()))
             try:
-                await self._officers.authenticate(ask.officer, ask.credential, _caller(request), abandoned)
+                await self._officers.authenticate(ask.officer, ask.credential, caller, abandoned)
             except WrongCredential as wrong:
                 self._loop.queue.push(WrongCredentialItem(self._runners[runner.link], wrong.source))
                 raise

@@ -7,23 +7,26 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
-from endpoints.control.requests import Ask
 from endpoints.texts.printable import printable
+from protocol.core.event_fields import SessionRole
 from protocol.errors import LocalProtocolError
 from protocol.phrases import Phrase, phrase
 from protocol.wire.characters import UNICODE, unassigned
 from protocol.wire.messages import Category, Decision, Precedence, RefusalReason, Status
 
+T = TypeVar("T")
 _FIELD_MAX = 60
 _PATH = re.compile(r"(?:`key` in )?`\$\.?(?P<path>[^`]*)`$")
 _NAMED = re.compile(r"Object (?P<wrong>missing required|contains unknown) field `(?P<field>[^`]*)`")
 _WRITTEN_BY_PEOPLE = {"text", "cancellation", "area", "why"}
 _ID = phrase("an id of at most 32 lower-case letters, digits and hyphens")
 _MESSAGE = phrase("a message such as eucom/1/42")
+_NAME = phrase("8 to 64 letters, digits and hyphens")
+_COUNT = phrase("whole numbers from 0 to 100000")
 _INSTANT = phrase("an instant such as 2022-11-29T16:00:00.000Z")
 _TEXT = phrase("1 to 4000 characters; of an alert, an acknowledgement and a refusal for each language")
 
@@ -63,12 +66,19 @@ EXPECTED: dict[str, Phrase] = {
     "subject": phrase("the subject of an alarm, at most 200 characters"),
     "relieves": _ID,
     "why": phrase("1 to 200 characters"),
+    "session": _NAME,
+    "role": _one_of(SessionRole),
+    "console": _NAME,
+    "sessions": _COUNT,
+    "screens": _COUNT,
+    "armed": _COUNT,
+    "closing": phrase("true or false"),
 }
 """What each field of a request has to be, in words."""
 
 
-def decode_request(body: bytes, kind: type[Ask]) -> Ask:
-    """Return the action in `body`. Raises LocalProtocolError that names the wrong field.
+def decode_request(body: bytes, kind: type[T]) -> T:
+    """Return the request in `body`. Raises LocalProtocolError that names the wrong field.
 
     Some keyboards write an accented letter as two characters. The protocol accepts only the composed form (SPEC F4.4),
     so the text is composed here instead of refusing the officer.

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from endpoints.runtime.ports import Now
-from protocol.core.event_fields import Why
+from protocol.core.event_fields import SessionId, SessionRole, Why
 from protocol.core.events import (
     AlarmAcknowledged,
     LineTestRequested,
@@ -24,6 +24,8 @@ from protocol.core.events import (
     OfficerRefused,
     OfficerReleased,
     Request,
+    SessionBegan,
+    SessionEnded,
     WatchLeft,
     WatchTaken,
 )
@@ -52,6 +54,7 @@ RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{8,64}$")]
 Credential = Annotated[str, Meta(min_length=1, max_length=1_024)]
 Written = Annotated[str, Meta(max_length=100)]
 """A reference such as `eucom/1/42`."""
+Screens = Annotated[int, Meta(ge=0, le=100_000)]
 EXPIRY_MAX_S = 31 * 86_400
 """How long an alert may be valid."""
 
@@ -291,6 +294,59 @@ class AskLeaveWatch(Ask, frozen=True, kw_only=True):
         return WatchLeft(at=now.at, mono=now.mono, request=self.request, officer=self.officer, why=self.why)
 
 
+class AskLogIn(Ask, frozen=True, kw_only=True):
+    """Begin a session of a console: an officer's, with their credential, or a board's or an investigator's, without."""
+
+    officer: Identifier | UnsetType = UNSET  # type: ignore[assignment] # a board is nobody's
+    credential: Credential | UnsetType = UNSET  # type: ignore[assignment] # as above
+    session: SessionId
+    role: SessionRole = "officer"
+
+    def event(self, now: Now) -> Request:
+        """Return the event."""
+        return SessionBegan(
+            at=now.at,
+            mono=now.mono,
+            request=self.request,
+            session=self.session,
+            role=self.role,
+            officer=self.officer,
+        )
+
+
+class AskLogOut(Ask, frozen=True, kw_only=True):
+    """Report that a session of a console has ended. It takes no credential: the session may have expired."""
+
+    officer: Identifier | UnsetType = UNSET  # type: ignore[assignment] # as above
+    credential: UnsetType = UNSET  # type: ignore[assignment] # as above
+    session: SessionId
+    role: SessionRole = "officer"
+    why: Why
+
+    def event(self, now: Now) -> Request:
+        """Return the event."""
+        return SessionEnded(
+            at=now.at,
+            mono=now.mono,
+            request=self.request,
+            session=self.session,
+            role=self.role,
+            officer=self.officer,
+            why=self.why,
+        )
+
+
+class ConsoleTold(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a console says of its screens, of which those that are `armed` have their sound on."""
+
+    console: SessionId
+    sessions: Screens = 0
+    screens: Screens = 0
+    armed: Screens = 0
+    # it ends in order, so nobody expects it any more
+    closing: bool = False
+
+
 ACTIONS: dict[str, type[Ask]] = {
     "alert": AskAlert,
     "release": AskRelease,
@@ -302,6 +358,8 @@ ACTIONS: dict[str, type[Ask]] = {
     "acknowledge-alarm": AskAlarm,
     "take-watch": AskTakeWatch,
     "leave-watch": AskLeaveWatch,
+    "log-in": AskLogIn,
+    "log-out": AskLogOut,
 }
 """The actions of `POST /v1/links/LINK/ACTION`."""
 

@@ -155,6 +155,9 @@ CERTIFICATE_END = Family(
 CLIENTS_DROPPED = Family(
     f"{PREFIX}health_clients_dropped_total", "counter", "Clients of this listener that were dropped", ("reason",)
 )
+CONSOLE_SESSIONS = Family(f"{PREFIX}console_sessions", "gauge", "Browsers that show this process in a console", ())
+CONSOLE_SCREENS = Family(f"{PREFIX}console_screens", "gauge", "Screens of consoles that show this process", ())
+CONSOLE_ARMED = Family(f"{PREFIX}console_armed", "gauge", "Screens of consoles that have their sound on", ())
 READING_SECONDS = Family(
     f"{PREFIX}metrics_reading_seconds", "gauge", "Time of the process that the last reading of these metrics took", ()
 )
@@ -162,6 +165,7 @@ READING_SECONDS = Family(
 OF_THE_PROCESS: tuple[Family, ...] = (
     *(BUILD_INFO, PROCESS_INFO, READY, LOOP_TURN, LOOP_TURNS, QUEUE_ITEMS),
     *(CERTIFICATE_END, CLIENTS_DROPPED, READING_SECONDS),
+    *(CONSOLE_SESSIONS, CONSOLE_SCREENS, CONSOLE_ARMED),
 )
 """The families with samples of the process as a whole."""
 

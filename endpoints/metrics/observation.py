@@ -24,6 +24,7 @@ from endpoints.metrics.counters import LinkCounters
 from endpoints.metrics.families import SIDE_DIRECTIONS, WATCH_DIRECTIONS
 from endpoints.metrics.listener import Answer, HealthServer, listen, served
 from endpoints.metrics.observed_store import ObservedStore
+from endpoints.runtime.console_screens import ConsoleCounts
 from endpoints.runtime.link_runner import AnyRunner
 from endpoints.runtime.ports import ClockReader
 from endpoints.runtime.work_queue import WorkQueue
@@ -46,6 +47,7 @@ class Observation:
         queue: WorkQueue,
         clock: ClockReader,
         certificate_ends: CertificateEnds,
+        screens: Callable[[], ConsoleCounts],
     ) -> None:
         """Prepare it; nothing is bound yet.
 
@@ -55,12 +57,14 @@ class Observation:
             queue: the loop's.
             clock: the clock of the links.
             certificate_ends: returns when the certificates end.
+            screens: returns what consoles say of their screens.
         """
         self._settings = settings
         self._runners = runners
         self._queue = queue
         self._clock = clock
         self._certificate_ends = certificate_ends
+        self._screens = screens
         self._machine = SystemClock()
         self._turns = LoopTurns()
         self._directions = {link.id: _directions(settings, link) for link in settings.links}
@@ -127,6 +131,7 @@ class Observation:
             counters=self._counters,
             purposes={link.id: link.content.terms.policy.status for link in self._settings.links},
             certificate_ends=self._certificate_ends,
+            screens=self._screens,
         )
 
         async def handle(path: str) -> Answer | None:

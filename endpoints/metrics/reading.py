@@ -19,6 +19,7 @@ from endpoints.metrics.counters import LinkCounters
 from endpoints.metrics.exposition import Written
 from endpoints.metrics.families import Family
 from endpoints.metrics.link_samples import FamilySamples, LinkSamples, LinkView, Sample
+from endpoints.runtime.console_screens import ConsoleCounts
 from endpoints.runtime.link_runner import AnyRunner
 from endpoints.runtime.ports import ClockReader, Now
 from endpoints.runtime.work_queue import WorkQueue
@@ -76,6 +77,7 @@ class MetricsReading:
         counters: Mapping[Identifier, LinkCounters],
         purposes: Mapping[Identifier, Status],
         certificate_ends: Callable[[], Mapping[CertificateOwner, Millis]],
+        screens: Callable[[], ConsoleCounts],
     ) -> None:
         """Prepare it.
 
@@ -90,6 +92,7 @@ class MetricsReading:
             counters: by link, what has happened.
             purposes: by link, what it is for.
             certificate_ends: returns when the certificates end.
+            screens: returns what consoles say of their screens.
         """
         self._kind = kind
         self._runners = runners
@@ -101,6 +104,7 @@ class MetricsReading:
         self._counters = counters
         self._purposes = purposes
         self._certificate_ends = certificate_ends
+        self._screens = screens
         self._dropped: Counter[str] = Counter()
         # by link: the last samples, and their text
         self._written: dict[str, tuple[LinkSamples, Written]] = {}
@@ -166,7 +170,7 @@ class MetricsReading:
 
     def _process(self) -> list[tuple[Family, tuple[Sample, ...]]]:
         at_ms, real_ms = self._machine.now()
-        ends = self._certificate_ends()
+        ends, consoles = self._certificate_ends(), self._screens()
         turned_ms = at_ms - (real_ms - self._turns.real_ms) if self._turns.count else 0
         ready = not any(True for _ in why_not_ready(self._turns, real_ms, self._runners))
         return [
@@ -184,5 +188,8 @@ class MetricsReading:
                 families.CLIENTS_DROPPED,
                 tuple(((reason,), float(self._dropped[reason])) for reason in families.DROPPED),
             ),
+            (families.CONSOLE_SESSIONS, (((), float(consoles.sessions)),)),
+            (families.CONSOLE_SCREENS, (((), float(consoles.screens)),)),
+            (families.CONSOLE_ARMED, (((), float(consoles.armed)),)),
             (families.READING_SECONDS, (((), self._spent_ns / 1e9),)),
         ]

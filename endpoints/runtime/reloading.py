@@ -219,6 +219,8 @@ def _later(started: SettingsT, read: SettingsT) -> Iterator[Phrase]:
         yield phrase("another monitor that expects a sign of life")
     if started.health != read.health:
         yield phrase("another address of the health listener")
+    if started.console != read.console:
+        yield phrase("whether a console is to show this process")
     if (started.exercise_clock, started.allow_ptrace) != (read.exercise_clock, read.allow_ptrace):
         yield phrase("another exercise clock, or whether a debugger may attach")
 

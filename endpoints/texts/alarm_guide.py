@@ -155,6 +155,11 @@ GUIDES: dict[AlarmCode, AlarmGuide] = {
         "given. People may not learn of alerts and alarms.",
         officer="keep `deconflict status CONFIG --follow` in view until it is cleared.",
     ),
+    AlarmCode.NOBODY_LISTENING: AlarmGuide(
+        meaning="for two minutes, no screen of a console has had its sound on, so nobody would hear an alarm. "
+        "Screens that are closed, or whose sound was never switched on, are silent.",
+        officer="open the console on a screen that somebody watches, and switch its sound on.",
+    ),
 }
 
 

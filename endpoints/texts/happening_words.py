@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from endpoints.texts.i18n import Translator
 from endpoints.texts.printable import one_line
-from endpoints.texts.wording import age_warning, utc
+from endpoints.texts.wording import age_warning, session_began, session_ended, utc
 from protocol.core.alarms import AlarmCode
 from protocol.core.staleness import expiry, staleness
 from protocol.record.happenings import MESSAGE_STEPS, Happening
@@ -113,6 +113,15 @@ class HappeningWords:
                 return t("{officer} took the watch", officer=row.officer)
             case "watch_left":
                 return t("{officer} left the watch: {why}", officer=row.officer, why=detail)
+            case "session_began":
+                return session_began(t, subject, detail, row.officer)
+            case "session_ended":
+                role, _, why = detail.partition(": ")
+                return session_ended(t, subject, role, row.officer, why)
+            case "listeners_missing":
+                return t("no screen of a console has its sound on")
+            case "listeners_back":
+                return t("a screen of a console has its sound on, or none is expected to")
             case "frame_refused" | "credentials_refused" | "identity_taken_over":
                 said = t.term("happening", row.what)
                 return f"{said} ({subject}){': ' if detail else ''}{detail}"

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, get_args
 
 from endpoints.texts.i18n import Translator
 from endpoints.texts.printable import one_line
-from endpoints.texts.wording import age_warning, wording
+from endpoints.texts.wording import age_warning, session_began, session_ended, wording
 from protocol.core import events, start_events
 from protocol.core.effects import (
     AnyEffect,
@@ -120,6 +120,10 @@ def _event(record: Record, t: Translator) -> list[tuple[str, Tone]]:
             return [(t("{sink} fails: {why}", sink=t.term("sink", sink), why=why), "bad")]
         case events.SinkReached(sink=sink):
             return [(t("{sink} works again", sink=t.term("sink", sink)), "quiet")]
+        case events.ListenersMissing():
+            return [(t("no screen of a console has its sound on"), "bad")]
+        case events.ListenersBack():
+            return [(t("a screen of a console has its sound on, or none is expected to"), "quiet")]
         case events.CertificateSeen(whose=whose, ends_at=ends):
             when = f"{t.instant(parsed(ends), 'UTC')} UTC"
             return [(f"{t.term('certificate', whose)}: {t('valid until {when}', when=when)}", "quiet")]
@@ -135,6 +139,10 @@ def _event(record: Record, t: Translator) -> list[tuple[str, Tone]]:
             return [(t("{officer} took the watch", officer=officer), "plain")]
         case events.WatchLeft(officer=officer, why=why):
             return [(t("{officer} left the watch: {why}", officer=officer, why=why), "plain")]
+        case events.SessionBegan(session=session, role=role, officer=officer):
+            return [(session_began(t, session, role, officer or ""), "plain")]
+        case events.SessionEnded(session=session, role=role, officer=officer, why=why):
+            return [(session_ended(t, session, role, officer or "", why), "plain")]
         case start_events.WordsChosen(test_text=test_text, answer_text=answer_text):
             words = " / ".join(text for text in (test_text, answer_text) if text) or t("those of the policy")
             return [(t("words of this side's line tests: {words}", words=words), "quiet")]

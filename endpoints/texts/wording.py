@@ -167,3 +167,21 @@ def _facts(alert: Alert, t: Translator, zone: str) -> list[str]:
 def _text(texts: Texts, t: Translator) -> str:
     """Return the text in the reader's language, else the first text."""
     return texts.get(t.language) or next(iter(texts.values()))
+
+
+def session_began(t: Translator, session: str, role: str, officer: str) -> str:
+    """Return that a session of a console began."""
+    if role == "officer":
+        return t("{officer} logged in at a console, session {session}", officer=officer, session=session)
+    if role == "board":
+        return t("a board began to show this link, session {session}", session=session)
+    return t("an investigator began to read at a console, session {session}", session=session)
+
+
+def session_ended(t: Translator, session: str, role: str, officer: str, why: str) -> str:
+    """Return that a session of a console ended, and why."""
+    if role == "officer":
+        return t("the session {session} of {officer} ended: {why}", session=session, officer=officer, why=why)
+    if role == "board":
+        return t("the session {session} of a board ended: {why}", session=session, why=why)
+    return t("the session {session} of an investigator ended: {why}", session=session, why=why)

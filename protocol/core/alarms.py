@@ -40,6 +40,7 @@ class AlarmCode(StrEnum):
     CERTIFICATE_EXPIRING = "certificate_expiring"
     CREDENTIALS_REFUSED = "credentials_refused"
     SINK_FAILING = "sink_failing"
+    NOBODY_LISTENING = "nobody_listening"
 
 
 SEVERITY: dict[AlarmCode, Severity] = {
@@ -66,6 +67,7 @@ SEVERITY: dict[AlarmCode, Severity] = {
     AlarmCode.CERTIFICATE_EXPIRING: "major",
     AlarmCode.CREDENTIALS_REFUSED: "warning",
     AlarmCode.SINK_FAILING: "major",
+    AlarmCode.NOBODY_LISTENING: "warning",
 }
 """The severity of each code."""
 

@@ -31,6 +31,7 @@ from protocol.core.events import (
     NotificationDone,
     Request,
     Resumed,
+    SessionEnded,
     SlotsPlanned,
     Started,
 )
@@ -55,7 +56,7 @@ changed nothing; the others account themselves for deadlines that passed while n
 class Core(ABC):
     """A link as one observer sees it."""
 
-    RULES: ClassVar[Rules] = "5"
+    RULES: ClassVar[Rules] = "6"
     """The version of the rules that lead from events to effects and state. A change of either raises it.
 
     That includes the texts in them, also those that a library words: tests/protocol/core/test_refusal_texts.py.
@@ -289,7 +290,12 @@ class Core(ABC):
 
 
 def acting(event: Event) -> Identifier | None:
-    """Return the officer whose act an event is, None if it is nobody's."""
+    """Return the officer whose act an event is, None if it is nobody's.
+
+    The end of a session is nobody's: it ends also when its officer is removed.
+    """
+    if isinstance(event, SessionEnded):
+        return None
     officer: Identifier | UnsetType = getattr(event, "officer", UNSET)
     return None if officer is UNSET else officer
 

@@ -16,6 +16,8 @@ from protocol.core.events import (
     CredentialsRefused,
     FramesSuppressed,
     IdentityTakenOver,
+    ListenersBack,
+    ListenersMissing,
     PeerPresenceChanged,
     PublishRefused,
     SinkFailed,
@@ -43,6 +45,8 @@ NOT_AUTHORISED = 0x87
 """The MQTT reason code of a broker whose access list forbids what was asked for."""
 QUIET_MS: Millis = 600 * SECOND
 """How long nothing of the kind must have happened before an alarm of repeated events is cleared."""
+RULES_THAT_SIGN_PRESENCE = 6
+"""The first rules under which a party also counts as gone while its signed signs of life stay out."""
 CERTIFICATE_LEADS_DAYS = (30, 7)
 """How long before a certificate's end `certificate_expiring` is raised: a first time, and again."""
 REFUSALS_MAX = 10
@@ -58,6 +62,8 @@ HONEST_OUTDATED = 256
 Way = Literal["ahead", "behind", "back"]
 """How a clock is wrong: it shows too much, or too little, or was set back."""
 
+CONSOLE = "console"
+"""The subject of `nobody_listening`."""
 GONE, BROKER, QUIET = "gone", "broker", "quiet"
 """The kinds of the deadlines here; nothing that an officer waits for."""
 _BROKER = f"{BROKER}/unreachable"
@@ -124,6 +130,10 @@ class Environment:
                 self.sink_failed(turn, event)
             case SinkReached():
                 self._alarms.clear(turn, AlarmCode.SINK_FAILING, event.sink)
+            case ListenersMissing():
+                self.listeners_missing(turn)
+            case ListenersBack():
+                self._alarms.clear(turn, AlarmCode.NOBODY_LISTENING, CONSOLE)
             case CertificateSeen():
                 self.certificate_seen(turn, event)
             case CredentialsRefused():
@@ -237,6 +247,11 @@ class Environment:
         self._alarms.explain(turn, AlarmCode.SINK_FAILING, event.sink, detail)
         self._alarms.raise_alarm(turn, AlarmCode.SINK_FAILING, event.sink, detail=detail)
 
+    def listeners_missing(self, turn: Turn) -> None:
+        """Raise the alarm that nobody would hear an alarm. A restart does not clear it."""
+        detail = phrase("no screen of a console has its sound on, so nobody would hear an alarm")
+        self._alarms.raise_alarm(turn, AlarmCode.NOBODY_LISTENING, CONSOLE, detail=detail)
+
     # --- false frames and wrong clocks ----------------------------------------------------------------------------
 
     def refused(self, turn: Turn, sender: Identifier, refusal: RemoteProtocolError) -> None:
@@ -328,7 +343,10 @@ class Environment:
             self._alarms.raise_alarm(turn, AlarmCode.BROKER_UNREACHABLE, "broker", raised_at, self._trouble())
 
     def _gone(self, turn: Turn, party: Identifier, raised_at: Utc) -> None:
-        detail = phrase("the broker says that {party} is gone", party=party)
+        if turn.rules < RULES_THAT_SIGN_PRESENCE:
+            detail = phrase("the broker says that {party} is gone", party=party)
+        else:
+            detail = phrase("{party} is gone, or nothing signed by it arrives", party=party)
         self._alarms.raise_alarm(turn, AlarmCode.PEER_DISCONNECTED, party, raised_at, detail)
 
 

@@ -20,6 +20,8 @@ from protocol.core.events import (
     DeadlineReached,
     LineTestRequested,
     Resumed,
+    SessionBegan,
+    SessionEnded,
     SlotsPlanned,
     Started,
 )
@@ -107,6 +109,14 @@ def _check_restoration(event: JournalRestored) -> None:
     _check_instants(event.restored_at)
 
 
+def _check_session(event: SessionBegan | SessionEnded) -> None:
+    # SPEC W7.1
+    if (event.role == "officer") != (event.officer is not UNSET):
+        raise LocalProtocolError(
+            "wrong_event", phrase("a session of role officer names the officer, any other names nobody")
+        )
+
+
 def _check_digest(digest: str) -> None:
     if not _DIGEST.fullmatch(digest):
         raise LocalProtocolError(
@@ -137,4 +147,6 @@ _CHECKS: dict[type[Event], Callable[[Any], None]] = {
     KeysChanged: _check_change,
     LinkConfirmed: _check_confirmation,
     JournalRestored: _check_restoration,
+    SessionBegan: _check_session,
+    SessionEnded: _check_session,
 }

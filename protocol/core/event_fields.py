@@ -16,6 +16,11 @@ CertificateOwner = Literal["own", "authority", "broker"]
 CredentialSource = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}(/[A-Za-z0-9-]{1,64})?\Z")]
 """Where credentials came from: the user of the process at the control socket (`uid-1000`), or a session of theirs."""
 
+SessionId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{8,64}\Z")]
+"""What a session of a console is called: no secret, and not what its browser shows."""
+SessionRole = Literal["officer", "board", "investigator"]
+"""What a session of a console may see: an officer's everything; a board without texts; an investigator's the record."""
+
 SinkName = Literal["log", "command", "webhook", "dead_man"]
 """What a process reports to: the receivers of notifications, and the monitor that expects a regular sign of life."""
 Why = Annotated[str, Meta(min_length=1, max_length=200)]

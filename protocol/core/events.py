@@ -11,7 +11,15 @@ from typing import Literal
 from msgspec import UNSET, UnsetType
 
 from protocol.core.event import Event
-from protocol.core.event_fields import CertificateOwner, CredentialSource, SinkName, Times, Why
+from protocol.core.event_fields import (
+    CertificateOwner,
+    CredentialSource,
+    SessionId,
+    SessionRole,
+    SinkName,
+    Times,
+    Why,
+)
 from protocol.core.start_events import (
     EpochOpened,
     JournalRestored,
@@ -121,6 +129,14 @@ class SinkReached(Event, frozen=True, kw_only=True):
     """A sink that failed takes what it is given again."""
 
     sink: SinkName
+
+
+class ListenersMissing(Event, frozen=True, kw_only=True):
+    """For a while, no screen of a console has had its sound on, although one is expected to."""
+
+
+class ListenersBack(Event, frozen=True, kw_only=True):
+    """A screen has its sound on again, or none is expected to any more."""
 
 
 class CertificateSeen(Event, frozen=True, kw_only=True):
@@ -306,6 +322,25 @@ class WatchLeft(Request, frozen=True, kw_only=True):
     why: Why
 
 
+class SessionBegan(Request, frozen=True, kw_only=True):
+    """A session of a console began: an officer logged in, or a link for a board or an investigator was used."""
+
+    session: SessionId
+    role: SessionRole
+    # of role `officer` alone
+    officer: Identifier | UnsetType = UNSET
+
+
+class SessionEnded(Request, frozen=True, kw_only=True):
+    """A session of a console ended; `why` is such as `log-out`, `expired`."""
+
+    session: SessionId
+    role: SessionRole
+    # of role `officer` alone, who may not be enrolled any more
+    officer: Identifier | UnsetType = UNSET
+    why: Why
+
+
 AnyEvent = (
     EpochOpened
     | KeysEnrolled
@@ -326,6 +361,8 @@ AnyEvent = (
     | NotificationDone
     | SinkFailed
     | SinkReached
+    | ListenersMissing
+    | ListenersBack
     | CertificateSeen
     | CredentialsRefused
     | TransportConnected
@@ -345,4 +382,6 @@ AnyEvent = (
     | AlarmAcknowledged
     | WatchTaken
     | WatchLeft
+    | SessionBegan
+    | SessionEnded
 )

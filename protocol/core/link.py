@@ -38,6 +38,8 @@ from protocol.core.events import (
     OfficerRefused,
     OfficerReleased,
     PeerPresenceChanged,
+    SessionBegan,
+    SessionEnded,
     Started,
     TransportConnected,
     WatchLeft,
@@ -244,6 +246,8 @@ class Link(Core):
                 check_leaving(self.state.on_watch, event)
                 self.state.on_watch = None
                 self._done(event, f"watch/{event.officer}")
+            case SessionBegan() | SessionEnded():
+                self._done(event, f"session/{event.session}")
             case ClockStepped() | Started():
                 self._take_shared(turn, epoch, event)
                 epoch.drafts.clock_moved(turn)

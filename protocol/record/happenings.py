@@ -65,6 +65,8 @@ What = Literal[
     "journal_restored",
     "watch_taken",
     "watch_left",
+    "session_began",
+    "session_ended",
     "frame_refused",
     "publish_refused",
     "identity_taken_over",
@@ -72,6 +74,8 @@ What = Literal[
     "certificate_seen",
     "sink_failed",
     "sink_reached",
+    "listeners_missing",
+    "listeners_back",
     "space_low",
     "space_ok",
 ]
@@ -189,6 +193,10 @@ class Happenings:
                 yield structs.replace(_happening(record, "sink_failed", sink, detail=why), said=said or None)
             case events.SinkReached(sink=sink):
                 yield _happening(record, "sink_reached", sink)
+            case events.ListenersMissing():
+                yield _happening(record, "listeners_missing")
+            case events.ListenersBack():
+                yield _happening(record, "listeners_back")
             case events.SpaceLow(free_bytes=free):
                 yield _happening(record, "space_low", detail=free)
             case events.SpaceOk(free_bytes=free):
@@ -231,6 +239,10 @@ def _officers(record: Record) -> Iterator[Happening]:
             yield _happening(record, "watch_taken", officer=officer, detail=relieves or "")
         case events.WatchLeft(officer=officer, why=why):
             yield _happening(record, "watch_left", officer=officer, detail=why)
+        case events.SessionBegan(session=session, role=role, officer=officer):
+            yield _happening(record, "session_began", session, officer=officer or "", detail=role)
+        case events.SessionEnded(session=session, role=role, officer=officer, why=why):
+            yield _happening(record, "session_ended", session, officer=officer or "", detail=f"{role}: {why}")
         case events.OfficerReleased(officer=officer, draft=draft):
             yield _happening(record, "draft_released", f"draft/{draft}", officer=officer)
         case events.OfficerCancelled(officer=officer, draft=draft) if draft is not UNSET:

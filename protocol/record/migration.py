@@ -180,6 +180,11 @@ def _observer_4_to_5(state: State) -> State:
     return state
 
 
+def _any_5_to_6(state: State) -> State:
+    """Return the state as it is: rules 6 have further events, and keep nothing more."""
+    return state
+
+
 def _with_after(key: str, added: State, state: State) -> State:
     """Return `state` with further entries behind `key`: a checkpoint is written in the order of its structure."""
     items = list(state.items())
@@ -196,5 +201,7 @@ STEPS: dict[tuple[int, str], Callable[[State], State]] = {
     (3, "Observer"): _observer_3_to_4,
     (4, "Link"): _link_4_to_5,
     (4, "Observer"): _observer_4_to_5,
+    (5, "Link"): _any_5_to_6,
+    (5, "Observer"): _any_5_to_6,
 }
 """The steps, by the version from which each leads to the next one, and by the name of the core."""

@@ -82,8 +82,8 @@ class PlannedAct(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     at: Millis
     side: str
-    kind: Literal["alert", "burst", "line_test", "change", "cancel", "discard"]
-    # the number of alerts, or the index of the precedence
+    kind: Literal["alert", "burst", "line_test", "change", "cancel", "discard", "session"]
+    # the number of alerts, the index of the precedence, or how long a session lasts (ms)
     amount: int = 0
 
 

@@ -26,6 +26,8 @@ from protocol.core.events import (
     OfficerRefused,
     OfficerReleased,
     Request,
+    SessionBegan,
+    SessionEnded,
 )
 from protocol.errors import LocalProtocolError
 from protocol.wire.instants import Millis, written
@@ -179,8 +181,33 @@ class Officers:
                         at=now.at, mono=now.mono, request=request, officer="duty-1", draft=draft
                     )
                 )
+            case "session":
+                self._read_at_a_console(act.amount)
             case _:
                 self.raise_alert("routine")
+
+    def _read_at_a_console(self, lasts: Millis) -> None:
+        """Begin a session of a console, which ends after a while."""
+        officer, session = self._habits.officers[0], f"session-{self._requests}"
+        self.ask(
+            lambda now, request: SessionBegan(
+                at=now.at, mono=now.mono, request=request, session=session, role="officer", officer=officer
+            ),
+            lambda _reference: self._agenda.after(lasts, partial(self._leave_the_console, session, officer)),
+        )
+
+    def _leave_the_console(self, session: str, officer: str) -> None:
+        self.ask(
+            lambda now, request: SessionEnded(
+                at=now.at,
+                mono=now.mono,
+                request=request,
+                session=session,
+                role="officer",
+                officer=officer,
+                why="log-out",
+            )
+        )
 
     def raise_alert(self, precedence: Precedence, changes: Reference | None = None) -> None:
         """Raise an alert; another officer releases it where the policy requires two."""

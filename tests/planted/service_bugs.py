@@ -521,4 +521,33 @@ SERVICE_BUGS: tuple[Bug, ...] = (
         "(key,)",
         "test_cli_certificates test_changes",
     ),
+    # --- what a console is told and tells --------------------------------------------------------------------------
+    Bug(
+        "a console that has crashed counts as silent at once, and again",
+        "ConsoleScreens._missing",
+        "now - self._silent_since >= MISSING_AFTER_MS",
+        "now - self._silent_since >= 0",
+        "test_console_screens",
+    ),
+    Bug(
+        "a console that ends in order is still expected",
+        "ConsoleScreens.told",
+        "if not closing: ...",
+        "if not closing or counts is not None: ...",
+        "test_console_screens",
+    ),
+    Bug(
+        "a reader that comes back misses what time alone has changed",
+        "EventFeed._taken",
+        "before.certain and before.content == content",
+        "before.certain",
+        "test_event_stream_feed",
+    ),
+    Bug(
+        "a change within the pause of a look is seen a second late",
+        "EventFeed.look",
+        "before.change is runner.changed.next and real_ms - before.real_ms < LOOK_AGAIN_MS",
+        "real_ms - before.real_ms < LOOK_AGAIN_MS",
+        "test_event_stream_feed",
+    ),
 )

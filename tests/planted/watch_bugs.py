@@ -374,4 +374,19 @@ WATCH_BUGS: tuple[Bug, ...] = (
         'claim.upto > 0 or self._head(party, claim.upto) in {"", claim.head}',
         "test_observer",
     ),
+    # --- sessions and sounds of consoles ----------------------------------------------------------------------------
+    Bug(
+        "the session of a removed officer cannot end",
+        "acting",
+        "if isinstance(event, SessionEnded): ...",
+        "if isinstance(event, SessionEnded) and not event.why: ...",
+        "test_duty",
+    ),
+    Bug(
+        "a board's session may name an officer",
+        "_check_session",
+        '(event.role == "officer") != (event.officer is not UNSET)',
+        'event.role == "officer" and event.officer is UNSET',
+        "test_duty",
+    ),
 )

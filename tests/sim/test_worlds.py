@@ -13,12 +13,13 @@ from endpoints.journal.writer import Batch, JournalWriter
 from protocol.core.alarm_book import AlarmBook
 from protocol.core.alerts import Alerts
 from protocol.core.effects import Effect
+from protocol.core.events import SessionBegan, SessionEnded
 from protocol.core.link import Link
 from protocol.core.stream import Inbox, Outbox
 from protocol.core.watch import Watch
 from protocol.record.journal import Entry
 from protocol.wire.instants import Millis
-from scenario.simulation.faults import CALM, DAY, HOUR, Fault, Plan, draw
+from scenario.simulation.faults import CALM, DAY, HOUR, Fault, Plan, PlannedAct, draw
 from scenario.simulation.shrink import attempt, failure
 from scenario.simulation.simulate import line, main, quiet
 from scenario.simulation.world import Totals, world
@@ -53,6 +54,30 @@ def test_a_plan_ends_its_faults_before_the_calm() -> None:
         plan = draw(seed, DAYS)
         assert all(fault.at + fault.lasts < DAYS * DAY - CALM for fault in plan.faults)
         assert list(plan.faults) == sorted(plan.faults, key=lambda fault: fault.at)
+
+
+@pytest.mark.parametrize("seed", [3, 5])
+def test_sessions_of_consoles_begin_and_end_once_whatever_fails(seed: int) -> None:
+    """SPEC W7.1: the officer asks again after each crash, under the same request."""
+    plan = draw(seed, DAYS)
+    reads = [
+        PlannedAct(at=hour * HOUR, side=side, kind="session", amount=2 * HOUR)
+        for hour in range(1, (DAYS - 2) * 24, 5)
+        for side in ("eucom", "ndmc")
+    ]
+    acts = tuple(sorted((*plan.acts, *reads), key=lambda act: act.at))
+    seen: dict[str, list[str]] = {"SessionBegan": [], "SessionEnded": []}
+
+    def hear(_at: Millis, process: str, entry: Entry, _effects: Sequence[Effect]) -> None:
+        if isinstance(entry, SessionBegan | SessionEnded):
+            seen[type(entry).__name__].append(f"{process}/{entry.session}")
+
+    happening = world(msgspec.structs.replace(plan, acts=acts))
+    happening.invariants.listen(hear)
+    happening.run()
+    began, ended = seen["SessionBegan"], seen["SessionEnded"]
+    assert len(began) == len(set(began)) == len(reads)
+    assert sorted(began) == sorted(ended)
 
 
 def test_totals_are_one_line() -> None:

@@ -13,8 +13,9 @@ from starlette.responses import StreamingResponse
 from endpoints.clocks.clock import SystemClock
 from endpoints.control.application import Control
 from endpoints.control.request_body import EXPECTED, decode_request
-from endpoints.control.requests import ACTIONS, AskAlert
+from endpoints.control.requests import ACTIONS, AskAlert, ConsoleTold
 from endpoints.keys.officer_credentials import OfficerCredentials
+from endpoints.runtime.console_screens import ConsoleScreens
 from endpoints.runtime.link_runner import AnyRunner
 from endpoints.runtime.ports import Now
 from endpoints.runtime.reloading import Reloaded
@@ -110,7 +111,7 @@ def test_a_control_character_is_refused_by_its_place_in_the_text() -> None:
 
 
 def test_every_field_of_every_action_has_its_words() -> None:
-    kinds: list[type[msgspec.Struct]] = [*ACTIONS.values(), Area]
+    kinds: list[type[msgspec.Struct]] = [*ACTIONS.values(), Area, ConsoleTold]
     fields = {field.encode_name for kind in kinds for field in msgspec.structs.fields(kind)}
     assert fields == set(EXPECTED)
 
@@ -139,11 +140,15 @@ async def no_reload() -> Reloaded:
     raise AssertionError
 
 
+def no_screens(machine: Machine) -> ConsoleScreens:
+    return ConsoleScreens({LINK: machine.runner}, machine.loop.queue, SystemClock().real_ms, configured=False)
+
+
 async def test_an_error_says_what_its_detail_is_made_from(tmp_path: Path) -> None:
     """So that the client can show it in another language."""
     eucom = Machine(tmp_path, "eucom")
     officers = OfficerCredentials({}, SystemClock().real_ms)
-    control = Control(eucom.loop, {LINK: eucom.runner}, officers, SystemClock(), ACTIONS, no_reload)
+    control = Control(eucom.loop, {LINK: eucom.runner}, officers, SystemClock(), ACTIONS, no_reload, no_screens(eucom))
     detail = phrase("{link} has {count} more", link=LINK, count=7)
 
     for error, made_from in ((detail, {"text": detail.template, "values": detail.values}), (str(detail), None)):
@@ -162,7 +167,13 @@ async def test_nothing_of_a_stopped_link_is_said_to_be_journaled(tmp_path: Path)
     eucom = Machine(tmp_path, "eucom")
     runners: dict[str, AnyRunner] = {LINK: eucom.runner}
     control = Control(
-        eucom.loop, runners, OfficerCredentials({}, SystemClock().real_ms), SystemClock(), ACTIONS, no_reload
+        eucom.loop,
+        runners,
+        OfficerCredentials({}, SystemClock().real_ms),
+        SystemClock(),
+        ACTIONS,
+        no_reload,
+        no_screens(eucom),
     )
     eucom.asks()
     eucom.turn()

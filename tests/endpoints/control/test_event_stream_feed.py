@@ -19,6 +19,7 @@ from endpoints.control.requests import ACTIONS
 from endpoints.control.status import Status, status
 from endpoints.control.streams import Streams
 from endpoints.keys.officer_credentials import OfficerCredentials
+from endpoints.runtime.console_screens import ConsoleScreens
 from endpoints.runtime.link_runner import AnyRunner
 from tests.support.hand_turned import LINK, Machine
 
@@ -148,7 +149,9 @@ async def test_every_stream_ends_when_the_process_closes(tmp_path: Path) -> None
     clock = SystemClock()
     officers = OfficerCredentials({}, clock.real_ms)
     never: Callable[[], Any] = asyncio.Event().wait
-    control = Control(eucom.loop, {LINK: eucom.runner}, officers, clock, ACTIONS, never)
+    runners: dict[str, AnyRunner] = {LINK: eucom.runner}
+    screens = ConsoleScreens(runners, eucom.loop.queue, clock.real_ms, configured=False)
+    control = Control(eucom.loop, runners, officers, clock, ACTIONS, never, screens)
     response: Any = control._streams.events(LINK, None)
     lines = aiter(response.body_iterator)
     assert isinstance(msgspec.json.decode(await anext(lines), type=EventLine), State)

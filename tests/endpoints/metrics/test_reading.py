@@ -14,6 +14,7 @@ from endpoints.metrics.condition import LoopTurns
 from endpoints.metrics.counters import LinkCounters
 from endpoints.metrics.families import FAMILIES
 from endpoints.metrics.reading import MetricsReading
+from endpoints.runtime.console_screens import ConsoleCounts
 from endpoints.runtime.link_runner import AnyRunner
 from endpoints.runtime.work_queue import WorkQueue
 from tests.support.hand_turned import Machine
@@ -38,6 +39,7 @@ class Read:
             counters=self.counters,
             purposes=dict.fromkeys(machines, "actual"),
             certificate_ends=lambda: {"own": 1_700_000_000_000},
+            screens=lambda: ConsoleCounts(sessions=3, screens=5, armed=2),
         )
 
     async def values(self) -> dict[tuple[str, str], float]:
@@ -130,3 +132,11 @@ async def test_what_changes_is_written_anew_and_a_link_that_stops_or_comes_back_
     values = await read.values()
     assert values["deconflict_link_running", "a"] == 1
     assert values["deconflict_outbox_messages", "a"] == 0
+
+
+async def test_it_says_what_consoles_show(tmp_path: Path) -> None:
+    eucom = Machine(tmp_path, "eucom")
+    found = await Read({"eucom": eucom}).values()
+    names = ("console_sessions", "console_screens", "console_armed")
+    assert [found[f"deconflict_{name}", ""] for name in names] == [3, 5, 2]
+    eucom.dies()

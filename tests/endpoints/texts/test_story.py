@@ -140,6 +140,32 @@ def test_what_a_message_says(body: dict[str, Any], said: str) -> None:
         (events.WatchTaken(**REQUEST, relieves="watch-2"), "watch-1 took the watch from watch-2"),
         (events.WatchLeft(**REQUEST, why="log-out\nFINE"), "watch-1 left the watch: log-out\\nFINE"),
         (
+            events.SessionBegan(**REQUEST, session="session-1", role="officer"),
+            "watch-1 logged in at a console, session session-1",
+        ),
+        (
+            events.SessionBegan(**AT, request="r", session="session-1", role="board"),
+            "a board began to show this link, session session-1",
+        ),
+        (
+            events.SessionBegan(**AT, request="r", session="session-1", role="investigator"),
+            "an investigator began to read at a console, session session-1",
+        ),
+        (
+            events.SessionEnded(**REQUEST, session="session-1", role="officer", why="log-out\nFINE"),
+            "the session session-1 of watch-1 ended: log-out\\nFINE",
+        ),
+        (
+            events.SessionEnded(**AT, request="r", session="session-1", role="board", why="ended"),
+            "the session session-1 of a board ended: ended",
+        ),
+        (
+            events.SessionEnded(**AT, request="r", session="session-1", role="investigator", why="expired"),
+            "the session session-1 of an investigator ended: expired",
+        ),
+        (events.ListenersMissing(**AT), "no screen of a console has its sound on"),
+        (events.ListenersBack(**AT), "a screen of a console has its sound on, or none is expected to"),
+        (
             start_events.LinkConfirmed(
                 **AT, officer="watch-1", digest="ab" * 32, compared_at="2022-11-29T08:00:00.000Z", first_word=3
             ),

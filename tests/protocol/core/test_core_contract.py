@@ -29,6 +29,8 @@ from protocol.core.events import (
     FramesSuppressed,
     IdentityTakenOver,
     LineTestRequested,
+    ListenersBack,
+    ListenersMissing,
     NotificationDone,
     OfficerAcknowledged,
     OfficerAnswered,
@@ -39,6 +41,8 @@ from protocol.core.events import (
     PeerPresenceChanged,
     PublishRefused,
     Resumed,
+    SessionBegan,
+    SessionEnded,
     SinkFailed,
     SinkReached,
     SlotsPlanned,
@@ -109,6 +113,7 @@ ALARMS: list[st.SearchStrategy[Event]] = [
         "certificate_expiring": ["own/30d", "own/7d", "broker/30d"],
         "sink_failing": ["webhook", "dead_man"],
         "credentials_refused": ["uid-0", "uid-7/session-1"],
+        "nobody_listening": ["console"],
     }.items()
 ]
 ALARMS.append(
@@ -151,11 +156,13 @@ REQUESTED: list[st.SearchStrategy[Event]] = [
     events(LineTestRequested, request=REQUESTS, nonce=NONCES, officer=OFFICERS),
     events(WatchTaken, request=REQUESTS, officer=OFFICERS, relieves=OFFICERS),
     events(WatchLeft, request=REQUESTS, officer=OFFICERS),
+    events(SessionBegan, request=REQUESTS, officer=OFFICERS),
+    events(SessionEnded, request=REQUESTS, officer=OFFICERS),
     *ALARMS,
 ]
 PLAIN: list[type[Event]] = [
     *(SpaceLow, SpaceOk, Stopped, TransportConnected, TransportLost),
-    *(IdentityTakenOver, PublishRefused),
+    *(IdentityTakenOver, PublishRefused, ListenersMissing, ListenersBack),
 ]
 REASONS = st.sampled_from([*FrameRefusal, REPEATED, OUTDATED, STALE_RECEIPT, ALTERED, OVERLOAD])
 HAPPENING: list[st.SearchStrategy[Event]] = [
@@ -412,6 +419,8 @@ def test_any_bytes(data: bytes, channel: Any) -> None:
         LinkConfirmed(at=START, mono=0, officer="duty-1", digest="x", compared_at=written(START), first_word=1),
         LinkConfirmed(at=START, mono=0, officer="duty-1", digest=DIGESTS[0], compared_at="now", first_word=1),
         JournalRestored(at=START, mono=0, restored_at=written(START), records=1, head="x"),
+        SessionBegan(at=START, mono=1, request="r", session="session-1", role="officer"),
+        SessionEnded(at=START, mono=1, request="r", session="session-1", role="board", officer="watch-1", why="x"),
         JournalRestored(at=START, mono=0, restored_at="9999-12-31T23:59:59.999Z", records=1, head=DIGESTS[0]),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs, to_builtins
 
 from protocol.core.duty import Confirmation, OnWatch
-from protocol.core.events import Started, WatchLeft, WatchTaken
+from protocol.core.events import SessionBegan, SessionEnded, Started, WatchLeft, WatchTaken
 from protocol.core.link import Link
 from protocol.core.observer import Observer
 from protocol.core.start_events import EpochOpened, JournalRestored, LinkConfirmed, OfficersEnrolled, WordsChosen
@@ -33,6 +33,56 @@ def refused(end: End, cue: Cue) -> LocalProtocolError:
     with pytest.raises(LocalProtocolError) as found:
         end.core.handle(kind(at=end.at, mono=end.mono, **fields))
     return found.value
+
+
+def began(officer: str | None = "watch-1", request: str = "r-began", role: str = "officer") -> Cue:
+    named = {} if officer is None else {"officer": officer}
+    return event(SessionBegan, request=request, session="session-1", role=role, **named)
+
+
+def ended(officer: str | None = "watch-1", request: str = "r-ended", role: str = "officer") -> Cue:
+    named = {} if officer is None else {"officer": officer}
+    return event(SessionEnded, request=request, session="session-1", role=role, why="log-out", **named)
+
+
+# --- sessions of consoles -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("officer", "role"), [("watch-1", "officer"), (None, "board"), (None, "investigator")])
+def test_a_session_is_in_the_record_and_changes_nothing(officer: str | None, role: str) -> None:
+    """SPEC W7.1"""
+    end = End.started(quiet=True)
+    before = end.core.snapshot()
+    play(end, began(officer, role=role))
+    play(end, ended(officer, role=role))
+    assert end.core.reference_of("r-began") == end.core.reference_of("r-ended") == "session/session-1"
+    assert structs.replace(end.core.snapshot(), at=before.at) == before
+    assert not end.outbox.last
+    assert refused(end, began(officer, role=role)).code == "repeated_request"
+
+
+@pytest.mark.parametrize(
+    "cue", [began(None), began("watch-1", role="board"), ended(None), ended("watch-1", role="investigator")]
+)
+def test_a_session_names_an_officer_if_it_is_an_officer_s(cue: Cue) -> None:
+    """SPEC W7.1"""
+    assert refused(End.started(quiet=True), cue).code == "wrong_event"
+
+
+def test_only_an_enrolled_officer_begins_a_session_and_it_ends_when_they_are_removed() -> None:
+    """SPEC W7.1"""
+    end = End.started(quiet=True)
+    play(end, began("watch-1", "1"))
+    play(end, event(OfficersEnrolled, officers={"watch-2": "0" * 64}))
+    assert refused(end, began("watch-1", "2")).code == "not_authorised"
+    play(end, ended("watch-1", "3"))
+
+
+def test_the_watch_has_no_sessions() -> None:
+    """SPEC W7.1"""
+    end = End(Observer.new(TERMS.link), quiet=True)
+    end.start(opened=TERMS)
+    assert refused(end, began()).code == "unexpected_event"
 
 
 # --- the watch ----------------------------------------------------------------------------------------------------

@@ -7,6 +7,9 @@ import pytest
 from protocol.core.effects import Notify, RaiseAlarm
 from protocol.core.environment import BROKER_GRACE_MS, GONE_MS, TROUBLE_MAX
 from protocol.core.events import (
+    DeadlineReached,
+    ListenersBack,
+    ListenersMissing,
     PeerPresenceChanged,
     PublishRefused,
     SinkFailed,
@@ -126,6 +129,19 @@ def test_a_peer_that_seemed_gone_in_the_last_seconds_is_not_accused_for_long() -
     play(end, event(TransportLost, reason="gone"), "ClearAlarm peer_disconnected/ndmc")
 
 
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [(5, "the broker says that ndmc is gone"), (6, "ndmc is gone, or nothing signed by it arrives")],
+)
+def test_what_an_older_alarm_said_stays(rules: int, said: str) -> None:
+    """SPEC W3.1: a journal of older rules is folded into what it said."""
+    end = quiet()
+    end.happens(*GONE.happenings)
+    at = end.at + GONE_MS
+    end.core.handle(DeadlineReached(at=at, mono=end.mono + GONE_MS, nonce="0" * 16), rules=rules)
+    assert detail(end, "peer_disconnected") == said
+
+
 def test_a_peer_that_was_gone_before_stays_so() -> None:
     """SPEC W3.1"""
     end = quiet()
@@ -182,6 +198,26 @@ def test_the_watch_hears_both_parties() -> None:
 
 
 # --- sinks --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["party", "watch"])
+def test_that_nobody_listens_is_a_warning_until_somebody_does(kind: str) -> None:
+    """SPEC W3"""
+    end = quiet()
+    if kind == "watch":
+        end = End(Observer.new(TERMS.link), quiet=True)
+        end.start(opened=TERMS)
+        end.transcript.clear()
+    play(end, event(ListenersBack))
+    play(end, event(ListenersMissing), "RaiseAlarm nobody_listening/console")
+    assert detail(end, "nobody_listening") == "no screen of a console has its sound on, so nobody would hear an alarm"
+    play(end, event(ListenersMissing))
+    # a new process does not know better
+    end.crash()
+    end.start(connected=False)
+    end.transcript.clear()
+    assert end.alarms == ["nobody_listening/console"]
+    play(end, event(ListenersBack), "ClearAlarm nobody_listening/console")
 
 
 @pytest.mark.parametrize("kind", ["party", "watch"])

@@ -124,6 +124,22 @@ def event(kind: type[Any], *, at: int = NOON, **fields: Any) -> Any:
         ),
         (event(events.SinkFailed, sink="webhook", why="timed out"), ("sink_failed", "webhook", "", "timed out")),
         (event(events.SinkReached, sink="webhook"), ("sink_reached", "webhook", "", "")),
+        (event(events.ListenersMissing), ("listeners_missing", "", "", "")),
+        (event(events.ListenersBack), ("listeners_back", "", "", "")),
+        (
+            event(events.SessionBegan, request="1", session="session-1", role="officer", officer="duty-1"),
+            ("session_began", "session-1", "duty-1", "officer"),
+        ),
+        (
+            event(events.SessionBegan, request="1", session="session-1", role="board"),
+            ("session_began", "session-1", "", "board"),
+        ),
+        (
+            event(
+                events.SessionEnded, request="1", session="session-1", role="officer", officer="duty-1", why="expired"
+            ),
+            ("session_ended", "session-1", "duty-1", "officer: expired"),
+        ),
         (event(events.SpaceLow, free_bytes=9), ("space_low", "", "", "9")),
         (event(events.SpaceOk, free_bytes=99), ("space_ok", "", "", "99")),
     ],
