@@ -109,13 +109,13 @@ def enter(page: Page, station: ConsoleStation, side: str = "eucom", role: str = 
 
 def look(page: Page, lang: str = "en", theme: str = "light", size: str = "normal", keys: str = "on") -> None:
     """Have a page's profile show the console in this way, as the screen of its settings does."""
-    for each in page.context.cookies():
-        if each["name"].startswith("__Host-watch-"):
-            name = each["name"].replace("watch", "look")
-            value = f"lang={lang}&theme={theme}&size={size}&keys={keys}"
-            page.context.add_cookies(
-                [{"name": name, "value": value, "url": page.url, "secure": True, "sameSite": "Strict"}]
-            )
+    page.evaluate(
+        """async (form) => {
+            const answer = await fetch("/settings", { method: "POST", body: new URLSearchParams(form) });
+            if (!answer.ok) throw new Error(`settings: ${answer.status}`);
+        }""",
+        {"lang": lang, "theme": theme, "size": size, "keys": keys, "back": "/"},
+    )
 
 
 def faults(page: Page) -> list[str]:
