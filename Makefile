@@ -1,11 +1,14 @@
 # `make demo` and `make test` work on a fresh Debian or Ubuntu machine that has python3, make and git.
-.PHONY: demo lint style types compiled covered-by-attacks covered-by-protocol test test-stack stack-shared stack-own guides images test-nightly test-cluster test-bridge test-console fresh-machines simulate offsets fuzz soak coverage planted mutants load figures workflows hooks setup setup-tests setup-console
+.PHONY: demo console lint style types compiled covered-by-attacks covered-by-protocol test test-stack stack-shared stack-own guides images test-nightly test-cluster test-bridge test-console fresh-machines simulate offsets fuzz soak coverage planted mutants load figures workflows hooks setup setup-tests setup-console
 
 # compiled tests are kept: otherwise each process of pytest compiles them all, and its plug-ins
 unexport PYTHONDONTWRITEBYTECODE
 
 demo: setup  ## one day of November 2022, through real processes
 	@.venv/bin/deconflict demo
+
+console: setup  ## both sides' consoles in a browser, on a running exercise at 60 times real time, until Ctrl-C
+	@.venv/bin/deconflict demo --console
 
 # two at a time
 both = @$(MAKE) --no-print-directory --output-sync=target --jobs 2

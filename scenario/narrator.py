@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -49,6 +51,21 @@ class Narrator:
         self._console.print(Text(f"{scenario.name}: {names}", style="bold"))
         sites = " | ".join(party.site for party in scenario.parties)
         self._console.print(Text(t("local times: {sites}", sites=sites), style="dim"))
+
+    def console_of(self, side: str, address: str, officer: str, credential: Path) -> None:
+        """Print where the console of a side is, and how to log in there."""
+        t = self._t
+        self._console.print(Text(t("console of {side}: {address}", side=side, address=address), style="bold"))
+        log_in = t(
+            "  log in as {officer}, with the credential in {file}", officer=officer, file=shlex.quote(str(credential))
+        )
+        self._console.print(Text(log_in), soft_wrap=True)
+
+    def held(self) -> None:
+        """Print that the scenario is over and that everything goes on running."""
+        t = self._t
+        text = t("The scenario is over. Time runs at its real speed; Ctrl-C stops all processes.")
+        self._console.print(Text(text, style="bold"))
 
     def record(self, record: Record) -> None:
         """Print the events of a record. Of the watch, only alarms are printed: the endpoints report the rest."""
@@ -124,6 +141,8 @@ class Narrator:
         took = t("{seconds} s", seconds=f"{seconds:.1f}")
         verdict = t("The scenario ended as it must.") if closing.passed else t("The scenario did not end as it must.")
         self._console.print(_verdict(f"{verdict} ({took})", good=closing.passed))
+        hint = t("The officers' console in a browser, on a running exercise: make console (deconflict demo --console)")
+        self._console.print(Text(hint, style="dim"))
 
     def _what(self, finding: Comparison) -> str:
         t = self._t

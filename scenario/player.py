@@ -50,6 +50,8 @@ SETTLED_FOR_S = 0.5
 ACT_WITHIN_S = 30.0
 """How long an officer retries, while a message they refer to is still on its way or their endpoint is down."""
 _LOOK_AGAIN_S = 0.05
+CONSOLE_PORTS = (8440, 8441)
+"""Of the caller's console and of the answering side's; any other port if one is taken."""
 RELEASED_AFTER: Millis = 20_000
 """Time for the second officer to read the draft before releasing it (exercise time)."""
 _TOO_EARLY = {"unknown_reference", "busy", "stopping"}
@@ -78,10 +80,16 @@ class Player:
         self._officers = asyncio.TaskGroup()
         self.stage = ProcessStage(folder, scenario, self._table_path, self._hear)
 
-    async def play(self) -> None:
-        """Play the scenario from beginning to end, then stop every process. Raises UserError if it cannot be played."""
+    async def play(self, *, consoles: bool = False) -> None:
+        """Play the scenario from beginning to end, then stop every process.
+
+        With `consoles`, each side has one for a browser, and nothing is stopped before this task is cancelled.
+        Raises UserError if the scenario cannot be played.
+        """
         try:
             await self._up()
+            if consoles:
+                await self._open_consoles()
             async with self._officers:
                 pacing = self._officers.create_task(self._pace())
                 for index, step in enumerate(self._scenario.steps):
@@ -89,6 +97,8 @@ class Player:
                     await self._step(index, step)
                 await pacing
                 await self._settled()
+            if consoles:
+                await self._hold()
         except ExceptionGroup as group:
             # the failure of one task ends the play and cancels the others
             raise group.exceptions[0] from None
@@ -106,6 +116,24 @@ class Player:
             while not self.stage.expected <= self.stage.connected:
                 self.stage.check()
                 await asyncio.sleep(_LOOK_AGAIN_S)
+
+    async def _open_consoles(self) -> None:
+        for side, port in zip(self.stage.sides, CONSOLE_PORTS, strict=True):
+            await self.stage.open_console(side, port)
+        self._say_consoles()
+
+    async def _hold(self) -> None:
+        """Keep everything running until this task is cancelled. Raises UserError if a process ends."""
+        self._narrator.held()
+        self._say_consoles()
+        while True:
+            self.stage.check()
+            await asyncio.sleep(_LOOK_AGAIN_S)
+
+    def _say_consoles(self) -> None:
+        for side, address in self.stage.consoles.items():
+            officer = self._scenario.duty_officer(side)
+            self._narrator.console_of(side, address, officer, self.stage.credential(side, officer))
 
     async def _until(self, at: Millis) -> None:
         while self._clock.now()[0] < at:

@@ -37,6 +37,7 @@ STOP_WITHIN_S = 15.0
 """Time for a process to end after SIGTERM: an endpoint disconnects and closes its journal."""
 _LINE_MAX_BYTES = 1 << 26
 """Maximum length of an output line; the longest is a checkpoint."""
+_LOOK_AGAIN_S = 0.05
 _LAUNCH = Path(broker.__file__).with_name("launch.py")
 
 Hear = Callable[[Record], None]
@@ -53,6 +54,7 @@ class ProcessStage:
         connected: the processes that are connected to the broker.
         expected: the processes that should be running.
         unnoticed: the killed processes that the other endpoint has not reported as gone yet.
+        consoles: the address of each side's console for a browser, by side.
     """
 
     def __init__(self, folder: Path, scenario: Scenario, table: Path, hear: Hear) -> None:
@@ -63,6 +65,7 @@ class ProcessStage:
         self.connected: set[str] = set()
         self.expected: set[str] = set()
         self.unnoticed: set[str] = set()
+        self.consoles: dict[str, str] = {}
         self._hear = hear
         self._heard = dict.fromkeys(self.names, 0)
         self._processes: dict[str, Process] = {}
@@ -97,35 +100,57 @@ class ProcessStage:
         """Return the path at which a process's standard output is collected."""
         return self.folder / "output" / f"{name}.jsonl"
 
+    def credential(self, side: str, officer: str) -> Path:
+        """Return the path of an officer's credential."""
+        return self.folder / "link" / side / "keys" / "officers" / f"{officer}.credential"
+
     def act(self, side: str, officer: str, action: str, ask: dict[str, object]) -> str:
         """Send an officer's request over the control socket and return the reference. Blocks. Raises UserError."""
-        credential = read_credential(self.folder / "link" / side / "keys" / "officers" / f"{officer}.credential")
         client = ControlClient(load_endpoint(self.config(side)).control, self.link)
-        return client.act(action, {"officer": officer, "credential": credential, **ask})
+        return client.act(
+            action, {"officer": officer, "credential": read_credential(self.credential(side, officer)), **ask}
+        )
 
     # --- processes ------------------------------------------------------------------------------------------------
 
     async def start(self, name: str) -> None:
         """Start an endpoint or the watch."""
-        errors = (self.folder / "output" / f"{name}.errors").open("ab")
-        command = [sys.executable, "-m", "endpoints.cli.main", "watch" if name == WATCH_IDENTITY else "run"]
-        with errors:
-            process = await asyncio.create_subprocess_exec(
+        process = await self._launch(name, "watch" if name == WATCH_IDENTITY else "run", self.config(name))
+        self.expected.add(name)
+        self.unnoticed.discard(name)
+        self._readers[name] = asyncio.create_task(self._read(name, process))
+
+    async def open_console(self, side: str, port: int) -> None:
+        """Start the console of a side on `port` of localhost, or on a free port if it is taken; wait until it serves.
+
+        Raises UserError if it ends instead.
+        """
+        place = f"localhost:{_free_port(port)}"
+        self.consoles[side] = f"http://{place}"
+        environment = {"DECONFLICT_CONSOLE_LISTEN": place, "DECONFLICT_CONSOLE_ORIGIN": self.consoles[side]}
+        name = f"console-{side}"
+        process = await self._launch(name, "console", self.config(side), self.config(WATCH_IDENTITY), **environment)
+        self._readers[name] = asyncio.create_task(self._collect(name, process))
+        while not await _accepts(place):
+            self.check()
+            await asyncio.sleep(_LOOK_AGAIN_S)
+
+    async def _launch(self, name: str, verb: str, *arguments: Path, **environment: str) -> Process:
+        with (self.folder / "output" / f"{name}.errors").open("ab") as errors:
+            self._processes[name] = await asyncio.create_subprocess_exec(
                 # the launcher ends the process when this one ends, however it ends
                 *(sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid())),
-                *command,
-                str(self.config(name)),
+                *(sys.executable, "-m", "endpoints.cli.main", verb),
+                *map(str, arguments),
                 stdin=DEVNULL,
                 stdout=PIPE,
                 stderr=errors,
                 limit=_LINE_MAX_BYTES,
+                env=os.environ | environment,
                 # Ctrl-C goes only to the player, which then stops everything in order
                 start_new_session=True,
             )
-        self._processes[name] = process
-        self.expected.add(name)
-        self.unnoticed.discard(name)
-        self._readers[name] = asyncio.create_task(self._read(name, process))
+        return self._processes[name]
 
     async def kill(self, name: str) -> None:
         """Kill a process with SIGKILL, as a crash would."""
@@ -166,7 +191,7 @@ class ProcessStage:
 
     def check(self) -> None:
         """Raise UserError if a process that should be running has ended."""
-        for name in sorted(self.expected):
+        for name in sorted(self.expected | {f"console-{side}" for side in self.consoles}):
             process = self._processes[name]
             if process.returncode is not None:
                 errors = (self.folder / "output" / f"{name}.errors").read_text("utf-8", "replace").strip()
@@ -180,6 +205,14 @@ class ProcessStage:
             async for line in process.stdout:
                 self._take(name, line, collected)
         self.connected.discard(name)
+
+    async def _collect(self, name: str, process: Process) -> None:
+        """Collect the output of a process that writes no journal."""
+        assert process.stdout is not None
+        with self.output(name).open("ab") as collected:
+            async for line in process.stdout:
+                collected.write(line)
+                collected.flush()
 
     def _take(self, name: str, line: bytes, collected: BinaryIO) -> None:
         collected.write(line)
@@ -203,8 +236,25 @@ class ProcessStage:
         self._hear(record)
 
 
-def _free_port() -> int:
+async def _accepts(place: str) -> bool:
+    """Return whether something listens at `place`, a host and a port."""
+    host, _, port = place.rpartition(":")
+    try:
+        _, writer = await asyncio.open_connection(host, int(port))
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def _free_port(wanted: int = 0) -> int:
+    """Return the port `wanted` of localhost if it is free, otherwise any free one."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        # a port whose last connections have just ended is free
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            return _free_port()
         port: int = probe.getsockname()[1]
         return port

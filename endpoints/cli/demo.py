@@ -6,15 +6,15 @@ import asyncio
 import logging
 import signal
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from endpoints.cli import options
-from endpoints.cli.output import console, print_json, say
+from endpoints.cli import options, output
+from endpoints.cli.output import print_json, say
 from endpoints.clocks import slots
 from endpoints.clocks.clock import SystemClock
 from endpoints.clocks.exercise_table import RATE_MAX
@@ -35,6 +35,8 @@ from scenario.steps import Scenario
 from scenario.timetable import plan
 
 EXIT_NOT_AS_EXPECTED = 1
+CONSOLE_RATE = 60
+"""A day in eleven minutes: slow enough to follow on a screen."""
 
 
 def demo(
@@ -43,20 +45,32 @@ def demo(
         Path | None, Parameter(help="A scenario file, or `november-2022` (a month); `one-day` by default.")
     ] = None,
     speed: Annotated[
-        str, Parameter(help="The highest speed, relative to real time; `max` simulates it in seconds.")
-    ] = str(RATE_MAX),
+        str | None, Parameter(help="The highest speed, relative to real time; `max` simulates it in seconds.")
+    ] = None,
+    console: Annotated[
+        bool,
+        Parameter(
+            help="Serve each side's console to a browser, at 60 times real time unless --speed says otherwise;"
+            " everything runs until Ctrl-C.",
+            negative=(),
+        ),
+    ] = False,
     keep: Annotated[Path | None, Parameter(help="A new folder in which keys, journals and output are kept.")] = None,
     as_json: options.AsJson = False,
     lang: options.Lang = None,
 ) -> int:
     """Play a scenario through real processes: broker, both endpoints, the watch. Exit 0 if it ended as expected."""
     protect()
-    rate = _rate(speed)
+    rate = _rate(speed or str(CONSOLE_RATE if console else RATE_MAX))
+    if console and (rate is None or as_json):
+        raise UserError(phrase("--console: not with {option}", option="--json" if as_json else "--speed max"))
     story = load(_path(scenario))
-    narrator = Narrator(story, console(stderr=as_json), translator(lang))
+    narrator = Narrator(story, output.console(stderr=as_json), translator(lang))
     began = SystemClock().real_ms()
     with _folder(keep) as folder:
         narrator.title()
+        if console and rate is not None:
+            return _held(story, folder, narrator, rate)
         closing = _simulated(story, folder, narrator) if rate is None else _played(story, folder, narrator, rate)
         seconds = (SystemClock().real_ms() - began) / 1_000
         narrator.closing(closing, seconds)
@@ -71,17 +85,29 @@ def _played(story: Scenario, folder: Path, narrator: Narrator, rate: int) -> Fin
     """Play the scenario through real processes; return its audit."""
     planned = _slots(story)
     player = Player(story, plan(story, planned, rate), folder, narrator)
-
-    async def play() -> None:
-        for end in {*stop_signals()} - {signal.SIGINT}:
-            # like Ctrl-C: everything is stopped cleanly
-            asyncio.get_running_loop().add_signal_handler(end, signal.raise_signal, signal.SIGINT)
-        await player.play()
-
-    asyncio.run(play())
+    _run(player.play())
     stage = player.stage
     journals = {name: stage.journal(name) for name in stage.names}
     return close(story, planned, stage.file, journals, {name: stage.output(name) for name in stage.names})
+
+
+def _held(story: Scenario, folder: Path, narrator: Narrator, rate: int) -> int:
+    """Play the scenario with a console at each side, and keep everything running until Ctrl-C; return 0."""
+    player = Player(story, plan(story, _slots(story), rate), folder, narrator)
+    with suppress(KeyboardInterrupt):
+        _run(player.play(consoles=True))
+    return 0
+
+
+def _run(play: Coroutine[None, None, None]) -> None:
+    """Run `play`. Any signal that stops a process ends it like Ctrl-C, so that everything is stopped in order."""
+
+    async def played() -> None:
+        for end in {*stop_signals()} - {signal.SIGINT}:
+            asyncio.get_running_loop().add_signal_handler(end, signal.raise_signal, signal.SIGINT)
+        await play
+
+    asyncio.run(played())
 
 
 def _simulated(story: Scenario, folder: Path, narrator: Narrator) -> FinalAudit:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.support.browser import DESKTOP, chromium
+from tests.support.browser import DESKTOP, Visits, chromium
 from tests.support.console_station import ConsoleStation
 
 
@@ -27,8 +27,15 @@ def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleStation
 
 
 @pytest.fixture
+def visits(browser: Browser) -> Iterator[Visits]:
+    """Yield what opens pages; at the end, no page may have violated its policy or failed in a script."""
+    with Visits(browser) as visits:
+        yield visits
+
+
+@pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """Yield a page in a browser profile of its own."""
+    """Yield a page in a browser profile of its own, without a session anywhere."""
     context = browser.new_context(viewport=DESKTOP)
     yield context.new_page()
     context.close()

@@ -13,8 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-from tests.support.rabbit_cluster import docker
-
 from broker.bridges import Bridges, Remote
 from broker.configuration import files
 from broker.errors import BrokerError

@@ -1,4 +1,4 @@
-"""Drives the system's own Chromium: starts it, logs officers in, looks for faults of accessibility, takes pictures."""
+"""Drives the system's own Chromium: starts it, opens sessions, looks for faults of accessibility, takes pictures."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from tests.support.console_station import ConsoleStation
 
 PICTURES = Path(os.environ.get("PICTURES", "build/console"))
 """Where the tests put their pictures. `make pictures` names docs/console/."""
 COLOURS = 64
 """Of a picture: enough for two themes and the smoothed edges of letters."""
 DESKTOP: Any = {"width": 1280, "height": 800}
+_FAULTS = ("Content Security Policy", "Trusted", "Refused to", "Uncaught")
+"""What the browser reports of a page that violates its policy or fails; that a server is gone is no fault."""
 
 
 def executable() -> str:
@@ -42,6 +46,76 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+class Visits:
+    """Opens pages of consoles, and notes what the browser reports of them. A context manager.
+
+    Attributes:
+        faults: violations of a page's policy, and failures of its scripts.
+        foreign: the addresses outside of localhost that pages have asked for.
+    """
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._contexts: list[BrowserContext] = []
+        self.faults: list[str] = []
+        self.foreign: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        for context in self._contexts:
+            context.close()
+        if kind is None:
+            assert not self.faults
+            assert not self.foreign
+
+    def profile(self, **options: Any) -> BrowserContext:
+        """Return a new profile of the browser, without a session anywhere."""
+        context = self._browser.new_context(**{"viewport": DESKTOP, **options})
+        self._contexts.append(context)
+        context.on("console", self._said)
+        context.on("weberror", lambda error: self.faults.append(str(error.error)))
+        context.on("request", lambda request: self._asked(request.url))
+        return context
+
+    def enter(self, station: ConsoleStation, side: str = "eucom", role: str = "investigator", **options: Any) -> Page:
+        """Return a page with the board of a side, in a profile of its own with a session of its own."""
+        page = self.profile(**options).new_page()
+        enter(page, station, side, role)
+        return page
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if any(each in message.text for each in _FAULTS):
+            self.faults.append(message.text)
+
+    def _asked(self, address: str) -> None:
+        if not address.startswith("http://localhost:"):
+            self.foreign.append(address)
+
+
+def enter(page: Page, station: ConsoleStation, side: str = "eucom", role: str = "investigator") -> None:
+    """Open the board of a side with a new session: of an officer, who logs in, or by a one-time link of `role`."""
+    if role in {"board", "investigator"}:
+        page.goto(station.board_link(side, role))
+        return
+    page.goto(f"{station.origin(side)}/log-in")
+    page.locator("#officer").fill(role)
+    page.locator("#credential").fill(station.credential(side, role))
+    page.locator("button").click()
+
+
+def look(page: Page, lang: str = "en", theme: str = "light", size: str = "normal", keys: str = "on") -> None:
+    """Have a page's profile show the console in this way, as the screen of its settings does."""
+    page.evaluate(
+        """async (form) => {
+            const answer = await fetch("/settings", { method: "POST", body: new URLSearchParams(form) });
+            if (!answer.ok) throw new Error(`settings: ${answer.status}`);
+        }""",
+        {"lang": lang, "theme": theme, "size": size, "keys": keys, "back": "/"},
+    )
 
 
 def faults(page: Page) -> list[str]:

@@ -32,18 +32,29 @@ class ConsoleStation(Station):
         for side in SIDES:
             self.open_console(side)
 
-    def launch_console(self, side: str) -> Running:
-        """Start the console of a side, without waiting for it."""
-        place = f"localhost:{self.ports[side]}"
-        self.processes[console(side)] = Running(
-            ["console", str(self.config(side)), str(self.config("watch"))],
-            {"DECONFLICT_CONSOLE_LISTEN": place, "DECONFLICT_CONSOLE_ORIGIN": f"http://{place}"},
-        )
-        return self.processes[console(side)]
+    def place(self, side: str) -> dict[str, str]:
+        """Return the variables that say where the console of a side serves."""
+        return {
+            "DECONFLICT_CONSOLE_LISTEN": f"localhost:{self.ports[side]}",
+            "DECONFLICT_CONSOLE_ORIGIN": self.origin(side),
+        }
 
-    def open_console(self, side: str) -> None:
-        """Start the console of a side and wait until it serves."""
-        self.launch_console(side)
+    def board_link(self, side: str, role: str = "board", *options: str) -> str:
+        """Return a one-time link that begins a session."""
+        command = ("console", "board-link", str(self.config(side)), "--role", role, *options)
+        done = self.deconflict(*command, **self.place(side))
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def end_sessions(self, side: str) -> None:
+        """End all sessions of a side's console."""
+        done = self.deconflict("console", "end-sessions", str(self.config(side)), **self.place(side))
+        assert done.returncode == 0, done.stderr
+
+    def open_console(self, side: str, **how: Any) -> None:
+        """Start the console of a side and wait until it serves; `how` is for `Running`."""
+        command = ["console", str(self.config(side)), str(self.config("watch"))]
+        self.processes[console(side)] = Running(command, self.place(side), **how)
         self.until(lambda: self.serves(side))
 
     def serves(self, side: str) -> bool:

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -287,11 +288,19 @@ class Station:
 class Running:
     """A running process; threads read its output continuously, as a log system would."""
 
-    def __init__(self, arguments: Sequence[str], environment: dict[str, str]) -> None:
+    def __init__(
+        self, arguments: Sequence[str], environment: dict[str, str], *, under: Sequence[str] = (), root: Path = ROOT
+    ) -> None:
+        """Start `deconflict ARGUMENTS`, perhaps `under` another program, or from the packages in another `root`."""
         (out, written), (err, complained) = os.pipe(), os.pipe()
+        variables = os.environ | {"LC_ALL": "C.UTF-8"} | environment
         with open(os.devnull, "rb") as nothing, open(written, "wb"), open(complained, "wb"):  # noqa: PTH123 - descriptors
             streams = (nothing.fileno(), written, complained)
-            self.popen = ForkedProcess(arguments, os.environ | {"LC_ALL": "C.UTF-8"} | environment, streams)
+            self.popen = (
+                _started([*under, sys.executable, "-m", "endpoints.cli.main", *arguments], variables, streams, root)
+                if under or root != ROOT
+                else ForkedProcess(arguments, variables, streams)
+            )
         self._out: list[bytes] = []
         self._err: list[bytes] = []
         self._readers = [
@@ -335,6 +344,13 @@ class Running:
     def tail(self) -> str:
         lines = self.output().decode(errors="replace").splitlines()[-6:]
         return "\n".join([*(line[:300] for line in lines), b"".join(self._err).decode(errors="replace")[-2_000:]])
+
+
+def _started(
+    command: Sequence[str], environment: dict[str, str], streams: tuple[int, int, int], root: Path
+) -> subprocess.Popen[bytes]:
+    nothing, out, err = streams
+    return subprocess.Popen(command, stdin=nothing, stdout=out, stderr=err, cwd=root, env=environment)
 
 
 def _read(descriptor: int, into: list[bytes]) -> None:
