@@ -1,4 +1,4 @@
-"""Runs Mosquitto as a child process: starts it, waits until it is ready, restarts it, and always stops it."""
+"""Mosquitto as a child process: started, awaited until it is ready, and always stopped."""
 
 from __future__ import annotations
 
@@ -12,16 +12,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import IO, Protocol, Self
+from typing import IO, Self
 
-from broker.changes import LOOK_EVERY_S, FileChanges
+from broker.changes import FileChanges
 from broker.errors import BrokerError
 from broker.owner import hand_over
-from broker.supervisor import READY, STOPPING, Supervisor
 from broker.versions import check_version
 from protocol.phrases import phrase
 
@@ -32,12 +29,6 @@ STOP_WITHIN_S = 10.0
 _POLL_S = 0.02
 _TERM_EVERY_S = 0.2
 _SETTLED_S = 1.0
-_BACK_OFF_S = (0.5, 30.0)
-"""Pause before a restart: doubled each time, and reset after `_STABLE_S`."""
-_STABLE_S = 60.0
-_DOWN_S = 2.0
-"""Between stop and start for new files: clients must fail to connect once. Mosquitto 2.0 closes a connection that
-another client takes over in the same way, and three of those raise an alarm (SPEC Q3.3)."""
 _STDERR = 2
 _LAUNCH = Path(__file__).with_name("launch.py")
 
@@ -91,10 +82,11 @@ class LocalBroker:
         """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
 
-    def start(self) -> None:
+    def start(self, check: Callable[[], None] = lambda: None) -> None:
         """Start Mosquitto and return when it is ready.
 
-        Raises BrokerError if it ends first or is not ready within START_WITHIN_S; no process is left running.
+        `check` is called while it waits. Raises what `check` raises, and BrokerError if Mosquitto ends first or is not
+        ready within START_WITHIN_S; no process is left running.
         """
         if self.alive:
             return
@@ -130,12 +122,12 @@ class LocalBroker:
                 start_new_session=True,
             )
             try:
-                self._wait_until_ready(notices)
+                self._wait_until_ready(notices, check)
             except BaseException:
                 self.kill()
                 raise
 
-    def _wait_until_ready(self, notices: socket.socket) -> None:
+    def _wait_until_ready(self, notices: socket.socket, check: Callable[[], None]) -> None:
         """Wait for `READY=1` (sd_notify). A build without systemd counts as ready once it has listened for a second.
 
         Listening alone is not enough: Mosquitto 2.0 listens before it reads its certificates.
@@ -145,6 +137,7 @@ class LocalBroker:
         listens_since_ms: int | None = None
         notices.settimeout(_POLL_S)
         while True:
+            check()
             try:
                 if b"READY=1" in notices.recv(4_096):
                     return
@@ -199,18 +192,16 @@ class LocalBroker:
             self._process.wait()
             self._process = None
 
-    def wait(self, within_s: float) -> int | None:
-        """Wait until the process ends by itself; return its exit code, or None if it still runs after `within_s`.
+    def ended(self) -> int | None:
+        """Return the exit code if the process has ended by itself, None while it runs.
 
-        Raises BrokerError if it does not run.
+        Raises BrokerError if it was not started.
         """
         if self._process is None:
             raise BrokerError(phrase("mosquitto: not running"))
-        try:
-            code = self._process.wait(within_s)
-        except subprocess.TimeoutExpired:
-            return None
-        self._process = None
+        code = self._process.poll()
+        if code is not None:
+            self._process = None
         return code
 
     def freeze(self) -> None:
@@ -241,104 +232,6 @@ class LocalBroker:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-
-class Note(Protocol):
-    """Takes what happens to the broker, for its log."""
-
-    def __call__(self, event: str, /, **fields: str | int) -> None:
-        """Log `event` with its fields."""
-
-
-def run(
-    folder: Path,
-    clock_ms: ClockMs,
-    note: Note,
-    log: IO[bytes] | int | None = None,
-    supervisor: Supervisor | None = None,
-) -> None:
-    """Run Mosquitto in the foreground until SIGINT, SIGTERM or SIGHUP, and restart it when it dies.
-
-    Mosquitto takes over files that are replaced meanwhile: see `broker.changes`. Call it in the main thread.
-
-    Args:
-        folder: the broker's folder with `mosquitto.conf`.
-        clock_ms: measures how long Mosquitto lives between restarts.
-        note: takes what happens: listening, ended, not started, files taken over or not, stopping, stopped.
-        log: takes Mosquitto's log; standard error if None.
-        supervisor: what has started this process, and expects signs of life; as the environment says if None.
-
-    Raises BrokerError if the first start fails.
-    """
-    broker = LocalBroker(folder, clock_ms, log)
-    supervisor = supervisor or Supervisor()
-    with _stoppable():
-        try:
-            broker.start()
-            pause = _BACK_OFF_S[0]
-            while True:
-                note("listening", address=broker.address, port=broker.port, process=broker.pid or 0)
-                supervisor.tell(READY)
-                started_ms = clock_ms()
-                code = _served(broker, note, lambda: supervisor.alive(clock_ms()))
-                lived_ms = clock_ms() - started_ms
-                if code is None:
-                    pause = _BACK_OFF_S[0]
-                else:
-                    pause = _BACK_OFF_S[0] if lived_ms >= _STABLE_S * 1_000 else min(pause * 2, _BACK_OFF_S[1])
-                    note("Mosquitto ended", code=code, again_in_s=f"{pause:.1f}")
-                    time.sleep(pause)
-                while True:
-                    try:
-                        broker.start()
-                        break
-                    except BrokerError as error:
-                        pause = min(pause * 2, _BACK_OFF_S[1])
-                        note("Mosquitto did not start", why=str(error), again_in_s=f"{pause:.1f}")
-                        time.sleep(pause)
-        except KeyboardInterrupt:
-            note("stopping")
-            supervisor.tell(STOPPING)
-            broker.stop()
-            note("stopped")
-        finally:
-            broker.stop()
-
-
-def _served(broker: LocalBroker, note: Note, alive: Callable[[], None]) -> int | None:
-    """Wait until Mosquitto ends; return its exit code, or None once it was stopped because its files were replaced.
-
-    `alive` is called at every look.
-    """
-    while (code := broker.wait(LOOK_EVERY_S)) is None:
-        alive()
-        try:
-            if broker.changes.look():
-                note("Mosquitto is started again for its new files")
-                broker.stop()
-                time.sleep(_DOWN_S)
-                return None
-        except BrokerError as error:
-            note("new files cannot be used: Mosquitto goes on with the old ones", why=str(error))
-    return code
-
-
-@contextlib.contextmanager
-def _stoppable() -> Iterator[None]:
-    """Have SIGTERM raise KeyboardInterrupt, as SIGINT does; SIGHUP too, unless it is ignored, as `nohup` has it."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        for number, handler in before.items():
-            if handler is not signal.SIG_IGN:
-                signal.signal(number, interrupt)
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _listener(path: Path) -> tuple[str, int]:

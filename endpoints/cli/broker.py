@@ -152,7 +152,7 @@ def broker(
 
 
 def _run(folder: Path, log: Literal["json", "text"] | None, lang: Literal["en", "ru"] | None) -> None:
-    from broker import local
+    from broker import foreground
     from broker.errors import BrokerError
     from endpoints.cli.terminal_log import TerminalLog
     from endpoints.clocks.clock import SystemClock
@@ -164,7 +164,7 @@ def _run(folder: Path, log: Literal["json", "text"] | None, lang: Literal["en", 
     reader = Thread(target=lines.copy, args=(os.fdopen(ours, "rb"),), daemon=True)
     reader.start()
     try:
-        local.run(folder / "broker", clock.real_ms, lines.note, theirs)
+        foreground.run(folder / "broker", clock.real_ms, lines.note, theirs)
     except BrokerError as error:
         raise UserError(worded(error)) from None
     finally:

@@ -17,7 +17,7 @@ import trustme
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from broker import local
+from broker import foreground, local
 from broker.errors import BrokerError
 from broker.local import LocalBroker
 from endpoints.clocks.clock import SystemClock
@@ -304,9 +304,11 @@ def test_a_missing_mosquitto_error_names_the_package(monkeypatch: pytest.MonkeyP
 RUN = """
 import sys
 from pathlib import Path
-from broker import local
+from broker import foreground
 from endpoints.clocks.clock import SystemClock
-local.run(Path(sys.argv[1]), SystemClock().real_ms, lambda event, **fields: print(event, *fields.values(), flush=True))
+def note(event, **fields):
+    print(event, *fields.values(), flush=True)
+foreground.run(Path(sys.argv[1]), SystemClock().real_ms, note)
 """
 
 
@@ -360,3 +362,34 @@ def test_the_broker_ends_with_its_parent(site: BrokerSite, sign: signal.Signals)
         process.send_signal(sign)
         process.wait(60)
         assert gone(broker)
+
+
+def test_a_signal_leaves_no_lock_of_subprocess_taken(site: BrokerSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    notes: list[str] = []
+
+    class Lock:
+        """The lock that `Popen.poll` takes, with a signal that comes when it has just been taken."""
+
+        def __init__(self, lock: Any) -> None:
+            self.lock = lock
+
+        def acquire(self, blocking: bool = True) -> bool:
+            taken = bool(self.lock.acquire(blocking))
+            if taken and notes == ["listening"]:
+                signal.raise_signal(signal.SIGTERM)
+            return taken
+
+        def release(self) -> None:
+            self.lock.release()
+
+    class Popen(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            self._waitpid_lock = Lock(self._waitpid_lock)  # type: ignore[has-type]
+
+    def note(event: str, /, **_: str | int) -> None:
+        notes.append(event)
+
+    monkeypatch.setattr("broker.local.subprocess.Popen", Popen)
+    foreground.run(site.folder / "broker", SystemClock().real_ms, note)
+    assert notes == ["listening", "stopping", "stopped"]

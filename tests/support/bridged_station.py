@@ -74,7 +74,8 @@ class ContainedBroker(LocalBroker):
         super().__init__(folder, clock_ms)
         self.name = f"link-bridge-{secrets.token_hex(4)}"
 
-    def start(self) -> None:
+    def start(self, check: Callable[[], None] = lambda: None) -> None:
+        check()
         owner = hand_over(self.folder)
         user = f"{os.getuid()}:{os.getgid()}" if owner is None else f"{owner.user}:{owner.group}"
         docker(
