@@ -31,14 +31,21 @@ SESSIONS_MAX = 256
 _TOKEN_BYTES = 32
 _TOKEN_MAX = 64
 _SELECT = "SELECT id, role, officer, proof, texts, ends_at FROM sessions"
-_TABLES = """
-CREATE TABLE IF NOT EXISTS sessions (
+_VERSION = 1
+"""Of the tables. A file of another version is begun anew: its sessions end."""
+_TABLES = f"""
+BEGIN EXCLUSIVE;
+DROP TABLE IF EXISTS sessions;
+DROP TABLE IF EXISTS links;
+CREATE TABLE sessions (
     digest TEXT PRIMARY KEY, id TEXT NOT NULL, role TEXT NOT NULL, officer TEXT NOT NULL, proof TEXT NOT NULL,
     texts INTEGER NOT NULL, ends_at INTEGER NOT NULL
 );
-CREATE TABLE IF NOT EXISTS links (
+CREATE TABLE links (
     digest TEXT PRIMARY KEY, role TEXT NOT NULL, texts INTEGER NOT NULL, ends_at INTEGER NOT NULL
 );
+PRAGMA user_version = {_VERSION};
+COMMIT;
 """
 
 
@@ -160,10 +167,13 @@ class Sessions:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    """Return the open file with its tables. Raises sqlite3.Error."""
+    """Return the open file with its tables of this version. Raises sqlite3.Error."""
     file = sqlite3.connect(path, timeout=5.0, isolation_level=None)
     try:
-        file.executescript(_TABLES)
+        with closing(file.execute("PRAGMA user_version")) as rows:
+            (version,) = rows.fetchone()
+        if version != _VERSION:
+            file.executescript(_TABLES)
     except sqlite3.Error:
         file.close()
         raise

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import closing
@@ -30,6 +31,17 @@ def hands() -> Hands:
 def sessions(tmp_path: Path, hands: Hands) -> Iterator[Sessions]:
     with closing(Sessions(tmp_path / "console.db", hands)) as opened:
         yield opened
+
+
+def test_a_file_of_another_version_is_begun_anew(tmp_path: Path, hands: Hands) -> None:
+    path = tmp_path / "console.db"
+    with closing(sqlite3.connect(path)) as former:
+        former.executescript("CREATE TABLE sessions (digest TEXT PRIMARY KEY); PRAGMA user_version = 77;")
+
+    with closing(Sessions(path, hands)) as sessions:
+        token = sessions.begin("officer", officer="watch-1")
+    with closing(Sessions(path, hands)) as again:
+        assert again.of(token)
 
 
 def test_a_token_opens_its_session_until_it_ends(sessions: Sessions, hands: Hands) -> None:
