@@ -80,8 +80,11 @@ def test_the_chosen_worlds_meet_every_fault_at_every_place() -> None:
 def test_no_promise_is_broken(part: int) -> None:
     months = [seed for first_day in range(4) for seed in [s for s in chosen() if s % 4 == first_day][: MONTHS // 4]]
     for seeds, days in ((months, MONTH), ([seed for seed in chosen() if seed not in months], SHORT)):
-        totals, broken = simulate(seeds[part::PARTS], days)
+        share = seeds[part::PARTS]
+        if not share:
+            continue
+        totals, broken = simulate(share, days)
 
         assert broken is None, "\n".join(transcript(shrink(draw(broken, days))))
-        assert totals.seeds == len(seeds[part::PARTS])
+        assert totals.seeds == len(share)
         assert totals.messages > days

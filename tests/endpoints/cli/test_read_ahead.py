@@ -135,7 +135,7 @@ def _other_verdict(record: Record) -> Entry:
 CHANGES: dict[str, Change] = {
     "intact": lambda _: None,
     "a byte of a record": replaced(b"TransportConnected", b"TransportConnectec", segment=0),
-    "a byte of a checkpoint": replaced(b'"rules":"5"', b'"rules":"4"', segment=3),
+    "a byte of a checkpoint": replaced(b'"rules":"6"', b'"rules":"4"', segment=3),
     "a missing segment": without(segment=2),
     "a missing first segment": without(segment=0),
     "a missing last segment": without(segment=-1),

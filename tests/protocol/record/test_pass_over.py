@@ -20,6 +20,7 @@ from endpoints.config import default_terms
 from endpoints.errors import UserError
 from endpoints.journal.read_ahead import Ahead, Overtaken, ReplayAhead
 from endpoints.journal.reader import JournalReader
+from endpoints.journal.segment_work import run_again
 from endpoints.journal.segments import segments
 from endpoints.journal.workers import Workers
 from protocol.core.effects import AnyEffect
@@ -277,6 +278,13 @@ def test_journals_of_all_rules_are_judged_alike(archive: Path, tmp_path: Path) -
     unpack(archive, tmp_path)
     for folder in sorted({path.parent for path in tmp_path.rglob("0*.jsonl")}):
         compare(folder)
+
+
+def test_an_audit_admits_no_span_before_it_knows_the_keys(day: Path) -> None:
+    first = segments(day / "eucom")[0]
+    spans = run_again(first, first.stat().st_size).spans
+    assert spans
+    assert not any(Audit().admits(span) for span in spans)
 
 
 def test_a_worker_that_finds_nothing_changes_nothing(day: Path) -> None:
