@@ -53,6 +53,18 @@ def wide(page: Page) -> Sequence[str]:
     return found
 
 
+def narrow(page: Page) -> Sequence[str]:
+    """Return the elements whose text stands in a column too narrow to be read: a letter or two on each line."""
+    found: list[str] = page.evaluate(
+        """() => [...document.querySelectorAll("main *")]
+            .filter((each) => [...each.childNodes].some((node) => node.nodeType === 3 && node.data.trim().length > 20))
+            .filter((each) => each.getClientRects().length && getComputedStyle(each).position !== "absolute")
+            .filter((each) => each.getBoundingClientRect().width < 70)
+            .map((each) => `${each.tagName} ${each.className}: ${each.textContent.trim().slice(0, 60)}`)"""
+    )
+    return found
+
+
 @pytest.mark.parametrize(("lang", "theme"), list(product(LANGUAGES, THEMES)))
 def test_each_screen_is_accessible_and_fits(
     lang: str, theme: str, day: tuple[ConsoleStation, dict[str, str]], visits: Visits, pytestconfig: pytest.Config
@@ -65,10 +77,11 @@ def test_each_screen_is_accessible_and_fits(
     found = []
     for number, (name, address) in enumerate(addresses(station, references).items()):
         shown(page, address)
-        picture(page, f"{name}-{lang}-{theme}", whole=True)
+        picture(page, f"{name}-{lang}-{theme}")
         if (number + parity) % 2 == 0 or "nightly" in pytestconfig.option.markexpr.split(" and "):
             found += [f"{name}: {fault}" for fault in faults(page)]
         found += [f"{name}: too wide: {each}" for each in wide(page)]
+        found += [f"{name}: too narrow: {each}" for each in narrow(page)]
     assert not found
 
 
@@ -82,9 +95,9 @@ def test_each_screen_reflows_to_320_pixels(
     found = []
     for name, address in addresses(station, references).items():
         shown(page, address)
-        found += [f"{name}: {each}" for each in wide(page)]
+        found += [f"{name}: {each}" for each in (*wide(page), *narrow(page))]
         if lang == "ru":
-            picture(page, f"{name}-phone", whole=True)
+            picture(page, f"{name}-phone")
     assert not found
 
 
