@@ -1,5 +1,5 @@
 # `make demo` and `make test` work on a fresh Debian or Ubuntu machine that has python3, make and git.
-.PHONY: demo console lint style types compiled covered-by-attacks covered-by-protocol test test-stack stack-shared stack-own guides images test-nightly test-cluster test-bridge test-console fresh-machines simulate offsets fuzz soak coverage planted mutants load figures workflows hooks setup setup-tests setup-console
+.PHONY: demo console lint style types compiled covered-by-attacks covered-by-protocol test test-stack stack-shared stack-own guides images test-nightly test-cluster test-bridge test-console test-console-all console-figures pictures fresh-machines simulate offsets fuzz soak coverage planted mutants load figures workflows hooks setup setup-tests setup-console
 
 # compiled tests are kept: otherwise each process of pytest compiles them all, and its plug-ins
 unexport PYTHONDONTWRITEBYTECODE
@@ -56,7 +56,10 @@ test-cluster: setup  ## alerts over a RabbitMQ cluster whose nodes are killed, o
 	@.venv/bin/pytest tests/cluster -s
 
 test-console: setup-console  ## the officers' console of a real link in a real Chromium, which is installed here
-	@.venv/bin/pytest tests/console -m "not nightly" --numprocesses 2 --dist loadfile
+	@.venv/bin/pytest tests/console --numprocesses 2 --dist loadfile
+
+test-console-all: setup-console  ## as test-console, with axe-core on each combination of screen, language and theme
+	@EVERY_COMBINATION=1 .venv/bin/pytest tests/console --numprocesses 2 --dist loadfile
 
 test-bridge: setup  ## two bridged Mosquitto brokers, either killed and the bridge cut; on an engine where Mosquitto is too old
 	@.venv/bin/pytest tests/bridge -s
@@ -119,6 +122,12 @@ setup:
 
 setup-tests:
 	@tools/setup tests
+
+console-figures: setup-console  ## how fast a console shows what happens, and what it costs the line: into docs/performance.md
+	@.venv/bin/python -m tests.console.measure docs/performance.md
+
+pictures: setup-console  ## the pictures in docs/console/, made by the tests of the console
+	@PICTURES=docs/console .venv/bin/pytest tests/console -k "screen or states or sound or keys" --numprocesses 2 --dist loadfile
 
 setup-console:
 	@tools/setup console

@@ -18,6 +18,9 @@ import sys
 import tomllib
 from pathlib import Path
 
+import tomli_w
+
+from broker.atomic_files import PRIVATE_MODE, replace
 from broker.names import HEALTH
 from deploy.image import cluster_nodes
 from deploy.image.volumes import deconflict, end, give, say
@@ -36,6 +39,9 @@ CONTROL = "run/control.sock"
 PROCESS, BROKER = 10_001, 1_883
 """The users of the link's processes and of the broker."""
 SECOND = Path("brokers", "ndmc")
+CONSOLE = Path("/console")
+"""For each party, a volume with what its settings say to the consoles."""
+_SECRET = {"officers", "notifications", "dead_man"}
 _MOVING = ".moving"
 CLUSTER = os.environ.get("DECONFLICT_STACK") == "cluster"
 """Whether a RabbitMQ cluster takes the place of Mosquitto: deploy/cluster/compose.yml."""
@@ -61,6 +67,7 @@ def main() -> None:
         move_journals(party)
         check_journals(party)
         place_control(Path(party, config))
+        provide_console(Path(party, config))
     if CLUSTER:
         cluster_nodes.provide()
     elif BRIDGED:
@@ -160,6 +167,17 @@ def place_control(config: Path) -> None:
     if f'control = "{CONTROL}"' not in config.read_text("utf-8"):
         with editing(config) as document:
             document["control"] = CONTROL
+
+
+def provide_console(config: Path) -> None:
+    """Copy the settings for the consoles, without the tables that hold hashes of credentials and other secrets."""
+    settings = tomllib.loads(config.read_text("utf-8"))
+    shown = {name: value for name, value in settings.items() if name not in _SECRET}
+    for mounted in ("journal", "run"):
+        # a console mounts these below a folder that it cannot change
+        (CONSOLE / config.parent / mounted).mkdir(exist_ok=True)
+    replace(CONSOLE / config, tomli_w.dumps(shown).encode(), PRIVATE_MODE)
+    give(CONSOLE / config.parent, PROCESS)
 
 
 def provide_broker() -> None:

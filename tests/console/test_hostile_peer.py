@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from protocol.wire.instants import parsed, written
 from tests.attacks.hostile_texts import CORPUS, MARK, hostile, on_the_wire, unprintable
 from tests.support.browser import Visits, faults, look, picture
 from tests.support.console_station import ConsoleStation
-from tests.support.impostor import Impostor
+from tests.support.impostor import Frames, Impostor
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -55,14 +56,17 @@ def deceived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleStatio
         reference = station.alert("eucom")
         station.until(lambda: station.alert_state("ndmc", reference) == "received")
         station.stop("ndmc")
-        ours = station.snapshot("eucom")["theirs"]
-        peer = Impostor(station, "ndmc", last=ours["last"], head=ours["head"])
+        theirs = station.snapshot("eucom")["theirs"]["ndmc"]
+        peer = Impostor(station, "ndmc", last=theirs["last"], head=theirs.get("head", ""))
         now = parsed(station.utc())
         of = dict(zip(("sender", "epoch", "seq"), ("eucom", 1, int(reference.rpartition("/")[2])), strict=True))
         messages = [peer.message(alert(on_the_wire(text), now)) for text in TEXTS.values()]
         said = {"of": of, "officer": "duty-1", "text": {"en": on_the_wire(PAGES["script"])}}
         messages.append(peer.message({"type": "acknowledgement", **said, "decision": "understood"}))
-        peer.say([("message", peer.run(message)) for message in messages])
+        frames: Frames = [("message", peer.run(message)) for message in messages]
+        # the browser's driver has an event loop in this thread
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(peer.say, frames).result()
         station.until(lambda: len(station.snapshot("eucom")["alerts"]) >= len(TEXTS))
         yield station
 

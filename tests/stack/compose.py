@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.broker_site import free_port
 from tests.support.engine import EngineError, docker
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +46,10 @@ class Compose:
         self._command = [*command, "--project-directory", str(folder), "--project-name", project]
         # the stack must not depend on the user's environment
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")}
+        # two stacks cannot publish the same ports
+        self.console_ports = {side: free_port() for side in SIDES}
+        for side, port in self.console_ports.items():
+            self._environment[f"{side.upper()}_CONSOLE_PORT"] = str(port)
 
     def __call__(self, *arguments: str, within_s: int = COMMAND_WITHIN_S) -> str:
         """Run `docker compose ARGUMENTS`; return its standard output. Raises EngineError with both outputs."""

@@ -19,7 +19,7 @@ from tests.support.console_station import ConsoleStation
 
 PICTURES = Path(os.environ.get("PICTURES", "build/console"))
 """Where the tests put their pictures. `make pictures` names docs/console/."""
-COLOURS = 64
+COLOURS = 32
 """Of a picture: enough for two themes and the smoothed edges of letters."""
 DESKTOP: Any = {"width": 1280, "height": 800}
 _FAULTS = ("Content Security Policy", "Trusted", "Refused to", "Uncaught")
