@@ -148,8 +148,11 @@ class SpanFinder:
             chain.skip_to(record)
         begins = chain.batch is None
         chain.adopt(record)
-        if begins:
+        if begins and record.batch == record.n:
             self._batch = _Batch(record, begin)
+        elif begins:
+            # the reader reports its batch: a chain that begins here does not
+            self._end()
         if self._batch is not None and not self._judge(record, self._batch):
             self._end()
         if record.ends_batch:

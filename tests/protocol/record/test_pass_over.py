@@ -196,14 +196,14 @@ def with_a_line_twice(data: bytes, at: int) -> bytes:
 Changed = Callable[[Record], Entry | None]
 
 
-def forged(original: list[Record], changed: Changed) -> Iterator[Record]:
+def forged(original: list[Record], changed: Changed, batch_of: Callable[[int], int] = int) -> Iterator[Record]:
     """Yield the records with some entries replaced or left out, hashed anew, as a forger without keys would."""
     prev, n, batch = ORIGIN, 0, 0
     for each in original:
         if (entry := changed(each)) is None:
             continue
         n += 1
-        batch = batch or n
+        batch = batch or batch_of(n)
         effects: tuple[AnyEffect, ...] = each.effects
         line, prev = encode(n, each.link, each.side, batch, entry, effects, prev)
         made = decode(line)
@@ -269,6 +269,16 @@ def test_forged_journals_are_judged_alike(day: Path, tmp_path: Path, side: str, 
     original = list(JournalReader(str(day / side)).records())
     folder = tmp_path / side
     write(forged(original, FORGERIES[changed]), folder)
+    for number in range(len(GIVEN)):
+        compare(folder, number)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("every", [1, 2, 5])
+def test_batches_of_wrong_numbers_are_judged_alike(day: Path, tmp_path: Path, side: str, every: int) -> None:
+    original = list(JournalReader(str(day / side)).records())
+    folder = tmp_path / side
+    write(forged(original, _unsigned, lambda n: n if n % every else n + 90), folder)
     for number in range(len(GIVEN)):
         compare(folder, number)
 
