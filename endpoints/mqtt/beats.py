@@ -39,11 +39,17 @@ class Beats:
         self._now_s = now_s
         self._fail: Callable[[Exception], None]
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        # the share that is next, and when the last one was due; kept from one connection to the next
+        self._share = 0
+        self._last_s: float | None = None
 
     def start(self, fail: Callable[[Exception], None]) -> None:
-        """Begin: the first links are served after a share of a beat. `fail` takes what `publish` raises."""
+        """Begin: the first links are served after a share of a beat. `fail` takes what `publish` raises.
+
+        Again after a brief loss, it goes on where it was: others wait for a sign no longer than usual.
+        """
         self._fail = fail
-        self._after(0)
+        self._after(self._now_s() if self._last_s is None else self._last_s)
         self._check()
 
     def stop(self) -> None:
@@ -52,21 +58,27 @@ class Beats:
             timer.cancel()
         self._timers.clear()
 
-    def _after(self, share: int) -> None:
-        """Serve a share of the links in a while, then the next one: each once a beat.
+    def _after(self, last_s: float) -> None:
+        """Serve the next share of the links in a while, after the last one was due at `last_s`: each link once a beat.
 
-        All of a thousand links at a time would take the loop from the frames for many milliseconds.
+        All of a thousand links at a time would take the loop from the frames for many milliseconds. Delays do not add
+        up from share to share, and what is late by more than a beat is left out.
         """
-        shares = max(1, min(len(self._links), SHARES_MAX))
-        self._in("beat", self._beat_s / shares, lambda: self._serve(share % shares, shares))
+        now_s, shares = self._now_s(), max(1, min(len(self._links), SHARES_MAX))
+        self._last_s = last_s
+        due_s = max(last_s + self._beat_s / shares, now_s - self._beat_s)
+        self._in("beat", max(due_s - now_s, 0), lambda: self._serve(shares, due_s))
 
-    def _serve(self, share: int, shares: int) -> None:
+    def _serve(self, shares: int, due_s: float) -> None:
+        share = self._share % shares
+        self._share = share + 1
+
         def publish() -> None:
             for link in itertools.islice(self._links, share, None, shares):
                 self._publish(link)
 
         self._guarded(publish)
-        self._after(share + 1)
+        self._after(due_s)
 
     def _check(self) -> None:
         self._guarded(lambda: self._presence.check(self._now_s()))
