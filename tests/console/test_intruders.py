@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from itertools import islice, repeat
 from pathlib import Path
 
@@ -88,7 +87,9 @@ def test_a_page_of_another_port_can_neither_read_nor_act_nor_frame(station: Cons
     visits.foreign.clear()
 
 
-@pytest.mark.parametrize("token", ["", "x", secrets.token_urlsafe(32), "A" * 10_000, "' OR 1=1 --", "%00", "é\u202e"])
+@pytest.mark.parametrize(
+    "token", ["", "x", "kS-nFCuVH5sMBprcQeHH1FHEoa5W5sb0k99Mw48Q2U8", "A" * 10_000, "' OR 1=1 --", "%00", "é\u202e"]
+)
 def test_a_forged_session_leads_to_the_log_in(token: str, station: ConsoleStation, cookie: str) -> None:
     name = cookie.partition("=")[0]
     with client(station, cookie=f"{name}={token}") as browser:
