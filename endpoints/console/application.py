@@ -221,6 +221,9 @@ class Console:
         return from_cookie(request.cookies.get(self._cookies.look, ""), self._present.language)
 
     async def _board_link(self, request: Request) -> Response:
+        if request.method == "HEAD":
+            # a program that looks ahead of a link does not use it up
+            return _to("/")
         token = self._sessions.redeem(request.path_params["token"])
         if token is None:
             t = translator(self._look(request).lang)
@@ -228,6 +231,7 @@ class Console:
                 HTTPStatus.NOT_FOUND,
                 t("this link was used already or is too old; make another: deconflict console board-link CONFIG"),
             )
+        await self._end_former(request)
         session = self._sessions.of(token)
         if session is not None:
             await self._log_in.began(session)
@@ -261,12 +265,17 @@ class Console:
         except LinkError as error:
             wrong = translator(self._look(request).lang).say(worded(error))
             return self._log_in_answer(request, wrong, officer)
+        await self._end_former(request)
         return self._cookies.begin(_to("/"), token, COOKIE_S)
 
-    async def _log_out(self, request: Request) -> Response:
+    async def _end_former(self, request: Request) -> None:
+        """End the session whose cookie the browser is about to lose."""
         session = self._session(request)
         if session is not None:
             await self._log_in.end(session, "log-out")
+
+    async def _log_out(self, request: Request) -> Response:
+        await self._end_former(request)
         return self._cookies.end(_to("/log-in"))
 
     async def _settings(self, request: Request) -> Response:
@@ -353,7 +362,10 @@ def _number(text: str) -> bool:
 
 def _query(request: Request) -> Mapping[str, str]:
     """Return the query of the address; of a name that is repeated, the last value."""
-    return dict(parse_qsl(request.url.query[:QUERY_MAX_BYTES], max_num_fields=32))
+    try:
+        return dict(parse_qsl(request.url.query[:QUERY_MAX_BYTES], max_num_fields=32))
+    except ValueError:
+        raise HTTPException(HTTPStatus.BAD_REQUEST, phrase("there is no such page")) from None
 
 
 async def _form(request: Request) -> Mapping[str, str]:

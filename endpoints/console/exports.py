@@ -6,14 +6,15 @@ left out. The account is made by the command line in a process of its own: it re
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import csv
 import io
+import os
 import re
-import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
@@ -31,13 +32,17 @@ from protocol.wire.instants import Millis, written
 from protocol.wire.messages import Utc
 
 TOOL: Final = f"deconfliction-link {version('deconfliction-link')}"
+OUTPUT_MAX_BYTES: Final = 1 << 16
+"""Far more than a command of ours says: of many problems it lists the first twenty."""
+_NICE: Final = 10
+"""The line goes first."""
 CHILD_S: Final = 600
 """How long an account may take: far longer than that of a year."""
 _WAIT_S: Final = 60
 _CHUNK_BYTES: Final = 1 << 16
 _RECORD: Final = re.compile(rb'\{"n":(\d{1,16}),"link":"[^"]*","side":"[^"]*","batch":\d{1,16},"at":"([^"]{1,40})"')
 _HASH: Final = re.compile(rb'"hash":"([0-9a-f]{64})"}$')
-_ONE = threading.BoundedSemaphore(1)
+_ONE = asyncio.BoundedSemaphore(1)
 """One account at a time: each takes a processor."""
 
 
@@ -142,7 +147,9 @@ def _line(document: dict[str, Any]) -> bytes:
 # --- accounts -----------------------------------------------------------------------------------------------------
 
 
-def account(link: LinkSettings, side: str, interval: Interval, form: str, t: Translator, head: Head) -> Iterator[bytes]:
+async def account(
+    link: LinkSettings, side: str, interval: Interval, form: str, t: Translator, head: Head
+) -> AsyncIterator[bytes]:
     """Yield the account of an interval: `form` is `html` or `csv`. What prevents it stands in the file.
 
     Args:
@@ -153,7 +160,10 @@ def account(link: LinkSettings, side: str, interval: Interval, form: str, t: Tra
         t: the language.
         head: how far the console has read the journal; the file may have later records.
     """
-    if not _ONE.acquire(timeout=_WAIT_S):
+    try:
+        async with asyncio.timeout(_WAIT_S):
+            await _ONE.acquire()
+    except TimeoutError:
         yield t("another account is being made; try again in a minute").encode()
         return
     try:
@@ -162,21 +172,25 @@ def account(link: LinkSettings, side: str, interval: Interval, form: str, t: Tra
             words = ["timeline", str(link.journal), f"--{form}", str(path), "--lang", t.language]
             for option, at in (("--from", interval.first), ("--to", interval.last)):
                 words += [option, at] if at else []
-            problem = run(words)
-            if not path.exists():
-                yield problem.encode()
+            _, said = await run(words)
+            content = await asyncio.to_thread(_content, path)
+            if content is None:
+                yield said
                 return
-            content = path.read_bytes()
     finally:
         _ONE.release()
-    said = _about(link, interval, head, t)
+    about = _about(link, interval, head, t)
     if form == "csv":
         header, _, rows = content.partition(b"\r\n")
-        yield header + b"\r\n" + _about_row(side, said) + rows
+        yield header + b"\r\n" + _about_row(side, about) + rows
     else:
         # it says itself which journals it has, and what is wrong with them
         before, _, after = content.rpartition(b"</body>")
-        yield before + f"<p>{escape(said)}</p>".encode() + b"</body>" + after
+        yield before + f"<p>{escape(about)}</p>".encode() + b"</body>" + after
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
 
 
 def _about(link: LinkSettings, interval: Interval, head: Head, t: Translator) -> str:
@@ -195,20 +209,40 @@ def _about(link: LinkSettings, interval: Interval, head: Head, t: Translator) ->
     )
 
 
-def run(words: list[str]) -> str:
-    """Run a command of ours; return what it said of its errors."""
-    try:
-        done = subprocess.run(  # noqa: S603 - the words are our own: paths of the settings, and instants
-            command(words), stdin=subprocess.DEVNULL, capture_output=True, timeout=CHILD_S, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        return str(error)
-    return done.stderr.decode(errors="replace")
-
-
 def command(words: list[str]) -> list[str]:
     """Return how a command of ours is started."""
     return [sys.executable, "-P", "-m", "endpoints.cli.main", *words]
+
+
+async def run(words: list[str]) -> tuple[int, bytes]:
+    """Return the exit code of a command and what it said; -1 if it took too long. Raises OSError."""
+    child = await asyncio.create_subprocess_exec(
+        *command(words),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, child.pid, _NICE)
+        async with asyncio.timeout(CHILD_S):
+            said = await _output(child)
+            return await child.wait(), said
+    except TimeoutError:
+        return -1, b""
+    finally:
+        if child.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+
+
+async def _output(child: asyncio.subprocess.Process) -> bytes:
+    """Return what a process says, up to a limit; the rest is read and dropped, so that it ends."""
+    assert child.stdout is not None
+    kept = b""
+    while part := await child.stdout.read(OUTPUT_MAX_BYTES):
+        kept += part[: OUTPUT_MAX_BYTES - len(kept)]
+    return kept
 
 
 def _about_row(side: str, said: str) -> bytes:

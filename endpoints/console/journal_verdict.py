@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 from typing import Final, Literal
 
 from msgspec import Struct
 
 from endpoints.config.settings import LinkSettings
-from endpoints.console.exports import CHILD_S, command
+from endpoints.console.exports import run
 from endpoints.errors import os_reason
 
 VerdictState = Literal["running", "intact", "incomplete", "changed", "failed"]
-OUTPUT_MAX_BYTES: Final = 1 << 16
-"""Far more than `log verify` says: of many problems it lists the first twenty."""
-_NICE: Final = 10
-"""The line goes first."""
 _STATES: Final[dict[int, VerdictState]] = {0: "intact", 3: "incomplete", 4: "changed"}
 
 
@@ -52,7 +46,7 @@ class JournalJudge:
     def judge(self, upto: int, language: str) -> None:
         """Begin to judge the journal, unless that is under way, or done up to this record."""
         last = self.last
-        if last is not None and (last.state == "running" or (last.upto, last.language) == (upto, language)):
+        if last is not None and (last.state == "running" or last.upto >= upto):
             return
         self.last = JournalVerdict(state="running", upto=upto, language=language)
         self._judging = asyncio.create_task(self._judge(upto, language))
@@ -65,40 +59,9 @@ class JournalJudge:
     async def _judge(self, upto: int, language: str) -> None:
         words = ["log", "verify", str(self._link.journal), "--link-file", str(self._link.file), "--lang", language]
         try:
-            code, said = await _run(words)
+            code, said = await run(words)
         except OSError as error:
             code, said = -1, os_reason(error).encode()
         lines = tuple(line.strip() for line in said.decode(errors="replace").splitlines() if line.strip())
         state = _STATES.get(code, "failed")
         self.last = JournalVerdict(state=state, upto=upto, language=language, lines=lines)
-
-
-async def _run(words: list[str]) -> tuple[int, bytes]:
-    """Return the exit code of a command and what it said; -1 if it took too long. Raises OSError."""
-    child = await asyncio.create_subprocess_exec(
-        *command(words),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, child.pid, _NICE)
-        async with asyncio.timeout(CHILD_S):
-            said = await _output(child)
-            return await child.wait(), said
-    except TimeoutError:
-        return -1, b""
-    finally:
-        if child.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-
-
-async def _output(child: asyncio.subprocess.Process) -> bytes:
-    """Return what a process says, up to a limit; the rest is read and dropped, so that it ends."""
-    assert child.stdout is not None
-    kept = b""
-    while part := await child.stdout.read(OUTPUT_MAX_BYTES):
-        kept += part[: OUTPUT_MAX_BYTES - len(kept)]
-    return kept

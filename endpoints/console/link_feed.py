@@ -9,10 +9,11 @@ from pathlib import Path
 
 from endpoints.console.condition import UNHEARD, Condition, gone, heard
 from endpoints.control.async_client import AsyncControlClient
+from endpoints.control.client import Unreachable
 from endpoints.control.event_lines import Beat, EventLine, PartyPresence, State
 from endpoints.errors import UserError
 from endpoints.structured_log import get_logger
-from protocol.phrases import worded
+from protocol.phrases import phrase, worded
 from protocol.wire.instants import Millis, parsed
 from protocol.wire.messages import Identifier
 
@@ -68,6 +69,13 @@ class LinkFeed:
                         self._take(line)
             except UserError as error:
                 self._lost(error)
+            except ValueError:
+                # an instant that the calendar does not have
+                self._lost(
+                    Unreachable(
+                        phrase("{socket}: the process there has another version; restart both", socket=self._socket)
+                    )
+                )
             await asyncio.sleep(AGAIN_AFTER_S)
 
     def _take(self, line: EventLine) -> None:

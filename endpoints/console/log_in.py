@@ -80,27 +80,33 @@ class LogIn:
         """Have the endpoint journal a session that began with a one-time link."""
         await self._journal("log-in", {"session": session.id, "role": session.role})
 
-    async def end(self, session: ReaderSession, why: EndOfSession) -> None:
-        """End a session, and have the endpoint journal it; if that does not answer, the session ends all the same."""
+    async def end(self, session: ReaderSession, why: EndOfSession) -> bool:
+        """End a session, and have the endpoint journal it; return whether it did. The session ends all the same."""
         self._sessions.end(session)
         officer = {"officer": session.officer} if session.officer else {}
-        await self._journal("log-out", {"session": session.id, "role": session.role, "why": why, **officer})
+        return await self._journal("log-out", {"session": session.id, "role": session.role, "why": why, **officer})
 
     async def run(self) -> None:
         """End the sessions whose time is over, and those of officers who no longer hold; until cancelled."""
         while True:
-            for session in self._sessions.over():
-                await self.end(session, "expired")
-            for session in self._sessions.all():
-                if not self.holds(session):
-                    await self.end(session, "removed")
+            try:
+                for session in self._sessions.over():
+                    await self.end(session, "expired")
+                for session in self._sessions.all():
+                    if not self.holds(session):
+                        await self.end(session, "removed")
+            except UserError as error:
+                # a full disk: it is tried again, and no screen goes dark for it
+                _log.warning("sessions could not be ended", why=worded(error))
             await asyncio.sleep(LOOK_EVERY_S)
 
-    async def _journal(self, action: str, document: Mapping[str, str]) -> None:
+    async def _journal(self, action: str, document: Mapping[str, str]) -> bool:
         try:
             await self._ask(action, document)
         except UserError as error:
             _log.warning("a session could not be journaled", why=worded(error))
+            return False
+        return True
 
     async def _ask(self, action: str, document: Mapping[str, str]) -> None:
         """Ask the endpoint at the first link that runs. Raises UserError."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -27,7 +27,7 @@ class Download(Struct, frozen=True):
 
     name: str
     media_type: str
-    parts: Iterable[bytes]
+    parts: Iterable[bytes] | AsyncIterable[bytes]
 
 
 class Screen(Struct, frozen=True, kw_only=True):

@@ -158,17 +158,28 @@ class Sessions:
         )
 
     def _read(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
-        with closing(self._file.execute(statement, values)) as rows:
-            return rows.fetchall()
+        try:
+            with closing(self._file.execute(statement, values)) as rows:
+                return rows.fetchall()
+        except sqlite3.Error as error:
+            raise self._unusable(error) from None
 
     def _write(self, statement: str, values: tuple[Any, ...]) -> int:
-        with closing(self._file.execute(statement, values)) as done:
-            return done.rowcount
+        try:
+            with closing(self._file.execute(statement, values)) as done:
+                return done.rowcount
+        except sqlite3.Error as error:
+            raise self._unusable(error) from None
+
+    def _unusable(self, error: Exception) -> UserError:
+        return UserError(
+            phrase("{path}: the sessions of the console can't be kept here: {error}", path=self._path, error=error)
+        )
 
 
 def _opened(path: Path) -> sqlite3.Connection:
     """Return the open file with its tables of this version. Raises sqlite3.Error."""
-    file = sqlite3.connect(path, timeout=5.0, isolation_level=None)
+    file = sqlite3.connect(path, timeout=0.2, isolation_level=None)
     try:
         with closing(file.execute("PRAGMA user_version")) as rows:
             (version,) = rows.fetchone()

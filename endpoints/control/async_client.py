@@ -159,7 +159,7 @@ class AsyncControlClient:
             raise nobody_answers(self._socket, reason, nobody=nobody) from error
         except (httpx.HTTPError, httpcore.ProtocolError, OSError) as error:
             raise broken_off(self._socket) from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Unreachable(
                 phrase("{socket}: the process there has another version; restart both", socket=self._socket)
             ) from error

@@ -188,7 +188,7 @@ def document_in(content: bytes, status: int, reason: str) -> dict[str, Any]:
     """Return the JSON document in the body of an answer. Raises RequestRefused if it is an error."""
     try:
         document = msgspec.json.decode(content, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         document = {}
     if status == HTTPStatus.OK:
         return document

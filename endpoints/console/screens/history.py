@@ -228,8 +228,9 @@ class _Matching:
             filters, body = self._filters, entry.body
             known = self._known[subject] = (
                 filters.sender in {"", entry.reference.sender}
-                and filters.precedence in {"", body.get("precedence")}
-                and filters.status in {"", body.get("status")}
+                # in a body that this version does not know, these may be anything, also what no set takes
+                and (not filters.precedence or filters.precedence == body.get("precedence"))
+                and (not filters.status or filters.status == body.get("status"))
             )
         return known
 

@@ -60,8 +60,10 @@ def test_records_outside_the_interval_are_counted(link: LinkSettings) -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
-def test_a_table_says_what_it_is_and_has_no_formula(link: LinkSettings, language: str) -> None:
-    made = b"".join(account(link, "eucom", MORNING, "csv", translator(language), Head(7, "ab" * 32)))
+async def test_a_table_says_what_it_is_and_has_no_formula(link: LinkSettings, language: str) -> None:
+    made = b"".join(
+        [part async for part in account(link, "eucom", MORNING, "csv", translator(language), Head(7, "ab" * 32))]
+    )
     first, *rows = csv.DictReader(io.StringIO(made.decode("utf-8-sig"), newline=""))
     assert tuple(first) == COLUMNS
     assert first["what"] == "export"
@@ -72,8 +74,10 @@ def test_a_table_says_what_it_is_and_has_no_formula(link: LinkSettings, language
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
 
 
-def test_a_page_says_what_it_is(link: LinkSettings) -> None:
-    made = b"".join(account(link, "eucom", WHOLE, "html", translator("en"), Head(7, "ab" * 32))).decode()
+async def test_a_page_says_what_it_is(link: LinkSettings) -> None:
+    made = b"".join(
+        [part async for part in account(link, "eucom", WHOLE, "html", translator("en"), Head(7, "ab" * 32))]
+    ).decode()
     assert made.rstrip().endswith("</html>")
     assert f"the beginning of the journal to the end of the journal; made by {TOOL} when record 7" in made
 
@@ -84,10 +88,10 @@ def test_a_file_name_begins_with_what_the_link_is_for(link: LinkSettings) -> Non
     assert name == f"{status}-eucom-ndmc-eucom-20221129T070000Z-20221129T080000Z.csv"
 
 
-def test_what_prevents_an_account_stands_in_the_file(link: LinkSettings) -> None:
+async def test_what_prevents_an_account_stands_in_the_file(link: LinkSettings) -> None:
     for path in segments(link.journal):
         path.unlink()
-    made = b"".join(account(link, "eucom", WHOLE, "html", translator("en"), Head(0, "")))
+    made = b"".join([part async for part in account(link, "eucom", WHOLE, "html", translator("en"), Head(0, ""))])
     assert b"holds no journal record" in made
 
 
