@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from endpoints.clocks import slots
 from endpoints.console.facts import Facts
@@ -126,11 +127,11 @@ def view(facts: Facts, query: Mapping[str, str], t: Translator) -> BoardView:
     waiting = [] if status is None else [*_open_rows(facts, t)]
     return BoardView(
         reasons=tuple(_reasons(facts, t)),
-        outgoing=tuple(_outgoing(facts, t)),
-        incoming=tuple(_incoming(facts, t)),
+        outgoing=_proven(_outgoing(facts, t), facts),
+        incoming=_proven(_incoming(facts, t), facts),
         peer=_peer(facts),
         next_at=tuple(_next_at(facts, t)),
-        test_lines=tuple(_test_lines(facts, t)),
+        test_lines=_proven(_test_lines(facts, t), facts),
         alarms=tuple(_alarm_row(each, facts.now, t) for each in sorted(alarms, key=_urgency)[:ROWS_MAX]),
         alarms_count=len(alarms),
         alarms_new=sum(each.acknowledged_by is UNSET for each in alarms),
@@ -139,6 +140,12 @@ def view(facts: Facts, query: Mapping[str, str], t: Translator) -> BoardView:
         watch=tuple(_watch(facts, t)),
         slots=tuple(_slots(facts, t)),
     )
+
+
+def _proven(lines: Iterator[Line], facts: Facts) -> tuple[Line, ...]:
+    """Return the lines. While the endpoint does not answer, none of them is shown as proven now."""
+    unknown = not facts.condition.current
+    return tuple(replace(line, level="unknown") if unknown and line.level == "normal" else line for line in lines)
 
 
 def _peer(facts: Facts) -> str:

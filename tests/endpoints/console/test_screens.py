@@ -13,7 +13,7 @@ from endpoints.console.condition import Condition
 from endpoints.console.facts import Facts, WatchFacts
 from endpoints.console.frame import until_words
 from endpoints.console.screen import NoSuchThing
-from endpoints.console.screens import SCREENS, alarms, channels, history, investigate, messages, settings
+from endpoints.console.screens import SCREENS, alarms, board, channels, history, investigate, messages, settings
 from endpoints.console.screens.moments import Moments, typed
 from endpoints.texts.i18n import LANGUAGES, translator
 from protocol.core.alarms import AlarmCode
@@ -32,6 +32,18 @@ EN, RU = translator("en"), translator("ru")
 @pytest.fixture
 def exchange(tmp_path: Path) -> Exchange:
     return begun(tmp_path)
+
+
+# --- the board ----------------------------------------------------------------------------------------------------
+
+
+async def test_nothing_is_shown_as_proven_while_the_endpoint_does_not_answer(exchange: Exchange) -> None:
+    def levels(facts: Facts) -> set[str]:
+        shown = board.view(facts, {}, EN)
+        return {line.level for line in (*shown.outgoing, *shown.incoming, *shown.test_lines)}
+
+    assert "normal" in levels(await facts_of(exchange))
+    assert "normal" not in levels(await facts_of(exchange, condition=Condition(state="endpoint_gone")))
 
 
 # --- instants -----------------------------------------------------------------------------------------------------
