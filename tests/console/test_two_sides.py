@@ -28,6 +28,9 @@ def test_two_consoles_in_one_browser_keep_sessions_of_their_own(station: Console
         assert each["sameSite"] == "Strict"
         assert len(each["value"]) >= 43, "256 bits"
 
+    # the board shows the most urgent alone
+    for side, page in pages.items():
+        page.goto(station.screen(side, "messages"))
     reference = station.alert("ndmc")
     for page in pages.values():
         # both are live at once, over a stream of their own
