@@ -17,8 +17,9 @@ from endpoints.console.application import Console
 from endpoints.console.listeners import Listeners
 from endpoints.console.log_in import LogIn
 from endpoints.console.present_links import PresentLinks
-from endpoints.console.server import ConsoleServer
+from endpoints.console.server import console_server
 from endpoints.console.sessions import Sessions
+from endpoints.control.limited_server import LimitedServer
 from endpoints.errors import UserError
 from endpoints.journal import ordinary_log
 from endpoints.journal.stdout_feed import StdoutFeed
@@ -95,7 +96,7 @@ async def run_console(
         log_in = LogIn(kept, settings, present.officers, machine.real_ms)
         listeners = Listeners(settings.control, machine.real_ms)
         console = Console(present, kept, log_in, listeners, settings.origin)
-        server = ConsoleServer(console.application, listening, secure)
+        server = console_server(console.application, listening, secure)
         ordinary_log.configure(output, time, settings.side)
         output.start()
         try:
@@ -106,7 +107,7 @@ async def run_console(
             output.close(PRINT_WITHIN_S)
 
 
-async def _until_stopped(works: Iterable[Work], farewell: Work, console: Console, server: ConsoleServer) -> None:
+async def _until_stopped(works: Iterable[Work], farewell: Work, console: Console, server: LimitedServer) -> None:
     stop = asyncio.Event()
     # with nohup, the end of a terminal ends nothing
     hang_up = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)

@@ -3,36 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import select
 import socket
 import stat
 import struct
-from collections.abc import Iterator
 from http import HTTPStatus
 from itertools import count
 from pathlib import Path
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from endpoints.control.answers import error_of
-from endpoints.control.connections import Acceptor, connections_max
+from endpoints.control.connections import connections_max
+from endpoints.control.limited_server import LimitedProtocol, LimitedServer, TimeLimits
 from endpoints.errors import UserError, os_reason
 from endpoints.keys.attempt_throttle import Caller
 from endpoints.keys.private_files import FILE_MODE, FOLDER_MODE, chmod, make_folders
 from protocol.phrases import phrase
 
-REQUEST_WITHIN_S = 10.0
-"""From the connection, or the response before, to the last byte of the request."""
-READ_WITHIN_S = 60.0
-"""How long a client may leave a full buffer unread: it may be stopped on a terminal."""
-HEADERS_MAX_BYTES = 16_384
+LIMITS = TimeLimits(request_s=10.0, idle_s=10.0, read_s=60.0)
+"""A client may be stopped on a terminal, and then reads nothing."""
 BACKLOG = 128
-STREAMS_END_WITHIN_S = 2
 _OTHERS = 0o077
 # no process has a negative id
 _unknown_processes = count(-1, -1)
@@ -108,40 +100,23 @@ def _clear(path: Path) -> None:
 class ControlServer:
     """Serves the control application on a listening socket until `stop`."""
 
-    def __init__(self, application: Starlette, listening: socket.socket, path: Path) -> None:
-        self._listening = listening
+    def __init__(
+        self, application: Starlette, listening: socket.socket, path: Path, limits: TimeLimits = LIMITS
+    ) -> None:
         self._path = path
-        acceptor = Acceptor(listening)
-        self._server = _Quiet(
-            acceptor,
-            uvicorn.Config(
-                _Bounded(application, connections_max()),
-                lifespan="off",
-                http=_FromCaller,
-                # a header must not name another caller
-                proxy_headers=False,
-                ws="none",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                date_header=False,
-                h11_max_incomplete_event_size=HEADERS_MAX_BYTES,
-                timeout_graceful_shutdown=STREAMS_END_WITHIN_S,
-            ),
-        )
+        bounded = _Bounded(application, connections_max())
+        self._server = LimitedServer(bounded, listening, limits, protocol=_FromCaller)
 
     async def run(self) -> None:
         """Serve until `stop` is called, then remove the socket file."""
         try:
-            await self._server.serve([])
+            await self._server.run()
         finally:
-            self._listening.close()
             self._path.unlink(missing_ok=True)
 
     async def stop(self, running: asyncio.Task[None]) -> None:
         """Stop accepting requests and wait for `run` to end. The application must have ended its streams before."""
-        self._server.should_exit = True
-        await running
+        await self._server.stop(running)
 
 
 class _Bounded:
@@ -165,76 +140,14 @@ class _Bounded:
             self._running -= 1
 
 
-class _FromCaller(H11Protocol):
-    """uvicorn's protocol, whose requests name the calling user and process as their client, with limits of time."""
-
-    ended = False
-    """Whether the connection has ended, or was never made."""
-    _limit: asyncio.TimerHandle | None = None
+class _FromCaller(LimitedProtocol):
+    """A connection whose requests name the calling user and process as their client."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Ask the kernel who has connected."""
         super().connection_made(transport)
-        if self.ended:
-            # dropped in the meantime
-            transport.abort()
-            return
-        self.client = caller(transport.get_extra_info("socket"))
-        self._within(REQUEST_WITHIN_S)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Note the end."""
-        self.ended = True
-        self._within(None)
-        super().connection_lost(exc)
-
-    @property
-    def idle(self) -> bool:
-        """Whether no request of the client is complete and unanswered, nor arrives at this moment."""
-        answered = self.cycle is None or self.cycle.response_complete or self.cycle.more_body
-        return answered and not self._arriving
-
-    @property
-    def _arriving(self) -> bool:
-        """Whether the connection has just been accepted, or bytes of it are unread."""
-        if self.transport is None or self.ended:
-            return not self.ended
-        unread = select.poll()
-        unread.register(self.transport.get_extra_info("socket"), select.POLLIN)
-        return bool(unread.poll(0))
-
-    def drop(self) -> None:
-        """Break the connection off."""
-        self.ended = True
-        if self.transport is not None:
-            self.transport.abort()
-
-    def handle_events(self) -> None:
-        """Take what has arrived; a request that is complete has no limit: the application answers in its own time."""
-        super().handle_events()
-        if not self.idle and not self.flow.write_paused:
-            self._within(None)
-
-    def on_response_complete(self) -> None:
-        """Wait for the next request, and for the client to read this response."""
-        self._within(REQUEST_WITHIN_S)
-        super().on_response_complete()
-
-    def pause_writing(self) -> None:
-        """Wait for the client to read."""
-        self._within(READ_WITHIN_S)
-        super().pause_writing()
-
-    def resume_writing(self) -> None:
-        """Continue: the client reads."""
-        self._within(REQUEST_WITHIN_S if self.idle else None)
-        super().resume_writing()
-
-    def _within(self, seconds: float | None) -> None:
-        """Break the connection off after `seconds`, unless called again before; None: not at all."""
-        if self._limit is not None:
-            self._limit.cancel()
-        self._limit = None if seconds is None else self.loop.call_later(seconds, self.drop)
+        if not self.ended:
+            self.client = caller(transport.get_extra_info("socket"))
 
 
 def caller(connection: socket.socket) -> Caller:
@@ -248,27 +161,3 @@ def caller(connection: socket.socket) -> Caller:
         return Caller("unknown", next(_unknown_processes))
     process, user, _ = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, peer_credentials, 12))
     return Caller(f"uid-{user}", process or next(_unknown_processes))
-
-
-class _Quiet(uvicorn.Server):
-    """uvicorn without its signal handlers and its way to accept: the process has its own."""
-
-    def __init__(self, acceptor: Acceptor, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self._acceptor = acceptor
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept connections."""
-        await super().startup(sockets)
-        self._acceptor.start(
-            lambda: _FromCaller(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
-        )
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept no more connections, and end those that there are."""
-        self._acceptor.stop()
-        await super().shutdown(sockets)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield

@@ -16,14 +16,15 @@ from msgspec import structs
 
 from endpoints.clocks.clock import SystemClock
 from endpoints.config.console_settings import ConsoleSettings, UnixListen, load_console
-from endpoints.console import address, server
+from endpoints.console import address
 from endpoints.console.application import Console
 from endpoints.console.listeners import Listeners
 from endpoints.console.log_in import LogIn
 from endpoints.console.present_links import PresentLinks
-from endpoints.console.server import ConsoleServer
+from endpoints.console.server import LIMITS, console_server
 from endpoints.console.sessions import Sessions
 from endpoints.console.stream import OF_SESSION_MAX
+from endpoints.control.limited_server import TimeLimits
 from endpoints.errors import UserError
 from tests.support.broker_site import free_port
 from tests.support.installation import installed
@@ -45,13 +46,14 @@ def sessions(tmp_path: Path) -> Iterator[Sessions]:
 
 
 @contextlib.asynccontextmanager
-async def served(settings: ConsoleSettings, sessions: Sessions) -> AsyncIterator[None]:
+async def served(settings: ConsoleSettings, sessions: Sessions, limits: TimeLimits = LIMITS) -> AsyncIterator[None]:
     """Serve the console of an endpoint that does not run."""
     machine = SystemClock()
     present = PresentLinks(settings, None, machine)
     log_in = LogIn(sessions, settings, present.officers, machine.real_ms)
     console = Console(present, sessions, log_in, Listeners(settings.control, machine.real_ms), settings.origin)
-    serving = ConsoleServer(console.application, address.listen(settings.listen), address.tls(settings))
+    listening = address.listen(settings.listen)
+    serving = console_server(console.application, listening, address.tls(settings), limits)
     tasks = [asyncio.create_task(work()) for work in present.works]
     running = asyncio.create_task(serving.run())
     try:
@@ -225,11 +227,10 @@ async def test_a_stream_beats_and_ends_with_its_session(settings: ConsoleSetting
     ],
 )
 async def test_a_browser_that_does_not_finish_its_request_is_dropped(
-    settings: ConsoleSettings, sessions: Sessions, monkeypatch: pytest.MonkeyPatch, pieces: list[bytes]
+    settings: ConsoleSettings, sessions: Sessions, pieces: list[bytes]
 ) -> None:
-    monkeypatch.setattr(server, "REQUEST_WITHIN_S", 0.3)
     host = settings.origin[7:].encode()
-    async with served(settings, sessions):
+    async with served(settings, sessions, TimeLimits(request_s=0.3, idle_s=75, read_s=20)):
         got = await raw(settings, *(piece.replace(b"%(host)s", host) for piece in pieces))
         assert got == b"" or got.startswith(b"HTTP/1.1 4")
 

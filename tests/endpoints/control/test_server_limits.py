@@ -13,9 +13,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from endpoints.control import server as control_server
+from endpoints.control.limited_server import TimeLimits
 from endpoints.control.server import ControlServer, listen
 
+LIMITS = TimeLimits(request_s=0.3, idle_s=0.3, read_s=0.3)
 GET = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -38,12 +39,10 @@ async def echo(request: Request) -> Response:
 
 
 @pytest.fixture
-async def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Path]:
-    monkeypatch.setattr(control_server, "REQUEST_WITHIN_S", 0.3)
-    monkeypatch.setattr(control_server, "READ_WITHIN_S", 0.3)
+async def path(tmp_path: Path) -> AsyncIterator[Path]:
     path = tmp_path / "control.sock"
     routes = [Route("/flood", flood), Route("/slow", slow), Route("/echo", echo, methods=["POST"])]
-    serving = ControlServer(Starlette(routes=routes), listen(path), path)
+    serving = ControlServer(Starlette(routes=routes), listen(path), path, LIMITS)
     running = asyncio.create_task(serving.run())
     yield path
     await serving.stop(running)
