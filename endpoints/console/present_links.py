@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from endpoints.change_signal import ChangeSignal
 from endpoints.clocks.clock import Clock
 from endpoints.config.console_settings import ConsoleSettings
 from endpoints.console.calls import calls, passed_half
@@ -17,7 +18,6 @@ from endpoints.console.history import History, Meanwhile
 from endpoints.console.link_feed import LinkFeed
 from endpoints.console.pages import build
 from endpoints.console.preferences import Preferences
-from endpoints.console.pulse import Pulse
 from endpoints.console.sessions import ReaderSession
 from protocol.wire.instants import Millis
 from protocol.wire.messages import Digest, Identifier
@@ -30,7 +30,7 @@ class PresentLinks:
     """The news of all links of one console.
 
     Attributes:
-        pulse: beats at each change.
+        changed: sent at each change.
         side: whose console it is.
         links: the ids of the links.
         status: what the links are for: one console shows one.
@@ -39,7 +39,7 @@ class PresentLinks:
 
     def __init__(self, settings: ConsoleSettings, watch: ConsoleSettings | None, clock: Clock) -> None:
         """Prepare it; nothing is followed before `works` run."""
-        self.pulse = Pulse()
+        self.changed = ChangeSignal()
         self.side = settings.side
         self.links = tuple(link.id for link in settings.links)
         self.status = settings.links[0].content.terms.policy.status
@@ -49,11 +49,11 @@ class PresentLinks:
         self._event: tuple[tuple[object, ...], bytes] | None = None
         # a console that was started anew may have the versions of the one before
         self._boot = secrets.token_hex(4)
-        self._feeds = {link: LinkFeed(settings.control, link, self.pulse.beat) for link in self.links}
+        self._feeds = {link: LinkFeed(settings.control, link, self.changed.send) for link in self.links}
         self._histories = {link.id: History(link, settings.side) for link in settings.links}
         watched = () if watch is None else tuple(link.id for link in watch.links)
         self._watches = {
-            link: LinkFeed(watch.control, link, self.pulse.beat)
+            link: LinkFeed(watch.control, link, self.changed.send)
             for link in self.links
             if watch is not None and link in watched
         }

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from http import HTTPStatus
 
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from endpoints.console.present_links import PresentLinks
-from endpoints.console.pulse import Pulse
 from endpoints.console.sessions import ReaderSession
 from endpoints.control.connections import connections_max
 
@@ -41,7 +41,7 @@ class BrowserStreams:
     def close(self) -> None:
         """End all of them."""
         self._closing = True
-        self._present.pulse.beat()
+        self._present.changed.send()
 
     def response(self, session: ReaderSession, lasts: Callable[[], bool]) -> Response:
         """Return a stream for `session` that ends when `lasts` no longer holds; an error if there are too many."""
@@ -49,9 +49,10 @@ class BrowserStreams:
 
     async def _events(self, lasts: Callable[[], bool]) -> AsyncIterator[bytes]:
         while not self._closing and lasts():
-            changed = self._present.pulse.next
+            changed = self._present.changed.next
             yield b"data: " + self._present.event() + b"\n\n"
-            await Pulse.wait(changed, BEAT_S - PACE_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), BEAT_S - PACE_S)
             await asyncio.sleep(PACE_S)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import UNSET, structs
 
-from endpoints.runtime.change_signal import ChangeSignal
+from endpoints.change_signal import ChangeSignal
 from endpoints.runtime.ports import NotificationOutlet
 from endpoints.structured_log import get_logger
 from protocol.core.alarms import SEVERITY, Alarm, AlarmCode

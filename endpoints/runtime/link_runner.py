@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Generic, Self, TypeAlias, TypeVar, cast
 
+from endpoints.change_signal import ChangeSignal
 from endpoints.config.link_file import LinkFile
 from endpoints.failpoints import failpoint
 from endpoints.journal.restored import RestoredMark
 from endpoints.journal.writer import JournalFailure, JournalWriter
 from endpoints.mqtt.topics import Topic
 from endpoints.runtime import signs
-from endpoints.runtime.change_signal import ChangeSignal
 from endpoints.runtime.due_links import NextTick
 from endpoints.runtime.failure import FailureAlarm
 from endpoints.runtime.gauges import Gauges

@@ -1,4 +1,4 @@
-"""Signals changes of a running link to any number of waiting streams."""
+"""Signals changes to any number of waiting streams."""
 
 from __future__ import annotations
 
