@@ -71,6 +71,12 @@ def test_what_contradicts_itself_is_refused(
     assert (sides.folder / "broker" / "mosquitto.conf").read_text() == before
 
 
+def test_both_sides_of_a_link_are_named_in_russian(sides: TwoSides, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--configure", sides.file("eucom"), "--serve", "centcom", "--yes", "--lang", "ru")
+    assert run("broker", sides.folder, *words) == 2
+    assert "соединяет стороны eucom и ndmc;" in capsys.readouterr().err
+
+
 def test_bridges_need_link_files(sides: TwoSides, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("broker", sides.folder, "--serve", "eucom") == 2
     assert "--serve: only with --configure LINK_FILE..." in capsys.readouterr().err
