@@ -77,6 +77,17 @@ def test_both_sides_of_a_link_are_named_in_russian(sides: TwoSides, capsys: pyte
     assert "соединяет стороны eucom и ndmc;" in capsys.readouterr().err
 
 
+def test_rabbitmq_is_printed_from_a_bridged_folder_without_bridges(
+    sides: TwoSides, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configured = ("broker", sides.folder, "--configure", sides.file("eucom"))
+    assert run(*configured, "--serve", "eucom", "--yes") == 0
+    assert run(*configured, "--print", "rabbitmq") == 2
+    assert "RabbitMQ is not bridged here; give --no-bridges instead of --serve" in capsys.readouterr().err
+    assert run(*configured, "--print", "rabbitmq", "--no-bridges") == 0
+    assert json.loads(capsys.readouterr().out)["users"]
+
+
 def test_bridges_need_link_files(sides: TwoSides, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("broker", sides.folder, "--serve", "eucom") == 2
     assert "--serve: only with --configure LINK_FILE..." in capsys.readouterr().err
