@@ -88,6 +88,16 @@ def test_rabbitmq_is_printed_from_a_bridged_folder_without_bridges(
     assert json.loads(capsys.readouterr().out)["users"]
 
 
+def test_an_address_is_shown_as_it_is_given(sides: TwoSides, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--serve", "eucom", "--bridge-to", "ndmc=[2001:db8::1]:8884", "--yes", "--json")
+    assert run("broker", sides.folder, "--configure", sides.file("eucom"), *words) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["bridges"] == {"ndmc": "[2001:db8::1]:8884"}
+    assert "its broker at [2001:db8::1]:8884, as" in err
+    # Mosquitto takes what is behind the last colon for the port
+    assert "address 2001:db8::1:8884\n" in (sides.folder / "broker" / "mosquitto.conf").read_text()
+
+
 def test_bridges_need_link_files(sides: TwoSides, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("broker", sides.folder, "--serve", "eucom") == 2
     assert "--serve: only with --configure LINK_FILE..." in capsys.readouterr().err
