@@ -116,3 +116,5 @@ def test_two_brokers_for_a_trial(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "port = 18901" in (tmp_path / "t" / "ndmc" / "endpoint.toml").read_text()
     assert run("init", tmp_path / "u", "--bridged", "--broker-host", "b") == 2
     assert "--bridged: give two hosts" in capsys.readouterr().err
+    assert run("init", tmp_path / "u", "--bridged", "--port", "65535") == 2
+    assert "--port: expected a port from 1 to 65534, found 65535" in capsys.readouterr().err
