@@ -65,7 +65,7 @@ def plan(
     watch: str,
     address: str | None,
     port: int | None,
-    asked: AskedBridges = AskedBridges(),  # noqa: B008 - frozen
+    asked: AskedBridges,
 ) -> BrokerLinks:
     """Return what is to be served from the broker's folder `own` from link files.
 
