@@ -79,9 +79,8 @@ def main() -> None:
         give(Path("broker"), BROKER)
     for party in CONFIGS:
         give(Path(party), PROCESS)
-    if not Path("authority", "ca.key").exists():
-        say("authority: its volume has no ca.key, and no certificate can be issued here until it is restored")
-    Path("authority").chmod(0o700)
+    for home in [Path("brokers", side) for side in BRIDGED_BROKERS] if BRIDGED else [Path()]:
+        check_authority(home / "authority")
     say("the volumes are complete")
 
 
@@ -222,6 +221,13 @@ def end_without_authority(own: Path) -> NoReturn:
         f"{own}: files are missing in its volume, and the authority that could issue certificates is missing, too: "
         "restore the volumes of both from a backup"
     )
+
+
+def check_authority(folder: Path) -> None:
+    """Say so if the volume of an authority has no key, and keep the folder to root."""
+    if not (folder / "ca.key").exists():
+        say(f"{folder}: its volume has no ca.key, and no certificate can be issued here until it is restored")
+    folder.chmod(0o700)
 
 
 def check_bridged() -> None:

@@ -67,3 +67,14 @@ def test_a_certificate_stays_if_its_authority_is_missing(
     with pytest.raises(SystemExit) as ended:
         provision.check_bridged()
     assert ended.value.code == 2
+
+
+def test_an_authority_without_its_key_is_reported(provision: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("brokers/ndmc/authority/ca.key").unlink()
+    Path("brokers/ndmc/authority").chmod(0o755)
+    capsys.readouterr()
+    for home in HOMES:
+        provision.check_authority(home / "authority")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("provision: brokers/ndmc/authority: its volume has no ca.key")
+    assert all((home / "authority").stat().st_mode & 0o077 == 0 for home in HOMES)
