@@ -76,9 +76,10 @@ def check(bridges: Bridges, links: _Links, watch: str) -> None:
         if bridges.side not in endpoints:
             raise BrokerError(
                 phrase(
-                    "link {link} is between {sides}; the broker of {side} serves the links of {side} alone",
+                    "link {link} is between {one} and {other}; the broker of {side} serves the links of {side} alone",
                     link=link,
-                    sides=" and ".join(endpoints),
+                    one=endpoints[0],
+                    other=endpoints[1],
                     side=bridges.side,
                 )
             )

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import NoReturn
 
 import tomli_w
 
@@ -38,7 +39,8 @@ CONFIGS = {"eucom": "endpoint.toml", "ndmc": "endpoint.toml", "watch": "watch.to
 CONTROL = "run/control.sock"
 PROCESS, BROKER = 10_001, 1_883
 """The users of the link's processes and of the broker."""
-SECOND = Path("brokers", "ndmc")
+BRIDGED_BROKERS = {"eucom": "broker", "ndmc": "broker-ndmc"}
+"""Of each side, the host of its own broker. In the stack, `broker` is the volume of eucom's."""
 CONSOLE = Path("/console")
 """For each party, a volume with what its settings say to the consoles."""
 _SECRET = {"officers", "notifications", "dead_man"}
@@ -59,7 +61,7 @@ def main() -> None:
     if present or Path("link.toml").exists():
         check_complete(present)
     else:
-        hosts = cluster_nodes.HOSTS if CLUSTER else (("broker", "broker-ndmc") if BRIDGED else ("broker",))
+        hosts = cluster_nodes.HOSTS if CLUSTER else (tuple(BRIDGED_BROKERS.values()) if BRIDGED else ("broker",))
         named = [word for host in hosts for word in ("--broker-host", host)]
         bridged = ["--bridged"] if BRIDGED else []
         deconflict("init", ".", *bridged, *named, "--listen", "0.0.0.0")  # noqa: S104 - of a container
@@ -77,9 +79,8 @@ def main() -> None:
         give(Path("broker"), BROKER)
     for party in CONFIGS:
         give(Path(party), PROCESS)
-    if not Path("authority", "ca.key").exists():
-        say("authority: its volume has no ca.key, and no certificate can be issued here until it is restored")
-    Path("authority").chmod(0o700)
+    for home in [Path("brokers", side) for side in BRIDGED_BROKERS] if BRIDGED else [Path()]:
+        check_authority(home / "authority")
     say("the volumes are complete")
 
 
@@ -183,51 +184,69 @@ def provide_console(config: Path) -> None:
 def provide_broker() -> None:
     """Make the broker's files if its volume is new, and the certificate for its health check if that is due."""
     own = Path("broker")
-    whole = all((own / name).exists() for name in ("mosquitto.conf", "acl", "tls/server.key"))
-    at, _ = SystemClock().now()
-    due = health_is_due(own, Path("authority"), at)
-    if whole and not due:
-        move_sessions()
-        return
-    if not Path("authority", "ca.key").exists():
-        if whole and (own / HEALTH / "client.key").exists():
-            say("broker: the certificate of its health check is due, and the authority is missing: cert show .")
-            return
-        end(
-            "broker: files are missing in its volume, and the authority that could issue certificates is missing, too: "
-            "restore the volumes broker and authority from a backup"
-        )
-    if whole:
-        shutil.rmtree(own / HEALTH, ignore_errors=True)
-        say("broker: its health check gets a new certificate")
+    if all((own / name).exists() for name in ("mosquitto.conf", "acl", "tls/server.key")):
+        renew_health(Path(), "broker")
     else:
+        if not Path("authority", "ca.key").exists():
+            end_without_authority(own)
         for path in own.iterdir():
             if path.name != "data":
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-    deconflict("enrol", ".", "--side", "broker", "--broker-host", "broker", "--authority", "authority")
-    if not whole:
+        deconflict("enrol", ".", "--side", "broker", "--broker-host", "broker", "--authority", "authority")
         links = sorted(path.name for path in Path().glob("*.toml"))
         deconflict("broker", ".", "--configure", *links, "--listen", "0.0.0.0", "--yes")  # noqa: S104 - of a container
         say("broker: its volume was empty; its files were made anew")
     move_sessions()
 
 
+def renew_health(home: Path, host: str) -> None:
+    """Make a new certificate for the health check of the broker `host`, in `home/broker`, if that is due."""
+    own, authority = home / "broker", home / "authority"
+    at, _ = SystemClock().now()
+    if not health_is_due(own, authority, at):
+        return
+    if (authority / "ca.key").exists():
+        shutil.rmtree(own / HEALTH, ignore_errors=True)
+        say(f"{own}: its health check gets a new certificate")
+        deconflict("enrol", str(home), "--side", "broker", "--broker-host", host, "--authority", str(authority))
+    elif (own / HEALTH / "client.key").exists():
+        say(f"{own}: the certificate of its health check is due, and the authority is missing: cert show {home}")
+    else:
+        end_without_authority(own)
+
+
+def end_without_authority(own: Path) -> NoReturn:
+    """End: the broker in the folder `own` lacks files that only its authority could issue."""
+    end(
+        f"{own}: files are missing in its volume, and the authority that could issue certificates is missing, too: "
+        "restore the volumes of both from a backup"
+    )
+
+
+def check_authority(folder: Path) -> None:
+    """Say so if the volume of an authority has no key, and keep the folder to root."""
+    if not (folder / "ca.key").exists():
+        say(f"{folder}: its volume has no ca.key, and no certificate can be issued here until it is restored")
+    folder.chmod(0o700)
+
+
 def check_bridged() -> None:
-    """End if the files of one of two bridged brokers are missing, or if the volumes are those of the plain stack."""
-    wanted: dict[str, tuple[str, ...]] = {
-        "broker": ("mosquitto.conf", "acl", "tls/server.key", "bridge/ndmc/client.key")
-    }
-    wanted[f"{SECOND}/broker"] = wanted["broker"][:-1]
-    missing = [
-        f"{folder}/{name}" for folder, names in wanted.items() for name in names if not Path(folder, name).exists()
-    ]
-    if missing:
+    """Renew the certificates for health checks of two bridged brokers.
+
+    End if files of one of them are missing, or if the volumes are those of the plain stack.
+    """
+    needed = ("mosquitto.conf", "acl", "tls/server.key")
+    wanted = {"eucom": (*needed, "bridge/ndmc/client.key"), "ndmc": needed}
+    files = [Path("brokers", side, "broker", name) for side, names in wanted.items() for name in names]
+    if missing := [str(path) for path in files if not path.exists()]:
         end(
             f"missing: {', '.join(missing)}; restore the volumes of the brokers from a backup. These volumes may be "
             "those of the plain stack: give a project of its own, such as -p link-bridged"
         )
-    for own in (Path("broker"), SECOND / "broker"):
-        give(own, BROKER)
+    for side, host in BRIDGED_BROKERS.items():
+        home = Path("brokers", side)
+        renew_health(home, host)
+        give(home / "broker", BROKER)
 
 
 def move_sessions() -> None:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from broker import configuration
 from broker.bridges import FOLDER, Bridges, Remote, identity
 from endpoints.cli.values import identifier
-from endpoints.config.broker_settings import address
+from endpoints.config.broker_settings import Address, address
 from endpoints.config.new_folder import as_user_errors
 from endpoints.errors import UserError
 from endpoints.keys.private_files import exists, make_private_folder
@@ -82,11 +82,10 @@ def shown(made: Bridges | None, before: Bridges | None, links: configuration.Lin
         remote = made.remotes.get(side)
         mark = " " if before is not None and made.side == before.side and before.remotes.get(side) == remote else "*"
         if remote is not None:
-            place = f"{remote.host}:{remote.port}"
             line = t(
                 "{side}: over a bridge to its broker at {address}, as {identity}",
                 side=side,
-                address=place,
+                address=Address(*remote),
                 identity=identity(made.side),
             )
         else:
@@ -102,7 +101,7 @@ def document(made: Bridges | None) -> dict[str, object]:
     """Return the bridges as `--json` prints them."""
     if made is None:
         return {"serves": None, "bridges": {}}
-    return {"serves": made.side, "bridges": {side: f"{host}:{port}" for side, (host, port) in made.remotes.items()}}
+    return {"serves": made.side, "bridges": {side: str(Address(*remote)) for side, remote in made.remotes.items()}}
 
 
 def prepare(own: Path, made: Bridges | None) -> list[Path]:

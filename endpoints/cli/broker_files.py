@@ -65,7 +65,7 @@ def plan(
     watch: str,
     address: str | None,
     port: int | None,
-    asked: AskedBridges = AskedBridges(),  # noqa: B008 - frozen
+    asked: AskedBridges,
 ) -> BrokerLinks:
     """Return what is to be served from the broker's folder `own` from link files.
 
@@ -148,7 +148,9 @@ def print_file(own: Path, printed: Printed, made: BrokerLinks | None) -> None:
     """Print one of the broker's files: as `made` has it, or as it is now. Raises UserError."""
     if printed == "rabbitmq":
         if made is not None and made.bridges is not None:
-            raise UserError(phrase("--print rabbitmq: RabbitMQ is not bridged here; leave out --serve"))
+            raise UserError(
+                phrase("--print rabbitmq: RabbitMQ is not bridged here; give --no-bridges instead of --serve")
+            )
         if made is None:
             raise UserError(phrase("--print rabbitmq: needs the link files: --configure LINK_FILE..."))
         with as_user_errors(own):

@@ -14,7 +14,7 @@ from endpoints.cli.first_certificates import enrol_broker, tell_first_certificat
 from endpoints.cli.link_status import roles
 from endpoints.cli.output import print_json, say
 from endpoints.cli.typed_texts import texts
-from endpoints.cli.values import check_port, identifier
+from endpoints.cli.values import PORT_MAX, check_port, identifier
 from endpoints.config import default_terms
 from endpoints.config.host_name import check_host
 from endpoints.config.settings_tables import ADDRESSES_MAX
@@ -309,7 +309,8 @@ def _two_brokers(hosts: tuple[str, ...], port: int, listen: str) -> tuple[Broker
     if hosts:
         first, second = (BrokerPlan(hosts=(host,), port=port, listen=listen) for host in hosts)
         return first, second
-    check_port(port + 1, option="port")
+    # the answering side's broker has the next one
+    check_port(port, option="port", port_max=PORT_MAX - 1)
     plan = BrokerPlan(hosts=(_HOST,), port=port, listen=listen)
     return plan, msgspec.structs.replace(plan, port=port + 1)
 

@@ -12,7 +12,7 @@ from endpoints.errors import UserError
 from protocol.phrases import phrase
 from protocol.wire.messages import Identifier
 
-_PORT_MAX = 65_535
+PORT_MAX = 65_535
 
 
 def identifier(value: str, *, option: str) -> str:
@@ -29,14 +29,14 @@ def identifier(value: str, *, option: str) -> str:
         ) from None
 
 
-def check_port(value: int, *, option: str) -> None:
-    """Raise UserError, naming the option, unless `value` is a TCP port."""
-    if not 1 <= value <= _PORT_MAX:
+def check_port(value: int, *, option: str, port_max: int = PORT_MAX) -> None:
+    """Raise UserError, naming the option, unless `value` is a TCP port of at most `port_max`."""
+    if not 1 <= value <= port_max:
         raise UserError(
             phrase(
                 "--{option}: expected a port from 1 to {port_max}, found {value}",
                 option=option,
-                port_max=_PORT_MAX,
+                port_max=port_max,
                 value=value,
             )
         )

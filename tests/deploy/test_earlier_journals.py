@@ -1,26 +1,18 @@
 """A journal of an earlier layout moves into its own volume once, and none is removed for another."""
 
-import importlib.util
 import shutil
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "deploy" / "image" / "provision.py"
 SEGMENT = f"{1:016d}.jsonl"
 
 
 @pytest.fixture
-def provision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def provision(script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Return the script, with its volumes in a folder of the test: an earlier journal, and the volume for it."""
-    spec = importlib.util.spec_from_file_location("provision", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
     monkeypatch.setattr(script, "EARLIER", tmp_path / "earlier")
-    monkeypatch.chdir(tmp_path)
     Path("eucom/journal").mkdir(parents=True)
     Path("earlier/eucom/journal/eucom-ndmc").mkdir(parents=True)
     Path("earlier/eucom/journal/eucom-ndmc", SEGMENT).write_text("first\n")

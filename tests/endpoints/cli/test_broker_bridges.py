@@ -71,6 +71,33 @@ def test_what_contradicts_itself_is_refused(
     assert (sides.folder / "broker" / "mosquitto.conf").read_text() == before
 
 
+def test_both_sides_of_a_link_are_named_in_russian(sides: TwoSides, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--configure", sides.file("eucom"), "--serve", "centcom", "--yes", "--lang", "ru")
+    assert run("broker", sides.folder, *words) == 2
+    assert "соединяет стороны eucom и ndmc;" in capsys.readouterr().err
+
+
+def test_rabbitmq_is_printed_from_a_bridged_folder_without_bridges(
+    sides: TwoSides, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configured = ("broker", sides.folder, "--configure", sides.file("eucom"))
+    assert run(*configured, "--serve", "eucom", "--yes") == 0
+    assert run(*configured, "--print", "rabbitmq") == 2
+    assert "RabbitMQ is not bridged here; give --no-bridges instead of --serve" in capsys.readouterr().err
+    assert run(*configured, "--print", "rabbitmq", "--no-bridges") == 0
+    assert json.loads(capsys.readouterr().out)["users"]
+
+
+def test_an_address_is_shown_as_it_is_given(sides: TwoSides, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--serve", "eucom", "--bridge-to", "ndmc=[2001:db8::1]:8884", "--yes", "--json")
+    assert run("broker", sides.folder, "--configure", sides.file("eucom"), *words) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["bridges"] == {"ndmc": "[2001:db8::1]:8884"}
+    assert "its broker at [2001:db8::1]:8884, as" in err
+    # Mosquitto takes what is behind the last colon for the port
+    assert "address 2001:db8::1:8884\n" in (sides.folder / "broker" / "mosquitto.conf").read_text()
+
+
 def test_bridges_need_link_files(sides: TwoSides, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("broker", sides.folder, "--serve", "eucom") == 2
     assert "--serve: only with --configure LINK_FILE..." in capsys.readouterr().err
@@ -89,3 +116,5 @@ def test_two_brokers_for_a_trial(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "port = 18901" in (tmp_path / "t" / "ndmc" / "endpoint.toml").read_text()
     assert run("init", tmp_path / "u", "--bridged", "--broker-host", "b") == 2
     assert "--bridged: give two hosts" in capsys.readouterr().err
+    assert run("init", tmp_path / "u", "--bridged", "--port", "65535") == 2
+    assert "--port: expected a port from 1 to 65534, found 65535" in capsys.readouterr().err
