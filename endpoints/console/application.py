@@ -235,7 +235,15 @@ class Console:
         session = self._sessions.of(token)
         if session is not None:
             await self._log_in.began(session)
-        return self._cookies.begin(_to("/"), token, COOKIE_S)
+        return self._begin(request, token)
+
+    def _begin(self, request: Request, token: str) -> Response:
+        """Return the answer that begins a session; its browser is known from now on."""
+        answer = self._cookies.begin(_to("/"), token, COOKIE_S)
+        return self._cookies.know(answer, self._sessions.know(self._browser_token(request)), COOKIE_S)
+
+    def _browser_token(self, request: Request) -> str:
+        return request.cookies.get(self._cookies.browser, "")
 
     async def _log_in_page(self, request: Request) -> Response:
         return self._log_in_answer(request)
@@ -260,13 +268,14 @@ class Console:
         form = await _form(request)
         officer, credential = form.get("officer", "").strip(), form.get("credential", "")
         source = "unix" if request.client is None else request.client.host
+        browser = self._sessions.browser(self._browser_token(request))
         try:
-            token = await self._log_in.begin(officer, credential, source)
+            token = await self._log_in.begin(officer, credential, browser, source, request.is_disconnected)
         except LinkError as error:
             wrong = translator(self._look(request).lang).say(worded(error))
             return self._log_in_answer(request, wrong, officer)
         await self._end_former(request)
-        return self._cookies.begin(_to("/"), token, COOKIE_S)
+        return self._begin(request, token)
 
     async def _end_former(self, request: Request) -> None:
         """End the session whose cookie the browser is about to lose."""

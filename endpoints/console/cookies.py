@@ -20,11 +20,17 @@ class Cookies:
         """Name them after the side and the links."""
         name = hashlib.sha256("\n".join([side, *links]).encode()).hexdigest()[:16]
         self.session = f"__Host-watch-{name}"
+        self.browser = f"__Host-browser-{name}"
         self.look = f"__Host-look-{name}"
 
     def begin(self, answer: Response, token: str, lasts_s: int) -> Response:
         """Give the browser a session's token."""
         _set(answer, self.session, token, lasts_s)
+        return answer
+
+    def know(self, answer: Response, token: str, lasts_s: int) -> Response:
+        """Give the browser the token by which it is known again."""
+        _set(answer, self.browser, token, lasts_s)
         return answer
 
     def end(self, answer: Response) -> Response:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from itertools import count
 from typing import Literal
 
 from endpoints.config.console_settings import ConsoleSettings
-from endpoints.console.log_in_throttle import LogInThrottle
 from endpoints.console.sessions import ReaderSession, Sessions
 from endpoints.control.async_client import AsyncControlClient
 from endpoints.control.client import RequestRefused
 from endpoints.errors import UserError
+from endpoints.keys.attempt_throttle import QUEUED_MAX, Abandoned, Attempt, AttemptThrottle, Caller
 from endpoints.structured_log import get_logger
+from protocol.errors import LocalProtocolError
 from protocol.phrases import phrase, worded
 from protocol.wire.instants import Millis
 from protocol.wire.messages import Digest, Identifier
@@ -23,6 +27,7 @@ LOOK_EVERY_S = 5.0
 ANSWER_WITHIN_S = 30.0
 """Longer than a credential waits for its check."""
 WRONG = "not_authorised"
+THROTTLED = "throttled"
 
 _log = get_logger()
 
@@ -48,28 +53,57 @@ class LogIn:
         self._sessions = sessions
         self._settings = settings
         self._officers = officers
-        self._throttle = LogInThrottle(real_ms)
+        # strangers, however many, make no known browser wait
+        self._known, self._strangers = AttemptThrottle(real_ms), AttemptThrottle(real_ms)
+        self._attempts = count()
+        # bounded: an entry for each attempt that waits
+        self._waiting: Counter[str] = Counter()
 
-    async def begin(self, officer: str, credential: str, source: str) -> str:
-        """Return the token of a new session. Raises UserError: wrong, too often wrong, or not proven.
+    async def begin(self, officer: str, credential: str, browser: str, source: str, abandoned: Abandoned) -> str:
+        """Return the token of a new session. Raises LinkError: wrong, not proven, or too many wait.
 
-        `source` is where the request came from: after a wrong credential, it waits before the next is looked at.
+        Once a credential was wrong, the attempts of the same known browser, or of strangers from the same source, are
+        looked at in order of arrival, one a second.
+
+        Args:
+            officer: who logs in.
+            credential: proves it.
+            browser: names a known browser, empty for a stranger.
+            source: the address that the request came from.
+            abandoned: returns whether the browser has gone.
         """
         if not officer or not credential:
             raise UserError(phrase("a log-in needs an officer and their credential"))
-        with self._throttle.attempt(source) as attempt:
-            session = secrets.token_hex(8)
+        session = secrets.token_hex(8)
+        async with self._turn(browser, source, abandoned) as attempt:
             try:
                 asked = {"role": "officer", "officer": officer, "credential": credential, "session": session}
                 await self._ask("log-in", asked)
             except RequestRefused as error:
                 if error.code == WRONG:
-                    attempt.wrong()
+                    attempt.failed()
                 raise
-            attempt.right()
         lasting_ms = self._settings.session_s * 1_000
         proof = (self._officers() or {}).get(officer, "")
         return self._sessions.begin("officer", officer=officer, proof=proof, lasting_ms=lasting_ms, identity=session)
+
+    @asynccontextmanager
+    async def _turn(self, browser: str, source: str, abandoned: Abandoned) -> AsyncIterator[Attempt]:
+        """Wait for the turn of an attempt. Raises LinkError if too many wait, or if it was abandoned."""
+        throttle, key = (self._known, browser) if browser else (self._strangers, source)
+        if self._waiting[key] >= QUEUED_MAX:
+            raise _too_many()
+        self._waiting[key] += 1
+        try:
+            # each attempt counts as a process of its own: it waits for its turn, and for no pause
+            async with throttle.turn(Caller(key, next(self._attempts)), abandoned) as attempt:
+                yield attempt
+        except LocalProtocolError as error:
+            raise _too_many() if error.code == THROTTLED else error from None
+        finally:
+            self._waiting[key] -= 1
+            if not self._waiting[key]:
+                del self._waiting[key]
 
     def holds(self, session: ReaderSession) -> bool:
         """Return whether a session's officer is still enrolled as they were when they logged in."""
@@ -120,3 +154,12 @@ class LogIn:
                         raise
                 else:
                     return
+
+
+def _too_many() -> UserError:
+    return UserError(
+        phrase(
+            "too many log-ins from here are waiting; try again in half a minute, or first open in this browser a link "
+            "of: deconflict console board-link CONFIG"
+        )
+    )

@@ -1,4 +1,4 @@
-"""The sessions of those who read: a table in a private file, so that screens survive a restart of the console.
+"""The sessions of those who read, and the browsers that are known: tables in a private file, which survive a restart.
 
 It holds digests of the tokens, never the tokens. The commands `board-link` and `end-sessions` write into the same file,
 whether or not the console runs.
@@ -28,21 +28,28 @@ BOARD_MS: Millis = 366 * 86_400_000
 LINK_MS: Millis = 600_000
 """How long a one-time link may wait for its use."""
 SESSIONS_MAX = 256
+BROWSER_MS: Millis = 366 * 86_400_000
+"""How long a browser is known after a session began in it."""
+BROWSERS_MAX = 256
 _TOKEN_BYTES = 32
 _TOKEN_MAX = 64
 _SELECT = "SELECT id, role, officer, proof, texts, ends_at FROM sessions"
-_VERSION = 1
+_VERSION = 2
 """Of the tables. A file of another version is begun anew: its sessions end."""
 _TABLES = f"""
 BEGIN EXCLUSIVE;
 DROP TABLE IF EXISTS sessions;
 DROP TABLE IF EXISTS links;
+DROP TABLE IF EXISTS browsers;
 CREATE TABLE sessions (
     digest TEXT PRIMARY KEY, id TEXT NOT NULL, role TEXT NOT NULL, officer TEXT NOT NULL, proof TEXT NOT NULL,
     texts INTEGER NOT NULL, ends_at INTEGER NOT NULL
 );
 CREATE TABLE links (
     digest TEXT PRIMARY KEY, role TEXT NOT NULL, texts INTEGER NOT NULL, ends_at INTEGER NOT NULL
+);
+CREATE TABLE browsers (
+    digest TEXT PRIMARY KEY, ends_at INTEGER NOT NULL
 );
 PRAGMA user_version = {_VERSION};
 COMMIT;
@@ -148,6 +155,23 @@ class Sessions:
         if not rows or rows[0][2] <= self._now():
             return None
         return self.begin(rows[0][0], texts=bool(rows[0][1]))
+
+    def know(self, former: str) -> str:
+        """Return a new token for a browser in which a session has begun, in place of its `former` one."""
+        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        self._write("DELETE FROM browsers WHERE digest = ?", (_digest(former),))
+        self._write("INSERT INTO browsers VALUES (?, ?)", (_digest(token), self._now() + BROWSER_MS))
+        self._write(
+            "DELETE FROM browsers WHERE digest NOT IN (SELECT digest FROM browsers ORDER BY ends_at DESC LIMIT ?)",
+            (BROWSERS_MAX,),
+        )
+        return token
+
+    def browser(self, token: str) -> str:
+        """Return what names a known browser, by its token; empty for a stranger."""
+        digest = _digest(token)
+        rows = self._read("SELECT digest FROM browsers WHERE digest = ? AND ends_at > ?", (digest, self._now()))
+        return digest if rows else ""
 
     def _clean(self) -> None:
         now = self._now()

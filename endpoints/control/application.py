@@ -254,7 +254,7 @@ class Control:
         if ask.officer and ask.credential:
             caller = _caller(request)
             if isinstance(ask, AskLogIn):
-                # guesses from browsers slow down no officer at a prompt, and those of one browser no other browser
+                # guesses from browsers slow down no officer at a prompt; the console tells browsers apart
                 caller = Caller(f"{caller.source}/{CONSOLE}", crc32(ask.session.encode()))
             try:
                 await self._officers.authenticate(ask.officer, ask.credential, caller, abandoned)

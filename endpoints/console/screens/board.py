@@ -317,7 +317,9 @@ def _watch(facts: Facts, t: Translator) -> Iterator[Line]:
     state = watch.status.state
     yield Line(level=LEVELS[state], text=t("it says: {state}", state=t.term("state", state)))
     ours = "unknown" if facts.status is None or not facts.condition.current else facts.status.state
-    if (state == "fine") == (ours == "fine"):
+    if ours == "unknown":
+        yield Line(level="unknown", text=t("this side's own word is not known"))
+    elif (state == "fine") == (ours == "fine"):
         yield Line(level="normal" if ours == "fine" else "caution", text=t("it agrees with this side"))
     else:
         yield Line(level="serious", text=t("it disagrees: this side says {state}", state=t.term("state", ours)))

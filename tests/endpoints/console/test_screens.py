@@ -9,12 +9,13 @@ import pytest
 from msgspec import structs
 
 from endpoints.console import pages
-from endpoints.console.condition import Condition
+from endpoints.console.condition import Condition, ConditionState
 from endpoints.console.facts import Facts, WatchFacts
-from endpoints.console.frame import until_words
+from endpoints.console.frame import frame_of, until_words
 from endpoints.console.screen import NoSuchThing
 from endpoints.console.screens import SCREENS, alarms, board, channels, history, investigate, messages, settings
 from endpoints.console.screens.moments import Moments, typed
+from endpoints.control.reasons import LinkState
 from endpoints.texts.i18n import LANGUAGES, translator
 from protocol.core.alarms import AlarmCode
 from protocol.core.events import TransportLost
@@ -44,6 +45,59 @@ async def test_nothing_is_shown_as_proven_while_the_endpoint_does_not_answer(exc
 
     assert "normal" in levels(await facts_of(exchange))
     assert "normal" not in levels(await facts_of(exchange, condition=Condition(state="endpoint_gone")))
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs", "words"),
+    [
+        ("live", "late", "it agrees with this side"),
+        ("live", "fine", "it disagrees: this side says UNPROVEN"),
+        ("endpoint_gone", "late", "this side's own word is not known"),
+        ("endpoint_gone", "fine", "this side's own word is not known"),
+    ],
+)
+async def test_the_watch_is_compared_only_with_a_word_of_now(
+    exchange: Exchange, own: ConditionState, theirs: LinkState, words: str
+) -> None:
+    facts = await facts_of(exchange, condition=Condition(state=own))
+    assert facts.status is not None
+    said = structs.replace(facts.status, state=theirs)
+    watch = WatchFacts(heard_at=1, status=said, snapshot=None, condition=Condition(state="live"))
+    assert board.view(structs.replace(facts, watch=watch), {}, EN).watch[1].text == words
+
+
+# --- the frame ----------------------------------------------------------------------------------------------------
+
+
+async def test_the_frame_says_what_is_gone_and_what_the_watch_says_then(exchange: Exchange) -> None:
+    def shown(facts: Facts) -> tuple[str, list[tuple[str, str]]]:
+        frame = frame_of(facts, board.SCREEN, SCREENS, ["eucom-ndmc"], EN)
+        return frame.level, [(each.name, each.level) for each in frame.banners]
+
+    facts = await facts_of(exchange)
+    watch = WatchFacts(heard_at=1, status=facts.status, snapshot=None, condition=Condition(state="live"))
+    facts = structs.replace(facts, watch=watch)
+    assert shown(facts) == ("caution", [])
+    gone = structs.replace(facts, condition=Condition(state="endpoint_gone"))
+    assert shown(gone) == ("unknown", [("endpoint_gone", "critical"), ("watch-says", "caution")])
+    silent = structs.replace(watch, condition=Condition(state="endpoint_gone"))
+    assert shown(structs.replace(gone, watch=silent)) == (
+        "unknown",
+        [("endpoint_gone", "critical"), ("watch", "serious")],
+    )
+    for state in ("broker_gone", "link_stopped", "unheard"):
+        assert shown(await facts_of(exchange, condition=Condition(state=state)))[1] == [(state, "critical")]
+
+
+async def test_the_menu_has_the_screens_of_the_reader(exchange: Exchange) -> None:
+    def menu(facts: Facts) -> list[str]:
+        return [each.name for each in frame_of(facts, board.SCREEN, SCREENS, ["eucom-ndmc"], EN).menu]
+
+    of_all = menu(await facts_of(exchange))
+    of_board = menu(await facts_of(exchange, role="board"))
+    assert "messages" in of_all
+    assert "messages" not in of_board
+    assert of_board == [each.name for each in SCREENS if each.menu and "board" in each.roles]
 
 
 # --- instants -----------------------------------------------------------------------------------------------------

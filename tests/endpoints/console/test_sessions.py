@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from endpoints.console.sessions import BOARD_MS, LINK_MS, SESSION_MS, SESSIONS_MAX, Sessions
+from endpoints.console.sessions import (
+    BOARD_MS,
+    BROWSER_MS,
+    BROWSERS_MAX,
+    LINK_MS,
+    SESSION_MS,
+    SESSIONS_MAX,
+    Sessions,
+)
 from endpoints.errors import UserError
 
 
@@ -103,11 +111,13 @@ def test_sessions_survive_a_restart_and_end_from_another_process(
 
 def test_the_file_is_private_and_holds_no_token(tmp_path: Path, sessions: Sessions) -> None:
     token, link = sessions.begin("officer", officer="watch-1"), sessions.offer("board", texts=False)
+    browser = sessions.know("")
     sessions.close()
     path = tmp_path / "console.db"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert token.encode() not in path.read_bytes()
     assert link.encode() not in path.read_bytes()
+    assert browser.encode() not in path.read_bytes()
 
 
 def test_there_are_only_so_many_sessions(sessions: Sessions, hands: Hands) -> None:
@@ -118,6 +128,25 @@ def test_there_are_only_so_many_sessions(sessions: Sessions, hands: Hands) -> No
     assert sessions.of(tokens[0]) is None
     assert sessions.of(tokens[-1]) is not None
     assert len(sessions.all()) == SESSIONS_MAX
+
+
+def test_a_browser_is_known_by_its_newest_token_for_a_year(sessions: Sessions, hands: Hands) -> None:
+    first = sessions.know("")
+    assert sessions.browser(first)
+    second = sessions.know(first)
+    assert sessions.browser(second) not in {"", second}, "it is named by a digest"
+    for stranger in (first, "", "x" * 10_000, "\x00"):
+        assert sessions.browser(stranger) == ""
+    hands.now += BROWSER_MS
+    assert sessions.browser(second) == ""
+
+
+def test_there_are_only_so_many_known_browsers(sessions: Sessions, hands: Hands) -> None:
+    tokens = []
+    for _ in range(BROWSERS_MAX + 1):
+        hands.now += 1
+        tokens.append(sessions.know(""))
+    assert [bool(sessions.browser(token)) for token in (tokens[0], tokens[1], tokens[-1])] == [False, True, True]
 
 
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, hands: Hands) -> None:
