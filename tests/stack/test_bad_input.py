@@ -108,7 +108,7 @@ def test_a_full_disk_stops_the_link_until_there_is_space(faulty: Compose) -> Non
     with faulty.alert() as alert:
         assert alert.wait(timeout=60) != 0
     # receipts and acknowledgements have the rest
-    assert faulty.health("eucom") == "healthy"
+    becomes(faulty, "eucom", "healthy")
 
     faulty.shell("eucom", "dd if=/dev/zero of=eucom/journal/more bs=64k 2>/dev/null || true")
     eventually(lambda: _stopped(faulty), "the link has stopped", within_s=120)
@@ -158,7 +158,7 @@ def test_a_wrong_certificate_and_a_wrong_address_are_said_and_unhealthy(faulty: 
     assert re.search(r"the name .* does not (resolve|answer).*: brokr", not_connected(faulty, "watch"))
     for service, words in (("eucom", "may refuse our certificate"), ("watch", ": brokr")):
         assert said(faulty, service, words), service
-    assert faulty.health("ndmc") == "healthy"
+    becomes(faulty, "ndmc", "healthy")
 
     faulty.shell("eucom", f"cd eucom/tls; for file in {' '.join(files)}; do mv $file.kept $file; done")
     faulty.shell("watch", "mv watch/kept watch/watch.toml")
@@ -176,4 +176,4 @@ def test_clocks_that_differ_by_an_hour_alarm_both_sides_and_are_healthy(faulty: 
     faulty.exchange()
     for side in SIDES:
         eventually(lambda side=side: "clock_skew" in faulty.alarms(side), f"{side} reports it")  # type: ignore[misc]
-        assert faulty.health(side) == "healthy"
+        becomes(faulty, side, "healthy")
