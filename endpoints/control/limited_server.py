@@ -65,8 +65,12 @@ class LimitedProtocol(H11Protocol):
     @property
     def idle(self) -> bool:
         """Whether no request of the client is complete and unanswered, nor arrives at this moment."""
-        answered = self.cycle is None or self.cycle.response_complete or self.cycle.more_body
-        return answered and not self._arriving
+        return self._unasked and not self._arriving
+
+    @property
+    def _unasked(self) -> bool:
+        """Whether no request is complete and unanswered."""
+        return self.cycle is None or self.cycle.response_complete or self.cycle.more_body
 
     @property
     def _arriving(self) -> bool:
@@ -92,7 +96,7 @@ class LimitedProtocol(H11Protocol):
     def handle_events(self) -> None:
         """Take what has arrived; a request that is complete has no limit: the application answers in its own time."""
         super().handle_events()
-        if not self.idle and not self.flow.write_paused:
+        if not self._unasked and not self.flow.write_paused:
             self._within(None)
 
     def on_response_complete(self) -> None:
@@ -108,7 +112,7 @@ class LimitedProtocol(H11Protocol):
 
     def resume_writing(self) -> None:
         """Continue: the client reads."""
-        self._within(self._limits.idle_s if self.idle else None)
+        self._within(self._limits.idle_s if self._unasked else None)
         super().resume_writing()
 
     def _within(self, seconds: float | None) -> None:

@@ -76,10 +76,10 @@ def whole(page: Page) -> None:
     assert page.evaluate("() => window.deceived === undefined")
     foreign = "main script, main img, main svg, main iframe, main style, main link, main form[action^='//'], main b b"
     expect(page.locator(foreign)).to_have_count(0)
-    for anchor in page.locator("main a").all():
-        assert (anchor.get_attribute("href") or "").startswith(("/", "?", "#")), anchor.evaluate(
-            "each => each.outerHTML"
-        )
+    # at one instant: the page changes
+    links = page.locator("main a").evaluate_all("all => all.map((each) => [each.getAttribute('href'), each.outerHTML])")
+    for href, anchor in links:
+        assert (href or "").startswith(("/", "?", "#")), anchor
     assert not unprintable((page.locator("body").inner_text() or "").replace("\t", " ").replace("\u00ad", ""))
 
 

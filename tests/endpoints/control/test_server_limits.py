@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -79,6 +80,24 @@ async def test_a_request_that_is_not_complete_in_time_is_broken_off(path: Path, 
 
 async def test_a_body_that_is_not_complete_in_time_is_broken_off(path: Path) -> None:
     assert b"200" not in await ended(path, b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n", b"{", b"}")
+
+
+async def test_a_body_that_goes_on_after_the_answer_is_broken_off(path: Path) -> None:
+    def insist() -> bytes:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(10)
+            connection.connect(str(path))
+            connection.sendall(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+            got = connection.recv(65_536)
+            # faster than it is read, and never finished
+            with contextlib.suppress(ConnectionError):
+                for _ in range(32):
+                    connection.sendall(b"10000\r\n" + bytes(0x10000) + b"\r\n")
+                while part := connection.recv(65_536):
+                    got += part
+            return got
+
+    assert b"404" in await asyncio.to_thread(insist)
 
 
 async def test_an_answer_may_take_its_time_and_the_connection_ends_after_it(path: Path) -> None:
