@@ -98,9 +98,10 @@ def alert(
     ladder on standard error. Return 0 if that step was reached, 10 if it was not in time, 11 if it can't be reached any
     more.
     """
-    from endpoints.cli.instants import instant
     from endpoints.cli.places import place as read_place
-    from endpoints.cli.typed_texts import texts
+    from endpoints.inputs.alerts import expiry
+    from endpoints.inputs.instants import instant
+    from endpoints.inputs.texts import texts
     from endpoints.texts.i18n import translator
     from protocol.wire.instants import written
 
@@ -131,7 +132,7 @@ def alert(
         "category": category,
         "precedence": precedence,
         "text": given,
-        "expires_at": written(officer_input.expiry(expires, now=now, zone=session.zone)),
+        "expires_at": written(expiry(expires, now=now, zone=session.zone)),
         "event_at": written(happened),
         **({} if status is None else {"status": status}),
         **({} if where is None else {"area": where}),
@@ -153,10 +154,13 @@ def _show(session: OfficerSession, ask: dict[str, Any], officer: str, t: Transla
 
     from msgspec import to_builtins
 
+    from endpoints.inputs.alerts import contradiction, missing_languages
     from endpoints.texts.item_page import ItemPage
     from protocol.wire.messages import Reference
 
-    warning = officer_input.missing_languages(ask["text"], session.policy, t)
+    warning = missing_languages(ask["text"], session.policy, t)
+    status = ask.get("status", session.policy.status)
+    contradicts = contradiction(ask["text"], status, t)
     body = {"status": session.policy.status} | {name: ask[name] for name in ask if name in _BODY}
     if ask["references"]:
         body["references"] = [to_builtins(Reference.parse(each)) for each in ask["references"]]
@@ -170,9 +174,11 @@ def _show(session: OfficerSession, ask: dict[str, Any], officer: str, t: Transla
         body=body,
         cancellation=ask.get("cancellation"),
         author=officer,
-        warnings=(warning,) if warning else (),
+        warnings=tuple(each for each in (warning, contradicts) if each),
     )
     shown = session.show(page, t)
+    if contradicts and not shown:
+        say(t("warning: {what}", what=contradicts))
     if not warning:
         return True
     if not (shown and sys.stdin.isatty()):

@@ -56,7 +56,7 @@ def duty_leave(
     as_json: options.AsJson = False,
 ) -> None:
     """Leave the watch. Nobody is on watch then."""
-    from endpoints.cli.typed_texts import check_text
+    from endpoints.inputs.texts import check_text
     from endpoints.texts.i18n import translator
 
     t = translator(lang)

@@ -13,12 +13,12 @@ from endpoints.cli import options
 from endpoints.cli.first_certificates import enrol_broker, tell_first_certificate
 from endpoints.cli.link_status import roles
 from endpoints.cli.output import print_json, say
-from endpoints.cli.typed_texts import texts
 from endpoints.cli.values import PORT_MAX, check_port, identifier
 from endpoints.config import default_terms
 from endpoints.config.host_name import check_host
 from endpoints.config.settings_tables import ADDRESSES_MAX
 from endpoints.errors import UserError
+from endpoints.inputs.texts import texts
 from protocol.phrases import phrase
 
 if TYPE_CHECKING:

@@ -105,7 +105,7 @@ def answer(
     as_json: options.AsJson = False,
 ) -> None:
     """Answer a line test by retyping its three words. On a terminal, the test is shown first."""
-    from endpoints.cli.typed_texts import check_text
+    from endpoints.inputs.texts import check_text
     from endpoints.texts.i18n import translator
 
     t = translator(lang)

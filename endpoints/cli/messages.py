@@ -85,9 +85,9 @@ def messages(
 
     What waits for an officer is asked from the running endpoint.
     """
-    from endpoints.cli.instants import instant
     from endpoints.clocks.clock import clock
     from endpoints.config import settings
+    from endpoints.inputs.instants import instant
     from endpoints.texts.i18n import translator
 
     if limit is not None and limit < 1:

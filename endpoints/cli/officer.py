@@ -32,7 +32,7 @@ def acknowledge(
     as_json: options.AsJson = False,
 ) -> None:
     """Acknowledge an alert: understood, acting, or a reply will follow. On a terminal, the alert is shown first."""
-    from endpoints.cli.typed_texts import texts
+    from endpoints.inputs.texts import texts
     from endpoints.texts.i18n import translator
 
     t = translator(lang)
@@ -61,7 +61,7 @@ def refuse(
     as_json: options.AsJson = False,
 ) -> None:
     """Refuse an alert, optionally with a referral to another channel. On a terminal, the alert is shown first."""
-    from endpoints.cli.typed_texts import texts
+    from endpoints.inputs.texts import texts
     from endpoints.texts.i18n import translator
 
     t = translator(lang)

@@ -1,4 +1,4 @@
-"""Checks what officers give with a command, before it is sent: choices, references, officers, expiry.
+"""Checks what officers give with a command, before it is sent: choices, references, officers.
 
 Each error names the option and what would be right, in the officer's language, and nothing of the wire.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from endpoints.cli.instants import instant_or_duration
 from endpoints.errors import UserError
 from protocol.phrases import phrase
 from protocol.wire.messages import Reference
@@ -17,12 +16,8 @@ if TYPE_CHECKING:
     from cyclopts import Token
 
     from endpoints.texts.i18n import Translator
-    from protocol.wire.instants import Millis
     from protocol.wire.policy import Policy
 
-EXPIRY_MAX_DAYS = 31
-"""How long an alert may be valid, as the control socket accepts it."""
-_DAY_MS = 86_400_000
 _FOUND_MAX = 60
 
 
@@ -104,26 +99,3 @@ def reference(value: str, *, option: str | None = None, example: str = "eucom/1/
         raise UserError(
             wrong if option is None else phrase("--{option}: {wrong}", option=option, wrong=wrong)
         ) from None
-
-
-def expiry(text: str, *, now: Millis, zone: str) -> Millis:
-    """Return when an alert ends: `2h` from now, or at an instant. Raises UserError, which names the limit."""
-    ends = instant_or_duration(text, option="expires", now=now, zone=zone)
-    if not now < ends <= now + EXPIRY_MAX_DAYS * _DAY_MS:
-        raise UserError(
-            phrase(
-                "--expires: {found} is not accepted: an alert ends later than now, and at most {days}d from now; "
-                "such as 30m, 2h, 1d or 17:05",
-                found=repr(text[:_FOUND_MAX]),
-                days=EXPIRY_MAX_DAYS,
-            )
-        )
-    return ends
-
-
-def missing_languages(given: Iterable[str], policy: Policy, t: Translator) -> str:
-    """Return a warning that names the link's languages in which an alert has no text; empty if it has all."""
-    missing = ", ".join(each for each in policy.languages if each not in set(given))
-    if not missing:
-        return ""
-    return t("the alert has no text in {languages}: the other side may not understand it", languages=missing)

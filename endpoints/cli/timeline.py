@@ -63,8 +63,8 @@ def timeline(
     as_json: options.AsJson = False,
 ) -> int:
     """Print one account of the journals of a link; return 0, 3 or 4 if one is unusable, 6 if they disagree."""
-    from endpoints.cli.instants import instant
     from endpoints.clocks.clock import SystemClock
+    from endpoints.inputs.instants import instant
     from endpoints.journal.reader import STANDARD_INPUT
     from endpoints.texts.i18n import translator
     from protocol.errors import LocalProtocolError

@@ -12,10 +12,10 @@ from cryptography import x509
 
 from broker.identities import alternative_names
 from endpoints.cli import main as cli
-from endpoints.cli.typed_texts import texts
 from endpoints.config import link_file, settings
 from endpoints.config.broker_settings import Address
 from endpoints.errors import UserError
+from endpoints.inputs.texts import texts
 from endpoints.keys import credentials
 from endpoints.keys.signer import Signer
 

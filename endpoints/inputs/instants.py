@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from endpoints.clocks import slots
 from endpoints.config.durations import parse_s
-from endpoints.errors import UserError
+from endpoints.inputs.field_error import FieldError, not_accepted
 from protocol.phrases import Phrase, phrase
 from protocol.wire.instants import Millis, written
 
@@ -38,12 +38,12 @@ def instant(text: str, *, option: str, now: Millis, zone: str) -> Millis:
     Args:
         text: `now`; a duration before or after it, `-10m`, `+2h`; a time of today, `17:05`; or a date and time in ISO
             8601, with or without seconds and offset: `2022-11-29T16:00`, `2022-11-29 16:00:30.500Z`.
-        option: the option's name without its hyphens, for errors.
+        option: the name of the field, for errors: an option's without its hyphens.
         now: the current instant.
         zone: the time zone of this side's site: a time without an offset is one on its wall clock, and so is today.
 
     Raises:
-        UserError: it is none of these, does not exist, or occurs twice because of summer time. The error names the
+        FieldError: it is none of these, does not exist, or occurs twice because of summer time. The error names the
             option, the limit and an example.
     """
     typed = text.strip(" ")
@@ -153,7 +153,5 @@ def _hint(typed: str, now: Millis, zone: str) -> Phrase:
     )
 
 
-def _refused(option: str, typed: str, why: Phrase) -> UserError:
-    return UserError(
-        phrase("--{option}: {found} is not accepted: {why}", option=option, found=repr(typed[:_FOUND_MAX]), why=why)
-    )
+def _refused(option: str, typed: str, why: Phrase) -> FieldError:
+    return not_accepted(option, typed, why, most=_FOUND_MAX)

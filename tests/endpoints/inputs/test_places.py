@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from endpoints.cli.places import coordinates, metres, place
+from endpoints.cli.places import place
 from endpoints.errors import UserError
+from endpoints.inputs.places import coordinates, metres
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from endpoints.cli.instants import instant, instant_or_duration
 from endpoints.errors import UserError
+from endpoints.inputs.instants import instant, instant_or_duration
 from protocol.wire.instants import parsed, written
 
 NOW = parsed("2022-11-29T16:30:15.250Z")

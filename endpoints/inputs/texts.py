@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from endpoints.errors import UserError
+from endpoints.inputs.field_error import FieldError
 from protocol.phrases import Phrase, phrase
 from protocol.wire.characters import UNICODE, unassigned
 
@@ -27,48 +27,46 @@ def check_text(text: str, *, option: str, limit: int = TEXT_MAX, language: str |
 
     Args:
         text: what was typed.
-        option: the option's name without its hyphens, for errors.
+        option: the name of the field, for errors: an option's without its hyphens.
         limit: how many characters it may have.
         language: the language of the text, for errors, if the option takes several.
 
     Raises:
-        UserError: it is empty, too long, or has a character that no message may have: which one, and where.
+        FieldError: it is empty, too long, or has a character that no message may have: which one, and where.
     """
-    where = phrase("--{option}", option=option)
-    if language is not None:
-        where = phrase("--{option} {language}=...", option=option, language=language)
+
+    def wrong(why: Phrase) -> FieldError:
+        return FieldError(option, why, language=language or "")
+
     if any("\ud800" <= each <= "\udfff" for each in text):
-        raise UserError(phrase("{where}: the text is not in UTF-8; check the terminal's encoding", where=where))
+        raise wrong(phrase("the text is not in UTF-8; check the terminal's encoding"))
     composed = unicodedata.normalize("NFC", text)
     if not composed.strip():
-        raise UserError(phrase("{where}: the text is empty; write 1 to {limit} characters", where=where, limit=limit))
+        raise wrong(phrase("the text is empty; write 1 to {limit} characters", limit=limit))
     for place, each in enumerate(composed, 1):
         if unicodedata.category(each) == "Cc" and each != "\n":
-            raise UserError(
+            raise wrong(
                 phrase(
-                    "{where}: character {place} is {what}, after {before}; write spaces or a line break instead",
-                    where=where,
+                    "character {place} is {what}, after {before}; write spaces or a line break instead",
                     place=place,
                     what=_CONTROLS.get(each) or phrase("the control character U+{code}", code=f"{ord(each):04X}"),
                     before=repr(composed[max(0, place - 1 - _CONTEXT) : place - 1]),
                 )
             )
     if (other := unassigned(composed)) is not None:
-        raise UserError(
+        raise wrong(
             phrase(
-                "{where}: character {place}, U+{code}, is not one of Unicode {unicode}, and the other side may not "
+                "character {place}, U+{code}, is not one of Unicode {unicode}, and the other side may not "
                 "know it; write it in words",
-                where=where,
                 place=composed.index(other) + 1,
                 code=f"{ord(other):04X}",
                 unicode=UNICODE,
             )
         )
     if len(composed) > limit:
-        raise UserError(
+        raise wrong(
             phrase(
-                "{where}: the text has {count} characters, and the limit is {limit}; shorten it or send two messages",
-                where=where,
+                "the text has {count} characters, and the limit is {limit}; shorten it or send two messages",
                 count=len(composed),
                 limit=limit,
             )
@@ -77,7 +75,7 @@ def check_text(text: str, *, option: str, limit: int = TEXT_MAX, language: str |
 
 
 def texts(option: str, pairs: Iterable[str] | None, languages: Iterable[str] = ()) -> dict[str, str]:
-    """Return the texts `["ru=...", "en=..."]` of `--option` by language. Raises UserError.
+    """Return the texts `["ru=...", "en=..."]` of `--option` by language. Raises FieldError.
 
     `languages` are those of the link; without them, each language of two letters is accepted.
     """
@@ -88,21 +86,21 @@ def texts(option: str, pairs: Iterable[str] | None, languages: Iterable[str] = (
         language, separator, text = pair.partition("=")
         language = language.strip(" ").lower()
         if not separator or not (language in known if known else _LANGUAGE.fullmatch(language)):
-            raise UserError(
+            raise FieldError(
+                option,
                 phrase(
-                    "--{option}: expected a language and its text, such as {example}, found {found}",
-                    option=option,
+                    "expected a language and its text, such as {example}, found {found}",
                     example=example,
                     found=repr(pair[:_FOUND_MAX]),
-                )
+                ),
             )
         if language in found:
-            raise UserError(
+            raise FieldError(
+                option,
                 phrase(
-                    "--{option}: the language {language} has two texts; give one for each language",
-                    option=option,
+                    "the language {language} has two texts; give one for each language",
                     language=language,
-                )
+                ),
             )
         found[language] = check_text(text, option=option, language=language)
     return found

@@ -1,0 +1,1 @@
+"""Reads what officers type, at a prompt or in a form: places, instants, texts. Nothing is guessed."""
