@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import Struct
 
 from endpoints.console.facts import Role
-from endpoints.errors import UserError
+from endpoints.errors import UserError, os_reason
 from protocol.phrases import phrase
 from protocol.wire.instants import Millis
 
@@ -56,6 +56,18 @@ COMMIT;
 """
 
 
+_REASONS = {
+    sqlite3.SQLITE_BUSY: phrase("another process is using the file"),
+    sqlite3.SQLITE_CANTOPEN: phrase("the file cannot be opened"),
+    sqlite3.SQLITE_CORRUPT: phrase("the file is damaged"),
+    sqlite3.SQLITE_FULL: phrase("No space left on device"),
+    sqlite3.SQLITE_IOERR: phrase("Input/output error"),
+    sqlite3.SQLITE_NOTADB: phrase("the file is not a database"),
+    sqlite3.SQLITE_READONLY: phrase("the file cannot be written"),
+}
+"""By primary code. Details that SQLite adds to a code stand above its lowest byte."""
+
+
 class ReaderSession(Struct, frozen=True, kw_only=True):
     """Who reads.
 
@@ -87,9 +99,7 @@ class Sessions:
             path.touch(mode=0o600)
             self._file = _opened(path)
         except (OSError, sqlite3.Error) as error:
-            raise UserError(
-                phrase("{path}: the sessions of the console can't be kept here: {error}", path=path, error=error)
-            ) from None
+            raise self._unusable(error) from None
 
     def close(self) -> None:
         """Close the file."""
@@ -195,9 +205,10 @@ class Sessions:
         except sqlite3.Error as error:
             raise self._unusable(error) from None
 
-    def _unusable(self, error: Exception) -> UserError:
+    def _unusable(self, error: OSError | sqlite3.Error) -> UserError:
+        why = os_reason(error) if isinstance(error, OSError) else _reason(error)
         return UserError(
-            phrase("{path}: the sessions of the console can't be kept here: {error}", path=self._path, error=error)
+            phrase("{path}: the sessions of the console can't be kept here: {error}", path=self._path, error=why)
         )
 
 
@@ -213,6 +224,11 @@ def _opened(path: Path) -> sqlite3.Connection:
         file.close()
         raise
     return file
+
+
+def _reason(error: sqlite3.Error) -> str:
+    """Return why the file can't be used: a phrase for the usual reasons, else SQLite's own text."""
+    return _REASONS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF) or str(error)
 
 
 def _session(identity: str, role: Role, officer: str, proof: str, texts: int, ends_at: Millis) -> ReaderSession:
