@@ -99,7 +99,7 @@ class Sessions:
             path.touch(mode=0o600)
             self._file = _opened(path)
         except (OSError, sqlite3.Error) as error:
-            raise self._unusable(error) from None
+            raise _unusable(self._path, error) from None
 
     def close(self) -> None:
         """Close the file."""
@@ -196,20 +196,28 @@ class Sessions:
             with closing(self._file.execute(statement, values)) as rows:
                 return rows.fetchall()
         except sqlite3.Error as error:
-            raise self._unusable(error) from None
+            raise _unusable(self._path, error) from None
 
     def _write(self, statement: str, values: tuple[Any, ...]) -> int:
         try:
             with closing(self._file.execute(statement, values)) as done:
                 return done.rowcount
         except sqlite3.Error as error:
-            raise self._unusable(error) from None
+            raise _unusable(self._path, error) from None
 
-    def _unusable(self, error: OSError | sqlite3.Error) -> UserError:
-        why = os_reason(error) if isinstance(error, OSError) else _reason(error)
-        return UserError(
-            phrase("{path}: the sessions of the console can't be kept here: {error}", path=self._path, error=why)
-        )
+
+def check_file(path: Path) -> None:
+    """Read the file of the sessions, which stays as it is. Raises UserError if it can't be used."""
+    try:
+        with (
+            closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0.2)) as file,
+            closing(file.execute("PRAGMA quick_check(1)")) as rows,
+        ):
+            found = rows.fetchone()[0]
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from None
+    if found != "ok":
+        raise _unusable(path, sqlite3.DatabaseError(found))
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -224,6 +232,11 @@ def _opened(path: Path) -> sqlite3.Connection:
         file.close()
         raise
     return file
+
+
+def _unusable(path: Path, error: OSError | sqlite3.Error) -> UserError:
+    why = os_reason(error) if isinstance(error, OSError) else _reason(error)
+    return UserError(phrase("{path}: the sessions of the console can't be kept here: {error}", path=path, error=why))
 
 
 def _reason(error: sqlite3.Error) -> str:
