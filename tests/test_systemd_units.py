@@ -70,11 +70,21 @@ def test_a_unit_restarts_what_hangs_and_not_what_is_wrongly_installed(path: Path
 
 def test_the_units_are_confined_in_the_same_way() -> None:
     parts = {path.read_text("utf-8").split("ReadWritePaths=")[1].split("\n", 1)[1] for path in UNITS}
-    assert len(UNITS) == 3
+    assert len(UNITS) == 4
     assert len(parts) == 1
 
 
-def test_each_unit_has_a_user_of_its_own() -> None:
+def test_a_console_opens_no_key_and_writes_no_journal() -> None:
+    """It parses what browsers send, and runs as the user who owns the control socket, and the keys."""
+    (path,) = (each for each in UNITS if "console" in each.name)
+    settings = service(path)
+    (folder,) = settings["ReadWritePaths"]
+    hidden = {each.removeprefix("-") for each in settings["InaccessiblePaths"]}
+    assert {f"{folder}/keys", f"{folder}/tls/client.key"} <= hidden
+    assert settings["ReadOnlyPaths"] == [f"-{folder}/journal"]
+
+
+def test_each_unit_has_a_user_of_its_own_but_a_console_that_of_its_side() -> None:
     users = {service(path)["User"][0] for path in UNITS}
     made = (UNITS[0].parent / "deconflict.conf").read_text("utf-8")
     assert users == set(re.findall(r"^u (\S+) ", made, re.MULTILINE))

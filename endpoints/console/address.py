@@ -3,25 +3,61 @@
 from __future__ import annotations
 
 import errno
+import os
+import select
 import socket
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from endpoints.config.console_settings import ConsoleSettings, TcpListen, UnixListen
+from endpoints.config.console_settings import LOCALHOST, ConsoleSettings, TcpListen, UnixListen
 from endpoints.errors import UserError, os_reason
 from protocol.phrases import phrase
 
 BACKLOG = 128
 SOCKET_MODE = 0o660
 """The proxy may run as another user of the socket's group; the folder decides who gets there."""
-LOOPBACK = "127.0.0.1"
+LOOPBACKS = ("127.0.0.1", "::1")
+"""What browsers take for `localhost`, in the order of their choice."""
+_LACKING = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+"""Why a machine without IPv6 does not have `::1`."""
 
 
-def listen(address: TcpListen | UnixListen) -> socket.socket:
-    """Return a socket that listens at the address. Raises UserError."""
+class ListeningSockets:
+    """Listening sockets that are accepted from as one."""
+
+    def __init__(self, sockets: Sequence[socket.socket]) -> None:
+        self._sockets = sockets
+        self._waiting = select.epoll()
+        for each in sockets:
+            each.setblocking(False)
+            self._waiting.register(each, select.EPOLLIN)
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable while a connection waits at any of them."""
+        return self._waiting.fileno()
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept a connection that waits. Raises OSError."""
+        ready = {descriptor for descriptor, _ in self._waiting.poll(0)}
+        for each in self._sockets:
+            if each.fileno() in ready:
+                return each.accept()
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    def close(self) -> None:
+        """Close all of them."""
+        self._waiting.close()
+        for each in self._sockets:
+            each.close()
+
+
+def listen(address: TcpListen | UnixListen) -> ListeningSockets:
+    """Return what listens at the address. Raises UserError."""
     where = str(address.path) if isinstance(address, UnixListen) else f"{address.host}:{address.port}"
     try:
-        listening = _unix(address.path) if isinstance(address, UnixListen) else _tcp(address)
+        return ListeningSockets([_unix(address.path)] if isinstance(address, UnixListen) else _tcp(address))
     except OSError as error:
         raise UserError(
             phrase(
@@ -30,8 +66,6 @@ def listen(address: TcpListen | UnixListen) -> socket.socket:
                 reason=os_reason(error),
             )
         ) from None
-    listening.setblocking(False)
-    return listening
 
 
 def tls(settings: ConsoleSettings) -> ssl.SSLContext | None:
@@ -53,10 +87,24 @@ def tls(settings: ConsoleSettings) -> ssl.SSLContext | None:
     return context
 
 
-def _tcp(address: TcpListen) -> socket.socket:
-    """Return a listening socket. Raises OSError."""
-    host = LOOPBACK if address.host == "localhost" else address.host
-    family, kind, protocol, _, target = socket.getaddrinfo(host, address.port, type=socket.SOCK_STREAM)[0]
+def _tcp(address: TcpListen) -> list[socket.socket]:
+    """Return the listening sockets. Raises OSError."""
+    if address.host.lower() != LOCALHOST:
+        return [_at(address.host, address.port)]
+    found = [_at(LOOPBACKS[0], address.port)]
+    try:
+        # else another user's process could take it, and with it what browsers send to localhost
+        found.append(_at(LOOPBACKS[1], address.port))
+    except OSError as error:
+        if error.errno not in _LACKING:
+            found[0].close()
+            raise
+    return found
+
+
+def _at(host: str, port: int) -> socket.socket:
+    """Return a socket that listens at one address. Raises OSError."""
+    family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listening = socket.socket(family, kind, protocol)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     return _bound(listening, target)

@@ -42,7 +42,7 @@ from endpoints.console.screens import SCREENS
 from endpoints.console.sessions import ReaderSession, Sessions
 from endpoints.console.stream import BrowserStreams
 from endpoints.texts.i18n import translator
-from protocol.errors import LinkError
+from protocol.errors import LinkError, LocalProtocolError
 from protocol.phrases import phrase, worded
 
 FORM_MAX_FIELDS = 16
@@ -102,6 +102,7 @@ class Console:
             ],
             exception_handlers={
                 NoSuchThing: self._nothing,
+                LocalProtocolError: self._malformed,
                 LinkError: self._failed,
                 HTTPException: self._http_error,
                 ClientDisconnect: _gone,
@@ -298,6 +299,9 @@ class Console:
 
     async def _nothing(self, request: Request, error: Exception) -> Response:
         return self._problem(request, HTTPStatus.NOT_FOUND, worded(error))
+
+    async def _malformed(self, request: Request, error: Exception) -> Response:
+        return self._problem(request, HTTPStatus.BAD_REQUEST, worded(error))
 
     async def _failed(self, request: Request, error: Exception) -> Response:
         return self._problem(request, HTTPStatus.SERVICE_UNAVAILABLE, worded(error))

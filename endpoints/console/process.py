@@ -12,6 +12,7 @@ from typing import Any
 from broker.supervisor import READY, STOPPING, Supervisor
 from endpoints.clocks.clock import SystemClock, clock
 from endpoints.config.console_settings import ConsoleSettings
+from endpoints.console import exports
 from endpoints.console.address import listen, tls
 from endpoints.console.application import Console
 from endpoints.console.listeners import Listeners
@@ -23,11 +24,13 @@ from endpoints.control.limited_server import LimitedServer
 from endpoints.errors import UserError
 from endpoints.journal import ordinary_log
 from endpoints.journal.stdout_feed import StdoutFeed
+from endpoints.structured_log import get_logger
 from protocol.phrases import phrase
 
 ALIVE_EVERY_S = 1.0
 PRINT_WITHIN_S = 2.0
 """How long the last log lines may take."""
+_log = get_logger()
 Work = Callable[[], Coroutine[Any, Any, None]]
 """What runs for as long as the console does."""
 
@@ -79,7 +82,7 @@ async def run_console(
     settings: ConsoleSettings,
     watch: ConsoleSettings | None,
     output: StdoutFeed,
-    opened: Callable[[], None] = lambda: None,
+    opened: Callable[[], None] | None = None,
 ) -> None:
     """Run the console until SIGTERM, SIGINT or SIGHUP, then stop in order. Raises UserError if it cannot begin.
 
@@ -87,7 +90,7 @@ async def run_console(
         settings: the console's.
         watch: of the independent watch, None without it.
         output: prints the log lines.
-        opened: is called once it listens.
+        opened: is called once it listens; without it, start and end are logged.
     """
     machine, time = SystemClock(), clock(settings.exercise_clock)
     secure = tls(settings)
@@ -100,9 +103,14 @@ async def run_console(
         ordinary_log.configure(output, time, settings.side)
         output.start()
         try:
-            opened()
+            if opened is None:
+                _log.info("started", software=exports.TOOL, origin=settings.origin, links=list(present.links))
+            else:
+                opened()
             works = [*present.works, listeners.run, log_in.run]
             await _until_stopped(works, listeners.close, console, server)
+            if opened is None:
+                _log.info("stopped")
         finally:
             output.close(PRINT_WITHIN_S)
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 
 from starlette.types import ASGIApp
 
-from endpoints.control.connections import connections_max
+from endpoints.control.connections import Listening, connections_max
 from endpoints.control.limited_server import LimitedServer, TimeLimits
 
 LIMITS = TimeLimits(request_s=10.0, idle_s=75.0, read_s=20.0)
@@ -15,9 +14,9 @@ LIMITS = TimeLimits(request_s=10.0, idle_s=75.0, read_s=20.0)
 
 def console_server(
     application: ASGIApp,
-    listening: socket.socket,
+    listening: Listening,
     tls: ssl.SSLContext | None = None,
     limits: TimeLimits = LIMITS,
 ) -> LimitedServer:
-    """Return a server of the console. Without `tls`, the socket is of this machine or of a proxy."""
+    """Return a server of the console. Without `tls`, `listening` is for this machine or a proxy."""
     return LimitedServer(application, listening, limits, logs=False, tls=tls, most=connections_max() + 1)

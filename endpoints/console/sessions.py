@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import Struct
 
 from endpoints.console.facts import Role
-from endpoints.errors import UserError
+from endpoints.errors import UserError, os_reason
 from protocol.phrases import phrase
 from protocol.wire.instants import Millis
 
@@ -56,6 +56,18 @@ COMMIT;
 """
 
 
+_REASONS = {
+    sqlite3.SQLITE_BUSY: phrase("another process is using the file"),
+    sqlite3.SQLITE_CANTOPEN: phrase("the file cannot be opened"),
+    sqlite3.SQLITE_CORRUPT: phrase("the file is damaged"),
+    sqlite3.SQLITE_FULL: phrase("No space left on device"),
+    sqlite3.SQLITE_IOERR: phrase("Input/output error"),
+    sqlite3.SQLITE_NOTADB: phrase("the file is not a database"),
+    sqlite3.SQLITE_READONLY: phrase("the file cannot be written"),
+}
+"""By primary code. Details that SQLite adds to a code stand above its lowest byte."""
+
+
 class ReaderSession(Struct, frozen=True, kw_only=True):
     """Who reads.
 
@@ -87,9 +99,7 @@ class Sessions:
             path.touch(mode=0o600)
             self._file = _opened(path)
         except (OSError, sqlite3.Error) as error:
-            raise UserError(
-                phrase("{path}: the sessions of the console can't be kept here: {error}", path=path, error=error)
-            ) from None
+            raise _unusable(self._path, error) from None
 
     def close(self) -> None:
         """Close the file."""
@@ -186,19 +196,28 @@ class Sessions:
             with closing(self._file.execute(statement, values)) as rows:
                 return rows.fetchall()
         except sqlite3.Error as error:
-            raise self._unusable(error) from None
+            raise _unusable(self._path, error) from None
 
     def _write(self, statement: str, values: tuple[Any, ...]) -> int:
         try:
             with closing(self._file.execute(statement, values)) as done:
                 return done.rowcount
         except sqlite3.Error as error:
-            raise self._unusable(error) from None
+            raise _unusable(self._path, error) from None
 
-    def _unusable(self, error: Exception) -> UserError:
-        return UserError(
-            phrase("{path}: the sessions of the console can't be kept here: {error}", path=self._path, error=error)
-        )
+
+def check_file(path: Path) -> None:
+    """Read the file of the sessions, which stays as it is. Raises UserError if it can't be used."""
+    try:
+        with (
+            closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0.2)) as file,
+            closing(file.execute("PRAGMA quick_check(1)")) as rows,
+        ):
+            found = rows.fetchone()[0]
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from None
+    if found != "ok":
+        raise _unusable(path, sqlite3.DatabaseError(found))
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -213,6 +232,16 @@ def _opened(path: Path) -> sqlite3.Connection:
         file.close()
         raise
     return file
+
+
+def _unusable(path: Path, error: OSError | sqlite3.Error) -> UserError:
+    why = os_reason(error) if isinstance(error, OSError) else _reason(error)
+    return UserError(phrase("{path}: the sessions of the console can't be kept here: {error}", path=path, error=why))
+
+
+def _reason(error: sqlite3.Error) -> str:
+    """Return why the file can't be used: a phrase for the usual reasons, else SQLite's own text."""
+    return _REASONS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF) or str(error)
 
 
 def _session(identity: str, role: Role, officer: str, proof: str, texts: int, ends_at: Millis) -> ReaderSession:

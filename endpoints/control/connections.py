@@ -14,7 +14,7 @@ import select
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from endpoints.structured_log import get_logger
 
@@ -45,6 +45,19 @@ def connections_max() -> int:
     return max(CONNECTIONS_MIN, min(CONNECTIONS_MAX, allowed // _SHARE))
 
 
+class Listening(Protocol):
+    """A listening socket, not blocking, or several that are accepted from as one."""
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable while a connection waits."""
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept a connection that waits. Raises OSError."""
+
+    def close(self) -> None:
+        """Accept no more."""
+
+
 class ClientProtocol(Protocol):
     """The protocol object of one connection."""
 
@@ -65,7 +78,7 @@ class Acceptor:
 
     def __init__(
         self,
-        listening: socket.socket,
+        listening: Listening,
         most: int | None = None,
         *,
         logs: bool = True,
@@ -74,7 +87,7 @@ class Acceptor:
         """Prepare to accept connections; none is accepted before `start`.
 
         Args:
-            listening: the socket, not blocking.
+            listening: what listens.
             most: how many clients there may be at once, if fewer than `connections_max`.
             logs: whether to log what is dropped or not accepted; else the client's `drop` does.
             tls: with which clients connect, None without TLS. Its handshake has a limit of time.

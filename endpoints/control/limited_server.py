@@ -15,7 +15,7 @@ from msgspec import Struct
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from endpoints.control.connections import Acceptor
+from endpoints.control.connections import Acceptor, Listening
 
 HEADERS_MAX_BYTES = 16_384
 STREAMS_END_WITHIN_S = 2
@@ -124,12 +124,12 @@ class LimitedProtocol(H11Protocol):
 
 
 class LimitedServer:
-    """Serves an application on a listening socket until `stop`."""
+    """Serves an application on listening sockets until `stop`."""
 
     def __init__(
         self,
         application: ASGIApp,
-        listening: socket.socket,
+        listening: Listening,
         limits: TimeLimits,
         *,
         protocol: type[LimitedProtocol] = LimitedProtocol,
@@ -141,7 +141,7 @@ class LimitedServer:
 
         Args:
             application: answers the requests.
-            listening: the socket, not blocking; `run` closes it.
+            listening: what listens; `run` closes it.
             limits: how long a client may take.
             protocol: of a connection.
             logs: whether to log clients that are dropped or not accepted.

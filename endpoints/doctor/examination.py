@@ -12,6 +12,7 @@ from pathlib import Path
 from endpoints.config.settings import EndpointSettings, WatchSettings
 from endpoints.doctor import files, links, network
 from endpoints.doctor.comparison import check_comparison
+from endpoints.doctor.console import check_console
 from endpoints.doctor.findings import Finding, Report
 from protocol.wire.instants import Millis
 
@@ -71,6 +72,7 @@ class Examination:
         add("access", partial(network.check_access, settings, found))
         add("broker", partial(network.check_broker, settings, found, self._now()))
         add("health", partial(network.check_health, settings, found))
+        add("console", partial(check_console, settings, found, self._now()))
         add("control", partial(files.check_control, settings, found))
         for link in settings.links:
             add(f"service/{link.id}", partial(links.check_service, settings, link, found), settings.control)

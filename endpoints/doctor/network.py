@@ -68,15 +68,15 @@ def check_certificates(settings: ProcessSettings, found: Report, at: Millis) -> 
         issued = phrase("issued to {names}, not to {identity}", names=", ".join(names) or "-", identity=broker.identity)
         found.add(broker.certificate, issued, phrase("use the certificate of {identity}", identity=broker.identity))
     for each in authorities:
-        _check_validity(broker.authority, each, found, at)
+        check_validity(broker.authority, each, found, at)
     for text in trust_faults(tls, authorities, certificate, at):
         found.add(broker.authority, text, severity="warning")
     if (lacking := without_name(certificate, tls)) is not None:
         found.add(broker.certificate, lacking, severity="hint")
-    _check_validity(broker.certificate, certificate, found, at)
+    check_validity(broker.certificate, certificate, found, at)
     for path in settings.authorities:
         for each in certificates.load(path):
-            _check_validity(path, each, found, at)
+            check_validity(path, each, found, at)
 
 
 def check_broker_trust(settings: ProcessSettings, found: Report, at: Millis) -> None:
@@ -95,7 +95,8 @@ def check_broker_trust(settings: ProcessSettings, found: Report, at: Millis) -> 
             found.add(tls.authority, text, severity="warning")
 
 
-def _check_validity(path: Path, certificate: x509.Certificate, found: Report, at: Millis) -> None:
+def check_validity(path: Path, certificate: x509.Certificate, found: Report, at: Millis) -> None:
+    """A certificate must be valid at `at`, and stay so for a month."""
     begins, ends = certificates.begins(certificate), certificates.ends(certificate)
     if at < begins:
         what = phrase("not valid before {when}", when=written(begins))

@@ -12,7 +12,8 @@ from tests.support.engine import EngineError, docker, require_engine
 
 pytestmark = [pytest.mark.stack, pytest.mark.nightly, pytest.mark.timeout(900)]
 
-UNITS = ("deconflict-broker", "deconflict-endpoint@eucom", "deconflict-endpoint@ndmc", "deconflict-watch")
+CONSOLE = "deconflict-console@eucom"
+UNITS = ("deconflict-broker", "deconflict-endpoint@eucom", "deconflict-endpoint@ndmc", "deconflict-watch", CONSOLE)
 _INSTALL = """
 export PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin
 pipx install /root/*.whl
@@ -105,6 +106,20 @@ def test_the_units_run_what_pipx_has_installed(machine: Machine) -> None:
     # as its own user, and in Russian
     status = "runuser -u deconflict -- deconflict status ndmc/endpoint.toml --lang ru || [ $? -le 11 ]"
     assert "УЧЕНИЕ" in machine.run(f"cd /var/lib/deconflict; {status}")
+
+
+def test_a_console_serves_and_sees_no_key(machine: Machine) -> None:
+    asked = "python3 -c 'from urllib.request import urlopen; print(urlopen(\"http://localhost:8440/healthz\").read())'"
+    assert "ok" in machine.run(asked)
+    link = (
+        "cd /var/lib/deconflict; runuser -u deconflict -- deconflict console board-link eucom/endpoint.toml 2>/dev/null"
+    )
+    assert machine.run(link).startswith("http://localhost:8440/board-link/")
+    inside = f"nsenter --target {machine.shown(CONSOLE, 'MainPID')} --mount"
+    keys = "/var/lib/deconflict/eucom/keys /var/lib/deconflict/eucom/tls/client.key"
+    assert "client.key" in machine.run(f"find {keys} -type f -size +0"), "outside, they are there"
+    assert machine.run(f"{inside} find {keys} -type f -size +0") == ""
+    assert "started" in machine.run(f"journalctl --unit {CONSOLE} --output cat")
 
 
 def test_what_hangs_is_restarted(machine: Machine) -> None:

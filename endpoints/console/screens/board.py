@@ -102,6 +102,7 @@ class BoardView(Struct, frozen=True, kw_only=True):
         alarms, alarms_new, alarms_more: the first rows, how many are new, how many are left out; so for `open`.
         watch: what the independent watch says; empty without one.
         slots: the last slots, the oldest first.
+        legend: what each of their marks means.
     """
 
     reasons: tuple[Line, ...]
@@ -117,6 +118,7 @@ class BoardView(Struct, frozen=True, kw_only=True):
     open_count: int
     watch: tuple[Line, ...]
     slots: tuple[SlotMark, ...]
+    legend: tuple[tuple[Level, str], ...]
 
 
 def view(facts: Facts, query: Mapping[str, str], t: Translator) -> BoardView:
@@ -139,6 +141,13 @@ def view(facts: Facts, query: Mapping[str, str], t: Translator) -> BoardView:
         open_count=len(waiting),
         watch=tuple(_watch(facts, t)),
         slots=tuple(_slots(facts, t)),
+        legend=(
+            ("normal", t("met, and answered in time")),
+            ("standby", t("still waiting")),
+            ("serious", t("the test or its answer was late")),
+            ("critical", t("not met, or not answered in time")),
+            ("unknown", t("unknown: nobody watched, or replaced")),
+        ),
     )
 
 

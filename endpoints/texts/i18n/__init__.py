@@ -15,6 +15,7 @@ first text is translated: most commands in English need none.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property, lru_cache
 from itertools import pairwise
@@ -25,7 +26,7 @@ from endpoints.errors import UserError
 from endpoints.texts.i18n.catalogue import Catalogue
 from endpoints.texts.printable import one_line
 from protocol.phrases import Phrase, filled, phrase, rephrased
-from protocol.wire.instants import Millis
+from protocol.wire.instants import Millis, parsed
 
 if TYPE_CHECKING:
     from babel import Locale
@@ -37,6 +38,8 @@ _LOCALES = {"en": "en_GB", "ru": "ru"}
 """British English, for the day before the month and the 24-hour clock."""
 
 _SECOND: Millis = 1_000
+_UTC = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.\d{3})?(?:Z| UTC)", re.ASCII)
+"""An instant as a value of a phrase, which is the same in every language."""
 _TERM_VALUES = ("decision", "reason")
 """The values of phrases that are terms of the protocol; a reason can be another text as well."""
 
@@ -59,12 +62,12 @@ class Translator:
     def say(self, text: str, made_from: object = None) -> str:
         """Return the translation of a phrase: of `text` itself, or of what a record or an answer says it was made from.
 
-        What cannot be translated is returned in English: another text, a template without a translation, and a
-        `made_from` that is not what `text` says. A journal and a socket can be forged, so their templates are only
-        looked up in the catalogue.
+        A value that is an instant in UTC is put as the language writes it. What cannot be translated is returned in
+        English: another text, a template without a translation, and a `made_from` that is not what `text` says. A
+        journal and a socket can be forged, so their templates are only looked up in the catalogue.
         """
         made = text if isinstance(text, Phrase) else rephrased(text, made_from)
-        return self._said(made) if isinstance(made, Phrase) and self.language != LANGUAGES[0] else text
+        return self._said(made) if isinstance(made, Phrase) else text
 
     def _said(self, made: Phrase) -> str:
         return filled(self.fixed(made.template), {name: self._value(name, each) for name, each in made.values.items()})
@@ -72,7 +75,17 @@ class Translator:
     def _value(self, name: str, value: str | int) -> str | int:
         if isinstance(value, Phrase):
             return self._said(value)
-        return self.term(name, value) if name in _TERM_VALUES and isinstance(value, str) else value
+        if isinstance(value, str) and (instant := _UTC.fullmatch(value)) is not None:
+            return self._utc(value, f"{instant[1]}T{instant[2]}.000Z")
+        is_term = name in _TERM_VALUES and isinstance(value, str) and self.language != LANGUAGES[0]
+        return self.term(name, str(value)) if is_term else value
+
+    def _utc(self, found: str, written: str) -> str:
+        """Return an instant in UTC in words; as it was found, if the calendar has no such instant."""
+        try:
+            return f"{self.instant(parsed(written), 'UTC')} UTC"
+        except (ValueError, OverflowError):
+            return found
 
     def term(self, kind: str, word: str) -> str:
         """Return the translation of a term of the protocol: `term("category", "air_pursuit")`.

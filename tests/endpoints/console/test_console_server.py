@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
+import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ import trustme
 from msgspec import structs
 
 from endpoints.clocks.clock import SystemClock
-from endpoints.config.console_settings import ConsoleSettings, UnixListen, load_console
+from endpoints.config.console_settings import ConsoleSettings, TcpListen, UnixListen, load_console
 from endpoints.console import address
 from endpoints.console.application import Console
 from endpoints.console.listeners import Listeners
@@ -289,3 +291,43 @@ async def test_another_machine_connects_with_tls_1_3(
 def test_an_address_that_is_taken_is_named(settings: ConsoleSettings) -> None:
     with contextlib.closing(address.listen(settings.listen)), pytest.raises(UserError, match="already in use"):
         address.listen(settings.listen)
+
+
+async def test_localhost_is_every_address_that_browsers_take_for_it(
+    settings: ConsoleSettings, sessions: Sessions
+) -> None:
+    """Else a process of another user could take `[::1]`, and with it the credentials that browsers send there."""
+    assert isinstance(settings.listen, TcpListen)
+    port = settings.listen.port
+    async with served(settings, sessions):
+        for host in address.LOOPBACKS:
+            if ":" in host and not ipv6():
+                continue
+            transport = httpx.AsyncHTTPTransport()
+            place = f"[{host}]" if ":" in host else host
+            async with httpx.AsyncClient(transport=transport, base_url=f"http://{place}:{port}") as client:
+                answers = [await client.get("/healthz", headers={"host": f"localhost:{port}"}) for _ in range(3)]
+            assert {answer.text for answer in answers} == {"ok\n"}
+    if ipv6():
+        with socket.create_server(("::1", port), family=socket.AF_INET6), pytest.raises(UserError, match="in use"):
+            address.listen(settings.listen)
+
+
+def ipv6() -> bool:
+    """Return whether this machine has the address `::1`."""
+    with socket.socket(socket.AF_INET6) as probe, contextlib.suppress(OSError):
+        probe.bind(("::1", 0))
+        return True
+    return False
+
+
+@pytest.mark.parametrize("query", ["from=yesterday", "from=2022-11-30&to=2022-11-29", "to=2022-02-31"])
+@pytest.mark.parametrize("name", ["timeline.html", "timeline.csv", "journal.jsonl"])
+async def test_a_download_of_a_wrong_interval_is_the_readers_mistake(
+    settings: ConsoleSettings, sessions: Sessions, name: str, query: str
+) -> None:
+    async with served(settings, sessions), browser(settings, sessions.offer("investigator", texts=True)) as client:
+        answer = await client.get(f"/links/{LINK}/investigate/{name}?{query}")
+        assert answer.status_code == 400
+        assert "content-disposition" not in answer.headers
+        assert re.search("expected a time in UTC|ends before it begins", answer.text)

@@ -18,6 +18,8 @@ from endpoints.console.sessions import (
     Sessions,
 )
 from endpoints.errors import UserError
+from endpoints.texts.i18n import translator
+from protocol.phrases import worded
 
 
 class Hands:
@@ -154,3 +156,23 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, hands: Hands) -> No
     path.write_text("this is no database, and it is long enough to be taken for one" * 20)
     with pytest.raises(UserError, match=r"console\.db: the sessions of the console can't be kept here: .*database"):
         Sessions(path, hands)
+
+
+def test_why_a_file_cannot_be_used_is_said_in_the_readers_language(tmp_path: Path, hands: Hands) -> None:
+    t = translator("ru")
+    damaged = tmp_path / "damaged.db"
+    damaged.write_text("this is no database, and it is long enough to be taken for one" * 20)
+    used = tmp_path / "used.db"
+    with closing(Sessions(used, hands)) as sessions, closing(sqlite3.connect(used)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(UserError) as busy:
+            sessions.begin("board")
+    with pytest.raises(UserError) as no_database:
+        Sessions(damaged, hands)
+    with pytest.raises(UserError) as no_folder:
+        Sessions(tmp_path / "nowhere" / "console.db", hands)
+    said = [t.say(worded(each.value)).partition(": ")[2] for each in (busy, no_database, no_folder)]
+    assert said == [
+        f"здесь нельзя хранить сеансы консоли: {why}"
+        for why in ("файл занят другим процессом", "файл не является базой данных", "нет такого файла или папки")
+    ]

@@ -363,3 +363,24 @@ def test_a_catalogue_of_another_form_is_refused(tmp_path: Path, text: str) -> No
     path.write_text(text)
     with pytest.raises(ValueError, match="of the catalogue"):
         Catalogue(path)
+
+
+@pytest.mark.parametrize(
+    ("value", "english", "russian"),
+    [
+        ("2022-11-29 16:00:00 UTC", "29 Nov 2022, 16:00:00 UTC", "29 нояб. 2022\u202fг., 16:00:00 UTC"),
+        ("2022-11-29T16:00:00.123Z", "29 Nov 2022, 16:00:00 UTC", "29 нояб. 2022\u202fг., 16:00:00 UTC"),
+        ("2022-13-45 16:00:00 UTC", None, None),
+        ("9999-12-31T23:59:60Z", None, None),
+        ("since 2022-11-29 16:00:00 UTC", None, None),
+    ],
+)
+def test_an_instant_in_a_phrase_has_the_form_of_the_language(
+    value: str, english: str | None, russian: str | None
+) -> None:
+    inner = phrase("the line test of {slot} has not come yet", slot=value)
+    assert translator("en").say(inner) == f"the line test of {english or value} has not come yet"
+    assert translator("ru").say(inner) == f"проверка линии за {russian or value} ещё не поступила"
+    # a phrase inside of another, as an answer says it
+    whole = phrase("no connection to the broker: {reason}", reason=inner)
+    assert (english or value) in translator("en").say(str(whole), said_of(whole))
