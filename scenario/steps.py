@@ -23,7 +23,7 @@ from protocol.wire.messages import (
 )
 from protocol.wire.policy import Channel, Policy, Terms
 
-Duration = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,6}[smhd]$")]
+Duration = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,6}[smhd]\Z")]
 """A duration with its unit: `40s`, `15m`, `6h`, `2d`."""
 SlotCount = Annotated[int, Meta(ge=0)]
 

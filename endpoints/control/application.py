@@ -27,7 +27,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from zlib import crc32
 
-import msgspec
 from msgspec import structs
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -36,7 +35,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from endpoints.clocks.clock import Clock
-from endpoints.control.answers import STATUS_OF, error_of, json, refusal, told
+from endpoints.control.answers import (
+    STATUS_OF,
+    Alarms,
+    Done,
+    DraftAnswer,
+    ItemAnswer,
+    Links,
+    error_of,
+    json,
+    refusal,
+    told,
+)
 from endpoints.control.delivery_progress import Ladder, climb
 from endpoints.control.event_stream import EventFeed
 from endpoints.control.present_state import PresentState
@@ -135,7 +145,7 @@ class Control:
     # --- asking -------------------------------------------------------------------------------------------------
 
     async def _links(self, _request: Request) -> Response:
-        return json({"links": list(self._runners)})
+        return json(Links(tuple(self._runners)))
 
     async def _status(self, request: Request) -> Response:
         runner = self._runner(request)
@@ -167,8 +177,7 @@ class Control:
 
     async def _alarms(self, request: Request) -> Response:
         found = self._status_of(self._runner(request))
-        changed = {"keys_changed": found.keys_changed} if found.keys_changed else {}
-        return json({"alarms": found.alarms} | changed)
+        return json(Alarms(found.alarms, found.keys_changed))
 
     async def _item(self, request: Request) -> Response:
         reference: str = request.path_params["reference"]
@@ -183,8 +192,12 @@ class Control:
                     "{reference} is no draft, alert or line test that is kept here", reference=printable(reference)[:60]
                 ),
             )
-        drafts = [msgspec.to_builtins(draft) for draft in snapshot.drafts if draft.draft == reference]
-        return json({**(drafts[0] if drafts else {}), **msgspec.to_builtins(item), "seen": item.seen})
+        for draft in snapshot.drafts:
+            if draft.draft == reference:
+                return json(
+                    DraftAnswer(**structs.asdict(draft), reference=reference, acts=item.acts, earlier=item.earlier)
+                )
+        return json(ItemAnswer(**structs.asdict(item), seen=item.seen))
 
     def _status_of(self, runner: AnyRunner) -> Status:
         unopened = runner.failure is not None and runner.core.terms is None
@@ -239,7 +252,7 @@ class Control:
             raise LocalProtocolError(
                 "busy", phrase("the endpoint has more to do than it can queue; repeat the command in a moment")
             )
-        return json({"reference": await reply})
+        return json(Done(await reply))
 
     async def _authenticate(self, runner: AnyRunner, ask: Ask, request: Request) -> None:
         """Return if `ask` may be carried out. Raises LocalProtocolError; a wrong credential goes into the journal."""
@@ -295,7 +308,8 @@ class Control:
         assert isinstance(error, LocalProtocolError)
         answer = told(error.code, error.detail)
         if isinstance(error, ActedFirstError):
-            answer |= {"acts": error.item.acts, "seen": error.item.seen if error.item.item else None}
+            seen = error.item.seen if error.item.item else None
+            answer = structs.replace(answer, acts=error.item.acts, seen=seen)
         return refusal(STATUS_OF.get(error.code, HTTPStatus.CONFLICT), answer)
 
     async def _http_error(self, _request: Request, error: Exception) -> Response:

@@ -50,7 +50,7 @@ from protocol.wire.messages import (
 )
 from protocol.wire.policy import Seconds
 
-RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{8,64}$")]
+RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{8,64}\Z")]
 Credential = Annotated[str, Meta(min_length=1, max_length=1_024)]
 Written = Annotated[str, Meta(max_length=100)]
 """A reference such as `eucom/1/42`."""

@@ -11,7 +11,7 @@ and of a refusal as out of scope, it ends with the other channels, which `channe
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, NotRequired, TypedDict
 
 import msgspec
 from msgspec import UNSET
@@ -24,9 +24,69 @@ from protocol.core.alarms import Alarm
 from protocol.core.effects import Notify
 from protocol.core.staleness import Staleness, expiry, staleness
 from protocol.wire.instants import Millis, parsed
-from protocol.wire.messages import Alert, AnyBody
+from protocol.wire.messages import Alert, AnyBody, Count, Identifier, Utc
 from protocol.wire.policy import Channel
 from protocol.wire.refusals import MessageRefusal
+
+
+class Notice(TypedDict):
+    """What every notification has."""
+
+    # one line for people, in the language of the settings
+    text: str
+    # the same notification may come again, under the same id
+    id: str
+    # of a notification that concerns all links of a process, the first one
+    link: Identifier
+    side: Identifier
+    # what the link is for, where that is known
+    status: NotRequired[Literal["actual", "exercise"]]
+    # the other channels, with a critical alarm and a refusal as out of scope
+    channels: NotRequired[list[Channel]]
+
+
+class AlarmNotice(Notice):
+    """An alarm was raised, is repeated, or is over."""
+
+    kind: Literal["alarm"]
+    alarm: Alarm
+    # how often it was notified before
+    repeat: Count
+
+
+class MessageNotice(Notice):
+    """A message has arrived."""
+
+    kind: Literal["message"]
+    # such as `eucom/1/42`
+    reference: str
+    # as it was sent: the other side's words, which are not yours
+    body: dict[str, Any]
+    # when it was sent by its sender's clock, and when it arrived; null in records of rules 2
+    sent_at: Utc | None
+    received_at: Utc | None
+    # why it is no news
+    stale: NotRequired[Staleness]
+
+
+class SlotNotice(Notice):
+    """An officer has to place the line test of a slot."""
+
+    kind: Literal["slot"]
+    slot: Utc
+    # the end of its grace
+    until: Utc
+    # how often it was notified before
+    repeat: Count
+
+
+class ReceiversTest(Notice):
+    """A test of the receivers: nothing has happened."""
+
+    kind: Literal["test"]
+
+
+AnyNotice = AlarmNotice | MessageNotice | SlotNotice | ReceiversTest
 
 
 class NoticeWords:
