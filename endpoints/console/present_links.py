@@ -46,6 +46,7 @@ class PresentLinks:
         self.language = settings.language
         self._settings = {link.id: link for link in settings.links}
         self._clock = clock
+        self._real = settings.exercise_clock is None
         self._event: tuple[tuple[object, ...], bytes] | None = None
         # a console that was started anew may have the versions of the one before
         self._boot = secrets.token_hex(4)
@@ -78,7 +79,7 @@ class PresentLinks:
         key = (now // _SECOND, *(self.version_of(link) for link in self.links))
         if self._event is None or self._event[0] != key:
             links = {link: {"version": self.version_of(link), "calls": self._calls(link, now)} for link in self.links}
-            document = {"at": now, "rate": self._rate(), "build": build(), "links": links}
+            document = {"at": now, "rate": self._rate(), "real": self._real, "build": build(), "links": links}
             self._event = key, msgspec.json.encode(document)
         return self._event[1]
 

@@ -2,6 +2,8 @@
 
 /* global Idiomorph */
 
+import { holds, rowsOfBoth, steadily, waiting } from "./reading.js";
+
 const body = document.body;
 const byId = (id) => document.getElementById(id);
 const live = () => byId("live");
@@ -9,7 +11,7 @@ const FETCH_WITHIN_MS = 5000;
 const AT_LEAST_EVERY_MS = 20000;
 const LOST_MS = 3000; // content that lags behind the news for this long is old
 const ASKED_MS = 300; // how long an old page waits to learn that only its session is over
-const HELD_MS = 10000; // the longest that a pressed button keeps the content where it is
+const CLOCK_OFF_MS = 2000;
 
 // the one policy: it passes the console's own pages and its own worker, nothing else
 const rules = {
@@ -61,13 +63,13 @@ function tick() {
 let busy = false;
 let refreshed = performance.now();
 let again = null;
-let held = -Infinity; // since when the reader holds a button down: what is under the pointer stays there
+let postponed = false; // new rows wait until nobody reads or holds one
 let behind = null; // since when the content is not what the news say
 let gap = null; // since when and which record there was no news
 let reached = { upto: Number(live().dataset.upto), at: base.at };
 
 async function refresh() {
-  if (busy || performance.now() - held < HELD_MS) return;
+  if (busy || holds()) return;
   busy = true;
   try {
     const { status, page } = await fetched(location.href, { "X-Live": "1" });
@@ -81,14 +83,27 @@ async function refresh() {
   }
 }
 
+const MORPHED = {
+  morphStyle: "outerHTML",
+  callbacks: {
+    // what the reader has opened stays open
+    beforeAttributeUpdated: (name, node) => !(name === "open" && node instanceof HTMLDetailsElement),
+  },
+};
+
+function morph(node, fresh, callbacks = {}) {
+  // with it, the children of what has the focus are left as they are: of the whole content, after a click into it
+  const ignoreActiveValue = document.activeElement?.matches("input, select, textarea");
+  Idiomorph.morph(node, fresh, { ...MORPHED, ignoreActiveValue, callbacks: { ...MORPHED.callbacks, ...callbacks } });
+}
+
 function show(fresh) {
-  Idiomorph.morph(live(), fresh, {
-    morphStyle: "outerHTML",
-    ignoreActiveValue: true,
-    callbacks: {
-      // what the reader has opened stays open
-      beforeAttributeUpdated: (name, node) => !(name === "open" && node instanceof HTMLDetailsElement),
-    },
+  const count = waiting(live(), fresh);
+  postpone(count);
+  steadily(() => {
+    const rows = count === null ? [] : rowsOfBoth(live(), fresh);
+    morph(live(), fresh, { beforeNodeMorphed: (node) => count === null || node.id !== "main" });
+    for (const [row, wanted] of rows) morph(row, wanted);
   });
   document.title = live().dataset.title;
   refreshed = performance.now();
@@ -102,6 +117,13 @@ function show(fresh) {
     reached = { upto: Number(live().dataset.upto), at: Number(live().dataset.at) };
   }
   tick();
+}
+
+function postpone(count) {
+  const note = byId("waiting");
+  postponed = count !== null;
+  note.hidden = !postponed;
+  if (postponed) note.textContent = count > 0 ? note.dataset.new.replace("#", count) : note.dataset.changed;
 }
 
 async function meanwhile() {
@@ -128,7 +150,21 @@ function ended(on) {
   tick();
 }
 
+// --- this computer's clock: only compared, where the link's time is the time of day ---------------------------------
+
+const COMPARED = 5; // a beat that was long on its way says nothing
+let offs = [];
+
+function compare({ at, real }) {
+  offs = real ? [...offs, Date.now() - at].slice(-COMPARED) : [];
+  const off = Math.min(...offs.map(Math.abs));
+  const wrong = offs.length === COMPARED && off > CLOCK_OFF_MS;
+  byId("clock-off").hidden = !wrong;
+  if (wrong) write("#clock-off [data-off]", () => duration(off));
+}
+
 function heard(news) {
+  compare(news);
   base = { at: news.at, rate: news.rate, heard: performance.now() };
   const stalled = behind !== null && performance.now() - behind >= LOST_MS;
   if (stalled || old) {
@@ -138,7 +174,7 @@ function heard(news) {
   if (news.build !== body.dataset.build) stand("old-page", true);
   const wanted = news.links[live().dataset.link]?.version;
   if (wanted !== live().dataset.version) behind ??= performance.now();
-  if (behind !== null || performance.now() - refreshed >= AT_LEAST_EVERY_MS) refresh();
+  if (postponed || behind !== null || performance.now() - refreshed >= AT_LEAST_EVERY_MS) refresh();
   if (stalled) age(performance.now() - behind, reached.at);
 }
 
@@ -209,6 +245,7 @@ const ACTS = {
   silence: () => worker?.port.postMessage({ silence: true }),
   dismiss: () => byId("meanwhile").replaceChildren(),
   help: () => byId("help").showModal(),
+  take: refresh,
 };
 
 document.addEventListener("click", ({ target }) => {
@@ -217,8 +254,6 @@ document.addEventListener("click", ({ target }) => {
   if (act) ACTS[act]?.();
   if (sound) play(sound);
 });
-document.addEventListener("pointerdown", () => (held = performance.now()));
-for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => (held = -Infinity));
 
 function step(selector, by) {
   const all = [...byId("main").querySelectorAll(selector)];
