@@ -36,7 +36,7 @@ def card(page: Page, reference: str) -> Locator:
 def top(row: Locator) -> float:
     box = row.bounding_box()
     assert box is not None
-    return box["y"]
+    return float(box["y"])
 
 
 def updated(page: Page, version: str | None) -> None:
