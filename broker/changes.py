@@ -94,6 +94,8 @@ def settle(folder: Path) -> None:
 
 
 def _bridges(folder: Path) -> list[Path]:
-    """Return the folders of the bridges of the broker in `folder`."""
-    place = folder / FOLDER
-    return sorted(each for each in place.iterdir() if each.is_dir()) if place.is_dir() else []
+    """Return the folders of the bridges of the broker in `folder`; none if they cannot be listed."""
+    try:
+        return sorted(each for each in (folder / FOLDER).iterdir() if each.is_dir())
+    except OSError:
+        return []

@@ -62,7 +62,8 @@ def _default() -> Owner:
         return Owner(entry.pw_uid, entry.pw_gid)
     raise BrokerError(
         phrase(
-            "Mosquitto must not run as root, and this machine has no user {users}; add one", users=" or ".join(USERS)
+            "Mosquitto must not run as root, and this machine has none of the users {users}; add one",
+            users=", ".join(USERS),
         )
     )
 

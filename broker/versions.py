@@ -24,9 +24,14 @@ def check_version(program: str, folder: Path) -> None:
     bridges = present_bridges(folder)
     if bridges is None or not bridges.remotes:
         return
-    told = subprocess.run(  # noqa: S603 - Mosquitto
-        [program, "-h"], capture_output=True, check=False, text=True, timeout=_ANSWERS_WITHIN_S
-    )
+    try:
+        told = subprocess.run(  # noqa: S603 - Mosquitto
+            [program, "-h"], capture_output=True, check=False, text=True, timeout=_ANSWERS_WITHIN_S
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        raise BrokerError(
+            phrase("{program}: does not say its version (-h); install it again, with its libraries", program=program)
+        ) from None
     found = _VERSION.search(told.stdout)
     if found is not None and tuple(map(int, found.groups())) < BRIDGES_SINCE:
         raise BrokerError(

@@ -86,7 +86,13 @@ BridgeTo = Annotated[
 NoBridges = Annotated[
     bool, Parameter(name="--no-bridges", negative="", help="With --configure: serve all sides again.")
 ]
-Watch = Annotated[str, Parameter(name="--watch", help="With --configure: the watch's identity at the broker.")]
+Watch = Annotated[
+    str | None,
+    Parameter(
+        name="--watch",
+        help="With --configure: the watch's identity at the broker, watch if not given.",
+    ),
+]
 
 
 def broker(
@@ -97,7 +103,7 @@ def broker(
     printed: Print = None,
     listen: Listen = None,
     port: Port = None,
-    watch: Watch = WATCH_IDENTITY,
+    watch: Watch = None,
     node: Nodes = None,
     serve: Serve = None,
     bridge_to: BridgeTo = None,
@@ -122,7 +128,13 @@ def broker(
         check_port(port, option="port")
     bridges = (("--serve", serve), ("--bridge-to", bridge_to), ("--no-bridges", no_bridges))
     if printed == "rabbitmq.conf":
-        for option, refused in (("--configure", configure), ("--yes", yes), ("--json", as_json), *bridges):
+        for option, refused in (
+            ("--configure", configure),
+            ("--watch", watch),
+            ("--yes", yes),
+            ("--json", as_json),
+            *bridges,
+        ):
             if refused:
                 raise UserError(phrase("{option}: not with --print rabbitmq.conf", option=option))
         broker_files.print_node_configuration(folder / "broker", node, listen, port)
@@ -131,6 +143,7 @@ def broker(
         for option, given in (
             ("--listen", listen),
             ("--port", port),
+            ("--watch", watch),
             ("--yes", yes),
             ("--json", as_json),
             *bridges,
@@ -142,7 +155,9 @@ def broker(
         else:
             broker_files.print_file(folder / "broker", printed, None)
         return 0
-    identifier(watch, option="watch")
+    if not configure:
+        raise UserError(phrase("--configure: name the link files of all links of this broker"))
+    watch = identifier(watch or WATCH_IDENTITY, option="watch")
     asked = broker_bridges.asked(serve, bridge_to, none=no_bridges)
     made = broker_files.plan(folder / "broker", configure, watch, listen, port, asked)
     if printed is not None:

@@ -88,9 +88,9 @@ def plan(
                     "{path}: link {link} is between {parties}, and in {other} between {others}; give one of the files",
                     path=file,
                     link=terms.link,
-                    parties=" and ".join(endpoints),
+                    parties=", ".join(endpoints),
                     other=where[terms.link],
-                    others=" and ".join(links[terms.link]),
+                    others=", ".join(links[terms.link]),
                 )
             )
         links[terms.link], statuses[terms.link], where[terms.link] = endpoints, terms.policy.status, file

@@ -110,7 +110,7 @@ def provision(
                 phrase(
                     "link {link}: its parties differ; all links here must be between {sides}",
                     link=terms.link,
-                    sides=" and ".join(sides),
+                    sides=", ".join(sides),
                 )
             )
     for side in (*sides, *(terms.link for terms in links)):

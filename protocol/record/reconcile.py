@@ -254,7 +254,7 @@ def _check(journals: Sequence[Evidence]) -> None:
             phrase(
                 "the journals of {sides} hold messages of {who}; give the journals of the link's two "
                 "sides, and of its watch",
-                sides=" and ".join(sides),
+                sides=", ".join(sides),
                 who=who,
             ),
         )

@@ -142,3 +142,12 @@ def test_a_mosquitto_that_hangs_makes_no_bridge(tmp_path: Path, version: str, re
             check_version(str(program), tmp_path)
     else:
         check_version(str(program), tmp_path)
+
+
+def test_a_mosquitto_that_cannot_run_makes_no_bridge(tmp_path: Path) -> None:
+    program = tmp_path / "mosquitto"
+    program.write_text("no program")
+    program.chmod(0o755)
+    configuration.write(tmp_path, EUCOM, bridges=CALLING)
+    with pytest.raises(BrokerError, match=r"does not say its version \(-h\)"):
+        check_version(str(program), tmp_path)

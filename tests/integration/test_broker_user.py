@@ -101,6 +101,6 @@ def test_only_files_of_the_broker_are_given_away(tmp_path: Path) -> None:
 
 def test_without_a_user_for_it_the_broker_does_not_start(site: BrokerSite, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(owner, "USERS", ("no-such-user",))
-    with pytest.raises(BrokerError, match="must not run as root, and this machine has no user no-such-user; add one"):
+    with pytest.raises(BrokerError, match="this machine has none of the users no-such-user; add one"):
         site.broker.start()
     assert not site.broker.alive

@@ -98,9 +98,21 @@ def test_an_address_is_shown_as_it_is_given(sides: TwoSides, capsys: pytest.Capt
     assert "address 2001:db8::1:8884\n" in (sides.folder / "broker" / "mosquitto.conf").read_text()
 
 
-def test_bridges_need_link_files(sides: TwoSides, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("broker", sides.folder, "--serve", "eucom") == 2
-    assert "--serve: only with --configure LINK_FILE..." in capsys.readouterr().err
+@pytest.mark.parametrize("option", ["--serve", "--watch"])
+def test_what_is_written_into_the_files_needs_link_files(
+    option: str, sides: TwoSides, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("broker", sides.folder, option, "eucom") == 2
+    assert f"{option}: only with --configure LINK_FILE..." in capsys.readouterr().err
+
+
+def test_no_link_files_remove_no_link(sides: TwoSides, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("broker", sides.folder, "--configure", sides.file("eucom"), "--yes") == 0
+    before = (sides.folder / "broker" / "acl").read_bytes()
+    capsys.readouterr()
+    assert run("broker", sides.folder, "--yes", "--configure") == 2
+    assert "--configure: name the link files of all links of this broker" in capsys.readouterr().err
+    assert (sides.folder / "broker" / "acl").read_bytes() == before
 
 
 def test_two_brokers_for_a_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
