@@ -2,6 +2,7 @@
 
     GET  /                              the board of the first link
     GET  /links/LINK/SCREEN[/REST]      a screen; with the header X-Live, only the part of it that changes
+    POST /links/LINK/acts/ACT           an officer's act, in JSON: see `acts`
     GET  /stream                        server-sent events: a beat each second, and one at each change
     GET  /board-link/TOKEN              begins the session of a one-time link
     GET  /log-in, POST /log-in          an officer's session, proven at the endpoint
@@ -18,19 +19,20 @@ Everything but the last two needs a session.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from http import HTTPStatus
-from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from endpoints.console import pages
+from endpoints.console import answers, browser_requests, pages
+from endpoints.console.acts import ActFailed, Acts, failure, refused
 from endpoints.console.cookies import Cookies
+from endpoints.console.credential_attempts import Sender
 from endpoints.console.frame import WORDS, frame_of, meanwhile_words, until_words
 from endpoints.console.guard import Guard
 from endpoints.console.listeners import Listeners
@@ -45,12 +47,8 @@ from endpoints.texts.i18n import translator
 from protocol.errors import LinkError, LocalProtocolError
 from protocol.phrases import phrase, worded
 
-FORM_MAX_FIELDS = 16
-QUERY_MAX_BYTES = 2_000
-STATIC_S = 31_536_000
 COOKIE_S = 366 * 86_400
 """The server decides when a session ends."""
-DIGITS_MAX = 15
 OWN_PATH = re.compile(r"/([\w.~%-][\w.~%/?&=+:,-]*)?", re.ASCII)
 LIVE_HEADER = "x-live"
 
@@ -63,6 +61,7 @@ class Console:
         present: PresentLinks,
         sessions: Sessions,
         log_in: LogIn,
+        acts: Acts,
         listeners: Listeners,
         origin: str,
         screens: Iterable[Screen] = SCREENS,
@@ -73,6 +72,7 @@ class Console:
             present: what is known of the links.
             sessions: who reads.
             log_in: proves an officer's credential.
+            acts: carries out what officers do.
             listeners: which browsers can sound.
             origin: where browsers reach the console.
             screens: in the order of the menu.
@@ -80,6 +80,7 @@ class Console:
         self._present = present
         self._sessions = sessions
         self._log_in = log_in
+        self._acts = acts
         self._screens = {screen.name: screen for screen in screens}
         self._cookies = Cookies(present.side, present.links)
         self._streams = BrowserStreams(present)
@@ -87,6 +88,7 @@ class Console:
         everything = Starlette(
             routes=[
                 Route("/", self._start),
+                Route("/links/{link}/acts/{act}", self._act, methods=["POST"]),
                 Route("/links/{link}/{screen}", self._screen),
                 Route("/links/{link}/{screen}/{rest:path}", self._screen),
                 Route("/stream", self._stream),
@@ -97,17 +99,18 @@ class Console:
                 Route("/settings", self._settings, methods=["POST"]),
                 Route("/meanwhile", self._meanwhile),
                 Route("/sounding", self._sounding, methods=["POST"]),
-                Route("/static/{name}", _static),
-                Route("/healthz", _alive),
+                Route("/static/{name}", answers.static),
+                Route("/healthz", answers.alive),
             ],
             exception_handlers={
+                ActFailed: _act_failed,
                 NoSuchThing: self._nothing,
                 LocalProtocolError: self._malformed,
                 LinkError: self._failed,
                 HTTPException: self._http_error,
-                ClientDisconnect: _gone,
+                ClientDisconnect: answers.gone,
                 # the server logs it with its traceback
-                Exception: _bug,
+                Exception: answers.bug,
             },
         )
         self.application: ASGIApp = Guard(everything, origin)
@@ -120,24 +123,24 @@ class Console:
 
     async def _start(self, request: Request) -> Response:
         del request
-        return _to(pages.address(self._present.links[0], next(iter(self._screens))))
+        return answers.to(pages.address(self._present.links[0], next(iter(self._screens))))
 
     async def _screen(self, request: Request) -> Response:
         live = LIVE_HEADER in request.headers
         session = self._session(request)
         if session is None:
-            return _signed_out() if live else _to("/log-in")
+            return answers.signed_out() if live else answers.to("/log-in")
         look = self._look(request)
         t = translator(look.lang)
         screen = self._screens.get(request.path_params["screen"])
-        link = request.path_params["link"]
-        if screen is None or link not in self._present.links:
+        link = self._link(request.path_params["link"])
+        if screen is None:
             raise NoSuchThing(phrase("there is no such page; the menu has all that there are"))
         if session.role not in screen.roles:
             raise HTTPException(HTTPStatus.FORBIDDEN, t("this session may not see this page"))
         rest = request.path_params.get("rest", "")
         facts = await self._present.facts(link, session, look, rest, with_history=screen.reads_history)
-        query = _query(request)
+        query = browser_requests.query(request)
         if rest in screen.downloads:
             download = screen.downloads[rest](facts, query, t)
             return StreamingResponse(
@@ -158,15 +161,15 @@ class Console:
             t=t,
             **self._common(facts.settings.id),
         )
-        return _page(page)
+        return answers.page(page)
 
     async def _meanwhile(self, request: Request) -> Response:
         """Return what happened while a page was without news, for that page."""
-        query = _query(request)
+        query = browser_requests.query(request)
         link, after, since = (query.get(name, "") for name in ("link", "after", "since"))
         if self._session(request) is None:
-            return _signed_out()
-        if link not in self._present.links or not all(map(_number, (after, since))):
+            return answers.signed_out()
+        if link not in self._present.links or not all(map(browser_requests.number, (after, since))):
             raise NoSuchThing(phrase("there is no such page"))
         t = translator(self._look(request).lang)
         counts = await self._present.between(link, int(after))
@@ -177,20 +180,20 @@ class Console:
             until=t.time(self._present.now(), "UTC"),
             counts=None if counts is None else meanwhile_words(counts, t),
         )
-        return _page(page)
+        return answers.page(page)
 
     async def _sounding(self, request: Request) -> Response:
         session = self._session(request)
         if session is None:
-            return _signed_out()
-        form = await _form(request)
+            return answers.signed_out()
+        form = await browser_requests.form(request)
         self._listeners.tell(session.id, form.get("pages", ""), form.get("armed", ""))
         return Response(status_code=HTTPStatus.NO_CONTENT, headers={"cache-control": "no-store"})
 
     async def _stream(self, request: Request) -> Response:
         session = self._session(request)
         if session is None:
-            return _signed_out()
+            return answers.signed_out()
         return self._streams.response(session, lambda: self._session(request) is not None)
 
     def _common(self, link: str) -> dict[str, object]:
@@ -211,6 +214,48 @@ class Console:
             "version": self._present.version_of(link),
         }
 
+    # --- acting ---------------------------------------------------------------------------------------------------
+
+    async def _act(self, request: Request) -> Response:
+        """Carry out an officer's act, over what their page showed."""
+        look = self._look(request)
+        t = translator(look.lang)
+        session = self.acting(request)
+        facts = await self._present.facts(
+            self._link(request.path_params["link"]), session, look, "", with_history=False
+        )
+        body = await request.body()
+        return await self._acts.perform(request.path_params["act"], body, facts, session.id, self._sender(request), t)
+
+    def acting(self, request: Request) -> ReaderSession:
+        """Return the session of the officer who acts. Raises ActFailed unless it is one, and the body is JSON."""
+        t = translator(self._look(request).lang)
+        session = self._session(request)
+        if session is None:
+            why = phrase("this session has ended: log in again; what was typed stays here")
+            raise refused(HTTPStatus.UNAUTHORIZED, "signed_out", why, t)
+        if not session.officer:
+            why = phrase("only an officer who has logged in can act")
+            raise refused(HTTPStatus.FORBIDDEN, "not_authorised", why, t)
+        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+            raise refused(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "bad_request", phrase("this is not the console's own form"), t
+            )
+        return session
+
+    def _link(self, link: str) -> str:
+        if link not in self._present.links:
+            raise NoSuchThing(phrase("there is no such page; the menu has all that there are"))
+        return link
+
+    def _sender(self, request: Request) -> Sender:
+        """Return whose browser sends a credential."""
+        return Sender(
+            browser=self._sessions.browser(self._browser_token(request)),
+            source="unix" if request.client is None else request.client.host,
+            abandoned=request.is_disconnected,
+        )
+
     # --- sessions -------------------------------------------------------------------------------------------------
 
     def _session(self, request: Request) -> ReaderSession | None:
@@ -224,7 +269,7 @@ class Console:
     async def _board_link(self, request: Request) -> Response:
         if request.method == "HEAD":
             # a program that looks ahead of a link does not use it up
-            return _to("/")
+            return answers.to("/")
         token = self._sessions.redeem(request.path_params["token"])
         if token is None:
             t = translator(self._look(request).lang)
@@ -240,7 +285,7 @@ class Console:
 
     def _begin(self, request: Request, token: str) -> Response:
         """Return the answer that begins a session; its browser is known from now on."""
-        answer = self._cookies.begin(_to("/"), token, COOKIE_S)
+        answer = self._cookies.begin(answers.to("/"), token, COOKIE_S)
         return self._cookies.know(answer, self._sessions.know(self._browser_token(request)), COOKIE_S)
 
     def _browser_token(self, request: Request) -> str:
@@ -263,15 +308,13 @@ class Console:
             officer=officer,
             **self._common(self._present.links[0]),
         )
-        return _page(page, HTTPStatus.FORBIDDEN if wrong else HTTPStatus.OK)
+        return answers.page(page, HTTPStatus.FORBIDDEN if wrong else HTTPStatus.OK)
 
     async def _log_in_form(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await browser_requests.form(request)
         officer, credential = form.get("officer", "").strip(), form.get("credential", "")
-        source = "unix" if request.client is None else request.client.host
-        browser = self._sessions.browser(self._browser_token(request))
         try:
-            token = await self._log_in.begin(officer, credential, browser, source, request.is_disconnected)
+            token = await self._log_in.begin(officer, credential, self._sender(request))
         except LinkError as error:
             wrong = translator(self._look(request).lang).say(worded(error))
             return self._log_in_answer(request, wrong, officer)
@@ -286,13 +329,13 @@ class Console:
 
     async def _log_out(self, request: Request) -> Response:
         await self._end_former(request)
-        return self._cookies.end(_to("/log-in"))
+        return self._cookies.end(answers.to("/log-in"))
 
     async def _settings(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await browser_requests.form(request)
         back = form.get("back", "/")
         # only a path of this console
-        answer = _to(back if OWN_PATH.fullmatch(back) else "/")
+        answer = answers.to(back if OWN_PATH.fullmatch(back) else "/")
         return self._cookies.keep(answer, self._look(request).changed(form))
 
     # --- errors ---------------------------------------------------------------------------------------------------
@@ -325,67 +368,9 @@ class Console:
             why=t.say(why),
             **self._common(self._present.links[0]),
         )
-        return _page(page, status)
+        return answers.page(page, status)
 
 
-async def _static(request: Request) -> Response:
-    found = pages.static_files().get(request.path_params["name"])
-    if found is None:
-        return PlainTextResponse("", HTTPStatus.NOT_FOUND)
-    kept = request.query_params.get("v") == pages.build()
-    headers = {
-        "cache-control": f"public, max-age={STATIC_S}, immutable" if kept else "no-store",
-        "vary": "accept-encoding",
-    }
-    content = found.content
-    if "gzip" in request.headers.get("accept-encoding", ""):
-        content = found.compressed
-        headers["content-encoding"] = "gzip"
-    return Response(content, media_type=found.media_type, headers=headers)
-
-
-async def _alive(_request: Request) -> Response:
-    return PlainTextResponse("ok\n", headers={"cache-control": "no-store"})
-
-
-async def _gone(_request: Request, _error: Exception) -> Response:
-    return Response(status_code=HTTPStatus.BAD_REQUEST)
-
-
-async def _bug(_request: Request, _error: Exception) -> Response:
-    return PlainTextResponse("a bug of the console prevents this page\n", HTTPStatus.INTERNAL_SERVER_ERROR)
-
-
-def _page(page: str, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    return Response(page, status, media_type="text/html; charset=utf-8", headers={"cache-control": "no-store"})
-
-
-def _to(path: str) -> Response:
-    return RedirectResponse(path, HTTPStatus.SEE_OTHER, headers={"cache-control": "no-store"})
-
-
-def _signed_out() -> Response:
-    return PlainTextResponse("", HTTPStatus.UNAUTHORIZED, headers={"cache-control": "no-store"})
-
-
-def _number(text: str) -> bool:
-    """Return whether a text is a number that fits into a record."""
-    return text.isascii() and text.isdecimal() and len(text) <= DIGITS_MAX
-
-
-def _query(request: Request) -> Mapping[str, str]:
-    """Return the query of the address; of a name that is repeated, the last value."""
-    try:
-        return dict(parse_qsl(request.url.query[:QUERY_MAX_BYTES], max_num_fields=32))
-    except ValueError:
-        raise HTTPException(HTTPStatus.BAD_REQUEST, phrase("there is no such page")) from None
-
-
-async def _form(request: Request) -> Mapping[str, str]:
-    """Return the fields of a form. Raises HTTPException if it is none."""
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
-        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, phrase("this is not the console's own form"))
-    try:
-        return dict(parse_qsl((await request.body()).decode(), keep_blank_values=True, max_num_fields=FORM_MAX_FIELDS))
-    except ValueError:
-        raise HTTPException(HTTPStatus.BAD_REQUEST, phrase("this is not the console's own form")) from None
+async def _act_failed(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ActFailed)
+    return failure(error)

@@ -53,6 +53,7 @@ class Facts(Struct, frozen=True, kw_only=True):
         watch: what the independent watch says; None without its configuration.
         history: the messages of the journal, None if there is none to read.
         role: who reads.
+        officer: the officer who has logged in, empty for others.
         texts: whether the texts of messages are shown.
         preferences: how this browser shows it.
         rest: what follows the screen's name in the address, such as `eucom/1/42`.
@@ -71,6 +72,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     watch: WatchFacts | None
     history: History | None
     role: Role
+    officer: str
     texts: bool
     preferences: Preferences
     rest: str
@@ -79,6 +81,11 @@ class Facts(Struct, frozen=True, kw_only=True):
     def link(self) -> LinkFile:
         """The content of the link file."""
         return self.settings.content
+
+    @property
+    def peer(self) -> str:
+        """The other side."""
+        return self.link.peer_of(self.side)
 
     @property
     def sites(self) -> tuple[tuple[str, str], ...]:

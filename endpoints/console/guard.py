@@ -6,6 +6,7 @@ site and a form of another site get one sentence, and nothing of the console.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -15,7 +16,10 @@ from endpoints.texts.i18n import LANGUAGES, translator
 from protocol.phrases import Phrase, phrase
 
 BODY_MAX_BYTES = 8_192
-"""A log-in and the settings of a screen are the largest requests."""
+"""A log-in and the settings of a screen are the largest requests but for acts."""
+ACT_MAX_BYTES = 65_536
+"""Of an act: an alert with its texts, and those of its cancellation. The control socket takes no more."""
+_ACT = re.compile(rb"/links/[^/]*/acts/[^/]*")
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; worker-src 'self'; "
     "form-action 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'; "
@@ -67,10 +71,11 @@ class Guard:
             await _answer(send_guarded, status, why)
             return
         length = _header(scope, b"content-length")
-        if (length and not length.isdigit()) or int(length or 0) > BODY_MAX_BYTES:
-            await _answer(send_guarded, 413, phrase("the request is longer than {count} bytes", count=BODY_MAX_BYTES))
+        most = ACT_MAX_BYTES if _ACT.fullmatch(scope["raw_path"]) else BODY_MAX_BYTES
+        if (length and not length.isdigit()) or int(length or 0) > most:
+            await _answer(send_guarded, 413, phrase("the request is longer than {count} bytes", count=most))
             return
-        await self._application(scope, _limited(receive), send_guarded)
+        await self._application(scope, _limited(receive, most), send_guarded)
 
     def _why_not(self, scope: Scope) -> tuple[int, Phrase] | None:
         """Return the status and the reason why a request is refused, None if it is not."""
@@ -87,9 +92,9 @@ class Guard:
         return (403, phrase("this request does not come from a page of this console")) if foreign else None
 
 
-def _limited(receive: Receive) -> Receive:
-    """Return `receive`, which ends the request when more than `BODY_MAX_BYTES` have come."""
-    left = BODY_MAX_BYTES
+def _limited(receive: Receive, most: int) -> Receive:
+    """Return `receive`, which ends the request when more than `most` bytes have come."""
+    left = most
 
     async def limited() -> Message:
         nonlocal left

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from itertools import count
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from endpoints.config.console_settings import ConsoleSettings
+from endpoints.console.credential_attempts import CredentialAttempts, Sender, TooManyAttempts
 from endpoints.console.sessions import ReaderSession, Sessions
 from endpoints.control.async_client import AsyncControlClient
 from endpoints.control.client import RequestRefused
 from endpoints.errors import UserError
-from endpoints.keys.attempt_throttle import QUEUED_MAX, Abandoned, Attempt, AttemptThrottle, Caller
 from endpoints.structured_log import get_logger
-from protocol.errors import LocalProtocolError
 from protocol.phrases import phrase, worded
-from protocol.wire.instants import Millis
 from protocol.wire.messages import Digest, Identifier
 
 EndOfSession = Literal["log-out", "expired", "removed", "ended"]
@@ -27,7 +22,6 @@ LOOK_EVERY_S = 5.0
 ANSWER_WITHIN_S = 30.0
 """Longer than a credential waits for its check."""
 WRONG = "not_authorised"
-THROTTLED = "throttled"
 
 _log = get_logger()
 
@@ -40,7 +34,7 @@ class LogIn:
         sessions: Sessions,
         settings: ConsoleSettings,
         officers: Callable[[], Mapping[Identifier, Digest] | None],
-        real_ms: Callable[[], Millis],
+        attempts: CredentialAttempts,
     ) -> None:
         """Prepare it.
 
@@ -48,62 +42,43 @@ class LogIn:
             sessions: those who read.
             settings: whose control socket proves credentials.
             officers: returns the digest of each enrolled officer's entry, None before it is known.
-            real_ms: reads the machine's monotonic clock.
+            attempts: the queue of credentials.
         """
         self._sessions = sessions
         self._settings = settings
         self._officers = officers
-        # strangers, however many, make no known browser wait
-        self._known, self._strangers = AttemptThrottle(real_ms), AttemptThrottle(real_ms)
-        self._attempts = count()
-        # bounded: an entry for each attempt that waits
-        self._waiting: Counter[str] = Counter()
+        self._attempts = attempts
 
-    async def begin(self, officer: str, credential: str, browser: str, source: str, abandoned: Abandoned) -> str:
+    async def begin(self, officer: str, credential: str, sender: Sender) -> str:
         """Return the token of a new session. Raises LinkError: wrong, not proven, or too many wait.
-
-        Once a credential was wrong, the attempts of the same known browser, or of strangers from the same source, are
-        looked at in order of arrival, one a second.
 
         Args:
             officer: who logs in.
             credential: proves it.
-            browser: names a known browser, empty for a stranger.
-            source: the address that the request came from.
-            abandoned: returns whether the browser has gone.
+            sender: whose attempt it is.
         """
         if not officer or not credential:
             raise UserError(phrase("a log-in needs an officer and their credential"))
         session = secrets.token_hex(8)
-        async with self._turn(browser, source, abandoned) as attempt:
-            try:
-                asked = {"role": "officer", "officer": officer, "credential": credential, "session": session}
-                await self._ask("log-in", asked)
-            except RequestRefused as error:
-                if error.code == WRONG:
-                    attempt.failed()
-                raise
+        try:
+            async with self._attempts.turn(sender) as attempt:
+                try:
+                    asked = {"role": "officer", "officer": officer, "credential": credential, "session": session}
+                    await self._ask("log-in", asked)
+                except RequestRefused as error:
+                    if error.code == WRONG:
+                        attempt.failed()
+                    raise
+        except TooManyAttempts:
+            raise UserError(
+                phrase(
+                    "too many log-ins from here are waiting; try again in half a minute, or first open in this browser "
+                    "a link of: deconflict console board-link CONFIG"
+                )
+            ) from None
         lasting_ms = self._settings.session_s * 1_000
         proof = (self._officers() or {}).get(officer, "")
         return self._sessions.begin("officer", officer=officer, proof=proof, lasting_ms=lasting_ms, identity=session)
-
-    @asynccontextmanager
-    async def _turn(self, browser: str, source: str, abandoned: Abandoned) -> AsyncIterator[Attempt]:
-        """Wait for the turn of an attempt. Raises LinkError if too many wait, or if it was abandoned."""
-        throttle, key = (self._known, browser) if browser else (self._strangers, source)
-        if self._waiting[key] >= QUEUED_MAX:
-            raise _too_many()
-        self._waiting[key] += 1
-        try:
-            # each attempt counts as a process of its own: it waits for its turn, and for no pause
-            async with throttle.turn(Caller(key, next(self._attempts)), abandoned) as attempt:
-                yield attempt
-        except LocalProtocolError as error:
-            raise _too_many() if error.code == THROTTLED else error from None
-        finally:
-            self._waiting[key] -= 1
-            if not self._waiting[key]:
-                del self._waiting[key]
 
     def holds(self, session: ReaderSession) -> bool:
         """Return whether a session's officer is still enrolled as they were when they logged in."""
@@ -154,12 +129,3 @@ class LogIn:
                         raise
                 else:
                     return
-
-
-def _too_many() -> UserError:
-    return UserError(
-        phrase(
-            "too many log-ins from here are waiting; try again in half a minute, or first open in this browser a link "
-            "of: deconflict console board-link CONFIG"
-        )
-    )

@@ -130,6 +130,7 @@ class PresentLinks:
             watch=self._watch(link),
             history=history,
             role=session.role,
+            officer=session.officer,
             texts=session.texts,
             preferences=preferences,
             rest=rest,

@@ -13,8 +13,10 @@ from broker.supervisor import READY, STOPPING, Supervisor
 from endpoints.clocks.clock import SystemClock, clock
 from endpoints.config.console_settings import ConsoleSettings
 from endpoints.console import exports
+from endpoints.console.acts import Acts
 from endpoints.console.address import listen, tls
 from endpoints.console.application import Console
+from endpoints.console.credential_attempts import CredentialAttempts
 from endpoints.console.listeners import Listeners
 from endpoints.console.log_in import LogIn
 from endpoints.console.present_links import PresentLinks
@@ -52,7 +54,7 @@ async def end_sessions(settings: ConsoleSettings) -> int:
     Raises UserError if the file of the sessions can't be used.
     """
     with closing(sessions(settings)) as kept:
-        log_in = LogIn(kept, settings, lambda: None, SystemClock().real_ms)
+        log_in = LogIn(kept, settings, lambda: None, CredentialAttempts(SystemClock().real_ms))
         kept.end_links()
         found = kept.all()
         # an endpoint that hangs must keep none of them open
@@ -96,9 +98,11 @@ async def run_console(
     secure = tls(settings)
     with closing(listen(settings.listen)) as listening, closing(sessions(settings)) as kept:
         present = PresentLinks(settings, watch, time)
-        log_in = LogIn(kept, settings, present.officers, machine.real_ms)
+        attempts = CredentialAttempts(machine.real_ms)
+        log_in = LogIn(kept, settings, present.officers, attempts)
+        acts = Acts(settings.control, attempts)
         listeners = Listeners(settings.control, machine.real_ms)
-        console = Console(present, kept, log_in, listeners, settings.origin)
+        console = Console(present, kept, log_in, acts, listeners, settings.origin)
         server = console_server(console.application, listening, secure)
         ordinary_log.configure(output, time, settings.side)
         output.start()

@@ -27,7 +27,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from zlib import crc32
 
-from msgspec import structs
+from msgspec import UNSET, structs
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -266,7 +266,7 @@ class Control:
             raise LocalProtocolError("not_authorised", NO_OFFICERS)
         if ask.officer and ask.credential:
             caller = _caller(request)
-            if isinstance(ask, AskLogIn):
+            if ask.session is not UNSET:
                 # guesses from browsers slow down no officer at a prompt; the console tells browsers apart
                 caller = Caller(f"{caller.source}/{CONSOLE}", crc32(ask.session.encode()))
             try:

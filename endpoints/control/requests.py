@@ -65,6 +65,8 @@ class Ask(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     request: RequestId
     officer: Identifier
     credential: Credential
+    # of the console in which the officer acts; absent at a prompt
+    session: SessionId | UnsetType = UNSET
 
     def event(self, now: Now) -> Request:
         """Return the event that this request is at `now`. Raises LocalProtocolError for a malformed reference."""

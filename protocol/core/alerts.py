@@ -117,6 +117,10 @@ class Alerts:
         """Return the alert if it is open or one of the last closed ones, else None."""
         return self._alerts.get(str(reference))
 
+    def known(self) -> Mapping[str, OpenAlert]:
+        """Return every alert that is open or one of the last closed ones, by its reference, oldest first."""
+        return self._alerts
+
     def changed_by(self, reference: Reference) -> str | None:
         """Return the reference of the alert that changed or cancelled `reference`, None if none did."""
         return successors(self._alerts).get(str(reference))

@@ -42,7 +42,7 @@ from protocol.core.undelivered import Undelivered
 from protocol.errors import LocalProtocolError
 from protocol.phrases import phrase
 from protocol.wire.instants import Millis, written
-from protocol.wire.messages import Digest, Identifier
+from protocol.wire.messages import Digest, Identifier, Texts
 from protocol.wire.policy import Terms
 
 REQUESTS_KEPT = 1_024
@@ -247,6 +247,7 @@ class Core(ABC):
         *,
         theirs: dict[Identifier, StreamView],
         ours: StreamView | None = None,
+        cancellations: Mapping[str, Texts] = {},
         drafts: tuple[DraftView, ...] = (),
         drafts_ended: Mapping[str, Act] = {},
         undelivered: tuple[Undelivered, ...] = (),
@@ -275,7 +276,7 @@ class Core(ABC):
             slots=slots,
             next_slot=epoch.watch.next_slot(),
             tests=tests,
-            alerts=alert_views(state.alerts, state.deadlines.armed),
+            alerts=alert_views(state.alerts, state.deadlines.armed, cancellations),
             drafts=drafts,
             drafts_ended=dict(drafts_ended),
             officers=None if state.officers is None else tuple(state.officers),

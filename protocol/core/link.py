@@ -105,6 +105,7 @@ class Link(Core):
             epoch,
             ours=outbox_view(epoch.outbox.state),
             theirs={epoch.peer: inbox_view(epoch.inbox.state)},
+            cancellations=epoch.officer_requests.cancellations(),
             drafts=draft_views(self.state.officer_requests, epoch.terms.policy.status),
             drafts_ended={f"draft/{number}": act for number, act in self.state.officer_requests.ended.items()},
             undelivered=tuple(self.state.undelivered),

@@ -197,20 +197,34 @@ class OfficerRequests:
     def cancel(self, turn: Turn, event: OfficerCancelled, of: Reference) -> Reference:
         """Cancel alert `of` of our own side, with the text prepared for it (SPEC P1.3)."""
         opened = self._own_alert(of, event.seen)
-        prepared = self._state.cancellations.get(str(of))
-        standing = {
-            language: STANDING_CANCELLATION.get(language, STANDING_CANCELLATION["en"]) for language in opened.alert.text
-        }
         cancellation = structs.replace(
             opened.alert,
             event_at=turn.utc,
             expires_at=written(turn.at + CANCELLATION_LIFE_MS),
-            text=prepared or standing,
+            text=self._cancellation_of(str(of), opened),
             released_by=(event.officer,),
             references=UNSET,
             change=Change(of=of, kind="cancellation"),
         )
         return self._own.say(turn, cancellation)
+
+    def cancellations(self) -> dict[str, Texts]:
+        """Return what the cancellation of each alert would say now, without those that can't be cancelled."""
+        own = f"{self._side}/"
+        return {
+            ref: self._cancellation_of(ref, opened)
+            for ref, opened in self._alerts.known().items()
+            if ref.startswith(own)
+            and opened.state not in {AlertState.CANCELLED, AlertState.CHANGED}
+            and not (is_cancellation(opened.alert) or opened.refused_by_service())
+        }
+
+    def _cancellation_of(self, reference: str, opened: OpenAlert) -> Texts:
+        """Return the text that was prepared for the cancellation of an alert, else the standing text."""
+        standing = {
+            language: STANDING_CANCELLATION.get(language, STANDING_CANCELLATION["en"]) for language in opened.alert.text
+        }
+        return self._state.cancellations.get(reference) or standing
 
     def _own_alert(self, of: Reference, seen: Digest | UnsetType) -> OpenAlert:
         opened = self._alerts.get(of)

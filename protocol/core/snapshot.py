@@ -101,6 +101,8 @@ class AlertView(Struct, frozen=True, kw_only=True):
     sent_at: Utc | None
     # the alert that changed or cancelled this one
     changed_by: str | None
+    # of an alert of this side that can be cancelled: what its cancellation would say (SPEC P1.3)
+    cancellation: Texts | None
     # the last acts about it, oldest first, and the number of earlier ones
     acts: tuple[Act, ...]
     acts_earlier: int
@@ -216,8 +218,10 @@ def watch_views(
     return slots, tests
 
 
-def alert_views(alerts: Mapping[str, OpenAlert], armed: Mapping[str, Armed]) -> tuple[AlertView, ...]:
-    """Return the views of the open and the last closed alerts, oldest first."""
+def alert_views(
+    alerts: Mapping[str, OpenAlert], armed: Mapping[str, Armed], cancellations: Mapping[str, Texts]
+) -> tuple[AlertView, ...]:
+    """Return the views of the open and the last closed alerts, oldest first; `cancellations` are by reference."""
     by = successors(alerts)
     return tuple(
         AlertView(
@@ -231,6 +235,7 @@ def alert_views(alerts: Mapping[str, OpenAlert], armed: Mapping[str, Armed]) -> 
             due_at=due.raised_at if (due := armed.get(f"acknowledgement/{reference}")) else None,
             sent_at=opened.sent_at,
             changed_by=by.get(reference),
+            cancellation=cancellations.get(reference),
             acts=tuple(opened.acts),
             acts_earlier=opened.acts_earlier,
         )

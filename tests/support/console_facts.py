@@ -45,6 +45,7 @@ async def facts_of(exchange: Exchange, side: str = "eucom", **changes: Any) -> F
         "watch": None,
         "history": history,
         "role": "officer",
+        "officer": "watch-1",
         "texts": True,
         "preferences": Preferences(),
         "rest": "",

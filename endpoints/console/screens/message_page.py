@@ -10,6 +10,7 @@ from msgspec import UNSET, Struct, structs
 
 from endpoints.console.facts import Facts
 from endpoints.console.frame import Level
+from endpoints.console.screens.message_acts import MessageActs, acts_of
 from endpoints.console.screens.message_card import BARS, Written, age_words, level_of, state_words, texts_of
 from endpoints.console.screens.moments import Moment, Moments
 from endpoints.texts.i18n import Translator
@@ -64,6 +65,7 @@ class MessagePage(Struct, frozen=True, kw_only=True):
         fields: the rest of its body.
         channels: the other channels, if it was refused as out of scope.
         seen: the digest of what this page shows.
+        acts: what the reader can do about it.
     """
 
     reference: str
@@ -88,6 +90,7 @@ class MessagePage(Struct, frozen=True, kw_only=True):
     authors: str = ""
     channels: tuple[str, ...] = ()
     seen: str = ""
+    acts: MessageActs = MessageActs()
 
 
 def message_page_of(entry: LedgerEntry, facts: Facts, ledger: Ledger, t: Translator, moments: Moments) -> MessagePage:
@@ -105,6 +108,7 @@ def message_page_of(entry: LedgerEntry, facts: Facts, ledger: Ledger, t: Transla
         successor=() if entry.changed_by is None else _parts(entry.changed_by),
         authors=_authors(entry, ledger, t, moments),
         channels=channels_instead(page, facts.link.terms.policy.channels, t),
+        acts=acts_of(entry, facts, t),
     )
 
 

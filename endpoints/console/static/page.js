@@ -83,9 +83,14 @@ async function refresh() {
   }
 }
 
+// a form that somebody has begun stays as it is, also where the fresh page has none
+const begun = (node) => node.nodeType === Node.ELEMENT_NODE && node.matches("form.dirty");
+const holdsBegun = (node) => begun(node) || (node.nodeType === Node.ELEMENT_NODE && node.querySelector("form.dirty") !== null);
 const MORPHED = {
   morphStyle: "outerHTML",
   callbacks: {
+    beforeNodeMorphed: (node) => !begun(node),
+    beforeNodeRemoved: (node) => !holdsBegun(node),
     // what the reader has opened stays open
     beforeAttributeUpdated: (name, node) => !(name === "open" && node instanceof HTMLDetailsElement),
   },
@@ -98,11 +103,12 @@ function morph(node, fresh, callbacks = {}) {
 }
 
 function show(fresh) {
+  document.dispatchEvent(new CustomEvent("console:fresh", { detail: fresh }));
   const count = waiting(live(), fresh);
   postpone(count);
   steadily(() => {
     const rows = count === null ? [] : rowsOfBoth(live(), fresh);
-    morph(live(), fresh, { beforeNodeMorphed: (node) => count === null || node.id !== "main" });
+    morph(live(), fresh, { beforeNodeMorphed: (node) => !begun(node) && (count === null || node.id !== "main") });
     for (const [row, wanted] of rows) morph(row, wanted);
   });
   document.title = live().dataset.title;
@@ -117,6 +123,7 @@ function show(fresh) {
     reached = { upto: Number(live().dataset.upto), at: Number(live().dataset.at) };
   }
   tick();
+  document.dispatchEvent(new CustomEvent("console:shown"));
 }
 
 function postpone(count) {
@@ -133,6 +140,8 @@ async function meanwhile() {
   const { page } = await fetched(`/meanwhile?${query}`);
   byId("meanwhile").replaceChildren(...page.body.children);
 }
+
+document.addEventListener("console:refresh", refresh);
 
 // --- the news -------------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,9 @@ from msgspec import structs
 from endpoints.clocks.clock import SystemClock
 from endpoints.config.console_settings import ConsoleSettings, TcpListen, UnixListen, load_console
 from endpoints.console import address
+from endpoints.console.acts import Acts
 from endpoints.console.application import Console
+from endpoints.console.credential_attempts import CredentialAttempts
 from endpoints.console.listeners import Listeners
 from endpoints.console.log_in import LogIn
 from endpoints.console.present_links import PresentLinks
@@ -52,8 +54,9 @@ async def served(settings: ConsoleSettings, sessions: Sessions, limits: TimeLimi
     """Serve the console of an endpoint that does not run."""
     machine = SystemClock()
     present = PresentLinks(settings, None, machine)
-    log_in = LogIn(sessions, settings, present.officers, machine.real_ms)
-    console = Console(present, sessions, log_in, Listeners(settings.control, machine.real_ms), settings.origin)
+    attempts = CredentialAttempts(machine.real_ms)
+    log_in, acts = LogIn(sessions, settings, present.officers, attempts), Acts(settings.control, attempts)
+    console = Console(present, sessions, log_in, acts, Listeners(settings.control, machine.real_ms), settings.origin)
     listening = address.listen(settings.listen)
     serving = console_server(console.application, listening, address.tls(settings), limits)
     tasks = [asyncio.create_task(work()) for work in present.works]

@@ -12,6 +12,7 @@ import pytest
 from msgspec import structs
 
 from endpoints.config.console_settings import load_console
+from endpoints.console.credential_attempts import CredentialAttempts, Sender
 from endpoints.console.log_in import LogIn
 from endpoints.console.sessions import Sessions
 from endpoints.errors import UserError
@@ -34,7 +35,7 @@ class Desk:
         self.control = folder / "control.sock"
         settings = load_console(installed(folder / "d") / "eucom" / "endpoint.toml", {})
         settings = structs.replace(settings, control=self.control)
-        self.log_in = LogIn(sessions, settings, lambda: None, lambda: self.now)
+        self.log_in = LogIn(sessions, settings, lambda: None, CredentialAttempts(lambda: self.now))
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request as the endpoint does."""
@@ -58,7 +59,8 @@ class Desk:
             return self.gone
 
         async with asyncio.timeout(20):
-            return await self.log_in.begin("watch-1", credential, browser, SOURCE, abandoned)
+            sender = Sender(browser=browser, source=SOURCE, abandoned=abandoned)
+            return await self.log_in.begin("watch-1", credential, sender)
 
     async def guess(self, browser: str = "") -> None:
         with pytest.raises(UserError, match="not enrolled here"):

@@ -390,6 +390,7 @@ def page_of(facts: Facts, name: str, query: dict[str, str], language: str) -> st
         .get_template(f"{name}.html")
         .render(
             layout=pages.environment().from_string("{% block live %}{% endblock %}"),
+            frame=frame_of(facts, screen, SCREENS, ["eucom-ndmc"], t),
             view=screen.view(facts, query, t),
             facts=facts,
             t=t,
