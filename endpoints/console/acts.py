@@ -41,7 +41,7 @@ ANSWER_WITHIN_S = 30.0
 """Longer than a credential waits for its check."""
 
 
-class Done(Struct, frozen=True, kw_only=True):
+class ActAnswer(Struct, frozen=True, kw_only=True):
     """The answer to an act that was journaled: in a sentence, and as which message, draft or alarm."""
 
     said: str
@@ -132,7 +132,7 @@ class Acts:
             raise ActFailed(HTTPStatus.SERVICE_UNAVAILABLE, lost) from None
         except (TooManyAttempts, LocalProtocolError) as error:
             raise refused(HTTPStatus.TOO_MANY_REQUESTS, THROTTLED, worded(error), t) from None
-        done = Done(said=document.said(reference, facts, t), reference=reference)
+        done = ActAnswer(said=document.said(reference, facts, t), reference=reference)
         response = _json(HTTPStatus.OK, done)
         document.answered(response, facts)
         return response
@@ -169,7 +169,7 @@ def failure(failed: ActFailed) -> Response:
     return _json(failed.status, failed.answer)
 
 
-def _json(status: HTTPStatus, answer: Done | Refused) -> Response:
+def _json(status: HTTPStatus, answer: ActAnswer | Refused) -> Response:
     headers = {"cache-control": "no-store"}
     return Response(msgspec.json.encode(answer), status, media_type="application/json", headers=headers)
 
