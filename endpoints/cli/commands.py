@@ -222,6 +222,16 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "log show try/eucom/journal/eucom-ndmc",
         ),
         Command(
+            "log archive",
+            "endpoints.cli.log_archive:log_archive",
+            "Compress a journal, or keep an archive of it elsewhere.",
+            "log archive try/eucom/journal/eucom-ndmc --to archive/eucom-ndmc --remove-older-than 400d",
+            "Every command reads archived segments as they are, and an archive's folder like a journal's. The service "
+            "may run. Each archive is compared with its original before it counts, and nothing is removed before that. "
+            "With --json: `journal`, `link`, `side`, `to`, `records`, `head`, `archived`, `unchanged`, `removed`, "
+            "`bytes`, `archive_bytes`.",
+        ),
+        Command(
             "log restore",
             "endpoints.cli.log_restore:log_restore",
             "Put a copy of a journal in its place, and mark it as restored.",
@@ -304,7 +314,7 @@ GROUPS = {
         DUTY,
     ),
     "log": (
-        "Verify a journal, show its records, restore it from a copy.",
+        "Verify a journal, show its records, archive it, restore it from a copy.",
         "log verify try/eucom/journal/eucom-ndmc",
         RECORD,
     ),

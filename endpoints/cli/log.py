@@ -10,8 +10,9 @@ from cyclopts import Parameter
 
 from endpoints.cli import options
 from endpoints.cli.output import console, print_json, print_row
-from endpoints.cli.restored_notes import restorations, restored_document, restored_lines
+from endpoints.cli.restored_notes import archived_document, restorations, restored_document, restored_lines
 from endpoints.errors import UserError
+from endpoints.texts.printable import one_line
 from protocol.phrases import phrase
 
 if TYPE_CHECKING:
@@ -261,6 +262,7 @@ def finding(reader: JournalReader, audit: Audit) -> dict[str, Any]:
         "begins_at": verification.begins or None,
         "from_checkpoint": reader.from_checkpoint,
         "restored": restored_document(reader),
+        "archived": archived_document(reader),
         "restorations": restorations(reader),
         "missing": [{"first": first, "last": last} for first, last in getattr(verification, "missing", ())],
         "sealed_upto": audit.sealed_upto,
@@ -317,7 +319,19 @@ def _verdict(reader: JournalReader, t: Translator) -> tuple[str, str]:
 
 
 def beginning_lines(reader: JournalReader, t: Translator) -> list[str]:
-    """Return how a journal without record 1 begins, one line; no line for one that has it."""
+    """Return how a journal without record 1 begins; no line for one that has it."""
+    if (moved := reader.moved) is not None:
+        line = t(
+            "records 1 to {record} were archived at {when} in {where}",
+            record=moved.records,
+            when=moved.moved_at,
+            where=one_line(moved.where),
+        )
+        return [line, *_beginning_line(reader, t)]
+    return _beginning_line(reader, t)
+
+
+def _beginning_line(reader: JournalReader, t: Translator) -> list[str]:
     begins, checkpoint = reader.verification.begins, reader.from_checkpoint
     if begins <= 1 and checkpoint is None:
         return []

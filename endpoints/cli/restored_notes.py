@@ -1,4 +1,4 @@
-"""Says that a journal was restored, and from which record on something is missing, for the commands that read it."""
+"""Says that a journal was restored or is archived, and what is missing in it, for the commands that read it."""
 
 from __future__ import annotations
 
@@ -45,3 +45,10 @@ def restored_document(reader: JournalReader) -> dict[str, Any] | None:
     if restored is None or isinstance(restored, str):
         return None if restored is None else {"unreadable": restored}
     return dict(to_builtins(restored))
+
+
+def archived_document(reader: JournalReader) -> dict[str, Any] | None:
+    """Return what the mark of an archived journal says, for `--json`; None if nothing is elsewhere."""
+    from msgspec import to_builtins
+
+    return None if reader.moved is None else dict(to_builtins(reader.moved))

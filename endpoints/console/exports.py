@@ -24,6 +24,7 @@ from markupsafe import escape
 from msgspec import Struct
 
 from endpoints.config.settings import LinkSettings
+from endpoints.journal.archived_segment import open_segment
 from endpoints.journal.batch_reader import LINE_MAX_BYTES
 from endpoints.journal.segments import segments
 from endpoints.texts.i18n import Translator
@@ -100,7 +101,7 @@ def records(link: LinkSettings, side: str, interval: Interval) -> Iterator[bytes
     yield _line({"export": about})
     counts = _Counts()
     for path in segments(link.journal):
-        with path.open("rb") as stream:
+        with open_segment(path) as stream:
             yield from _of_segment(stream, interval, counts)
     yield _line({"export_end": counts.document()})
 

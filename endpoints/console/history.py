@@ -19,6 +19,7 @@ from msgspec import Struct
 from endpoints.config.settings import LinkSettings
 from endpoints.console.journal_verdict import JournalJudge
 from endpoints.errors import UserError, os_reason
+from endpoints.journal.archived_segment import segment_bytes
 from endpoints.journal.batch_reader import BatchReader, ReplacedJournal
 from endpoints.journal.segments import segments
 from protocol.errors import JournalError
@@ -176,7 +177,7 @@ def _beginning(folder: Path, most_bytes: int) -> Path | None:
     left = most_bytes
     chosen: Path | None = None
     for path in _newest_first(folder):
-        left -= path.stat().st_size
+        left -= segment_bytes(path)
         if left < 0 and chosen is not None:
             return chosen
         chosen = path

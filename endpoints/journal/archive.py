@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from endpoints.errors import UserError
+from endpoints.journal.archived_segment import unpacked
+from endpoints.journal.segments import is_archived, segment_first
 from protocol.phrases import phrase
 
 _BROKEN = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
@@ -25,8 +27,8 @@ def is_archive(path: Path) -> bool:
 @contextmanager
 def archived(path: Path) -> Iterator[BinaryIO]:
     """Yield the content of all regular files in the archive `path`. Reading raises UserError if it is damaged."""
-    with tarfile.open(path) as archive:
-        yield cast("BinaryIO", io.BufferedReader(_Files(archive, path)))
+    with tarfile.open(path) as archive, cast("BinaryIO", io.BufferedReader(_Files(archive, path))) as stream:
+        yield stream
 
 
 class _Files(io.RawIOBase):
@@ -52,7 +54,7 @@ class _Files(io.RawIOBase):
                 assert self._member is not None
                 if count := self._member.readinto(view):
                     return count
-                self._member = None
+                self._leave()
                 # a segment ends with zeros, and no file's last line may run into the next file
                 view[:1] = b"\n"
                 return 1
@@ -61,10 +63,26 @@ class _Files(io.RawIOBase):
                 phrase("{file}: can't be unpacked: {error}; give what can be as a folder", file=self._path, error=error)
             ) from None
 
+    def close(self) -> None:
+        """Close the file that is being read."""
+        self._leave()
+        super().close()
+
+    def _leave(self) -> None:
+        if self._member is not None:
+            self._member.close()
+            self._member = None
+
+    def _content(self, member: tarfile.TarInfo) -> io.BufferedIOBase:
+        file, path = self._archive.extractfile(member), Path(member.name)
+        if segment_first(path) is not None and is_archived(path):
+            return cast("io.BufferedIOBase", unpacked(cast("BinaryIO", file), f"{self._path}: {member.name}"))
+        return cast("io.BufferedIOBase", file)
+
     def _next(self) -> bool:
         """Open the next regular file; return False at the end of the archive."""
         while (member := self._archive.next()) is not None:
             if member.isreg():
-                self._member = cast("io.BufferedIOBase", self._archive.extractfile(member))
+                self._member = self._content(member)
                 return True
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from copy import copy
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from endpoints.errors import UserError
+from endpoints.journal.archived_segment import open_segment
 from endpoints.journal.segments import segment_first, segments
 from endpoints.journal.writer import DamagedJournal
 from protocol.errors import JournalError
@@ -64,8 +66,12 @@ class BatchReader:
 
     def _rest(self, path: Path) -> Iterator[list[Record]]:
         try:
-            file = path.open("rb")
+            file = open_segment(path)
         except FileNotFoundError:
+            following = self._next()
+            if following is not None and segment_first(following) == self._chain.n + 1:
+                # archived elsewhere, after all of it was read
+                return
             if segments(self.folder):
                 raise _replaced(self.folder) from None
             raise
@@ -91,11 +97,10 @@ class BatchReader:
 
     def _require_same(self, file: BinaryIO) -> None:
         """Go to the place where reading stopped. Raises ReplacedJournal if the file does not contain what was read."""
-        found = os.fstat(file.fileno())
-        identity = (found.st_dev, found.st_ino)
-        if self._identity not in {None, identity}:
-            raise _replaced(self.folder)
-        self._identity = identity
+        if (identity := _identity(file)) is not None:
+            if self._identity not in {None, identity}:
+                raise _replaced(self.folder)
+            self._identity = identity
         if self._offset:
             file.seek(max(0, self._offset - _END_BYTES))
             if self._chain.hash.encode() not in file.read(_END_BYTES):
@@ -108,6 +113,14 @@ class BatchReader:
             return self._begin
         current = -1 if self._segment is None else segment_first(self._segment) or 0
         return next((path for path in segments(self.folder) if (segment_first(path) or 0) > current), None)
+
+
+def _identity(file: BinaryIO) -> tuple[int, int] | None:
+    """Return which file is read; None for what an archive contained: its hash says whether it is the same."""
+    if not isinstance(file, io.BufferedReader):
+        return None
+    found = os.fstat(file.fileno())
+    return found.st_dev, found.st_ino
 
 
 def _replaced(folder: Path) -> ReplacedJournal:

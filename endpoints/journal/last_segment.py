@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from endpoints.errors import UserError
-from endpoints.journal.segments import segment_first, segments
+from endpoints.journal.archived_segment import open_segment
+from endpoints.journal.segments import is_archived, segment_first, segments
 from endpoints.keys.private_files import read_bytes
 from protocol.errors import JournalError
 from protocol.phrases import phrase
@@ -26,7 +27,11 @@ def read_segment(path: Path, link: str, side: str) -> tuple[Record, ...]:
     """Return the records of a segment, without a batch that was not finished. Raises UserError."""
     first = segment_first(path)
     assert first is not None, "only segments are listed"
-    data = read_bytes(path, what=phrase("segment of a journal"), max_bytes=_SEGMENT_MAX_BYTES)
+    if is_archived(path):
+        with open_segment(path) as file:
+            data = file.read()
+    else:
+        data = read_bytes(path, what=phrase("segment of a journal"), max_bytes=_SEGMENT_MAX_BYTES)
     try:
         return tuple(recover(data.rstrip(b"\0"), first, link, side).records)
     except JournalError as error:

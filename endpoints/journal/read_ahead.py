@@ -19,8 +19,10 @@ from typing import Final
 from msgspec import Struct
 
 from endpoints.errors import UserError
+from endpoints.journal.archived_segment import segment_bytes
 from endpoints.journal.reader import JournalReader
 from endpoints.journal.segment_work import PartFound, run_again, spans_in
+from endpoints.journal.segments import is_archived
 from endpoints.journal.workers import Workers, processors
 from protocol.phrases import phrase
 from protocol.record.audit import Audit
@@ -163,11 +165,12 @@ class Ahead:
             if index < first:
                 continue
             try:
-                size = path.stat().st_size
+                size = segment_bytes(path)
             except OSError:
                 # the reader reports it
                 continue
-            step = max(size, 1) if self._run else self._part_bytes
+            # an archive is unpacked as a whole
+            step = max(size, 1) if self._run or is_archived(path) else self._part_bytes
             for begin in range(offset if index == first else 0, size, step):
                 yield _Part(path, (index, begin), (index, begin + step))
 

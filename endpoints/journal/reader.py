@@ -6,7 +6,6 @@ folder of other files: see `collected_log`. Everything is read once, as a stream
 
 from __future__ import annotations
 
-import os
 import shlex
 import stat
 import sys
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from endpoints.errors import UserError, os_reason
+from endpoints.journal.archived_mark import ArchivedMark, Moved
+from endpoints.journal.archived_segment import DamagedArchive, open_regular, open_segment
 from endpoints.journal.collected_log import in_order, opened, read_collected
 from endpoints.journal.restored import Restored, RestoredMark
 from endpoints.journal.segments import locked, segment_first, segments
@@ -53,6 +54,7 @@ class JournalReader:
         from_checkpoint: the checkpoint from which on records were founded first; None if that was record 1, or none.
         restored: what the mark of a restored journal says, the reason why it can't be read, or None without a mark.
         restorations: the restorations that the journal records itself, without repetitions.
+        moved: what the mark of an archived journal says, if its oldest records are in an archive elsewhere.
         verification: what was found so far.
     """
 
@@ -71,6 +73,7 @@ class JournalReader:
         self.from_checkpoint: int | None = None
         self.restored: Restored | str | None = None
         self.restorations: list[JournalRestored] = []
+        self.moved: Moved | None = None
         self._was_founded = False
         self._last = 0
         # the segment that is being read
@@ -213,12 +216,20 @@ class JournalReader:
             self.restored = _mark_in(path)
         else:
             files, folder, alone = [path], path.parent, True
+        if files and not alone:
+            self.moved = _moved_before(folder, segment_first(files[0]) or 0)
         last = segments(folder)[-1:]
         self.live = files[-1:] == last and locked(folder)
         for file in files:
             first = segment_first(file) or 0
-            verification.begin_segment(first, file.name, alone=alone)
-            with open(_open(file), "rb") as stream:
+            verification.begin_segment(first, file.name, alone=alone or self.moved is not None)
+            try:
+                stream = open_segment(file)
+            except DamagedArchive as error:
+                verification.lost(worded(error), error.kind)
+                self.founded = False
+                continue
+            with stream:
                 self._open = file, stream
                 yield from self._segment(stream, final=[file] == last, first=first)
 
@@ -235,6 +246,10 @@ class JournalReader:
             if final and b"\0" in line and _lost_sectors(stream, first, verification):
                 return
             if (record := verification.take(line[:-1])) is not None:
+                if (moved := self.moved) is not None and record.n == moved.records + 1 and record.prev != moved.head:
+                    verification.note(
+                        record.n, phrase("it does not follow from record {n}, which is archived", n=moved.records)
+                    )
                 yield record
 
     def _collected(self, verification: CollectedVerification) -> Iterator[Record]:
@@ -260,7 +275,7 @@ class JournalReader:
                     phrase("{path}: no journal in this folder: it has no file like 0000000000000001.jsonl", path=path)
                 )
         for file in files:
-            with opened(file, _open(file)) as stream:
+            with opened(file, open_regular(file)) as stream:
                 yield stream
 
 
@@ -281,6 +296,14 @@ def _mark_in(folder: Path) -> Restored | str | None:
         return worded(error)
 
 
+def _moved_before(folder: Path, first: int) -> Moved | None:
+    """Return what the mark says, if the records before `first` lie in an archive elsewhere. Raises UserError."""
+    if first <= 1:
+        return None
+    moved = ArchivedMark(folder).read()
+    return moved if moved is not None and first <= moved.records + 1 else None
+
+
 def _lost_sectors(stream: BinaryIO, first: int, verification: Verification) -> bool:
     """Return True, and note it, if a crash explains the hole in the last segment: the next start cuts it."""
     link, side = verification.whose
@@ -295,12 +318,3 @@ def _lost_sectors(stream: BinaryIO, first: int, verification: Verification) -> b
         return False
     verification.lost_sectors()
     return True
-
-
-def _open(path: Path) -> int:
-    """Open a regular file for reading, without waiting for the writer of a FIFO. Raises OSError, UserError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise UserError(phrase("{path}: neither a folder nor a regular file", path=path))
-    return descriptor

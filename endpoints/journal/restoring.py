@@ -16,7 +16,7 @@ from endpoints.errors import UserError, os_reason
 from endpoints.journal.archive import archived, is_archive
 from endpoints.journal.reader import STANDARD_INPUT, IncompleteLog, JournalReader
 from endpoints.journal.restored import SOURCE_MAX, Restored, RestoredMark, staging
-from endpoints.journal.segments import LOCK, lock, segment_path, segments
+from endpoints.journal.segments import LOCK, lock, lock_against_archiving, segment_path, segments
 from endpoints.journal.writer import DamagedJournal
 from endpoints.keys.private_files import FOLDER_MODE, exists, make_folders, write_private
 from endpoints.texts.printable import one_line
@@ -78,6 +78,7 @@ def restore(source: str, journal: Path, now: Millis, wanted: Wanted, *, replace:
             _require_other(source, place)
             # no service may open it meanwhile
             held.callback(os.close, lock(place))
+            held.callback(os.close, lock_against_archiving(place))
             if segments(place):
                 if not replace:
                     raise UserError(

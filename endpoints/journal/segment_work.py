@@ -11,6 +11,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from endpoints.errors import UserError
+from endpoints.journal.archived_segment import open_segment
 from endpoints.journal.reader import LINE_MAX_BYTES
 from protocol.errors import EnrolmentError, JournalError
 from protocol.record.journal import Chain, Record, decode
@@ -110,7 +112,7 @@ def lines_in(path: Path, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
     What stands behind the last newline is left out: zeros that were written ahead, or a line that a crash has cut.
     """
     try:
-        with path.open("rb") as file:
+        with open_segment(path) as file:
             file.seek(max(begin - 1, 0))
             if begin and not file.readline(end - begin + 1).endswith(b"\n"):
                 # the line that is under way ends behind this part: none begins in it
@@ -119,5 +121,5 @@ def lines_in(path: Path, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
             while offset < end and (line := file.readline(LINE_MAX_BYTES)).endswith(b"\n"):
                 yield offset, line
                 offset += len(line)
-    except OSError:
+    except (OSError, UserError):
         return

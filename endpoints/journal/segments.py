@@ -6,6 +6,9 @@ Each segment is named by the number of its first record:
                        0000000000013207.jsonl
                        lock
 
+A segment that has ended may be archived: it is compressed, and its name ends with `.gz`. For a moment both of its files
+are there; the original counts.
+
 The lock is an open-file-description lock. It ends with the process that holds it. A reader can query it without taking
 it, and so never prevents a service from starting. The lock file names the process that took the lock last.
 """
@@ -26,9 +29,11 @@ from endpoints.texts.printable import one_line
 from protocol.phrases import phrase
 
 LOCK = "lock"
+ARCHIVED = ".gz"
+"""The ending of an archived segment, behind that of the segment."""
 _COMMAND_MAX = 120
 _DIGITS_MAX = 10
-_SEGMENT = re.compile(r"(\d{16})\.jsonl", re.ASCII)
+_SEGMENT = re.compile(r"(\d{16})\.jsonl(?:\.gz)?", re.ASCII)
 # struct flock: l_type, l_whence, l_start, l_len, l_pid
 _FLOCK = "hhqqi4x"
 
@@ -44,9 +49,32 @@ def segment_first(path: Path) -> int | None:
     return int(match[1]) if match else None
 
 
+def is_archived(path: Path) -> bool:
+    """Return whether `path` is the name of an archived segment."""
+    return path.suffix == ARCHIVED
+
+
+def archived_path(path: Path) -> Path:
+    """Return the path of a segment's archived form."""
+    return path if is_archived(path) else path.with_name(path.name + ARCHIVED)
+
+
+def original_path(path: Path) -> Path:
+    """Return the path of a segment's original form."""
+    return path.with_suffix("") if is_archived(path) else path
+
+
 def segments(folder: Path) -> list[Path]:
-    """Return the segments in `folder`, oldest first. Raises OSError."""
-    return sorted(path for path in folder.iterdir() if segment_first(path) is not None)
+    """Return the segments in `folder`, oldest first, each once: not the archived one beside its original.
+
+    Raises OSError.
+    """
+    found: dict[int, Path] = {}
+    for path in folder.iterdir():
+        first = segment_first(path)
+        if first is not None and not (first in found and is_archived(path)):
+            found[first] = path
+    return [found[first] for first in sorted(found)]
 
 
 def lock(folder: Path) -> int:
@@ -72,6 +100,25 @@ def lock(folder: Path) -> int:
         # for people; a full disk must not prevent a start
         # of one width, so that nothing of an older number remains
         os.write(descriptor, b"%*d\n" % (_DIGITS_MAX - 1, os.getpid()))
+    return descriptor
+
+
+def lock_against_archiving(folder: Path) -> int:
+    """Lock a folder against the archiving of what is in it; a service may have it open. Return what holds the lock.
+
+    Raises UserError if it is being archived, OSError.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise UserError(
+            phrase("{folder}: another process archives this journal now; wait for its end", folder=folder)
+        ) from None
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
 
 

@@ -16,10 +16,12 @@ import threading
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Protocol
+from typing import BinaryIO, Final, Protocol
 
 import msgspec
 
+from endpoints.errors import UserError
+from endpoints.journal.archived_segment import open_segment
 from endpoints.journal.segments import segment_first, segment_path, segments
 from endpoints.keys.private_files import FILE_MODE
 
@@ -193,14 +195,15 @@ class StdoutFeed:
         ended = tail.ended
         try:
             chunk = tail.chunk()
-        except OSError as error:
+        except (OSError, UserError) as error:
             with self._condition:
                 if tail.replaced:
                     return b""
                 del self._tails[tail.folder]
             tail.rest()
             lost = {"level": "error", "event": "journal not printed any more", "journal": str(tail.folder)}
-            self._write_lines([msgspec.json.encode(lost | {"why": error.strerror})])
+            why = error.strerror if isinstance(error, OSError) else f"{error}"
+            self._write_lines([msgspec.json.encode(lost | {"why": why})])
             return b""
         if ended and not chunk:
             tail.rest()
@@ -244,7 +247,7 @@ class _Tail:
         self._journal = journal
         self._kept = kept
         self._again: Flushed | None = None
-        self._file = -1
+        self._file: BinaryIO | None = None
         self._place = -1
         # if the place can't be kept, lines are printed again, but none is lost
         with suppress(OSError):
@@ -276,7 +279,7 @@ class _Tail:
             last, end = self._journal.flushed
             if not last or (self._first, self._offset) == (last, end):
                 return b""
-            if self._file < 0 and not self._open(last, end):
+            if self._file is None and not self._open(last, end):
                 return b""
             data = self._read(end if self._first == last else None)
             if data or self._first == last:
@@ -305,8 +308,9 @@ class _Tail:
         self.rest()
 
     def _close_file(self) -> None:
-        _close(self._file)
-        self._file = -1
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def _open(self, last: int, end: int) -> bool:
         """Open the segment to print from; if the noted place can't be right, begin earlier: repeats are legal.
@@ -319,9 +323,9 @@ class _Tail:
             return False
         if self._first not in known:
             self._first, self._offset = known[0], 0
-        self._file = os.open(segment_path(self.folder, self._first), os.O_RDONLY | os.O_CLOEXEC)
-        limit = end if self._first == last else os.fstat(self._file).st_size
-        if self._offset and (self._offset > limit or os.pread(self._file, 1, self._offset - 1) != b"\n"):
+        self._file = open_segment(segment_path(self.folder, self._first))
+        limit = end if self._first == last else os.fstat(self._file.fileno()).st_size
+        if self._offset and (self._offset > limit or self._at(self._offset - 1, 1) != b"\n"):
             self._offset = 0
         return True
 
@@ -330,7 +334,7 @@ class _Tail:
         size = _CHUNK_BYTES
         while True:
             wanted = size if limit is None else min(size, limit - self._offset)
-            data = os.pread(self._file, wanted, self._offset)
+            data = self._at(self._offset, wanted)
             end = data.rfind(b"\n") + 1
             if limit is None and (zeros := data.find(b"\0")) >= 0:
                 return data[:zeros]
@@ -338,6 +342,12 @@ class _Tail:
                 return data[:end]
             # a checkpoint may be longer than a chunk
             size *= 2
+
+    def _at(self, offset: int, length: int) -> bytes:
+        """Return up to `length` bytes of the segment from `offset` on."""
+        assert self._file is not None, "a segment is open"
+        # never buffered: records take the place of zeros
+        return os.pread(self._file.fileno(), length, offset)
 
     def _next(self) -> int:
         """Return the first number of the segment after this one."""

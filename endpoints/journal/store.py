@@ -15,9 +15,11 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from broker.atomic_files import flush_folder
+from endpoints.errors import UserError
 from endpoints.failpoints import failpoint
-from endpoints.journal.segments import lock, segment_first, segment_path, segments
+from endpoints.journal.segments import is_archived, lock, segment_first, segment_path, segments
 from endpoints.keys.private_files import FILE_MODE, FOLDER_MODE, make_folders
+from protocol.phrases import phrase
 
 AHEAD_MIN_BYTES: Final = 1 << 16
 AHEAD_MAX_BYTES: Final = 1 << 20
@@ -53,7 +55,8 @@ class SegmentStore(Protocol):
     def open(self, *, create: bool) -> LastSegment | None:
         """Take the store for this process and return the last segment, None if there is none.
 
-        Nothing is written to a segment. Raises UserError if another process has the store open.
+        Nothing is written to a segment. Raises UserError if another process has the store open, or if the last segment
+        can't be continued.
 
         Args:
             create: make the place where the journal lies if it is missing; else that is an OSError.
@@ -123,6 +126,14 @@ class FolderStore:
         path = existing[-1]
         first = segment_first(path)
         assert first is not None, "only segments are listed"
+        if is_archived(path):
+            raise UserError(
+                phrase(
+                    "{path}: the last segment of this journal is archived, and what followed it is missing; put the "
+                    "journal in its place with deconflict log restore",
+                    path=path,
+                )
+            )
         self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         data = _read(self._file).rstrip(b"\0")
         self._end = len(data)

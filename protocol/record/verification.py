@@ -10,7 +10,7 @@ from typing import Final
 
 from protocol.errors import JournalError
 from protocol.phrases import phrase
-from protocol.record.findings import Findings
+from protocol.record.findings import Findings, Kind
 from protocol.record.journal import Chain, Checkpoint, Record, claimed_hash, decode
 from protocol.record.recovery import require_beginning
 from protocol.record.spans import Span
@@ -54,6 +54,8 @@ class Verification(Findings):
         self._damaged = 0
         self._claimed: str | None = None
         self._segment: tuple[int, str] | None = None
+        # a whole segment could not be read: nothing is known of the records before the next one
+        self._lost = False
         # the number before the first record of a folder or file, if its name gives it
         self._base = 0
 
@@ -73,12 +75,15 @@ class Verification(Findings):
         return self._chain.link, self._chain.side
 
     def begin_segment(self, first: int, name: str, *, alone: bool = False) -> None:
-        """Begin the segment `name`, whose first record is `first`; `alone` if it is the only segment that is read."""
+        """Begin the segment `name`, whose first record is `first`.
+
+        `alone` says that records before the first segment are not expected: it alone is read, or they are archived.
+        """
         self._end_segment()
         self._segment = first, name
         if not self._chain.n and not self._damaged and first > 1:
             self._base = first - 1
-            if not alone:
+            if not alone and not self._lost:
                 self.note(1, phrase("records {first} to {last} are missing", first=1, last=first - 1))
 
     def take(self, line: bytes) -> Record | None:
@@ -100,8 +105,10 @@ class Verification(Findings):
             )
             self.note(record.n, moved)
             return None
+        if self._lost:
+            self._chain.skip_to(record)
         self._check(record)
-        self._segment = None
+        self._segment, self._lost = None, False
         self._chain.adopt(record)
         self.begins = self.begins or record.n
         self._damaged = 0
@@ -113,6 +120,7 @@ class Verification(Findings):
         chain = self._chain
         return (
             not self._damaged
+            and not self._lost
             and self._segment is None
             and chain.batch is None
             and (span.link, span.side, span.first, span.prev) == (chain.link, chain.side, chain.n + 1, chain.hash)
@@ -122,6 +130,13 @@ class Verification(Findings):
         """Continue behind the records of a span that is admitted."""
         self._chain.pass_over(span.last, span.head)
         self.records += span.records
+
+    def lost(self, reason: str, kind: Kind) -> None:
+        """Note that nothing of the segment that has begun can be read, and why: its records are one problem."""
+        assert self._segment is not None, "a segment has begun"
+        self.resembling = True
+        self.note(self._segment[0], reason, kind=kind, damage=True)
+        self._segment, self._lost = None, True
 
     def cut(self, rest: bytes, *, final: bool = True, live: bool = False) -> None:
         """Take the bytes after the last newline; `final` in the last segment, `live` if it may still be written to."""

@@ -3,13 +3,16 @@
 Inputs that a fuzzer added to the corpus are kept.
 """
 
+import gzip
 import json
 import shutil
 import tempfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from endpoints.config import default_terms, link_file, side_file
+from endpoints.journal.archived_segment import pack
 from endpoints.journal.segments import segments
 from protocol.core.events import LineTestRequested
 from protocol.record.journal import decode
@@ -125,6 +128,12 @@ def _journals(lines: list[bytes]) -> None:
     opens = next(number for number, line in enumerate(lines) if b'"event":"Checkpoint"' in line)
     _seed("rewritten_journal", "checkpoint", b"".join(lines[opens : opens + 6]))
     whole = b"".join(lines_of([checkpoint(0), batch(1), batch(2), batch(3)], n=FIRST))
+    archived = BytesIO()
+    pack([whole], archived)
+    _seed("archived_segment", "whole", archived.getvalue())
+    _seed("archived_segment", "by-hand", gzip.compress(whole, mtime=0))
+    _seed("archived_segment", "later", archived.getvalue().replace(b"DL\1\0\1", b"DL\1\0\2"))
+    _seed("archived_segment", "bomb", gzip.compress(bytes(1 << 22), mtime=0))
     _seed("journal_segment", "zeros", whole + bytes(700))
     _seed("journal_segment", "torn", whole + lines_of([batch(4)], n=FIRST + 8)[0][:100] + bytes(50))
     hole = bytearray(b"".join(lines_of([checkpoint(0), batch(1), batch(2), batch(4), batch(7)], n=FIRST)))

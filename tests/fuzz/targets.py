@@ -20,6 +20,7 @@ from endpoints.config import link_file, settings, side_file
 from endpoints.control.request_body import decode_request
 from endpoints.control.requests import ACTIONS
 from endpoints.errors import UserError
+from endpoints.journal.archived_segment import pack, unpacked
 from endpoints.journal.reader import JournalReader
 from endpoints.mqtt.events import PresenceChanged
 from endpoints.mqtt.presence import Presence
@@ -145,6 +146,21 @@ def journal_segment(data: bytes) -> None:
     assert found.records
     assert data[: found.keep].count(b"\n") == len(found.records)
     assert recover(data[: found.keep], FIRST, "eucom-ndmc", SIDE).records == found.records
+
+
+def archived_segment(data: bytes) -> None:
+    """An archived segment, unpacked as every reader does it."""
+    try:
+        with unpacked(BytesIO(data), "archive", max_bytes=1 << 20) as content:
+            found = content.read()
+    except UserError as error:
+        _one_line(error)
+        return
+    assert len(found) <= 1 << 20
+    again = BytesIO()
+    pack([found], again)
+    with unpacked(BytesIO(again.getvalue()), "archive") as content:
+        assert content.read() == found
 
 
 def collected_log(data: bytes) -> None:
@@ -294,6 +310,7 @@ TARGETS: dict[str, Target] = {
     "presence": presence,
     "journal_line": journal_line,
     "journal_segment": journal_segment,
+    "archived_segment": archived_segment,
     "collected_log": collected_log,
     "rewritten_journal": rewritten_journal,
     "link_file": link,

@@ -63,13 +63,19 @@ def collected(day: Path, to: Path) -> Path:
     return to
 
 
-@pytest.mark.parametrize("kind", ["folder", "archive", "collected"])
+@pytest.mark.parametrize("kind", ["folder", "archive", "collected", "archived", "archive of archived"])
 def test_a_copy_has_the_same_records_and_is_marked(day: Path, tmp_path: Path, run: Run, kind: str) -> None:
     source = day / "eucom"
     if kind == "archive":
         source = packed(day, tmp_path / "eucom.tgz", "eucom")
     elif kind == "collected":
         source = collected(day, tmp_path / "eucom.log")
+    elif "archived" in kind:
+        source = tmp_path / "archived" / "eucom"
+        assert run("log", "archive", day / "eucom", "--to", source)[0] == 0
+        assert all(path.suffix == ".gz" for path in segments(source))
+        if kind != "archived":
+            source = packed(tmp_path / "archived", tmp_path / "eucom.tgz", "eucom")
     journal = tmp_path / "new" / "eucom-ndmc"
 
     code, out, err = run("log", "restore", source, journal, "--json")

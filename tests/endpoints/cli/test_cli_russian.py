@@ -147,6 +147,7 @@ TYPICAL = [
     ["link", "make", "new.toml", "one.toml", "two.toml"],
     ["link", "show", "other.toml"],
     ["load", "--duration", "10"],
+    ["log", "archive", "nowhere"],
     ["log", "restore", "nowhere", "folder"],
     ["log", "restore", "nowhere", "no.toml"],
     ["log", "show", "nowhere"],

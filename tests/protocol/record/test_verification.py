@@ -160,6 +160,24 @@ def test_a_damaged_first_line_of_a_segment_keeps_its_number() -> None:
     assert [each.record for each in verification.problems] == [start + 1]
 
 
+def test_a_segment_that_can_t_be_read_is_one_problem() -> None:
+    lines = lines_of([batch(0), checkpoint(1), batch(2), checkpoint(3), batch(4)])
+    second, third = 1 + len(batch(0)), 2 + len(batch(0)) + len(batch(2))
+    for lost in ([1], [second], [third], [1, second], [second, third]):
+        found = Verification()
+        for first, begin, end in ((1, 0, second - 1), (second, second - 1, third - 1), (third, third - 1, len(lines))):
+            found.begin_segment(first, f"{first}.jsonl")
+            if first in lost:
+                found.lost("unreadable", "missing")
+            for line in () if first in lost else lines[begin:end]:
+                found.take(line[:-1])
+        found.finish()
+        assert found.problems == [Problem(first, "unreadable", "missing") for first in lost]
+        assert found.damage == Problem(lost[0], "unreadable", "missing")
+        assert found.verdict == "incomplete"
+        assert found.resembling
+
+
 def test_an_unfinished_batch_is_a_problem_but_not_damage() -> None:
     found = verified(LINES[:-2])
     assert found.problems == [
