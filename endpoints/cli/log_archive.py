@@ -16,7 +16,7 @@ from endpoints.errors import UserError
 from protocol.phrases import phrase, worded
 
 if TYPE_CHECKING:
-    from endpoints.journal.archiving import Done, Noted, Step
+    from endpoints.journal.archiving import Archived, Noted, Step
     from endpoints.texts.i18n import Translator
 
 _NICE = 10
@@ -99,7 +99,7 @@ def _shown(journal: Path, t: Translator) -> Iterator[Noted]:
         yield noted
 
 
-def _document(journal: Path, to: Path | None, done: Done) -> dict[str, Any]:
+def _document(journal: Path, to: Path | None, done: Archived) -> dict[str, Any]:
     return {
         "journal": journal,
         "link": done.link or None,
@@ -115,7 +115,7 @@ def _document(journal: Path, to: Path | None, done: Done) -> dict[str, Any]:
     }
 
 
-def _lines(journal: Path, to: Path | None, done: Done, t: Translator) -> list[str]:
+def _lines(journal: Path, to: Path | None, done: Archived, t: Translator) -> list[str]:
     """Return what was done."""
     new = len(done.archived)
     if not new:

@@ -37,7 +37,7 @@ Noted = Callable[[Step, Path, int], None]
 """Called after each step with the segment, and how many bytes the step has read."""
 
 
-class Done(Struct, kw_only=True):
+class Archived(Struct, kw_only=True):
     """What was done.
 
     Attributes:
@@ -81,7 +81,7 @@ def archive(
     to: Path | None = None,
     remove_older_ms: Millis | None = None,
     noted: Noted = lambda _step, _path, _bytes: None,
-) -> Done:
+) -> Archived:
     """Archive a journal: replace each segment that has ended, or copy all of it to another folder.
 
     Args:
@@ -133,9 +133,9 @@ class _Archiving:
         self._journal = journal
         self._to = to
         self._noted = noted
-        self._done = Done()
+        self._done = Archived()
 
-    def run(self, paths: list[Path], now: Millis, remove_older_ms: Millis | None) -> Done:
+    def run(self, paths: list[Path], now: Millis, remove_older_ms: Millis | None) -> Archived:
         """Archive these segments in their order, then remove the originals that may go."""
         before: _Content | None = None
         ended: list[tuple[Path, _Content]] = []
