@@ -1,5 +1,5 @@
 # `make demo` and `make test` work on a fresh Debian or Ubuntu machine that has python3, make and git.
-.PHONY: demo console contracts lint style types compiled covered-by-attacks covered-by-protocol test test-stack stack-shared stack-own guides images test-nightly test-cluster test-bridge test-console test-console-all console-figures pictures fresh-machines simulate offsets fuzz soak coverage planted mutants load figures workflows hooks setup setup-tests setup-console
+.PHONY: demo console contracts lint style types compiled covered-by-attacks covered-by-protocol test test-stack stack-shared stack-own guides images test-nightly test-cluster test-bridge test-console test-console-all console-figures pictures fresh-machines simulate explore offsets fuzz soak coverage planted mutants load figures workflows hooks setup setup-tests setup-console
 
 # compiled tests are kept: otherwise each process of pytest compiles them all, and its plug-ins
 unexport PYTHONDONTWRITEBYTECODE
@@ -71,6 +71,14 @@ fresh-machines:  ## both README commands in bare Debian containers, as root and 
 SEEDS ?= 1-500
 simulate: setup  ## a simulated month for each of SEEDS, with every trouble a seed can draw; ends with the totals
 	@.venv/bin/python -m scenario.simulation.simulate --seeds $(SEEDS)
+
+WORLDS ?=
+LIMIT ?= 0
+PROCESSES ?= 2
+FOUND ?= build/test_found_by_exploration.py
+explore: setup  ## every order of steps in each of WORLDS (all by default), up to LIMIT states; a broken promise goes to FOUND as a test
+	@mkdir -p "$(dir $(FOUND))"
+	@.venv/bin/python -m scenario.exploration.explore --limit $(LIMIT) --processes $(PROCESSES) --test "$(FOUND)" $(WORLDS)
 
 offsets: setup  ## every flipped bit and every cut of two journals: some minutes
 	@.venv/bin/python -m tests.offsets.exhaustive

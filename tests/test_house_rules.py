@@ -51,7 +51,13 @@ ALLOWED: dict[str, frozenset[str]] = {
 """The only top-level packages that a package may import."""
 
 CORES = {"Link", "Observer"}
-CORE_BUILDERS = ("endpoints/service.py", "endpoints/watchdog.py", "protocol/record/replay.py", "scenario/simulation/")
+CORE_BUILDERS = (
+    "endpoints/service.py",
+    "endpoints/watchdog.py",
+    "protocol/record/replay.py",
+    "scenario/simulation/",
+    "scenario/exploration/",
+)
 """The modules that may construct a core; all others receive one."""
 
 

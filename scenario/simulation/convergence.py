@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from protocol.core.alarm_repeats import REPEAT_MS
 from protocol.core.alarms import Alarm
-from protocol.core.snapshot import StreamView
+from protocol.core.snapshot import Snapshot, StreamView
 from protocol.errors import JournalError
 from protocol.record.journal import Chain
 from protocol.record.replay import Replay
@@ -37,12 +37,14 @@ UNDER_WAY_MS: Millis = 60_000
 """A message queued more recently, or its receipt, may still be on its way."""
 
 
-def settled(processes: Mapping[str, SimulatedProcess], invariants: Invariants, now: Millis) -> None:
-    """Check that every message is applied and receipted, and that no passing alarm stands. Raises Violation."""
-    for name, process in processes.items():
-        runner = process.runner
-        if runner is None or not runner.core.snapshot().connected:
-            raise Violation(f"{name}: not connected an hour after everything was healed")
+def settled(views: Mapping[str, Snapshot | None], invariants: Invariants, now: Millis) -> None:
+    """Check that every message is applied and receipted, and that no passing alarm stands. Raises Violation.
+
+    `views` are those of every process, None for one that does not run.
+    """
+    for name, view in views.items():
+        if view is None or not view.connected:
+            raise Violation(f"{name}: not connected although everything is healed")
         standing = sorted(
             f"{code}/{subject}" for code, subject in invariants.observations[name].alarms if code in PASSING
         )
@@ -50,8 +52,8 @@ def settled(processes: Mapping[str, SimulatedProcess], invariants: Invariants, n
             raise Violation(f"{name}: alarms stand although everything is healed: {', '.join(standing)}")
     parties = invariants.parties
     for name, peer in (parties, parties[::-1]):
-        runner = processes[name].runner
-        ours = None if runner is None else runner.core.snapshot().ours
+        view = views[name]
+        ours = None if view is None else view.ours
         assert ours is not None, "an endpoint that runs has an outbox"
         _delivered(name, ours, invariants.observations[name], peer, invariants.observations[peer], now)
 

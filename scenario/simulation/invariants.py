@@ -93,6 +93,14 @@ class Observations:
         # its steps that the process noticed: how far, and what it showed then
         self.steps: list[tuple[Millis, Millis]] = []
 
+    def copied(self) -> Observations:
+        """Return a copy, which goes its own way."""
+        copy = Observations()
+        vars(copy).update(
+            (name, each.copy() if isinstance(each, dict | list | set) else each) for name, each in vars(self).items()
+        )
+        return copy
+
     def clock_moved(self, step_ms: Millis, at: Millis) -> None:
         """Take a step of the wall clock, which shows `at` now."""
         self.clock_stepped = True

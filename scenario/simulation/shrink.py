@@ -13,12 +13,12 @@ from protocol.core.effects import Effect
 from protocol.core.events import BatchClosed
 from protocol.record.journal import Checkpoint, Entry
 from protocol.wire.instants import Millis, written
+from scenario.simulation import record_lines
 from scenario.simulation.faults import CALM, DAY, Fault, Plan, PlannedAct
 from scenario.simulation.world import Totals, world
 
 RECORDS_SHOWN = 60
 """How many of the last records are printed; the cause is seldom further back."""
-_FIELD_MAX = 120
 
 Item = TypeVar("Item", Fault, PlannedAct)
 
@@ -89,7 +89,7 @@ def transcript(plan: Plan) -> list[str]:
 
     def hear(at: Millis, process: str, entry: Entry, effects: Sequence[Effect]) -> None:
         if not isinstance(entry, Checkpoint) and (effects or not isinstance(entry, BatchClosed)):
-            lines.append(_line(at, process, entry, effects))
+            lines.append(record_lines.lines(at, process, entry, effects))
 
     failed = world(plan)
     failed.invariants.listen(hear)
@@ -101,23 +101,3 @@ def transcript(plan: Plan) -> list[str]:
     items: list[Fault | PlannedAct] = [*plan.faults, *plan.acts]
     planned = [f"  {written(failed.starts + item.at)}  {msgspec.json.encode(item).decode()}" for item in items]
     return [f"seed {plan.seed}, {plan.days} days:", *planned, *lines, f"<< {end}"]
-
-
-def _line(at: Millis, process: str, entry: Entry, effects: Sequence[Effect]) -> str:
-    return "\n".join(
-        [f"{written(at)} {process:5} >> {_shown(entry)}", *(f"{'':31}<< {_shown(each)}" for each in effects)]
-    )
-
-
-def _shown(value: Entry | Effect) -> str:
-    fields = msgspec.to_builtins(value)
-    name = fields.pop("event", None) or fields.pop("effect")
-    for clock in ("at", "mono"):
-        fields.pop(clock, None)
-    shown = (f"{field}={_short(content)}" for field, content in fields.items())
-    return f"{name} {' '.join(shown)}"
-
-
-def _short(value: object) -> str:
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return text if len(text) <= _FIELD_MAX else f"{text[:_FIELD_MAX]}..."

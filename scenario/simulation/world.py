@@ -16,6 +16,7 @@ from endpoints.clocks import slots
 from endpoints.config.link_file import LinkFile, Party, WatchEntry
 from endpoints.config.settings_tables import WATCH_IDENTITY
 from protocol.core.effects import Notify
+from protocol.core.snapshot import Snapshot
 from protocol.wire.instants import Millis, parsed, written
 from scenario.files import load, packaged
 from scenario.simulation import convergence, oracle
@@ -138,14 +139,19 @@ class World:
         if self._agreeing:
             self._next_epoch()
         self.agenda.run_until(self.calm_from)
-        convergence.settled(self.processes, self.invariants, self.agenda.now)
+        convergence.settled(self._views(), self.invariants, self.agenda.now)
         self.agenda.run_until(self.ends)
-        convergence.settled(self.processes, self.invariants, self.agenda.now)
+        convergence.settled(self._views(), self.invariants, self.agenda.now)
         convergence.repeated(self.processes, self.invariants)
         convergence.slots(self.invariants, self.file.terms, self.slots, self.calm_from, self.ends)
         if self.plan.seed % _REPLAYED_EVERY == 0:
             convergence.replayed(self.processes)
         oracle.deadlines(self.invariants, self.file.terms.policy, self.ends)
+
+    def _views(self) -> dict[str, Snapshot | None]:
+        """Return what each process shows, None for one that is down."""
+        runners = {name: process.runner for name, process in self.processes.items()}
+        return {name: None if runner is None else runner.core.snapshot() for name, runner in runners.items()}
 
     def _notified(self, notice: Notify) -> None:
         """Schedule a new epoch, on which officers agree within hours, once a stream has two versions (SPEC E2)."""

@@ -1,0 +1,1 @@
+"""Searches small worlds completely: every order of steps through the real cores, breadth first."""

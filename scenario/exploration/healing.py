@@ -1,0 +1,104 @@
+"""Heals a state: nothing fails any more, and everything must settle. From every state of a search it does."""
+
+from __future__ import annotations
+
+import marshal
+from hashlib import blake2b
+
+from protocol.core.snapshot import Snapshot
+from protocol.wire.instants import Millis
+from scenario.exploration.normalise import Key, Normaliser
+from scenario.exploration.steps import Situation, Step, Steps
+from scenario.simulation import convergence
+from scenario.simulation.agenda import Agenda
+from scenario.simulation.invariants import Invariants, Violation
+from scenario.simulation.signatures import Signatures
+
+SETTLES_WITHIN: Millis = 3_600_000
+"""The bound within which everything settles, once nothing fails any more: as in `scenario.simulation`."""
+STEPS_MAX = 1_000
+"""The steps of a healing, beyond which the cores are taken to answer each other without end."""
+
+
+def digest(key: Key) -> bytes:
+    """Return the digest of a key. Without references, equal keys have equal bytes."""
+    return blake2b(marshal.dumps(key, 2), digest_size=16).digest()
+
+
+class Healing:
+    """Checks that states settle; each state on the way there is checked once."""
+
+    def __init__(self, steps: Steps, normaliser: Normaliser, signatures: Signatures, *, join: bool = True) -> None:
+        self._steps = steps
+        self._transitions = steps.transitions
+        self._normaliser = normaliser
+        self._signatures = signatures
+        self._join = join
+        self._settles: set[bytes] = set()
+
+    def check(self, situation: Situation) -> None:
+        """Check that a state settles once nothing fails any more. Raises Violation or BrokenStepError."""
+        keys: list[bytes] = []
+        ends = situation.now + SETTLES_WITHIN
+        while True:
+            key = digest(self._normaliser.key(situation, future=False))
+            if self._join and key in self._settles:
+                break
+            keys.append(key)
+            following = self.following(situation, ends)
+            if following is None:
+                break
+            _, situation = following
+            if len(keys) > STEPS_MAX:
+                raise Violation("the processes answer each other without end")
+        self._settles.update(keys)
+
+    def following(self, situation: Situation, ends: Millis) -> tuple[Step, Situation] | None:
+        """Return the next step of healing, and the state behind it; None if everything has settled.
+
+        Raises Violation if that is not so at the instant `ends`; BrokenStepError for a step that breaks a promise.
+        """
+        steps, states = self._steps, [self._transitions.states[number] for number in situation.processes]
+        newest = max(state.file for state in states)
+        for place, state in enumerate(states):
+            if state.opened:
+                return steps.act(situation, Step("seal", place))
+            if not state.up:
+                return steps.act(situation, Step("restart", place))
+            if state.file < newest:
+                return steps.act(situation, Step("adopt", place))
+            if not state.connected:
+                return steps.act(situation, Step("connect", place))
+            if state.skew:
+                return steps.act(situation, Step("clock", place, -state.skew))
+        if situation.network:
+            return steps.arrive(situation, steps.next_arrival(situation))
+        views = [self._transitions.view(number) for number in situation.processes]
+        for place, view in enumerate(views):
+            absent = [party for party, present in view.present.items() if not present]
+            if absent:
+                return steps.act(situation, Step("presence", place, (absent[0], True)))
+        if newest + 1 < len(self._transitions.files) and any(map(_stopped, views)):
+            return steps.act(situation, Step("adopt", 0))
+        try:
+            self._settled(situation, views)
+        except Violation:
+            woken = None if situation.now >= ends else steps.woken(situation)
+            if woken is None:
+                raise
+            return woken
+        return None
+
+    def _settled(self, situation: Situation, views: list[Snapshot]) -> None:
+        now: Millis = situation.now + convergence.UNDER_WAY_MS + 1
+        invariants = Invariants(Agenda(now), self._signatures)
+        for number in situation.processes:
+            state = self._transitions.states[number]
+            invariants.observations[state.side] = state.observed
+        convergence.settled(dict(zip(self._steps.names, views, strict=True)), invariants, now)
+
+
+def _stopped(view: Snapshot) -> bool:
+    """Return whether a direction has stopped at a process."""
+    ours = "" if view.ours is None else view.ours.stopped
+    return bool(ours) or any(stream.stopped for stream in view.theirs.values())
