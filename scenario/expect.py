@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from protocol.wire.instants import Millis, written
 from scenario.steps import Expect
@@ -26,6 +26,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
     slots: dict[Millis, SlotState]
     alerts: tuple[Raised, ...]
+    # how many messages each side has sent
+    messages: dict[str, int] = {}
     # codes of the alarms that either side raised
     alarms: frozenset[str]
     lost: int
@@ -43,6 +45,7 @@ class Comparison(Struct, frozen=True):
     expected: Any
     found: Any
     about: str = ""
+    link: str = ""
 
     @property
     def met(self) -> bool:
@@ -50,8 +53,8 @@ class Comparison(Struct, frozen=True):
         return bool(self.expected == self.found)
 
 
-def judge(expect: Expect, outcome: Outcome) -> tuple[Comparison, ...]:
-    """Return each expectation with what was found, in the order of the scenario file."""
+def judge(expect: Expect, outcome: Outcome, link: str = "") -> tuple[Comparison, ...]:
+    """Return each expectation about `link` with what was found, in the order of the scenario file."""
     findings = [
         Comparison("slots", expect.slots, len(outcome.slots)),
         Comparison("answered_in_time", expect.answered_in_time, len(_slots(outcome, "answered_in_time"))),
@@ -63,6 +66,10 @@ def judge(expect: Expect, outcome: Outcome) -> tuple[Comparison, ...]:
         for side, count in expect.alerts_from.items()
     ]
     findings += [
+        Comparison("messages_from", count, outcome.messages.get(side, 0), side)
+        for side, count in expect.messages_from.items()
+    ]
+    findings += [
         Comparison(
             "alerts_between", count, sum(start <= written(alert.at) < end for alert in outcome.alerts), start[:10]
         )
@@ -72,12 +79,12 @@ def judge(expect: Expect, outcome: Outcome) -> tuple[Comparison, ...]:
         Comparison("alarms_at_least", expected=True, found=code in outcome.alarms, about=code)
         for code in expect.alarms_at_least
     ]
-    return (
-        *findings,
+    findings += [
         Comparison("lost", expect.lost, outcome.lost),
         Comparison("applied_twice", expect.applied_twice, outcome.applied_twice),
         Comparison("journals_agree", expect.journals_agree, outcome.journals_agree),
-    )
+    ]
+    return tuple(structs.replace(finding, link=link) for finding in findings)
 
 
 def _slots(outcome: Outcome, state: SlotState) -> list[str]:

@@ -1,49 +1,86 @@
-"""Reads scenario files: the steps of a scenario on a link, and what its journals must show at the end.
+"""Reads scenario files: the steps of a scenario on its links, and what their journals must show at the end.
 
-A file is JSON, and unknown fields and wrong types are refused. Each error is one line with the file, the place in it
-and what would be right. Two files come with the project: `one-day`, short enough for real processes, and
-`november-2022`, the month to which that day belongs.
+A file is JSON (docs/scenarios.md). Everything that is wrong in it is found at once, each fault in one line with its
+step and key, and what would be right. Files that come with the project are named in `PACKAGED`.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from importlib import resources
+from itertools import islice
 from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
 
 import msgspec
-from msgspec import UNSET
+from msgspec import Struct
 
 from endpoints.errors import UserError, os_reason
-from protocol.phrases import phrase
-from protocol.wire.instants import parsed
-from scenario.steps import (
-    Acknowledge,
-    AlertStep,
-    Crash,
-    LeaveUnanswered,
-    Nothing,
-    Refuse,
-    Restart,
-    Scenario,
-    Start,
-    Step,
-    Stop,
-)
+from protocol.phrases import Phrase, phrase
+from scenario import rules
+from scenario.shape import PlacedFault, faults, joined, short, shown
+from scenario.steps import STEPS_MAX, Scenario, unrolled
 
 SIZE_MAX_BYTES = 1 << 20
 """Maximum size of a scenario file; a year of steps is far smaller."""
-
-PACKAGED = ("one-day", "november-2022")
+FAULTS_MAX = 50
+"""How many faults of a file are kept; the others are counted."""
+COUNTED_MAX = 1_000
+"""How many faults are looked for."""
+FORMAT = 1
+"""The version of the format."""
+PACKAGED = ("one-day", "november-2022", "spring", "syria-week")
 """The scenarios that come with the project, by name."""
 
 
+class FileFault(Struct, frozen=True, kw_only=True):
+    """Something wrong in a scenario file."""
+
+    # the number of the step, from 0; null outside the steps
+    step: int | None
+    # the action of the step, if it can be read
+    action: str | None
+    # the keys and places that lead to it, such as `link.slots.cron`, within the step; empty for the whole
+    key: str
+    what: str
+
+    @property
+    def line(self) -> str:
+        """The fault in one line: where, what, and what would be right."""
+        if self.step is None:
+            return phrase("{at}: {error}", at=self.key, error=self.what) if self.key else self.what
+        where = (
+            phrase('step {number}, "{action}"', number=self.step, action=self.action)
+            if self.action
+            else phrase("step {number}", number=self.step)
+        )
+        if not self.key:
+            return phrase("{at}: {error}", at=where, error=self.what)
+        return phrase('{where}, "{key}": {what}', where=where, key=self.key, what=self.what)
+
+
+class Checked(NamedTuple):
+    """What a scenario file holds: the scenario as written, without faults; else the faults."""
+
+    scenario: Scenario | None
+    faults: tuple[FileFault, ...]
+    # further ones, which are not kept
+    more: int = 0
+
+
 def packaged(name: str) -> Path:
-    """Return the path of a scenario that comes with the project: `one-day` or `november-2022`."""
+    """Return the path of a scenario that comes with the project, one of `PACKAGED`."""
     return Path(str(resources.files("scenario") / f"{name}.json"))
 
 
 def load(path: Path) -> Scenario:
-    """Return the scenario in a file. Raises UserError if the file cannot be read or is not a valid scenario."""
+    """Return the scenario in a file, to be played. Raises UserError if it cannot be read or is not valid."""
+    return decode(read(path), str(path))
+
+
+def read(path: Path) -> bytes:
+    """Return the bytes of a scenario file. Raises UserError if it cannot be read or is too large."""
     try:
         with path.open("rb") as file:
             text = file.read(SIZE_MAX_BYTES + 1)
@@ -51,129 +88,134 @@ def load(path: Path) -> Scenario:
         what = phrase("{path}: cannot read the scenario: {reason}", path=path, reason=os_reason(error))
         raise UserError(what) from error
     if len(text) > SIZE_MAX_BYTES:
-        raise UserError(f"{path}: the file is larger than {SIZE_MAX_BYTES} bytes, the most a scenario may have")
-    return decode(text, str(path))
+        raise UserError(
+            phrase(
+                "{path}: the file is larger than {limit} bytes, the most a scenario may have",
+                path=path,
+                limit=SIZE_MAX_BYTES,
+            )
+        )
+    return text
 
 
 def decode(text: bytes, name: str) -> Scenario:
-    """Return the scenario in the JSON `text`; errors refer to it as `name`. Raises UserError if it is not valid."""
+    """Return the scenario in the JSON `text`, to be played: repetitions are steps of their own.
+
+    Errors refer to it as `name`. Raises UserError with the first fault, and the number of the others.
+    """
+    found = check(text)
+    if found.scenario is None:
+        first, others = found.faults[0].line, len(found.faults) - 1 + found.more
+        if others:
+            raise UserError(
+                phrase("{name}: {fault} (and {count} more: demo --check)", name=name, fault=first, count=others)
+            )
+        raise UserError(phrase("{at}: {error}", at=name, error=first))
+    return unrolled(found.scenario)
+
+
+def check(text: bytes) -> Checked:
+    """Return the scenario in the JSON `text` as it is written, or everything that is wrong with it."""
     try:
-        scenario = msgspec.json.decode(text, type=Scenario)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{name}: not a valid scenario: {error}") from error
-    if problem := _problem(scenario):
-        raise UserError(f"{name}: {problem}")
-    return scenario
+        value = _json(text)
+    except _UnreadableError as error:
+        return Checked(None, (FileFault(step=None, action=None, key="", what=error.what),))
+    version = value.get("version", FORMAT)
+    if version != FORMAT or isinstance(version, bool):
+        # its keys may mean something else
+        what = phrase(
+            "version {version} of the format is unknown here; this program reads version {known}",
+            version=shown(version),
+            known=FORMAT,
+        )
+        return _kept(value, [PlacedFault((), what)])
+    if isinstance(steps := value.get("steps"), list) and len(steps) > STEPS_MAX:
+        # nothing is said of the single ones
+        what = phrase("{count} of them; a scenario has at most {limit}", count=len(steps), limit=STEPS_MAX)
+        return _kept(value, [PlacedFault(("steps",), what)])
+    found = list(islice(faults(value, Scenario), COUNTED_MAX))
+    unread = {each.path[1] for each in found if each.path[:1] == ("steps",) and len(each.path) > 1}
+    if not any(each.path[:1] != ("steps",) or len(each.path) == 1 for each in found):
+        # the rest of the file can be checked, too
+        found += rules.check(_converted(value, unread), unread)  # type: ignore[arg-type]
+    if found:
+        return _kept(value, sorted(found, key=_order))
+    return Checked(_converted(value, set()), ())
 
 
-def _problem(scenario: Scenario) -> str | None:
-    """Return what is wrong in a well-formed scenario, where, and what would be right; None if it is valid."""
-    return _bad_instant(scenario) or _bad_link(scenario) or _bad_steps(scenario)
+def _kept(value: Any, found: Sequence[PlacedFault]) -> Checked:
+    kept = tuple(_placed(value, each) for each in found[:FAULTS_MAX])
+    return Checked(None, kept, len(found) - len(kept))
 
 
-def _bad_instant(scenario: Scenario) -> str | None:
-    expect = scenario.expect
-    instants: list[tuple[str, str]] = [("starts", scenario.starts), ("ends", scenario.ends)]
-    instants += [(f"steps[{index}].at", step.at) for index, step in enumerate(scenario.steps)]
-    instants += [
-        (f"steps[{index}].slot", step.slot)
-        for index, step in enumerate(scenario.steps)
-        if isinstance(step, LeaveUnanswered)
+def _order(fault: PlacedFault) -> tuple[bool, int]:
+    """Sort the faults of steps by step, behind the others."""
+    in_step = fault.path[:1] == ("steps",) and len(fault.path) > 1
+    return in_step, fault.path[1] if in_step and isinstance(fault.path[1], int) else 0
+
+
+def _placed(value: Any, fault: PlacedFault) -> FileFault:
+    """Return a fault with its step and the step's action."""
+    match fault.path:
+        case ("steps", int(step), *rest):
+            written = value["steps"][step]
+            action = written.get("do") if isinstance(written, dict) else None
+            known = short(action) if isinstance(action, str) else None
+            return FileFault(step=step, action=known, key=joined(tuple(rest)), what=fault.what)
+        case _:
+            return FileFault(step=None, action=None, key=joined(fault.path), what=fault.what)
+
+
+def _converted(value: Any, unread: set[Any]) -> Scenario:
+    """Return the scenario of a value without faults but in the steps `unread`, which become steps of nothing."""
+    steps = [
+        {"do": "nothing", "at": value["starts"], "side": Scenario.WORLD, "what": "?"} if index in unread else step
+        for index, step in enumerate(value["steps"])
     ]
-    instants += [("expect.late", slot) for slot in expect.late]
-    instants += [("expect.unanswered", slot) for slot in expect.unanswered]
-    instants += [("expect.alerts_between", edge) for start, end, _ in expect.alerts_between for edge in (start, end)]
-    for where, text in instants:
-        try:
-            parsed(text)
-        except ValueError as error:
-            return f"{where}: {text!r} is not a valid instant: {error}"
-    if scenario.starts >= scenario.ends:
-        return f"ends: {scenario.ends} is not after starts, {scenario.starts}"
-    return None
+    return msgspec.convert(value | {"steps": steps}, Scenario)
 
 
-def _bad_link(scenario: Scenario) -> str | None:
-    link, test = scenario.link, scenario.line_test
-    if link.caller.id == link.answering.id:
-        return f"link.answering.id: {link.answering.id!r} is also the caller's id; the two sides need different ids"
-    if taken := {link.caller.id, link.answering.id} & {Scenario.BROKER, Scenario.WORLD, "watch"}:
-        return f"link: {taken.pop()!r} is reserved and cannot be a party's id; choose another"
-    for where, texts in (("text", test.text), ("answer", test.answer)):
-        if link.test_language not in texts:
-            return f"line_test.{where}: add a text in the link's test_language {link.test_language!r}"
-    for side in scenario.expect.alerts_from:
-        if side not in {link.caller.id, link.answering.id}:
-            return f"expect.alerts_from: {side!r} is not a party; use {link.caller.id} or {link.answering.id}"
-    return None
+# --- JSON ---------------------------------------------------------------------------------------------------------
 
 
-def _bad_steps(scenario: Scenario) -> str | None:
-    previous = scenario.starts
-    down: set[str] = set()
-    for index, step in enumerate(scenario.steps):
-        where = f"steps[{index}]"
-        if not previous <= step.at < scenario.ends:
-            return f"{where}.at: {step.at} is out of order; it must be from {previous} on and before {scenario.ends}"
-        previous = step.at
-        if problem := _bad_side(scenario, step, down) or _bad_arguments(scenario, index, step):
-            return f"{where}.{problem}"
-    if down:
-        return f"steps: {', '.join(sorted(down))} must be started again before the end, or the journals cannot agree"
-    return None
+class _UnreadableError(Exception):
+    def __init__(self, what: Phrase) -> None:
+        super().__init__(what)
+        self.what = what
 
 
-def _bad_side(scenario: Scenario, step: Step, down: set[str]) -> str | None:
-    """Return what is wrong if a step does not fit its side or if the side is down; keep `down` up to date."""
-    match step:
-        case Nothing():
-            allowed = {Scenario.WORLD}
-        case Stop() | Start():
-            allowed = {Scenario.BROKER}
-        case LeaveUnanswered():
-            allowed = {scenario.link.answering.id}
-        case _:
-            allowed = {party.id for party in scenario.parties}
-    if step.side not in allowed:
-        return f"side: {step.side!r} cannot do this; {' or '.join(sorted(allowed))} can"
-    match step:
-        case Restart() | Start():
-            if step.side not in down:
-                return f"do: {step.side} is already up"
-            down.remove(step.side)
-        case Crash() | Stop():
-            if step.side in down:
-                return f"do: {step.side} is already down"
-            down.add(step.side)
-        case AlertStep() | Acknowledge() | Refuse() if step.side in down:
-            return f"side: {step.side} is down at {step.at}"
-        case _:
-            pass
-    return None
+def _json(text: bytes) -> Any:
+    """Return the value in JSON whose keys are unique. Raises _UnreadableError."""
+    try:
+        written = text.decode()
+    except UnicodeDecodeError as error:
+        raise _UnreadableError(phrase("not UTF-8 at byte {place}; save it as UTF-8", place=error.start)) from None
+    if written.startswith("\ufeff"):
+        raise _UnreadableError(phrase("it begins with a byte order mark; save it as UTF-8 without one"))
+    if not written.lstrip().startswith("{"):
+        raise _UnreadableError(phrase("not a scenario: expected a JSON object, which begins with {brace}", brace="{"))
+    try:
+        return json.loads(written, object_pairs_hook=_unique, parse_constant=_not_json)
+    except json.JSONDecodeError as error:
+        what = phrase(
+            "not JSON at line {line}, column {column}: {why}", line=error.lineno, column=error.colno, why=error.msg
+        )
+        raise _UnreadableError(what) from None
+    except RecursionError:
+        raise _UnreadableError(phrase("objects or lists are nested too deep for a scenario")) from None
+    except ValueError:
+        # Python refuses to read it
+        raise _UnreadableError(phrase("a number has too many digits")) from None
 
 
-def _bad_arguments(scenario: Scenario, index: int, step: Step) -> str | None:
-    match step:
-        case AlertStep():
-            needed = 2 if step.precedence in scenario.terms().policy.four_eyes else 1
-            if len(set(step.officers)) != needed:
-                return (
-                    f"officers: precedence {step.precedence} needs {needed} different officers, not"
-                    f" {list(step.officers)}"
-                )
-        case Acknowledge() | Refuse():
-            alerts = {
-                f"step {number}": alert
-                for number, alert in enumerate(scenario.steps[:index])
-                if isinstance(alert, AlertStep) and alert.side != step.side
-            }
-            if step.of not in alerts:
-                known = ", ".join(map(repr, alerts)) or "none so far"
-                return f"of: {step.of!r} is not an earlier alert of the other side; its alerts: {known}"
-            channels = [channel.id for channel in scenario.link.channels]
-            if isinstance(step, Refuse) and step.referral is not UNSET and step.referral not in channels:
-                known = ", ".join(channels) or "none"
-                return f"referral: {step.referral!r} is not a channel of the link; its channels: {known}"
-        case _:
-            pass
-    return None
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise _UnreadableError(phrase('the key "{key}" occurs twice in one object', key=short(twice)))
+    return made
+
+
+def _not_json(word: str) -> NoReturn:
+    raise _UnreadableError(phrase("{word} is not a number of JSON", word=word))

@@ -26,6 +26,7 @@ class JournalCheck(Struct, frozen=True, kw_only=True):
     """The result of checking one journal, read from its folder or from a process's collected output."""
 
     journal: str
+    link: str
     records: int
     signatures: int
     # problems of its hash chain and signatures
@@ -66,6 +67,7 @@ class FinalAudit(Struct, frozen=True, kw_only=True):
             "journals": [
                 {
                     "journal": each.journal,
+                    "link": each.link,
                     "records": each.records,
                     "signatures": each.signatures,
                     "intact": not each.problems,
@@ -81,6 +83,7 @@ class FinalAudit(Struct, frozen=True, kw_only=True):
                 {
                     "what": each.what,
                     "about": each.about,
+                    "link": each.link,
                     "expected": each.expected,
                     "found": each.found,
                     "met": each.met,
@@ -90,6 +93,17 @@ class FinalAudit(Struct, frozen=True, kw_only=True):
         }
 
 
+def all_links(audits: Sequence[FinalAudit]) -> FinalAudit:
+    """Return the audits of the links of one scenario as one."""
+    return FinalAudit(
+        scenario=audits[0].scenario,
+        journals=tuple(each for audit in audits for each in audit.journals),
+        messages=sum(audit.messages for audit in audits),
+        agree=all(audit.agree for audit in audits),
+        findings=tuple(each for audit in audits for each in audit.findings),
+    )
+
+
 def close(
     scenario: Scenario,
     slots: Sequence[Millis],
@@ -97,7 +111,7 @@ def close(
     folders: Mapping[str, Path],
     collected: Mapping[str, Path],
 ) -> FinalAudit:
-    """Audit every journal and compare the outcome with what the scenario expects.
+    """Audit every journal of a link and compare the outcome with what the scenario expects.
 
     Args:
         scenario: the scenario that was played.
@@ -123,7 +137,7 @@ def close(
         journals=tuple(checks),
         messages=len(reconciled.messages),
         agree=reconciled.agree,
-        findings=judge(scenario.expect, found),
+        findings=judge(scenario.expect_of(file.terms.link), found, file.terms.link),
     )
 
 
@@ -144,6 +158,7 @@ def examine(name: str, reader: JournalReader, file: LinkFile) -> tuple[JournalCh
     divergence = replay.divergence
     check = JournalCheck(
         journal=name,
+        link=file.terms.link,
         records=reader.verification.records,
         signatures=audit.signatures,
         problems=tuple(problems),

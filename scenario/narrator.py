@@ -18,7 +18,7 @@ from protocol.record.journal import Record
 from protocol.wire.instants import Millis, parsed
 from scenario.expect import Comparison
 from scenario.final_audit import FinalAudit
-from scenario.steps import Crash, LeaveUnanswered, Nothing, Restart, Scenario, Start, Step, Stop
+from scenario.steps import Crash, Cut, LeaveUnanswered, Mend, Nothing, Restart, Scenario, Start, Step, Stop
 
 _COLOURS: dict[Tone, str] = {
     "plain": "",
@@ -39,7 +39,9 @@ class Narrator:
         self._console = console
         self._t = t
         self._day = ""
-        self._tellers: dict[str, Storyteller] = {}
+        self._several = bool(scenario.further_links)
+        self._links_width = max(len(each.id) for each in scenario.links)
+        self._tellers: dict[tuple[str, str], Storyteller] = {}
         self._width = max(
             len(name) for name in (*(party.id for party in scenario.parties), WATCH_IDENTITY, Scenario.BROKER)
         )
@@ -71,10 +73,10 @@ class Narrator:
         """Print the events of a record. Of the watch, only alarms are printed: the endpoints report the rest."""
         if isinstance(record.entry, BatchClosed):
             return
-        teller = self._tellers.setdefault(record.side, Storyteller(self._t))
+        teller = self._tellers.setdefault((record.link, record.side), Storyteller(self._t))
         for told in teller.tell(record):
             if record.side != WATCH_IDENTITY or told.tone in {"bad", "good"}:
-                self._line(told.at, record.side, told.who, told.what, _COLOURS[told.tone])
+                self._line(told.at, record.side, told.who, told.what, _COLOURS[told.tone], record.link)
 
     def step(self, step: Step) -> None:
         """Print a step, if no journal records it."""
@@ -92,11 +94,15 @@ class Narrator:
                 what = t("the broker is stopped")
             case Start():
                 what = t("the broker is started again")
+            case Cut():
+                what = t("the broker carries nothing of {link} any more", link=self._scenario.link_of(step))
+            case Mend():
+                what = t("the broker carries {link} again", link=self._scenario.link_of(step))
             case _:
                 return
         self._line(step.instant, step.side, step.side, what, _WORLD_COLOUR)
 
-    def _line(self, at: Millis, side: str, who: str, what: str, style: str) -> None:
+    def _line(self, at: Millis, side: str, who: str, what: str, style: str, link: str = "") -> None:
         t = self._t
         caller, answering = self._scenario.parties
         day = t.instant(at, caller.zone).rpartition(",")[0]
@@ -105,6 +111,8 @@ class Narrator:
             self._console.print(Text(day, style="bold"))
         heading = f"{t.time(at, caller.zone)} | {t.time(at, answering.zone)}  {side:<{self._width}}  "
         said = what if who == side else f"{who}: {what}"
+        if self._several:
+            said = f"{link:<{self._links_width}}  {said}"
         self._console.print(Text(heading, style="dim") + Text(said, style=style))
 
     # --- the end --------------------------------------------------------------------------------------------------
@@ -118,7 +126,8 @@ class Narrator:
             state = (
                 t("intact, replayed identically") if each.sound else "; ".join(_wrong(each.problems, each.divergence))
             )
-            journals.add_row(each.journal, str(each.records), str(each.signatures), _verdict(state, good=each.sound))
+            name = f"{each.link}: {each.journal}" if self._several else each.journal
+            journals.add_row(name, str(each.records), str(each.signatures), _verdict(state, good=each.sound))
         self._console.print(journals)
         messages = t.plural("{count} message", "{count} messages", closing.messages)
         agreed = (
@@ -130,8 +139,9 @@ class Narrator:
         self._console.print()
         table = Table("", t("expected"), t("found"), "", box=None, pad_edge=False, header_style="dim")
         for finding in closing.findings:
+            what = self._what(finding)
             table.add_row(
-                self._what(finding),
+                f"{finding.link}: {what}" if self._several else what,
                 self._value(finding.expected),
                 self._value(finding.found),
                 _verdict(t("as expected") if finding.met else t("NOT AS EXPECTED"), good=finding.met),
@@ -157,6 +167,8 @@ class Narrator:
                 return t("tests that nobody answered")
             case "alerts_from":
                 return t("alerts from {side}", side=finding.about)
+            case "messages_from":
+                return t("messages from {side}", side=finding.about)
             case "alerts_between":
                 return t("alerts on {day}", day=finding.about)
             case "alarms_at_least":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from protocol.record.ledger import Ledger
@@ -24,6 +25,7 @@ def outcome(
     return Outcome(
         slots={slot: _slot(policy, slot, caller, answering) for slot in slots},
         alerts=tuple(sorted(alerts, key=lambda alert: alert.at)),
+        messages=dict(Counter(entry.reference.sender for entry in entries if entry.own)),
         alarms=frozenset(str(alarm.code) for alarm in (*caller.alarms, *answering.alarms)),
         lost=lost,
         applied_twice=sum(max(0, entry.applied - 1) for entry in entries),

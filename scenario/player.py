@@ -21,6 +21,7 @@ from endpoints.config.durations import parse_s
 from endpoints.control.client import RequestRefused, Unreachable
 from endpoints.errors import UserError
 from protocol.core.effects import Notify
+from protocol.phrases import phrase
 from protocol.record.journal import Record
 from protocol.wire.instants import Millis, parsed
 from protocol.wire.messages import Heartbeat
@@ -292,5 +293,12 @@ class Player:
             except (Unreachable, RequestRefused) as error:
                 early = isinstance(error, Unreachable) or error.code in _TOO_EARLY
                 if not early or self._real.real_ms() > deadline:
-                    raise UserError(f"{side}: {officer} cannot {action}: {error}", exit_code=1) from error
+                    what = phrase(
+                        '"{action}": {officer} of {side} cannot do this: {why}',
+                        action=action,
+                        officer=officer,
+                        side=side,
+                        why=error,
+                    )
+                    raise UserError(what, exit_code=1) from error
             await asyncio.sleep(_LOOK_AGAIN_S * 4)

@@ -30,6 +30,7 @@ from endpoints.keys.credentials import read_credential
 from endpoints.keys.private_files import make_private_folder
 from protocol.core.events import PeerPresenceChanged, TransportConnected, TransportLost
 from protocol.errors import JournalError
+from protocol.phrases import phrase
 from protocol.record.journal import Record, decode
 from scenario.steps import Scenario
 
@@ -195,8 +196,9 @@ class ProcessStage:
             process = self._processes[name]
             if process.returncode is not None:
                 errors = (self.folder / "output" / f"{name}.errors").read_text("utf-8", "replace").strip()
-                why = errors.rpartition("\n")[2] or f"see {self.output(name)}"
-                raise UserError(f"{name} ended with {process.returncode}: {why}", exit_code=1)
+                last = errors.rpartition("\n")[2] or self.output(name)
+                what = phrase("{name} ended with {code}: {last}", name=name, code=process.returncode, last=last)
+                raise UserError(what, exit_code=1)
 
     async def _read(self, name: str, process: Process) -> None:
         """Collect the output of a process and pass on its records."""

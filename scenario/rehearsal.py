@@ -7,33 +7,43 @@ from functools import partial
 from pathlib import Path
 
 from endpoints.config.durations import parse_s
+from endpoints.errors import UserError
 from endpoints.journal.segments import segment_path
 from endpoints.runtime.ports import Now
 from protocol.core.effects import Effect
 from protocol.core.events import OfficerAcknowledged, OfficerRaisedAlert, OfficerRefused, OfficerReleased, Request
+from protocol.errors import LocalProtocolError
+from protocol.phrases import phrase
 from protocol.record.journal import Entry, Record
 from protocol.wire.instants import Millis, parsed, written
 from protocol.wire.messages import Reference
 from scenario.narrator import Narrator
 from scenario.simulation.chance import drawn
 from scenario.simulation.faults import DAY, Plan
-from scenario.simulation.officers import Habits
+from scenario.simulation.officers import Habits, Officers
 from scenario.simulation.world import World
 from scenario.steps import (
     Acknowledge,
     AlertStep,
     Crash,
+    Cut,
     LeaveUnanswered,
+    Mend,
     Nothing,
     Refuse,
     Restart,
     Scenario,
     Start,
+    Step,
     Stop,
 )
 
 RELEASED_AFTER: Millis = 20_000
 """How long the second officer reads a draft before releasing it."""
+REPLIED_AGAIN: Millis = 10_000
+"""How long an officer waits for an alert that has not arrived before they look again."""
+REPLIED_WITHIN: Millis = 1_800_000
+"""How long they wait in all."""
 _SEED = 1
 
 
@@ -48,11 +58,19 @@ class Rehearsal:
         plan = Plan(seed=_SEED, days=(ends - starts) // DAY + 1, faults=(), acts=(), real_keys=True)
         habits = {party.id: ScenarioHabits(scenario, party.id) for party in scenario.parties}
         self.world = World(plan, scenario, starts, habits)
-        self.world.invariants.listen(self._hear)
-        self.file = self.world.file
+        self.world.invariants.listen(partial(self._hear, scenario.link.id))
+        for link, (_, invariants) in self.world.further.items():
+            invariants.listen(partial(self._hear, link))
+        # the link files, by link
+        self.files = {scenario.link.id: self.world.file} | {
+            link: file for link, (file, _) in self.world.further.items()
+        }
 
     def run(self) -> None:
-        """Play the scenario. Raises Violation if a promise of the link is broken."""
+        """Play the scenario.
+
+        Raises Violation if a promise of the link is broken, and UserError if an officer's step is refused.
+        """
         agenda = self.world.agenda
         for index, step in enumerate(self._scenario.steps):
             agenda.at(step.instant, partial(self._step, index))
@@ -61,19 +79,19 @@ class Rehearsal:
         for process in self.world.processes.values():
             process.stop_for_good()
 
-    def write(self, folder: Path) -> dict[str, Path]:
-        """Write every journal below `folder`, in the service's layout; return its folders by process."""
+    def write(self, folder: Path, link: str) -> dict[str, Path]:
+        """Write every journal of a link below `folder`, in the service's layout; return its folders by process."""
         folders = {}
         for name, process in self.world.processes.items():
-            folders[name] = folder / "link" / name / "journal" / self._scenario.link.id
+            folders[name] = folder / "link" / name / "journal" / link
             folders[name].mkdir(parents=True)
-            for first, data in process.disk.segments.items():
+            for first, data in process.links[link].disk.segments.items():
                 segment_path(folders[name], first).write_bytes(data)
         return folders
 
-    def _hear(self, at: Millis, process: str, entry: Entry, effects: Sequence[Effect]) -> None:
+    def _hear(self, link: str, at: Millis, process: str, entry: Entry, effects: Sequence[Effect]) -> None:
         del at
-        record = Record(0, self._scenario.link.id, process, 0, entry, tuple(effects), "", "")  # type: ignore[arg-type]
+        record = Record(0, link, process, 0, entry, tuple(effects), "", "")  # type: ignore[arg-type]
         self._narrator.record(record)
 
     # --- steps ----------------------------------------------------------------------------------------------------
@@ -83,18 +101,18 @@ class Rehearsal:
         match step:
             case AlertStep():
                 self._alert(index, step)
-            case Acknowledge():
-                of = self._references[self._scenario.alert_of(step)]
-                self._ask(step.side, partial(_acknowledged, step, of))
-            case Refuse():
-                of = self._references[self._scenario.alert_of(step)]
-                self._ask(step.side, partial(_refused, step, of))
+            case Acknowledge() | Refuse():
+                self._reply(index, step, step.instant + REPLIED_WITHIN)
             case Crash():
                 world.processes[step.side].crash("idle", self._back_at(index) - step.instant, power_cut=False)
             case Stop():
                 world.broker.stop()
             case Start():
                 world.broker.start()
+            case Cut():
+                world.broker.cut_link(self._scenario.link_of(step))
+            case Mend():
+                world.broker.mend_link(self._scenario.link_of(step))
             case LeaveUnanswered() | Nothing() | Restart():
                 # handled by the officer's habits; no action; scheduled by the crash
                 pass
@@ -112,15 +130,57 @@ class Rehearsal:
                 self._references[index] = Reference.parse(reference)
                 return
             draft = int(reference.removeprefix("draft/"))
-            release = partial(self._ask, step.side, partial(_released, step.officers[1], draft), raised)
+            released = partial(_released, step.officers[1], draft)
+            release = partial(self._ask, index, step.officers[1], released, raised)
             self.world.agenda.after(RELEASED_AFTER, release)
 
-        self._ask(step.side, partial(_raised, step), raised)
+        self._ask(index, step.officers[0], partial(_raised, step), raised)
 
-    def _ask(
-        self, side: str, make: Callable[[Now, str], Request], done: Callable[[str], None] = lambda _reference: None
-    ) -> None:
-        self.world.officers[side].ask(make, done)
+    def _reply(self, index: int, step: Acknowledge | Refuse, until: Millis) -> None:
+        """Acknowledge or refuse an alert as soon as it is there, at the latest at `until`."""
+        agenda, of = self.world.agenda, self._references.get(self._scenario.alert_of(step))
+        again = partial(self._reply, index, step, until)
+        if of is None:
+            if agenda.now > until:
+                raise self._failed(index, step.officer, phrase("{of} is not sent yet", of=step.of))
+            agenda.after(REPLIED_AGAIN, again)
+            return
+
+        def refused(error: LocalProtocolError) -> None:
+            if error.code != "unknown_reference" or agenda.now > until:
+                raise self._failed(index, step.officer, error.detail)
+            # the alert may still be on its way
+            agenda.after(REPLIED_AGAIN, again)
+
+        make = partial(_acknowledged, step, of) if isinstance(step, Acknowledge) else partial(_refused, step, of)
+        self._officers(step).ask(make, refused=refused)
+
+    def _ask(self, index: int, officer: str, make: Callable[[Now, str], Request], done: Callable[[str], None]) -> None:
+        def refused(error: LocalProtocolError) -> None:
+            raise self._failed(index, officer, error.detail)
+
+        self._officers(self._scenario.steps[index]).ask(make, done, refused)
+
+    def _officers(self, step: Step) -> Officers:
+        """Return the officers of a step's side at its link."""
+        link = self._scenario.link_of(step)
+        further = self.world.officers_of.get((link, step.side))
+        return further or self.world.officers[step.side]
+
+    def _failed(self, index: int, officer: str, why: str) -> UserError:
+        """Return the error of a step that the service refuses."""
+        step = self._scenario.steps[index]
+        return UserError(
+            phrase(
+                '{at}, "{action}": {officer} of {side} cannot do this: {why}',
+                at=step.at,
+                action=step.__struct_config__.tag,
+                officer=officer,
+                side=step.side,
+                why=why,
+            ),
+            exit_code=1,
+        )
 
 
 class ScenarioHabits(Habits):

@@ -15,7 +15,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "demo",
             "endpoints.cli.demo:demo",
             "Play one day of November 2022 through real processes.",
-            "demo --keep day",
+            "demo --check my-scenario.json",
         ),
         Command(
             "init", "endpoints.cli.init:init", "Create both sides, the watch and the broker on one machine.", "init try"

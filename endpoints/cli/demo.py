@@ -14,6 +14,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from endpoints.cli import options, output
+from endpoints.cli.demo_check import checked
 from endpoints.cli.output import print_json, say
 from endpoints.clocks import slots
 from endpoints.clocks.clock import SystemClock
@@ -27,11 +28,11 @@ from endpoints.texts.i18n import translator
 from protocol.phrases import phrase
 from protocol.wire.instants import Millis, parsed
 from scenario.files import PACKAGED, load, packaged
-from scenario.final_audit import FinalAudit, close
+from scenario.final_audit import FinalAudit, all_links, close
 from scenario.narrator import Narrator
 from scenario.player import Player
 from scenario.rehearsal import Rehearsal
-from scenario.steps import Scenario
+from scenario.steps import Scenario, simulated_alone
 from scenario.timetable import plan
 
 EXIT_NOT_AS_EXPECTED = 1
@@ -40,10 +41,17 @@ CONSOLE_RATE = 60
 
 
 def demo(
-    *,
     scenario: Annotated[
-        Path | None, Parameter(help="A scenario file, or `november-2022` (a month); `one-day` by default.")
+        Path | None,
+        Parameter(
+            help="A scenario file, or one of `november-2022` (a month), `spring` (the hour that is skipped),"
+            " `syria-week` (three links); `one-day` by default."
+        ),
     ] = None,
+    *,
+    check: Annotated[
+        bool, Parameter(help="Only check the file: each fault in a line of its own, exit 2.", negative=())
+    ] = False,
     speed: Annotated[
         str | None, Parameter(help="The highest speed, relative to real time; `max` simulates it in seconds.")
     ] = None,
@@ -61,11 +69,19 @@ def demo(
 ) -> int:
     """Play a scenario through real processes: broker, both endpoints, the watch. Exit 0 if it ended as expected."""
     protect()
+    t = translator(lang)
+    if check:
+        given = {"--speed": speed is not None, "--console": console, "--keep": keep is not None}
+        for option in (name for name, is_given in given.items() if is_given):
+            raise UserError(phrase("--check: not with {option}", option=option))
+        return checked(_path(scenario), t, as_json=as_json)
     rate = _rate(speed or str(CONSOLE_RATE if console else RATE_MAX))
     if console and (rate is None or as_json):
         raise UserError(phrase("--console: not with {option}", option="--json" if as_json else "--speed max"))
     story = load(_path(scenario))
-    narrator = Narrator(story, output.console(stderr=as_json), translator(lang))
+    if rate is not None and (which := simulated_alone(story)):
+        raise UserError(phrase("{name}: {which}: add --speed max", name=story.name, which=which))
+    narrator = Narrator(story, output.console(stderr=as_json), t)
     began = SystemClock().real_ms()
     with _folder(keep) as folder:
         narrator.title()
@@ -116,12 +132,17 @@ def _simulated(story: Scenario, folder: Path, narrator: Narrator) -> FinalAudit:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     rehearsal = Rehearsal(story, narrator)
     rehearsal.run()
-    return close(story, _slots(story), rehearsal.file, rehearsal.write(folder), {})
+    return all_links(
+        [
+            close(story, _slots(story, link), file, rehearsal.write(folder, link), {})
+            for link, file in rehearsal.files.items()
+        ]
+    )
 
 
-def _slots(story: Scenario) -> tuple[Millis, ...]:
-    """Return the scenario's slots (ms since 1970). Raises UserError."""
-    policy = story.terms().policy
+def _slots(story: Scenario, link: str = "") -> tuple[Millis, ...]:
+    """Return the slots of a link of the scenario, by default of the first (ms since 1970). Raises UserError."""
+    policy = story.terms(link_id=link).policy
     try:
         planned = slots.plan(policy.slots, policy.zone, parsed(story.starts), parsed(story.ends))
     except ValueError as error:

@@ -20,7 +20,7 @@ NONCE = "00112233aabbccdd"
 """Stands for every drawn number: the words of all line tests are the same."""
 
 
-class Asked(Struct, frozen=True):
+class Asking(Struct, frozen=True):
     """What an officer asks for is made from this: the clocks of the machine, and the id of the request."""
 
     at: Millis
@@ -28,7 +28,7 @@ class Asked(Struct, frozen=True):
     request: str
 
 
-MakeRequest = Callable[[Snapshot, Asked], Request | None]
+MakeRequest = Callable[[Snapshot, Asking], Request | None]
 """Returns an officer's request as they make it on what they see; None if they have no reason for it."""
 
 

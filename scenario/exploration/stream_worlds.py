@@ -11,7 +11,7 @@ from protocol.core.snapshot import Snapshot
 from protocol.wire.instants import written
 from protocol.wire.messages import Precedence
 from protocol.wire.policy import Terms
-from scenario.exploration.small_world import Asked, Bounds, PlannedRequest, SmallWorld, Symmetry
+from scenario.exploration.small_world import Asking, Bounds, PlannedRequest, SmallWorld, Symmetry
 from scenario.simulation.signatures import enrolled
 
 CALLER, ANSWERING = default_terms.CALLER, default_terms.ANSWERING
@@ -31,7 +31,7 @@ def link_file(epoch: int = 1, **policy: object) -> LinkFile:
 def alert(side: str, number: int, officer: str = "duty-1", precedence: Precedence = "routine") -> PlannedRequest:
     """Return a request for an alert."""
 
-    def make(_view: Snapshot, asked: Asked) -> Request:
+    def make(_view: Snapshot, asked: Asking) -> Request:
         return OfficerRaisedAlert(
             at=asked.at,
             mono=asked.mono,

@@ -44,7 +44,7 @@ from scenario.exploration.process_state import (
     run_on,
     start_events,
 )
-from scenario.exploration.small_world import NONCE, Asked, SmallWorld
+from scenario.exploration.small_world import NONCE, Asking, SmallWorld
 from scenario.exploration.wire import Wire
 from scenario.simulation.agenda import Agenda
 from scenario.simulation.invariants import Invariants, Observations, Violation
@@ -221,7 +221,7 @@ class Transitions:
                 script, place = what
                 request = self.world.scripts[script][place]
                 # an officer reads what the service shows, and acts a moment later
-                made: Event | None = request.make(core.snapshot(), Asked(at, mono, request.name))
+                made: Event | None = request.make(core.snapshot(), Asking(at, mono, request.name))
                 return made
             case "deadline":
                 return DeadlineReached(at=at, mono=mono, nonce=NONCE)

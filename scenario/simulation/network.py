@@ -38,6 +38,8 @@ class QueuedFrame(Struct):
     sender: str
     channel: Channel
     frame: bytes
+    # empty for the only link
+    link: str = ""
 
 
 class BrokerSession(Protocol):
@@ -52,8 +54,8 @@ class BrokerSession(Protocol):
     def arrived(self, delivery: QueuedFrame) -> None:
         """Take a frame; acknowledge it when its record is on disk."""
 
-    def presence(self, party: str, *, present: bool) -> None:
-        """Take a message on the presence topic of `party`."""
+    def presence(self, party: str, *, present: bool, link: str = "") -> None:
+        """Take a message on the presence topic of `party`, on one link or on each."""
 
     def refused(self, token: object, code: int, reason: str) -> None:
         """Take the broker's refusal of the publish with `token`."""
@@ -111,6 +113,8 @@ class Broker:
         self.withhold: set[str] = set()
         # clients whose publishes are refused
         self.refuse: set[str] = set()
+        # links of which nothing is carried
+        self.cut_links: set[str] = set()
         self.remembered: deque[tuple[str, Channel, bytes]] = deque(maxlen=REMEMBERED)
         self.counts: Counter[str] = Counter()
 
@@ -185,6 +189,22 @@ class Broker:
         if not session.route.cut:
             self._retry(session)
 
+    def cut_link(self, link: str) -> None:
+        """Carry nothing of one link any more, and accept everything; the presence of its parties runs out."""
+        self.cut_links.add(link)
+        self._tell_link(link, present=False)
+
+    def mend_link(self, link: str) -> None:
+        """Carry that link again."""
+        self.cut_links.discard(link)
+        self._tell_link(link, present=True)
+
+    def _tell_link(self, link: str, *, present: bool) -> None:
+        for session in self._sessions.values():
+            for party in session.reads:
+                if session.connected and (self._sessions[party].connected or not present):
+                    session.client.presence(party, present=present, link=link)
+
     def kick(self, name: str) -> None:
         """Let another client connect with this client's certificate, and disconnect again."""
         session = self._sessions[name]
@@ -247,13 +267,13 @@ class Broker:
 
     # --- frames -----------------------------------------------------------------------------------------------------
 
-    def publish(self, name: str, channel: Channel, frame: bytes, token: object) -> None:
+    def publish(self, name: str, channel: Channel, frame: bytes, token: object, *, link: str = "") -> None:
         """Publish a frame of a client under the client's own name."""
         session = self._sessions[name]
         self.counts["published"] += 1
         if not session.connected:
             return
-        if session.route.cut or self._happens(session.route.lose_up):
+        if link in self.cut_links or session.route.cut or self._happens(session.route.lose_up):
             self.counts["lost"] += 1
             return
         if name in self.refuse:
@@ -263,14 +283,16 @@ class Broker:
         if self._happens(self._forget):
             self.counts["forgotten"] += 1
             return
-        self.distribute(name, channel, frame, delay=self._delay(session.route))
+        self.distribute(name, channel, frame, delay=self._delay(session.route), link=link)
 
-    def distribute(self, sender: str, channel: Channel, frame: bytes, *, delay: Millis = 0) -> None:
+    def distribute(self, sender: str, channel: Channel, frame: bytes, *, delay: Millis = 0, link: str = "") -> None:
         """Deliver a frame to all subscribers of the topic of `sender`, who need not have sent it."""
         for session in self._readers[sender]:
-            self.hand(session.name, sender, channel, frame, delay=delay)
+            self.hand(session.name, sender, channel, frame, delay=delay, link=link)
 
-    def hand(self, name: str, sender: str, channel: Channel, frame: bytes, *, delay: Millis = 0) -> None:
+    def hand(
+        self, name: str, sender: str, channel: Channel, frame: bytes, *, delay: Millis = 0, link: str = ""
+    ) -> None:
         """Deliver a frame to one client alone."""
         session = self._sessions[name]
         for _ in range(2 if self._happens(session.route.double) else 1):
@@ -278,7 +300,7 @@ class Broker:
                 self.counts["dropped"] += 1
                 return
             self._mid += 1
-            delivery = session.waiting[self._mid] = QueuedFrame(self._mid, sender, channel, frame)
+            delivery = session.waiting[self._mid] = QueuedFrame(self._mid, sender, channel, frame, link)
             if session.connected:
                 self._deliver(session, delivery, delay)
 

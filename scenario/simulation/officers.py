@@ -63,6 +63,7 @@ _TEXT: Texts = {
 
 Make = Callable[[Now], Request]
 Done = Callable[[str], None]
+Refused = Callable[[LocalProtocolError], None]
 
 
 class Habits:
@@ -101,10 +102,13 @@ class Habits:
 
 
 class Officers:
-    """The officers of one side."""
+    """The officers of one side, at one of its links."""
 
-    def __init__(self, process: SimulatedProcess, agenda: Agenda, chance: random.Random, habits: Habits) -> None:
+    def __init__(
+        self, process: SimulatedProcess, agenda: Agenda, chance: random.Random, habits: Habits, link: str = ""
+    ) -> None:
         self.process = process
+        self._link = link
         self.asked: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         # what this side has sent, by the references that the service returned
@@ -115,8 +119,8 @@ class Officers:
         self._habits = habits
         self._heard: set[str] = set()
         self._requests = 0
-        self._open: dict[str, tuple[Make, Done]] = {}
-        process.notify(self.notified, self._ask_all_again)
+        self._open: dict[str, tuple[Make, Done, Refused]] = {}
+        process.notify(self.notified, self._ask_all_again, link)
 
     # --- notifications ----------------------------------------------------------------------------------------------
 
@@ -322,11 +326,22 @@ class Officers:
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
-    def ask(self, make: Callable[[Now, str], Request], done: Done = lambda _reference: None) -> None:
-        """Make a request, and repeat it under the same id until the service answers."""
+    def ask(
+        self,
+        make: Callable[[Now, str], Request],
+        done: Done = lambda _reference: None,
+        refused: Refused = lambda _error: None,
+    ) -> None:
+        """Make a request, and repeat it under the same id until the service answers.
+
+        Args:
+            make: returns the request at an instant, under an id.
+            done: takes the reference that the service answers with.
+            refused: takes its refusal.
+        """
         self._requests += 1
         request = f"{self.process.name}-{self._requests:08d}"
-        self._open[request] = (lambda now: make(now, request), done)
+        self._open[request] = (lambda now: make(now, request), done, refused)
         self._ask(request)
 
     def _ask(self, request: str) -> None:
@@ -335,7 +350,7 @@ class Officers:
             return
         self.asked["asked"] += 1
         # a service that is down takes nothing; the request is repeated when it is up again
-        self.process.ask(known[0], _Reply(partial(self._answered, request)))
+        self.process.ask(known[0], _Reply(partial(self._answered, request)), self._link)
 
     def _ask_all_again(self) -> None:
         """Repeat every request that the service has not answered: it is up again."""
@@ -348,6 +363,7 @@ class Officers:
             return
         if error is not None:
             self.refused[error.code] += 1
+            known[2](error)
             return
         known[1](reference)
 

@@ -7,55 +7,46 @@ The clocks, the disk, the broker, the receivers of notifications and, in most wo
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
-from endpoints.config import default_terms
 from endpoints.config.link_file import LinkFile
 from endpoints.config.officers import Officer
-from endpoints.config.own_words import own_words
 from endpoints.config.settings_tables import WATCH_IDENTITY
-from endpoints.journal.writer import Batch, JournalWriter
+from endpoints.journal.writer import Batch
 from endpoints.mqtt.events import Arrived, Connected, Delivery, Lost, PresenceChanged, PublishDenied, TakenOver
 from endpoints.mqtt.topics import Topic
-from endpoints.runtime.endpoint_link import EndpointLink
 from endpoints.runtime.intake import EndpointIntake, Intake
-from endpoints.runtime.link_runner import AnyRunner, LinkRunner
+from endpoints.runtime.link_runner import AnyRunner
 from endpoints.runtime.loop import Loop
-from endpoints.runtime.observing import SendsNothing
 from endpoints.runtime.ports import Now
 from endpoints.runtime.rate_limits import PRESENCE_PAUSE_S
 from endpoints.runtime.reopening import LinkOpener
 from endpoints.runtime.timed_events import SPACE_EVERY_S
 from endpoints.runtime.work_items import Reply, RequestItem
 from endpoints.runtime.work_queue import WorkQueue
-from protocol.core.duty import OwnWords
 from protocol.core.effects import Notify
 from protocol.core.events import Request
-from protocol.core.link import Link
-from protocol.core.observer import Observer
-from protocol.record.fold import CoreT, fold
 from protocol.record.journal import Chain
 from protocol.wire.instants import Millis
 from scenario.simulation.agenda import Agenda
-from scenario.simulation.disk import Crashed, Disk
+from scenario.simulation.disk import Crashed
 from scenario.simulation.faults import CrashPoint
 from scenario.simulation.invariants import Invariants
 from scenario.simulation.network import Broker, QueuedFrame
 from scenario.simulation.signatures import Signatures
 from scenario.simulation.simulated_clock import AgendaTimer, SimulatedClock, SkippedTicks
+from scenario.simulation.simulated_links import SimulatedLink
 
-SEGMENT_BYTES = 160_000
-"""Small, so that a month has many checkpoints, and a restart reads little."""
 _RESTART_MS: tuple[Millis, Millis] = (60_000, 1_200_000)
 """How long operators take to restart a process after its disk has failed."""
 
 
 class _Run(Struct, frozen=True):
-    """The parts of the process that live from a start to the next stop or crash. `runners` holds its only link's."""
+    """The parts of the process that live from a start to the next stop or crash. `opener` is of its first link."""
 
     runners: dict[str, Any]
     opener: LinkOpener[Any]
@@ -66,9 +57,14 @@ class _Run(Struct, frozen=True):
 
     @property
     def runner(self) -> AnyRunner:
-        """The running link."""
+        """The first link."""
         runner: AnyRunner = self.runners[self.opener.link]
         return runner
+
+    @property
+    def failed(self) -> bool:
+        """Whether a link has stopped."""
+        return any(runner.failure is not None for runner in self.runners.values())
 
 
 class SimulatedProcess:
@@ -84,42 +80,60 @@ class SimulatedProcess:
         invariants: Invariants,
         chance: random.Random,
         officers: Sequence[str] = (),
+        further: Mapping[str, tuple[LinkFile, Invariants]] = {},
     ) -> None:
+        """Make it.
+
+        Args:
+            name: the party, or the watch.
+            file: the link file of its first link, in most worlds the only one.
+            agenda: the world's.
+            broker: the world's.
+            signatures: signs and judges.
+            invariants: check the journal of the first link.
+            chance: draws what is left to chance.
+            officers: those who may act.
+            further: the link files of further links, and what checks their journals, by link.
+        """
         self.name = name
         self.clock = SimulatedClock(agenda)
-        self.disk = Disk(name, chance)
-        self._file = file
+        first = SimulatedLink(name, file, invariants, chance)
+        self.links = {first.id: first}
+        self.links |= {link: SimulatedLink(name, each, checks, chance) for link, (each, checks) in further.items()}
+        self.disk = first.disk
+        self._first = first
         self._asleep = False
         self._crash_point: CrashPoint | None = None
         self._power_cut = False
         self._down_for: Millis = 0
-        self._receivers: list[Callable[[Notify], None]] = []
+        self._receivers: list[tuple[str, Callable[[Notify], None]]] = []
         self._came_up: list[Callable[[], None]] = []
         self._agenda = agenda
         self._broker = broker
         self._signatures = signatures
-        self._invariants = invariants
         self._chance = chance
         self._officers = {name: Officer(credential=f"of {name}").digest for name in officers}
         self._run: _Run | None = None
         senders = tuple(party for party in file.parties if party != name)
         broker.admit(name, senders, self)
 
-    def notify(self, receiver: Callable[[Notify], None], came_up: Callable[[], None] | None = None) -> None:
-        """Call `receiver` with each notification, and `came_up` whenever the process answers again."""
-        self._receivers.append(receiver)
+    def notify(
+        self, receiver: Callable[[Notify], None], came_up: Callable[[], None] | None = None, link: str = ""
+    ) -> None:
+        """Call `receiver` with each notification of a link, and `came_up` whenever the process answers again."""
+        self._receivers.append((link or self._first.id, receiver))
         if came_up is not None:
             self._came_up.append(came_up)
 
     def adopt(self, file: LinkFile) -> None:
         """Install another link file, for the next start."""
-        self._file = file
+        self.links[file.terms.link].adopt(file)
 
     # --- the process ------------------------------------------------------------------------------------------------
 
     @property
     def runner(self) -> AnyRunner | None:
-        """The running link, None while the process is down."""
+        """The first running link, None while the process is down."""
         return None if self._run is None else self._run.runner
 
     def start(self) -> None:
@@ -139,52 +153,20 @@ class SimulatedProcess:
 
     def _prepare(self) -> _Run:
         """Return the parts of a process that has not started yet, on what its disk holds."""
-        link, queue = self._file.terms.link, WorkQueue()
-        journal = JournalWriter(self.disk, link, self.name, segment_bytes=SEGMENT_BYTES, on_disk=self._on_disk)
+        queue = WorkQueue()
         watches = self.name == WATCH_IDENTITY
-        opener: LinkOpener[Any] = LinkOpener(journal, self._watching if watches else self._linked)
-        runners: dict[str, Any] = {link: opener.open()}
+        openers = {
+            link: each.opener(self, self._signatures, self._officers, self._draw_nonce, self._on_disk)
+            for link, each in self.links.items()
+        }
+        runners: dict[str, Any] = {link: opener.open() for link, opener in openers.items()}
         intake = (Intake if watches else EndpointIntake)(runners, queue, self._acknowledge)
         monitor = SkippedTicks(self.clock)
         timer = AgendaTimer(self._agenda, self.clock, self._turn)
         loop = Loop(runners, queue, self.clock, monitor, timer, lambda: None)
-        return _Run(runners, opener, loop, intake, monitor, timer)
+        return _Run(runners, openers[self._first.id], loop, intake, monitor, timer)
 
-    def _watching(self, journal: JournalWriter) -> AnyRunner:
-        """Return the runner of the watch."""
-        core = self._recovered(journal, Observer.new(journal.link, self.name))
-        judges, heads = self._signatures.judge, SendsNothing(self._signatures.signer(self.name))
-        return LinkRunner(core, journal, self._file, self, outbound=heads, judges=judges, draw_nonce=self._draw_nonce)
-
-    def _linked(self, journal: JournalWriter) -> EndpointLink:
-        """Return the runner of an endpoint."""
-        return EndpointLink(
-            self._recovered(journal, Link.new(journal.link, self.name)),
-            journal,
-            self._file,
-            self,
-            signer=self._signatures.signer(self.name),
-            outlet=self,
-            officers=self._officers,
-            judges=self._signatures.judge,
-            draw_nonce=self._draw_nonce,
-            words=self._words(),
-        )
-
-    def _words(self) -> OwnWords:
-        """Return what this side says in line tests: what `init` writes into its settings."""
-        terms = self._file.terms
-        texts = default_terms.words(self._file.parties[self.name].site, (terms.policy.test_language,))
-        return own_words(texts.get("test_text", UNSET), texts.get("answer_text", UNSET), terms, at=self.name)
-
-    def _recovered(self, journal: JournalWriter, empty: CoreT) -> CoreT:
-        """Return the core that the journal leads to; the invariants compare its effects with the recorded ones."""
-        records = journal.take_recovered()
-        self._invariants.recovered(self.name, journal.n, records)
-        return fold(records, empty, partial(self._invariants.replayed, self.name))
-
-    def _on_disk(self, batch: Batch) -> None:
-        self._invariants.durable(self.name, batch)
+    def _on_disk(self, _batch: Batch) -> None:
         if self._crash_point == "after_append":
             raise Crashed
 
@@ -201,7 +183,7 @@ class SimulatedProcess:
         except Crashed:
             self._die()
             return False
-        if self._run.runner.failure is not None:
+        if self._run.failed:
             self._die()
             return False
         return True
@@ -282,8 +264,8 @@ class SimulatedProcess:
             return
         self.crash("idle", down_for, power_cut=True)
         self.disk.restore(lacking)
-        chain = Chain(self._file.terms.link, self.name)
-        self._invariants.restored(self.name, map(chain.take, self.disk.lines()))
+        chain = Chain(self._first.id, self.name)
+        self._first.invariants.restored(self.name, map(chain.take, self.disk.lines()))
 
     def show_space(self, free_bytes: int) -> None:
         """Change the disk's free space; the loop checks it every few seconds."""
@@ -341,13 +323,15 @@ class SimulatedProcess:
 
     def arrived(self, delivery: QueuedFrame) -> None:
         """Report a frame."""
-        topic = Topic(self._file.terms.link, delivery.sender, delivery.channel)
+        topic = Topic(delivery.link or self._first.id, delivery.sender, delivery.channel)
         self._happened(Arrived(topic, delivery.frame, Delivery(0, delivery.mid)))
 
-    def presence(self, party: str, *, present: bool) -> None:
-        """Report a party's presence."""
+    def presence(self, party: str, *, present: bool, link: str = "") -> None:
+        """Report a party's presence on a link, or on each that the broker carries."""
         if self._run is not None:
-            self._happened(PresenceChanged(self._file.terms.link, party, present))
+            for each in (link,) if link else self.links:
+                if each == link or each not in self._broker.cut_links:
+                    self._happened(PresenceChanged(each, party, present))
             # a change above the rate limit is journaled later
             self._agenda.after((PRESENCE_PAUSE_S + 1) * 1_000, self.turn_soon)
 
@@ -368,8 +352,8 @@ class SimulatedProcess:
         if self._crash_point == "mid_perform" and self._chance.getrandbits(1):
             raise Crashed
         assert topic.channel != "presence"
-        self._invariants.published(self.name, payload)
-        self._broker.publish(self.name, topic.channel, payload, token)
+        self.links[topic.link].invariants.published(self.name, payload)
+        self._broker.publish(self.name, topic.channel, payload, token, link=topic.link)
         return True
 
     def leave(self, link: str) -> None:
@@ -378,8 +362,9 @@ class SimulatedProcess:
     def submit(self, link: str, side: str, effect: Notify) -> None:
         """Deliver a notification to the officers; report the delivery a moment later."""
         del side
-        for receive in self._receivers:
-            receive(effect)
+        for of, receive in self._receivers:
+            if of == link:
+                receive(effect)
         self._agenda.after(self._chance.randint(20, 2_000), partial(self._notified, self._run, link, effect.id))
 
     def _notified(self, run: _Run | None, link: str, notice: str) -> None:
@@ -392,8 +377,8 @@ class SimulatedProcess:
 
     # --- officers ---------------------------------------------------------------------------------------------------
 
-    def ask(self, make: Callable[[Now], Request], reply: Reply) -> None:
-        """Take an officer's request; while the service is down, nothing happens."""
+    def ask(self, make: Callable[[Now], Request], reply: Reply, link: str = "") -> None:
+        """Take an officer's request on a link; while the service is down, nothing happens."""
         if self._run is not None and not self._asleep:
-            self._run.loop.queue.put(RequestItem(self._run.runner, make, reply))
+            self._run.loop.queue.put(RequestItem(self._run.runners[link or self._first.id], make, reply))
             self.turn_soon()

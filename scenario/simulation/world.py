@@ -83,6 +83,11 @@ class World:
         self.signatures = Signatures(parties, real=plan.real_keys)
         self.invariants = Invariants(self.agenda, self.signatures)
         self.broker = Broker(self.agenda, part(chance))
+        # further links of the same processes, by id
+        self.further = {
+            each.id: (_link_file(scenario, each.id), Invariants(self.agenda, self.signatures))
+            for each in scenario.further_links
+        }
         self.processes = {
             name: SimulatedProcess(
                 name,
@@ -93,6 +98,7 @@ class World:
                 self.invariants,
                 part(chance),
                 roster(scenario, name) if name in parties else (),
+                self.further,
             )
             for name in (*parties, WATCH_IDENTITY)
         }
@@ -102,6 +108,14 @@ class World:
             self.officers[side] = Officers(
                 self.processes[side], self.agenda, own, (habits or {}).get(side) or Habits(own)
             )
+        # the officers of further links, by link and side
+        self.officers_of = {
+            (link, side): Officers(
+                self.processes[side], self.agenda, part(chance), (habits or {}).get(side) or Habits(part(chance)), link
+            )
+            for link in self.further
+            for side in parties
+        }
         self._agreeing = False
         for process in self.processes.values():
             process.notify(self._notified)
@@ -196,10 +210,10 @@ def roster(scenario: Scenario, side: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*scenario.officers(side), *Habits.officers]))
 
 
-def _link_file(scenario: Scenario) -> LinkFile:
+def _link_file(scenario: Scenario, link: str = "") -> LinkFile:
     keys = enrolled((scenario.link.caller.id, scenario.link.answering.id, WATCH_IDENTITY))
     return LinkFile(
-        terms=scenario.terms(),
+        terms=scenario.terms(link_id=link),
         parties={
             party.id: Party(name=party.name, site=party.site, zone=party.zone, keys=keys[party.id])
             for party in scenario.parties

@@ -34,7 +34,7 @@ def the_day() -> Account:
         story = load(packaged("one-day"))
         rehearsal = Rehearsal(story, Narrator(story, Console(quiet=True), translator("en")))
         rehearsal.run()
-        journals: Mapping[str, Path] = rehearsal.write(Path(folder))
+        journals: Mapping[str, Path] = rehearsal.write(Path(folder), story.link.id)
         return account([evidence_of(JournalReader(str(path)).whole_records()) for path in journals.values()])
 
 

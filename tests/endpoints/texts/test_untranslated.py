@@ -47,7 +47,9 @@ NOT_YET: set[str] = set()
 
 def sources() -> list[Path]:
     return sorted(
-        path for package in ("protocol", "broker", "endpoints", "load") for path in (ROOT / package).rglob("*.py")
+        path
+        for package in ("protocol", "broker", "endpoints", "scenario", "load")
+        for path in (ROOT / package).rglob("*.py")
     )
 
 
