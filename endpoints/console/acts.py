@@ -16,6 +16,7 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from endpoints.console.act_document import ActDocument
+from endpoints.console.acts_on_alerts import AlertAct, DiscardAct, ReleaseAct
 from endpoints.console.acts_on_messages import AcknowledgeAct, CancelAct, RefuseAct
 from endpoints.console.credential_attempts import THROTTLED, CredentialAttempts, Sender, TooManyAttempts
 from endpoints.console.facts import Facts
@@ -35,6 +36,9 @@ ACTS: dict[str, type[ActDocument]] = {
     "acknowledge": AcknowledgeAct,
     "refuse": RefuseAct,
     "cancel": CancelAct,
+    "alert": AlertAct,
+    "release": ReleaseAct,
+    "discard": DiscardAct,
 }
 """The acts of `POST /links/LINK/acts/ACT`."""
 ANSWER_WITHIN_S = 30.0

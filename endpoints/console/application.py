@@ -3,6 +3,7 @@
     GET  /                              the board of the first link
     GET  /links/LINK/SCREEN[/REST]      a screen; with the header X-Live, only the part of it that changes
     POST /links/LINK/acts/ACT           an officer's act, in JSON: see `acts`
+    POST /links/LINK/acts/preview       an alert that is being written, as its reader will see it; it says nothing
     GET  /stream                        server-sent events: a beat each second, and one at each change
     GET  /board-link/TOKEN              begins the session of a one-time link
     GET  /log-in, POST /log-in          an officer's session, proven at the endpoint
@@ -30,7 +31,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from endpoints.console import answers, browser_requests, pages
-from endpoints.console.acts import ActFailed, Acts, failure, refused
+from endpoints.console.acts import ActFailed, Acts, document_of, failure, refused
+from endpoints.console.composing import TypedAlert
 from endpoints.console.cookies import Cookies
 from endpoints.console.credential_attempts import Sender
 from endpoints.console.frame import WORDS, frame_of, meanwhile_words, until_words
@@ -39,6 +41,7 @@ from endpoints.console.listeners import Listeners
 from endpoints.console.log_in import LogIn
 from endpoints.console.preferences import Preferences, from_cookie
 from endpoints.console.present_links import PresentLinks
+from endpoints.console.preview import preview
 from endpoints.console.screen import NoSuchThing, Screen
 from endpoints.console.screens import SCREENS
 from endpoints.console.sessions import ReaderSession, Sessions
@@ -88,6 +91,7 @@ class Console:
         everything = Starlette(
             routes=[
                 Route("/", self._start),
+                Route("/links/{link}/acts/preview", self._preview, methods=["POST"]),
                 Route("/links/{link}/acts/{act}", self._act, methods=["POST"]),
                 Route("/links/{link}/{screen}", self._screen),
                 Route("/links/{link}/{screen}/{rest:path}", self._screen),
@@ -226,6 +230,16 @@ class Console:
         )
         body = await request.body()
         return await self._acts.perform(request.path_params["act"], body, facts, session.id, self._sender(request), t)
+
+    async def _preview(self, request: Request) -> Response:
+        """Return what is being written as the other side will see it, and what is wrong with it."""
+        look = self._look(request)
+        t = translator(look.lang)
+        session = self.acting(request)
+        facts = await self._present.facts(self._link(request.path_params["link"]), session, look, "")
+        typed = document_of(await request.body(), TypedAlert, t)
+        language = browser_requests.query(request).get("language", "")
+        return answers.page(preview(typed, facts, language, t, self._common(facts.settings.id)))
 
     def acting(self, request: Request) -> ReaderSession:
         """Return the session of the officer who acts. Raises ActFailed unless it is one, and the body is JSON."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from endpoints.texts.printable import printable
 
@@ -26,7 +26,7 @@ TYPES = {
 @cache
 def environment() -> Environment:
     """Return the templates of the console."""
-    return Environment(
+    made = Environment(
         loader=PackageLoader("endpoints.console", "templates"),
         autoescape=True,
         finalize=_harmless,
@@ -34,6 +34,8 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["as_typed"] = _as_typed
+    return made
 
 
 def render(template: str, **values: Any) -> str:
@@ -76,6 +78,11 @@ def build() -> str:
     ):
         digest.update(hashlib.sha256(content).digest())
     return digest.hexdigest()[:12]
+
+
+def _as_typed(value: str) -> Markup:
+    """Return a text of this side for a field of a form: escaped, but with each character as it was typed."""
+    return escape(value)
 
 
 def _harmless(value: Any) -> Any:

@@ -83,6 +83,21 @@ def coordinates(text: str, *, option: str) -> tuple[int, int]:
     return found[0], found[1]
 
 
+def typed_coordinates(latitude_udeg: int, longitude_udeg: int) -> str:
+    """Return coordinates as `coordinates` reads them: `46.7758 N, 33.3706 E`."""
+    found = []
+    for udeg, sides in ((latitude_udeg, "NS"), (longitude_udeg, "EW")):
+        whole, part = divmod(abs(udeg), _UDEG)
+        degrees = f"{whole}.{part:06}".rstrip("0").rstrip(".")
+        found.append(f"{degrees} {sides[udeg < 0]}")
+    return ", ".join(found)
+
+
+def typed_radius(radius_m: int) -> str:
+    """Return a radius as `metres` reads it: `10km`, `500m`."""
+    return f"{radius_m // 1_000}km" if radius_m and radius_m % 1_000 == 0 else f"{radius_m}m"
+
+
 def _wrong_coordinates(typed: str) -> Phrase:
     """Return what is wrong with coordinates, as closely as it can be told."""
     example = phrase("write decimal degrees with a point, latitude first: 46.7758,33.3706 or 46.7758N,33.3706E")

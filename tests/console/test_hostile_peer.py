@@ -90,7 +90,7 @@ def test_nothing_that_the_other_side_wrote_acts_or_leaves_its_place(
     page = visits.enter(deceived, viewport=VIEWPORTS[viewport])
     look(page, lang="en", theme="light")
     found = []
-    for name in (screen.name for screen in SCREENS):
+    for name in (screen.name for screen in SCREENS if "investigator" in screen.roles):
         page.goto(deceived.screen("eucom", name))
         expect(page.locator("main h1").first).to_be_attached()
         whole(page)

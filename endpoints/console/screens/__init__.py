@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from endpoints.console.screen import Screen
-from endpoints.console.screens import alarms, board, channels, history, investigate, messages, settings
+from endpoints.console.screens import alarms, board, channels, compose, drafts, history, investigate, messages, settings
 
 SCREENS: tuple[Screen, ...] = (
     board.SCREEN,
     messages.SCREEN,
+    compose.SCREEN,
+    drafts.SCREEN,
     alarms.SCREEN,
     history.SCREEN,
     channels.SCREEN,

@@ -11,6 +11,7 @@ from endpoints.clocks import slots
 from endpoints.console.facts import Facts
 from endpoints.console.frame import LEVELS, Level, duration_words, until_words
 from endpoints.console.screen import EVERYBODY, Screen
+from endpoints.console.screens.drafts import flash_waits
 from endpoints.control.open_items import OpenItem, WaitingDraft
 from endpoints.texts.i18n import Translator
 from protocol.core.alarms import Alarm
@@ -69,6 +70,8 @@ class OpenRow(Struct, frozen=True, kw_only=True):
     """One alert, line test or draft that waits for an officer."""
 
     id: str
+    # the screen that shows it
+    screen: str
     reference: str
     name: str
     bars: int
@@ -100,6 +103,7 @@ class BoardView(Struct, frozen=True, kw_only=True):
         next_at: the local times of the next line test at each site, UTC first; empty without one.
         test_lines: the countdown and the last test.
         alarms, alarms_new, alarms_more: the first rows, how many are new, how many are left out; so for `open`.
+        drafts_count: how many of what is open are drafts.
         watch: what the independent watch says; empty without one.
         slots: the last slots, the oldest first.
         legend: what each of their marks means.
@@ -116,6 +120,7 @@ class BoardView(Struct, frozen=True, kw_only=True):
     alarms_new: int
     open: tuple[OpenRow, ...]
     open_count: int
+    drafts_count: int
     watch: tuple[Line, ...]
     slots: tuple[SlotMark, ...]
     legend: tuple[tuple[Level, str], ...]
@@ -139,6 +144,7 @@ def view(facts: Facts, query: Mapping[str, str], t: Translator) -> BoardView:
         alarms_new=sum(each.acknowledged_by is UNSET for each in alarms),
         open=tuple(waiting[:ROWS_MAX]),
         open_count=len(waiting),
+        drafts_count=0 if status is None else len(status.drafts),
         watch=tuple(_watch(facts, t)),
         slots=tuple(_slots(facts, t)),
         legend=(
@@ -163,10 +169,14 @@ def _peer(facts: Facts) -> str:
 
 
 def _reasons(facts: Facts, t: Translator) -> Iterator[Line]:
-    """Yield why the link is not fine; what the cards and the banners say already is left out."""
+    """Yield why the link is not fine, and what waits for too long; what cards and banners say already is left out."""
     for each in () if facts.status is None else facts.status.reasons:
         if each.code not in {"alarm", "warning", "not_connected"}:
             yield Line(level=LEVELS[each.state], text=t.say(each.text, each.said or None))
+    for draft in () if facts.status is None else facts.status.drafts:
+        if flash_waits(draft.precedence, draft.at, facts.now):
+            text = t("{draft}: a flash alert waits for its release by a second officer", draft=draft.draft)
+            yield _since("serious", text, draft.at, facts.now)
 
 
 def _outgoing(facts: Facts, t: Translator) -> Iterator[Line]:
@@ -287,6 +297,7 @@ def _open_rows(facts: Facts, t: Translator) -> Iterator[OpenRow]:
 def _draft_row(draft: WaitingDraft, now: Millis, t: Translator) -> OpenRow:
     return OpenRow(
         id=f"open-{draft.draft}",
+        screen="drafts",
         reference=draft.draft,
         name=t.term("precedence", draft.precedence),
         bars=BARS[draft.precedence],
@@ -303,6 +314,7 @@ def _draft_row(draft: WaitingDraft, now: Millis, t: Translator) -> OpenRow:
 def _open_row(item: OpenItem, now: Millis, t: Translator, *, here: bool) -> OpenRow:
     return OpenRow(
         id=f"open-{item.reference}",
+        screen="messages",
         reference=item.reference,
         name=t.term("precedence", item.precedence) if item.precedence else t.term("kind", item.kind),
         bars=BARS[item.precedence] if item.precedence else 0,

@@ -97,7 +97,7 @@ def message_page_of(entry: LedgerEntry, facts: Facts, ledger: Ledger, t: Transla
     """Return the page of a message."""
     page = entry_page(ledger, entry, t, (), broker_has=entry.receipted_at is not None)
     waiting = () if facts.status is None else (*facts.status.open, *facts.status.awaited)
-    found = _of_body(page, facts, t)
+    found = page_of_body(page, facts, t)
     return structs.replace(
         found,
         level=level_of(entry),
@@ -116,7 +116,7 @@ def draft_page_of(draft: LedgerDraft, facts: Facts, ledger: Ledger, t: Translato
     """Return the page of a draft."""
     row = ledger_draft(draft)
     page = draft_page(row, t, target_in(ledger, row["item"]), draft.end)
-    found = _of_body(page, facts, t)
+    found = page_of_body(page, facts, t)
     held = Rung(by="officer", word=t("written"), at=moments.of(draft.held_at), detail=draft.raised.officer)
     ended = tuple(_act(each, facts, t, moments) for each in page.acts)
     waits = () if ended else (Rung(by="officer", word=t.term("act", "released"), done=False),)
@@ -131,8 +131,8 @@ def draft_page_of(draft: LedgerDraft, facts: Facts, ledger: Ledger, t: Translato
     )
 
 
-def _of_body(page: ItemPage, facts: Facts, t: Translator) -> MessagePage:
-    """Return what a page says of the body."""
+def page_of_body(page: ItemPage, facts: Facts, t: Translator) -> MessagePage:
+    """Return what a page says of the body: of a message, of a draft, or of what is being written."""
     body = {} if isinstance(page.body, str) else dict(page.body)
     change = body.get("change") or {}
     status = body.get("status", "")

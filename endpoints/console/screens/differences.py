@@ -1,0 +1,67 @@
+"""What is different between an alert and an earlier one, word by word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+from functools import lru_cache
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from endpoints.texts.i18n import Translator
+from endpoints.texts.item_page import ItemPage, body_fields
+
+_TOKENS: Final = re.compile(r"\s+|\w+|[^\w\s]+")
+_TOKENS_MAX: Final = 2_000
+"""Of one text: beyond that, it is shown whole as removed and added, since a comparison takes the square of it."""
+
+
+class DifferentPart(Struct, frozen=True):
+    """A part of a field: in both alerts, only in the earlier one, or only in this one."""
+
+    kind: Literal["same", "removed", "added"]
+    text: str
+
+
+class DifferentField(Struct, frozen=True, kw_only=True):
+    """One field that is different."""
+
+    label: str
+    parts: tuple[DifferentPart, ...]
+
+
+def differences(before: ItemPage, after: ItemPage, t: Translator) -> tuple[DifferentField, ...]:
+    """Return the fields in which `after` is different from `before`, in the order of `after`."""
+    earlier, later = (_fields(each, t) for each in (before, after))
+    labels = dict.fromkeys([*later, *earlier])
+    found = ((label, earlier.get(label, ""), later.get(label, "")) for label in labels)
+    return tuple(DifferentField(label=label, parts=_parts(old, new)) for label, old, new in found if old != new)
+
+
+def _fields(page: ItemPage, t: Translator) -> dict[str, str]:
+    return {field.label: "\n".join(text for text, _ in field.lines) for field in body_fields(page, t, "UTC")}
+
+
+@lru_cache(maxsize=256)  # a page is rendered again at each change of the link
+def _parts(old: str, new: str) -> tuple[DifferentPart, ...]:
+    before, after = _TOKENS.findall(old), _TOKENS.findall(new)
+    if max(len(before), len(after)) > _TOKENS_MAX:
+        return tuple(_whole(old, new))
+    return tuple(_compared(before, after))
+
+
+def _whole(old: str, new: str) -> Iterator[DifferentPart]:
+    if old:
+        yield DifferentPart("removed", old)
+    if new:
+        yield DifferentPart("added", new)
+
+
+def _compared(before: list[str], after: list[str]) -> Iterator[DifferentPart]:
+    for kind, begin, end, begin_after, end_after in SequenceMatcher(None, before, after).get_opcodes():
+        if kind == "equal":
+            yield DifferentPart("same", "".join(after[begin_after:end_after]))
+        else:
+            yield from _whole("".join(before[begin:end]), "".join(after[begin_after:end_after]))
