@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import lzma
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
-from openapi_spec_validator import validate
 
 from endpoints.control.requests import ACTIONS
 from tests.contracts.make import FOLDER, contracts
@@ -60,7 +61,10 @@ def test_every_reference_leads_somewhere() -> None:
 
 
 def test_the_openapi_document_is_valid() -> None:
-    validate(committed("openapi.json"))
+    # in a process of its own: it imports pydantic, which the command line's library would then use in this one
+    words = [sys.executable, "-m", "openapi_spec_validator", str(FOLDER / "openapi.json")]
+    told = subprocess.run(words, capture_output=True, text=True, timeout=100, check=False)
+    assert told.returncode == 0, told.stdout
 
 
 def test_the_asyncapi_document_is_valid() -> None:

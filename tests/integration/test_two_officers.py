@@ -133,7 +133,8 @@ def test_the_second_officer_sees_the_whole_alert_before_they_release_it(station:
     late = station.deconflict("release", config, draft, *officer(station, "eucom", "watch-2"), "--lang", "en")
     assert late.returncode == 9
     assert re.fullmatch(
-        rf"deconflict: {draft} is released already: watch-2 released it at \S+Z as {reference}\n", late.stderr
+        rf"deconflict: {draft} is released already: watch-2 released it at \d+ \w+ 2022, [\d:]+ UTC as {reference}\n",
+        late.stderr,
     )
 
 

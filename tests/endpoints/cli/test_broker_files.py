@@ -79,7 +79,7 @@ def test_what_contradicts_itself_is_refused_and_nothing_is_written(
     first, own = sides.file("eucom"), sides.folder / "broker"
     before = {path: path.read_bytes() for path in own.iterdir() if path.is_file()}
     for content, more, complaint in (
-        (further(sides, "eucom-ndmc", eucom="centcom"), (), "link eucom-ndmc is between centcom and ndmc, and in"),
+        (further(sides, "eucom-ndmc", eucom="centcom"), (), "link eucom-ndmc is between centcom, ndmc, and in"),
         (further(sides, eucom="broker"), (), "broker: this name is reserved"),
         (further(sides, eucom="watch"), (), f"{AIR}: give its two endpoints and the watch three different names"),
         (further(sides), ("--listen", "a b"), "--listen: expected a host name"),

@@ -160,10 +160,10 @@ def installable(site: Site) -> dict[str, Callable[[], x509.Certificate | bytes]]
         "its alternative names are 'eucom, ndmc'": lambda: issue(
             authority, ours, site.public, names=dns("eucom", "ndmc")
         ),
-        "expired on 2020-02-01": lambda: issue(
+        "expired on 1 Feb 2020": lambda: issue(
             authority, ours, site.public, names=eucom, begins=long_ago, ends=long_ago + timedelta(days=31)
         ),
-        "not valid before 2090-01-01": lambda: issue(
+        "not valid before 1 Jan 2090": lambda: issue(
             authority,
             ours,
             site.public,

@@ -117,7 +117,10 @@ def test_every_command_is_there_and_its_help_shows_an_example(
             ["alarms", "try/eucom/endpoint.toml"],
             "alarms: no command 'try/eucom/endpoint.toml'; give one of: list, ackn",
         ),
-        (["log", "--json"], "log: no command '--json'; give one of: verify, show, restore; see: deconflict log --help"),
+        (
+            ["log", "--json"],
+            "log: no command '--json'; give one of: verify, show, archive, restore; see: deconflict log --help",
+        ),
         (["messages", "a.toml", "b.toml", "c"], "unexpected argument: b.toml c; see: deconflict messages --help"),
         (["\x1b[31m"], "no command '\\x1b[31m'"),
         (["a\nb"], "no command 'a\\nb'"),

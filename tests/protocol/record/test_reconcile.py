@@ -143,7 +143,7 @@ def test_only_journals_of_one_link_and_of_different_sides_can_be_reconciled(day:
     with pytest.raises(LocalProtocolError, match="two sides, and of its watch"):
         reconcile(watch, second)
     other.ledger.entries[Reference("syria", 1, 1)] = next(iter(other.ledger.entries.values()))
-    with pytest.raises(LocalProtocolError, match="journals of eucom and ndmc hold messages of syria"):
+    with pytest.raises(LocalProtocolError, match="journals of eucom, ndmc hold messages of syria"):
         reconcile(one, other)
     other.ledger.link = "syria"
     with pytest.raises(LocalProtocolError, match="journals are of two links"):
