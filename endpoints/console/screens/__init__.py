@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from endpoints.console.screen import Screen
-from endpoints.console.screens import alarms, board, channels, history, investigate, messages, settings
+from endpoints.console.screens import (
+    alarms,
+    board,
+    channels,
+    history,
+    investigate,
+    line_test,
+    messages,
+    settings,
+    watch,
+)
 
 SCREENS: tuple[Screen, ...] = (
     board.SCREEN,
     messages.SCREEN,
+    line_test.SCREEN,
     alarms.SCREEN,
+    watch.SCREEN,
     history.SCREEN,
     channels.SCREEN,
     investigate.SCREEN,
