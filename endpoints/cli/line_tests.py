@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import sys
-import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,16 +12,14 @@ from endpoints.cli import officer_input, options
 from endpoints.cli.officer_session import OfficerSession, Ref, seen_field
 from endpoints.cli.output import print_lines, print_reference, say, terminal_width, typed_line
 from endpoints.errors import UserError
-from protocol.phrases import phrase
+from endpoints.texts.read_back import WORDS, split_words, wrong_word
+from protocol.phrases import Phrase, phrase
 
 if TYPE_CHECKING:
     from endpoints.texts.i18n import Translator
 
-WORDS = 3
 _TRIES_MAX = 10
 """How often one field is asked for again."""
-_FOUND_MAX = 40
-_WORD = re.compile(r"[^\s,;.«»\"']+")
 
 MaybeOfficer = Annotated[
     str | None,
@@ -75,19 +71,19 @@ def line_test(
                 )
             )
         say(t("the line test of {slot} is placed by {officer}", slot=due, officer=officer))
-    print_reference(session.act("test", {}, t), as_json=as_json)
+    # a slot that opens or ends meanwhile is another test than the officer means
+    print_reference(session.act("test", {"slot": slot}, t), as_json=as_json)
 
 
 def _open_slot(session: OfficerSession) -> str | None:
     """Return the slot whose test an officer of this side has to place now, None if there is none (SPEC W1.3)."""
-    from protocol.wire.instants import parsed
+    import msgspec
 
-    policy = session.policy
-    if policy.placed_by != "officer" or session.side != session.caller:
-        return None
-    now, grace = session.now(), policy.grace_s * 1_000
-    slots = (each["slot"] for each in session.client.get("snapshot")["slots"] if each["state"] == "awaited")
-    return next((slot for slot in slots if parsed(slot) <= now < parsed(slot) + grace), None)
+    from endpoints.control.open_items import slot_to_place
+    from protocol.core.snapshot import Snapshot
+
+    view = msgspec.convert(session.client.get("snapshot"), Snapshot)
+    return slot_to_place(view, session.policy, session.now())
 
 
 def answer(
@@ -167,16 +163,17 @@ def _read(challenge: Sequence[str], typed: str | None, t: Translator) -> list[st
             break
         if typed is not None:
             _complain(
-                t("--words: expected the {count} words of the test, found {found}", count=WORDS, found=len(given))
+                phrase("--words: expected the {count} words of the test, found {found}", count=WORDS, found=len(given)),
+                t,
             )
         given = split_words(typed := _typed(t("the three words: ")))
     else:
         raise UserError(phrase("the three words were not typed, and nothing was sent"))
     for place, word in enumerate(challenge):
         for _ in range(_TRIES_MAX):
-            if (why := wrong_word(place + 1, given[place], word, t)) is None:
+            if (why := wrong_word(place + 1, given[place], word)) is None:
                 break
-            _complain(why)
+            _complain(why, t)
             again = split_words(_typed(t("word {number}: ", number=place + 1)))
             given[place] = " ".join(again)
         else:
@@ -184,11 +181,11 @@ def _read(challenge: Sequence[str], typed: str | None, t: Translator) -> list[st
     return list(challenge)
 
 
-def _complain(why: str) -> None:
+def _complain(why: Phrase, t: Translator) -> None:
     """Say what is wrong with a word that is asked for again. Raises UserError without a terminal."""
     if not sys.stdin.isatty():
         raise UserError(why)
-    say(why)
+    say(t.say(why))
 
 
 def _typed(question: str) -> str:
@@ -196,56 +193,3 @@ def _typed(question: str) -> str:
     if not line:
         raise UserError(phrase("the three words were not typed, and nothing was sent"))
     return line
-
-
-def split_words(text: str) -> list[str]:
-    """Return the words that somebody typed, in lower case, whatever spaces, commas and quotes stand around them."""
-    visible = "".join(each for each in text if unicodedata.category(each) != "Cf")
-    return [_plain(word) for word in _WORD.findall(visible)]
-
-
-def wrong_word(number: int, typed: str, word: str, t: Translator) -> str | None:
-    """Return what is wrong with a typed word of a test, None if it is the right one.
-
-    Args:
-        number: its place, from 1.
-        typed: the word, as `split_words` returns it.
-        word: the word of the test.
-        t: translates.
-    """
-    if typed == _plain(word):
-        return None
-    wanted = {script for each in word if (script := _script(each))}
-    other = {script for each in typed if (script := _script(each))} - wanted
-    found = repr(typed[:_FOUND_MAX])
-    if "CYRILLIC" in wanted and "LATIN" in other:
-        return t(
-            "word {number}: {found} has Latin letters ({letters}), and the test's words are Cyrillic: change the "
-            "keyboard layout",
-            number=number,
-            found=found,
-            letters=_letters(typed, "LATIN"),
-        )
-    if "LATIN" in wanted and "CYRILLIC" in other:
-        return t(
-            "word {number}: {found} has Cyrillic letters ({letters}), and the test's words are Latin: change the "
-            "keyboard layout",
-            number=number,
-            found=found,
-            letters=_letters(typed, "CYRILLIC"),
-        )
-    return t("word {number}: {found} is not the word of the test; read it again", number=number, found=found)
-
-
-def _letters(word: str, script: str) -> str:
-    """Return the letters of a word that are of this script, each once."""
-    return ", ".join(dict.fromkeys(each for each in word[:_FOUND_MAX] if _script(each) == script))
-
-
-def _script(letter: str) -> str:
-    """Return the script of a letter, such as `LATIN`; empty for anything else."""
-    return unicodedata.name(letter, "").partition(" ")[0] if letter.isalpha() else ""
-
-
-def _plain(word: str) -> str:
-    return unicodedata.normalize("NFC", word).casefold().replace("ё", "е")

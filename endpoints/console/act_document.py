@@ -5,7 +5,7 @@ The fields of a document are texts as they were typed, so that each mistake of a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, NamedTuple
 
 from msgspec import Meta, Struct
@@ -20,6 +20,10 @@ from protocol.phrases import phrase
 RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{8,64}$")]
 
 CREDENTIAL_MAX = 1_024
+
+
+BeginSession = Callable[[Response, str, str], Awaitable[None]]
+"""Begins the session of an officer, who proves themselves with their credential, in the browser of a response."""
 
 
 class Asked(NamedTuple):
@@ -60,8 +64,8 @@ class ActDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         """Return in a sentence what was journaled, as `reference`."""
         raise NotImplementedError
 
-    def answered(self, response: Response, facts: Facts) -> None:
-        """Change the response to an act that was journaled, such as by a cookie."""
+    async def answered(self, response: Response, begin: BeginSession) -> None:
+        """Change the response to an act that was journaled, such as by beginning another officer's session."""
 
 
 def choice(field: str, value: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:

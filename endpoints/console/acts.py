@@ -15,9 +15,10 @@ import msgspec
 from msgspec import Struct
 from starlette.responses import Response
 
-from endpoints.console.act_document import ActDocument
+from endpoints.console.act_document import ActDocument, BeginSession
 from endpoints.console.acts_on_alerts import AlertAct, DiscardAct, ReleaseAct
 from endpoints.console.acts_on_messages import AcknowledgeAct, CancelAct, RefuseAct
+from endpoints.console.acts_on_watch import AnswerAct, LeaveWatchAct, PlaceTestAct, TakeWatchAct
 from endpoints.console.credential_attempts import THROTTLED, CredentialAttempts, Sender, TooManyAttempts
 from endpoints.console.facts import Facts
 from endpoints.console.log_in import WRONG
@@ -39,6 +40,10 @@ ACTS: dict[str, type[ActDocument]] = {
     "alert": AlertAct,
     "release": ReleaseAct,
     "discard": DiscardAct,
+    "test": PlaceTestAct,
+    "answer": AnswerAct,
+    "take-watch": TakeWatchAct,
+    "leave-watch": LeaveWatchAct,
 }
 """The acts of `POST /links/LINK/acts/ACT`."""
 ANSWER_WITHIN_S = 30.0
@@ -97,7 +102,14 @@ class Acts:
         self._acts = acts
 
     async def perform(
-        self, name: str, body: bytes, facts: Facts, session: str, sender: Sender, t: Translator
+        self,
+        name: str,
+        body: bytes,
+        facts: Facts,
+        session: str,
+        sender: Sender,
+        t: Translator,
+        begin: BeginSession,
     ) -> Response:
         """Carry out the act `name`; return the answer. Raises ActFailed.
 
@@ -108,6 +120,7 @@ class Acts:
             session: the id of the officer's session.
             sender: whose browser it is.
             t: the language of the page.
+            begin: begins the session of an officer who takes over this browser.
         """
         kind = self._acts.get(name)
         if kind is None:
@@ -138,7 +151,7 @@ class Acts:
             raise refused(HTTPStatus.TOO_MANY_REQUESTS, THROTTLED, worded(error), t) from None
         done = ActAnswer(said=document.said(reference, facts, t), reference=reference)
         response = _json(HTTPStatus.OK, done)
-        document.answered(response, facts)
+        await document.answered(response, begin)
         return response
 
     async def _post(self, link: str, action: str, request: dict[str, Any], sender: Sender) -> str:

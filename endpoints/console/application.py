@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from http import HTTPStatus
 
 from starlette.applications import Starlette
@@ -229,7 +230,24 @@ class Console:
             self._link(request.path_params["link"]), session, look, "", with_history=False
         )
         body = await request.body()
-        return await self._acts.perform(request.path_params["act"], body, facts, session.id, self._sender(request), t)
+
+        async def begin(response: Response, officer: str, credential: str) -> None:
+            await self._hand_over(request, response, officer, credential)
+
+        sender = self._sender(request)
+        return await self._acts.perform(request.path_params["act"], body, facts, session.id, sender, t, begin)
+
+    async def _hand_over(self, request: Request, response: Response, officer: str, credential: str) -> None:
+        """End the session of a browser, and begin that of the officer who takes over its watch.
+
+        If theirs can't begin, they log in themselves.
+        """
+        with suppress(LinkError):
+            session = self._session(request)
+            if session is not None:
+                await self._log_in.end(session, "handover")
+            token = await self._log_in.begin(officer, credential, self._sender(request))
+            self._begin(request, token, response)
 
     async def _preview(self, request: Request) -> Response:
         """Return what is being written as the other side will see it, and what is wrong with it."""
@@ -295,11 +313,11 @@ class Console:
         session = self._sessions.of(token)
         if session is not None:
             await self._log_in.began(session)
-        return self._begin(request, token)
+        return self._begin(request, token, answers.to("/"))
 
-    def _begin(self, request: Request, token: str) -> Response:
-        """Return the answer that begins a session; its browser is known from now on."""
-        answer = self._cookies.begin(answers.to("/"), token, COOKIE_S)
+    def _begin(self, request: Request, token: str, answer: Response) -> Response:
+        """Return the answer, which begins a session; its browser is known from now on."""
+        self._cookies.begin(answer, token, COOKIE_S)
         return self._cookies.know(answer, self._sessions.know(self._browser_token(request)), COOKIE_S)
 
     def _browser_token(self, request: Request) -> str:
@@ -333,7 +351,7 @@ class Console:
             wrong = translator(self._look(request).lang).say(worded(error))
             return self._log_in_answer(request, wrong, officer)
         await self._end_former(request)
-        return self._begin(request, token)
+        return self._begin(request, token, answers.to("/"))
 
     async def _end_former(self, request: Request) -> None:
         """End the session whose cookie the browser is about to lose."""

@@ -29,8 +29,16 @@ class Call(Struct, frozen=True, kw_only=True):
     half_at: Utc | None = None
 
 
-def calls(status: Status) -> Iterator[Call]:
-    """Yield what a link asks for now."""
+def calls(status: Status, to_place: Utc | None = None, grace_ms: Millis = 0) -> Iterator[Call]:
+    """Yield what a link asks for now.
+
+    Args:
+        status: of the link.
+        to_place: the slot whose test an officer of this side has to place now, None if there is none.
+        grace_ms: how long that may take.
+    """
+    if to_place is not None:
+        yield Call(sound=3, about=f"slot/{to_place}", half_at=_half(to_place, written(parsed(to_place) + grace_ms)))
     for item in status.open:
         urgent = item.kind == "alert" and item.precedence in URGENT
         half = None if item.due_at is None else _half(item.received_at, item.due_at)

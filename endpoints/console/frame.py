@@ -75,7 +75,9 @@ class Frame(Struct, frozen=True, kw_only=True):
     rate: int
     clocks: tuple[WallClock, ...]
     next_slot: str | None
+    # None while nobody has it, or while that is not known
     on_watch: str | None
+    watch_known: bool
     banners: tuple[Banner, ...]
     menu: tuple[MenuEntry, ...]
 
@@ -99,6 +101,8 @@ def frame_of(facts: Facts, screen: Screen, screens: Iterable[Screen], links: Ite
         clocks=tuple(_clocks(facts, t)),
         next_slot=None if status is None else status.next_slot,
         on_watch=None if status is None or status.on_watch is None else status.on_watch.officer,
+        # a link that has stopped does not say
+        watch_known=facts.snapshot is not None,
         banners=tuple(_banners(facts, t)),
         menu=tuple(
             MenuEntry(name=each.name, title=t.fixed(each.title), key=each.key, here=each.name == screen.name)

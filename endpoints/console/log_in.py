@@ -17,7 +17,7 @@ from endpoints.structured_log import get_logger
 from protocol.phrases import phrase, worded
 from protocol.wire.messages import Digest, Identifier
 
-EndOfSession = Literal["log-out", "expired", "removed", "ended"]
+EndOfSession = Literal["log-out", "expired", "removed", "ended", "handover"]
 LOOK_EVERY_S = 5.0
 ANSWER_WITHIN_S = 30.0
 """Longer than a credential waits for its check."""

@@ -19,6 +19,7 @@ from endpoints.console.link_feed import LinkFeed
 from endpoints.console.pages import build
 from endpoints.console.preferences import Preferences
 from endpoints.console.sessions import ReaderSession
+from endpoints.control.open_items import slot_to_place
 from protocol.wire.instants import Millis
 from protocol.wire.messages import Digest, Identifier
 
@@ -88,10 +89,21 @@ class PresentLinks:
         feed = self._feeds[link]
         if feed.last is None or not feed.condition.current:
             return []
+        policy, snapshot = self._settings[link].content.terms.policy, feed.last.snapshot
+        slot = None if snapshot is None else slot_to_place(snapshot, policy, now)
         return [
             {"sound": each.sound, "about": f"{link}/{each.about}", "half": passed_half(each, now)}
-            for each in calls(feed.last.status)
+            for each in calls(feed.last.status, slot, policy.grace_s * _SECOND)
         ]
+
+    def on_watch(self) -> Mapping[str, Identifier | None]:
+        """Return who has the watch of each link, None for nobody; without the links that have not said it."""
+        said = {link: feed.last.snapshot for link, feed in self._feeds.items() if feed.last is not None}
+        return {
+            link: None if snapshot.on_watch is None else snapshot.on_watch.officer
+            for link, snapshot in said.items()
+            if snapshot is not None
+        }
 
     async def between(self, link: str, after: int) -> Meanwhile | None:
         """Return what was recorded after record `after`; None if the journal does not say."""
@@ -113,9 +125,10 @@ class PresentLinks:
     ) -> Facts:
         """Return what a screen of `link` is made from; `with_history`, the journal is read up to its last record."""
         feed, history = self._feeds[link], self._histories[link]
-        last = feed.last
         if with_history:
             await history.bring_up_to(feed.upto)
+        # read after that wait, as the page's version is: an older state under a newer version would stay on the screen
+        last = feed.last
         return Facts(
             settings=self._settings[link],
             side=self.side,

@@ -17,6 +17,7 @@ from endpoints.console.acts import Acts
 from endpoints.console.address import listen, tls
 from endpoints.console.application import Console
 from endpoints.console.credential_attempts import CredentialAttempts
+from endpoints.console.handover import Handover
 from endpoints.console.listeners import Listeners
 from endpoints.console.log_in import LogIn
 from endpoints.console.present_links import PresentLinks
@@ -111,7 +112,8 @@ async def run_console(
                 _log.info("started", software=exports.TOOL, origin=settings.origin, links=list(present.links))
             else:
                 opened()
-            works = [*present.works, listeners.run, log_in.run]
+            handover = Handover(present, kept, log_in)
+            works = [*present.works, listeners.run, log_in.run, handover.run]
             await _until_stopped(works, listeners.close, console, server)
             if opened is None:
                 _log.info("stopped")

@@ -247,7 +247,7 @@ class Control:
             )
         reply: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         # another runner may have taken its place in the meantime
-        item = RequestItem(self._runners[runner.link], ask.event, reply)
+        item = RequestItem(self._runners[runner.link], ask.event, reply, ask.check)
         if not self._loop.queue.put(item):
             raise LocalProtocolError(
                 "busy", phrase("the endpoint has more to do than it can queue; repeat the command in a moment")

@@ -10,9 +10,10 @@ from msgspec import Struct
 from protocol.core.alerts import AlertState
 from protocol.core.snapshot import Snapshot
 from protocol.core.staleness import Staleness, expiry, staleness
-from protocol.core.watch_state import TestState
+from protocol.core.watch_state import SlotState, TestState
 from protocol.wire.instants import Millis, parsed
 from protocol.wire.messages import Category, Identifier, Precedence, Utc
+from protocol.wire.policy import Policy
 
 OPEN_ALERTS = {AlertState.SENT, AlertState.RECEIVED, AlertState.WILL_REPLY}
 """The states of an alert that waits for an officer."""
@@ -92,6 +93,14 @@ def drafts(view: Snapshot, now: Millis) -> tuple[WaitingDraft, ...]:
         if parsed(draft.expires_at) > now
     ]
     return tuple(sorted(waiting, key=lambda draft: urgency(draft.precedence, draft.expires_at, draft.at)))
+
+
+def slot_to_place(view: Snapshot, policy: Policy, now: Millis) -> Utc | None:
+    """Return the slot whose test an officer of this side has to place at `now`, None if there is none (SPEC W1.3)."""
+    if policy.placed_by != "officer" or view.side != view.caller:
+        return None
+    awaited = (each.slot for each in view.slots if each.state is SlotState.AWAITED)
+    return next((slot for slot in awaited if parsed(slot) <= now < parsed(slot) + policy.grace_s * 1_000), None)
 
 
 def urgency(precedence: Precedence | None, due_at: Utc | None, since: Utc) -> tuple[bool, Utc, Utc]:

@@ -60,6 +60,7 @@ EXPECTED: dict[str, Phrase] = {
     "draft": phrase("the number of a draft, such as 3"),
     "seen": phrase("64 hexadecimal digits"),
     "of": _MESSAGE,
+    "slot": phrase("the instant of a slot such as 2022-11-29T16:00:00.000Z, or null for an unscheduled test"),
     "words": phrase("three words of 1 to 40 characters"),
     "referral": _ID,
     "code": phrase("the code of an alarm, such as broker_unreachable"),

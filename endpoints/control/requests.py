@@ -12,7 +12,9 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from endpoints.runtime.ports import Now
+from endpoints.control.open_items import slot_to_place
+from endpoints.control.reasons import utc_words
+from endpoints.runtime.ports import Now, RunnableCore
 from protocol.core.event_fields import SessionId, SessionRole, Why
 from protocol.core.events import (
     AlarmAcknowledged,
@@ -72,6 +74,9 @@ class Ask(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Return the event that this request is at `now`. Raises LocalProtocolError for a malformed reference."""
         # each action has its own: a Struct cannot have abstract methods
         raise NotImplementedError
+
+    def check(self, core: RunnableCore, now: Now) -> None:
+        """Compare a new request with the present state. Raises LocalProtocolError if it is not what is meant."""
 
 
 class AskAlert(Ask, frozen=True, kw_only=True):
@@ -240,6 +245,24 @@ class AskTest(Ask, frozen=True, kw_only=True):
 
     officer: Identifier | UnsetType = UNSET  # type: ignore[assignment] # the one action open to machines
     credential: Credential | UnsetType = UNSET  # type: ignore[assignment] # as above
+    # the slot that the officer means, null for an unscheduled test; absent: whatever is due
+    slot: Utc | UnsetType | None = UNSET
+
+    def check(self, core: RunnableCore, now: Now) -> None:
+        """Raise LocalProtocolError(conflict) unless the test would be the one of the slot that the officer means."""
+        if self.slot is UNSET or core.terms is None:
+            return
+        due = slot_to_place(core.snapshot(), core.terms.policy, now.at)
+        if due == self.slot:
+            return
+        if due is not None:
+            why = phrase("nothing was placed: the slot of {slot} is open now, and its test is due", slot=utc_words(due))
+        else:
+            why = phrase(
+                "nothing was placed: the slot of {slot} has its test, or its time is over",
+                slot=utc_words(self.slot or written(now.at)),
+            )
+        raise LocalProtocolError("conflict", why)
 
     def event(self, now: Now) -> Request:
         """Return the event, with a random nonce for its words."""

@@ -8,12 +8,14 @@ from typing import Protocol
 from endpoints.failpoints import failpoint
 from endpoints.mqtt.topics import Topic
 from endpoints.runtime.link_runner import AnyRunner
-from endpoints.runtime.ports import Now
+from endpoints.runtime.ports import Now, RunnableCore
 from protocol.core.events import AnyEvent, Request
 from protocol.errors import LocalProtocolError
 from protocol.phrases import phrase, rephrased
 from protocol.wire.messages import Identifier
 
+Check = Callable[[RunnableCore, Now], None]
+"""Compares a request with the present state; raises LocalProtocolError if it is not what its officer means."""
 MakeEvent = Callable[[Now], AnyEvent]
 """Makes the event in the loop's turn, with the turn's time."""
 
@@ -113,10 +115,25 @@ class Reply(Protocol):
 class RequestItem:
     """An officer's request. Its caller gets the reference through `reply`, once the record is on disk."""
 
-    def __init__(self, runner: AnyRunner, make: Callable[[Now], Request], reply: Reply) -> None:
+    def __init__(
+        self,
+        runner: AnyRunner,
+        make: Callable[[Now], Request],
+        reply: Reply,
+        check: Check = lambda _core, _now: None,
+    ) -> None:
+        """Make it.
+
+        Args:
+            runner: of the link.
+            make: makes the event.
+            reply: takes the answer.
+            check: is called for a new request, before its event is taken.
+        """
         self._runner = runner
         self._make = make
         self._reply = reply
+        self._check = check
         self._reference = ""
         self._error: LocalProtocolError | None = None
 
@@ -130,7 +147,10 @@ class RequestItem:
         if self._runner.failure is not None:
             return
         try:
-            self._reference = self._runner.request(self._make(now))
+            request = self._make(now)
+            if self._runner.core.reference_of(request.request) is None:
+                self._check(self._runner.core, now)
+            self._reference = self._runner.request(request)
         except LocalProtocolError as error:
             self._error = error
         failpoint("after_request")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from endpoints.config.link_file import LinkFile
 from endpoints.config.settings import LinkSettings
 from endpoints.console.condition import Condition
 from endpoints.console.facts import Facts
@@ -18,15 +19,15 @@ from tests.support.exchange import Exchange, link_file
 FAR = 1 << 40
 
 
-def settings_of(folder: Path) -> LinkSettings:
+def settings_of(folder: Path, file: LinkFile | None = None) -> LinkSettings:
     """Return the settings of a link whose journal lies in `folder`."""
-    return LinkSettings(file=folder / "link.toml", content=link_file(), journal=folder, words=OwnWords())
+    return LinkSettings(file=folder / "link.toml", content=file or link_file(), journal=folder, words=OwnWords())
 
 
 async def facts_of(exchange: Exchange, side: str = "eucom", **changes: Any) -> Facts:
     """Return what a screen of a side is made from: its endpoint's status, and its journal, folded."""
     end = exchange.ends[side]
-    settings = settings_of(end.folder)
+    settings = settings_of(end.folder, exchange.file)
     history = History(settings, side)
     await history.bring_up_to(FAR)
     view = end.runner.core.snapshot()

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from endpoints.console.screen import Screen
-from endpoints.console.screens import alarms, board, channels, compose, drafts, history, investigate, messages, settings
+from endpoints.console.screens import (
+    alarms,
+    board,
+    channels,
+    compose,
+    drafts,
+    history,
+    investigate,
+    line_test,
+    messages,
+    settings,
+    watch,
+)
 
 SCREENS: tuple[Screen, ...] = (
     board.SCREEN,
     messages.SCREEN,
     compose.SCREEN,
     drafts.SCREEN,
+    line_test.SCREEN,
     alarms.SCREEN,
+    watch.SCREEN,
     history.SCREEN,
     channels.SCREEN,
     investigate.SCREEN,

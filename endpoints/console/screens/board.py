@@ -12,7 +12,7 @@ from endpoints.console.facts import Facts
 from endpoints.console.frame import LEVELS, Level, duration_words, until_words
 from endpoints.console.screen import EVERYBODY, Screen
 from endpoints.console.screens.drafts import flash_waits
-from endpoints.control.open_items import OpenItem, WaitingDraft
+from endpoints.control.open_items import OpenItem, WaitingDraft, slot_to_place
 from endpoints.texts.i18n import Translator
 from protocol.core.alarms import Alarm
 from protocol.core.watch_state import SlotState, TestState
@@ -133,7 +133,7 @@ def view(facts: Facts, query: Mapping[str, str], t: Translator) -> BoardView:
     alarms = () if status is None else status.alarms
     waiting = [] if status is None else [*_open_rows(facts, t)]
     return BoardView(
-        reasons=tuple(_reasons(facts, t)),
+        reasons=(*_nobody(facts, t), *reasons_of(facts, t)),
         outgoing=_proven(_outgoing(facts, t), facts),
         incoming=_proven(_incoming(facts, t), facts),
         peer=_peer(facts),
@@ -168,7 +168,13 @@ def _peer(facts: Facts) -> str:
     return next((party for party in parties if party != facts.side), parties[-1])
 
 
-def _reasons(facts: Facts, t: Translator) -> Iterator[Line]:
+def _nobody(facts: Facts, t: Translator) -> Iterator[Line]:
+    """Yield that nobody has the watch: then nobody answers for what the link reports."""
+    if facts.snapshot is not None and facts.snapshot.on_watch is None:
+        yield Line(level="serious", text=t("nobody has the watch: no officer answers for what this link reports"))
+
+
+def reasons_of(facts: Facts, t: Translator) -> Iterator[Line]:
     """Yield why the link is not fine, and what waits for too long; what cards and banners say already is left out."""
     for each in () if facts.status is None else facts.status.reasons:
         if each.code not in {"alarm", "warning", "not_connected"}:
@@ -248,8 +254,14 @@ def _test_lines(facts: Facts, t: Translator) -> Iterator[Line]:
     status = facts.status
     if status is None:
         return
+    policy, snapshot = facts.link.terms.policy, facts.snapshot
+    slot = None if snapshot is None else slot_to_place(snapshot, policy, facts.now)
+    if slot is not None:
+        ends = written(parsed(slot) + policy.grace_s * 1_000)
+        text = t("the line test of {time} UTC waits for an officer here; left", time=t.time(parsed(slot), "UTC")[:5])
+        yield Line(level="serious", text=text, until=ends, clock=until_words(ends, facts.now))
     if status.next_slot is not None:
-        over = parsed(status.next_slot) + facts.link.terms.policy.grace_s * 1_000
+        over = parsed(status.next_slot) + policy.grace_s * 1_000
         text = t("grace until {time} UTC; begins in", time=t.time(over, "UTC")[:5])
         clock = until_words(status.next_slot, facts.now)
         yield Line(level="standby", text=text, until=status.next_slot, clock=clock)

@@ -56,12 +56,17 @@ def view(facts: Facts, query: Mapping[str, str], t: Translator) -> SettingsView:
             Setting(name="size", title=t("size of the letters"), choices=_options(sizes, look.size)),
             Setting(name="keys", title=t("single letters as keys (b, m, a, h, x)"), choices=_options(keys, look.keys)),
         ),
-        sounds=(
-            (1, t("flash or immediate alert received")),
-            (2, t("critical alarm")),
-            (3, t("line test to answer, other messages")),
-            (4, t("this screen has lost its news")),
-        ),
+        sounds=sounds(t),
+    )
+
+
+def sounds(t: Translator) -> tuple[tuple[int, str], ...]:
+    """Return the sounds that a screen makes, by number, in words."""
+    return (
+        (1, t("flash or immediate alert received")),
+        (2, t("critical alarm")),
+        (3, t("line test to answer, other messages")),
+        (4, t("this screen has lost its news")),
     )
 
 

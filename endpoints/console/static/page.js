@@ -61,6 +61,7 @@ function tick() {
 // --- the content ----------------------------------------------------------------------------------------------------
 
 let busy = false;
+let leaving = false; // asking for the page again and again would end each request before its answer
 let refreshed = performance.now();
 let again = null;
 let postponed = false; // new rows wait until nobody reads or holds one
@@ -69,7 +70,7 @@ let gap = null; // since when and which record there was no news
 let reached = { upto: Number(live().dataset.upto), at: base.at };
 
 async function refresh() {
-  if (busy || holds()) return;
+  if (busy || leaving || holds()) return;
   busy = true;
   try {
     const { status, page } = await fetched(location.href, { "X-Live": "1" });
@@ -102,7 +103,14 @@ function morph(node, fresh, callbacks = {}) {
   Idiomorph.morph(node, fresh, { ...MORPHED, ignoreActiveValue, callbacks: { ...MORPHED.callbacks, ...callbacks } });
 }
 
+function leave() {
+  leaving = true;
+  location.reload();
+}
+
 function show(fresh) {
+  // the watch was handed over in this browser, or somebody else logged in in another tab
+  if (fresh.dataset.officer !== (body.dataset.officer ?? "")) return leave();
   document.dispatchEvent(new CustomEvent("console:fresh", { detail: fresh }));
   const count = waiting(live(), fresh);
   postpone(count);
