@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
+from endpoints.cli.json_outputs import OUTPUTS
 from endpoints.texts.notices import AnyNotice
 from scenario.steps import Scenario
 from tests.contracts import control_api, topics, wire
@@ -39,6 +40,14 @@ def scenario() -> Schema:
     )
 
 
+def outputs() -> dict[str, Schema]:
+    """Return the schema of each document that commands print with `--json`, by its file name."""
+    return {
+        f"output/{name}.schema.json": opened(document(name, " ".join(str(kind.__doc__).split()), kind))
+        for name, (kind, _) in OUTPUTS.items()
+    }
+
+
 def contracts() -> dict[str, Schema]:
     """Return each contract by its file name."""
     return {
@@ -52,6 +61,7 @@ def contracts() -> dict[str, Schema]:
         "scenario.schema.json": scenario(),
         "asyncapi.json": topics.document(),
         "openapi.json": control_api.document(),
+        **outputs(),
     }
 
 

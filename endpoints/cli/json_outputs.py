@@ -1,0 +1,126 @@
+"""The documents that commands print with `--json`: docs/contracts/output/ is made from these types.
+
+Fields are added, never renamed or removed. No command imports this module, which would cost start-up time; the tests
+compare what commands print with it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+from endpoints.cli.json_of_journals import (
+    MessageRow,
+    MessagesOutput,
+    ReconcileOutput,
+    ReplayOutput,
+    ShowDraftOutput,
+    ShowOutput,
+    VerifyOutput,
+)
+from endpoints.cli.json_of_links import (
+    ActDone,
+    AlarmDone,
+    AlarmsOutput,
+    ChannelsOutput,
+    DoctorOutput,
+    DraftsOutput,
+    NotifyTestOutput,
+    OpenOutput,
+    ScheduleOutput,
+    StatusOutput,
+)
+from endpoints.cli.json_of_timelines import TimelineOutput
+from endpoints.control.delivery_progress import Ladder
+from protocol.wire.messages import Identifier
+
+
+class CheckedJournal(TypedDict):
+    """One journal of a scenario that was played."""
+
+    journal: str
+    link: Identifier
+    records: int
+    signatures: int
+    intact: bool
+    problems: list[str]
+    identical: bool
+    divergence: str | None
+
+
+class Expectation(TypedDict):
+    """One expectation of a scenario, and what was found."""
+
+    # its key in `expect`
+    what: str
+    # the side, the day or the alarm, where a key has several
+    about: str
+    link: Identifier
+    expected: Any
+    found: Any
+    met: bool
+
+
+class DemoOutput(TypedDict):
+    """`demo --json`."""
+
+    scenario: Identifier
+    # every journal is sound, the sides agree, and every expectation is met
+    passed: bool
+    journals: list[CheckedJournal]
+    agree: bool
+    messages: int
+    expect: list[Expectation]
+    seconds: float
+    # with `--keep`
+    folder: str | None
+
+
+class ScenarioFault(TypedDict):
+    """Something wrong in a scenario file."""
+
+    # its number, from 0; null outside the steps
+    step: int | None
+    action: str | None
+    # the keys and places that lead to it, within the step
+    key: str
+    what: str
+
+
+class DemoCheckOutput(TypedDict):
+    """`demo --check --json`."""
+
+    file: str
+    ok: bool
+    scenario: Identifier | None
+    steps: int | None
+    # with their repetitions
+    played: int | None
+    faults: list[ScenarioFault]
+    # further ones, which are not listed
+    more: int
+
+
+OUTPUTS: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "status": (StatusOutput, ("status",)),
+    "alarms": (AlarmsOutput, ("alarms list",)),
+    "alarm-done": (AlarmDone, ("alarms acknowledge",)),
+    "act": (ActDone, ("alert", "release", "discard", "answer", "acknowledge", "refuse", "cancel", "test")),
+    "delivery": (Ladder, ("alert", "release", "test")),
+    "open": (OpenOutput, ("messages",)),
+    "messages": (MessagesOutput, ("messages",)),
+    "message": (MessageRow, ("messages",)),
+    "show": (ShowOutput, ("show",)),
+    "show-draft": (ShowDraftOutput, ("show",)),
+    "drafts": (DraftsOutput, ("drafts",)),
+    "schedule": (ScheduleOutput, ("schedule",)),
+    "channels": (ChannelsOutput, ("channels",)),
+    "doctor": (DoctorOutput, ("doctor",)),
+    "notify-test": (NotifyTestOutput, ("notify test",)),
+    "log-verify": (VerifyOutput, ("log verify",)),
+    "replay": (ReplayOutput, ("replay",)),
+    "reconcile": (ReconcileOutput, ("reconcile",)),
+    "timeline": (TimelineOutput, ("timeline",)),
+    "demo": (DemoOutput, ("demo",)),
+    "demo-check": (DemoCheckOutput, ("demo",)),
+}
+"""The documents, by the name of their contract, and the commands that print them."""
