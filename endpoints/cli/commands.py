@@ -232,6 +232,16 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "`bytes`, `archive_bytes`.",
         ),
         Command(
+            "log export",
+            "endpoints.cli.log_export:log_export",
+            "Write what a journal contains as JSON lines, CSV or CAP 1.2.",
+            "log export try/eucom/journal/eucom-ndmc --csv account.csv --from 2022-11-29T08:00",
+            "Each export says of which interval it is, up to which record with which hash, by which version it was "
+            "made, and what was left out. In CAP, line tests have the status `Test`, exercises `Exercise`; changes, "
+            "cancellations and acknowledgements refer to what they are about. With --json: `journal`, `file`, "
+            "`verdict`, and `records`, `rows`, or `messages` and `left_out`.",
+        ),
+        Command(
             "log restore",
             "endpoints.cli.log_restore:log_restore",
             "Put a copy of a journal in its place, and mark it as restored.",
@@ -314,7 +324,7 @@ GROUPS = {
         DUTY,
     ),
     "log": (
-        "Verify a journal, show its records, archive it, restore it from a copy.",
+        "Verify a journal, show its records, export, archive and restore it.",
         "log verify try/eucom/journal/eucom-ndmc",
         RECORD,
     ),

@@ -99,6 +99,7 @@ OWN_EXITS: dict[str, dict[int, str]] = {
     "alarms acknowledge": {9: "another officer has acknowledged it already", **_SILENT},
     "log verify": {0: "intact", **_READS},
     "log show": {0: "intact", **_READS},
+    "log export": {0: "exported; the journal is intact", 1: "the disk is full", **_READS},
     "log archive": {3: "an archive is cut", 4: "the journal or an archive was changed by someone"},
     "log restore": {0: "restored", 3: "the copy is incomplete", 4: "the copy was changed by someone"},
     "replay": {0: "identical", **_READS, 5: "diverged"},

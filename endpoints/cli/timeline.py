@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from endpoints.texts.i18n import Translator
     from protocol.record.audit import Audit
     from protocol.record.evidence import Evidence
+    from protocol.record.journal import Record
     from protocol.record.timeline import Account
     from protocol.record.trusted_files import TrustedFile
+    from protocol.wire.instants import Millis
 
 _JOURNALS_MAX = 3
 _PROBLEMS_SHOWN = 20
@@ -63,12 +65,9 @@ def timeline(
     as_json: options.AsJson = False,
 ) -> int:
     """Print one account of the journals of a link; return 0, 3 or 4 if one is unusable, 6 if they disagree."""
-    from endpoints.clocks.clock import SystemClock
-    from endpoints.inputs.instants import instant
-    from endpoints.journal.reader import STANDARD_INPUT
+    from endpoints.journal.reader import STANDARD_INPUT, JournalReader
     from endpoints.texts.i18n import translator
-    from protocol.errors import LocalProtocolError
-    from protocol.record.timeline import account, place
+    from protocol.record.timeline import place
 
     if not 1 <= len(journals) <= _JOURNALS_MAX:
         raise UserError(phrase("give the journals of one link: both sides', and the watch's if there is one"))
@@ -76,26 +75,14 @@ def timeline(
         raise UserError(phrase("two journals are -; only one of them can be read from standard input"))
     if sum(bool(each) for each in (html, csv, as_json)) > 1:
         raise UserError(phrase("--html, --csv and --json are three forms of one account; give one of them"))
-    now = SystemClock().now()[0]
-    since = None if from_ is None else instant(from_, option="from", now=now, zone="UTC")
-    until = None if to is None else instant(to, option="to", now=now, zone="UTC")
-    if since is not None and until is not None and since >= until:
-        raise UserError(
-            phrase(
-                "--from is not before --to; give an interval, such as --from {first} --to {second}",
-                first="2022-11-29T08:00",
-                second="2022-11-30T08:00",
-            )
-        )
+    since, until = interval_of(from_, to)
     t = translator(lang)
     trusted = trusted_files(link_file)
     sides = sides_of(journals, side)
-    read = [_read(name, link, each, trusted) for name, each in zip(journals, sides, strict=True)]
+    readers = [JournalReader(name, link=link, side=each) for name, each in zip(journals, sides, strict=True)]
+    read = [read_journal(reader, trusted) for reader in readers]
     read.sort(key=lambda each: place(each.evidence))
-    try:
-        found = account([each.evidence for each in read], since, until)
-    except LocalProtocolError as error:
-        raise UserError(error.detail) from error
+    found = account_of(read, since, until)
     verdict = max((EXITS[each.reader.verification.verdict] for each in read), default=0)
     if path := html or csv:
         _write(path, found, read, t, page=path is html)
@@ -111,15 +98,53 @@ def timeline(
 # --- reading ------------------------------------------------------------------------------------------------------
 
 
-def _read(name: str, link: str | None, side: str | None, trusted: Sequence[TrustedFile]) -> ReadJournal:
-    """Read all of a journal that can be used. Raises UserError as `JournalReader.records` does, and IncompleteLog."""
-    from endpoints.journal.reader import IncompleteLog, JournalReader
+def interval_of(from_: str | None, to: str | None) -> tuple[Millis | None, Millis | None]:
+    """Return the beginning and the end that were given, None for one that was not. Raises UserError."""
+    from endpoints.clocks.clock import SystemClock
+    from endpoints.inputs.instants import instant
+
+    now = SystemClock().now()[0]
+    since = None if from_ is None else instant(from_, option="from", now=now, zone="UTC")
+    until = None if to is None else instant(to, option="to", now=now, zone="UTC")
+    if since is not None and until is not None and since >= until:
+        raise UserError(
+            phrase(
+                "--from is not before --to; give an interval, such as --from {first} --to {second}",
+                first="2022-11-29T08:00",
+                second="2022-11-30T08:00",
+            )
+        )
+    return since, until
+
+
+def account_of(read: Sequence[ReadJournal], since: Millis | None, until: Millis | None) -> Account:
+    """Return the account of journals that were read. Raises UserError for an interval without any of their records."""
+    from protocol.errors import LocalProtocolError
+    from protocol.record.timeline import account
+
+    try:
+        return account([each.evidence for each in read], since, until)
+    except LocalProtocolError as error:
+        raise UserError(error.detail) from error
+
+
+def read_journal(
+    reader: JournalReader,
+    trusted: Sequence[TrustedFile] = (),
+    noted: Callable[[Record], None] = lambda _record: None,
+) -> ReadJournal:
+    """Read all of a journal that can be used; `noted` is called with each record.
+
+    Raises UserError as `JournalReader.records` does, and IncompleteLog.
+    """
+    from endpoints.journal.reader import IncompleteLog
     from protocol.errors import JournalError
     from protocol.record.audit import Audit
     from protocol.record.evidence import Evidence
 
-    reader, evidence, audit = JournalReader(name, link=link, side=side), Evidence(), Audit(trusted)
+    evidence, audit = Evidence(), Audit(trusted)
     for record in reader.records():
+        noted(record)
         if reader.from_checkpoint is None and not reader.founded:
             # nothing says under which terms it was written
             continue
@@ -156,21 +181,17 @@ def _document(found: Account, read: Sequence[ReadJournal]) -> dict[str, Any]:
 
 def _write(path: Path, found: Account, read: Sequence[ReadJournal], t: Translator, *, page: bool) -> None:
     """Write a page or CSV to a file. Raises UserError if that fails."""
+    from endpoints.cli.new_files import new_file, writing
     from endpoints.texts.timeline_page import timeline_page
     from endpoints.texts.timeline_rows import write_csv
 
-    try:
-        # a spreadsheet recognises UTF-8 by the mark at its beginning
-        with path.open("x", encoding="utf-8" if page else "utf-8-sig", newline="") as file:
-            if page:
-                file.writelines(timeline_page(found, *_about(found, read, t), t))
-            else:
-                write_csv(found, file)
-    except FileExistsError:
-        # it could be a journal
-        raise UserError(phrase("{file}: exists already; give the name of a new file", file=path)) from None
-    except OSError as error:
-        raise UserError(phrase("{file}: can't be written: {reason}", file=path, reason=error.strerror)) from None
+    # a spreadsheet recognises UTF-8 by the mark at its beginning
+    encoding = "utf-8" if page else "utf-8-sig"
+    with new_file(path) as file, writing(file, encoding) as text:
+        if page:
+            text.writelines(timeline_page(found, *_about(found, read, t), t))
+        else:
+            write_csv(found, text)
     print_lines(_notes(found, read, t), stderr=True)
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from broker.supervisor import READY, STOPPING, Supervisor
 from endpoints.clocks.clock import SystemClock, clock
 from endpoints.config.console_settings import ConsoleSettings
-from endpoints.console import exports
 from endpoints.console.acts import Acts
 from endpoints.console.address import listen, tls
 from endpoints.console.application import Console
@@ -28,6 +27,7 @@ from endpoints.errors import UserError
 from endpoints.journal import ordinary_log
 from endpoints.journal.stdout_feed import StdoutFeed
 from endpoints.structured_log import get_logger
+from endpoints.texts.exporting import TOOL
 from protocol.phrases import phrase
 
 ALIVE_EVERY_S = 1.0
@@ -109,7 +109,7 @@ async def run_console(
         output.start()
         try:
             if opened is None:
-                _log.info("started", software=exports.TOOL, origin=settings.origin, links=list(present.links))
+                _log.info("started", software=TOOL, origin=settings.origin, links=list(present.links))
             else:
                 opened()
             handover = Handover(present, kept, log_in)

@@ -14,7 +14,7 @@ from protocol.record.clock_difference import ClockDifference, Exchange
 from protocol.record.happenings import MESSAGE_STEPS
 from protocol.record.reconcile import MessagePath, PathAct
 from protocol.record.timeline import Account, Row
-from protocol.wire.messages import Reference
+from protocol.wire.messages import Identifier, Reference
 
 COLUMNS = (
     "at",
@@ -131,10 +131,15 @@ def message_row(path: MessagePath) -> dict[str, Any]:
     }
 
 
-def write_csv(account: Account, file: TextIO) -> None:
-    """Write the rows of an account: one line each, in UTF-8, whatever the texts contain."""
+def write_csv(account: Account, file: TextIO, about: tuple[Identifier, str] | None = None) -> None:
+    """Write the rows of an account: one line each, in UTF-8, whatever the texts contain.
+
+    `about` is whose journal it is, and what the table is, for the first row.
+    """
     writer = csv.DictWriter(file, COLUMNS, lineterminator="\r\n")
     writer.writeheader()
+    if about is not None:
+        writer.writerow({"what": "export", "journal": about[0], "detail": cell(about[1])})
     for row in account.rows:
         writer.writerow({name: cell(value) for name, value in _cells(row, account).items()})
 

@@ -9,13 +9,13 @@ from typing import Final
 from msgspec import Struct
 
 from endpoints.console import exports
-from endpoints.console.exports import Interval
 from endpoints.console.facts import Facts
 from endpoints.console.frame import Level
 from endpoints.console.screen import Download, Screen
 from endpoints.console.screens.history import TEXT_MAX
 from endpoints.console.screens.journal_notes import JournalNote, journal_notes
 from endpoints.console.screens.moments import EXAMPLE, Moment, Moments, typed
+from endpoints.texts.exporting import TOOL, Head, Interval
 from endpoints.texts.i18n import Translator
 from protocol.errors import LinkError, LocalProtocolError
 from protocol.phrases import phrase, worded
@@ -104,7 +104,7 @@ def view(facts: Facts, query: Mapping[str, str], t: Translator) -> Investigation
         upto=0 if history is None else history.upto,
         head="" if history is None else history.head,
         verdict=_verdict(facts, t),
-        tool=exports.TOOL,
+        tool=TOOL,
         left_out=(
             t(
                 "the journals of the other side and of the independent watch: compare them with {command}",
@@ -177,11 +177,9 @@ def _download(form: str, media_type: str) -> Callable[[Facts, Mapping[str, str],
         interval = interval_of(query, t)
         link, side = facts.settings, facts.side
         history = facts.history
-        head = exports.Head(0, "") if history is None else exports.Head(history.upto, history.head)
+        head = Head(0, "") if history is None else Head(history.upto, history.head)
         parts = (
-            exports.records(link, side, interval)
-            if form == "jsonl"
-            else exports.account(link, side, interval, form, t, head)
+            exports.records(link, side, interval) if form == "jsonl" else exports.account(link, interval, form, t, head)
         )
         return Download(exports.file_name(link, side, interval, form), media_type, parts)
 

@@ -16,7 +16,7 @@ from endpoints.cli.commands import COMMANDS, GROUPS
 ALL = [command for commands in COMMANDS.values() for command in commands]
 PAGES = [(), *((group,) for group in GROUPS), *(tuple(command.words.split()) for command in ALL)]
 LATIN = re.compile(r"[A-Za-z][A-Za-z-]+")
-NAMES = {"RabbitMQ", "Ctrl-C", "deconflict", "JSON", "CSV", "HTML", "UTC", "IANA", "Mosquitto"}
+NAMES = {"RabbitMQ", "Ctrl-C", "deconflict", "JSON", "CSV", "HTML", "UTC", "IANA", "Mosquitto", "CAP"}
 """Names that have no Russian form."""
 IDENTIFIERS = re.compile(
     # options and environment variables
@@ -148,6 +148,8 @@ TYPICAL = [
     ["link", "show", "other.toml"],
     ["load", "--duration", "10"],
     ["log", "archive", "nowhere"],
+    ["log", "export", "nowhere"],
+    ["log", "export", "nowhere", "--csv", "x.csv"],
     ["log", "restore", "nowhere", "folder"],
     ["log", "restore", "nowhere", "no.toml"],
     ["log", "show", "nowhere"],

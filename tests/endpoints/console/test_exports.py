@@ -11,10 +11,11 @@ import pytest
 
 from endpoints.config.link_file import save
 from endpoints.config.settings import LinkSettings
-from endpoints.console.exports import TOOL, Head, Interval, account, file_name, records
+from endpoints.console.exports import account, file_name, records
 from endpoints.console.journal_verdict import JournalJudge
 from endpoints.journal.reader import JournalReader
 from endpoints.journal.segments import segments
+from endpoints.texts.exporting import TOOL, Head, Interval
 from endpoints.texts.i18n import translator
 from endpoints.texts.timeline_rows import COLUMNS
 from protocol.wire.instants import parsed
@@ -61,13 +62,12 @@ def test_records_outside_the_interval_are_counted(link: LinkSettings) -> None:
 
 @pytest.mark.parametrize("language", ["en", "ru"])
 async def test_a_table_says_what_it_is_and_has_no_formula(link: LinkSettings, language: str) -> None:
-    made = b"".join(
-        [part async for part in account(link, "eucom", MORNING, "csv", translator(language), Head(7, "ab" * 32))]
-    )
+    made = b"".join([part async for part in account(link, MORNING, "csv", translator(language), Head(0, ""))])
+    last = list(JournalReader(str(link.journal)).whole_records())[-1]
     first, *rows = csv.DictReader(io.StringIO(made.decode("utf-8-sig"), newline=""))
     assert tuple(first) == COLUMNS
     assert first["what"] == "export"
-    for part in ("eucom-ndmc", "2022-11-29T07:00:00.000Z", "2022-11-29T08:00:00.000Z", TOOL, "7", "ab" * 32):
+    for part in ("eucom-ndmc", "2022-11-29T07:00:00.000Z", "2022-11-29T08:00:00.000Z", TOOL, str(last.n), last.hash):
         assert part in first["detail"]
     assert rows
     cells = [cell for row in (first, *rows) for cell in row.values()]
@@ -76,7 +76,7 @@ async def test_a_table_says_what_it_is_and_has_no_formula(link: LinkSettings, la
 
 async def test_a_page_says_what_it_is(link: LinkSettings) -> None:
     made = b"".join(
-        [part async for part in account(link, "eucom", WHOLE, "html", translator("en"), Head(7, "ab" * 32))]
+        [part async for part in account(link, WHOLE, "html", translator("en"), Head(7, "ab" * 32))]
     ).decode()
     assert made.rstrip().endswith("</html>")
     assert f"the beginning of the journal to the end of the journal; made by {TOOL} when record 7" in made
@@ -91,7 +91,7 @@ def test_a_file_name_begins_with_what_the_link_is_for(link: LinkSettings) -> Non
 async def test_what_prevents_an_account_stands_in_the_file(link: LinkSettings) -> None:
     for path in segments(link.journal):
         path.unlink()
-    made = b"".join([part async for part in account(link, "eucom", WHOLE, "html", translator("en"), Head(0, ""))])
+    made = b"".join([part async for part in account(link, WHOLE, "html", translator("en"), Head(0, ""))])
     assert b"holds no journal record" in made
 
 
