@@ -12,33 +12,16 @@ from endpoints.console.facts import Facts
 from endpoints.console.frame import LEVELS, Level, duration_words, until_words
 from endpoints.console.screen import EVERYBODY, Screen
 from endpoints.console.screens.drafts import flash_waits
+from endpoints.console.screens.message_card import BARS
+from endpoints.console.screens.slot_marks import TEST_LEVELS, SlotMark, slot_marks
 from endpoints.control.open_items import OpenItem, WaitingDraft, slot_to_place
 from endpoints.texts.i18n import Translator
 from protocol.core.alarms import Alarm
-from protocol.core.watch_state import SlotState, TestState
 from protocol.wire.instants import Millis, parsed, written
 from protocol.wire.messages import Utc
 
 ROWS_MAX = 5
-SLOTS_SHOWN = 14
 SEVERITIES: dict[str, Level] = {"critical": "critical", "major": "serious", "warning": "caution"}
-BARS = {"flash": 4, "immediate": 3, "priority": 2, "routine": 1}
-SLOT_LEVELS: dict[SlotState, Level] = {
-    SlotState.MET: "normal",
-    SlotState.LATE: "serious",
-    SlotState.MISSED: "critical",
-    SlotState.UNKNOWN: "unknown",
-    SlotState.AWAITED: "standby",
-}
-TEST_LEVELS: dict[TestState, Level] = {
-    TestState.PLACED: "standby",
-    TestState.RECEIVED: "standby",
-    TestState.ANSWERED: "normal",
-    TestState.ANSWERED_LATE: "serious",
-    TestState.UNRECEIPTED: "critical",
-    TestState.UNANSWERED: "critical",
-    TestState.SUPERSEDED: "unknown",
-}
 
 
 class Line(Struct, frozen=True, kw_only=True):
@@ -83,14 +66,6 @@ class OpenRow(Struct, frozen=True, kw_only=True):
     due_at: Utc | None
     left: str
     overdue: bool
-
-
-class SlotMark(Struct, frozen=True, kw_only=True):
-    """One slot of the schedule."""
-
-    level: Level
-    at: Utc
-    text: str
 
 
 class BoardView(Struct, frozen=True, kw_only=True):
@@ -146,7 +121,7 @@ def view(facts: Facts, query: Mapping[str, str], t: Translator) -> BoardView:
         open_count=len(waiting),
         drafts_count=0 if status is None else len(status.drafts),
         watch=tuple(_watch(facts, t)),
-        slots=tuple(_slots(facts, t)),
+        slots=tuple(slot_marks(facts, t)),
         legend=(
             ("normal", t("met, and answered in time")),
             ("standby", t("still waiting")),
@@ -358,34 +333,6 @@ def _watch(facts: Facts, t: Translator) -> Iterator[Line]:
         yield Line(level="serious", text=t("it disagrees: this side says {state}", state=t.term("state", ours)))
     if watch.status.broker != "connected":
         yield Line(level="serious", text=t("broker: {state}", state=t.term("connection", watch.status.broker)))
-
-
-def _slots(facts: Facts, t: Translator) -> Iterator[SlotMark]:
-    known: dict[Utc, tuple[SlotState, str]] = {}
-    if facts.history is not None:
-        past = facts.history.ledger.slots.slots
-        known |= {due: (each.state, str(each.test or "")) for due, each in past.items()}
-    if facts.snapshot is not None:
-        known |= {each.slot: (each.state, each.test) for each in facts.snapshot.slots}
-    tests = {} if facts.snapshot is None else {each.reference: each.state for each in facts.snapshot.tests}
-    for due in sorted(due for due in known if parsed(due) <= facts.now)[-SLOTS_SHOWN:]:
-        state, test = known[due]
-        level, words = SLOT_LEVELS[state], t.term("slot", _SLOT_TERMS[state])
-        answer = tests.get(test)
-        if state is SlotState.MET and answer in _UNPROVEN:
-            # the machines have met it, and nobody has answered
-            level, words = TEST_LEVELS[answer], f"{words}, {t.term('test', answer)}"
-        yield SlotMark(level=level, at=due, text=f"{t.instant(parsed(due), 'UTC')} UTC: {words}")
-
-
-_UNPROVEN = {
-    TestState.PLACED,
-    TestState.RECEIVED,
-    TestState.ANSWERED_LATE,
-    TestState.UNRECEIPTED,
-    TestState.UNANSWERED,
-}
-_SLOT_TERMS = {state: "open" if state is SlotState.AWAITED else str(state) for state in SlotState}
 
 
 def _since(level: Level, text: str, at: Utc | None, now: Millis) -> Line:

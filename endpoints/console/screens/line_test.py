@@ -11,9 +11,9 @@ from msgspec import Struct
 from endpoints.console.facts import Facts
 from endpoints.console.frame import Level, duration_words
 from endpoints.console.screen import Screen
-from endpoints.console.screens.board import SLOT_LEVELS, TEST_LEVELS
 from endpoints.console.screens.journal_notes import JournalNote, journal_notes
 from endpoints.console.screens.moments import Moment, Moments
+from endpoints.console.screens.slot_marks import SLOT_LEVELS, TEST_LEVELS
 from endpoints.control.open_items import OPEN_TESTS, slot_to_place
 from endpoints.texts.i18n import Translator
 from endpoints.texts.read_back import CYRILLIC, LATIN, plain, scripts

@@ -8,9 +8,10 @@ from msgspec import UNSET, Struct
 
 from endpoints.console.facts import Facts
 from endpoints.console.frame import LEVELS, Level
-from endpoints.console.screens.board import SEVERITIES, TEST_LEVELS, Line, reasons_of
+from endpoints.console.screens.board import SEVERITIES, Line, reasons_of
 from endpoints.console.screens.line_test import SlotCard, slot_card
 from endpoints.console.screens.moments import Moment, Moments
+from endpoints.console.screens.slot_marks import TEST_LEVELS
 from endpoints.control.open_items import OpenItem
 from endpoints.texts.happening_words import HappeningWords
 from endpoints.texts.i18n import Translator
