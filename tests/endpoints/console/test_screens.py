@@ -354,6 +354,29 @@ async def test_the_card_of_the_channels_is_in_both_languages_this_screens_first(
     assert [name.language for name in view.channels[0].names] == ["ru", "en"]
 
 
+async def test_the_card_of_the_channels_has_this_sides_notes_and_the_last_referral(exchange: Exchange) -> None:
+    ids = [each.id for each in exchange.file.terms.policy.channels]
+    notes = {ids[0]: "+49 611 0000"}
+    before = channels.view(await facts_of(exchange, channel_notes=notes), {}, EN)
+    assert [(each.note, each.used) for each in before.channels] == [
+        ("+49 611 0000", None),
+        *[("", None)] * len(ids[1:]),
+    ]
+    # a board may be seen by visitors
+    shown = channels.view(await facts_of(exchange, channel_notes=notes, role="board"), {}, EN)
+    assert not any(each.note for each in shown.channels)
+    for _ in range(2):
+        reference = exchange.delivered("eucom")
+        exchange.world.at += MINUTE
+        exchange.refuse(reference, referral=ids[-1])
+        exchange.settle()
+    for side in ("eucom", "ndmc"):
+        used = channels.view(await facts_of(exchange, side), {}, EN).channels[-1].used
+        assert used is not None
+        assert (used.party, used.officer, used.reason) == ("ndmc", "duty-1", "outside the scope of this line")
+        assert "/".join(used.reference) == reference
+
+
 async def test_an_interval_counts_what_lies_in_it(tmp_path: Path) -> None:
     facts = await facts_of(a_day(tmp_path))
     counted = dict(investigate.view(facts, {}, EN).counted)
