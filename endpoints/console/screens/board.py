@@ -9,9 +9,10 @@ from msgspec.structs import replace
 
 from endpoints.clocks import slots
 from endpoints.console.facts import Facts
-from endpoints.console.frame import LEVELS, Level, duration_words, until_words
+from endpoints.console.frame import LEVELS, SEVERITY_LEVELS, Level, duration_words, until_words
 from endpoints.console.screen import EVERYBODY, Screen
 from endpoints.console.screens.drafts import flash_waits
+from endpoints.console.screens.message_card import BARS
 from endpoints.control.open_items import OpenItem, WaitingDraft, slot_to_place
 from endpoints.texts.i18n import Translator
 from protocol.core.alarms import Alarm
@@ -21,8 +22,6 @@ from protocol.wire.messages import Utc
 
 ROWS_MAX = 5
 SLOTS_SHOWN = 14
-SEVERITIES: dict[str, Level] = {"critical": "critical", "major": "serious", "warning": "caution"}
-BARS = {"flash": 4, "immediate": 3, "priority": 2, "routine": 1}
 SLOT_LEVELS: dict[SlotState, Level] = {
     SlotState.MET: "normal",
     SlotState.LATE: "serious",
@@ -284,7 +283,7 @@ def _alarm_row(alarm: Alarm, now: Millis, t: Translator) -> BoardAlarm:
     who = alarm.acknowledged_by
     return BoardAlarm(
         id=f"alarm-{alarm.code}-{alarm.subject}",
-        level=SEVERITIES[alarm.severity],
+        level=SEVERITY_LEVELS[alarm.severity],
         name=t.alarm(alarm.code, alarm.subject),
         subject="" if alarm.subject in {"broker", ""} else alarm.subject,
         new=who is UNSET,

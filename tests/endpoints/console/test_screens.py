@@ -18,7 +18,7 @@ from endpoints.console.screens.moments import Moments, typed
 from endpoints.control.reasons import LinkState
 from endpoints.texts.i18n import LANGUAGES, translator
 from protocol.core.alarms import AlarmCode
-from protocol.core.events import TransportLost
+from protocol.core.events import ListenersMissing, TransportLost
 from protocol.errors import LinkError
 from protocol.wire.instants import parsed
 from tests.attacks.hostile_texts import CORPUS, hostile, on_the_wire, unprintable
@@ -332,6 +332,16 @@ async def test_the_history_is_filtered(tmp_path: Path, query: dict[str, str], fo
         assert any(each.what.startswith(begin) for each in page.rows)
     if query.get("sender"):
         assert all("ndmc/1/" in each.what for each in page.rows)
+
+
+async def test_an_alarm_is_as_grave_in_the_history_as_on_its_own_screen(exchange: Exchange) -> None:
+    exchange.ends["eucom"].happens(ListenersMissing)
+    exchange.ends["eucom"].happens(TransportLost, reason="gone")
+    exchange.run(2 * HOUR, lost_from=("eucom",))
+    facts = await facts_of(exchange)
+    rows = history.view(facts, {"kind": "alarms"}, EN).rows
+    shown = {group.cause.level for group in alarms.view(facts, {}, EN).groups}
+    assert {row.level for row in rows} >= shown >= {"critical", "caution"}
 
 
 async def test_the_history_jumps_to_an_instant_and_says_what_it_can_not_read(tmp_path: Path) -> None:
