@@ -9,6 +9,9 @@ key = "tls/console.key"
 session = "12h"                     # how long an officer stays logged in at most
 board_texts = false                 # whether boards show what messages say
 language = "ru"                     # until a browser chooses another; the file's `language` if absent
+
+[console.channels]                  # what only this side's card of the other channels shows beside each
+ministers = "+49 611 0000, ask for the duty officer"
 ```
 
 `DECONFLICT_CONSOLE_LISTEN` and `DECONFLICT_CONSOLE_ORIGIN` take precedence. No private signing key is opened, nor the
@@ -79,6 +82,7 @@ class ConsoleSettings(Struct, frozen=True, kw_only=True):
         session_s: how long a session lasts at most.
         board_texts: whether boards show what messages say.
         language: until a browser chooses another.
+        channel_notes: what this side notes of the link's other channels, by channel.
         configured: whether the file has a table `[console]`.
     """
 
@@ -96,6 +100,7 @@ class ConsoleSettings(Struct, frozen=True, kw_only=True):
     session_s: int
     board_texts: bool
     language: Literal["en", "ru"]
+    channel_notes: Mapping[str, str]
     configured: bool
 
 
@@ -133,6 +138,7 @@ def load_console(path: Path, environment: Mapping[str, str] = os.environ) -> Con
         session_s=table.session_s,
         board_texts=table.board_texts,
         language="ru" if language == "ru" else "en",
+        channel_notes=_notes(table, links, path),
         configured=raw.console is not UNSET,
     )
     for line in _changeable(settings):
@@ -164,6 +170,22 @@ def _status(links: tuple[LinkSettings, ...], path: Path) -> Literal["exercise", 
                 )
             )
     return first.policy.status
+
+
+def _notes(table: ConsoleTable, links: tuple[LinkSettings, ...], path: Path) -> Mapping[str, str]:
+    """Return the notes of this side. Raises UserError for a channel that no link has: its note would never be seen."""
+    known = sorted({channel.id for link in links for channel in link.content.terms.policy.channels})
+    for channel in table.channels:
+        if channel not in known:
+            raise UserError(
+                phrase(
+                    "{path}: console.channels.{channel}: no link has this channel; there are: {known}",
+                    path=path,
+                    channel=channel,
+                    known=", ".join(known) or "-",
+                )
+            )
+    return table.channels
 
 
 def _listen(

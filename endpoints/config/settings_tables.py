@@ -65,6 +65,8 @@ class ConsoleTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     # whether boards, which stand where others may read them, show what messages say
     board_texts: bool = False
     language: Literal["en", "ru"] | UnsetType = UNSET
+    # what this side alone notes of the link's other channels, such as a number to call
+    channels: dict[Identifier, Annotated[str, Meta(min_length=1, max_length=200)]] = {}
 
 
 class ProcessTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,13 +1,14 @@
-"""Makes the answers of the console: pages, redirects, static files, and errors without a page."""
+"""Makes the answers of the console: pages, redirects, files, and errors without a page."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
 from endpoints.console import pages
+from endpoints.console.screen import Download
 
 STATIC_S = 31_536_000
 
@@ -25,6 +26,14 @@ def to(path: str) -> Response:
 def signed_out() -> Response:
     """Return that there is no session."""
     return PlainTextResponse("", HTTPStatus.UNAUTHORIZED, headers={"cache-control": "no-store"})
+
+
+def download(file: Download, *, head: bool) -> Response:
+    """Return a file to be saved; only its `head` if that is all that was asked for, and its parts are not made then."""
+    headers = {"content-disposition": f'attachment; filename="{file.name}"', "cache-control": "no-store"}
+    if head:
+        return Response(media_type=file.media_type, headers=headers)
+    return StreamingResponse(file.parts, media_type=file.media_type, headers=headers)
 
 
 async def static(request: Request) -> Response:

@@ -27,7 +27,7 @@ from http import HTTPStatus
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -106,6 +106,8 @@ class Console:
                 Route("/sounding", self._sounding, methods=["POST"]),
                 Route("/static/{name}", answers.static),
                 Route("/healthz", answers.alive),
+                # else a path with another slash would be led to one without, at an address that the server makes up
+                Route("/{path:path}", self._nowhere),
             ],
             exception_handlers={
                 ActFailed: _act_failed,
@@ -125,6 +127,10 @@ class Console:
         self._streams.close()
 
     # --- reading --------------------------------------------------------------------------------------------------
+
+    async def _nowhere(self, request: Request) -> Response:
+        del request
+        raise NoSuchThing(phrase("there is no such page"))
 
     async def _start(self, request: Request) -> Response:
         del request
@@ -147,12 +153,7 @@ class Console:
         facts = await self._present.facts(link, session, look, rest, with_history=screen.reads_history)
         query = browser_requests.query(request)
         if rest in screen.downloads:
-            download = screen.downloads[rest](facts, query, t)
-            return StreamingResponse(
-                download.parts,
-                media_type=download.media_type,
-                headers={"content-disposition": f'attachment; filename="{download.name}"', "cache-control": "no-store"},
-            )
+            return answers.download(screen.downloads[rest](facts, query, t), head=request.method == "HEAD")
         page = pages.render(
             screen.name,
             layout="base.html",
@@ -199,6 +200,8 @@ class Console:
         session = self._session(request)
         if session is None:
             return answers.signed_out()
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream")
         return self._streams.response(session, lambda: self._session(request) is not None)
 
     def _common(self, link: str) -> dict[str, object]:
@@ -292,7 +295,7 @@ class Console:
 
     def _session(self, request: Request) -> ReaderSession | None:
         """Return whose request it is; nobody's once the officer was removed or has another credential."""
-        session = self._sessions.of(request.cookies.get(self._cookies.session, ""))
+        session = self._sessions.of(browser_requests.cookie(request, self._cookies.session))
         return session if session is not None and self._log_in.holds(session) else None
 
     def _look(self, request: Request) -> Preferences:
@@ -321,7 +324,7 @@ class Console:
         return self._cookies.know(answer, self._sessions.know(self._browser_token(request)), COOKIE_S)
 
     def _browser_token(self, request: Request) -> str:
-        return request.cookies.get(self._cookies.browser, "")
+        return browser_requests.cookie(request, self._cookies.browser)
 
     async def _log_in_page(self, request: Request) -> Response:
         return self._log_in_answer(request)

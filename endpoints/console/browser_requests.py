@@ -1,4 +1,4 @@
-"""Reads what browsers send: the query of an address, a form, and whose browser it is."""
+"""Reads what browsers send: the query of an address, a form, a cookie."""
 
 from __future__ import annotations
 
@@ -27,6 +27,13 @@ def query(request: Request) -> Mapping[str, str]:
         return dict(parse_qsl(request.url.query[:QUERY_MAX_BYTES], max_num_fields=32))
     except ValueError:
         raise HTTPException(HTTPStatus.BAD_REQUEST, phrase("there is no such page")) from None
+
+
+def cookie(request: Request, name: str) -> str:
+    """Return the value of a cookie, empty if there is none; also if there are two: a browser keeps one of a name."""
+    pairs = (part.partition("=") for header in request.headers.getlist("cookie") for part in header.split(";"))
+    values = [value.strip() for key, _, value in pairs if key.strip() == name]
+    return values[0] if len(values) == 1 else ""
 
 
 async def form(request: Request) -> Mapping[str, str]:

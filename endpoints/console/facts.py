@@ -57,6 +57,7 @@ class Facts(Struct, frozen=True, kw_only=True):
         texts: whether the texts of messages are shown.
         preferences: how this browser shows it.
         rest: what follows the screen's name in the address, such as `eucom/1/42`.
+        channel_notes: what this side notes of the other channels, by channel.
     """
 
     settings: LinkSettings
@@ -76,6 +77,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     texts: bool
     preferences: Preferences
     rest: str
+    channel_notes: Mapping[str, str] = {}
 
     @property
     def link(self) -> LinkFile:

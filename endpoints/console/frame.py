@@ -13,6 +13,7 @@ from endpoints.console.facts import Facts
 from endpoints.console.history import Meanwhile
 from endpoints.console.screen import Screen
 from endpoints.texts.i18n import Translator
+from protocol.core.alarms import Severity
 from protocol.wire.instants import Millis, parsed, written
 
 Level = Literal["critical", "serious", "caution", "normal", "standby", "unknown"]
@@ -29,6 +30,8 @@ LEVELS: dict[str, Level] = {
     "unknown": "unknown",
 }
 """The level of each state of a link."""
+SEVERITY_LEVELS: dict[Severity, Level] = {"critical": "critical", "major": "serious", "warning": "caution"}
+"""The level of an alarm."""
 
 
 class WallClock(Struct, frozen=True, kw_only=True):

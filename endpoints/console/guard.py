@@ -62,6 +62,9 @@ class Guard:
             if message["type"] == "http.response.start":
                 own = {name for name, _ in self._headers}
                 headers = [(name, value) for name, value in message["headers"] if name.lower() not in own]
+                # a browser keeps what no answer forbids it to keep
+                if not any(name.lower() == b"cache-control" for name, _ in headers):
+                    headers.append((b"cache-control", b"no-store"))
                 message = {**message, "headers": [*headers, *self._headers]}
             await send(message)
 

@@ -22,6 +22,8 @@ LOOK_EVERY_S = 5.0
 ANSWER_WITHIN_S = 30.0
 """Longer than a credential waits for its check."""
 WRONG = "not_authorised"
+MALFORMED = "bad_request"
+"""Of a name that no officer can have."""
 
 _log = get_logger()
 
@@ -68,6 +70,11 @@ class LogIn:
                 except RequestRefused as error:
                     if error.code == WRONG:
                         attempt.failed()
+                    if error.code in {WRONG, MALFORMED}:
+                        # the same for an officer who is unknown, and no command: a browser can run none
+                        raise UserError(
+                            phrase("no officer with this name and this credential is enrolled here; check both")
+                        ) from None
                     raise
         except TooManyAttempts:
             raise UserError(

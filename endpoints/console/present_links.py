@@ -47,6 +47,7 @@ class PresentLinks:
         self.language = settings.language
         self._settings = {link.id: link for link in settings.links}
         self._clock = clock
+        self._channel_notes = settings.channel_notes
         self._real = settings.exercise_clock is None
         self._event: tuple[tuple[object, ...], bytes] | None = None
         # a console that was started anew may have the versions of the one before
@@ -147,6 +148,7 @@ class PresentLinks:
             texts=session.texts,
             preferences=preferences,
             rest=rest,
+            channel_notes=self._channel_notes,
         )
 
     def _watch(self, link: str) -> WatchFacts | None:

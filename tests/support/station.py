@@ -22,7 +22,8 @@ from broker.errors import BrokerError
 from broker.local import LocalBroker, find
 from endpoints.clocks.clock import SystemClock
 from endpoints.clocks.exercise_table import ExerciseTable
-from endpoints.config import default_terms
+from endpoints.config import confirmations, default_terms
+from endpoints.config.confirmations import ComparisonNote
 from endpoints.config.link_file import LinkFile
 from endpoints.config.provision import BROKERS, BrokerPlan, provision
 from endpoints.control.client import ControlClient, Unreachable
@@ -64,7 +65,9 @@ class Station:
         self.folder = folder
         self.broker_port = free_port()
         self.table_path = folder / "exercise.json"
-        self.table = ExerciseTable.begin(boot_ms(), starts, 1)
+        # an actual link runs on the machine's clock
+        actual = policy.get("status") == "actual"
+        self.table = ExerciseTable.begin(boot_ms(), now() if actual else starts, 1)
         self.table.write(self.table_path)
         self.files: tuple[LinkFile, ...] = provision(
             folder / "d",
@@ -74,12 +77,27 @@ class Station:
             officers={side: default_terms.officers(side) for side in ALL},
             broker=BrokerPlan(port=self.broker_port),
             second=second_broker,
-            exercise_clock=self.table_path,
+            exercise_clock=None if actual else self.table_path,
         )
+        if actual:
+            self._compare()
         self._log = (folder / "mosquitto.log").open("ab")
         home = folder / "d" if second_broker is None else folder / "d" / BROKERS / SIDES[0]
         self.broker = LocalBroker(home / "broker", SystemClock().real_ms, self._log)
         self.processes: dict[str, Running] = {}
+
+    def _compare(self) -> None:
+        """Note that both sides have compared their link files: else no actual link opens its epoch."""
+        for file in self.files:
+            for side in SIDES:
+                note = ComparisonNote(
+                    link=file.terms.link,
+                    digest=file.digest,
+                    officer=default_terms.officers(side)[0],
+                    compared_at=written(now()),
+                    first_word=1,
+                )
+                confirmations.save(self.config(side).parent, note)
 
     @classmethod
     def of(cls, factory: pytest.TempPathFactory, **arguments: Any) -> Self:

@@ -9,7 +9,7 @@ from typing import Final, Literal
 from msgspec import UNSET, Struct
 
 from endpoints.console.facts import Facts
-from endpoints.console.frame import Level
+from endpoints.console.frame import SEVERITY_LEVELS, Level
 from endpoints.console.screen import Screen
 from endpoints.console.screens.journal_notes import JournalNote, journal_notes
 from endpoints.console.screens.moments import Moment, Moments
@@ -17,7 +17,7 @@ from endpoints.texts.alarm_guide import GUIDES, changed_keys, code_parts
 from endpoints.texts.channels import channel_name
 from endpoints.texts.i18n import Translator
 from endpoints.texts.wording import age_warning
-from protocol.core.alarms import Alarm, AlarmCode, Severity
+from protocol.core.alarms import Alarm, AlarmCode
 from protocol.core.link_keys import KeyChange
 from protocol.core.staleness import Staleness
 from protocol.wire.instants import Millis, parsed
@@ -25,7 +25,6 @@ from protocol.wire.messages import Reference
 
 GONE_MAX: Final = 10
 """How many alarms that are over and acknowledged are listed below: the history has all of them."""
-_LEVELS: Final[Mapping[Severity, Level]] = {"critical": "critical", "major": "serious", "warning": "caution"}
 _CAUSES: Final[Sequence[tuple[AlarmCode, frozenset[AlarmCode]]]] = (
     (AlarmCode.JOURNAL_FAILURE, frozenset(AlarmCode) - {AlarmCode.JOURNAL_FAILURE}),
     (
@@ -211,7 +210,7 @@ def _row(alarm: Alarm, now: Millis, t: Translator, moments: Moments, change: Key
     return AlarmRow(
         id=prefix + _NO_WORD.sub("-", name),
         name=name,
-        level=_LEVELS[alarm.severity],
+        level=SEVERITY_LEVELS[alarm.severity],
         state=state,
         word=words[state],
         what=t.alarm(alarm.code, alarm.subject),

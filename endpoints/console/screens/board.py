@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from endpoints.clocks import slots
 from endpoints.console.facts import Facts
-from endpoints.console.frame import LEVELS, Level, duration_words, until_words
+from endpoints.console.frame import LEVELS, SEVERITY_LEVELS, Level, duration_words, until_words
 from endpoints.console.screen import EVERYBODY, Screen
 from endpoints.console.screens.drafts import flash_waits
 from endpoints.console.screens.message_card import BARS
@@ -21,7 +21,6 @@ from protocol.wire.instants import Millis, parsed, written
 from protocol.wire.messages import Utc
 
 ROWS_MAX = 5
-SEVERITIES: dict[str, Level] = {"critical": "critical", "major": "serious", "warning": "caution"}
 
 
 class Line(Struct, frozen=True, kw_only=True):
@@ -259,7 +258,7 @@ def _alarm_row(alarm: Alarm, now: Millis, t: Translator) -> BoardAlarm:
     who = alarm.acknowledged_by
     return BoardAlarm(
         id=f"alarm-{alarm.code}-{alarm.subject}",
-        level=SEVERITIES[alarm.severity],
+        level=SEVERITY_LEVELS[alarm.severity],
         name=t.alarm(alarm.code, alarm.subject),
         subject="" if alarm.subject in {"broker", ""} else alarm.subject,
         new=who is UNSET,

@@ -9,7 +9,7 @@ from typing import Final, Literal, get_args
 from msgspec import Struct
 
 from endpoints.console.facts import Facts
-from endpoints.console.frame import Level
+from endpoints.console.frame import SEVERITY_LEVELS, Level
 from endpoints.console.screen import Screen
 from endpoints.console.screens.journal_notes import JournalNote, journal_notes
 from endpoints.console.screens.message_card import BARS
@@ -17,6 +17,7 @@ from endpoints.console.screens.moments import EXAMPLE, Moment, Moments, typed
 from endpoints.texts.happening_words import HappeningWords
 from endpoints.texts.i18n import Translator
 from endpoints.texts.wording import decoded, wording_of
+from protocol.core.alarms import SEVERITY, AlarmCode
 from protocol.errors import LinkError
 from protocol.phrases import worded
 from protocol.record.happenings import MESSAGE_STEPS, Happening
@@ -49,7 +50,6 @@ _OF_GROUP: Final[Mapping[str, Group]] = {
 }
 """The groups of what is not a step of a message; everything else is about the line."""
 _GRAVE: Final[Mapping[str, Level]] = {
-    "alarm_raised": "critical",
     "alarm_cleared": "normal",
     "blind": "serious",
     "clock_set": "serious",
@@ -171,7 +171,7 @@ def view(facts: Facts, query: Mapping[str, str], t: Translator) -> HistoryView:
         except LinkError as wrong:
             error = t.say(worded(wrong))
     matching = _Matching(ledger, filters)
-    found, older, newer = _page(matching, query, None if since is None else since)
+    found, older, newer = _page(matching, query, since)
     moments = Moments(facts, t)
     words = HappeningWords(ledger.entries, t)
     return HistoryView(
@@ -335,7 +335,7 @@ def _row(
         id=f"r-{matching.cursor(place).replace('.', '-')}",
         record=happening.record,
         at=moments.of(happening.at),
-        level=_GRAVE.get(happening.what, ""),
+        level=_level(happening),
         what=words.what(happening),
         said=wording_of(decoded(body), body, t, "UTC") if new and facts.texts else "",
         message=() if entry is None else _parts(entry.reference),
@@ -344,6 +344,14 @@ def _row(
         status=t.term("status", body["status"]) if known and "status" in body else "",
         is_test=known and body.get("status") == "test",
     )
+
+
+def _level(happening: Happening) -> Level | Literal[""]:
+    """Return how grave a happening is: an alarm as its code is, as on the screen of the alarms."""
+    if happening.what != "alarm_raised":
+        return _GRAVE.get(happening.what, "")
+    code = happening.subject.partition("/")[0]
+    return SEVERITY_LEVELS[SEVERITY[AlarmCode(code)]] if code in {*AlarmCode} else "serious"
 
 
 def _parts(reference: Reference) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from endpoints.console import exports
 from endpoints.console.facts import Facts
 from endpoints.console.frame import Level
-from endpoints.console.screen import Download, Screen
+from endpoints.console.screen import Download, NoSuchThing, Screen
 from endpoints.console.screens.history import TEXT_MAX
 from endpoints.console.screens.journal_notes import JournalNote, journal_notes
 from endpoints.console.screens.moments import EXAMPLE, Moment, Moments, typed
@@ -74,7 +74,12 @@ class InvestigationView(Struct, frozen=True, kw_only=True):
 
 
 def view(facts: Facts, query: Mapping[str, str], t: Translator) -> InvestigationView:
-    """Return the page of an interval. With `verify` in the query, the journal begins to be judged."""
+    """Return the page of an interval. With `verify` in the query, the journal begins to be judged.
+
+    Raises NoSuchThing for a file that is not offered.
+    """
+    if facts.rest:
+        raise NoSuchThing(phrase("there is no such file; the page of the investigation has all that there are"))
     history = facts.history
     interval, error = Interval(), ""
     try:

@@ -7,8 +7,8 @@ from typing import Final
 from msgspec import UNSET, Struct
 
 from endpoints.console.facts import Facts
-from endpoints.console.frame import LEVELS, Level
-from endpoints.console.screens.board import SEVERITIES, Line, reasons_of
+from endpoints.console.frame import LEVELS, SEVERITY_LEVELS, Level
+from endpoints.console.screens.board import Line, reasons_of
 from endpoints.console.screens.line_test import SlotCard, slot_card
 from endpoints.console.screens.moments import Moment, Moments
 from endpoints.console.screens.slot_marks import TEST_LEVELS
@@ -160,12 +160,12 @@ def sheet_of(facts: Facts, t: Translator) -> Sheet | None:
 
 
 def _gravity(alarm: Alarm) -> tuple[bool, int, str]:
-    return not alarm.active, list(SEVERITIES).index(alarm.severity), alarm.raised_at
+    return not alarm.active, list(SEVERITY_LEVELS).index(alarm.severity), alarm.raised_at
 
 
 def _alarm(alarm: Alarm, t: Translator, moments: Moments) -> SheetAlarm:
     return SheetAlarm(
-        level=SEVERITIES[alarm.severity],
+        level=SEVERITY_LEVELS[alarm.severity],
         what=t.alarm(alarm.code, alarm.subject),
         name=f"{alarm.code}/{alarm.subject}",
         since=moments.of(alarm.raised_at),

@@ -197,3 +197,13 @@ def test_no_key_of_the_endpoint_is_opened_and_none_need_be_there(folder: Path) -
     assert console(folder).origin == HERE
     with pytest.raises(UserError, match="no such file"):
         load(config)
+
+
+def test_a_note_of_a_channel_is_this_sides_and_its_channel_is_one_of_the_policy(folder: Path) -> None:
+    ids = [each.id for each in default_terms.terms().policy.channels]
+    found = console(folder, "[console.channels]", f'{ids[0]} = "+49 611 0000"')
+    assert found.channel_notes == {ids[0]: "+49 611 0000"}
+    path = folder / "endpoint.toml"
+    path.write_text(path.read_text("utf-8").replace(f"\n{ids[0]} = ", "\nnowhere = "), "utf-8")
+    with pytest.raises(UserError, match=f"console.channels.nowhere: no link has this channel; there are: .*{ids[0]}"):
+        load_console(path, {})

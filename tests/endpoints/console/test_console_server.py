@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -16,86 +16,24 @@ import pytest
 import trustme
 from msgspec import structs
 
-from endpoints.clocks.clock import SystemClock
-from endpoints.config.console_settings import ConsoleSettings, TcpListen, UnixListen, load_console
+from endpoints.config.console_settings import ConsoleSettings, TcpListen, UnixListen
 from endpoints.console import address
-from endpoints.console.acts import Acts
-from endpoints.console.application import Console
-from endpoints.console.credential_attempts import CredentialAttempts
-from endpoints.console.listeners import Listeners
-from endpoints.console.log_in import LogIn
-from endpoints.console.present_links import PresentLinks
-from endpoints.console.server import LIMITS, console_server
 from endpoints.console.sessions import Sessions
 from endpoints.console.stream import OF_SESSION_MAX
 from endpoints.control.limited_server import TimeLimits
 from endpoints.errors import UserError
-from tests.support.broker_site import free_port
-from tests.support.installation import installed
-
-LINK = "eucom-ndmc"
+from tests.support.served_console import LINK, browser, kept_sessions, raw, served, settings_of
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> ConsoleSettings:
-    place = f"localhost:{free_port()}"
-    environment = {"DECONFLICT_CONSOLE_LISTEN": place, "DECONFLICT_CONSOLE_ORIGIN": f"http://{place}"}
-    return load_console(installed(tmp_path / "d") / "eucom" / "endpoint.toml", environment)
+    return settings_of(tmp_path)
 
 
 @pytest.fixture
 def sessions(tmp_path: Path) -> Iterator[Sessions]:
-    with contextlib.closing(Sessions(tmp_path / "console.db", lambda: SystemClock().now()[0])) as opened:
+    with contextlib.closing(kept_sessions(tmp_path)) as opened:
         yield opened
-
-
-@contextlib.asynccontextmanager
-async def served(settings: ConsoleSettings, sessions: Sessions, limits: TimeLimits = LIMITS) -> AsyncIterator[None]:
-    """Serve the console of an endpoint that does not run."""
-    machine = SystemClock()
-    present = PresentLinks(settings, None, machine)
-    attempts = CredentialAttempts(machine.real_ms)
-    log_in, acts = LogIn(sessions, settings, present.officers, attempts), Acts(settings.control, attempts)
-    console = Console(present, sessions, log_in, acts, Listeners(settings.control, machine.real_ms), settings.origin)
-    listening = address.listen(settings.listen)
-    serving = console_server(console.application, listening, address.tls(settings), limits)
-    tasks = [asyncio.create_task(work()) for work in present.works]
-    running = asyncio.create_task(serving.run())
-    try:
-        yield
-    finally:
-        console.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await serving.stop(running)
-
-
-@contextlib.asynccontextmanager
-async def browser(settings: ConsoleSettings, token: str = "") -> AsyncIterator[httpx.AsyncClient]:
-    """Return a client with the cookie of a session, as a browser of the console's own page has it."""
-    headers = {"origin": settings.origin, "sec-fetch-site": "same-origin"}
-    async with httpx.AsyncClient(base_url=settings.origin, headers=headers, trust_env=False) as client:
-        if token:
-            answer = await client.get(f"/board-link/{token}")
-            headers["cookie"] = answer.headers["set-cookie"].partition(";")[0]
-            client.headers["cookie"] = headers["cookie"]
-        yield client
-
-
-async def raw(settings: ConsoleSettings, *pieces: bytes, within_s: float = 10) -> bytes:
-    """Send pieces over a connection; return what comes until it ends."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(settings.origin.rpartition(":")[2]))
-    got = b""
-    with contextlib.suppress(ConnectionError):
-        for piece in pieces:
-            writer.write(piece)
-            await writer.drain()
-        got = await asyncio.wait_for(reader.read(), within_s)
-    writer.close()
-    with contextlib.suppress(ConnectionError):
-        await writer.wait_closed()
-    return got
 
 
 async def test_nothing_is_read_without_a_session(settings: ConsoleSettings, sessions: Sessions) -> None:

@@ -63,7 +63,7 @@ class Desk:
             return await self.log_in.begin("watch-1", credential, sender)
 
     async def guess(self, browser: str = "") -> None:
-        with pytest.raises(UserError, match="not enrolled here"):
+        with pytest.raises(UserError, match="enrolled here; check both"):
             await self.begin(WRONG, browser)
 
     async def waiting(self, count: int) -> list[asyncio.Task[str]]:

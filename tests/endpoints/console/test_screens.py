@@ -18,7 +18,7 @@ from endpoints.console.screens.moments import Moments, typed
 from endpoints.control.reasons import LinkState
 from endpoints.texts.i18n import LANGUAGES, translator
 from protocol.core.alarms import AlarmCode
-from protocol.core.events import TransportLost
+from protocol.core.events import ListenersMissing, TransportLost
 from protocol.errors import LinkError
 from protocol.wire.instants import parsed
 from tests.attacks.hostile_texts import CORPUS, hostile, on_the_wire, unprintable
@@ -334,6 +334,16 @@ async def test_the_history_is_filtered(tmp_path: Path, query: dict[str, str], fo
         assert all("ndmc/1/" in each.what for each in page.rows)
 
 
+async def test_an_alarm_is_as_grave_in_the_history_as_on_its_own_screen(exchange: Exchange) -> None:
+    exchange.ends["eucom"].happens(ListenersMissing)
+    exchange.ends["eucom"].happens(TransportLost, reason="gone")
+    exchange.run(2 * HOUR, lost_from=("eucom",))
+    facts = await facts_of(exchange)
+    rows = history.view(facts, {"kind": "alarms"}, EN).rows
+    shown = {group.cause.level for group in alarms.view(facts, {}, EN).groups}
+    assert {row.level for row in rows} >= shown >= {"critical", "caution"}
+
+
 async def test_the_history_jumps_to_an_instant_and_says_what_it_can_not_read(tmp_path: Path) -> None:
     exchange = a_day(tmp_path)
     facts = await facts_of(exchange)
@@ -352,6 +362,29 @@ async def test_the_card_of_the_channels_is_in_both_languages_this_screens_first(
     assert [each.language for each in view.texts] == ["ru", "en"]
     assert [each.id for each in view.channels] == [each.id for each in exchange.file.terms.policy.channels]
     assert [name.language for name in view.channels[0].names] == ["ru", "en"]
+
+
+async def test_the_card_of_the_channels_has_this_sides_notes_and_the_last_referral(exchange: Exchange) -> None:
+    ids = [each.id for each in exchange.file.terms.policy.channels]
+    notes = {ids[0]: "+49 611 0000"}
+    before = channels.view(await facts_of(exchange, channel_notes=notes), {}, EN)
+    assert [(each.note, each.used) for each in before.channels] == [
+        ("+49 611 0000", None),
+        *[("", None)] * len(ids[1:]),
+    ]
+    # a board may be seen by visitors
+    shown = channels.view(await facts_of(exchange, channel_notes=notes, role="board"), {}, EN)
+    assert not any(each.note for each in shown.channels)
+    for _ in range(2):
+        reference = exchange.delivered("eucom")
+        exchange.world.at += MINUTE
+        exchange.refuse(reference, referral=ids[-1])
+        exchange.settle()
+    for side in ("eucom", "ndmc"):
+        used = channels.view(await facts_of(exchange, side), {}, EN).channels[-1].used
+        assert used is not None
+        assert (used.party, used.officer, used.reason) == ("ndmc", "duty-1", "outside the scope of this line")
+        assert "/".join(used.reference) == reference
 
 
 async def test_an_interval_counts_what_lies_in_it(tmp_path: Path) -> None:
