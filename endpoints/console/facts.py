@@ -57,6 +57,7 @@ class Facts(Struct, frozen=True, kw_only=True):
         texts: whether the texts of messages are shown.
         preferences: how this browser shows it.
         rest: what follows the screen's name in the address, such as `eucom/1/42`.
+        roster: the officers who are enrolled here, None before that is known.
     """
 
     settings: LinkSettings
@@ -76,6 +77,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     texts: bool
     preferences: Preferences
     rest: str
+    roster: frozenset[Identifier] | None = None
 
     @property
     def link(self) -> LinkFile:

@@ -147,6 +147,7 @@ class PresentLinks:
             texts=session.texts,
             preferences=preferences,
             rest=rest,
+            roster=None if (officers := self.officers()) is None else frozenset(officers),
         )
 
     def _watch(self, link: str) -> WatchFacts | None:

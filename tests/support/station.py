@@ -74,7 +74,8 @@ class Station:
             officers={side: default_terms.officers(side) for side in ALL},
             broker=BrokerPlan(port=self.broker_port),
             second=second_broker,
-            exercise_clock=self.table_path,
+            # an actual link runs on the machine's own clock
+            exercise_clock=None if policy.get("status") == "actual" else self.table_path,
         )
         self._log = (folder / "mosquitto.log").open("ab")
         home = folder / "d" if second_broker is None else folder / "d" / BROKERS / SIDES[0]
