@@ -58,6 +58,7 @@ class Facts(Struct, frozen=True, kw_only=True):
         preferences: how this browser shows it.
         rest: what follows the screen's name in the address, such as `eucom/1/42`.
         channel_notes: what this side notes of the other channels, by channel.
+        roster: the officers who are enrolled here, None before that is known.
     """
 
     settings: LinkSettings
@@ -78,6 +79,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     preferences: Preferences
     rest: str
     channel_notes: Mapping[str, str] = {}
+    roster: frozenset[Identifier] | None = None
 
     @property
     def link(self) -> LinkFile:

@@ -149,6 +149,7 @@ class PresentLinks:
             preferences=preferences,
             rest=rest,
             channel_notes=self._channel_notes,
+            roster=None if (officers := self.officers()) is None else frozenset(officers),
         )
 
     def _watch(self, link: str) -> WatchFacts | None:

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from endpoints.console.screens.drafts import CHECKED
-from tests.support.browser import DESKTOP, Visits, faults, look, picture
+from tests.support.browser import DESKTOP, Visits, faults, look, picture, tall
 from tests.support.console_station import ConsoleStation
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -26,7 +26,9 @@ DAM: dict[str, Any] = {
     "place": "Nova Kakhovka dam",
     "at": "46.7758, 33.3706",
     "radius": "10km",
+    "event_at": "now",
     "expires": "2h",
+    "references": "",
 }
 PHONE: Any = {"width": 320, "height": 640}
 
@@ -98,7 +100,7 @@ def test_an_alert_is_written_by_one_officer_and_released_by_another(station: Con
     )
     expect(form(author).locator(".buttons button")).to_have_text("Hold EXERCISE alert for a second officer")
     expect(form(author).locator(".preview")).to_contain_text("критическая инфраструктура")
-    picture(author, "compose-filled", whole=True)
+    tall(author, "compose-filled")
     send(station, author, "eucom", "watch-1")
     sentence = said(author)
     (draft,) = re.findall(r"draft/\d+", sentence)[:1]
@@ -117,7 +119,7 @@ def test_an_alert_is_written_by_one_officer_and_released_by_another(station: Con
     expect(releaser.locator("#open")).to_contain_text(draft)
     releaser.locator("#open").get_by_role("link", name=draft).click()
     expect(releaser.locator("main")).to_contain_text(EN)
-    picture(releaser, "draft-to-release", whole=True)
+    tall(releaser, "draft-to-release")
     send(station, releaser, "eucom", "watch-2", "release")
     expect(form(releaser, "release").locator(".problem")).to_contain_text("tick each of the four")
     assert draft in drafts(station)
@@ -180,7 +182,8 @@ def test_the_form_and_a_draft_are_accessible_and_fit(
         expect(page.locator("main h1").first).to_be_visible()
         for size in (PHONE, DESKTOP):
             page.set_viewport_size(size)
-            picture(page, f"{name}-{lang}-{theme}-{size['width']}", whole=True)
+            if size is DESKTOP or lang == "ru":
+                tall(page, f"{name}-{lang}-{theme}" if size is DESKTOP else f"{name}-phone")
             if page.evaluate("() => document.documentElement.scrollWidth > document.documentElement.clientWidth"):
                 found.append(f"{name}: scrolls sideways at {size['width']}")
         found += [f"{name}: {fault}" for fault in faults(page)]
@@ -188,34 +191,41 @@ def test_the_form_and_a_draft_are_accessible_and_fit(
     assert not found
 
 
-@pytest.mark.parametrize(
-    ("typed", "field", "why"),
-    [
-        ({"at": "46,7758 33,3706"}, "at", "a comma could stand within a number"),
-        ({"at": "46,7758, 33,3706"}, "at", "a comma could stand within a number"),
-        ({"radius": "10"}, "radius", "its units are m, km and NM"),
-        ({"place": ""}, "place", "name the place"),
-        ({"expires": "-1h"}, "expires", "an alert ends later than now"),
-        ({"event_at": "yesterday"}, "event_at", "is not accepted"),
-        ({"text_en": "x" * 4_001}, "text.en", "4001 characters"),
-        ({"text_en": "a\tb"}, "text.en", "character 2 is a tab"),
-        ({"text_ru": ""}, "untranslated", "there is no text in ru"),
-        ({"references": "the dam"}, "references", "expected a message such as eucom/1/42"),
-    ],
+WRONG: tuple[tuple[dict[str, str], str, str], ...] = (
+    ({"at": "46,7758 33,3706"}, "at", "a comma could stand within a number"),
+    ({"at": "46,7758, 33,3706"}, "at", "a comma could stand within a number"),
+    ({"radius": "10"}, "radius", "its units are m, km and NM"),
+    ({"place": ""}, "place", "name the place"),
+    ({"expires": "-1h"}, "expires", "an alert ends later than now"),
+    ({"event_at": "yesterday"}, "event_at", "is not accepted"),
+    ({"text_en": "x" * 4_001}, "text.en", "4001 characters"),
+    ({"text_en": "a\tb"}, "text.en", "character 2 is a tab"),
+    ({"text_ru": ""}, "untranslated", "there is no text in ru"),
+    ({"references": "the dam"}, "references", "expected a message such as eucom/1/42"),
 )
-def test_what_is_wrong_stands_beside_its_field_and_nothing_is_lost(
-    typed: dict[str, str], field: str, why: str, station: ConsoleStation, visits: Visits
-) -> None:
+
+
+def test_what_is_wrong_stands_beside_its_field_and_nothing_is_lost(station: ConsoleStation, visits: Visits) -> None:
     before = station.snapshot("eucom")
     page = composing(station, visits)
-    write(page, **typed)
-    send(station, page, "eucom", "watch-1")
-    expect(form(page).locator(f"[id$='-wrong-{field.replace('.', '-')}']")).to_contain_text(why)
-    expect(form(page).locator(".problem")).to_be_visible()
-    if field == "at":
-        picture(page, "compose-wrong", whole=True)
-    for name, value in typed.items():
-        expect(form(page).locator(f"[name='{name.replace('_en', '.en').replace('_ru', '.ru')}']")).to_have_value(value)
+    # an empty form
+    form(page).locator(".buttons button").click()
+    expect(form(page).locator(".problem")).to_contain_text("choose what it is about")
+    expect(form(page).locator(".wrong")).to_have_count(4)
+    for typed, field, why in WRONG:
+        write(page, **typed)
+        form(page).locator(".buttons button").click()
+        expect(form(page).locator(f"[id$='-wrong-{field.replace('.', '-')}']")).to_contain_text(why)
+        expect(form(page).locator(".problem")).to_be_visible()
+        for name, value in typed.items():
+            kept = form(page).locator(f"[name='{name.replace('_en', '.en').replace('_ru', '.ru')}']")
+            expect(kept).to_have_value(value)
+        if field == "radius":
+            tall(page, "compose-wrong")
+    # with everything right, only the credential is missing
+    write(page)
+    form(page).locator(".buttons button").click()
+    expect(form(page).locator(".problem")).to_contain_text("type your credential")
     after = station.snapshot("eucom")
     assert (after["drafts"], after["ours"]["last"]) == (before["drafts"], before["ours"]["last"])
 
@@ -242,12 +252,12 @@ def test_words_against_the_frame_are_warned_of_and_a_test_has_its_own_outline(
     page = composing(station, visits)
     write(page, text_en="This is not a drill.")
     expect(form(page).locator(".seen-by-them .warning")).to_contain_text("“not a drill”")
-    picture(page, "compose-contradiction", whole=True)
+    tall(page, "compose-contradiction")
     form(page).locator("[name=status][value=test]").check()
     expect(form(page).locator(".buttons button")).to_have_text("Hold TEST alert for a second officer")
     expect(form(page).locator(".preview .one.test")).to_be_visible()
     assert form(page).evaluate("each => getComputedStyle(each).outlineStyle") == "dotted"
-    picture(page, "compose-test", whole=True)
+    tall(page, "compose-test")
 
 
 def test_what_was_typed_survives_a_reload_in_its_own_tab_alone(station: ConsoleStation, visits: Visits) -> None:
@@ -273,7 +283,9 @@ def test_what_was_typed_survives_a_reload_in_its_own_tab_alone(station: ConsoleS
 
 def test_the_loser_of_a_release_learns_who_was_faster(station: ConsoleStation, visits: Visits) -> None:
     draft = held(station, text={"en": EN, "ru": RU})
-    discarder = opened(station, visits, draft, "watch-1")
+    discarder = composing(station, visits)
+    form(discarder).locator("[name='text.en']").fill("half an alert")
+    discarder.goto(station.screen("eucom", "drafts", draft))
     releaser = opened(station, visits, draft)
     tick(releaser)
     form(releaser, "release").locator(".credential").fill(station.credential("eucom", "watch-2"))
@@ -290,6 +302,9 @@ def test_the_loser_of_a_release_learns_who_was_faster(station: ConsoleStation, v
     discarder.get_by_role("link", name="write it again").click()
     expect(form(discarder).locator("[name='text.en']")).to_have_value(EN)
     expect(form(discarder).locator("[name=precedence][value=flash]")).to_be_checked()
+    # what was typed before is not lost either
+    discarder.goto(station.screen("eucom", "compose"))
+    expect(form(discarder).locator("[name='text.en']")).to_have_value("half an alert")
 
 
 def test_the_endpoint_refuses_the_author_and_names_who_released(station: ConsoleStation, visits: Visits) -> None:

@@ -16,7 +16,7 @@ from tests.support.console_station import ConsoleStation, console
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
-SCREENS = ("board", "messages", "alarms", "channels", "history", "investigate", "settings")
+SCREENS = ("board", "messages", "compose", "drafts", "alarms", "channels", "history", "investigate", "settings")
 
 
 def test_a_console_opens_neither_keys_nor_credentials(station: ConsoleStation, visits: Visits, tmp_path: Path) -> None:

@@ -105,6 +105,7 @@ def enter(page: Page, station: ConsoleStation, side: str = "eucom", role: str = 
     page.locator("#officer").fill(role)
     page.locator("#credential").fill(station.credential(side, role))
     page.locator("button").click()
+    page.locator(".bar").wait_for()
 
 
 def look(page: Page, lang: str = "en", theme: str = "light", size: str = "normal", keys: str = "on") -> None:
@@ -122,6 +123,16 @@ def faults(page: Page) -> list[str]:
     """Return the rules of axe-core that a page breaks, best practices included, each with the elements in question."""
     found = Axe().run(page).response["violations"]
     return [f"{each['id']}: {node['target']}: {node['failureSummary']}" for each in found for node in each["nodes"]]
+
+
+def tall(page: Page, name: str) -> None:
+    """Save all of what a page shows as `name`.png: the window is made as high as the page, with its frame around it."""
+    size = page.viewport_size
+    assert size is not None
+    high = page.evaluate("() => document.documentElement.scrollHeight")
+    page.set_viewport_size({"width": size["width"], "height": int(high)})
+    picture(page, name)
+    page.set_viewport_size(size)
 
 
 def picture(page: Page, name: str, *, whole: bool = False) -> None:

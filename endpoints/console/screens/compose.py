@@ -65,6 +65,7 @@ class ComposeView(Struct, frozen=True, kw_only=True):
     """The form.
 
     Attributes:
+        key: names the form: what was typed into one is not kept for another.
         filled: what stands in its fields at first.
         notice: from which message it was filled, in words; `wrong` says that there is no such message.
         texts: one for each language of the link, this screen's first.
@@ -72,6 +73,7 @@ class ComposeView(Struct, frozen=True, kw_only=True):
         now: date and time of day in UTC, to the minute.
     """
 
+    key: str
     filled: TypedAlert
     notice: str
     wrong: str
@@ -97,6 +99,7 @@ def view(facts: Facts, query: Mapping[str, str], t: Translator) -> ComposeView:
     order = sorted(policy.languages, key=lambda each: (each != t.language, each not in LANGUAGES))
     standing = {language: STANDING_CANCELLATION.get(language, "") for language in order}
     return ComposeView(
+        key=_key(query) if notice is not None else "new",
         filled=filled,
         notice="" if notice is None else t.say(notice),
         wrong="" if wrong is None else t.say(wrong),
@@ -187,6 +190,11 @@ def _filled(facts: Facts, query: Mapping[str, str]) -> tuple[TypedAlert, Phrase 
                 references=reference,
             )
             return answer, phrase("It refers to {reference} of the other side.", reference=reference), None
+
+
+def _key(query: Mapping[str, str]) -> str:
+    """Return from which message a form is filled, for its id."""
+    return next(f"{each}-{query[each].replace('/', '-')}" for each in _SOURCES if query.get(each))
 
 
 def _draft_body(facts: Facts, reference: str) -> Mapping[str, Any] | None:

@@ -13,7 +13,8 @@ from msgspec import Struct
 from endpoints.texts.i18n import Translator
 from endpoints.texts.item_page import ItemPage, body_fields
 
-_TOKENS: Final = re.compile(r"\s+|\w+|[^\w\s]+")
+_TOKENS: Final = re.compile(r"\s+|\d[\d:.,]*\d|\w+|[^\w\s]+")
+"""A word, or a whole number or time of day: of `12:02:19`, no digits are marked alone."""
 _TOKENS_MAX: Final = 2_000
 """Of one text: beyond that, it is shown whole as removed and added, since a comparison takes the square of it."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct, structs, to_builtins
 
 from endpoints.console.facts import Facts
 from endpoints.console.frame import duration_words
@@ -21,6 +21,7 @@ from endpoints.texts.items import changed_alert, draft_page
 from endpoints.texts.printable import one_line
 from endpoints.texts.wording import circle
 from protocol.core.acts import Act
+from protocol.core.officer_requests import STANDING_CANCELLATION
 from protocol.core.snapshot import DraftView
 from protocol.phrases import phrase
 from protocol.record.ledger import Ledger
@@ -56,7 +57,8 @@ class DraftCard(Struct, frozen=True, kw_only=True):
     Attributes:
         draft: `draft/3`; `number` is its number.
         page: the whole alert, as its recipient will see it.
-        author: who wrote it; `own` if that is the reader, who can't release it.
+        author: who wrote it.
+        barred: why the reader can't release it, in words; empty if they can.
         written, age: when it was written, and how long ago.
         expires_at: until when it can be released.
         late: whether it is a flash alert that waits for long.
@@ -72,7 +74,7 @@ class DraftCard(Struct, frozen=True, kw_only=True):
     number: str
     page: MessagePage
     author: str
-    own: bool
+    barred: str
     written: Moment
     age: str
     expires_at: Utc
@@ -141,9 +143,9 @@ def _card(draft: DraftView, facts: Facts, t: Translator, moments: Moments) -> Dr
     return DraftCard(
         draft=draft.draft,
         number=draft.draft.removeprefix("draft/"),
-        page=page_of_body(page, facts, t),
+        page=page_of_body(structs.replace(page, cancellation=_taking_back(draft)), facts, t),
         author=draft.officer,
-        own=bool(facts.officer) and draft.officer == facts.officer,
+        barred=_barred(draft.officer, facts, t),
         written=moments.of(draft.at),
         age=duration_words(facts.now - parsed(draft.at)),
         expires_at=draft.expires_at,
@@ -153,6 +155,27 @@ def _card(draft: DraftView, facts: Facts, t: Translator, moments: Moments) -> Dr
         points=tuple(_points(draft, t)) if facts.officer else (),
         word=draft.status == "actual",
         release=release_words(draft.status, t),
+    )
+
+
+def _taking_back(draft: DraftView) -> Texts:
+    """Return what a cancellation of the alert would say."""
+    return draft.cancellation or {
+        each: STANDING_CANCELLATION[each] for each in STANDING_CANCELLATION if each in draft.text
+    }
+
+
+def _barred(author: str, facts: Facts, t: Translator) -> str:
+    """Return why the officer of the session cannot release a draft of `author`; empty if they can."""
+    if facts.roster is not None and author not in facts.roster:
+        return t("{officer}, who wrote it, is not enrolled here any more: it can only be discarded", officer=author)
+    if author != facts.officer:
+        return ""
+    if facts.roster is not None and len(facts.roster) == 1:
+        return t("no other officer is enrolled here, so nobody can release it")
+    return t(
+        "You wrote it, so you can't release it: another officer has to log in at their own browser and release it "
+        "there."
     )
 
 

@@ -18,6 +18,7 @@ from msgspec import structs
 
 from endpoints.config.console_settings import ConsoleSettings, TcpListen, UnixListen
 from endpoints.console import address
+from endpoints.console.cookies import Cookies
 from endpoints.console.sessions import Sessions
 from endpoints.console.stream import OF_SESSION_MAX
 from endpoints.control.limited_server import TimeLimits
@@ -82,6 +83,29 @@ async def test_a_log_in_needs_an_endpoint_that_answers(settings: ConsoleSettings
         assert (await client.post("/log-in", json={"officer": "watch-1"})).status_code == 415
         many = {f"field-{number}": "x" for number in range(40)}
         assert (await client.post("/log-in", data=many)).status_code == 400
+
+
+async def test_a_preview_is_an_officers_and_json_within_a_bound(settings: ConsoleSettings, sessions: Sessions) -> None:
+    path = f"/links/{LINK}/acts/preview?language=en"
+    form = {"request": "unsent-form", "category": "air_pursuit", "text": {"en": "<b>x</b>"}}
+    async with served(settings, sessions), browser(settings) as client:
+        assert (await client.post(path, json=form)).status_code == 401
+    async with served(settings, sessions), browser(settings, sessions.offer("investigator", texts=True)) as client:
+        assert (await client.post(path, json=form)).status_code == 403
+    cookie = Cookies("eucom", (LINK,)).session
+    async with served(settings, sessions), browser(settings) as client:
+        client.headers["cookie"] = f"{cookie}={sessions.begin('officer', officer='watch-1')}"
+        shown = await client.post(path, json=form)
+        assert (shown.status_code, shown.headers["cache-control"]) == (200, "no-store")
+        assert "&lt;b&gt;x&lt;/b&gt;" in shown.text
+        assert "choose how urgent it is" in shown.text
+        assert (await client.get(path)).status_code == 404
+        assert (await client.post(path, data={"text": "x"})).status_code == 415
+        assert (await client.post(path, json=form | {"unknown": 1})).status_code == 400
+        assert (await client.post(path, json=form | {"text": {"en": "x" * 59_000}})).status_code == 200
+        assert (await client.post(path, json=form | {"text": {"en": "x" * 66_000}})).status_code == 413
+        client.headers["sec-fetch-site"] = "cross-site"
+        assert (await client.post(path, json=form)).status_code == 403
 
 
 async def test_settings_stay_in_the_browser_and_lead_back_here_only(

@@ -90,7 +90,7 @@ async def test_the_second_officer_sees_the_whole_alert_and_what_to_tick(exchange
     facts = await seen_by(exchange, rest=draft)
     card = drafts.view(facts, {}, EN).one
     assert card is not None
-    assert (card.author, card.own, card.word, card.release) == ("watch-1", False, False, "Release EXERCISE alert")
+    assert (card.author, card.barred, card.word, card.release) == ("watch-1", "", False, "Release EXERCISE alert")
     assert [(each.name, each.says) for each in card.points] == [
         ("status", "EXERCISE"),
         ("category", "critical infrastructure"),
@@ -98,6 +98,7 @@ async def test_the_second_officer_sees_the_whole_alert_and_what_to_tick(exchange
         ("place", "Dam; 46.7758 N, 33.3706 E, radius 10 km"),
     ]
     assert [each.language for each in card.page.texts] == ["en", "ru"]
+    assert {each.language: each.text for each in card.page.cancellation} == STANDING_CANCELLATION
     page = shown(facts, "drafts", drafts.view(facts, {}, EN))
     assert 'data-act="release"' in page
     assert f'data-seen="{card.page.seen}"' in page
@@ -108,10 +109,23 @@ async def test_the_author_is_told_that_they_cannot_release(exchange: Exchange) -
     facts = await seen_by(exchange, "watch-1", draft)
     view = drafts.view(facts, {}, EN)
     assert view.one is not None
-    assert view.one.own
+    assert view.one.barred.startswith("You wrote it")
+    alone = drafts.view(structs.replace(facts, roster=frozenset({"watch-1"})), {}, EN).one
+    assert alone is not None
+    assert alone.barred == "no other officer is enrolled here, so nobody can release it"
     page = shown(facts, "drafts", view)
     assert 'data-act="release"' not in page
     assert "You wrote it, so you can&#39;t release it" in page
+    assert 'data-act="discard"' in page
+
+
+async def test_the_draft_of_an_officer_who_was_removed_can_only_be_discarded(exchange: Exchange) -> None:
+    draft = exchange.alert("eucom", "immediate")
+    facts = await seen_by(exchange, rest=draft, roster=frozenset({"watch-2", "watch-3"}))
+    view = drafts.view(facts, {}, EN)
+    page = shown(facts, "drafts", view)
+    assert "watch-1, who wrote it, is not enrolled here any more" in page
+    assert 'data-act="release"' not in page
     assert 'data-act="discard"' in page
 
 
@@ -180,6 +194,8 @@ def test_long_texts_are_compared_within_a_bound() -> None:
     words = " ".join(f"w{number % 7}" for number in range(1_300))
     (found,) = differences(page(words), page(words.replace("w3", "v3")), EN)
     assert {each.kind for each in found.parts} == {"removed", "added"}
+    (found,) = differences(page("at 12:02:04"), page("at 12:02:19"), EN)
+    assert [each.text for each in found.parts] == ["at ", "12:02:04", "12:02:19"]
     (found,) = differences(page("a " * 900), page("b " * 900), EN)
     assert "".join(each.text for each in found.parts if each.kind != "removed") == "b " * 900
 
@@ -298,6 +314,7 @@ async def test_a_change_and_an_answer_are_filled_from_their_alert(exchange: Exch
     ours, theirs = exchange.delivered("eucom", area=PLACE), exchange.delivered("ndmc", area=PLACE)
     facts = await seen_by(exchange)
     update = compose.view(facts, {"updates": ours}, EN)
+    assert update.key == "updates-eucom-1-1"
     assert (update.filled.changes, update.filled.change_kind) == (ours, "update")
     assert update.filled.text["en"]
     assert update.notice == f"It updates {ours}, from which it is filled."
@@ -317,6 +334,7 @@ async def test_an_unknown_source_leaves_the_form_empty_and_says_so(
     view = compose.view(await seen_by(exchange), {name: reference}, EN)
     assert view.wrong.endswith("so the form is empty")
     assert view.filled.text == {}
+    assert view.key == "new"
 
 
 async def test_the_preview_is_in_their_language_unless_asked_otherwise(exchange: Exchange) -> None:
