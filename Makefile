@@ -1,5 +1,5 @@
 # `make demo` and `make test` work on a fresh Debian or Ubuntu machine that has python3, make and git.
-.PHONY: demo console contracts lint style types compiled covered-by-attacks covered-by-protocol test test-stack stack-shared stack-own guides images test-nightly test-cluster test-bridge test-console test-console-all console-figures pictures fresh-machines simulate explore offsets fuzz soak coverage planted mutants load figures workflows hooks setup setup-tests setup-console
+.PHONY: demo console contracts reference lint style types compiled covered-by-attacks covered-by-protocol test test-stack stack-shared stack-own guides images test-nightly test-cluster test-bridge test-console test-console-all console-figures pictures fresh-machines simulate explore offsets fuzz soak coverage planted mutants load figures workflows hooks setup setup-tests setup-console
 
 # compiled tests are kept: otherwise each process of pytest compiles them all, and its plug-ins
 unexport PYTHONDONTWRITEBYTECODE
@@ -117,6 +117,9 @@ figures: setup  ## the table in docs/performance.md, from the reports of make lo
 MUTANTS ?= protocol.*__mutmut_*3
 mutants: setup  ## mutants of the core whose names match MUTANTS (a tenth of them); some hours for all
 	@.tools/bin/uv run --quiet --locked --isolated --group mutation mutmut run "$(MUTANTS)"
+
+reference: setup  ## docs/reference/: every key of the settings and every command, made from the types anew
+	@.venv/bin/python -m tests.reference.make
 
 contracts: setup  ## the schemas, AsyncAPI and OpenAPI in docs/contracts/, made from the types anew
 	@.venv/bin/python -m tests.contracts.make

@@ -16,6 +16,7 @@ DOCUMENTS = sorted(
         *ROOT.glob("docs/*.md"),
         *ROOT.glob("docs/console/*.md"),
         *ROOT.glob("docs/contracts/*.md"),
+        *ROOT.glob("docs/reference/*.md"),
         *ROOT.glob("docs/guides/*.md"),
         *ROOT.glob("docs/reliability/*.md"),
         *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "protocol/SPEC.md")),

@@ -30,7 +30,9 @@ Port = Annotated[int, Meta(ge=1, le=65_535)]
 class HealthTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The table `[health]`."""
 
+    # an IP address of this machine
     host: Annotated[str, Meta(max_length=4_000)] = HOST
+    # the TCP port of `/healthz`, `/readyz` and `/metrics`
     port: Port
 
 

@@ -56,28 +56,39 @@ _HEADER = """\
 class Party(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One of the two headquarters: its names by language, its site and time zone, its enrolled public keys."""
 
+    # by language
     name: Texts
+    # where it is
     site: Annotated[str, Meta(min_length=1, max_length=80)]
     # IANA time zone of its wall clocks
     zone: Annotated[str, Meta(min_length=1, max_length=64)]
+    # its public keys
     keys: Annotated[tuple[EnrolledKey, ...], Meta(max_length=16)] = ()
 
 
 class WatchEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The independent watch: the public keys that verify the signed heads of its journals (SPEC E1.9)."""
 
+    # its public keys
     keys: Annotated[tuple[EnrolledKey, ...], Meta(min_length=1, max_length=KEYS_MAX)]
 
 
 class _Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The structure of the file."""
 
+    # the id of the link
     link: Identifier
+    # the terms take effect with this epoch
     epoch: Seq
+    # the side that places the line tests of the schedule
     caller: Identifier
+    # the other side
     answering: Identifier
+    # what both sides have agreed
     policy: Policy
+    # exactly the two parties, by id
     parties: dict[Identifier, Party]
+    # the independent watch, if it signs
     watch: WatchEntry | UnsetType = UNSET
 
 

@@ -35,19 +35,24 @@ FilePath = Annotated[str, Meta(min_length=1, max_length=4_000)]
 class NotificationsTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The table `[notifications]`."""
 
+    # each is a line of the log
     log: bool = True
     # program and arguments; it reads the notification as JSON from standard input
     command: Annotated[tuple[str, ...], Meta(max_length=64)] = ()
     # a URL that accepts the notification as JSON by POST
     webhook: str = ""
+    # the authorities of its certificate (PEM); the public ones if absent
     authority: FilePath | UnsetType = UNSET
 
 
 class DeadManTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The table `[dead_man]`."""
 
+    # a URL that is requested regularly while all is watched
     url: str = ""
+    # how often
     every_s: Seconds = 60
+    # the authorities of its certificate (PEM); the public ones if absent
     authority: FilePath | UnsetType = UNSET
 
 

@@ -18,8 +18,9 @@ from protocol.phrases import phrase, worded
 class Officer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An officer who may act here."""
 
+    # for people, such as a rank or a post
     name: Annotated[str, Meta(max_length=80)] = ""
-    # what `endpoints.keys.credentials.hash_credential` returned
+    # the hash of their credential, as `deconflict officer add` writes it
     credential: str
 
     @property
