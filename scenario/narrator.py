@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -137,22 +139,27 @@ class Narrator:
         )
         self._console.print(_verdict(agreed, good=closing.agree))
         self._console.print()
-        table = Table("", t("expected"), t("found"), "", box=None, pad_edge=False, header_style="dim")
-        for finding in closing.findings:
-            what = self._what(finding)
-            table.add_row(
-                f"{finding.link}: {what}" if self._several else what,
-                self._value(finding.expected),
-                self._value(finding.found),
-                _verdict(t("as expected") if finding.met else t("NOT AS EXPECTED"), good=finding.met),
-            )
-        self._console.print(table)
+        for link, findings in groupby(closing.findings, lambda finding: finding.link):
+            self._findings(link if self._several else "", findings)
         self._console.print()
         took = t("{seconds} s", seconds=f"{seconds:.1f}")
         verdict = t("The scenario ended as it must.") if closing.passed else t("The scenario did not end as it must.")
         self._console.print(_verdict(f"{verdict} ({took})", good=closing.passed))
         hint = t("The officers' console in a browser, on a running exercise: make console (deconflict demo --console)")
         self._console.print(Text(hint, style="dim"))
+
+    def _findings(self, link: str, findings: Iterable[Comparison]) -> None:
+        """Print what a link was expected to show, below its id where there are several."""
+        t = self._t
+        table = Table(link, t("expected"), t("found"), "", box=None, pad_edge=False, header_style="dim")
+        for finding in findings:
+            table.add_row(
+                self._what(finding),
+                self._value(finding.expected),
+                self._value(finding.found),
+                _verdict(t("as expected") if finding.met else t("NOT AS EXPECTED"), good=finding.met),
+            )
+        self._console.print(table)
 
     def _what(self, finding: Comparison) -> str:
         t = self._t
