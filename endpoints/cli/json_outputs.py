@@ -8,6 +8,25 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
+from endpoints.cli.json_of_archives import (
+    ArchiveOutput,
+    CapManifest,
+    ExportFirst,
+    ExportLast,
+    ExportOutput,
+    RestoreOutput,
+)
+from endpoints.cli.json_of_files import (
+    CertShowOutput,
+    FingerprintOutput,
+    InitOutput,
+    KeyShowOutput,
+    LinkShowOutput,
+    OfficerCredential,
+    OfficerListOutput,
+    SideOutput,
+    WatchOutput,
+)
 from endpoints.cli.json_of_journals import (
     MessageRow,
     MessagesOutput,
@@ -31,6 +50,7 @@ from endpoints.cli.json_of_links import (
 )
 from endpoints.cli.json_of_timelines import TimelineOutput
 from endpoints.control.delivery_progress import Ladder
+from endpoints.runtime.reloading import Reloaded
 from protocol.wire.messages import Identifier
 
 
@@ -104,7 +124,10 @@ OUTPUTS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "status": (StatusOutput, ("status",)),
     "alarms": (AlarmsOutput, ("alarms list",)),
     "alarm-done": (AlarmDone, ("alarms acknowledge",)),
-    "act": (ActDone, ("alert", "release", "discard", "answer", "acknowledge", "refuse", "cancel", "test")),
+    "act": (
+        ActDone,
+        ("alert", "release", "discard", "answer", "acknowledge", "refuse", "cancel", "test", "duty take", "duty leave"),
+    ),
     "delivery": (Ladder, ("alert", "release", "test")),
     "open": (OpenOutput, ("messages",)),
     "messages": (MessagesOutput, ("messages",)),
@@ -120,6 +143,22 @@ OUTPUTS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "replay": (ReplayOutput, ("replay",)),
     "reconcile": (ReconcileOutput, ("reconcile",)),
     "timeline": (TimelineOutput, ("timeline",)),
+    "log-archive": (ArchiveOutput, ("log archive",)),
+    "log-restore": (RestoreOutput, ("log restore",)),
+    "log-export": (ExportOutput, ("log export",)),
+    "export-first": (ExportFirst, ("log export",)),
+    "export-last": (ExportLast, ("log export",)),
+    "export-cap": (CapManifest, ("log export",)),
+    "reload": (Reloaded, ("reload",)),
+    "init": (InitOutput, ("init",)),
+    "enrol": (SideOutput, ("enrol",)),
+    "enrol-watch": (WatchOutput, ("enrol",)),
+    "link-show": (LinkShowOutput, ("link show",)),
+    "link-fingerprint": (FingerprintOutput, ("link fingerprint",)),
+    "key-show": (KeyShowOutput, ("key show",)),
+    "officer-list": (OfficerListOutput, ("officer list",)),
+    "officer-credential": (OfficerCredential, ("officer add", "officer reset")),
+    "cert-show": (CertShowOutput, ("cert show",)),
     "demo": (DemoOutput, ("demo",)),
     "demo-check": (DemoCheckOutput, ("demo",)),
 }
