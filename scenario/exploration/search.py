@@ -12,11 +12,11 @@ from msgspec import Struct
 from endpoints.clocks.clock import SystemClock
 from scenario.exploration.healing import Healing, digest
 from scenario.exploration.normalise import Normaliser
+from scenario.exploration.signing import WorldSignatures
 from scenario.exploration.small_world import SmallWorld
 from scenario.exploration.steps import BrokenStepError, Situation, Step, Steps, worded
 from scenario.exploration.transitions import Transitions
 from scenario.exploration.wire import Wire
-from scenario.simulation.signatures import Signatures
 
 
 class Reductions(Struct, frozen=True):
@@ -92,7 +92,9 @@ class Search:
         reductions = reductions or Reductions()
         wire = Wire()
         self.world = world
-        self.signatures = Signatures(world.parties, real=False)
+        self.signatures = WorldSignatures(world.parties, world.signers)
+        for foreign in world.foreign:
+            self.signatures.note(foreign)
         self.transitions = Transitions(world, wire, self.signatures, remember=reductions.remember)
         self.steps = Steps(world, self.transitions)
         self._normaliser = Normaliser(

@@ -107,6 +107,13 @@ class Steps:
                 situation = self.sealed(self.act(situation, Step(kind, place))[1])
         while situation.network:
             situation = self.sealed(self.arrive(situation, self.next_arrival(situation))[1])
+        return self._prepared(situation)
+
+    def _prepared(self, situation: Situation) -> Situation:
+        """Return the state after the requests that are made before the search."""
+        for place, request in enumerate(self.world.prepared):
+            step = Step("prepare", self.names.index(request.side), place)
+            situation = self.sealed(self.act(situation, step)[1])
         return situation
 
     def act(self, situation: Situation, step: Step) -> tuple[Step, Situation]:
@@ -167,8 +174,9 @@ class Steps:
             for within, crash in both:
                 yield from self._events(within, place, crash, soonest)
             if left.restorations and not state.opened:
-                fewer = left._replace(restorations=left.restorations - 1)
-                yield from self._try(situation._replace(left=fewer), Step("restore", place), ("restore", None))
+                less = situation._replace(left=left._replace(restorations=left.restorations - 1))
+                for lacking in self._bounds.lacking:
+                    yield from self._try(less, Step("restore", place, lacking), ("restore", lacking))
             if state.file + 1 < len(self.world.files) and not state.opened:
                 yield from self._try(situation, Step("adopt", place), ("adopt", None))
         if left.losses:
@@ -179,7 +187,8 @@ class Steps:
                     Step("drop", entry % RECIPIENTS, entry // RECIPIENTS),
                     Situation(now, processes, rest, done, fewer),
                 )
-        for index in left.foreign:
+        forged = len(self.world.foreign) - len(left.foreign)
+        for index in left.foreign if forged < self._bounds.foreign else ():
             fewer = left._replace(foreign=tuple(each for each in left.foreign if each != index))
             frame = self.world.foreign[index]
             entries = [
@@ -235,6 +244,8 @@ class Steps:
             yield from self._try(
                 situation._replace(left=less), Step("clock" + crash, place, step_ms), ("clock" + crash, step_ms)
             )
+        if self._bounds.accepts:
+            yield from self._try(situation, Step("accept" + crash, place), ("accept" + crash, None))
         if left.presence and state.connected:
             fewer = situation._replace(left=left._replace(presence=left.presence - 1))
             peer = self.names[self._hearers[state.side][0]]

@@ -35,6 +35,8 @@ def words(steps: Steps, situation: Situation, step: Step) -> str:
     elif kind == "presence":
         party, present = step.what
         what = f"{party} is {'present' if present else 'gone'}"
+    elif kind == "restore":
+        what = f"lacking {step.what} batches"
     elif kind in {"pause", "clock"}:
         what = f"{step.what / 1_000:+.3f} s" if kind == "clock" else f"{step.what / 1_000:.3f} s"
     else:
