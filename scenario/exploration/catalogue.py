@@ -21,6 +21,7 @@ WORLDS: dict[str, Callable[[], SmallWorld]] = {
     "own-draft": officer_worlds.own_draft,
     "slot": officer_worlds.slot,
     "tests": officer_worlds.tests,
+    "resends": stream_worlds.resends,
     "outbox": stream_worlds.outbox,
     "watched": stream_worlds.watched,
     "streams": stream_worlds.streams,

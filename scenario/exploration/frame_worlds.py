@@ -168,9 +168,9 @@ def contradicting() -> SmallWorld:
         ("both", _run(CALLER, second, follower)),
     ]
     claims = [
-        ("false head", _receipt(ANSWERING, 1, "1" * 64)),
-        ("false beginning", _receipt(ANSWERING, 0, "1" * 64)),
-        ("never sent", _receipt(ANSWERING, 9, "1" * 64)),
+        ("receipt with a false head", _receipt(ANSWERING, 1, "1" * 64)),
+        ("receipt with a false beginning", _receipt(ANSWERING, 0, "1" * 64)),
+        ("receipt for what was never sent", _receipt(ANSWERING, 9, "1" * 64)),
     ]
     return SmallWorld(
         name="contradicting",
@@ -189,7 +189,7 @@ def contradicting() -> SmallWorld:
 
 
 def _equivocation(name: str, frame: bytes) -> ForeignFrame:
-    return ForeignFrame(name, CALLER, "message", frame, (ANSWERING,), raises="equivocation", beside=2)
+    return ForeignFrame(name, CALLER, "message", frame, (ANSWERING,), raises="equivocation", beside=1)
 
 
 def _fork(name: str, frame: bytes) -> ForeignFrame:

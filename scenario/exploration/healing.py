@@ -78,9 +78,10 @@ class Healing:
             return steps.arrive(situation, steps.next_arrival(situation))
         views = [self._transitions.view(number) for number in situation.processes]
         for place, view in enumerate(views):
-            absent = [party for party, present in view.present.items() if not present]
-            if absent:
-                return steps.act(situation, Step("presence", place, (absent[0], True)))
+            for party in self._transitions.world.parties:
+                alarm = ("peer_disconnected", party) in states[place].observed.alarms
+                if alarm or not view.present.get(party, True):
+                    return steps.act(situation, Step("presence", place, (party, True)))
             if view.keys_changed is not None:
                 return steps.act(situation, Step("accept", place))
         foreign_frames(steps, situation)

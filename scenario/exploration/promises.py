@@ -15,17 +15,23 @@ from protocol.core.effects import AnyEffect, Apply, Notify, Queue, RaiseAlarm, R
 from protocol.core.event import Event
 from protocol.core.events import (
     BatchClosed,
+    DeadlineReached,
     FrameReceived,
     OfficerAcknowledged,
     OfficerRefused,
+    PeerPresenceChanged,
     Request,
+    Started,
     TransportConnected,
+    TransportLost,
 )
 from protocol.core.start_events import EpochOpened
+from protocol.core.stream import RESEND_MAX_MS, RESEND_MIN_MS, SEALED_MAX
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.record.journal import Entry
 from protocol.wire import envelope
 from protocol.wire.digests import admitted_digest, genesis, policy_digest
+from protocol.wire.instants import Millis
 from protocol.wire.messages import Message, MessagePayload, Reference
 from protocol.wire.payloads import read_message_payload, read_receipt_payload
 from protocol.wire.policy import Terms
@@ -115,6 +121,7 @@ def written(written: WrittenBatch) -> None:
     if written.side != WATCH:
         _undelivered(written)
         _answered(written)
+        _backed_off(written)
         _contradictions(written)
 
 
@@ -247,7 +254,7 @@ def _undelivered(written: WrittenBatch) -> None:
 
 
 def _answered(written: WrittenBatch) -> None:
-    """Check that a receipt leaves when one is owed, and that a connect sends frames again (SPEC R1.3, M4.3)."""
+    """Check that a receipt leaves when one is owed, and that frames are sent again (SPEC R1.3, M4.2, M4.3)."""
     connects = any(isinstance(event, TransportConnected) for event, _ in written.batch)
     came = any(
         isinstance(event, FrameReceived)
@@ -255,16 +262,61 @@ def _answered(written: WrittenBatch) -> None:
         and not any(isinstance(effect, RejectFrame) for effect in effects)
         for event, effects in written.batch
     )
-    if written.world.keys_change or not (connects or came):
+    if written.world.keys_change:
         return
-    if not any(isinstance(effect, Seal) and effect.upto is not UNSET for effect in written.effects):
-        written.broken("no receipt has left, although one is owed")
-    if connects and ("fork", written.peer) not in written.after.alarms:
+    if connects or came:
+        receipts = [effect for effect in written.effects if isinstance(effect, Seal) and effect.upto is not UNSET]
+        if not receipts:
+            written.broken("no receipt has left, although one is owed")
+    settled = written.after.settled[written.after.epoch]
+    if (connects or _returned(written)) and ("fork", written.peer) not in written.after.alarms:
         again = {effect.first for effect in written.effects if isinstance(effect, Resend)}
-        settled = written.after.settled[written.after.epoch]
         missing = {first for first, last in _sealed(written.earlier) if last > settled} - again
         if missing:
-            written.broken(f"the frames that begin with {sorted(missing)} were not sent again on a connect")
+            written.broken(f"the frames that begin with {sorted(missing)} were not sent again")
+    runs = _sealed([*written.earlier, *written.batch])
+    if sum(last > settled for _, last in runs) > SEALED_MAX:
+        written.broken(f"more than {SEALED_MAX} frames are not receipted")
+
+
+def _returned(written: WrittenBatch) -> bool:
+    """Return whether the peer's presence has returned while this side is connected."""
+    if not any(isinstance(event, PeerPresenceChanged) and event.present for event, _ in written.batch):
+        return False
+    present, connected = True, False
+    for event, _ in written.earlier:
+        match event:
+            case Started():
+                present, connected = True, False
+            case PeerPresenceChanged():
+                present = event.present
+            case TransportConnected() | TransportLost():
+                connected = isinstance(event, TransportConnected)
+            case _:
+                pass
+    return connected and not present
+
+
+def _backed_off(written: WrittenBatch) -> None:
+    """Check that a frame is sent again alone only after 1 s, 2 s, 4 s, ... with their jitter (SPEC M4.4)."""
+    if not any(isinstance(effect, Resend) for effect in written.effects):
+        return
+    sent: dict[int, tuple[Millis, int]] = {}
+    for event, effects in [*written.earlier, *written.batch]:
+        if isinstance(event, EpochOpened):
+            sent = {}
+        for effect in effects:
+            if isinstance(effect, Seal) and effect.first is not UNSET:
+                sent[effect.first] = event.mono, 0
+            elif isinstance(effect, Resend):
+                last, tries = sent.get(effect.first, (event.mono, 0))
+                alone = isinstance(event, DeadlineReached)
+                wait = min(RESEND_MAX_MS, RESEND_MIN_MS << min(tries, 16)) * 3 // 4
+                if alone and event.mono - last < wait:
+                    written.broken(
+                        f"the frame that begins with {effect.first} was sent again after less than {wait} ms"
+                    )
+                sent[effect.first] = event.mono, tries + 1 if alone else 0
 
 
 def _sealed(records: Iterable[_Record]) -> list[tuple[int, int]]:
@@ -290,6 +342,7 @@ def _contradictions(written: WrittenBatch) -> None:
     own = {seq: digest for epoch, seq, digest in written.said if epoch == written.after.epoch}
     own[0] = genesis(written.terms, written.side)
     hashes = {0: genesis(written.terms, written.peer)}
+    follows: dict[int, str] = {}
     sent, forked, contradicts = 0, False, False
     for event, effects in records[begins:]:
         if isinstance(event, BatchClosed):
@@ -303,7 +356,9 @@ def _contradictions(written: WrittenBatch) -> None:
                     digest = admitted_digest(message)
                     before = hashes.get(message.seq - 1, message.prev)
                     contradicts = contradicts or hashes.setdefault(message.seq, digest) != digest
-                    contradicts = contradicts or before != message.prev
+                    follower = follows.get(message.seq + 1, digest)
+                    contradicts = contradicts or before != message.prev or follower != digest
+                    follows.setdefault(message.seq, message.prev)
     alarms = written.after.alarms
     if forked and ("fork", written.peer) not in alarms:
         written.broken(f"{written.peer} claims what was not sent, and no alarm says it")

@@ -117,12 +117,13 @@ class Search:
     def _run(self, limit: int, progress: Callable[[int, int], None]) -> Found:
         clock = SystemClock()
         began, tried, depth, broken = clock.real_ms(), 0, 0, None
-        first = self.steps.first()
-        seen = {digest(self._normaliser.key(first))}
-        frontier = [(self._add(-1, None), first)]
+        seen: set[bytes] = set()
         complete = True
         try:
-            self.healing.check(first)
+            first = self._first()
+            seen.add(digest(self._normaliser.key(first)))
+            frontier = [(self._add(-1, None), first)]
+            self._check(0, first)
             while frontier:
                 following: list[tuple[int, Situation]] = []
                 for index, situation in frontier:
@@ -158,11 +159,17 @@ class Search:
             broken=broken,
         )
 
-    def _after(self, index: int, situation: Situation) -> Iterator[tuple[Step, Situation]]:
+    def _first(self) -> Situation:
         try:
-            yield from self.steps.after(situation)
+            return self.steps.first()
         except BrokenStepError as error:
-            raise _EndedError(Broken(error.promise, (*self._path(index), error.step))) from error
+            raise _EndedError(Broken(error.promise, ())) from error
+
+    def _after(self, index: int, situation: Situation) -> Iterator[tuple[Step, Situation]]:
+        for step, after in self.steps.after(situation):
+            if isinstance(after, BrokenStepError):
+                raise _EndedError(Broken(after.promise, (*self._path(index), step))) from after
+            yield step, after
 
     def _check(self, index: int, situation: Situation) -> None:
         """Check that a new state settles once it is healed."""

@@ -49,6 +49,18 @@ def _streams(
     )
 
 
+def resends() -> SmallWorld:
+    """Return the world of a message that is sent again and again, while the peer comes and goes."""
+    return SmallWorld(
+        name="resends",
+        about="an alert, 3 losses, 4 deadlines, a cut, 2 changes of the peer's presence",
+        files=(link_file(),),
+        scripts=((alert(CALLER, 1),),),
+        bounds=Bounds(losses=3, deadlines=4, cuts=1, presence=2),
+        explained=NEW_EPOCH,
+    )
+
+
 def outbox() -> SmallWorld:
     """Return the world of a full outbox: eight frames are not receipted, and more messages wait."""
     return SmallWorld(
