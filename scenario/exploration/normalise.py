@@ -56,7 +56,8 @@ class Normaliser:
     def key(self, situation: Situation, *, future: bool = True) -> Key:
         """Return the key of a state; without `future`, regardless of what may still happen."""
         if not future:
-            situation = situation._replace(done=(), left=NO_BUDGET)
+            left = NO_BUDGET._replace(foreign=situation.left.foreign)
+            situation = situation._replace(done=(), left=left)
         if self._plain:
             return (*situation[:-1], tuple(situation.left))
         keys = [view.key(situation) for view in self._views]
@@ -120,6 +121,7 @@ class _View:
                 promises.facts(state.observed),
                 state.up,
                 state.connected,
+                state.restored,
                 state.file,
                 state.skew,
                 [self._frame(frame, now).hex() for frame in state.held],

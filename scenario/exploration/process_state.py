@@ -25,9 +25,9 @@ from protocol.record.fold import fold
 from protocol.record.journal import Record
 from protocol.wire.envelope import Channel
 from protocol.wire.instants import Millis, written
+from scenario.exploration.signing import WorldSignatures
 from scenario.exploration.small_world import BEGINS, NONCE, WATCH
 from scenario.simulation.invariants import Invariants, Observations, Violation
-from scenario.simulation.signatures import Signatures
 from scenario.simulation.simulated_clock import BOOT_MS
 
 SLOTS_PLANNED: Millis = 14 * 86_400_000
@@ -61,6 +61,7 @@ class ProcessState(Struct, frozen=True, eq=False):
         file: which of the world's link files it has adopted.
         skew: how far its wall clock is ahead of true time.
         boot: the true instant at which its monotonic clock showed 0.
+        restored: whether its journal was put back, and no new epoch has followed.
         said: the place and the hash of each message that it has queued; and of a lost journal, which the peer may hold.
     """
 
@@ -75,6 +76,7 @@ class ProcessState(Struct, frozen=True, eq=False):
     file: int = 0
     skew: Millis = 0
     boot: Millis = BEGINS - BOOT_MS
+    restored: bool = False
     said: tuple[tuple[int, int, str], ...] = ()
 
     def at(self, now: Millis) -> Millis:
@@ -125,7 +127,7 @@ class _Published:
         """Do nothing: the frames of this batch have left."""
 
 
-def run(state: ProcessState, events: Iterator[Event], now: Millis, signatures: Signatures) -> BatchOutcome:
+def run(state: ProcessState, events: Iterator[Event], now: Millis, signatures: WorldSignatures) -> BatchOutcome:
     """Run a batch of events on a process, and perform its effects. A core's errors pass through.
 
     The next event is drawn when the core has taken those before.
@@ -135,7 +137,7 @@ def run(state: ProcessState, events: Iterator[Event], now: Millis, signatures: S
 
 
 def run_on(
-    core: AnyCore, state: ProcessState, events: Iterator[Event], now: Millis, signatures: Signatures
+    core: AnyCore, state: ProcessState, events: Iterator[Event], now: Millis, signatures: WorldSignatures
 ) -> BatchOutcome:
     """Run a batch as `run` does, on the core of `state`."""
     batch = [(cast("AnyEvent", event), _handled(core, event)) for event in events]

@@ -1,15 +1,84 @@
-"""The promises that every state of a small world must keep, beside those of `scenario.simulation.invariants`."""
+"""The promises that each batch of a small world must keep, beside those of `scenario.simulation.invariants`.
+
+They read the journal alone, as another endpoint would: its frames, its events and their effects.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any, TypeAlias
 
+from msgspec import UNSET, Struct
+
+from protocol.core.effects import AnyEffect, Apply, Notify, Queue, RaiseAlarm, RejectFrame, Resend, Seal, Settle
 from protocol.core.event import Event
-from protocol.core.events import FrameReceived
-from protocol.errors import LocalProtocolError
-from scenario.exploration.process_state import Batch
-from scenario.exploration.small_world import SmallWorld
+from protocol.core.events import (
+    BatchClosed,
+    DeadlineReached,
+    FrameReceived,
+    OfficerAcknowledged,
+    OfficerRefused,
+    PeerPresenceChanged,
+    Request,
+    Started,
+    TransportConnected,
+    TransportLost,
+)
+from protocol.core.start_events import EpochOpened
+from protocol.core.stream import RESEND_MAX_MS, RESEND_MIN_MS, SEALED_MAX
+from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.record.journal import Entry
+from protocol.wire import envelope
+from protocol.wire.digests import admitted_digest, genesis, policy_digest
+from protocol.wire.instants import Millis
+from protocol.wire.messages import Message, MessagePayload, Reference
+from protocol.wire.payloads import read_message_payload, read_receipt_payload
+from protocol.wire.policy import Terms
+from protocol.wire.refusals import VERIFIED
+from scenario.exploration.small_world import WATCH, ForeignFrame, SmallWorld
 from scenario.simulation.invariants import Observations, Violation
+
+_Record: TypeAlias = tuple[Entry, tuple[AnyEffect, ...]]
+_STOPS = ("equivocation", "journal_behind")
+
+
+class WrittenBatch(Struct, frozen=True):
+    """A batch that reached a disk, and what is known beside it.
+
+    Attributes:
+        side: the process.
+        batch: its records.
+        earlier: the records before it, oldest first.
+        before, after: what the journal shows before and behind it.
+        terms: those of the open epoch behind it.
+        said: the epoch, seq and hash of each message of this side's.
+        world: the world.
+    """
+
+    side: str
+    batch: Sequence[_Record]
+    earlier: Sequence[_Record]
+    before: Observations
+    after: Observations
+    terms: Terms
+    said: Sequence[tuple[int, int, str]]
+    world: SmallWorld
+
+    @property
+    def effects(self) -> Iterator[AnyEffect]:
+        """All effects of the batch."""
+        for _, effects in self.batch:
+            yield from effects
+
+    @property
+    def peer(self) -> str:
+        """The other party."""
+        return next(party for party in self.world.parties if party != self.side)
+
+    def broken(self, what: str) -> None:
+        """Raise Violation."""
+        raise Violation(f"{self.side}: {what}")
 
 
 def facts(observed: Observations) -> tuple[Any, ...]:
@@ -36,5 +105,282 @@ def refused(side: str, event: Event, error: LocalProtocolError, *, same: bool) -
         raise Violation(f"{side}: a frame raised {error.code}: the core must take any")
 
 
-def batch(side: str, taken: Batch, observed: Observations, world: SmallWorld) -> None:
+def taken(side: str, event: Event, reference: str | None) -> None:
+    """Check that a request that was taken is known when it is repeated. Raises Violation."""
+    if isinstance(event, Request) and reference is None:
+        raise Violation(f"{side}: a request was taken, and a repetition of it would be taken again")
+
+
+def written(written: WrittenBatch) -> None:
     """Check a batch that is on disk. Raises Violation."""
+    for event, effects in written.batch:
+        _frame(written, event, effects)
+        _act(written, event)
+        for effect in effects:
+            _effect(written, effects, effect)
+    if written.side != WATCH:
+        _undelivered(written)
+        _answered(written)
+        _backed_off(written)
+        _contradictions(written)
+
+
+# --- single records ---------------------------------------------------------------------------------------------------
+
+
+def _frame(written: WrittenBatch, event: Entry, effects: Sequence[AnyEffect]) -> None:
+    """Check that a forged frame is refused for the right reason, and has no effect (SPEC F3, M6.1)."""
+    if not isinstance(event, FrameReceived):
+        return
+    for foreign in written.world.foreign:
+        if foreign.message_refused and foreign.frame == event.frame:
+            _refused_message(written, foreign, effects)
+        if foreign.refused and (foreign.frame, foreign.sender, foreign.channel) == (
+            event.frame,
+            event.sender,
+            event.channel,
+        ):
+            reasons = [effect.reason for effect in effects if isinstance(effect, RejectFrame)]
+            if reasons != [foreign.refused]:
+                written.broken(f"the frame {foreign.name!r} was refused for {reasons}, not for {foreign.refused}")
+            if any(isinstance(effect, Apply | Settle | Queue) for effect in effects):
+                written.broken(f"the frame {foreign.name!r} was refused, and had effects")
+
+
+def _refused_message(written: WrittenBatch, foreign: ForeignFrame, effects: Sequence[AnyEffect]) -> None:
+    """Check that a message that breaks a rule is refused, and answered with a refusal (SPEC M7.1 to M7.3)."""
+    applied = [effect for effect in effects if isinstance(effect, Apply)]
+    if not applied:
+        return
+    if applied[0].refused != foreign.message_refused:
+        written.broken(f"the message {foreign.name!r} was refused for {applied[0].refused!r}")
+    answers = [effect for effect in effects if isinstance(effect, Queue)]
+    if len(answers) != (applied[0].message.body["type"] != "refusal"):
+        written.broken(f"the message {foreign.name!r} had {len(answers)} answers")
+
+
+def _act(written: WrittenBatch, event: Entry) -> None:
+    """Check that no officer replied to an alert without having seen what another officer did (SPEC P2.3)."""
+    if not isinstance(event, OfficerAcknowledged | OfficerRefused) or event.seen is not UNSET:
+        return
+    acts = [
+        heard.body.get("officer")
+        for heard in written.before.heard
+        if heard.body["type"] in {"acknowledgement", "refusal"} and _of(heard.body) == event.of
+    ]
+    if acts and acts[-1] != event.officer:
+        written.broken(f"{event.officer} has replied to {event.of}, and has not seen that {acts[-1]} did")
+
+
+def _effect(written: WrittenBatch, effects: Sequence[AnyEffect], effect: AnyEffect) -> None:
+    match effect:
+        case Queue(message=message):
+            _message(written, written.side, message)
+            if message.body["type"] == "refusal" and _of(message.body) in _refusals(written, effects):
+                written.broken("a refusal was answered with a refusal")
+        case Apply(sender=sender, message=message, refused=reason):
+            if any((code, sender) in written.before.alarms for code in _STOPS):
+                written.broken(f"message {message.seq} of {sender} was applied although its direction has stopped")
+            if reason is UNSET:
+                _message(written, sender, message)
+                told = [each.reference for each in effects if isinstance(each, Notify) and each.kind == "message"]
+                reference = Reference(sender, written.after.epoch, message.seq)
+                if written.side != WATCH and reference not in told:
+                    written.broken(f"nobody was notified of {reference}")
+        case Settle(upto=upto):
+            if upto <= written.before.settled[written.after.epoch]:
+                written.broken(f"a receipt up to {upto} settles nothing")
+            _fork_stopped(written)
+        case Seal(first=first) if first is not UNSET:
+            _fork_stopped(written)
+        case Resend():
+            _fork_stopped(written)
+        case _:
+            pass
+
+
+def _fork_stopped(written: WrittenBatch) -> None:
+    if ("fork", written.peer) in written.before.alarms and ("fork", written.peer) in written.after.alarms:
+        written.broken("its stream has stopped at a fork, and goes on")
+
+
+def _message(written: WrittenBatch, sender: str, message: Message) -> None:
+    """Check a message that has an effect: four eyes, and one change of an alert (SPEC P1.1, B3.3)."""
+    body = message.body
+    if body["type"] != "alert":
+        return
+    change = body.get("change")
+    two = change is None or change["kind"] != "cancellation"
+    if two and body["precedence"] in written.terms.policy.four_eyes and len(set(body["released_by"])) == 1:
+        written.broken(f"message {message.seq} of {sender} needs two officers, and has one")
+    if change is not None:
+        before = [
+            heard.reference
+            for heard in written.after.heard
+            if heard.body.get("change", {}).get("of") == change["of"]
+            and heard.reference != Reference(sender, written.after.epoch, message.seq)
+            and heard.reference.sender == sender
+        ]
+        refused = {_of(heard.body) for heard in written.after.heard if heard.body.get("by") == "service"}
+        if any(reference not in refused for reference in before):
+            written.broken(f"message {message.seq} of {sender} changes an alert that was changed before")
+
+
+def _of(body: dict[str, Any]) -> Reference:
+    return Reference(**body["of"])
+
+
+def _refusals(written: WrittenBatch, effects: Iterable[AnyEffect]) -> set[Reference]:
+    """Return the refusals of the peer that were refused in a record."""
+    return {
+        Reference(effect.sender, written.after.epoch, effect.message.seq)
+        for effect in effects
+        if isinstance(effect, Apply) and effect.refused is not UNSET and effect.message.body.get("type") == "refusal"
+    }
+
+
+# --- whole batches ----------------------------------------------------------------------------------------------------
+
+
+def _undelivered(written: WrittenBatch) -> None:
+    """Check that an epoch which leaves messages without a receipt raises the alarm about them (SPEC E2.1)."""
+    for event, effects in written.batch:
+        if isinstance(event, EpochOpened) and written.before.epoch:
+            old = written.before.epoch
+            left = sum(epoch == old for epoch, _ in written.before.queued) - written.before.settled[old]
+            raised = {str(effect.alarm.code) for effect in effects if isinstance(effect, RaiseAlarm)}
+            if left > 0 and "undelivered" not in raised:
+                written.broken(f"{left} messages of epoch {old} are not receipted, and no alarm says it")
+
+
+def _answered(written: WrittenBatch) -> None:
+    """Check that a receipt leaves when one is owed, and that frames are sent again (SPEC R1.3, M4.2, M4.3)."""
+    connects = any(isinstance(event, TransportConnected) for event, _ in written.batch)
+    came = any(
+        isinstance(event, FrameReceived)
+        and event.channel == "message"
+        and not any(isinstance(effect, RejectFrame) for effect in effects)
+        for event, effects in written.batch
+    )
+    if written.world.keys_change:
+        return
+    if connects or came:
+        receipts = [effect for effect in written.effects if isinstance(effect, Seal) and effect.upto is not UNSET]
+        if not receipts:
+            written.broken("no receipt has left, although one is owed")
+    settled = written.after.settled[written.after.epoch]
+    if (connects or _returned(written)) and ("fork", written.peer) not in written.after.alarms:
+        again = {effect.first for effect in written.effects if isinstance(effect, Resend)}
+        missing = {first for first, last in _sealed(written.earlier) if last > settled} - again
+        if missing:
+            written.broken(f"the frames that begin with {sorted(missing)} were not sent again")
+    runs = _sealed([*written.earlier, *written.batch])
+    if sum(last > settled for _, last in runs) > SEALED_MAX:
+        written.broken(f"more than {SEALED_MAX} frames are not receipted")
+
+
+def _returned(written: WrittenBatch) -> bool:
+    """Return whether the peer's presence has returned while this side is connected."""
+    if not any(isinstance(event, PeerPresenceChanged) and event.present for event, _ in written.batch):
+        return False
+    present, connected = True, False
+    for event, _ in written.earlier:
+        match event:
+            case Started():
+                present, connected = True, False
+            case PeerPresenceChanged():
+                present = event.present
+            case TransportConnected() | TransportLost():
+                connected = isinstance(event, TransportConnected)
+            case _:
+                pass
+    return connected and not present
+
+
+def _backed_off(written: WrittenBatch) -> None:
+    """Check that a frame is sent again alone only after 1 s, 2 s, 4 s, ... with their jitter (SPEC M4.4)."""
+    if not any(isinstance(effect, Resend) for effect in written.effects):
+        return
+    sent: dict[int, tuple[Millis, int]] = {}
+    for event, effects in [*written.earlier, *written.batch]:
+        if isinstance(event, EpochOpened):
+            sent = {}
+        for effect in effects:
+            if isinstance(effect, Seal) and effect.first is not UNSET:
+                sent[effect.first] = event.mono, 0
+            elif isinstance(effect, Resend):
+                last, tries = sent.get(effect.first, (event.mono, 0))
+                alone = isinstance(event, DeadlineReached)
+                wait = min(RESEND_MAX_MS, RESEND_MIN_MS << min(tries, 16)) * 3 // 4
+                if alone and event.mono - last < wait:
+                    written.broken(
+                        f"the frame that begins with {effect.first} was sent again after less than {wait} ms"
+                    )
+                sent[effect.first] = event.mono, tries + 1 if alone else 0
+
+
+def _sealed(records: Iterable[_Record]) -> list[tuple[int, int]]:
+    """Return the first and the last message of each frame of the open epoch."""
+    runs: list[tuple[int, int]] = []
+    for event, effects in records:
+        if isinstance(event, EpochOpened):
+            runs = []
+        runs += [
+            (effect.first, effect.last)
+            for effect in effects
+            if isinstance(effect, Seal) and effect.first is not UNSET and effect.last is not UNSET
+        ]
+    return runs
+
+
+def _contradictions(written: WrittenBatch) -> None:
+    """Check that a contradiction between signed frames in the journal has stopped the direction (SPEC M5, R3)."""
+    if not any(isinstance(event, FrameReceived) for event, _ in written.batch):
+        return
+    records = [*written.earlier, *written.batch]
+    begins = max((at for at, (event, _) in enumerate(records) if isinstance(event, EpochOpened)), default=0)
+    own = {seq: digest for epoch, seq, digest in written.said if epoch == written.after.epoch}
+    own[0] = genesis(written.terms, written.side)
+    hashes = {0: genesis(written.terms, written.peer)}
+    follows: dict[int, str] = {}
+    sent, forked, contradicts = 0, False, False
+    for event, effects in records[begins:]:
+        if isinstance(event, BatchClosed):
+            sent = max([sent, *(effect.last for effect in effects if isinstance(effect, Seal) and effect.last)])
+        if isinstance(event, FrameReceived) and (payload := _payload(event, written.terms)) is not None:
+            claim = payload.receipt if isinstance(payload, MessagePayload) else payload
+            if claim is not UNSET:
+                forked = forked or claim.upto > sent or own.get(claim.upto, claim.head) != claim.head
+            if isinstance(payload, MessagePayload):
+                for message in payload.messages:
+                    digest = admitted_digest(message)
+                    before = hashes.get(message.seq - 1, message.prev)
+                    contradicts = contradicts or hashes.setdefault(message.seq, digest) != digest
+                    follower = follows.get(message.seq + 1, digest)
+                    contradicts = contradicts or before != message.prev or follower != digest
+                    follows.setdefault(message.seq, message.prev)
+    alarms = written.after.alarms
+    if forked and ("fork", written.peer) not in alarms:
+        written.broken(f"{written.peer} claims what was not sent, and no alarm says it")
+    if contradicts and not any((code, written.peer) in alarms for code in _STOPS):
+        written.broken(f"{written.peer} contradicts itself, and no alarm says it")
+
+
+def _payload(event: FrameReceived, terms: Terms) -> Any:
+    """Return the payload of a verified frame of these terms, None for any other."""
+    if event.verdict != VERIFIED:
+        return None
+    payload = _read(event.channel, event.frame)
+    if payload is None or {payload.recipient, event.sender} != {terms.caller, terms.answering}:
+        return None
+    address = (payload.link, payload.epoch, payload.sender, payload.policy)
+    return payload if address == (terms.link, terms.epoch, event.sender, policy_digest(terms)) else None
+
+
+@lru_cache(maxsize=4096)
+def _read(channel: str, frame: bytes) -> Any:
+    try:
+        payload = envelope.parse(frame).payload
+        return read_receipt_payload(payload) if channel == "receipt" else read_message_payload(payload)
+    except RemoteProtocolError:
+        return None

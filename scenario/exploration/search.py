@@ -12,11 +12,11 @@ from msgspec import Struct
 from endpoints.clocks.clock import SystemClock
 from scenario.exploration.healing import Healing, digest
 from scenario.exploration.normalise import Normaliser
+from scenario.exploration.signing import WorldSignatures
 from scenario.exploration.small_world import SmallWorld
 from scenario.exploration.steps import BrokenStepError, Situation, Step, Steps, worded
 from scenario.exploration.transitions import Transitions
 from scenario.exploration.wire import Wire
-from scenario.simulation.signatures import Signatures
 
 
 class Reductions(Struct, frozen=True):
@@ -92,7 +92,9 @@ class Search:
         reductions = reductions or Reductions()
         wire = Wire()
         self.world = world
-        self.signatures = Signatures(world.parties, real=False)
+        self.signatures = WorldSignatures(world.parties, world.signers)
+        for foreign in world.foreign:
+            self.signatures.note(foreign)
         self.transitions = Transitions(world, wire, self.signatures, remember=reductions.remember)
         self.steps = Steps(world, self.transitions)
         self._normaliser = Normaliser(
@@ -115,12 +117,13 @@ class Search:
     def _run(self, limit: int, progress: Callable[[int, int], None]) -> Found:
         clock = SystemClock()
         began, tried, depth, broken = clock.real_ms(), 0, 0, None
-        first = self.steps.first()
-        seen = {digest(self._normaliser.key(first))}
-        frontier = [(self._add(-1, None), first)]
+        seen: set[bytes] = set()
         complete = True
         try:
-            self.healing.check(first)
+            first = self._first()
+            seen.add(digest(self._normaliser.key(first)))
+            frontier = [(self._add(-1, None), first)]
+            self._check(0, first)
             while frontier:
                 following: list[tuple[int, Situation]] = []
                 for index, situation in frontier:
@@ -156,11 +159,17 @@ class Search:
             broken=broken,
         )
 
-    def _after(self, index: int, situation: Situation) -> Iterator[tuple[Step, Situation]]:
+    def _first(self) -> Situation:
         try:
-            yield from self.steps.after(situation)
+            return self.steps.first()
         except BrokenStepError as error:
-            raise _EndedError(Broken(error.promise, (*self._path(index), error.step))) from error
+            raise _EndedError(Broken(error.promise, ())) from error
+
+    def _after(self, index: int, situation: Situation) -> Iterator[tuple[Step, Situation]]:
+        for step, after in self.steps.after(situation):
+            if isinstance(after, BrokenStepError):
+                raise _EndedError(Broken(after.promise, (*self._path(index), step))) from after
+            yield step, after
 
     def _check(self, index: int, situation: Situation) -> None:
         """Check that a new state settles once it is healed."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 
 from msgspec import Struct
 
 from endpoints.config.link_file import LinkFile
+from endpoints.keys.signer import Signer
 from protocol.core.events import Request
 from protocol.core.snapshot import Snapshot
 from protocol.wire.envelope import Channel
@@ -20,15 +22,15 @@ NONCE = "00112233aabbccdd"
 """Stands for every drawn number: the words of all line tests are the same."""
 
 
-class Asking(Struct, frozen=True):
-    """What an officer asks for is made from this: the clocks of the machine, and the id of the request."""
+class Occasion(Struct, frozen=True):
+    """When a request is made: the clocks of the machine, and the id of the request."""
 
     at: Millis
     mono: Millis
     request: str
 
 
-MakeRequest = Callable[[Snapshot, Asking], Request | None]
+MakeRequest = Callable[[Snapshot, Occasion], Request | None]
 """Returns an officer's request as they make it on what they see; None if they have no reason for it."""
 
 
@@ -50,8 +52,15 @@ class ForeignFrame(Struct, frozen=True):
     frame: bytes
     # by the processes that hear the topic
     recipients: tuple[str, ...]
-    # why it must be refused, empty if its sender has signed it
+    # why it must be refused, empty if it must not
     refused: str = ""
+    # whether its sender has signed it
+    signed: bool = True
+    # the alarm that it must raise at each recipient, once its sender has `beside` messages of its own
+    raises: str = ""
+    beside: int = 0
+    # why its first message must be refused, if the frame is not
+    message_refused: str = ""
 
 
 class Bounds(Struct, frozen=True, kw_only=True):
@@ -72,8 +81,13 @@ class Bounds(Struct, frozen=True, kw_only=True):
     clock_steps: tuple[Millis, ...] = ()
     # changes of a party's presence at its peer
     presence: int = 0
-    # how many journals are put back to an older state
+    # how many journals are put back to an older state, and how many batches such a copy may lack
     restorations: int = 0
+    lacking: tuple[int, ...] = (1, 2)
+    # how many of the foreign frames are put on the wire
+    foreign: int = 1
+    # whether officers accept changed keys, at any time
+    accepts: bool = False
     # copies of one frame to one recipient on the wire at a time
     copies: int = 1
     # events of a batch: with 1, each event is sealed at once
@@ -101,6 +115,8 @@ class SmallWorld(Struct, frozen=True, kw_only=True):
         versions: messages that a party has signed and its journal does not hold, by sender, epoch and seq.
         explained: codes of alarms that this world may raise, beside those of its faults.
         symmetries: names that may be exchanged.
+        signers: sign in the place of simulated signatures, which have one key for each party. Keys may change then.
+        prepared: requests that are made before the search begins, each at once and while the peer hears nothing.
     """
 
     name: str
@@ -114,11 +130,18 @@ class SmallWorld(Struct, frozen=True, kw_only=True):
     versions: Mapping[tuple[str, int, int], tuple[Message, ...]] = {}
     explained: frozenset[str] = frozenset()
     symmetries: tuple[Symmetry, ...] = ()
+    signers: Mapping[str, Signer] = {}
+    prepared: tuple[PlannedRequest, ...] = ()
 
     @property
     def parties(self) -> tuple[str, str]:
         """The calling and the answering side."""
         return self.files[0].terms.caller, self.files[0].terms.answering
+
+    @property
+    def keys_change(self) -> bool:
+        """Whether a link file changes the keys under one epoch."""
+        return any(one.terms == other.terms for one, other in pairwise(self.files))
 
     @property
     def processes(self) -> tuple[str, ...]:

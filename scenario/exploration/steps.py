@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from protocol.wire.instants import Millis
 from scenario.exploration.small_world import BEGINS, SmallWorld
@@ -61,6 +61,10 @@ class BrokenStepError(Exception):
         self.promise = promise
 
 
+Reached: TypeAlias = "Situation | BrokenStepError"
+"""What a step leads to."""
+
+
 def worded(error: Exception) -> str:
     """Return which promise an exception breaks: any but a Violation, that a core takes anything."""
     return str(error) if isinstance(error, Violation | BrokenStepError) else f"{type(error).__name__}: {error}"
@@ -107,20 +111,23 @@ class Steps:
                 situation = self.sealed(self.act(situation, Step(kind, place))[1])
         while situation.network:
             situation = self.sealed(self.arrive(situation, self.next_arrival(situation))[1])
+        return self._prepared(situation)
+
+    def _prepared(self, situation: Situation) -> Situation:
+        """Return the state after the requests that are made before the search."""
+        for place, request in enumerate(self.world.prepared):
+            step = Step("prepare", self.names.index(request.side), place)
+            situation = self.sealed(self.act(situation, step)[1])
         return situation
 
     def act(self, situation: Situation, step: Step) -> tuple[Step, Situation]:
         """Return a step of one process that needs nothing from the network, and the state behind it."""
-        for each in self._try(situation, step, (step.kind, step.what)):
-            return each
-        raise AssertionError(f"{step} is possible")
+        return _taken(self._try(situation, step, (step.kind, step.what)))
 
     def arrive(self, situation: Situation, entry: int) -> tuple[Step, Situation]:
         """Return the delivery of a frame of the network, and the state behind it."""
         frame, place = divmod(entry, RECIPIENTS)
-        for each in self._try(situation, Step("deliver", place, frame), ("deliver", frame), taken=entry):
-            return each
-        raise AssertionError("its recipient is connected")
+        return _taken(self._try(situation, Step("deliver", place, frame), ("deliver", frame), taken=entry))
 
     def next_arrival(self, situation: Situation) -> int:
         """Return the entry of the network that healing delivers next: by label and bytes, whatever its number."""
@@ -141,11 +148,12 @@ class Steps:
 
     # --- every step -------------------------------------------------------------------------------------------------
 
-    def after(self, situation: Situation) -> Iterator[tuple[Step, Situation]]:
-        """Yield every step that is possible, and the state behind it. Raises Violation with the step as `step`."""
+    def after(self, situation: Situation) -> Iterator[tuple[Step, Reached]]:
+        """Yield every step that is possible, and the state behind it, or the promise that the step breaks."""
         now, processes, network, done, left = situation
         states = self.transitions.states
-        soonest = self._soonest(situation)
+        next_due = self._soonest(situation)
+        soonest = None if next_due is None else next_due[0]
         for place, number in enumerate(processes):
             state = states[number]
             if not state.up:
@@ -167,8 +175,9 @@ class Steps:
             for within, crash in both:
                 yield from self._events(within, place, crash, soonest)
             if left.restorations and not state.opened:
-                fewer = left._replace(restorations=left.restorations - 1)
-                yield from self._try(situation._replace(left=fewer), Step("restore", place), ("restore", None))
+                less = situation._replace(left=left._replace(restorations=left.restorations - 1))
+                for lacking in self._bounds.lacking:
+                    yield from self._try(less, Step("restore", place, lacking), ("restore", lacking))
             if state.file + 1 < len(self.world.files) and not state.opened:
                 yield from self._try(situation, Step("adopt", place), ("adopt", None))
         if left.losses:
@@ -179,7 +188,8 @@ class Steps:
                     Step("drop", entry % RECIPIENTS, entry // RECIPIENTS),
                     Situation(now, processes, rest, done, fewer),
                 )
-        for index in left.foreign:
+        forged = len(self.world.foreign) - len(left.foreign)
+        for index in left.foreign if forged < self._bounds.foreign else ():
             fewer = left._replace(foreign=tuple(each for each in left.foreign if each != index))
             frame = self.world.foreign[index]
             entries = [
@@ -198,8 +208,8 @@ class Steps:
                 yield Step("pause", -1, self._bounds.pauses[index]), after
 
     def _events(
-        self, situation: Situation, place: int, crash: str, soonest: tuple[Millis, int] | None
-    ) -> Iterator[tuple[Step, Situation]]:
+        self, situation: Situation, place: int, crash: str, soonest: Millis | None
+    ) -> Iterator[tuple[Step, Reached]]:
         """Yield the steps in which the process at `place` takes an event."""
         left = situation.left
         state = self.transitions.states[situation.processes[place]]
@@ -224,10 +234,11 @@ class Steps:
                 more = situation._replace(done=_more(situation.done, script))
                 step = Step("ask" + crash, place, (script, count))
                 yield from self._try(more, step, ("ask" + crash, (script, count)))
-        if soonest is not None and soonest[1] == place and (left.deadlines or soonest[0] <= situation.now):
+        due = self.transitions.deadline(situation.processes[place])
+        if due is not None and soonest is not None and due <= soonest and (left.deadlines or due <= situation.now):
             fewer = situation
-            if soonest[0] > situation.now:
-                fewer = situation._replace(now=soonest[0], left=left._replace(deadlines=left.deadlines - 1))
+            if due > situation.now:
+                fewer = situation._replace(now=due, left=left._replace(deadlines=left.deadlines - 1))
             yield from self._try(fewer, Step("deadline" + crash, place), ("deadline" + crash, None))
         for index in left.clock_steps:
             less = left._replace(clock_steps=tuple(each for each in left.clock_steps if each != index))
@@ -235,6 +246,8 @@ class Steps:
             yield from self._try(
                 situation._replace(left=less), Step("clock" + crash, place, step_ms), ("clock" + crash, step_ms)
             )
+        if self._bounds.accepts:
+            yield from self._try(situation, Step("accept" + crash, place), ("accept" + crash, None))
         if left.presence and state.connected:
             fewer = situation._replace(left=left._replace(presence=left.presence - 1))
             peer = self.names[self._hearers[state.side][0]]
@@ -244,11 +257,12 @@ class Steps:
 
     def _try(
         self, situation: Situation, step: Step, action: Action, taken: int | None = None
-    ) -> Iterator[tuple[Step, Situation]]:
+    ) -> Iterator[tuple[Step, Reached]]:
         try:
             after = self._act(situation, step.place, action, taken)
-        except Exception as error:
-            raise BrokenStepError(step, worded(error)) from error
+        except Exception as error:  # noqa: BLE001 - every exception is a finding
+            yield step, BrokenStepError(step, worded(error))
+            return
         if after is not None:
             yield step, after
 
@@ -315,6 +329,14 @@ class Steps:
             assert woken is not None, "there is a deadline"
             situation = self.sealed(woken[1])
         return situation._replace(now=until)
+
+
+def _taken(tried: Iterator[tuple[Step, Reached]]) -> tuple[Step, Situation]:
+    """Return the one step that was tried. Raises BrokenStepError."""
+    step, after = next(tried)
+    if isinstance(after, BrokenStepError):
+        raise after
+    return step, after
 
 
 def _less(crashes: tuple[int, ...], place: int) -> tuple[int, ...]:

@@ -2,52 +2,8 @@
 
 from __future__ import annotations
 
-from msgspec import structs
-
-from endpoints.config import default_terms
-from endpoints.config.link_file import LinkFile
-from protocol.core.events import OfficerRaisedAlert, Request
-from protocol.core.snapshot import Snapshot
-from protocol.wire.instants import written
-from protocol.wire.messages import Precedence
-from protocol.wire.policy import Terms
-from scenario.exploration.small_world import Asking, Bounds, PlannedRequest, SmallWorld, Symmetry
-from scenario.simulation.signatures import enrolled
-
-CALLER, ANSWERING = default_terms.CALLER, default_terms.ANSWERING
-HOUR = 3_600_000
-FAULTS = frozenset({"undelivered", "policy_mismatch"})
-
-
-def link_file(epoch: int = 1, **policy: object) -> LinkFile:
-    """Return the link file of an epoch, whose policy differs from the usual one in `policy`."""
-    usual = default_terms.terms()
-    terms: Terms = structs.replace(usual, epoch=epoch, policy=structs.replace(usual.policy, **policy))
-    keys = enrolled((CALLER, ANSWERING))
-    parties = {name: structs.replace(default_terms.party(name), keys=keys[name]) for name in (CALLER, ANSWERING)}
-    return LinkFile(terms=terms, parties=parties)
-
-
-def alert(side: str, number: int, officer: str = "duty-1", precedence: Precedence = "routine") -> PlannedRequest:
-    """Return a request for an alert."""
-
-    def make(_view: Snapshot, asked: Asking) -> Request:
-        return OfficerRaisedAlert(
-            at=asked.at,
-            mono=asked.mono,
-            request=asked.request,
-            officer=officer,
-            category="air_pursuit",
-            precedence=precedence,
-            event_at=written(asked.at),
-            expires_at=written(asked.at + HOUR),
-            text={"en": f"alert {number}"},
-        )
-
-    return PlannedRequest(f"{side} alert {number}", side, make)
-
-
-SWAPPED = Symmetry({CALLER: ANSWERING, ANSWERING: CALLER})
+from scenario.exploration.small_world import Bounds, SmallWorld
+from scenario.exploration.world_parts import ANSWERING, CALLER, NEW_EPOCH, PARTIES, SWAPPED, alert, link_file
 
 
 def smallest() -> SmallWorld:
@@ -80,14 +36,52 @@ def _streams(
             f"losses: {losses}, duplicates: {duplicates}"
         ),
         files=(link_file(),),
-        scripts=tuple(tuple(alert(side, number + 1) for number in range(each)) for side in (CALLER, ANSWERING)),
+        scripts=tuple(tuple(alert(side, number + 1) for number in range(each)) for side in PARTIES),
         bounds=Bounds(
             deadlines=deadlines,
             losses=losses,
             duplicates=duplicates,
-            crashes=dict(zip((CALLER, ANSWERING), crashes, strict=True)),
+            crashes=dict(zip(PARTIES, crashes, strict=True)),
             batch=batch,
         ),
-        explained=FAULTS,
+        explained=NEW_EPOCH,
         symmetries=(SWAPPED,),
+    )
+
+
+def resends() -> SmallWorld:
+    """Return the world of a message that is sent again and again, while the peer comes and goes."""
+    return SmallWorld(
+        name="resends",
+        about="an alert, 3 losses, 4 deadlines, a cut, 2 changes of the peer's presence",
+        files=(link_file(),),
+        scripts=((alert(CALLER, 1),),),
+        bounds=Bounds(losses=3, deadlines=4, cuts=1, presence=2),
+        explained=NEW_EPOCH,
+    )
+
+
+def outbox() -> SmallWorld:
+    """Return the world of a full outbox: eight frames are not receipted, and more messages wait."""
+    return SmallWorld(
+        name="outbox",
+        about="8 frames on the wire and not receipted, 2 more alerts and a message of the peer, a cut, a loss",
+        files=(link_file(),),
+        scripts=((alert(CALLER, 9), alert(CALLER, 10)), (alert(ANSWERING, 1),)),
+        bounds=Bounds(losses=1, cuts=1, crashes={CALLER: 1}),
+        prepared=tuple(alert(CALLER, number) for number in range(1, 9)),
+        explained=NEW_EPOCH,
+    )
+
+
+def watched() -> SmallWorld:
+    """Return the world of two streams that the independent watch reads."""
+    return SmallWorld(
+        name="watched",
+        about="2 and 1 messages under the watch's eyes, a crash of the watch, a loss",
+        files=(link_file(),),
+        scripts=((alert(CALLER, 1), alert(CALLER, 2)), (alert(ANSWERING, 1),)),
+        bounds=Bounds(losses=1, crashes={"watch": 1}),
+        watched=True,
+        explained=NEW_EPOCH,
     )

@@ -35,6 +35,8 @@ def words(steps: Steps, situation: Situation, step: Step) -> str:
     elif kind == "presence":
         party, present = step.what
         what = f"{party} is {'present' if present else 'gone'}"
+    elif kind == "restore":
+        what = f"lacking {step.what} batches"
     elif kind in {"pause", "clock"}:
         what = f"{step.what / 1_000:+.3f} s" if kind == "clock" else f"{step.what / 1_000:.3f} s"
     else:
@@ -75,7 +77,9 @@ class Follower:
         latest.clear()
         for step, after in self._steps.after(self.situation):
             text = words(self._steps, self.situation, step)
-            if text == worded_step:
+            if text == worded_step and isinstance(after, BrokenStepError):
+                raise after
+            if text == worded_step and not isinstance(after, BrokenStepError):
                 self.situation = after
                 return self.records()
             latest.clear()
@@ -112,8 +116,8 @@ def follow(world: SmallWorld, steps: Sequence[str]) -> str | None:
 
     Raises StepNotPossibleError.
     """
-    follower = Follower(world)
     try:
+        follower = Follower(world)
         for step in steps:
             follower.follow(step)
         follower.settle()
@@ -128,19 +132,28 @@ def follow(world: SmallWorld, steps: Sequence[str]) -> str | None:
 
 def worded_steps(search: Search, broken: Broken) -> list[str]:
     """Return the steps that lead to a promise that `search` has found broken, worded."""
+    if not broken.steps and not broken.healed:
+        return []
     steps, texts = search.steps, []
     situation = steps.first()
     for place, step in enumerate(broken.steps):
         texts.append(words(steps, situation, step))
         if broken.healed or place + 1 < len(broken.steps):
-            situation = next(after for each, after in steps.after(situation) if each == step)
+            situation = next(
+                after
+                for each, after in steps.after(situation)
+                if each == step and not isinstance(after, BrokenStepError)
+            )
     return texts
 
 
 def transcript(world: SmallWorld, steps: Sequence[str], promise: str) -> list[str]:
     """Return the steps to a broken promise with the records that each has led to, line by line."""
-    follower = Follower(world)
     shown = [f"world {world.name}: {world.about}"]
+    try:
+        follower = Follower(world)
+    except BrokenStepError:
+        return [*shown, "while the processes start and connect:", f"<< {promise}"]
     try:
         for number, step in enumerate(steps, 1):
             shown.append(f"{number}. {step}")

@@ -18,17 +18,21 @@ from protocol.core.deadlines import Deadline
 from protocol.core.effects import Queue
 from protocol.core.event import Event
 from protocol.core.events import (
+    AlarmAcknowledged,
     ClockStepped,
     DeadlineReached,
     FrameReceived,
     PeerPresenceChanged,
+    Request,
     Stopped,
     TransportConnected,
     TransportLost,
 )
+from protocol.core.link_keys import WORDS_ASKED
 from protocol.core.snapshot import Snapshot
 from protocol.errors import LocalProtocolError
 from protocol.wire.instants import Millis
+from protocol.wire.words import fingerprint_words
 from scenario.exploration import promises
 from scenario.exploration.process_state import (
     AnyCore,
@@ -44,11 +48,11 @@ from scenario.exploration.process_state import (
     run_on,
     start_events,
 )
-from scenario.exploration.small_world import NONCE, Asking, SmallWorld
+from scenario.exploration.signing import WorldSignatures
+from scenario.exploration.small_world import NONCE, Occasion, SmallWorld
 from scenario.exploration.wire import Wire
 from scenario.simulation.agenda import Agenda
 from scenario.simulation.invariants import Invariants, Observations, Violation
-from scenario.simulation.signatures import Signatures
 
 Action: TypeAlias = tuple[str, Any]
 """What happens to one process: its kind, and a number that the kind explains."""
@@ -77,7 +81,7 @@ NOTHING = Consequence(-1)
 class Transitions:
     """The outcomes of actions in one world."""
 
-    def __init__(self, world: SmallWorld, wire: Wire, signatures: Signatures, *, remember: bool = True) -> None:
+    def __init__(self, world: SmallWorld, wire: Wire, signatures: WorldSignatures, *, remember: bool = True) -> None:
         self.world = world
         self.wire = wire
         self.files = (*world.files, _next_epoch(world.files[-1]))
@@ -139,7 +143,7 @@ class Transitions:
             state.side,
             state.core,
             promises.facts(state.observed),
-            (state.up, state.connected, state.held, state.file, state.skew, state.boot, state.said),
+            (state.up, state.connected, state.held, state.file, state.skew, state.boot, state.restored, state.said),
             msgspec.json.encode(state.opened) if state.opened else b"",
         )
         number = self._numbers.get(key)
@@ -181,7 +185,7 @@ class Transitions:
                 down = structs.replace(state, up=False, connected=False, opened=(), held=())
                 return Consequence(self._number(down), returned=state.held)
             case "restore":
-                return self._restore(state, now, peers)
+                return self._restore(state, what, now, peers)
             case "seal":
                 return self._seal(state, now, peers, crashes=bool(what))
             case _:
@@ -204,6 +208,8 @@ class Transitions:
         except LocalProtocolError as error:
             promises.refused(state.side, event, error, same=core.checkpoint() == before)
             return Consequence(number, refused=error.code)
+        if isinstance(event, Request):
+            promises.taken(state.side, event, core.reference_of(event.request))
         held = (*state.held, what) if isinstance(event, FrameReceived) else state.held
         connected = (state.connected or kind.startswith("connect")) and not kind.startswith("cut")
         opened = structs.replace(state, opened=(*state.opened, event), held=held, connected=connected)
@@ -221,8 +227,14 @@ class Transitions:
                 script, place = what
                 request = self.world.scripts[script][place]
                 # an officer reads what the service shows, and acts a moment later
-                made: Event | None = request.make(core.snapshot(), Asking(at, mono, request.name))
+                made: Event | None = request.make(core.snapshot(), Occasion(at, mono, request.name))
                 return made
+            case "prepare":
+                prepared = self.world.prepared[what]
+                asked: Event | None = prepared.make(core.snapshot(), Occasion(at, mono, prepared.name))
+                return asked
+            case "accept":
+                return self._acceptance(core, state, at, mono)
             case "deadline":
                 return DeadlineReached(at=at, mono=mono, nonce=NONCE)
             case "connect":
@@ -245,6 +257,23 @@ class Transitions:
             self._judges[key] = judge.judge(known.channel, known.sender, known.frame)
         return FrameReceived(
             at=at, mono=mono, channel=known.channel, sender=known.sender, frame=known.frame, verdict=self._judges[key]
+        )
+
+    def _acceptance(self, core: AnyCore, state: ProcessState, at: Millis, mono: Millis) -> Event | None:
+        """Return an officer's acceptance of the keys of the link file, with the words that the other side reads."""
+        pending = core.keys.pending
+        if pending is None:
+            return None
+        words = fingerprint_words(self.files[state.file].digest, "en")[pending.words_from - 1 :][:WORDS_ASKED]
+        first, second, third = words
+        return AlarmAcknowledged(
+            at=at,
+            mono=mono,
+            request=f"accept {pending.subject}",
+            officer="duty-1",
+            code="keys_changed",
+            subject=pending.subject,
+            words=(first, second, third),
         )
 
     def _seal(self, state: ProcessState, now: Millis, peers: Sequence[int], *, crashes: bool) -> Consequence:
@@ -272,27 +301,28 @@ class Transitions:
         ran = run(state, iter((stopped,)), now, self._signatures)
         ended = self._on_disk(state, ran, now, peers)
         last = self._published(state, ran, ended.observed)
-        again = structs.replace(ended, file=state.file + 1, up=False, connected=False)
+        again = structs.replace(ended, file=state.file + 1, up=False, connected=False, restored=False)
         started = self._start(again, now, peers)
         return Consequence(started.state, (*last, *started.published))
 
-    def _restore(self, state: ProcessState, now: Millis, peers: Sequence[int]) -> Consequence:
-        """Put back the journal as it was before its last batch; the process is down."""
-        journal = state.journal
-        if journal is None or journal.before is None:
-            return NOTHING
-        older = journal.was
+    def _restore(self, state: ProcessState, lacking: int, now: Millis, peers: Sequence[int]) -> Consequence:
+        """Put back a copy of the journal that lacks its last batches; the process is down."""
+        older = state
+        for _ in range(lacking):
+            if older.journal is None or older.journal.before is None:
+                return NOTHING
+            older = older.journal.was
         invariants = self._invariants(state, now, peers)
         down = structs.replace(older, up=False, connected=False, opened=(), held=(), skew=state.skew, file=state.file)
         invariants.restored(state.side, records(down))
-        back = structs.replace(down, observed=invariants.observations[state.side], said=state.said)
+        back = structs.replace(down, observed=invariants.observations[state.side], said=state.said, restored=True)
         return Consequence(self._number(back), returned=state.held)
 
     # --- promises ---------------------------------------------------------------------------------------------------
 
     def _invariants(self, state: ProcessState, now: Millis, peers: Sequence[int]) -> Invariants:
         """Return the checks for one batch of `state`."""
-        invariants = Invariants(Agenda(now), self._signatures)
+        invariants = Invariants(Agenda(now), self._signatures.made, keys_change=self.world.keys_change)
         invariants.explain(*self.world.explained)
         invariants.observations[state.side] = state.observed.copied()
         for place, messages in self.world.versions.items():
@@ -312,7 +342,6 @@ class Transitions:
         invariants = self._invariants(state, now, peers)
         invariants.durable(state.side, ran.batch)
         observed = invariants.observations[state.side]
-        promises.batch(state.side, ran.batch, observed, self.world)
         epoch = observed.epoch
         said = [
             (epoch, effect.message.seq, self.wire.said(state.side, epoch, effect.message))
@@ -320,6 +349,18 @@ class Transitions:
             for effect in effects
             if isinstance(effect, Queue)
         ]
+        promises.written(
+            promises.WrittenBatch(
+                state.side,
+                ran.batch,
+                [(record.entry, record.effects) for record in records(state)],
+                state.observed,
+                observed,
+                self.files[state.file].terms,
+                (*state.said, *said),
+                self.world,
+            )
+        )
         return structs.replace(
             state,
             core=ran.core,
@@ -332,7 +373,7 @@ class Transitions:
 
     def _published(self, state: ProcessState, ran: BatchOutcome, observed: Observations) -> tuple[int, ...]:
         """Return the numbers of the frames that leave, each of which a record on disk has."""
-        invariants = Invariants(Agenda(0), self._signatures)
+        invariants = Invariants(Agenda(0), self._signatures.made)
         invariants.observations[state.side] = observed
         for _, frame in ran.published:
             invariants.published(state.side, frame)

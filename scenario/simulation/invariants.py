@@ -116,15 +116,16 @@ class Observations:
         later = self.steps[reading.steps :]
         as_set_now = reading.at + sum(step_ms for step_ms, _ in later)
         lay_ahead_again = any(step_ms < 0 and at < late for step_ms, at in later)
-        return early <= as_set_now <= late or (
-            early <= reading.at <= late and (early <= as_set_now or not lay_ahead_again)
+        return early <= as_set_now < late or (
+            early <= reading.at < late and (early <= as_set_now or not lay_ahead_again)
         )
 
 
 class Invariants:
     """Checks every record as it reaches a disk. Every method may raise Violation."""
 
-    def __init__(self, agenda: Agenda, signatures: Signatures) -> None:
+    def __init__(self, agenda: Agenda, signatures: Signatures, *, keys_change: bool = False) -> None:
+        """Take the time and the signatures; with `keys_change`, a frame that its sender signed may not verify."""
         self.observations: defaultdict[str, Observations] = defaultdict(Observations)
         self.records = 0
         # what a side has signed that its journal does not hold: second versions, and messages of a lost journal
@@ -132,6 +133,7 @@ class Invariants:
         # alarms that the world's faults may cause
         self._explained: set[str] = set()
         self._listener: Listener | None = None
+        self._keys_change = keys_change
         self._agenda = agenda
         self._signatures = signatures
         self.parties = signatures.parties
@@ -231,7 +233,8 @@ class Invariants:
 
     def _frame(self, process: str, entry: FrameReceived, effects: Sequence[AnyEffect]) -> None:
         genuine = self._signatures.genuine(entry.sender, PAYLOAD_TYPES[entry.channel], entry.frame)
-        if genuine != (entry.verdict == VERIFIED):
+        verified = entry.verdict == VERIFIED
+        if (verified and not genuine) or (genuine and not verified and not self._keys_change):
             self.broken(process, f"a frame of {entry.sender} was judged {entry.verdict}")
         if not genuine and any(isinstance(effect, Apply | Settle | Queue) for effect in effects):
             self.broken(process, f"a frame that {entry.sender} did not sign had effects")

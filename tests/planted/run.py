@@ -1,7 +1,7 @@
 """`python -m tests.planted.run [NAME...]`: plants each bug in a copy of the packages and says what catches it.
 
-Every bug is given to the simulation and to its named tests. Ends with one line of totals; exits 1 if a bug survives
-both, 2 if the unchanged copy does not pass.
+Every bug is given to the simulation, to the exploration and to its named tests. Ends with one line of totals; exits 1
+if a bug survives all three, 2 if the unchanged copy does not pass.
 """
 
 from __future__ import annotations
@@ -34,16 +34,17 @@ _FAILED = re.compile(r"^(?:FAILED|ERROR) \S*?/?(\w+\.py(?:::\w+)?)", re.MULTILIN
 
 
 class Caught(NamedTuple):
-    """What became of one bug: how each of the two noticed it, or nothing."""
+    """What became of one bug: how each of the three noticed it, or nothing."""
 
     bug: Bug
     simulation: str
+    exploration: str
     tests: str
     seconds: float
 
 
 def judge(bug: Bug) -> Caught:
-    """Plant `bug` in a copy and run both against it."""
+    """Plant `bug` in a copy and run all three against it."""
     clock = SystemClock()
     began = clock.real_ms()
     with tempfile.TemporaryDirectory(prefix="planted-") as name:
@@ -52,7 +53,8 @@ def judge(bug: Bug) -> Caught:
         plant(bug, folder)
         tests = noticed_by_tests(folder, bug.tests)
         simulation = noticed_by_simulation(folder)
-    return Caught(bug, simulation, tests, (clock.real_ms() - began) / 1_000)
+        exploration = noticed_by_exploration(folder)
+    return Caught(bug, simulation, exploration, tests, (clock.real_ms() - began) / 1_000)
 
 
 def copy(folder: Path) -> None:
@@ -74,6 +76,12 @@ def noticed_by_simulation(folder: Path) -> str:
     """Return how the simulation noticed that something is wrong in `folder`, or nothing."""
     code, output = _run(folder, "tests.planted.simulated", str(WORLDS))
     return output.strip().replace("\n", " ")[:_SHOWN_MAX] if code else ""
+
+
+def noticed_by_exploration(folder: Path) -> str:
+    """Return how the search of small worlds noticed that something is wrong in `folder`, or nothing."""
+    code, output = _run(folder, "tests.planted.explored")
+    return f"found by exploration: {output.strip()}".replace("\n", " ")[:_SHOWN_MAX] if code else ""
 
 
 def noticed_by_tests(folder: Path, tests: str) -> str:
@@ -108,7 +116,8 @@ def unchanged(bugs: tuple[Bug, ...]) -> str:
     tests = " ".join(dict.fromkeys(test for bug in bugs for test in bug.tests.split()))
     with tempfile.TemporaryDirectory(prefix="planted-") as name:
         copy(Path(name))
-        return noticed_by_tests(Path(name), tests) or noticed_by_simulation(Path(name))
+        folder = Path(name)
+        return noticed_by_tests(folder, tests) or noticed_by_simulation(folder) or noticed_by_exploration(folder)
 
 
 def main(names: list[str]) -> int:
@@ -119,18 +128,21 @@ def main(names: list[str]) -> int:
     if wrong := unchanged(bugs):
         print(f"without any bug: {wrong}", file=sys.stderr)
         return 2
-    survived = in_simulation = in_tests = 0
+    survived = in_simulation = in_exploration = in_tests = 0
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for caught in pool.map(judge, bugs):
             in_simulation += bool(caught.simulation)
+            in_exploration += bool(caught.exploration)
             in_tests += bool(caught.tests)
-            survived += not (caught.simulation or caught.tests)
+            survived += not (caught.simulation or caught.exploration or caught.tests)
             by = [f"simulation: {caught.simulation}"] if caught.simulation else []
+            by += [caught.exploration] if caught.exploration else []
             by += [f"tests: {caught.tests}"] if caught.tests else []
             print(f"{caught.bug.name} | {' | '.join(by) or 'SURVIVED'} | {caught.seconds:.1f} s", flush=True)
     print(
-        f"{len(bugs)} planted bugs: {len(bugs) - survived} caught ({in_simulation} by the simulation, {in_tests} by "
-        f"their tests), {survived} survived, in {(clock.real_ms() - began) / 1_000:.0f} s"
+        f"{len(bugs)} planted bugs: {len(bugs) - survived} caught ({in_simulation} by the simulation, "
+        f"{in_exploration} by exploration, {in_tests} by their tests), {survived} survived, "
+        f"in {(clock.real_ms() - began) / 1_000:.0f} s"
     )
     return 1 if survived else 0
 

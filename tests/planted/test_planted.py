@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.planted.bug import Bug, paths, planted
-from tests.planted.run import BUGS, ROOT, copy, noticed_by_simulation, noticed_by_tests, plant
+from tests.planted.run import BUGS, ROOT, copy, noticed_by_exploration, noticed_by_simulation, noticed_by_tests, plant
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
@@ -48,13 +48,21 @@ def by_simulation(folder: Path, _bug: Bug) -> str:
     return noticed_by_simulation(folder)
 
 
+def by_exploration(folder: Path, _bug: Bug) -> str:
+    return noticed_by_exploration(folder)
+
+
 def by_tests(folder: Path, bug: Bug) -> str:
     return noticed_by_tests(folder, bug.tests)
 
 
 @pytest.mark.parametrize(
     ("name", "noticed"),
-    [("frames leave before their batch is on disk", by_simulation), ("a record's prev is not checked", by_tests)],
+    [
+        ("frames leave before their batch is on disk", by_simulation),
+        ("equivocation is missed in what was applied already", by_exploration),
+        ("a record's prev is not checked", by_tests),
+    ],
 )
 def test_a_sample_is_caught(name: str, noticed: Callable[[Path, Bug], str], tmp_path: Path) -> None:
     """`make planted` runs them all."""
