@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from endpoints.control.client import RequestRefused
-from tests.support.browser import Visits, picture
+from tests.support.browser import Visits, look, picture
 from tests.support.console_station import ConsoleStation, console
 from tests.support.failing_disk import Injection
 from tests.support.processes import killed, stopped
@@ -24,9 +24,45 @@ BACK_WITHIN_MS = 60_000
 LOST, STATE, BANNER = "#lost", ".bar .state", ".banner"
 
 
+SAID = {
+    "board-stale": "Экран устарел",
+    "board-endpoint-killed": "Узел не отвечает",
+    "board-endpoint-stopped": "Узел не отвечает",
+    "board-broker-gone": "Нет связи с брокером",
+    "board-link-stopped": "Линия остановлена",
+    "board-signed-out": "Сеанс завершён",
+}
+"""What each state is called in Russian."""
+_ENGLISH = re.compile(
+    r"\b(the|and|not|is|of|with|journal|broker|endpoint|console|session|unknown|none|alarm)\b", re.IGNORECASE
+)
+
+
+@pytest.fixture
+def russian(station: ConsoleStation, visits: Visits) -> Page:
+    """Return a board in Russian, dark, beside the English one of the test."""
+    page = visits.enter(station)
+    look(page, lang="ru", theme="dark")
+    page.reload()
+    return page
+
+
+def pictures(page: Page, russian: Page, name: str) -> None:
+    """Take the picture of a state in both languages; nothing of the Russian one is English."""
+    picture(page, name)
+    banner = russian.locator(".banner:visible").filter(has_text=SAID[name])
+    expect(banner).to_be_visible(timeout=STALE_WITHIN_MS)
+    for said in russian.locator(".banner:visible, main").all_inner_texts():
+        # a path is what it is
+        assert not _ENGLISH.search(re.sub(r"/\S+", "", said)), said
+    picture(russian, f"{name}-ru")
+
+
 def live(page: Page) -> None:
-    """Wait until the screen is live and the link fine."""
+    """Wait until the screen is live and the link fine; a link whose screens are all silent is not, after a while."""
     expect(page.locator(LOST)).to_be_hidden(timeout=BACK_WITHIN_MS)
+    if page.locator('[data-do="arm"]').first.is_visible():
+        page.locator('[data-do="arm"]').first.click()
     expect(page.locator(STATE)).to_have_class(re.compile("level-normal"), timeout=BACK_WITHIN_MS)
 
 
@@ -39,12 +75,14 @@ def stale(page: Page) -> None:
     assert page.locator("[data-offset]").all_text_contents() == clocks
 
 
-def test_a_screen_without_news_says_that_it_is_old_and_stands_still(station: ConsoleStation, visits: Visits) -> None:
+def test_a_screen_without_news_says_that_it_is_old_and_stands_still(
+    station: ConsoleStation, visits: Visits, russian: Page
+) -> None:
     page = visits.enter(station)
     live(page)
     with stopped(station, console("eucom")):
         stale(page)
-        picture(page, "board-stale")
+        pictures(page, russian, "board-stale")
     live(page)
 
 
@@ -61,7 +99,9 @@ Gone = Callable[[ConsoleStation, str], AbstractContextManager[None]]
 
 
 @pytest.mark.parametrize("gone", [killed, stopped])
-def test_an_endpoint_that_does_not_answer_is_named(gone: Gone, station: ConsoleStation, visits: Visits) -> None:
+def test_an_endpoint_that_does_not_answer_is_named(
+    gone: Gone, station: ConsoleStation, visits: Visits, russian: Page
+) -> None:
     page = visits.enter(station)
     live(page)
     with gone(station, "eucom"):
@@ -69,40 +109,44 @@ def test_an_endpoint_that_does_not_answer_is_named(gone: Gone, station: ConsoleS
         expect(page.locator(STATE)).to_have_class(re.compile("level-unknown"), timeout=STALE_WITHIN_MS)
         expect(page.locator(BANNER, has_text="endpoint")).to_be_visible()
         expect(page.locator(LOST)).to_be_hidden()
-        picture(page, f"board-endpoint-{gone.__name__}")
+        pictures(page, russian, f"board-endpoint-{gone.__name__}")
     live(page)
 
 
-def test_a_broker_that_is_gone_is_named(station: ConsoleStation, visits: Visits) -> None:
+def test_a_broker_that_is_gone_is_named(station: ConsoleStation, visits: Visits, russian: Page) -> None:
     page = visits.enter(station)
     live(page)
     station.broker.stop()
     try:
         expect(page.locator(BANNER, has_text="broker")).to_be_visible(timeout=STALE_WITHIN_MS)
         expect(page.locator(STATE)).not_to_have_class(re.compile("level-normal"))
-        picture(page, "board-broker-gone")
+        pictures(page, russian, "board-broker-gone")
     finally:
         station.broker.start()
     live(page)
 
 
-def test_a_link_that_has_stopped_says_why_and_the_other_stays_in_use(station: ConsoleStation, visits: Visits) -> None:
+def test_a_link_that_has_stopped_says_why_and_the_other_stays_in_use(
+    station: ConsoleStation, visits: Visits, russian: Page
+) -> None:
     page = visits.enter(station)
     live(page)
     with Injection(station.processes["eucom"].popen.pid, "fdatasync", "error=EIO"):
         with pytest.raises(RequestRefused):
             station.alert()
         expect(page.locator(BANNER, has_text="journal")).to_be_visible(timeout=STALE_WITHIN_MS)
-        picture(page, "board-link-stopped")
+        pictures(page, russian, "board-link-stopped")
     station.cleared("eucom", "journal_failure")
 
 
-def test_sessions_that_are_ended_leave_a_board_without_texts(station: ConsoleStation, visits: Visits) -> None:
+def test_sessions_that_are_ended_leave_a_board_without_texts(
+    station: ConsoleStation, visits: Visits, russian: Page
+) -> None:
     page = visits.enter(station)
     live(page)
     station.end_sessions("eucom")
     expect(page.locator("#signed-out")).to_be_visible(timeout=STALE_WITHIN_MS)
-    picture(page, "board-signed-out")
+    pictures(page, russian, "board-signed-out")
     page.reload()
     expect(page).to_have_url(re.compile("/log-in$"))
     picture(page, "log-in")
