@@ -40,9 +40,11 @@ from endpoints.console.frame import WORDS, frame_of, meanwhile_words, until_word
 from endpoints.console.guard import Guard
 from endpoints.console.listeners import Listeners
 from endpoints.console.log_in import LogIn
+from endpoints.console.paper import paper_of
 from endpoints.console.preferences import Preferences, from_cookie
 from endpoints.console.present_links import PresentLinks
 from endpoints.console.preview import preview
+from endpoints.console.replays import Replays
 from endpoints.console.screen import NoSuchThing, Screen
 from endpoints.console.screens import SCREENS
 from endpoints.console.sessions import ReaderSession, Sessions
@@ -88,6 +90,7 @@ class Console:
         self._screens = {screen.name: screen for screen in screens}
         self._cookies = Cookies(present.side, present.links)
         self._streams = BrowserStreams(present)
+        self._replays = Replays()
         self._listeners = listeners
         everything = Starlette(
             routes=[
@@ -146,6 +149,8 @@ class Console:
         rest = request.path_params.get("rest", "")
         facts = await self._present.facts(link, session, look, rest, with_history=screen.reads_history)
         query = browser_requests.query(request)
+        if screen.replays is not None and (instant := screen.replays(facts, query)) is not None:
+            facts = await self._replays.at(facts, instant)
         if rest in screen.downloads:
             download = screen.downloads[rest](facts, query, t)
             return StreamingResponse(
@@ -161,6 +166,7 @@ class Console:
             facts=facts,
             frame=frame_of(facts, screen, self._screens.values(), self._present.links, t),
             session=session,
+            paper=paper_of(facts),
             look=look,
             sites=facts.sites,
             t=t,

@@ -37,6 +37,22 @@ class WatchFacts(Struct, frozen=True, kw_only=True):
     condition: Condition
 
 
+class Replayed(Struct, frozen=True, kw_only=True):
+    """What the journal says of an instant in the past.
+
+    Attributes:
+        at: the instant.
+        then: the link at that instant; None if the journal does not say.
+        hash: of the last record before.
+        trouble: why not.
+    """
+
+    at: Millis
+    then: Facts | None = None
+    hash: str = ""
+    trouble: str = ""
+
+
 class Facts(Struct, frozen=True, kw_only=True):
     """One link at one instant.
 
@@ -57,6 +73,7 @@ class Facts(Struct, frozen=True, kw_only=True):
         texts: whether the texts of messages are shown.
         preferences: how this browser shows it.
         rest: what follows the screen's name in the address, such as `eucom/1/42`.
+        replayed: what the journal says of a past instant, for a screen that asks for one.
     """
 
     settings: LinkSettings
@@ -76,6 +93,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     texts: bool
     preferences: Preferences
     rest: str
+    replayed: Replayed | None = None
 
     @property
     def link(self) -> LinkFile:
@@ -86,6 +104,14 @@ class Facts(Struct, frozen=True, kw_only=True):
     def peer(self) -> str:
         """The other side."""
         return self.link.peer_of(self.side)
+
+    @property
+    def broker(self) -> Literal["connected", "disconnected", "unknown"]:
+        """Whether there is a connection to the broker. Of the past, only that one was lost is known."""
+        if self.status is None or not self.condition.current:
+            return "unknown"
+        held = self.status.broker == "connected"
+        return "unknown" if held and self.condition.state == "replayed" else self.status.broker
 
     @property
     def sites(self) -> tuple[tuple[str, str], ...]:

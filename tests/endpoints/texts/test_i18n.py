@@ -77,7 +77,7 @@ TERMS: dict[str, Iterable[str] | Callable[[], Iterable[str]]] = {
     "state": get_args(LinkState),
     "handle": ("alert", "heartbeat", "draft"),
     "step": get_args(Step),
-    "connection": ("connected", "disconnected"),
+    "connection": ("connected", "disconnected", "unknown"),
     "presence": ("present", "gone", "unknown"),
     "test": tuple(TestState),
     "certificate": get_args(CertificateOwner),
