@@ -149,8 +149,7 @@ class Console:
         rest = request.path_params.get("rest", "")
         facts = await self._present.facts(link, session, look, rest, with_history=screen.reads_history)
         query = browser_requests.query(request)
-        if screen.replays is not None and (instant := screen.replays(facts, query)) is not None:
-            facts = await self._replays.at(facts, instant)
+        facts = await self._replays.shown(facts, screen, query)
         if rest in screen.downloads:
             download = screen.downloads[rest](facts, query, t)
             return StreamingResponse(
@@ -209,21 +208,7 @@ class Console:
 
     def _common(self, link: str) -> dict[str, object]:
         """Return what every template may use."""
-
-        def url(screen: str, *parts: str, **query: str | int) -> str:
-            return pages.address(link, screen, *parts, **query)
-
-        def static(name: str) -> str:
-            return f"/static/{name}?v={pages.build()}"
-
-        return {
-            "url": url,
-            "address": pages.address,
-            "static": static,
-            "until": until_words,
-            "build": pages.build(),
-            "version": self._present.version_of(link),
-        }
+        return {**pages.tools(link), "until": until_words, "version": self._present.version_of(link)}
 
     # --- acting ---------------------------------------------------------------------------------------------------
 
@@ -367,7 +352,7 @@ class Console:
 
     async def _log_out(self, request: Request) -> Response:
         await self._end_former(request)
-        return self._cookies.end(answers.to("/log-in"))
+        return self._cookies.end(answers.left())
 
     async def _settings(self, request: Request) -> Response:
         form = await browser_requests.form(request)

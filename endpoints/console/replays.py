@@ -7,6 +7,7 @@ import contextlib
 import os
 import sys
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -16,6 +17,7 @@ from endpoints.config.settings import LinkSettings
 from endpoints.console.condition import UNHEARD, Condition, heard
 from endpoints.console.facts import Facts, Replayed
 from endpoints.console.rewinding import RewindOutcome, Rewound
+from endpoints.console.screen import Screen
 from endpoints.control.past_status import past_status
 from endpoints.errors import os_reason
 from protocol.phrases import Phrase, phrase, rephrased, said
@@ -49,6 +51,11 @@ class Replays:
         self._limit_s = limit_s
         self._one = asyncio.BoundedSemaphore(1)
         self._kept: OrderedDict[_Key, RewindOutcome] = OrderedDict()
+
+    async def shown(self, present: Facts, screen: Screen, query: Mapping[str, str]) -> Facts:
+        """Return the facts that a screen shows: with what the journal says of the instant that it asks for, if any."""
+        instant = None if screen.replays is None else screen.replays(present, query)
+        return present if instant is None else await self.at(present, instant)
 
     async def at(self, present: Facts, instant: Millis) -> Facts:
         """Return the present facts with what the journal says of an instant."""
