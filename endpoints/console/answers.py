@@ -23,6 +23,13 @@ def to(path: str) -> Response:
     return RedirectResponse(path, HTTPStatus.SEE_OTHER, headers={"cache-control": "no-store"})
 
 
+def left() -> Response:
+    """Return that the browser shall get the log-in, and forget what this console's pages have kept in it."""
+    answer = to("/log-in")
+    answer.headers["clear-site-data"] = '"storage"'
+    return answer
+
+
 def signed_out() -> Response:
     """Return that there is no session."""
     return PlainTextResponse("", HTTPStatus.UNAUTHORIZED, headers={"cache-control": "no-store"})

@@ -40,9 +40,11 @@ from endpoints.console.frame import WORDS, frame_of, meanwhile_words, until_word
 from endpoints.console.guard import Guard
 from endpoints.console.listeners import Listeners
 from endpoints.console.log_in import LogIn
+from endpoints.console.paper import paper_of
 from endpoints.console.preferences import Preferences, from_cookie
 from endpoints.console.present_links import PresentLinks
 from endpoints.console.preview import preview
+from endpoints.console.replays import Replays
 from endpoints.console.screen import NoSuchThing, Screen
 from endpoints.console.screens import SCREENS
 from endpoints.console.sessions import ReaderSession, Sessions
@@ -88,6 +90,7 @@ class Console:
         self._screens = {screen.name: screen for screen in screens}
         self._cookies = Cookies(present.side, present.links)
         self._streams = BrowserStreams(present)
+        self._replays = Replays()
         self._listeners = listeners
         everything = Starlette(
             routes=[
@@ -152,6 +155,7 @@ class Console:
         rest = request.path_params.get("rest", "")
         facts = await self._present.facts(link, session, look, rest, with_history=screen.reads_history)
         query = browser_requests.query(request)
+        facts = await self._replays.shown(facts, screen, query)
         if rest in screen.downloads:
             return answers.download(screen.downloads[rest](facts, query, t), head=request.method == "HEAD")
         page = pages.render(
@@ -162,6 +166,7 @@ class Console:
             facts=facts,
             frame=frame_of(facts, screen, self._screens.values(), self._present.links, t),
             session=session,
+            paper=paper_of(facts),
             look=look,
             sites=facts.sites,
             t=t,
@@ -206,39 +211,23 @@ class Console:
 
     def _common(self, link: str) -> dict[str, object]:
         """Return what every template may use."""
-
-        def url(screen: str, *parts: str, **query: str | int) -> str:
-            return pages.address(link, screen, *parts, **query)
-
-        def static(name: str) -> str:
-            return f"/static/{name}?v={pages.build()}"
-
-        return {
-            "url": url,
-            "address": pages.address,
-            "static": static,
-            "until": until_words,
-            "build": pages.build(),
-            "version": self._present.version_of(link),
-        }
+        return {**pages.tools(link), "until": until_words, "version": self._present.version_of(link)}
 
     # --- acting ---------------------------------------------------------------------------------------------------
 
     async def _act(self, request: Request) -> Response:
         """Carry out an officer's act, over what their page showed."""
         look = self._look(request)
-        t = translator(look.lang)
-        session = self.acting(request)
-        facts = await self._present.facts(
-            self._link(request.path_params["link"]), session, look, "", with_history=False
-        )
+        session, t = self.acting(request), translator(look.lang)
+        link = self._link(request.path_params["link"])
+        facts = await self._present.facts(link, session, look, "", with_history=False)
         body = await request.body()
 
         async def begin(response: Response, officer: str, credential: str) -> None:
             await self._hand_over(request, response, officer, credential)
 
-        sender = self._sender(request)
-        return await self._acts.perform(request.path_params["act"], body, facts, session.id, sender, t, begin)
+        act, sender = request.path_params["act"], self._sender(request)
+        return await self._acts.perform(act, body, facts, session.id, sender, t, begin)
 
     async def _hand_over(self, request: Request, response: Response, officer: str, credential: str) -> None:
         """End the session of a browser, and begin that of the officer who takes over its watch.
@@ -364,7 +353,7 @@ class Console:
 
     async def _log_out(self, request: Request) -> Response:
         await self._end_former(request)
-        return self._cookies.end(answers.to("/log-in"))
+        return self._cookies.end(answers.left())
 
     async def _settings(self, request: Request) -> Response:
         form = await browser_requests.form(request)

@@ -17,8 +17,11 @@ from protocol.core.snapshot import Snapshot
 from protocol.phrases import Said, phrase, said
 from protocol.wire.instants import Millis, parsed
 
-ConditionState = Literal["live", "unheard", "endpoint_gone", "link_stopped", "broker_gone"]
-"""`unheard`: the process was not asked yet; `live`: nothing on the way is wrong."""
+ConditionState = Literal["live", "unheard", "endpoint_gone", "link_stopped", "broker_gone", "replayed", "absent"]
+"""`unheard`: the process was not asked yet; `live`: nothing on the way is wrong.
+
+Of a past instant, `replayed`: the journal says nothing against it; `absent`: the process was not at work.
+"""
 
 
 class Condition(Struct, frozen=True, kw_only=True):
@@ -38,8 +41,8 @@ class Condition(Struct, frozen=True, kw_only=True):
 
     @property
     def current(self) -> bool:
-        """Whether what was heard is of now: the process answers, whatever else is wrong."""
-        return self.state not in {"unheard", "endpoint_gone"}
+        """Whether what was heard is of now, or of the past instant that is shown: the process was at work."""
+        return self.state not in {"unheard", "endpoint_gone", "absent"}
 
 
 UNHEARD = Condition(state="unheard")

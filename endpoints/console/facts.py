@@ -37,6 +37,22 @@ class WatchFacts(Struct, frozen=True, kw_only=True):
     condition: Condition
 
 
+class Replayed(Struct, frozen=True, kw_only=True):
+    """What the journal says of an instant in the past.
+
+    Attributes:
+        at: the instant.
+        then: the link at that instant; None if the journal does not say.
+        hash: of the last record before.
+        trouble: why not.
+    """
+
+    at: Millis
+    then: Facts | None = None
+    hash: str = ""
+    trouble: str = ""
+
+
 class Facts(Struct, frozen=True, kw_only=True):
     """One link at one instant.
 
@@ -59,6 +75,7 @@ class Facts(Struct, frozen=True, kw_only=True):
         rest: what follows the screen's name in the address, such as `eucom/1/42`.
         channel_notes: what this side notes of the other channels, by channel.
         roster: the officers who are enrolled here, None before that is known.
+        replayed: what the journal says of a past instant, for a screen that asks for one.
     """
 
     settings: LinkSettings
@@ -80,6 +97,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     rest: str
     channel_notes: Mapping[str, str] = {}
     roster: frozenset[Identifier] | None = None
+    replayed: Replayed | None = None
 
     @property
     def link(self) -> LinkFile:
@@ -90,6 +108,14 @@ class Facts(Struct, frozen=True, kw_only=True):
     def peer(self) -> str:
         """The other side."""
         return self.link.peer_of(self.side)
+
+    @property
+    def broker(self) -> Literal["connected", "disconnected", "unknown"]:
+        """Whether there is a connection to the broker. Of the past, only that one was lost is known."""
+        if self.status is None or not self.condition.current:
+            return "unknown"
+        held = self.status.broker == "connected"
+        return "unknown" if held and self.condition.state == "replayed" else self.status.broker
 
     @property
     def sites(self) -> tuple[tuple[str, str], ...]:

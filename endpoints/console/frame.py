@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from endpoints.clocks import slots
 from endpoints.console.condition import Condition
@@ -21,6 +22,8 @@ Level = Literal["critical", "serious", "caution", "normal", "standby", "unknown"
 
 WORDS = {"exercise": "EXERCISE · УЧЕНИЕ", "actual": "ACTUAL · РЕАЛЬНО"}
 """What the frame says, in both languages, on every screen and page."""
+REPLAY_WORD = "REPLAY {time} — not now · ПОВТОР {time} — не сейчас"
+"""What it says beside that of a past instant."""
 TITLES = {"exercise": {"en": "EX", "ru": "УЧ"}, "actual": {"en": "ACTUAL", "ru": "РЕАЛЬНО"}}
 LEVELS: dict[str, Level] = {
     "fine": "normal",
@@ -64,7 +67,7 @@ class Banner(Struct, frozen=True, kw_only=True):
 
 
 class Frame(Struct, frozen=True, kw_only=True):
-    """The frame around a screen."""
+    """The frame around a screen; `replay` says which past instant it shows, and that it is not now."""
 
     status: Literal["exercise", "actual"]
     word: str
@@ -83,10 +86,14 @@ class Frame(Struct, frozen=True, kw_only=True):
     watch_known: bool
     banners: tuple[Banner, ...]
     menu: tuple[MenuEntry, ...]
+    replay: str = ""
 
 
 def frame_of(facts: Facts, screen: Screen, screens: Iterable[Screen], links: Iterable[str], t: Translator) -> Frame:
     """Return the frame of `screen`; `links` are the ids of all links of this console."""
+    replayed = facts.replayed
+    if replayed is not None and replayed.then is not None:
+        return _past(replayed.then, frame_of(replayed.then, screen, screens, links, t), t)
     purpose = facts.link.terms.policy.status
     status = facts.status
     state = status.state if status is not None and facts.condition.current else "unknown"
@@ -115,6 +122,19 @@ def frame_of(facts: Facts, screen: Screen, screens: Iterable[Screen], links: Ite
     )
 
 
+def _past(then: Facts, frame: Frame, t: Translator) -> Frame:
+    """Return the frame of a past instant: its word says which, and nothing is shown as fine."""
+    word = REPLAY_WORD.format(time=t.time(then.now, "UTC"))
+    quiet = then.condition.state == "replayed" and frame.level == "unknown"
+    return replace(
+        frame,
+        word=f"{frame.word} · {word}",
+        title_prefix=f"{frame.title_prefix} {t('REPLAY {time} — not now', time=t.time(then.now, 'UTC'))} ·",
+        state=t("nothing recorded against it") if quiet else frame.state,
+        replay=word,
+    )
+
+
 def _clocks(facts: Facts, t: Translator) -> Iterable[WallClock]:
     places = [("UTC", "UTC")]
     places += [(party.site, party.zone) for party in facts.link.parties.values()]
@@ -137,6 +157,9 @@ def _banners(facts: Facts, t: Translator) -> Iterable[Banner]:
         "endpoint_gone": t("The endpoint does not answer. What is below is its last word."),
         "link_stopped": t("This link has stopped: its journal cannot be written."),
         "broker_gone": t("No connection to the broker: nothing goes out, nothing comes in."),
+        "absent": t(
+            "Nothing shows that the endpoint was at work at this instant. What is below is its last word before."
+        ),
     }
     condition, watch = facts.condition, facts.watch
     if condition.state in heads:

@@ -50,7 +50,11 @@ class Guard:
         self._host = parts.netloc.encode()
         self._headers = (
             *HEADERS,
-            *([(b"strict-transport-security", b"max-age=31536000")] if parts.scheme == "https" else ()),
+            *(
+                [(b"strict-transport-security", b"max-age=31536000; includeSubDomains")]
+                if parts.scheme == "https"
+                else ()
+            ),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -49,6 +49,18 @@ def address(link: str, screen: str, *parts: str, **query: str | int) -> str:
     return f"{path}?{urlencode(query)}" if query else path
 
 
+def tools(link: str) -> dict[str, object]:
+    """Return what templates make addresses with, by default those of `link`, and the build."""
+
+    def url(screen: str, *parts: str, **query: str | int) -> str:
+        return address(link, screen, *parts, **query)
+
+    def static(name: str) -> str:
+        return f"/static/{name}?v={build()}"
+
+    return {"url": url, "address": address, "static": static, "build": build()}
+
+
 class StaticFile(NamedTuple):
     """One file that never changes while the console runs, as it is and compressed."""
 

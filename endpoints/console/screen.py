@@ -10,6 +10,7 @@ from msgspec import Struct
 from endpoints.console.facts import Facts, Role
 from endpoints.texts.i18n import Translator
 from protocol.errors import LinkError
+from protocol.wire.instants import Millis
 
 READERS: frozenset[Role] = frozenset({"officer", "investigator"})
 EVERYBODY: frozenset[Role] = frozenset({"board", "officer", "investigator"})
@@ -41,6 +42,7 @@ class Screen(Struct, frozen=True, kw_only=True):
         roles: who may see it.
         menu: whether the menu lists it.
         reads_history: whether its view reads the journal, up to its last record.
+        replays: returns the past instant at which it shows the link, None for none; None if it shows the present.
         downloads: files by their name in the address, below the screen's.
     """
 
@@ -51,4 +53,5 @@ class Screen(Struct, frozen=True, kw_only=True):
     roles: frozenset[Role] = READERS
     menu: bool = True
     reads_history: bool = True
+    replays: Callable[[Facts, Mapping[str, str]], Millis | None] | None = None
     downloads: Mapping[str, Callable[[Facts, Mapping[str, str], Translator], Download]] = {}

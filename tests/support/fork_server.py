@@ -66,8 +66,13 @@ class ForkedProcess:
         """Send it SIGKILL, if it runs."""
         self.send_signal(signal.SIGKILL)
 
+    def _wait_for_end(self, timeout: float | None) -> bool:
+        waiting = select.poll()
+        waiting.register(self._ended, select.POLLIN)
+        return bool(waiting.poll(None if timeout is None else timeout * 1_000))
+
     def _code(self, timeout: float | None) -> int | None:
-        if self.returncode is None and select.select([self._ended], [], [], timeout)[0]:
+        if self.returncode is None and self._wait_for_end(timeout):
             with self._ended:
                 self.returncode = int(self._ended.read())
         return self.returncode
@@ -110,7 +115,11 @@ def _serve(asking: socket.socket) -> dict[str, Any] | None:
     """Fork at each request, and report how each process ends; return the request in the fork, None at the end."""
     running: dict[int, tuple[int, int]] = {}
     while True:
-        ready, _, _ = select.select([asking.fileno(), *running], [], [])
+        # select() knows no descriptor beyond 1,023, and a test may have left many open
+        waiting = select.poll()
+        for each in (asking.fileno(), *running):
+            waiting.register(each, select.POLLIN)
+        ready = [each for each, _ in waiting.poll()]
         for ended in running.keys() & ready:
             pid, report = running.pop(ended)
             code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

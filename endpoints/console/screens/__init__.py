@@ -13,6 +13,7 @@ from endpoints.console.screens import (
     investigate,
     line_test,
     messages,
+    replay,
     settings,
     watch,
 )
@@ -26,6 +27,7 @@ SCREENS: tuple[Screen, ...] = (
     alarms.SCREEN,
     watch.SCREEN,
     history.SCREEN,
+    replay.SCREEN,
     channels.SCREEN,
     investigate.SCREEN,
     settings.SCREEN,

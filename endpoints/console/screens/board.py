@@ -164,11 +164,13 @@ def _outgoing(facts: Facts, t: Translator) -> Iterator[Line]:
     if status is None:
         yield Line(level="unknown", text=t("not known"))
         return
-    up = status.broker == "connected" and facts.condition.current
-    yield Line(
-        level="normal" if up else "critical" if facts.condition.current else "unknown",
-        text=t("broker: {state}", state=t.term("connection", status.broker if facts.condition.current else "unknown")),
-    )
+    broker = facts.broker
+    up = broker == "connected"
+    levels: dict[str, Level] = {"connected": "normal", "disconnected": "critical"}
+    text = t("broker: {state}", state=t.term("connection", broker))
+    if facts.condition.state == "replayed" and not up:
+        text = t("{what}; last recorded: {state}", what=text, state=t.term("connection", status.broker))
+    yield Line(level=levels.get(broker, "unknown"), text=text)
     ours = None if snapshot is None else snapshot.ours
     if ours is not None and ours.stopped:
         yield Line(level="critical", text=t("stopped: {why}", why=ours.stopped))
@@ -316,6 +318,9 @@ def _open_row(item: OpenItem, now: Millis, t: Translator, *, here: bool) -> Open
 
 def _watch(facts: Facts, t: Translator) -> Iterator[Line]:
     watch = facts.watch
+    if facts.condition.state in _PAST:
+        yield Line(level="unknown", text=t("not known: the watch keeps a journal of its own"))
+        return
     if watch is None:
         return
     if watch.status is None or not watch.condition.current:
@@ -332,6 +337,9 @@ def _watch(facts: Facts, t: Translator) -> Iterator[Line]:
         yield Line(level="serious", text=t("it disagrees: this side says {state}", state=t.term("state", ours)))
     if watch.status.broker != "connected":
         yield Line(level="serious", text=t("broker: {state}", state=t.term("connection", watch.status.broker)))
+
+
+_PAST = {"replayed", "absent"}
 
 
 def _since(level: Level, text: str, at: Utc | None, now: Millis) -> Line:

@@ -18,7 +18,7 @@ from protocol.phrases import phrase
 from protocol.wire.instants import Millis, parsed
 from protocol.wire.messages import Utc
 
-_TYPED: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d))?)?(?: ?UTC|Z)?", re.ASCII)
+_TYPED: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d)(?:\.(\d{3}))?)?)?(?: ?UTC|Z)?", re.ASCII)
 _FIRST_YEAR: Final = 1970
 EXAMPLE: Final = "2022-11-29 16:00"
 """How an instant is typed, in UTC."""
@@ -79,7 +79,7 @@ class Moments:
 
 
 def typed(text: str, name: str) -> Millis:
-    """Return the instant that a person typed, in UTC: `2022-11-29`, `2022-11-29 16:00` or `2022-11-29T16:00:30Z`.
+    """Return the instant that a person typed, in UTC: `2022-11-29`, `2022-11-29 16:00` or `2022-11-29T16:00:30.250Z`.
 
     Args:
         text: what was typed.
@@ -95,7 +95,7 @@ def typed(text: str, name: str) -> Millis:
         except ValueError:
             found = None
         if found is not None and found.year >= _FIRST_YEAR:
-            return int(found.timestamp() * 1_000)
+            return int(found.timestamp()) * 1_000 + int(match[4] or 0)
     raise LocalProtocolError(
         "malformed",
         phrase(

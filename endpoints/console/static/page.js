@@ -8,6 +8,7 @@ const body = document.body;
 const byId = (id) => document.getElementById(id);
 const live = () => byId("live");
 const FETCH_WITHIN_MS = 5000;
+const REPLAY_WITHIN_MS = 30000; // longer than the console takes to put a board at an instant, or to say that it can't
 const AT_LEAST_EVERY_MS = 20000;
 const LOST_MS = 3000; // content that lags behind the news for this long is old
 const ASKED_MS = 300; // how long an old page waits to learn that only its session is over
@@ -24,7 +25,8 @@ const rules = {
 const policy = window.trustedTypes?.createPolicy("console", rules) ?? rules;
 
 async function fetched(address, headers = {}) {
-  const answer = await fetch(address, { headers, signal: AbortSignal.timeout(FETCH_WITHIN_MS) });
+  const within = "still" in live().dataset ? REPLAY_WITHIN_MS : FETCH_WITHIN_MS;
+  const answer = await fetch(address, { headers, signal: AbortSignal.timeout(within) });
   const text = answer.ok ? await answer.text() : "";
   return { status: answer.status, page: new DOMParser().parseFromString(policy.createHTML(text), "text/html") };
 }
@@ -50,18 +52,21 @@ function write(selector, text) {
 }
 
 function tick() {
-  // on an old screen, all clocks stand at the last word
-  const at = old ? base.at : base.at + (performance.now() - base.heard) * base.rate;
+  // on an old screen, all clocks stand at the last word; in a replay, at its instant
+  const { still } = live().dataset;
+  const now = old ? base.at : base.at + (performance.now() - base.heard) * base.rate;
+  const at = still ? Number(still) : now;
   write("[data-offset]", ({ offset }) => clock(at, Number(offset)));
   write("[data-until]", ({ until }) => (Date.parse(until) < at ? "+" : "") + duration(Date.parse(until) - at));
   write("[data-since]", ({ since }) => duration(at - Date.parse(since)));
-  write("[data-shown]", () => clock(base.at, 0));
+  write("[data-shown]", () => clock(still ? at : base.at, 0));
 }
 
 // --- the content ----------------------------------------------------------------------------------------------------
 
 let busy = false;
 let leaving = false; // asking for the page again and again would end each request before its answer
+let moved = false; // the address has changed while the content was being fetched
 let refreshed = performance.now();
 let again = null;
 let postponed = false; // new rows wait until nobody reads or holds one
@@ -81,6 +86,10 @@ async function refresh() {
     // the worker tells when the console is gone
   } finally {
     busy = false;
+    if (moved) {
+      moved = false;
+      refresh();
+    }
   }
 }
 
@@ -120,6 +129,9 @@ function show(fresh) {
     for (const [row, wanted] of rows) morph(row, wanted);
   });
   document.title = live().dataset.title;
+  document.documentElement.toggleAttribute("data-replay", "still" in live().dataset);
+  write(".edge > span", () => live().dataset.word);
+  document.documentElement.dataset.word = live().dataset.word;
   refreshed = performance.now();
   behind = null;
   clearTimeout(again);
@@ -139,6 +151,23 @@ function postpone(count) {
   postponed = count !== null;
   note.hidden = !postponed;
   if (postponed) note.textContent = count > 0 ? note.dataset.new.replace("#", count) : note.dataset.changed;
+}
+
+// a replay goes to another instant in its place, so that its sounds stay armed and its focus where it is
+function go(address) {
+  history.replaceState(null, "", address);
+  byId("main").setAttribute("aria-busy", "true");
+  moved = busy;
+  refresh();
+}
+
+for (const kind of ["click", "change", "submit"]) {
+  document.addEventListener(kind, (event) => {
+    const from = event.target.closest?.(`[data-go~="${kind}"]`);
+    if (!from || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    go(from.href ?? `${from.action}?${new URLSearchParams(new FormData(from))}`);
+  });
 }
 
 async function meanwhile() {
@@ -291,12 +320,12 @@ const KEYS = {
 };
 
 document.addEventListener("keydown", (event) => {
-  const writes = event.target.matches?.("input, select, textarea");
+  const writes = event.target.matches?.("input:not([type=range]), select, textarea");
   if (event.key === "Escape" && writes) event.target.blur();
   if (writes || event.ctrlKey || event.altKey || event.metaKey || body.dataset.keys === "off" || byId("help").open) return;
   const link = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
-  if (event.key === "Escape" && history.length > 1) history.back();
-  else if (link) link.click();
+  if (link) link.click();
+  else if (event.key === "Escape" && history.length > 1) history.back();
   else if (Object.hasOwn(KEYS, event.key)) KEYS[event.key]();
   else return;
   event.preventDefault();

@@ -67,7 +67,9 @@ async def test_a_board_sees_the_board_alone_and_an_investigator_everything_that_
                 answer = await client.get(path)
                 assert answer.status_code == 404, path
                 assert "there is no such page" in answer.text
-            assert (await client.post("/log-out")).headers["location"] == "/log-in"
+            answer = await client.post("/log-out")
+            assert answer.headers["location"] == "/log-in"
+            assert answer.headers["clear-site-data"] == '"storage"'
             assert (await client.get(f"/links/{LINK}/board")).headers["location"] == "/log-in"
 
 
@@ -228,7 +230,7 @@ async def test_the_console_listens_at_a_socket_for_a_proxy(
         async with httpx.AsyncClient(transport=transport, base_url=behind.origin.replace("https", "http")) as client:
             answer = await client.get("/log-in")
             assert answer.status_code == 200
-            assert "max-age" in answer.headers["strict-transport-security"]
+            assert answer.headers["strict-transport-security"] == "max-age=31536000; includeSubDomains"
         with pytest.raises(UserError, match="cannot listen at"):
             address.listen(behind.listen)
     assert oct(os.stat(path).st_mode)[-3:] == "660"  # noqa: PTH116 - the mode alone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from endpoints.console.acts_on_alerts import AlertAct, DiscardAct, ReleaseAct
 from endpoints.console.composing import TypedAlert
 from endpoints.console.facts import Facts
 from endpoints.console.frame import frame_of, until_words
+from endpoints.console.paper import paper_of
 from endpoints.console.preview import preview
 from endpoints.console.screen import NoSuchThing
 from endpoints.console.screens import SCREENS, board, compose, drafts
@@ -45,8 +47,10 @@ def actual() -> LinkFile:
 
 
 @pytest.fixture
-def exchange(tmp_path: Path) -> Exchange:
-    return begun(tmp_path)
+def exchange(tmp_path: Path) -> Iterator[Exchange]:
+    exchange = begun(tmp_path)
+    yield exchange
+    exchange.stop()
 
 
 async def seen_by(exchange: Exchange, officer: str = "watch-2", rest: str = "", **changes: Any) -> Facts:
@@ -68,6 +72,7 @@ def shown(facts: Facts, name: str, view: Any, language: str = "en") -> str:
         live_only=False,
         view=view,
         facts=facts,
+        paper=paper_of(facts),
         frame=frame_of(facts, screen, SCREENS, ["eucom-ndmc"], t),
         session=ReaderSession(id="s", role=facts.role, officer=facts.officer, proof="", texts=True, ends_at=0),
         look=facts.preferences,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,17 @@ BY_OFFICER = structs.replace(EPOCH_1, policy=structs.replace(EPOCH_1.policy, pla
 
 
 @pytest.fixture
-def exchange(tmp_path: Path) -> Exchange:
-    return begun(tmp_path)
+def exchange(tmp_path: Path) -> Iterator[Exchange]:
+    exchange = begun(tmp_path)
+    yield exchange
+    exchange.stop()
 
 
 @pytest.fixture
-def by_officer(tmp_path: Path) -> Exchange:
-    return begun(tmp_path, file=link_file(BY_OFFICER))
+def by_officer(tmp_path: Path) -> Iterator[Exchange]:
+    exchange = begun(tmp_path, file=link_file(BY_OFFICER))
+    yield exchange
+    exchange.stop()
 
 
 def at_slot(exchange: Exchange, later: int = 0) -> None:

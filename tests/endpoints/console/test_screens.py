@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,10 @@ EN, RU = translator("en"), translator("ru")
 
 
 @pytest.fixture
-def exchange(tmp_path: Path) -> Exchange:
-    return begun(tmp_path)
+def exchange(tmp_path: Path) -> Iterator[Exchange]:
+    exchange = begun(tmp_path)
+    yield exchange
+    exchange.stop()
 
 
 # --- the board ----------------------------------------------------------------------------------------------------
