@@ -67,15 +67,15 @@ class Expect(_Strict, frozen=True, kw_only=True):
     slots: SlotCount
     answered_in_time: SlotCount
     # slots whose line test was missed at first (alarm) and came later
-    late: tuple[Utc, ...] = ()
+    late: Annotated[tuple[Utc, ...], Meta(max_length=1_000)] = ()
     # slots whose line test came, but not the correct answer
-    unanswered: tuple[Utc, ...] = ()
-    alerts_from: dict[Identifier, SlotCount] = {}
+    unanswered: Annotated[tuple[Utc, ...], Meta(max_length=1_000)] = ()
+    alerts_from: Annotated[dict[Identifier, SlotCount], Meta(max_length=2)] = {}
     # of every kind: line tests, answers, alerts, acknowledgements, refusals
-    messages_from: dict[Identifier, SlotCount] = {}
+    messages_from: Annotated[dict[Identifier, SlotCount], Meta(max_length=2)] = {}
     # from, to, and the number of alerts that both sides raised in between
-    alerts_between: tuple[tuple[Utc, Utc, SlotCount], ...] = ()
-    alarms_at_least: tuple[str, ...] = ()
+    alerts_between: Annotated[tuple[tuple[Utc, Utc, SlotCount], ...], Meta(max_length=1_000)] = ()
+    alarms_at_least: Annotated[tuple[str, ...], Meta(max_length=100)] = ()
     # messages that one journal records as sent and the other never as received
     lost: SlotCount = 0
     applied_twice: SlotCount = 0
@@ -88,7 +88,7 @@ class FurtherLink(_Strict, frozen=True, kw_only=True):
     id: Identifier
     slots: Schedule
     placed_by: Literal["service", "officer"] = "service"
-    channels: tuple[Channel, ...] = ()
+    channels: Annotated[tuple[Channel, ...], Meta(max_length=16)] = ()
     # what the journals of this link must show at the end
     expect: Expect
 
@@ -103,7 +103,7 @@ class LinkPlan(_Strict, frozen=True, kw_only=True):
     test_language: Language
     # who places the tests of the slots: the calling side's service, or its officer
     placed_by: Literal["service", "officer"] = "service"
-    channels: tuple[Channel, ...] = ()
+    channels: Annotated[tuple[Channel, ...], Meta(max_length=16)] = ()
 
 
 class LineTest(_Strict, frozen=True, kw_only=True):

@@ -16,6 +16,16 @@ from endpoints.cli.json_of_archives import (
     ExportOutput,
     RestoreOutput,
 )
+from endpoints.cli.json_of_credentials import (
+    AuthorityMade,
+    BrokerEnrolled,
+    CertificateChanged,
+    CertificateSigned,
+    KeyAdded,
+    KeyRetired,
+    KeyRevoked,
+    RequestMade,
+)
 from endpoints.cli.json_of_files import (
     CertShowOutput,
     FingerprintOutput,
@@ -159,6 +169,14 @@ OUTPUTS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "officer-list": (OfficerListOutput, ("officer list",)),
     "officer-credential": (OfficerCredential, ("officer add", "officer reset")),
     "cert-show": (CertShowOutput, ("cert show",)),
+    "key-added": (KeyAdded, ("key add",)),
+    "key-retired": (KeyRetired, ("key retire",)),
+    "key-revoked": (KeyRevoked, ("key revoke",)),
+    "cert-authority": (AuthorityMade, ("cert authority",)),
+    "cert-request": (RequestMade, ("cert request",)),
+    "cert-signed": (CertificateSigned, ("cert sign",)),
+    "cert-changed": (CertificateChanged, ("cert renew", "cert trust")),
+    "enrol-broker": (BrokerEnrolled, ("enrol",)),
     "demo": (DemoOutput, ("demo",)),
     "demo-check": (DemoCheckOutput, ("demo",)),
 }

@@ -20,18 +20,7 @@ from tests.golden import cases
 from tests.support.station import ALL, Station
 
 NOT_YET = {
-    *("link make", "link accept", "link amend", "link add", "link remove", "link confirm", "key add", "key retire"),
-    *(
-        "key revoke",
-        "epoch",
-        "cert request",
-        "cert sign",
-        "cert renew",
-        "cert trust",
-        "cert authority",
-        "broker",
-        "load",
-    ),
+    *("link make", "link accept", "link amend", "link add", "link remove", "link confirm", "epoch", "broker", "load"),
     # the record's own contract, with its frames decoded
     "log show",
 }
@@ -144,6 +133,26 @@ def test_what_is_said_of_files_is_valid(run: Run, tmp_path: Path) -> None:
     for side, name in (("eucom", "enrol"), ("watch", "enrol-watch")):
         words = () if side == "watch" else ("--name", "en=US", "--site", "Wiesbaden", "--zone", "Europe/Berlin")
         valid(name, run("enrol", tmp_path / "own", "--side", side, *words, "--officer", "kim")[0])
+
+
+def test_what_is_said_of_changed_keys_and_certificates_is_valid(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "try"
+    run("init", folder)
+    config = folder / "eucom" / "endpoint.toml"
+    before = run("key", "show", config)[0]["keys"]
+    (added,) = valid("key-added", run("key", "add", config)[0])["added"]
+    old = next(each["id"] for each in before if each["party"] == "eucom")
+    valid("key-retired", run("key", "retire", config, old, "--yes")[0])
+    valid("key-revoked", run("key", "revoke", config, added["id"], "--yes")[0])
+    made = valid("cert-authority", run("cert", "authority", tmp_path / "next")[0])
+    request = valid("cert-request", run("cert", "request", config, "--yes")[0])
+    signed = tmp_path / "eucom.crt"
+    to = ("--identity", "eucom", "--yes", "--out", signed)
+    valid("cert-signed", run("cert", "sign", tmp_path / "next", request["request"], *to)[0])
+    renewed = run("cert", "renew", config, signed, "--authority", made["authority"], "--yes")[0]
+    assert valid("cert-changed", renewed)["added"] == made["fingerprint"]
+    broker = ("enrol", tmp_path / "broker", "--side", "broker", "--broker-host", "broker.example")
+    valid("enrol-broker", run(*broker)[0])
 
 
 def test_what_is_said_of_copies_and_exports_is_valid(run: Run, tmp_path: Path) -> None:

@@ -116,6 +116,12 @@ SHAPE = [
     ({key: value for key, value in DAY.items() if key != "link"}, 'key "link" is missing: expected an object'),
     (with_link(caller={"id": "eucom"}), 'link.caller: key "name" is missing'),
     (with_link(chanels=[]), 'link: unknown key "chanels"; did you mean "channels"?'),
+    (with_link(channels=DAY["link"]["channels"] * 6), "link.channels: 18 elements: expected 0 to 16"),
+    (with_expect(alarms_at_least=["x"] * 50_000), "expect.alarms_at_least: 50000 elements: expected 0 to 100"),
+    (
+        with_expect(alerts_from={f"side-{number}": 1 for number in range(9_000)}),
+        "expect.alerts_from: 9000 elements: expected 0 to 2",
+    ),
     (with_expect(slots=-1), "expect.slots: expected a whole number from 0 to 1000000, found -1"),
     (
         with_expect(alerts_between=[["2022-11-29T16:00:00.000Z"]]),
