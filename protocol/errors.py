@@ -62,6 +62,13 @@ class JournalError(LinkError):
         self.reason = reason
 
 
+class NewerVersionError(LinkError):
+    """A record was written by a newer version of this software, and cannot be read here; the text names the record."""
+
+    def __init__(self, record: int, reason: str) -> None:
+        super().__init__(at_record(record, reason))
+
+
 def at_record(record: int, reason: str) -> str:
     """Return what is wrong at a record, in one line that names the record once: some reasons do so themselves."""
     named = reason.startswith((f"record {record} ", f"records {record} "))

@@ -24,6 +24,7 @@ _NICE = 10
 _READINGS = 3
 """How often a segment is read: to check it, to pack it, and to compare its archive."""
 _KB, _MB = 1_000, 1_000_000
+_KB_MAX = 10_000_000
 _S = 1_000
 
 JournalFolder = Annotated[Path, Parameter(help="The journal's folder.", negative="")]
@@ -157,10 +158,7 @@ def _lines(journal: Path, to: Path | None, done: Archived, t: Translator) -> lis
 
 
 def _size(size: int, t: Translator) -> str:
-    if size < _MB:
-        return t("{size} kB", size=_rounded(size, _KB))
-    return t("{size} MB", size=_rounded(size, _MB))
-
-
-def _rounded(size: int, unit: int) -> str:
-    return f"{size / unit:.1f}"
+    """Return a size without a decimal point, which not every language writes as a point."""
+    if size < _KB_MAX:
+        return t("{size} kB", size=-(-size // _KB))
+    return t("{size} MB", size=-(-size // _MB))

@@ -118,11 +118,15 @@ def _target(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _counted(reader: JournalReader, t: Translator) -> Iterator[Callable[[Record], None]]:
+def _counted(reader: JournalReader, path: Path, t: Translator) -> Iterator[Callable[[Record], None]]:
     """Show how far the reading of a journal has come, by the numbers of its records."""
     from endpoints.cli.progress import progress
     from endpoints.journal.segments import segment_first
 
+    if path == _STANDARD_OUTPUT and sys.stdout.isatty():
+        # it would stand in the midst of the data
+        yield lambda _record: None
+        return
     files = reader.files
     total = (segment_first(files[-1]) or 0) if files else 0
     with progress(t("exporting"), total) as advance:
@@ -143,7 +147,7 @@ def _as_lines(
     from protocol.record.terms_history import TermsHistory
 
     lines, history, begun, counted = RecordLines(interval), TermsHistory(), False, 0
-    with _target(path, overwrite=overwrite) as file, _counted(reader, t) as noted:
+    with _target(path, overwrite=overwrite) as file, _counted(reader, path, t) as noted:
         for record in reader.records():
             if not begun:
                 history.take(record)
@@ -168,7 +172,7 @@ def _as_table(
     from endpoints.texts.timeline_rows import write_csv
 
     with _target(path, overwrite=overwrite) as file:
-        with _counted(reader, t) as noted:
+        with _counted(reader, path, t) as noted:
             read = read_journal(reader, noted=noted)
         found = account_of([read], interval.since, interval.until)
         ledger = read.evidence.ledger
@@ -191,7 +195,7 @@ def _as_cap(reader: JournalReader, interval: Interval, path: Path, t: Translator
 
     words = {language: translator(language) for language in LANGUAGES}
     with new_folder(path, MANIFEST, overwrite=overwrite) as folder:
-        ledger = _ledger(reader, t)
+        ledger = _ledger(reader, path, t)
         status = ledger.statuses.get(ledger.epoch)
         head = Head(reader.verification.n, reader.verification.head)
         statement = about(ledger.link, status or "test", interval, head, t) + _problems(reader, t)
@@ -227,14 +231,14 @@ def _as_cap(reader: JournalReader, interval: Interval, path: Path, t: Translator
     return {"messages": len(files), "left_out": outside + unknown}
 
 
-def _ledger(reader: JournalReader, t: Translator) -> Ledger:
+def _ledger(reader: JournalReader, path: Path, t: Translator) -> Ledger:
     """Return the ledger of all records that can be used. Raises IncompleteLog, UserError."""
     from endpoints.journal.reader import IncompleteLog
     from protocol.errors import JournalError
     from protocol.record.ledger import Ledger
 
     ledger, used = Ledger(), False
-    with _counted(reader, t) as noted:
+    with _counted(reader, path, t) as noted:
         for record in reader.records():
             if reader.from_checkpoint is None and not reader.founded:
                 continue

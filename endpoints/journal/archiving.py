@@ -18,7 +18,7 @@ from broker.atomic_files import flush_folder
 from endpoints.errors import UserError, os_reason
 from endpoints.journal.archived_mark import WHERE_MAX, ArchivedMark, Moved
 from endpoints.journal.archived_segment import CONTENT_MAX_BYTES, DamagedArchive, open_segment, pack, unpacked
-from endpoints.journal.batch_reader import LINE_MAX_BYTES
+from endpoints.journal.batch_reader import LINE_MAX_BYTES, require_known
 from endpoints.journal.segments import archived_path, is_archived, lock_against_archiving, segments
 from endpoints.journal.writer import DamagedJournal
 from endpoints.keys.private_files import FILE_MODE, FOLDER_MODE, exists, give_to_owners, make_folders
@@ -293,6 +293,7 @@ def _content(path: Path, file: BinaryIO) -> tuple[_Content | None, bool]:
         try:
             record = chain.take(line[:-1])
         except JournalError as error:
+            require_known(path, line, chain)
             raise DamagedJournal(phrase("{path}: {error}; it was not archived", path=path, error=error)) from error
         first = first or record
         length += len(line)

@@ -13,9 +13,10 @@ from endpoints.errors import UserError
 from endpoints.journal.archived_segment import open_segment
 from endpoints.journal.segments import segment_first, segments
 from endpoints.journal.writer import DamagedJournal
-from protocol.errors import JournalError
+from protocol.errors import JournalError, NewerVersionError
 from protocol.phrases import phrase
 from protocol.record.journal import Chain, Record
+from protocol.record.newer_version import raise_if_newer
 
 LINE_MAX_BYTES: Final = 1 << 27
 """A longer line is no record."""
@@ -85,6 +86,7 @@ class BatchReader:
                 try:
                     record = chain.take(line[:-1])
                 except JournalError as error:
+                    require_known(path, line, chain)
                     raise DamagedJournal(phrase("{path}: {error}", path=path, error=error)) from error
                 batch.append(record)
                 length += len(line)
@@ -113,6 +115,14 @@ class BatchReader:
             return self._begin
         current = -1 if self._segment is None else segment_first(self._segment) or 0
         return next((path for path in segments(self.folder) if (segment_first(path) or 0) > current), None)
+
+
+def require_known(path: Path, line: bytes, chain: Chain) -> None:
+    """Raise UserError if a line of `path` that is not a record is one of a newer version."""
+    try:
+        raise_if_newer(line[:-1], chain.rules, chain.n + 1)
+    except NewerVersionError as error:
+        raise UserError(phrase("{path}: {error}", path=path, error=error)) from None
 
 
 def _identity(file: BinaryIO) -> tuple[int, int] | None:

@@ -8,7 +8,7 @@ from endpoints.errors import UserError
 from endpoints.journal.archived_segment import open_segment
 from endpoints.journal.segments import is_archived, segment_first, segments
 from endpoints.keys.private_files import read_bytes
-from protocol.errors import JournalError
+from protocol.errors import JournalError, NewerVersionError
 from protocol.phrases import phrase
 from protocol.record.journal import Record
 from protocol.record.recovery import recover
@@ -34,5 +34,5 @@ def read_segment(path: Path, link: str, side: str) -> tuple[Record, ...]:
         data = read_bytes(path, what=phrase("segment of a journal"), max_bytes=_SEGMENT_MAX_BYTES)
     try:
         return tuple(recover(data.rstrip(b"\0"), first, link, side).records)
-    except JournalError as error:
+    except (JournalError, NewerVersionError) as error:
         raise UserError(phrase("{path}: {reason}", path=path, reason=error)) from None

@@ -21,7 +21,7 @@ from endpoints.journal.restored import Restored, RestoredMark
 from endpoints.journal.segments import locked, segment_first, segments
 from endpoints.journal.writer import DamagedJournal
 from protocol.core.start_events import JournalRestored
-from protocol.errors import JournalError, at_record
+from protocol.errors import JournalError, NewerVersionError, at_record
 from protocol.phrases import phrase, worded
 from protocol.record.collected import CollectedVerification
 from protocol.record.journal import Checkpoint, Record
@@ -127,6 +127,8 @@ class JournalReader:
             for record in self._read():
                 self._follow(record)
                 yield record
+        except NewerVersionError as error:
+            raise UserError(phrase("{name}: {error}", name=self.name, error=error)) from None
         except OSError as error:
             raise UserError(
                 phrase("{file}: can't be read: {reason}", file=error.filename or self.name, reason=os_reason(error))

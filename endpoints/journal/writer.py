@@ -15,7 +15,7 @@ from endpoints.errors import EXIT_USAGE, UserError, os_reason
 from endpoints.journal.store import LastSegment, SegmentStore
 from protocol.core.effects import AnyEffect
 from protocol.core.events import BatchClosed
-from protocol.errors import JournalError, LinkError
+from protocol.errors import JournalError, LinkError, NewerVersionError
 from protocol.phrases import phrase, worded
 from protocol.record.heads import SIGN_AFTER_MS, Uncovered
 from protocol.record.journal import (
@@ -331,8 +331,9 @@ class JournalWriter:
         """Verify the last segment and continue it after its last complete batch. Raises UnusableJournal, OSError."""
         try:
             found = recover(last.data, last.first, self.link, self.side)
-        except JournalError as error:
-            raise DamagedJournal(phrase("{name}: {error}", name=last.name, error=error)) from error
+        except (JournalError, NewerVersionError) as error:
+            what, newer = phrase("{name}: {error}", name=last.name, error=error), isinstance(error, NewerVersionError)
+            raise (UnusableJournal(what, heals=False) if newer else DamagedJournal(what)) from error
         self._recognise(found.records, known)
         self._store.resume(found.keep, last.data[found.last_batch : found.keep])
         self.recovered, self.cut_bytes = found.records, found.cut_bytes

@@ -26,6 +26,7 @@ from protocol.errors import JournalError
 from protocol.phrases import phrase
 from protocol.record.findings import PROBLEMS_MAX, Findings
 from protocol.record.journal import ORIGIN, Chain, Checkpoint, Record, decode
+from protocol.record.newer_version import raise_if_newer
 
 DAMAGED_MAX: Final = 1 << 16
 """Maximum number of damaged lines kept until the end of the log, when it is known which records are missing."""
@@ -156,12 +157,14 @@ class CollectedVerification(Findings):
     def take(self, line: bytes) -> Record | None:
         """Return the record in `line`, which gives its hash; None if it is known, or not of this journal.
 
-        The record is to be adopted: at once if it `is_next`, otherwise at the end of the log.
+        The record is to be adopted: at once if it `is_next`, otherwise at the end of the log. Raises NewerVersionError
+        for a record of a newer version.
         """
         self.resembling = True
         try:
             record = decode(line, self._place)
         except JournalError as error:
+            raise_if_newer(line, self._chain.rules, self._place)
             # someone has computed its hash
             self.note(self._place, error.reason)
             return None

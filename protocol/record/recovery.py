@@ -19,6 +19,7 @@ from msgspec import Struct
 from protocol.errors import JournalError
 from protocol.phrases import phrase
 from protocol.record.journal import Chain, Record, complete_record_in, decode
+from protocol.record.newer_version import raise_if_newer
 
 SECTOR_BYTES = 512
 """The smallest unit that a disk writes atomically: holes begin and end at its multiples."""
@@ -52,7 +53,7 @@ def recover(data: bytes, first: int, link: str, side: str) -> Recovery:
         link: the link that every record must name.
         side: the side that every record must name.
 
-    Raises JournalError, with the record's number, for damage that a crash cannot explain.
+    Raises JournalError, with the record's number, for damage that a crash cannot explain, and NewerVersionError.
     """
     chain = Chain(link, side)
     records: list[Record] = []
@@ -62,7 +63,11 @@ def recover(data: bytes, first: int, link: str, side: str) -> Recovery:
         line = data[position:end]
         if b"\0" in line:
             break
-        record = chain.take(line)
+        try:
+            record = chain.take(line)
+        except JournalError:
+            raise_if_newer(line, chain.rules, chain.n + 1)
+            raise
         if not keep and not pending and record.n != first:
             raise JournalError(record.n, phrase("it stands first in a segment whose name says {first}", first=first))
         pending.append(record)

@@ -12,6 +12,7 @@ from protocol.errors import JournalError
 from protocol.phrases import phrase
 from protocol.record.findings import Findings, Kind
 from protocol.record.journal import Chain, Checkpoint, Record, claimed_hash, decode
+from protocol.record.newer_version import raise_if_newer
 from protocol.record.recovery import require_beginning
 from protocol.record.spans import Span
 
@@ -87,10 +88,14 @@ class Verification(Findings):
                 self.note(1, phrase("records {first} to {last} are missing", first=1, last=first - 1))
 
     def take(self, line: bytes) -> Record | None:
-        """Return the record in `line`, given without its newline; None for a damaged line."""
+        """Return the record in `line`, given without its newline; None for a damaged line.
+
+        Raises NewerVersionError for a record of a newer version.
+        """
         try:
             record = decode(line, self._place)
         except JournalError as error:
+            raise_if_newer(line, self._chain.rules, self._place)
             self._take_damaged(line, error.reason if resembles_record(line) else _NOT_A_RECORD)
             return None
         self.resembling = True
