@@ -73,10 +73,10 @@ simulate: setup  ## a simulated month for each of SEEDS, with every trouble a se
 	@.venv/bin/python -m scenario.simulation.simulate --seeds $(SEEDS)
 
 WORLDS ?=
-LIMIT ?= 0
+LIMIT ?= 50000
 PROCESSES ?= 2
 FOUND ?= build/test_found_by_exploration.py
-explore: setup  ## every order of steps in each of WORLDS (all by default), up to LIMIT states; a broken promise goes to FOUND as a test
+explore: setup  ## every order of steps in each of WORLDS (all by default), up to LIMIT states (0 for all); a broken promise goes to FOUND as a test
 	@mkdir -p "$(dir $(FOUND))"
 	@.venv/bin/python -m scenario.exploration.explore --limit $(LIMIT) --processes $(PROCESSES) --test "$(FOUND)" $(WORLDS)
 

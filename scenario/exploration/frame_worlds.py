@@ -166,6 +166,7 @@ def contradicting() -> SmallWorld:
         ("second message 1", _run(CALLER, second)),
         ("message 2 behind it", _run(CALLER, follower)),
         ("both", _run(CALLER, second, follower)),
+        ("second message 1 with a high floor", _run(CALLER, second, floor=5)),
     ]
     claims = [
         ("receipt with a false head", _receipt(ANSWERING, 1, "1" * 64)),
@@ -174,7 +175,7 @@ def contradicting() -> SmallWorld:
     ]
     return SmallWorld(
         name="contradicting",
-        about="2 alerts and 1, two of six frames that contradict them, a duplicate, a crash",
+        about="2 alerts and 1, two of seven frames that contradict them, a duplicate, a crash",
         files=(link_file(keys={CALLER: caller.enrolled, ANSWERING: answering.enrolled}),),
         scripts=((alert(CALLER, 1), alert(CALLER, 2)), (alert(ANSWERING, 1),)),
         bounds=Bounds(duplicates=1, crashes={ANSWERING: 1}, foreign=2),

@@ -5,11 +5,10 @@ They read the journal alone, as another endpoint would: its frames, its events a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
 from protocol.core.effects import AnyEffect, Apply, Notify, Queue, RaiseAlarm, RejectFrame, Resend, Seal, Settle
 from protocol.core.event import Event
@@ -25,60 +24,19 @@ from protocol.core.events import (
     TransportConnected,
     TransportLost,
 )
+from protocol.core.link import FOREIGN_ANSWER_MS
 from protocol.core.start_events import EpochOpened
 from protocol.core.stream import RESEND_MAX_MS, RESEND_MIN_MS, SEALED_MAX
-from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.errors import LocalProtocolError
 from protocol.record.journal import Entry
-from protocol.wire import envelope
-from protocol.wire.digests import admitted_digest, genesis, policy_digest
 from protocol.wire.instants import Millis
-from protocol.wire.messages import Message, MessagePayload, Reference
-from protocol.wire.payloads import read_message_payload, read_receipt_payload
-from protocol.wire.policy import Terms
-from protocol.wire.refusals import VERIFIED
-from scenario.exploration.small_world import WATCH, ForeignFrame, SmallWorld
+from protocol.wire.messages import Message, Reference
+from scenario.exploration.contradictions import STOPS, contradictions
+from scenario.exploration.small_world import WATCH, ForeignFrame
+from scenario.exploration.written_batch import JournalRecord, WrittenBatch
 from scenario.simulation.invariants import Observations, Violation
 
-_Record: TypeAlias = tuple[Entry, tuple[AnyEffect, ...]]
-_STOPS = ("equivocation", "journal_behind")
-
-
-class WrittenBatch(Struct, frozen=True):
-    """A batch that reached a disk, and what is known beside it.
-
-    Attributes:
-        side: the process.
-        batch: its records.
-        earlier: the records before it, oldest first.
-        before, after: what the journal shows before and behind it.
-        terms: those of the open epoch behind it.
-        said: the epoch, seq and hash of each message of this side's.
-        world: the world.
-    """
-
-    side: str
-    batch: Sequence[_Record]
-    earlier: Sequence[_Record]
-    before: Observations
-    after: Observations
-    terms: Terms
-    said: Sequence[tuple[int, int, str]]
-    world: SmallWorld
-
-    @property
-    def effects(self) -> Iterator[AnyEffect]:
-        """All effects of the batch."""
-        for _, effects in self.batch:
-            yield from effects
-
-    @property
-    def peer(self) -> str:
-        """The other party."""
-        return next(party for party in self.world.parties if party != self.side)
-
-    def broken(self, what: str) -> None:
-        """Raise Violation."""
-        raise Violation(f"{self.side}: {what}")
+_OTHER_TERMS = ("wrong_epoch", "wrong_policy")
 
 
 def facts(observed: Observations) -> tuple[Any, ...]:
@@ -122,7 +80,8 @@ def written(written: WrittenBatch) -> None:
         _undelivered(written)
         _answered(written)
         _backed_off(written)
-        _contradictions(written)
+        contradictions(written)
+        _answers_of_foreign(written)
 
 
 # --- single records ---------------------------------------------------------------------------------------------------
@@ -179,7 +138,7 @@ def _effect(written: WrittenBatch, effects: Sequence[AnyEffect], effect: AnyEffe
             if message.body["type"] == "refusal" and _of(message.body) in _refusals(written, effects):
                 written.broken("a refusal was answered with a refusal")
         case Apply(sender=sender, message=message, refused=reason):
-            if any((code, sender) in written.before.alarms for code in _STOPS):
+            if any((code, sender) in written.before.alarms for code in STOPS):
                 written.broken(f"message {message.seq} of {sender} was applied although its direction has stopped")
             if reason is UNSET:
                 _message(written, sender, message)
@@ -319,7 +278,23 @@ def _backed_off(written: WrittenBatch) -> None:
                 sent[effect.first] = event.mono, tries + 1 if alone else 0
 
 
-def _sealed(records: Iterable[_Record]) -> list[tuple[int, int]]:
+def _answers_of_foreign(written: WrittenBatch) -> None:
+    """Check that frames of other terms are answered at most once a minute (SPEC E3)."""
+    foreign, answered = False, None
+    for event, effects in [*written.earlier, *written.batch]:
+        if isinstance(event, FrameReceived):
+            foreign = any(isinstance(effect, RejectFrame) and effect.reason in _OTHER_TERMS for effect in effects)
+        elif isinstance(event, EpochOpened | Started | TransportConnected):
+            foreign, answered = False, None
+        elif isinstance(event, BatchClosed) and foreign:
+            foreign = False
+            if any(isinstance(effect, Seal) and effect.upto is not UNSET for effect in effects):
+                if answered is not None and event.mono - answered < FOREIGN_ANSWER_MS:
+                    written.broken("frames of other terms were answered twice within a minute")
+                answered = event.mono
+
+
+def _sealed(records: Iterable[JournalRecord]) -> list[tuple[int, int]]:
     """Return the first and the last message of each frame of the open epoch."""
     runs: list[tuple[int, int]] = []
     for event, effects in records:
@@ -331,56 +306,3 @@ def _sealed(records: Iterable[_Record]) -> list[tuple[int, int]]:
             if isinstance(effect, Seal) and effect.first is not UNSET and effect.last is not UNSET
         ]
     return runs
-
-
-def _contradictions(written: WrittenBatch) -> None:
-    """Check that a contradiction between signed frames in the journal has stopped the direction (SPEC M5, R3)."""
-    if not any(isinstance(event, FrameReceived) for event, _ in written.batch):
-        return
-    records = [*written.earlier, *written.batch]
-    begins = max((at for at, (event, _) in enumerate(records) if isinstance(event, EpochOpened)), default=0)
-    own = {seq: digest for epoch, seq, digest in written.said if epoch == written.after.epoch}
-    own[0] = genesis(written.terms, written.side)
-    hashes = {0: genesis(written.terms, written.peer)}
-    follows: dict[int, str] = {}
-    sent, forked, contradicts = 0, False, False
-    for event, effects in records[begins:]:
-        if isinstance(event, BatchClosed):
-            sent = max([sent, *(effect.last for effect in effects if isinstance(effect, Seal) and effect.last)])
-        if isinstance(event, FrameReceived) and (payload := _payload(event, written.terms)) is not None:
-            claim = payload.receipt if isinstance(payload, MessagePayload) else payload
-            if claim is not UNSET:
-                forked = forked or claim.upto > sent or own.get(claim.upto, claim.head) != claim.head
-            if isinstance(payload, MessagePayload):
-                for message in payload.messages:
-                    digest = admitted_digest(message)
-                    before = hashes.get(message.seq - 1, message.prev)
-                    contradicts = contradicts or hashes.setdefault(message.seq, digest) != digest
-                    follower = follows.get(message.seq + 1, digest)
-                    contradicts = contradicts or before != message.prev or follower != digest
-                    follows.setdefault(message.seq, message.prev)
-    alarms = written.after.alarms
-    if forked and ("fork", written.peer) not in alarms:
-        written.broken(f"{written.peer} claims what was not sent, and no alarm says it")
-    if contradicts and not any((code, written.peer) in alarms for code in _STOPS):
-        written.broken(f"{written.peer} contradicts itself, and no alarm says it")
-
-
-def _payload(event: FrameReceived, terms: Terms) -> Any:
-    """Return the payload of a verified frame of these terms, None for any other."""
-    if event.verdict != VERIFIED:
-        return None
-    payload = _read(event.channel, event.frame)
-    if payload is None or {payload.recipient, event.sender} != {terms.caller, terms.answering}:
-        return None
-    address = (payload.link, payload.epoch, payload.sender, payload.policy)
-    return payload if address == (terms.link, terms.epoch, event.sender, policy_digest(terms)) else None
-
-
-@lru_cache(maxsize=4096)
-def _read(channel: str, frame: bytes) -> Any:
-    try:
-        payload = envelope.parse(frame).payload
-        return read_receipt_payload(payload) if channel == "receipt" else read_message_payload(payload)
-    except RemoteProtocolError:
-        return None

@@ -51,6 +51,7 @@ from scenario.exploration.process_state import (
 from scenario.exploration.signing import WorldSignatures
 from scenario.exploration.small_world import NONCE, Occasion, SmallWorld
 from scenario.exploration.wire import Wire
+from scenario.exploration.written_batch import WrittenBatch
 from scenario.simulation.agenda import Agenda
 from scenario.simulation.invariants import Invariants, Observations, Violation
 
@@ -350,7 +351,7 @@ class Transitions:
             if isinstance(effect, Queue)
         ]
         promises.written(
-            promises.WrittenBatch(
+            WrittenBatch(
                 state.side,
                 ran.batch,
                 [(record.entry, record.effects) for record in records(state)],

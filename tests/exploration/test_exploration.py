@@ -20,12 +20,12 @@ REDUCTIONS = [
     Reductions(normalise=False),
     Reductions(symmetric=False),
     Reductions(join=False),
-    Reductions(remember=False, normalise=False, symmetric=False, join=False),
+    Reductions(remember=False, normalise=False, symmetric=False),
 ]
 STATES_MIN = 20_000
 TRIED = {"streams-small": 0, "batches": 12_000}
 """The worlds that `make test` searches far, with the most states of each; 0 for all."""
-GLANCE = 100
+GLANCE = 50
 """The states of every other world."""
 
 
