@@ -351,6 +351,32 @@ def test_a_draft_that_expires_while_its_form_is_open_says_so(station: ConsoleSta
     expect(form(page).locator("[name='text.en']")).to_have_value("Checking.")
 
 
+def test_a_correction_is_compared_with_the_alert_that_it_changes(station: ConsoleStation, visits: Visits) -> None:
+    first = station.alert("eucom", precedence="priority", text={"en": EN, "ru": RU})
+    station.until(lambda: station.alert_state("ndmc", first) == "received")
+    author = visits.enter(station, "eucom", "watch-1")
+    author.goto(station.screen("eucom", "messages", first))
+    author.get_by_role("link", name="correct this alert").click()
+    expect(author.locator(".notice")).to_have_text(f"It corrects {first}, from which it is filled.")
+    write(author, text_en=EN.replace("destroyed", "damaged"), where="none", precedence="immediate")
+    expect(form(author).locator(".preview")).to_contain_text(first)
+    send(station, author, "eucom", "watch-1")
+    (draft,) = re.findall(r"draft/\d+", said(author))[:1]
+    releaser = opened(station, visits, draft)
+    marked = releaser.locator(".differences").first
+    expect(marked).to_contain_text(f"Different from {first}, which it changes")
+    expect(marked.locator("del").filter(has_text="destroyed")).to_be_visible()
+    expect(marked.locator("ins").filter(has_text="damaged")).to_be_visible()
+    tall(releaser, "draft-compared")
+    assert not faults(releaser)
+    tick(releaser)
+    send(station, releaser, "eucom", "watch-2", "release")
+    (reference,) = re.findall(r"eucom/1/\d+", said(releaser))[:1]
+    station.until(lambda: station.alert_state("ndmc", first) == "changed")
+    change = station.ask("ndmc", f"items/{reference}")["item"]["change"]
+    assert (change["kind"], change["of"]["seq"]) == ("correction", int(first.rpartition("/")[2]))
+
+
 def test_an_investigator_reads_drafts_and_has_no_act_in_the_page(station: ConsoleStation, visits: Visits) -> None:
     draft = held(station)
     page = visits.enter(station)

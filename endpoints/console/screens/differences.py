@@ -36,13 +36,22 @@ class DifferentField(Struct, frozen=True, kw_only=True):
 def differences(before: ItemPage, after: ItemPage, t: Translator) -> tuple[DifferentField, ...]:
     """Return the fields in which `after` is different from `before`, in the order of `after`."""
     earlier, later = (_fields(each, t) for each in (before, after))
-    labels = dict.fromkeys([*later, *earlier])
-    found = ((label, earlier.get(label, ""), later.get(label, "")) for label in labels)
-    return tuple(DifferentField(label=label, parts=_parts(old, new)) for label, old, new in found if old != new)
+    found = []
+    for label in dict.fromkeys([*later, *earlier]):
+        (old, written), (new, writes) = (each.get(label, ("", False)) for each in (earlier, later))
+        if old != new:
+            # a term or an instant is another one as a whole
+            parts = _parts(old, new) if written or writes else tuple(_whole(old, new))
+            found.append(DifferentField(label=label, parts=parts))
+    return tuple(found)
 
 
-def _fields(page: ItemPage, t: Translator) -> dict[str, str]:
-    return {field.label: "\n".join(text for text, _ in field.lines) for field in body_fields(page, t, "UTC")}
+def _fields(page: ItemPage, t: Translator) -> dict[str, tuple[str, bool]]:
+    """Return the text of each field by its label, and whether a person wrote it."""
+    return {
+        field.label: ("\n".join(text for text, _ in field.lines), any(whose == "foreign" for _, whose in field.lines))
+        for field in body_fields(page, t, "UTC")
+    }
 
 
 @lru_cache(maxsize=256)  # a page is rendered again at each change of the link

@@ -173,6 +173,10 @@ async def test_a_change_is_compared_with_its_alert_and_a_draft_with_the_one_befo
     labels = [each.label for each in of_alert.items]
     assert labels == ["precedence", "text, en", "text, ru", "place"]
     english = of_alert.items[1].parts
+    assert [(each.kind, each.text) for each in of_alert.items[0].parts] == [
+        ("removed", "ROUTINE"),
+        ("added", "IMMEDIATE"),
+    ]
     assert [(each.kind, each.text) for each in english] == [
         ("same", "Shelling of the "),
         ("removed", "plant"),
