@@ -105,6 +105,11 @@ class Facts(Struct, frozen=True, kw_only=True):
         return self.settings.content
 
     @property
+    def has_officers(self) -> bool:
+        """Whether officers of this side are on watch and speak; the independent watch has none."""
+        return self.side in self.link.parties
+
+    @property
     def peer(self) -> str:
         """The other side."""
         return self.link.peer_of(self.side)

@@ -180,6 +180,7 @@ def session_began(t: Translator, session: str, role: str, officer: str) -> str:
 
 def session_ended(t: Translator, session: str, role: str, officer: str, why: str) -> str:
     """Return that a session of a console ended, and why."""
+    why = t.term("session end", why)
     if role == "officer":
         return t("the session {session} of {officer} ended: {why}", session=session, officer=officer, why=why)
     if role == "board":

@@ -126,7 +126,8 @@ def test_a_call_at_its_slot_is_answered_by_the_other_sides_officer(
     picture(answering, "line-test-read-back")
     send(answering, "answer", station.credential("ndmc", "duty-1"))
     said(answering, f"You have answered the line test {reference}")
-    expect(answering.locator("#to-answer")).to_have_count(0, timeout=WITHIN_MS)
+    expect(answering.locator("#to-answer")).to_contain_text("no line test of the other side waits", timeout=WITHIN_MS)
+    expect(answering.locator("#to-answer .words")).to_have_count(0)
     expect(own).to_contain_text("answered by duty-1", timeout=WITHIN_MS)
     picture(caller, "line-test-answered")
 

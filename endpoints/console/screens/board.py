@@ -144,7 +144,7 @@ def _peer(facts: Facts) -> str:
 
 def _nobody(facts: Facts, t: Translator) -> Iterator[Line]:
     """Yield that nobody has the watch: then nobody answers for what the link reports."""
-    if facts.snapshot is not None and facts.snapshot.on_watch is None:
+    if facts.has_officers and facts.snapshot is not None and facts.snapshot.on_watch is None:
         yield Line(level="serious", text=t("nobody has the watch: no officer answers for what this link reports"))
 
 

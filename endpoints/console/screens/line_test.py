@@ -271,6 +271,8 @@ def _steps(test: TestView, facts: Facts, t: Translator, moments: Moments) -> Ite
 
 
 def _to_answer(snapshot: Snapshot, facts: Facts, t: Translator, moments: Moments) -> TestToAnswer | None:
+    if not facts.has_officers:
+        return None
     waiting = [
         each
         for each in snapshot.tests
@@ -307,7 +309,7 @@ def _to_answer(snapshot: Snapshot, facts: Facts, t: Translator, moments: Moments
 
 def _answered(snapshot: Snapshot, facts: Facts, t: Translator, moments: Moments) -> PastTest | None:
     theirs = [each for each in snapshot.tests if not each.reference.startswith(f"{facts.side}/")]
-    if not theirs or theirs[-1].answer is None:
+    if not facts.has_officers or not theirs or theirs[-1].answer is None:
         return None
     test = theirs[-1]
     return _row(test.at, TEST_LEVELS[test.state], [], test.reference, test, moments, t)

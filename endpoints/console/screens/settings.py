@@ -54,7 +54,11 @@ def view(facts: Facts, query: Mapping[str, str], t: Translator) -> SettingsView:
             Setting(name="lang", title=t("language"), choices=languages),
             Setting(name="theme", title=t("colours"), choices=_options(themes, look.theme)),
             Setting(name="size", title=t("size of the letters"), choices=_options(sizes, look.size)),
-            Setting(name="keys", title=t("single letters as keys (b, m, a, h, x)"), choices=_options(keys, look.keys)),
+            Setting(
+                name="keys",
+                title=t("single letters as keys (b, m, c, t, a, w, h, x)"),
+                choices=_options(keys, look.keys),
+            ),
         ),
         sounds=sounds(t),
     )

@@ -175,6 +175,10 @@ def _alarm(alarm: Alarm, t: Translator, moments: Moments) -> SheetAlarm:
 
 
 def _item(item: OpenItem, facts: Facts, t: Translator, moments: Moments) -> SheetItem:
+    alarms = () if facts.status is None else facts.status.alarms
+    # once its alarm is raised, no deadline runs any more
+    missed = next((each.raised_at for each in alarms if each.active and each.subject == item.reference), None)
+    due = item.due_at or missed
     words = [
         t.term("precedence", item.precedence) if item.precedence else t.term("kind", item.kind),
         *([t.term("category", item.category)] if item.category else []),
@@ -186,8 +190,8 @@ def _item(item: OpenItem, facts: Facts, t: Translator, moments: Moments) -> Shee
         what=", ".join(words),
         here=item.waits_for == facts.side,
         since=moments.of(item.received_at),
-        due=moments.maybe(item.due_at),
-        over=item.due_at is not None and parsed(item.due_at) <= facts.now,
+        due=moments.maybe(due),
+        over=due is not None and parsed(due) <= facts.now,
         warning=age_warning(item.stale or Staleness(), t, facts.now).removesuffix(": "),
     )
 

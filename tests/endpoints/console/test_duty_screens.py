@@ -21,7 +21,7 @@ from protocol.wire.instants import parsed
 from protocol.wire.messages import Reference
 from tests.attacks.hostile_texts import CORPUS, hostile, on_the_wire
 from tests.support.console_facts import facts_of
-from tests.support.exchange import Exchange, link_file
+from tests.support.exchange import WATCH, Exchange, link_file
 from tests.support.small_day import SLOT, begun
 from tests.support.world import HOUR, MINUTE, SECOND
 from tests.vectors.terms import EPOCH_1
@@ -263,6 +263,17 @@ async def test_the_sheet_has_what_the_next_officer_must_know(exchange: Exchange)
     assert not any("receipt" in each for each in said)
 
 
+async def test_what_is_overdue_has_its_deadline_on_the_sheet_although_none_runs(exchange: Exchange) -> None:
+    at_slot(exchange)
+    exchange.run(11 * MINUTE)
+    sheet = watch.view(await facts_of(exchange), {}, EN).sheet
+    assert sheet is not None
+    ((item),) = sheet.items
+    assert item.over
+    assert item.due is not None
+    assert item.due.clock == "08:10:00"
+
+
 async def test_the_sheet_tells_twelve_hours_and_counts_what_it_leaves_out(exchange: Exchange) -> None:
     exchange.delivered("eucom", text={"ru": "Давно", "en": "Long ago"})
     exchange.run(13 * HOUR)
@@ -285,3 +296,17 @@ async def test_each_row_of_the_sheet_is_one_line(kind: str, exchange: Exchange) 
     sheet = watch.view(await facts_of(exchange), {}, EN).sheet
     assert sheet is not None
     assert all("\n" not in row.what for row in sheet.rows)
+
+
+async def test_the_console_of_the_independent_watch_has_nobody_on_watch_and_nothing_to_answer(
+    exchange: Exchange,
+) -> None:
+    at_slot(exchange)
+    facts = await facts_of(exchange, WATCH, role="investigator", officer="")
+    view = line_test.view(facts, {}, EN)
+    assert (view.own, view.to_answer, view.answered) == (None, None, None)
+    assert [(row.state, row.parts) for row in view.past] == [
+        ("met, received, not answered yet", ("eucom", "1", "1")),
+    ]
+    assert not any("watch" in line.text for line in board.view(facts, {}, EN).reasons)
+    assert watch.view(facts, {}, EN).sheet is not None

@@ -18,6 +18,7 @@ from jinja2.ext import extract_from_ast
 from endpoints.cli.commands import COMMANDS, GROUPS, PURPOSE
 from endpoints.cli.exit_codes import ALWAYS, ENVIRONMENT, EXIT_CODES, OWN_EXITS
 from endpoints.cli.key_links import KeyState
+from endpoints.console.log_in import EndOfSession
 from endpoints.control.delivery_progress import Step
 from endpoints.control.reasons import LinkState
 from endpoints.errors import UserError
@@ -93,6 +94,7 @@ TERMS: dict[str, Iterable[str] | Callable[[], Iterable[str]]] = {
     "subject": (LINK, *YARDSTICKS),
     "stage": (*STAGES, BROKER),
     # parses all of endpoints/: not at import, when every worker of a parallel run would do it
+    "session end": get_args(EndOfSession),
     "log": lambda: dict.fromkeys(log_lines()),
     "log field": (
         "software",
