@@ -16,6 +16,7 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from endpoints.console.act_document import ActDocument, BeginSession
+from endpoints.console.acts_on_alarms import AcknowledgeAlarmAct
 from endpoints.console.acts_on_alerts import AlertAct, DiscardAct, ReleaseAct
 from endpoints.console.acts_on_messages import AcknowledgeAct, CancelAct, RefuseAct
 from endpoints.console.acts_on_watch import AnswerAct, LeaveWatchAct, PlaceTestAct, TakeWatchAct
@@ -44,8 +45,14 @@ ACTS: dict[str, type[ActDocument]] = {
     "answer": AnswerAct,
     "take-watch": TakeWatchAct,
     "leave-watch": LeaveWatchAct,
+    "acknowledge-alarm": AcknowledgeAlarmAct,
 }
 """The acts of `POST /links/LINK/acts/ACT`."""
+_OWN_WORDS = {
+    THROTTLED: worded(TooManyAttempts()),
+    "unknown_alarm": phrase("this alarm is not listed any more: somebody has acknowledged it, and it is over"),
+}
+"""What the console says of a refusal in place of the endpoint's words, which are of the command line."""
 ANSWER_WITHIN_S = 30.0
 """Longer than a credential waits for its check."""
 
@@ -208,11 +215,8 @@ def _check_current(facts: Facts, t: Translator) -> None:
 def _by_endpoint(error: RequestRefused, t: Translator) -> ActFailed:
     """Return that the endpoint has refused an act, with what others did first."""
     happened = tuple(acts_in_words(msgspec.convert(error.acts or (), tuple[Act, ...]), t))
-    why: str = worded(error)
-    if error.code == THROTTLED:
-        why = worded(TooManyAttempts())
-    elif happened:
-        why = phrase("nothing was said: somebody acted first")
+    first = phrase("nothing was said: somebody acted first")
+    why = first if happened else _OWN_WORDS.get(error.code, worded(error))
     field = "credential" if error.code == WRONG else ""
     answer = Refused(error=error.code, why=t.say(why), field=field, happened=happened)
     return ActFailed(STATUS_OF.get(error.code, HTTPStatus.CONFLICT), answer)
