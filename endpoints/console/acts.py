@@ -53,6 +53,8 @@ _OWN_WORDS = {
     "unknown_alarm": phrase("this alarm is not listed any more: somebody has acknowledged it, and it is over"),
 }
 """What the console says of a refusal in place of the endpoint's words, which are of the command line."""
+_UNKNOWN = {"link_stopped", "stopping", "internal_error", "refused"}
+"""Refusals after which the act may be in the journal all the same: a disk that fails may have kept it."""
 ANSWER_WITHIN_S = 30.0
 """Longer than a credential waits for its check."""
 
@@ -218,5 +220,6 @@ def _by_endpoint(error: RequestRefused, t: Translator) -> ActFailed:
     first = phrase("nothing was said: somebody acted first")
     why = first if happened else _OWN_WORDS.get(error.code, worded(error))
     field = "credential" if error.code == WRONG else ""
-    answer = Refused(error=error.code, why=t.say(why), field=field, happened=happened)
+    unknown = error.code in _UNKNOWN
+    answer = Refused(error=error.code, why=t.say(why), field=field, happened=happened, unknown=unknown)
     return ActFailed(STATUS_OF.get(error.code, HTTPStatus.CONFLICT), answer)

@@ -24,7 +24,7 @@ def test_an_acknowledgement_is_said_once_and_recorded_by_both_sides(station: Con
     message(page, station, "ndmc", reference)
     acknowledge = form(page, "acknowledge")
     fill(acknowledge, station, "ndmc", "duty-1", decision="understood", en="Thank you.")
-    expect(acknowledge.locator(".sentence")).to_have_text(f"You say, as duty-1, to eucom, of {reference}: understood.")
+    expect(acknowledge.locator(".sentence")).to_have_text(f"You say, as duty-1, to eucom, of {reference}: understood")
     acknowledge.locator(".buttons button").dblclick()
     assert re.search(r"in ndmc/1/\d+: acknowledged .*understood", said(page))
     acts(station, reference, {"act": "acknowledged", "officer": "duty-1", "decision": "understood"})

@@ -79,5 +79,8 @@ def acts(station: ConsoleStation, reference: str, *wanted: Mapping[str, str]) ->
             wanted
         ) and len(found) == len(wanted)
 
-    station.each(SIDES, recorded)
+    try:
+        station.each(SIDES, recorded, 15)
+    except AssertionError:
+        raise AssertionError({side: station.ask(side, f"items/{reference}")["acts"] for side in SIDES}) from None
     station.settled()

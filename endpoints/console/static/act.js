@@ -16,7 +16,7 @@ import { forget, forgetAll, keep, restore } from "./kept.js";
 
 const WITHIN_MS = 60000; // longer than the console waits for the endpoint
 const AGAIN_MS = 2000;
-const UNRESOLVED = [0, 401, 403, 429, 503]; // these answers do not say what became of an earlier attempt
+const UNRESOLVED = [0, 401, 403, 429, 500, 503]; // these answers do not say what became of an earlier attempt
 const words = document.getElementById("act-words").dataset;
 const attempts = new WeakMap(); // form -> { request, document, unknown, asking, reread }
 const live = () => document.getElementById("live");
@@ -32,9 +32,8 @@ function attempt(form) {
 function chosen(form, name) {
   const fields = [...form.elements].filter((each) => named(each) === name);
   const field = checkable(fields[0] ?? {}) ? fields.find((each) => each.checked) : fields[0];
-  if (!field || field.value === "") return "…";
-  if (checkable(field)) return field.closest("label").textContent.trim();
-  return field.selectedOptions ? field.selectedOptions[0].textContent.trim() : field.value;
+  if (checkable(field ?? {})) return field.closest("label").textContent.trim();
+  return field?.selectedOptions?.[0].textContent.trim() || field?.value || "…";
 }
 
 function tell(form) {

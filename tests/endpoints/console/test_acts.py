@@ -240,7 +240,8 @@ async def test_what_the_endpoint_refuses_is_said_with_what_others_did(
     endpoint.answers = [(int(status), {"code": code, "detail": "no", **({"acts": acts} if first else {})})] * 2
     for t in (EN, RU):
         found, answer = await endpoint.refused(t=t)
-        assert (found, answer.error, answer.unknown) == (status, code, False)
+        # a disk that failed may have kept the act
+        assert (found, answer.error, answer.unknown) == (status, code, code == "link_stopped")
         assert bool(answer.happened) == first
     if first:
         assert [each.partition("UTC: ")[2] for each in answer.happened] == ["отклонено: eucom, watch-2"]
