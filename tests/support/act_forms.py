@@ -65,7 +65,7 @@ def send(act: Locator) -> None:
 def said(page: Page) -> str:
     """Wait until the page says what was said; return it, and close it."""
     expect(page.locator("#said")).to_be_visible(timeout=30_000)
-    found = page.locator("#said .text").inner_text()
+    found: str = page.locator("#said .text").inner_text()
     page.locator("#said button").click()
     return found
 

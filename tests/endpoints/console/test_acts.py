@@ -31,6 +31,10 @@ SEEN = "0" * 64
 ACKNOWLEDGE = {"of": "ndmc/1/1", "decision": "understood", "seen": SEEN}
 
 
+async def begin(*_: object) -> None:
+    raise AssertionError("no act here begins a session")
+
+
 class Endpoint:
     """A small stand-in for the endpoint at its socket, and the acts of a console that asks it."""
 
@@ -70,7 +74,7 @@ class Endpoint:
         body = json.dumps({key: value for key, value in (document | fields).items() if value is not None}).encode()
         sender = Sender(browser=browser, source="127.0.0.1", abandoned=abandoned)
         async with asyncio.timeout(20):
-            answer = await self.acts.perform(name, body, self.facts, "0123456789abcdef", sender, t)
+            answer = await self.acts.perform(name, body, self.facts, "0123456789abcdef", sender, t, begin)
         assert answer.status_code == HTTPStatus.OK
         assert answer.headers["cache-control"] == "no-store"
         return dict(json.loads(bytes(answer.body)))
@@ -187,10 +191,14 @@ async def test_what_was_typed_wrongly_is_named_before_the_endpoint_is_asked(kind
 async def test_an_unknown_act_and_a_body_of_anything_are_refused(endpoint: Endpoint) -> None:
     status, answer = await endpoint.refused("launch")
     assert (status, answer.error) == (HTTPStatus.NOT_FOUND, "unknown_act")
-    sender = Sender(browser="b1", source="x", abandoned=asyncio.Event().wait)  # type: ignore[arg-type] # never asked
+
+    async def abandoned() -> bool:
+        return False
+
+    sender = Sender(browser="b1", source="x", abandoned=abandoned)
     for body in (b"", b"{", b"[]", b"null", b"\xff", b"[" * 10_000, b'{"request": "request-1"} trailing'):
         with pytest.raises(ActFailed) as failed:
-            await endpoint.acts.perform("acknowledge", body, endpoint.facts, "0" * 16, sender, EN)
+            await endpoint.acts.perform("acknowledge", body, endpoint.facts, "0" * 16, sender, EN, begin)
         assert failed.value.status == HTTPStatus.BAD_REQUEST
     assert not endpoint.asked
 
