@@ -23,6 +23,7 @@ from endpoints.console.acts_on_watch import AnswerAct, LeaveWatchAct, PlaceTestA
 from endpoints.console.credential_attempts import THROTTLED, CredentialAttempts, Sender, TooManyAttempts
 from endpoints.console.facts import Facts
 from endpoints.console.log_in import WRONG
+from endpoints.console.sessions import ReaderSession
 from endpoints.control.answers import STATUS_OF
 from endpoints.control.async_client import AsyncControlClient
 from endpoints.control.client import NotRunning, RequestRefused, Unreachable
@@ -183,6 +184,20 @@ def document_of(body: bytes, kind: type[AnyDocument], t: Translator) -> AnyDocum
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         why = phrase("this is not the console's own form; reload the page")
         raise refused(HTTPStatus.BAD_REQUEST, "bad_request", why, t) from None
+
+
+def officers_session(session: ReaderSession | None, content_type: str, t: Translator) -> ReaderSession:
+    """Return the session of the officer who acts. Raises ActFailed unless it is one's, and the request is JSON."""
+    if session is None:
+        why = phrase("this session has ended: log in again; what was typed stays here")
+        raise refused(HTTPStatus.UNAUTHORIZED, "signed_out", why, t)
+    if not session.officer:
+        why = phrase("only an officer who has logged in can act")
+        raise refused(HTTPStatus.FORBIDDEN, "not_authorised", why, t)
+    if content_type.partition(";")[0].strip() != "application/json":
+        why = phrase("this is not the console's own form")
+        raise refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "bad_request", why, t)
+    return session
 
 
 def refused(status: HTTPStatus, error: str, why: str, t: Translator, field: str = "") -> ActFailed:

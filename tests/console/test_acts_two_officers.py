@@ -48,7 +48,7 @@ def test_acknowledge_against_refuse(station: ConsoleStation, visits: Visits) -> 
     send(refuse)
     overtaken(refuse, "acknowledged", "duty-1")
     acts(station, reference, {"act": "acknowledged", "officer": "duty-1"})
-    # who still wants it has read what happened, and says so again
+    # the officer has read what happened, and still wants it
     expect(refuse.locator("[name='text.en']")).to_have_value("Too late for us.")
     expect(second.locator(".ladder")).to_contain_text("duty-1")
     fill(refuse, station, "ndmc", "duty-2")
