@@ -16,12 +16,14 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from endpoints.console.act_document import ActDocument, BeginSession
+from endpoints.console.acts_on_alarms import AcknowledgeAlarmAct
 from endpoints.console.acts_on_alerts import AlertAct, DiscardAct, ReleaseAct
 from endpoints.console.acts_on_messages import AcknowledgeAct, CancelAct, RefuseAct
 from endpoints.console.acts_on_watch import AnswerAct, LeaveWatchAct, PlaceTestAct, TakeWatchAct
 from endpoints.console.credential_attempts import THROTTLED, CredentialAttempts, Sender, TooManyAttempts
 from endpoints.console.facts import Facts
 from endpoints.console.log_in import WRONG
+from endpoints.console.sessions import ReaderSession
 from endpoints.control.answers import STATUS_OF
 from endpoints.control.async_client import AsyncControlClient
 from endpoints.control.client import NotRunning, RequestRefused, Unreachable
@@ -44,8 +46,16 @@ ACTS: dict[str, type[ActDocument]] = {
     "answer": AnswerAct,
     "take-watch": TakeWatchAct,
     "leave-watch": LeaveWatchAct,
+    "acknowledge-alarm": AcknowledgeAlarmAct,
 }
 """The acts of `POST /links/LINK/acts/ACT`."""
+_OWN_WORDS = {
+    THROTTLED: worded(TooManyAttempts()),
+    "unknown_alarm": phrase("this alarm is not listed any more: somebody has acknowledged it, and it is over"),
+}
+"""What the console says of a refusal in place of the endpoint's words, which are of the command line."""
+_UNKNOWN = {"link_stopped", "stopping", "internal_error", "refused"}
+"""Refusals after which the act may be in the journal all the same: a disk that fails may have kept it."""
 ANSWER_WITHIN_S = 30.0
 """Longer than a credential waits for its check."""
 
@@ -176,6 +186,20 @@ def document_of(body: bytes, kind: type[AnyDocument], t: Translator) -> AnyDocum
         raise refused(HTTPStatus.BAD_REQUEST, "bad_request", why, t) from None
 
 
+def officers_session(session: ReaderSession | None, content_type: str, t: Translator) -> ReaderSession:
+    """Return the session of the officer who acts. Raises ActFailed unless it is one's, and the request is JSON."""
+    if session is None:
+        why = phrase("this session has ended: log in again; what was typed stays here")
+        raise refused(HTTPStatus.UNAUTHORIZED, "signed_out", why, t)
+    if not session.officer:
+        why = phrase("only an officer who has logged in can act")
+        raise refused(HTTPStatus.FORBIDDEN, "not_authorised", why, t)
+    if content_type.partition(";")[0].strip() != "application/json":
+        why = phrase("this is not the console's own form")
+        raise refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "bad_request", why, t)
+    return session
+
+
 def refused(status: HTTPStatus, error: str, why: str, t: Translator, field: str = "") -> ActFailed:
     """Return that an act was not carried out."""
     return ActFailed(status, Refused(error=error, why=t.say(why), field=field))
@@ -208,11 +232,9 @@ def _check_current(facts: Facts, t: Translator) -> None:
 def _by_endpoint(error: RequestRefused, t: Translator) -> ActFailed:
     """Return that the endpoint has refused an act, with what others did first."""
     happened = tuple(acts_in_words(msgspec.convert(error.acts or (), tuple[Act, ...]), t))
-    why: str = worded(error)
-    if error.code == THROTTLED:
-        why = worded(TooManyAttempts())
-    elif happened:
-        why = phrase("nothing was said: somebody acted first")
+    first = phrase("nothing was said: somebody acted first")
+    why = first if happened else _OWN_WORDS.get(error.code, worded(error))
     field = "credential" if error.code == WRONG else ""
-    answer = Refused(error=error.code, why=t.say(why), field=field, happened=happened)
+    unknown = error.code in _UNKNOWN
+    answer = Refused(error=error.code, why=t.say(why), field=field, happened=happened, unknown=unknown)
     return ActFailed(STATUS_OF.get(error.code, HTTPStatus.CONFLICT), answer)

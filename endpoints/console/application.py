@@ -32,7 +32,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from endpoints.console import answers, browser_requests, pages
-from endpoints.console.acts import ActFailed, Acts, document_of, failure, refused
+from endpoints.console.acts import ActFailed, Acts, document_of, failure, officers_session
 from endpoints.console.composing import TypedAlert
 from endpoints.console.cookies import Cookies
 from endpoints.console.credential_attempts import Sender
@@ -253,19 +253,8 @@ class Console:
 
     def acting(self, request: Request) -> ReaderSession:
         """Return the session of the officer who acts. Raises ActFailed unless it is one, and the body is JSON."""
-        t = translator(self._look(request).lang)
-        session = self._session(request)
-        if session is None:
-            why = phrase("this session has ended: log in again; what was typed stays here")
-            raise refused(HTTPStatus.UNAUTHORIZED, "signed_out", why, t)
-        if not session.officer:
-            why = phrase("only an officer who has logged in can act")
-            raise refused(HTTPStatus.FORBIDDEN, "not_authorised", why, t)
-        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-            raise refused(
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "bad_request", phrase("this is not the console's own form"), t
-            )
-        return session
+        kind = request.headers.get("content-type", "")
+        return officers_session(self._session(request), kind, translator(self._look(request).lang))
 
     def _link(self, link: str) -> str:
         if link not in self._present.links:

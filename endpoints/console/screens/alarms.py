@@ -18,7 +18,7 @@ from endpoints.texts.channels import channel_name
 from endpoints.texts.i18n import Translator
 from endpoints.texts.wording import age_warning
 from protocol.core.alarms import Alarm, AlarmCode
-from protocol.core.link_keys import KeyChange
+from protocol.core.link_keys import WORDS_ASKED, KeyChange
 from protocol.core.staleness import Staleness
 from protocol.wire.instants import Millis, parsed
 from protocol.wire.messages import Reference
@@ -63,6 +63,8 @@ class AlarmRow(Struct, frozen=True, kw_only=True):
         since, over, seen: when it was raised, ended, and acknowledged, by `seen_by`.
         warning: what makes the message that it is about old news.
         compare: of changed keys, the words that an officer compares; empty for others.
+        words: of changed keys, the numbers of the words that an officer types; empty for others.
+        open: whether an officer can acknowledge it here.
         message: the parts of the reference of the message that it is about; empty for none.
     """
 
@@ -83,6 +85,8 @@ class AlarmRow(Struct, frozen=True, kw_only=True):
     warning: str
     compare: str
     message: tuple[str, ...]
+    words: tuple[int, ...] = ()
+    open: bool = False
 
 
 class AlarmGroup(Struct, frozen=True, kw_only=True):
@@ -225,6 +229,8 @@ def _row(alarm: Alarm, now: Millis, t: Translator, moments: Moments, change: Key
         warning=age_warning(alarm.stale or Staleness(), t, now).removesuffix(": "),
         compare=compare,
         message=_message(alarm.subject),
+        words=tuple(range(alarm.words_from, alarm.words_from + WORDS_ASKED)) if compare and alarm.words_from else (),
+        open=not prefix and alarm.acknowledged_at is UNSET,
     )
 
 

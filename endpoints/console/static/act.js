@@ -12,11 +12,11 @@
 //   act:changed, act:said   events of a form: something was typed; it was carried out (detail: the answer)
 
 import { checkable, documentOf, named } from "./document.js";
-import { forget, keep, restore } from "./kept.js";
+import { forget, forgetAll, keep, restore } from "./kept.js";
 
 const WITHIN_MS = 60000; // longer than the console waits for the endpoint
 const AGAIN_MS = 2000;
-const UNRESOLVED = [0, 401, 403, 429, 503]; // these answers do not say what became of an earlier attempt
+const UNRESOLVED = [0, 401, 403, 429, 500, 503]; // these answers do not say what became of an earlier attempt
 const words = document.getElementById("act-words").dataset;
 const attempts = new WeakMap(); // form -> { request, document, unknown, asking, reread }
 const live = () => document.getElementById("live");
@@ -32,9 +32,8 @@ function attempt(form) {
 function chosen(form, name) {
   const fields = [...form.elements].filter((each) => named(each) === name);
   const field = checkable(fields[0] ?? {}) ? fields.find((each) => each.checked) : fields[0];
-  if (!field || field.value === "") return "…";
-  if (checkable(field)) return field.closest("label").textContent.trim();
-  return field.selectedOptions ? field.selectedOptions[0].textContent.trim() : field.value;
+  if (checkable(field ?? {})) return field.closest("label").textContent.trim();
+  return field?.selectedOptions?.[0].textContent.trim() || field?.value || "…";
 }
 
 function tell(form) {
@@ -97,7 +96,10 @@ function element(tag, text, className = "") {
 function clear(form) {
   form.querySelector(".problem").hidden = true;
   for (const note of form.querySelectorAll(".wrong")) note.remove();
-  for (const field of form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
+  for (const field of form.querySelectorAll("[aria-invalid]")) {
+    field.removeAttribute("aria-invalid");
+    field.setAttribute("aria-describedby", field.dataset.described);
+  }
 }
 
 function problem(form, why, { happened = [], more = "", focus = true } = {}) {
@@ -120,7 +122,8 @@ function wrong(form, name, why) {
   const note = element("span", why, "wrong");
   note.id = `${form.id}-wrong-${name.replace(/\W/g, "-")}`;
   field.setAttribute("aria-invalid", "true");
-  field.setAttribute("aria-errormessage", note.id);
+  field.dataset.described ??= field.getAttribute("aria-describedby") ?? "";
+  field.setAttribute("aria-describedby", `${note.id} ${field.dataset.described}`.trim());
   if (group === field) field.after(note);
   else group.append(note);
 }
@@ -188,7 +191,7 @@ function done(form, answer) {
   forget(form);
   attempts.delete(form);
   form.reset();
-  form.classList.remove("dirty");
+  form.classList.remove("dirty", "touched");
   clear(form);
   update(form);
   form.closest("details")?.removeAttribute("open");
@@ -212,7 +215,8 @@ document.addEventListener("submit", (event) => {
 document.addEventListener("input", ({ target }) => {
   const form = acting(target);
   if (!form) return;
-  form.classList.add("dirty");
+  // a form with nothing but a credential may go with what it was about
+  form.classList.add(named(target) ? "dirty" : "touched");
   if (named(target)) keep(form, {});
   tell(form);
   form.dispatchEvent(new CustomEvent("act:changed", { bubbles: true }));
@@ -228,7 +232,12 @@ document.getElementById("said").querySelector("button").addEventListener("click"
 
 // the page is about to show something else: begun forms stay, and learn whether they are still possible
 document.addEventListener("console:fresh", ({ detail: fresh }) => {
-  for (const form of forms().filter((each) => each.classList.contains("dirty"))) {
+  for (const form of forms().filter((each) => each.matches(".dirty, .touched"))) {
+    const row = form.closest("article[id]");
+    // the row goes, what was typed in it stays
+    if (row && form.matches(".dirty") && !fresh.querySelector(`#${CSS.escape(row.id)}`)) {
+      document.getElementById("main").prepend(form.closest("details") ?? form);
+    }
     const twin = fresh.querySelector(`#${CSS.escape(form.id)}`);
     if (twin) delete form.dataset.closed;
     else form.dataset.closed = "yes";
@@ -240,6 +249,14 @@ document.addEventListener("console:fresh", ({ detail: fresh }) => {
   }
 });
 document.addEventListener("console:shown", () => forms().forEach(begin));
-new MutationObserver(() => forms().forEach(update)).observe(document.body, { attributeFilter: ["class"] });
+// an officer who logs in again does so in another window: what was typed here is still here then
+document.addEventListener("click", ({ target }) => {
+  const link = target.closest?.('a[href="/log-in"]');
+  if (link) link.target = document.querySelector("form.dirty") ? "_blank" : "";
+});
+new MutationObserver(() => {
+  if (document.body.classList.contains("signed-out")) forgetAll();
+  forms().forEach(update);
+}).observe(document.body, { attributeFilter: ["class"] });
 document.documentElement.dataset.acts = "yes";
 forms().forEach(begin);

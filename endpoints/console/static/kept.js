@@ -34,9 +34,12 @@ export function restore(form) {
   return attempt;
 }
 
-for (const each of Object.keys(sessionStorage)) {
-  if (each.startsWith(PREFIX) && !each.startsWith(`${PREFIX}${officer} `)) sessionStorage.removeItem(each);
+export function forgetAll(but = "") {
+  for (const each of Object.keys(sessionStorage)) {
+    if (each.startsWith(PREFIX) && !(but && each.startsWith(but))) sessionStorage.removeItem(each);
+  }
 }
-document.querySelector('form[action="/log-out"]')?.addEventListener("submit", () => {
-  for (const each of Object.keys(sessionStorage)) if (each.startsWith(PREFIX)) sessionStorage.removeItem(each);
-});
+
+// what another officer has typed, or one who has logged out, is nobody's any more
+forgetAll(`${PREFIX}${officer} `);
+document.querySelector('form[action="/log-out"]')?.addEventListener("submit", () => forgetAll());

@@ -94,8 +94,9 @@ async function refresh() {
 }
 
 // a form that somebody has begun stays as it is, also where the fresh page has none
-const begun = (node) => node.nodeType === Node.ELEMENT_NODE && node.matches("form.dirty");
-const holdsBegun = (node) => begun(node) || (node.nodeType === Node.ELEMENT_NODE && node.querySelector("form.dirty") !== null);
+const element = (node) => node.nodeType === Node.ELEMENT_NODE;
+const begun = (node) => element(node) && node.matches("form.dirty, form.touched");
+const holdsBegun = (node) => element(node) && (node.matches("form.dirty") || node.querySelector("form.dirty") !== null);
 const MORPHED = {
   morphStyle: "outerHTML",
   callbacks: {
