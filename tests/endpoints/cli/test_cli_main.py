@@ -119,7 +119,7 @@ def test_every_command_is_there_and_its_help_shows_an_example(
         ),
         (
             ["log", "--json"],
-            "log: no command '--json'; give one of: verify, show, archive, restore; see: deconflict log --help",
+            "log: no command '--json'; give one of: verify, show, archive, export, restore; see: deconflict log --help",
         ),
         (["messages", "a.toml", "b.toml", "c"], "unexpected argument: b.toml c; see: deconflict messages --help"),
         (["\x1b[31m"], "no command '\\x1b[31m'"),
