@@ -11,9 +11,14 @@ _NAMED = re.compile(r"`(tests/[\w/]+\.py)?(?:::(\w+))?`")
 
 
 def named() -> list[tuple[str, str]]:
-    """Return the file and test of each citation; `::test` alone refers to the file cited before it."""
+    """Return the file and test of each citation."""
+    return citations_in(DOCUMENT)
+
+
+def citations_in(document: Path) -> list[tuple[str, str]]:
+    """Return the file and test of each citation in a document; `::test` alone refers to the file cited before it."""
     found, file = [], ""
-    for match in _NAMED.finditer(DOCUMENT.read_text()):
+    for match in _NAMED.finditer(document.read_text()):
         file = match[1] or file
         if match[1] or match[2]:
             found.append((file, match[2] or ""))

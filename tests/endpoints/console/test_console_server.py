@@ -49,6 +49,18 @@ async def test_nothing_is_read_without_a_session(settings: ConsoleSettings, sess
         assert "EXERCISE · УЧЕНИЕ" in (await client.get("/log-in")).text
 
 
+@pytest.mark.parametrize("method", ["TRACE", "PUT", "DELETE", "POST"])
+async def test_a_method_that_a_page_does_not_have_is_refused(
+    method: str, settings: ConsoleSettings, sessions: Sessions
+) -> None:
+    async with served(settings, sessions), browser(settings, sessions.offer("investigator", texts=True)) as client:
+        for path in (f"/links/{LINK}/board", "/static/page.js", "/healthz"):
+            answer = await client.request(method, path)
+            assert answer.status_code == 405, path
+        for path in ("/log-out", "/settings", f"/links/{LINK}/acts/acknowledge"):
+            assert (await client.get(path)).status_code in {404, 405}, path
+
+
 async def test_a_board_sees_the_board_alone_and_an_investigator_everything_that_there_is(
     settings: ConsoleSettings, sessions: Sessions
 ) -> None:
