@@ -141,7 +141,7 @@ console-figures: setup-console  ## how fast a console shows what happens, and wh
 	@.venv/bin/python -m tests.console.measure docs/performance.md
 
 pictures: setup-console  ## the pictures in docs/console/, made by the tests of the console
-	@PICTURES=docs/console .venv/bin/pytest tests/console -k "screen or states or sound or keys or line_test or watch" --numprocesses 2 --dist loadfile
+	@PICTURES=docs/console .venv/bin/pytest tests/console -k "screen or states or sound or keys or line_test or watch or looks or actual or first_day or reading or upgrade or wrong" --numprocesses 2 --dist loadfile
 
 setup-console:
 	@tools/setup console

@@ -73,7 +73,8 @@ class PresentLinks:
     def version_of(self, link: str) -> str:
         """Return what changes with each change of what is known of a link."""
         watch = self._watches.get(link)
-        return f"{self._boot}-{self._feeds[link].version}-{0 if watch is None else watch.version}"
+        history = self._histories[link].generation
+        return f"{self._boot}-{self._feeds[link].version}-{0 if watch is None else watch.version}-{history}"
 
     def event(self) -> bytes:
         """Return what every browser is told now, as JSON; all streams share it."""
@@ -115,10 +116,16 @@ class PresentLinks:
         return history.between(after, history.upto)
 
     async def refresh_histories(self) -> None:
-        """Read on in the journals now and then, until cancelled: a screen that needs them finds them read."""
+        """Read on in the journals now and then, until cancelled: a screen that needs them finds them read.
+
+        They are looked at even if nothing new is expected: an older copy may have taken the place of a journal.
+        """
         while True:
             for link, history in self._histories.items():
-                await history.bring_up_to(self._feeds[link].upto)
+                before = history.generation
+                await history.bring_up_to(max(self._feeds[link].upto, history.upto + 1))
+                if history.generation != before:
+                    self.changed.send()
             await asyncio.sleep(HISTORY_EVERY_S)
 
     async def facts(

@@ -12,7 +12,7 @@ from endpoints.console.facts import Facts
 from endpoints.console.frame import SEVERITY_LEVELS, Level
 from endpoints.console.screen import Screen
 from endpoints.console.screens.journal_notes import JournalNote, journal_notes
-from endpoints.console.screens.message_card import BARS
+from endpoints.console.screens.message_card import BARS, shortened
 from endpoints.console.screens.moments import EXAMPLE, Moment, Moments, typed
 from endpoints.texts.happening_words import HappeningWords
 from endpoints.texts.i18n import Translator
@@ -27,6 +27,8 @@ from protocol.wire.instants import parsed
 from protocol.wire.messages import Precedence, Reference, Status
 
 ROWS: Final = 100
+SAID_MAX: Final = 400
+"""How much a row shows of a message: a hundred alerts of 4,000 letters in each language are a page of a megabyte."""
 TEXT_MAX: Final = 100
 """Letters of a text that is searched for."""
 Group = Literal["messages", "alerts", "tests", "drafts", "alarms", "officers", "line"]
@@ -92,7 +94,7 @@ class HistoryRow(Struct, frozen=True, kw_only=True):
         at: when the journal recorded it.
         level: how grave it is; empty for what is ordinary.
         what: in words; texts of other people are not in it.
-        said: of a new message, what it says, on one line.
+        said: the beginning of what a new message says, on one line; its own page has all of it.
         message: the parts of its reference; empty for none.
         precedence, bars, status, is_test: of an alert.
     """
@@ -337,7 +339,7 @@ def _row(
         at=moments.of(happening.at),
         level=_level(happening),
         what=words.what(happening),
-        said=wording_of(decoded(body), body, t, "UTC") if new and facts.texts else "",
+        said=shortened(wording_of(decoded(body), body, t, "UTC"), SAID_MAX) if new and facts.texts else "",
         message=() if entry is None else _parts(entry.reference),
         precedence=t.term("precedence", body["precedence"]) if known and "precedence" in body else "",
         bars=BARS.get(body.get("precedence", ""), 0) if known else 0,

@@ -132,7 +132,8 @@ def _written(language: str, text: str, t: Translator, most: int | None) -> Writt
     return Written(label=language, language=language, text=f"{text[:most]}…", more=more)
 
 
-def _shortened(text: str, most: int) -> str:
+def shortened(text: str, most: int) -> str:
+    """Return a text, shortened to `most` letters."""
     return text if len(text) <= most else f"{text[:most]}…"
 
 
@@ -164,7 +165,7 @@ def card(entry: LedgerEntry, facts: Facts, t: Translator, moments: Moments, due:
         sent=moments.of(entry.at),
         recorded=recorded_at(entry),
         warning=age_words(entry, t, facts.now),
-        place=_shortened(area.get("name", ""), PLACE_MAX),
+        place=shortened(area.get("name", ""), PLACE_MAX),
         texts=texts,
         summary="" if texts or not facts.texts else wording_of(said, body, t, "UTC"),
         due=due.get(str(reference)),

@@ -347,6 +347,15 @@ async def test_an_alarm_is_as_grave_in_the_history_as_on_its_own_screen(exchange
     assert {row.level for row in rows} >= shown >= {"critical", "caution"}
 
 
+async def test_a_row_of_the_history_shows_the_beginning_of_a_long_text(exchange: Exchange) -> None:
+    exchange.alert("eucom", text={"en": "long " * 700, "ru": "долго " * 600})
+    exchange.settle()
+    (row,) = (each for each in history.view(await facts_of(exchange), {}, EN).rows if each.said)
+    assert len(row.said) <= history.SAID_MAX + 1
+    assert row.said.endswith("…")
+    assert "long" in row.said
+
+
 async def test_the_history_jumps_to_an_instant_and_says_what_it_can_not_read(tmp_path: Path) -> None:
     exchange = a_day(tmp_path)
     facts = await facts_of(exchange)
