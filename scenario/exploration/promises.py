@@ -17,7 +17,9 @@ from protocol.core.events import (
     DeadlineReached,
     FrameReceived,
     OfficerAcknowledged,
+    OfficerCancelled,
     OfficerRefused,
+    OfficerReleased,
     PeerPresenceChanged,
     Request,
     Started,
@@ -119,7 +121,15 @@ def _refused_message(written: WrittenBatch, foreign: ForeignFrame, effects: Sequ
 
 
 def _act(written: WrittenBatch, event: Entry) -> None:
-    """Check that no officer replied to an alert without having seen what another officer did (SPEC P2.3)."""
+    """Check that a draft ends once, and that no officer replies to an alert unseen (SPEC P1.1, P2.3)."""
+    if isinstance(event, OfficerReleased | OfficerCancelled) and event.draft is not UNSET:
+        ended = [
+            each
+            for each, _ in written.earlier
+            if isinstance(each, OfficerReleased | OfficerCancelled) and each.draft == event.draft
+        ]
+        if ended:
+            written.broken(f"draft/{event.draft} was released or discarded twice")
     if not isinstance(event, OfficerAcknowledged | OfficerRefused) or event.seen is not UNSET:
         return
     acts = [
