@@ -19,6 +19,7 @@ from typing import Final
 from markupsafe import escape
 
 from endpoints.config.settings import LinkSettings
+from endpoints.errors import UserError
 from endpoints.journal.archived_segment import open_segment
 from endpoints.journal.batch_reader import LINE_MAX_BYTES
 from endpoints.journal.segments import segments
@@ -49,19 +50,26 @@ def file_name(link: LinkSettings, side: str, interval: Interval, ending: str) ->
 def records(link: LinkSettings, side: str, interval: Interval) -> Iterator[bytes]:
     """Yield the records of an interval, byte for byte, as JSON lines; the first and the last line say what they are.
 
-    `log verify` accepts the file: the two lines are no records to it. Raises OSError, UserError for a damaged archive.
+    `log verify` accepts the file: the two lines are no records to it. An archived segment that is damaged is left
+    out, and named in the last line. Raises OSError.
     """
     lines = RecordLines(interval)
     yield lines.begin(heading(link.id, side, link.content.terms.policy.status, interval))
+    lost: list[str] = []
     for path in segments(link.journal):
-        with open_segment(path) as stream:
+        try:
+            stream = open_segment(path)
+        except UserError as error:
+            lost.append(f"{error}")
+            continue
+        with stream:
             while line := stream.readline(LINE_MAX_BYTES):
                 # the end of what is written
                 if b"\0" in line or not line.endswith(b"\n"):
                     break
                 if taken := lines.take(line):
                     yield taken
-    yield lines.end()
+    yield lines.end(*lost)
 
 
 # --- accounts -----------------------------------------------------------------------------------------------------

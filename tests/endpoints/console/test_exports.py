@@ -13,6 +13,7 @@ from endpoints.config.link_file import save
 from endpoints.config.settings import LinkSettings
 from endpoints.console.exports import account, file_name, records
 from endpoints.console.journal_verdict import JournalJudge
+from endpoints.journal.archiving import archive
 from endpoints.journal.reader import JournalReader
 from endpoints.journal.segments import segments
 from endpoints.texts.exporting import TOOL, Head, Interval
@@ -58,6 +59,16 @@ def test_records_outside_the_interval_are_counted(link: LinkSettings) -> None:
     end = json.loads(lines[-1])["export_end"]
     assert (len(lines), end["records"], end["head"]) == (2, 0, None)
     assert end["left_out"][0].endswith("records of this journal outside the interval")
+
+
+def test_archived_segments_are_taken_too_and_a_damaged_one_is_named(link: LinkSettings) -> None:
+    whole = b"".join(records(link, "eucom", WHOLE))
+    archive(link.journal, 0)
+    assert b"".join(records(link, "eucom", WHOLE)) == whole
+    path = segments(link.journal)[0]
+    path.write_bytes(path.read_bytes()[:-1])
+    end = json.loads(b"".join(records(link, "eucom", WHOLE)).splitlines()[-1])["export_end"]
+    assert end["left_out"][0] == f"{path}: this archive is cut"
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
