@@ -144,6 +144,16 @@ def test_a_replay_says_on_each_page_that_it_is_not_now(said: Said, visits: Visit
     assert "the journal up to record" in whole
 
 
+@pytest.mark.parametrize("lang", ["en", "ru"])
+def test_the_sheet_of_a_hand_over_is_printed_whole(lang: str, said: Said, visits: Visits) -> None:
+    page = opened(visits, said, "watch", lang=lang)
+    pages = "page {n} of {m}" if lang == "en" else "стр. {n} из {m}"
+    whole = check(paper(page, f"sheet-{lang}"), "eucom-ndmc · ", pages)
+    assert said.hostile in whole
+    assert OFFICER in whole
+    assert page.locator("#sheet").is_visible()
+
+
 def test_every_screen_has_the_word_and_the_number_on_each_page(said: Said, visits: Visits) -> None:
     page = opened(visits, said, "alarms")
     for name in ("alarms", "channels", "history", "messages", "settings"):
