@@ -139,12 +139,15 @@ def test_a_session_that_has_ended_leaves_the_text_in_the_page_and_nowhere_else(
 
 
 def test_an_officer_who_is_removed_can_no_longer_act(station: ConsoleStation, visits: Visits, reference: str) -> None:
-    page = officer(visits, station, "ndmc", "duty-2")
+    config, leaver = str(station.config("ndmc")), "duty-7"
+    file = station.credential_file("ndmc", leaver)
+    done = station.deconflict("officer", "add", config, leaver, "--credential-file", str(file))
+    assert done.returncode == 0, done.stderr
+    page = officer(visits, station, "ndmc", leaver)
     message(page, station, "ndmc", reference)
     acknowledge = form(page, "acknowledge")
-    fill(acknowledge, station, "ndmc", "duty-2", decision="understood")
-    config = str(station.config("ndmc"))
-    done = station.deconflict("officer", "remove", config, "duty-2", "--yes")
+    fill(acknowledge, station, "ndmc", leaver, decision="understood")
+    done = station.deconflict("officer", "remove", config, leaver, "--yes")
     assert done.returncode == 0, done.stderr
     expect(acknowledge.locator(".buttons button")).to_be_disabled(timeout=30_000)
     acts(station, reference)
