@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
@@ -15,7 +16,7 @@ from tests.support.console_station import ConsoleStation, console
 from tests.support.processes import killed, stopped
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
-PHONE = {"width": 320, "height": 640}
+PHONE: Any = {"width": 320, "height": 640}
 
 
 def test_an_acknowledgement_is_said_once_and_recorded_by_both_sides(station: ConsoleStation, visits: Visits) -> None:
