@@ -17,7 +17,7 @@ KEYS = {screen.key: screen.name for screen in SCREENS if screen.key}
 
 
 def test_each_key_of_the_menu_opens_its_screen_and_escape_leads_back(station: ConsoleStation, visits: Visits) -> None:
-    page = visits.enter(station)
+    page = visits.enter(station, role="watch-1")
     before = "board"
     for key, name in KEYS.items():
         page.keyboard.press(key)
@@ -32,7 +32,7 @@ def test_each_key_of_the_menu_opens_its_screen_and_escape_leads_back(station: Co
 
 
 def test_the_help_lists_the_keys_and_keeps_the_focus(station: ConsoleStation, visits: Visits) -> None:
-    page = visits.enter(station)
+    page = visits.enter(station, role="watch-1")
     page.keyboard.press("?")
     expect(page.locator("#help")).to_be_visible()
     for key in KEYS:

@@ -33,9 +33,7 @@ SAID = {
     "board-signed-out": "Сеанс завершён",
 }
 """What each state is called in Russian."""
-_ENGLISH = re.compile(
-    r"\b(the|and|not|is|of|with|journal|broker|endpoint|console|session|unknown|none|alarm)\b", re.IGNORECASE
-)
+_ENGLISH = re.compile(r"\b(the|and|not|is|of|with|journal|broker|endpoint|session|unknown|none|alarm)\b", re.IGNORECASE)
 
 
 @pytest.fixture
