@@ -106,6 +106,8 @@ def enter(page: Page, station: ConsoleStation, side: str = "eucom", role: str = 
     page.locator("#credential").fill(station.credential(side, role))
     page.locator("button").click()
     page.locator(".bar").wait_for()
+    # then the scripts hear keys
+    page.wait_for_load_state("load")
 
 
 def look(page: Page, lang: str = "en", theme: str = "light", size: str = "normal", keys: str = "on") -> None:
