@@ -81,20 +81,20 @@ def new_folder(path: Path, mark: str, *, overwrite: bool = False) -> Iterator[Pa
         for each in fresh.iterdir():
             _flush(each)
         flush_folder(fresh)
-        if overwrite and path.exists():
-            path.rename(old)
         try:
+            if overwrite and path.exists():
+                path.rename(old)
             fresh.rename(path)
-        except OSError:
-            if old.exists():
+        except BaseException:
+            if old.exists() and not path.exists():
                 old.rename(path)
             raise
         flush_folder(path.parent)
+        shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise _unwritable(path, error) from None
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def _flush(path: Path) -> None:

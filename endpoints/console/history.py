@@ -142,10 +142,15 @@ class History:
         if self._reader is None:
             self._reader = BatchReader(self.link.journal, _beginning(self.link.journal, self._most_bytes))
         found: list[Record] = []
-        for batch in self._reader.batches():
-            found += batch
-            if len(found) >= FOLDED_AT_ONCE:
-                break
+        try:
+            for batch in self._reader.batches():
+                found += batch
+                if len(found) >= FOLDED_AT_ONCE:
+                    break
+        except (OSError, UserError):
+            # the reader is behind what it has given, and says the same at the next call
+            if not found:
+                raise
         return found
 
     def _fold(self, records: list[Record]) -> None:

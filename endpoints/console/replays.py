@@ -138,18 +138,20 @@ class Replays:
             if child.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     child.kill()
+                await _output(child)
                 await child.wait()
 
 
 async def _output(child: asyncio.subprocess.Process) -> bytes:
     """Return what a process prints; nothing if it is more than the limit."""
     assert child.stdout is not None
-    kept = bytearray()
+    kept, length = bytearray(), 0
+    # to its end: a process whose output is not read never ends
     while part := await child.stdout.read(1 << 16):
-        kept += part
-        if len(kept) > OUTPUT_MAX_BYTES:
-            return b""
-    return bytes(kept)
+        length += len(part)
+        if length <= OUTPUT_MAX_BYTES:
+            kept += part
+    return bytes(kept) if length <= OUTPUT_MAX_BYTES else b""
 
 
 def _trouble(why: Phrase) -> RewindOutcome:

@@ -117,7 +117,10 @@ def _begun(journal: Path, to: Path | None, held: ExitStack) -> list[Path]:
     if to is not None:
         if exists(to) and to.samefile(journal):
             raise UserError(phrase("{path}: this is the journal itself; name another folder for the archive", path=to))
-        give_to_owners(make_folders(to, FOLDER_MODE))
+        made = make_folders(to, FOLDER_MODE)
+        give_to_owners(made)
+        for each in made:
+            flush_folder(each.parent)
         held.callback(os.close, lock_against_archiving(to))
     for folder in {journal, to or journal}:
         for left in folder.iterdir():
@@ -225,6 +228,9 @@ class _Archiving:
         """
         with target.open("rb") as file:
             length = self._compare(path, content, target, file, shorter=True)
+            # somebody else may have put it here, or this command was killed before its folder was flushed
+            os.fsync(file.fileno())
+        flush_folder(target.parent)
         self._noted("verified", path, length)
         return length == content.length
 

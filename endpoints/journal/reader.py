@@ -234,6 +234,11 @@ class JournalReader:
             with stream:
                 self._open = file, stream
                 yield from self._segment(stream, final=[file] == last, first=first)
+        if self.moved is not None and verification.n <= self.moved.records:
+            verification.note(
+                verification.n + 1,
+                phrase("the note of the archive names record {n}, which is not in this journal", n=self.moved.records),
+            )
 
     def _segment(self, stream: BinaryIO, *, final: bool, first: int = 0) -> Iterator[Record]:
         assert isinstance(self.verification, Verification)

@@ -15,7 +15,7 @@ from endpoints.console import rewinding
 from endpoints.console.condition import Condition
 from endpoints.console.facts import Facts
 from endpoints.console.frame import frame_of
-from endpoints.console.replays import Replays
+from endpoints.console.replays import OUTPUT_MAX_BYTES, Replays
 from endpoints.console.rewinding import rewind
 from endpoints.console.screens import SCREENS, replay
 from endpoints.errors import UserError
@@ -285,7 +285,10 @@ async def test_a_replay_that_takes_too_long_is_ended_and_said(exchange: Exchange
     assert "this took longer than" in found.replayed.trouble
 
 
-@pytest.mark.parametrize("program", ["1/0", "print('{')", "import sys; sys.stdout.buffer.write(b'\\xff')"])
+TOO_MUCH = f"print('x' * {OUTPUT_MAX_BYTES + 1})"
+
+
+@pytest.mark.parametrize("program", ["1/0", "print('{')", "import sys; sys.stdout.buffer.write(b'\\xff')", TOO_MUCH])
 async def test_a_replay_without_a_result_is_said(exchange: Exchange, program: str) -> None:
     facts = await facts_of(exchange)
     found = await Replays(program=("-c", program)).at(facts, facts.now - 1)

@@ -208,6 +208,19 @@ def test_a_mark_of_another_journal_is_reported(journal: Path, tmp_path: Path) ->
     ]
 
 
+def test_a_mark_that_names_a_record_beyond_the_journal_is_reported(journal: Path, tmp_path: Path) -> None:
+    archive(journal, NOON, to=tmp_path / "archive", remove_older_ms=HOUR_MS)
+    mark = journal / "archived.json"
+    mark.write_text(mark.read_text().replace(f'"records":{records_before(journal)}', f'"records":{10**12}'))
+    assert str(10**12) in mark.read_text()
+
+    reader = JournalReader(str(journal))
+    assert list(reader.records())
+    assert [problem.reason for problem in reader.verification.problems] == [
+        f"the note of the archive names record {10**12}, which is not in this journal"
+    ]
+
+
 def records_before(journal: Path) -> int:
     return int(segments(journal)[0].name[:16]) - 1
 
