@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 import pytest
@@ -34,6 +34,15 @@ SAID = {
 }
 """What each state is called in Russian."""
 _ENGLISH = re.compile(r"\b(the|and|not|is|of|with|journal|broker|endpoint|session|unknown|none|alarm)\b", re.IGNORECASE)
+
+
+@pytest.fixture(scope="module")
+def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleStation]:
+    """Yield a link of these tests alone, which begins fine."""
+    with ConsoleStation.of(tmp_path_factory) as station:
+        station.start_all()
+        station.prove()
+        yield station
 
 
 @pytest.fixture
