@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from endpoints.console.act_document import ActDocument, Asked, seen
-from endpoints.console.composing import TypedAlert, compose, four_eyes
+from endpoints.console.composing import TypedAlert, compose
 from endpoints.console.facts import Facts
 from endpoints.console.screens.drafts import CHECKED, WORDS
 from endpoints.inputs.field_error import FieldError
@@ -29,7 +29,7 @@ class AlertAct(TypedAlert, frozen=True, kw_only=True):
         """Return what was sent, or that it waits for a second officer."""
         status = t.term("status", self.status or facts.link.terms.policy.status)
         what = f"{status}, {t.term('precedence', self.precedence)}, {t.term('category', self.category)}"
-        if four_eyes(facts.link.terms.policy, self.precedence):
+        if reference.startswith("draft/"):
             return t(
                 "Held as {draft}: {what}. Nothing was sent yet; it waits for a second officer.",
                 draft=reference,

@@ -139,7 +139,9 @@ async function ask(form, content) {
     // what stands before the application says it in each language, a line each
     const own = answer.headers.get("content-type") === "application/json";
     const line = text.split("\n")[document.documentElement.lang === "ru" ? 1 : 0];
-    return { status: answer.status, answer: own ? JSON.parse(text) : { why: line || words.refused } };
+    // a proxy, or a console that ends, does not say what became of the act
+    const unknown = answer.ok || answer.status >= 500;
+    return { status: answer.status, answer: own ? JSON.parse(text) : { why: line || words.refused, unknown } };
   } catch {
     return { status: 0, answer: { why: words.unknown, unknown: true } };
   }
@@ -149,7 +151,8 @@ async function submit(form) {
   const state = attempt(form);
   if (state.asking || whyNot(form)) return;
   clear(form);
-  const invalid = [...form.elements].find((each) => each.validity?.customError);
+  // what is asked again was checked, and cannot change
+  const invalid = state.unknown ? undefined : [...form.elements].find((each) => each.validity?.customError);
   if (invalid) {
     wrong(form, named(invalid), invalid.validationMessage);
     return problem(form, invalid.validationMessage);
@@ -163,7 +166,7 @@ async function submit(form) {
   keep(form, { request: state.request, document: state.document, unknown: true });
   for (;;) {
     const { status, answer } = await ask(form, { ...state.document, request: state.request, credential });
-    if (status === 200) return done(form, answer);
+    if (status === 200 && answer.said) return done(form, answer);
     state.unknown = Boolean(answer.unknown) || (state.unknown && UNRESOLVED.includes(status));
     if (!(state.unknown && [0, 503].includes(status))) {
       field.value = "";
