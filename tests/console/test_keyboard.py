@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from endpoints.console.screens import SCREENS
 from tests.support.browser import Visits, faults, look, picture
@@ -21,14 +21,20 @@ def test_each_key_of_the_menu_opens_its_screen_and_escape_leads_back(station: Co
     before = "board"
     for key, name in KEYS.items():
         page.keyboard.press(key)
-        expect(page).to_have_url(re.compile(f"/links/eucom-ndmc/{name}"))
-        expect(page.locator("#live")).to_be_visible()
+        there(page, name)
         if name != before:
             page.keyboard.press("Escape")
-            expect(page).to_have_url(re.compile(f"/links/eucom-ndmc/{before}"))
+            there(page, before)
             page.keyboard.press(key)
-            expect(page).to_have_url(re.compile(f"/links/eucom-ndmc/{name}"))
+            there(page, name)
         before = name
+
+
+def there(page: Page, name: str) -> None:
+    """Wait until a screen is there, and its scripts hear keys."""
+    expect(page).to_have_url(re.compile(f"/links/eucom-ndmc/{name}"))
+    expect(page.locator("#live")).to_be_visible()
+    page.wait_for_load_state("load")
 
 
 def test_the_help_lists_the_keys_and_keeps_the_focus(station: ConsoleStation, visits: Visits) -> None:

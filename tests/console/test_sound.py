@@ -19,6 +19,15 @@ WITHIN_MS = 15_000
 FLASH: dict[str, Any] = {"category": "air_pursuit", "precedence": "flash", "expires_in_s": 86_400}
 
 
+@pytest.fixture(scope="module")
+def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleStation]:
+    """Yield a link of these tests alone, where nothing else calls."""
+    with ConsoleStation.of(tmp_path_factory) as station:
+        station.start_all()
+        station.prove()
+        yield station
+
+
 @pytest.fixture
 def alerted(station: ConsoleStation) -> Iterator[str]:
     """Yield the reference of a flash alert that eucom has received; it is acknowledged afterwards."""

@@ -121,6 +121,8 @@ function wrong(form, name, why) {
   const group = checkable(field) ? field.closest("fieldset") : field;
   const note = element("span", why, "wrong");
   note.id = `${form.id}-wrong-${name.replace(/\W/g, "-")}`;
+  // the preview may have said it
+  document.getElementById(note.id)?.remove();
   field.setAttribute("aria-invalid", "true");
   field.dataset.described ??= field.getAttribute("aria-describedby") ?? "";
   field.setAttribute("aria-describedby", `${note.id} ${field.dataset.described}`.trim());
