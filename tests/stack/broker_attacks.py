@@ -23,7 +23,7 @@ PARTIES = {"watch": "tls", "ndmc": "tls", "broker": "health"}
 """Whose certificates the attacker has, and where these lie in the volumes; `broker` is the identity without rights."""
 CLOSED = frozenset({"no connection", "closed", "nothing"})
 """No answer that would be a success."""
-NOT_AUTHORIZED = frozenset({"published 135"})
+NOT_AUTHORIZED, DISPLACED = frozenset({"published 135"}), frozenset({"closed"})
 MALFORMED, WRONG_IDENTITY = frozenset({"closed"}), frozenset({"refused 133"})
 _WITHIN_S = 300
 
@@ -48,8 +48,11 @@ def _by(party: str, **how: Any) -> dict[str, Any]:
 
 
 def _forbidden(party: str, topic: str, **how: Any) -> Attack:
-    """Return a publish to a topic that the party must not write."""
-    return Attack(_by(party, publish=topic, **how), NOT_AUTHORIZED, MALFORMED)
+    """Return a publish to a topic that the party must not write.
+
+    The party itself, which the attacker's connection displaces, may come back and displace that before it is answered.
+    """
+    return Attack(_by(party, publish=topic, **how), NOT_AUTHORIZED | DISPLACED, MALFORMED)
 
 
 ATTACKS: dict[str, Attack] = {
