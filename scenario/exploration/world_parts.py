@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import structs
 
@@ -18,11 +18,11 @@ from protocol.core.events import (
     OfficerReleased,
     Request,
 )
-from protocol.core.snapshot import AlertView, Snapshot
+from protocol.core.snapshot import Snapshot
 from protocol.wire.instants import Millis, written
 from protocol.wire.messages import Decision, Precedence, Reference
 from protocol.wire.policy import EnrolledKey, Terms
-from scenario.exploration.small_world import NONCE, Occasion, PlannedRequest, Symmetry
+from scenario.exploration.small_world import NONCE, MakeRequest, Occasion, PlannedRequest, Symmetry
 from scenario.simulation.signatures import enrolled
 
 CALLER, ANSWERING = default_terms.CALLER, default_terms.ANSWERING
@@ -48,17 +48,7 @@ def alert(
     """Return a request for an alert."""
 
     def make(_view: Snapshot, asked: Occasion) -> Request:
-        return OfficerRaisedAlert(
-            at=asked.at,
-            mono=asked.mono,
-            request=asked.request,
-            officer=officer,
-            category="air_pursuit",
-            precedence=precedence,
-            event_at=written(asked.at),
-            expires_at=written(asked.at + expires),
-            text={"en": f"alert {number}"},
-        )
+        return _raised(asked, officer, f"alert {number}", precedence, expires)
 
     return PlannedRequest(f"{side} alert {number}", side, make)
 
@@ -66,103 +56,59 @@ def alert(
 def update(side: str, officer: str) -> PlannedRequest:
     """Return a request for an update of the side's first alert."""
 
-    def make(view: Snapshot, asked: Occasion) -> Request | None:
-        first = _first(view, side)
-        if first is None:
-            return None
-        return OfficerRaisedAlert(
-            at=asked.at,
-            mono=asked.mono,
-            request=asked.request,
-            officer=officer,
-            category="air_pursuit",
-            precedence="routine",
-            event_at=written(asked.at),
-            expires_at=written(asked.at + HOUR),
-            text={"en": "update"},
-            changes=Reference.parse(first.reference),
-            change_kind="update",
-        )
+    def make(asked: Occasion, of: Reference) -> Request:
+        return structs.replace(_raised(asked, officer, "update"), changes=of, change_kind="update")
 
-    return PlannedRequest(f"{side} update by {officer}", side, make)
+    return PlannedRequest(f"{side} update by {officer}", side, _about_first(side, make))
 
 
 def cancel(side: str, officer: str) -> PlannedRequest:
     """Return a request to cancel the side's first alert."""
 
-    def make(view: Snapshot, asked: Occasion) -> Request | None:
-        first = _first(view, side)
-        if first is None:
-            return None
-        return OfficerCancelled(
-            at=asked.at,
-            mono=asked.mono,
-            request=asked.request,
-            officer=officer,
-            of=Reference.parse(first.reference),
-        )
+    def make(asked: Occasion, of: Reference) -> Request:
+        return OfficerCancelled(at=asked.at, mono=asked.mono, request=asked.request, officer=officer, of=of)
 
-    return PlannedRequest(f"{side} cancel by {officer}", side, make)
+    return PlannedRequest(f"{side} cancel by {officer}", side, _about_first(side, make))
 
 
 def release(side: str, officer: str) -> PlannedRequest:
     """Return a request to release the first draft of the side, waiting or not."""
 
-    def make(view: Snapshot, asked: Occasion) -> Request | None:
-        if not (view.drafts or view.drafts_ended):
-            return None
+    def make(asked: Occasion) -> Request:
         return OfficerReleased(at=asked.at, mono=asked.mono, request=asked.request, officer=officer, draft=1)
 
-    return PlannedRequest(f"{side} release by {officer}", side, make)
+    return PlannedRequest(f"{side} release by {officer}", side, _about_draft(make))
 
 
 def discard(side: str, officer: str) -> PlannedRequest:
     """Return a request to discard the first draft of the side, waiting or not."""
 
-    def make(view: Snapshot, asked: Occasion) -> Request | None:
-        if not (view.drafts or view.drafts_ended):
-            return None
+    def make(asked: Occasion) -> Request:
         return OfficerCancelled(at=asked.at, mono=asked.mono, request=asked.request, officer=officer, draft=1)
 
-    return PlannedRequest(f"{side} discard by {officer}", side, make)
+    return PlannedRequest(f"{side} discard by {officer}", side, _about_draft(make))
 
 
 def acknowledge(side: str, peer: str, officer: str, decision: Decision = "acting") -> PlannedRequest:
     """Return a request to acknowledge the peer's first alert."""
 
-    def make(view: Snapshot, asked: Occasion) -> Request | None:
-        first = _first(view, peer)
-        if first is None:
-            return None
+    def make(asked: Occasion, of: Reference) -> Request:
         return OfficerAcknowledged(
-            at=asked.at,
-            mono=asked.mono,
-            request=asked.request,
-            officer=officer,
-            of=Reference.parse(first.reference),
-            decision=decision,
+            at=asked.at, mono=asked.mono, request=asked.request, officer=officer, of=of, decision=decision
         )
 
-    return PlannedRequest(f"{side} {decision} by {officer}", side, make)
+    return PlannedRequest(f"{side} {decision} by {officer}", side, _about_first(peer, make))
 
 
 def refuse(side: str, peer: str, officer: str) -> PlannedRequest:
     """Return a request to refuse the peer's first alert."""
 
-    def make(view: Snapshot, asked: Occasion) -> Request | None:
-        first = _first(view, peer)
-        if first is None:
-            return None
+    def make(asked: Occasion, of: Reference) -> Request:
         return OfficerRefused(
-            at=asked.at,
-            mono=asked.mono,
-            request=asked.request,
-            officer=officer,
-            of=Reference.parse(first.reference),
-            reason="out_of_scope",
+            at=asked.at, mono=asked.mono, request=asked.request, officer=officer, of=of, reason="out_of_scope"
         )
 
-    return PlannedRequest(f"{side} refuse by {officer}", side, make)
+    return PlannedRequest(f"{side} refuse by {officer}", side, _about_first(peer, make))
 
 
 def line_test(side: str, officer: str = "duty-1") -> PlannedRequest:
@@ -194,6 +140,36 @@ def answer(side: str, officer: str = "duty-1", *, wrong: bool = False) -> Planne
     return PlannedRequest(f"{side} {'wrong ' if wrong else ''}answer", side, make)
 
 
-def _first(view: Snapshot, side: str) -> AlertView | None:
-    """Return the first alert of `side` that is shown, None if there is none."""
-    return next((each for each in view.alerts if each.reference.startswith(f"{side}/")), None)
+def _raised(
+    asked: Occasion, officer: str, text: str, precedence: Precedence = "routine", expires: Millis = HOUR
+) -> OfficerRaisedAlert:
+    return OfficerRaisedAlert(
+        at=asked.at,
+        mono=asked.mono,
+        request=asked.request,
+        officer=officer,
+        category="air_pursuit",
+        precedence=precedence,
+        event_at=written(asked.at),
+        expires_at=written(asked.at + expires),
+        text={"en": text},
+    )
+
+
+def _about_first(side: str, make: Callable[[Occasion, Reference], Request]) -> MakeRequest:
+    """Return what makes a request about the first alert of `side` that is shown, if there is one."""
+
+    def about(view: Snapshot, asked: Occasion) -> Request | None:
+        first = next((each for each in view.alerts if each.reference.startswith(f"{side}/")), None)
+        return None if first is None else make(asked, Reference.parse(first.reference))
+
+    return about
+
+
+def _about_draft(make: Callable[[Occasion], Request]) -> MakeRequest:
+    """Return what makes a request about the first draft, if there was one."""
+
+    def about(view: Snapshot, asked: Occasion) -> Request | None:
+        return make(asked) if view.drafts or view.drafts_ended else None
+
+    return about
