@@ -23,9 +23,9 @@ from protocol.record.findings import Kind
 
 CONTENT_MAX_BYTES: Final = 1 << 29
 """A segment takes 8 MiB, or with a checkpoint of a full outbox half of this. A longer one is not archived."""
-_MEMORY_BYTES: Final = 1 << 25
+MEMORY_BYTES: Final = 1 << 25
 """What is longer is unpacked to a temporary file."""
-_CHUNK_BYTES: Final = 1 << 20
+CHUNK_BYTES: Final = 1 << 20
 _LEVEL: Final = 9
 _MAGIC: Final = b"\x1f\x8b\x08"
 _FLAG_EXTRA: Final = 4
@@ -108,9 +108,9 @@ def unpacked(file: BinaryIO, name: str, *, max_bytes: int = CONTENT_MAX_BYTES) -
 
     Raises DamagedArchive if it is cut or was changed, UserError if it is of a later version, OSError.
     """
-    head = file.read(_CHUNK_BYTES)
+    head = file.read(CHUNK_BYTES)
     _check_version(head, name)
-    content = cast("BinaryIO", tempfile.SpooledTemporaryFile(_MEMORY_BYTES))  # noqa: SIM115 - the caller closes it
+    content = cast("BinaryIO", tempfile.SpooledTemporaryFile(MEMORY_BYTES))  # noqa: SIM115 - the caller closes it
     try:
         _unpack(head, file, content, name, max_bytes)
     except BaseException:
@@ -126,7 +126,7 @@ def _unpack(data: bytes, file: BinaryIO, content: BinaryIO, name: str, max_bytes
         while not unpacker.eof:
             if not data:
                 raise DamagedArchive(phrase("{name}: this archive is cut", name=name), "missing")
-            part = unpacker.decompress(data, _CHUNK_BYTES)
+            part = unpacker.decompress(data, CHUNK_BYTES)
             data = unpacker.unconsumed_tail
             while part:
                 size += len(part)
@@ -136,8 +136,8 @@ def _unpack(data: bytes, file: BinaryIO, content: BinaryIO, name: str, max_bytes
                     )
                 content.write(part)
                 # what is left within the unpacker
-                part = b"" if data or unpacker.eof else unpacker.decompress(b"", _CHUNK_BYTES)
-            data = data or file.read(_CHUNK_BYTES)
+                part = b"" if data or unpacker.eof else unpacker.decompress(b"", CHUNK_BYTES)
+            data = data or file.read(CHUNK_BYTES)
     except zlib.error:
         raise DamagedArchive(
             phrase("{name}: this archive was changed: what it contains does not give its checksum", name=name)

@@ -17,9 +17,16 @@ from msgspec import Struct
 from broker.atomic_files import flush_folder
 from endpoints.errors import UserError, os_reason
 from endpoints.journal.archived_mark import WHERE_MAX, ArchivedMark, Moved
-from endpoints.journal.archived_segment import CONTENT_MAX_BYTES, DamagedArchive, open_segment, pack, unpacked
+from endpoints.journal.archived_segment import (
+    CHUNK_BYTES,
+    CONTENT_MAX_BYTES,
+    DamagedArchive,
+    open_segment,
+    pack,
+    unpacked,
+)
 from endpoints.journal.batch_reader import LINE_MAX_BYTES, require_known
-from endpoints.journal.segments import archived_path, is_archived, lock_against_archiving, segments
+from endpoints.journal.segments import archived_path, is_archived, lock_against_archiving, segment_first, segments
 from endpoints.journal.writer import DamagedJournal
 from endpoints.keys.private_files import FILE_MODE, FOLDER_MODE, exists, give_to_owners, make_folders
 from endpoints.texts.printable import one_line
@@ -29,7 +36,6 @@ from protocol.record.journal import Chain, Record
 from protocol.wire.instants import Millis, written
 
 _UNVERIFIED: Final = ".unverified"
-_CHUNK_BYTES: Final = 1 << 20
 
 Step = Literal["checked", "packed", "verified", "named", "removed"]
 """What was done with a segment: it was read, packed beside its place, compared, renamed; the original was removed."""
@@ -238,7 +244,7 @@ class _Archiving:
         """Compare an archive with its segment; return its length. Raises DamagedArchive unless they are the same."""
         length = 0
         with open_segment(path) as original, unpacked(file, str(target)) as archived:
-            while part := archived.read(_CHUNK_BYTES):
+            while part := archived.read(CHUNK_BYTES):
                 length += len(part)
                 if length > content.length or part != original.read(len(part)):
                     raise _another(target, path)
@@ -268,6 +274,7 @@ class _Archiving:
         if not old:
             return
         assert self._to is not None, "they are archived elsewhere"
+        self._require_earlier(self._to, old[0][1])
         last = old[-1][1]
         where = one_line(str(self._to.absolute()))[:WHERE_MAX]
         mark = Moved(moved_at=written(now), where=where, records=last.last, head=last.head)
@@ -275,6 +282,25 @@ class _Archiving:
         ArchivedMark(self._journal).write(mark)
         for path, _ in old:
             self._remove(path)
+
+    def _require_earlier(self, to: Path, begin: _Content) -> None:
+        """Raise UserError unless a copy has the record before `begin`: what was removed earlier lies elsewhere else."""
+        if begin.first == 1:
+            return
+        earlier = [each for each in segments(to) if (segment_first(each) or 0) < begin.first]
+        found = None
+        if earlier:
+            with open_segment(earlier[-1]) as file:
+                found, _ = _content(earlier[-1], file)
+        if found is None or (found.last, found.head) != (begin.first - 1, begin.prev):
+            raise UserError(
+                phrase(
+                    "{to}: lacks the records before {n}, which were removed from the journal; name the archive that "
+                    "has them, or copy it there first; nothing was removed",
+                    to=to,
+                    n=begin.first,
+                )
+            )
 
 
 def _another(target: Path, path: Path) -> DamagedArchive:
@@ -324,6 +350,6 @@ def _content(path: Path, file: BinaryIO) -> tuple[_Content | None, bool]:
 
 def _parts(file: BinaryIO, length: int | None) -> Iterator[bytes]:
     """Yield a file from where it is, in parts: `length` bytes, or all of it."""
-    while part := file.read(_CHUNK_BYTES if length is None else min(_CHUNK_BYTES, length)):
+    while part := file.read(CHUNK_BYTES if length is None else min(CHUNK_BYTES, length)):
         length = None if length is None else length - len(part)
         yield part

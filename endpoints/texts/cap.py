@@ -73,7 +73,7 @@ def cap(entry: LedgerEntry, body: AnyBody, ledger: Ledger, statement: str, words
         ("msgType", _message_type(body)),
         ("scope", "Private"),
         ("addresses", " ".join(others)),
-        ("note", "\n".join([*_own_note(body), one_line(statement)])),
+        ("note", "\n".join([*_own_note(body), *_elsewhere(body, ledger), one_line(statement)])),
         *([("references", " ".join(references))] if references else []),
         *(_info(entry, body, language, text, words.get(language, words["en"])) for language, text in _texts(body)),
     ]
@@ -134,6 +134,11 @@ def _references(body: AnyBody, ledger: Ledger) -> list[str]:
         for each, entry in found
         if entry is not None
     ]
+
+
+def _elsewhere(body: AnyBody, ledger: Ledger) -> list[str]:
+    """Return the messages that it refers to and that are not in this journal: CAP refers only with their instant."""
+    return [f"of: {each}" for each in dict.fromkeys(references_of(body)) if each not in ledger.entries]
 
 
 def _own_note(body: AnyBody) -> list[str]:

@@ -96,7 +96,7 @@ class RecordLines:
 
     def __init__(self, interval: Interval) -> None:
         self._interval = interval
-        self._first = self._last = self._taken = self._left_out = 0
+        self._first = self._last = self._taken = self._left_out = self._no_records = 0
         self._head = ""
 
     def begin(self, about: dict[str, Any]) -> bytes:
@@ -106,7 +106,10 @@ class RecordLines:
     def take(self, line: bytes) -> bytes:
         """Return the line of a record, given with its newline; nothing if it is outside the interval."""
         found = _RECORD.match(line)
-        if found is None or not self._interval.contains(found[2].decode("ascii", "replace")):
+        if found is None:
+            self._no_records += 1
+            return b""
+        if not self._interval.contains(found[2].decode("ascii", "replace")):
             self._left_out += 1
             return b""
         n = int(found[1])
@@ -119,6 +122,7 @@ class RecordLines:
     def end(self, *further: str, **more: Any) -> bytes:
         """Return the last line; `further` is what else was left out, `more` are further fields."""
         left = [f"{self._left_out} records of this journal outside the interval"] if self._left_out else []
+        left += [f"lines of this journal that are not records: {self._no_records}"] if self._no_records else []
         return _line(
             {
                 "export_end": {

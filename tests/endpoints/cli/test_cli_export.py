@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from cap_tools import AlertState, Status
 from cap_tools.models import Alert, MsgType, Reference
+from msgspec import UNSET
 from xmlschema import XMLSchema
 from xsdata.formats.dataclass.parsers import XmlParser
 
@@ -26,8 +27,13 @@ from endpoints.cli.new_files import new_file, new_folder
 from endpoints.errors import UserError
 from endpoints.journal.reader import JournalReader
 from endpoints.journal.segments import segments
-from endpoints.texts.exporting import TOOL
+from endpoints.texts.cap import cap
+from endpoints.texts.exporting import TOOL, Interval, RecordLines
+from endpoints.texts.i18n import translator
+from endpoints.texts.wording import decoded
 from protocol.core.events import OfficerCancelled
+from protocol.record.ledger import Ledger
+from protocol.wire.messages import Alert as AlertBody
 from protocol.wire.messages import Reference as Ref
 from tests.support.exchange import Exchange
 from tests.support.failing_disk import SmallDisk
@@ -247,6 +253,29 @@ def test_another_library_finds_what_every_change_and_answer_refers_to(journal: P
             (found,) = alert.references_to_list()
             assert by_reference[found] is alerts[f"{about['sender']}/{about['epoch']}/{about['seq']}"]
     assert len(state.alerts) < len(alerts)
+
+
+def test_a_message_about_one_that_lies_elsewhere_names_it_in_its_note(journal: Path) -> None:
+    ledger = Ledger()
+    for record in JournalReader(str(journal)).whole_records():
+        ledger.take(record)
+    changes = [each for each in ledger.entries.values() if each.body.get("change")]
+    cancelled = next(each for each in changes if each.body["change"]["kind"] == "cancellation")
+    body = decoded(cancelled.body)
+    assert isinstance(body, AlertBody)
+    assert body.change is not UNSET
+    assert f"of: {body.change.of}".encode() not in cap(cancelled, body, ledger, "made", {"en": translator("en")})
+    del ledger.entries[body.change.of]
+    made = cap(cancelled, body, ledger, "made", {"en": translator("en")})
+    assert f"<note>of: {body.change.of}\nmade</note>".encode() in made
+    assert b"<references>" not in made
+
+
+def test_what_is_no_record_is_counted_apart() -> None:
+    lines = RecordLines(Interval())
+    assert not lines.take(b"no record\n")
+    end = json.loads(lines.end())["export_end"]
+    assert end["left_out"][0] == "lines of this journal that are not records: 1"
 
 
 def test_texts_of_the_other_side_stay_texts(alerts: dict[str, Alert]) -> None:

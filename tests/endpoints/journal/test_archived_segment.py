@@ -116,8 +116,8 @@ def test_a_bomb_is_refused_early(piece: bytes) -> None:
 
 
 def test_what_is_long_is_unpacked_to_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archived_segment, "_MEMORY_BYTES", 1_000)
-    monkeypatch.setattr(archived_segment, "_CHUNK_BYTES", 300)
+    monkeypatch.setattr(archived_segment, "MEMORY_BYTES", 1_000)
+    monkeypatch.setattr(archived_segment, "CHUNK_BYTES", 300)
     assert read(packed(CONTENT)) == CONTENT
 
 

@@ -208,6 +208,19 @@ def test_a_mark_of_another_journal_is_reported(journal: Path, tmp_path: Path) ->
     ]
 
 
+def test_nothing_is_removed_for_an_archive_that_lacks_what_was_removed_before(journal: Path, tmp_path: Path) -> None:
+    first = archive(journal, NOON, to=tmp_path / "a", remove_older_ms=HOUR_MS)
+    assert first.removed
+    mark, kept = (journal / "archived.json").read_bytes(), segments(journal)
+
+    with pytest.raises(UserError, match="lacks the records before"):
+        archive(journal, NOON, to=tmp_path / "b", remove_older_ms=0)
+    assert (journal / "archived.json").read_bytes() == mark
+    assert segments(journal) == kept
+
+    assert archive(journal, NOON, to=tmp_path / "a", remove_older_ms=0).removed
+
+
 def test_a_mark_that_names_a_record_beyond_the_journal_is_reported(journal: Path, tmp_path: Path) -> None:
     archive(journal, NOON, to=tmp_path / "archive", remove_older_ms=HOUR_MS)
     mark = journal / "archived.json"
