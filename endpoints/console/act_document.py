@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, NamedTuple
 
+import msgspec
 from msgspec import Meta, Struct
 from starlette.responses import Response
 
@@ -40,11 +41,13 @@ class ActDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         request: names the act; the page keeps it until it has an answer, so that asking again says nothing twice.
         credential: of the session's officer.
         seen: the digest of what the page showed.
+        by: the officer whom the page names; its browser may have another one's session by now.
     """
 
     request: RequestId
     credential: str = ""
     seen: str = ""
+    by: str = ""
 
     def check_credential(self) -> None:
         """Raise FieldError unless a credential was typed."""
@@ -64,8 +67,8 @@ class ActDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         """Return in a sentence what was journaled, as `reference`."""
         raise NotImplementedError
 
-    async def answered(self, response: Response, begin: BeginSession) -> None:
-        """Change the response to an act that was journaled, such as by beginning another officer's session."""
+    async def answered(self, response: Response, facts: Facts, begin: BeginSession) -> None:
+        """Do what follows an act that was journaled, such as beginning another officer's session in `response`."""
 
 
 def choice(field: str, value: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
@@ -84,6 +87,26 @@ def texts(field: str, given: Mapping[str, str], facts: Facts) -> dict[str, str]:
         if text.strip():
             found[language] = check_text(text, option=field, language=language)
     return found
+
+
+def said_to_peer(reference: str, what: str, facts: Facts, t: Translator) -> str:
+    """Return the sentence that an officer has said something to the other side."""
+    return t(
+        "Said to {peer} as {officer}, in {reference}: {what}.",
+        peer=facts.peer,
+        officer=facts.officer,
+        reference=reference,
+        what=what,
+    )
+
+
+def fits(text: str, kind: Any) -> bool:
+    """Return whether a text is of a type, such as Identifier."""
+    try:
+        msgspec.convert(text, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def seen(document: ActDocument) -> dict[str, str]:

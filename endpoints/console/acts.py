@@ -136,6 +136,11 @@ class Acts:
         if kind is None:
             raise refused(HTTPStatus.NOT_FOUND, "unknown_act", phrase("there is no such act"), t)
         document = document_of(body, kind, t)
+        if document.by not in {"", facts.officer}:
+            why = phrase(
+                "nothing was said: {officer} has logged in here meanwhile; reload the page", officer=facts.officer
+            )
+            raise refused(HTTPStatus.FORBIDDEN, "another_officer", why, t)
         _check_current(facts, t)
         try:
             asked = document.ask(facts, t)
@@ -161,7 +166,7 @@ class Acts:
             raise refused(HTTPStatus.TOO_MANY_REQUESTS, THROTTLED, worded(error), t) from None
         done = ActAnswer(said=document.said(reference, facts, t), reference=reference)
         response = _json(HTTPStatus.OK, done)
-        await document.answered(response, begin)
+        await document.answered(response, facts, begin)
         return response
 
     async def _post(self, link: str, action: str, request: dict[str, Any], sender: Sender) -> str:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
-from endpoints.console.act_document import ActDocument, Asked
+from endpoints.console.act_document import ActDocument, Asked, fits
 from endpoints.console.facts import Facts
 from endpoints.inputs.field_error import FieldError
 from endpoints.texts.i18n import Translator
@@ -27,18 +25,10 @@ class AcknowledgeAlarmAct(ActDocument, frozen=True, kw_only=True):
         code, _, subject = self.alarm.partition("/")
         fields: dict[str, Any] = {"code": code, "subject": subject}
         words = tuple(each.strip() for each in self.words)
-        if words and not (len(words) == WORDS_ASKED and all(map(_is_word, words))):
+        if words and not (len(words) == WORDS_ASKED and all(fits(each.lower(), Word) for each in words)):
             raise FieldError("words", phrase("type {count} words, as the other side reads them", count=WORDS_ASKED))
         return Asked("acknowledge-alarm", {**fields, **({"words": words} if words else {})})
 
     def said(self, reference: str, facts: Facts, t: Translator) -> str:
         """Return what was recorded."""
         return t("Recorded: {officer} has seen the alarm {alarm}, and acts.", officer=facts.officer, alarm=reference)
-
-
-def _is_word(text: str) -> bool:
-    try:
-        msgspec.convert(text.lower(), Word)
-    except msgspec.ValidationError:
-        return False
-    return True

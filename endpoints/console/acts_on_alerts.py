@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from endpoints.console.act_document import ActDocument, Asked, seen
+from endpoints.console.act_document import ActDocument, Asked, said_to_peer, seen
 from endpoints.console.composing import TypedAlert, compose
 from endpoints.console.facts import Facts
 from endpoints.console.screens.drafts import CHECKED, WORDS
@@ -23,7 +23,7 @@ class AlertAct(TypedAlert, frozen=True, kw_only=True):
 
     def ask(self, facts: Facts, t: Translator) -> Asked:
         """Return the request. Raises FieldError for the first field that is wrong."""
-        return Asked("alert", compose(self, facts.link.terms.policy, facts.now, t).request())
+        return Asked("alert", compose(self, facts.link.terms.policy, self.asked_when(facts.now), t).request())
 
     def said(self, reference: str, facts: Facts, t: Translator) -> str:
         """Return what was sent, or that it waits for a second officer."""
@@ -35,13 +35,7 @@ class AlertAct(TypedAlert, frozen=True, kw_only=True):
                 draft=reference,
                 what=what,
             )
-        return t(
-            "Said to {peer} as {officer}, in {reference}: {what}.",
-            peer=facts.peer,
-            officer=facts.officer,
-            reference=reference,
-            what=what,
-        )
+        return said_to_peer(reference, what, facts, t)
 
 
 class ReleaseAct(ActDocument, frozen=True, kw_only=True):

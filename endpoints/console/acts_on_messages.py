@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from endpoints.console.act_document import ActDocument, Asked, choice, seen, texts
+from endpoints.console.act_document import ActDocument, Asked, choice, said_to_peer, seen, texts
 from endpoints.console.facts import Facts
 from endpoints.inputs.field_error import FieldError
 from endpoints.texts.i18n import Translator
@@ -33,13 +33,8 @@ class AcknowledgeAct(ActDocument, frozen=True, kw_only=True):
 
     def said(self, reference: str, facts: Facts, t: Translator) -> str:
         """Return what was said, and as which message."""
-        return t(
-            "Said to {peer} as {officer}, in {reference}: {what}.",
-            peer=facts.peer,
-            officer=facts.officer,
-            reference=reference,
-            what=f"{t.term('act', 'acknowledged')} ({self.of}), {t.term('decision', self.decision)}",
-        )
+        what = f"{t.term('act', 'acknowledged')} ({self.of}), {t.term('decision', self.decision)}"
+        return said_to_peer(reference, what, facts, t)
 
 
 class RefuseAct(ActDocument, frozen=True, kw_only=True):
@@ -66,13 +61,8 @@ class RefuseAct(ActDocument, frozen=True, kw_only=True):
     def said(self, reference: str, facts: Facts, t: Translator) -> str:
         """Return what was said, and as which message."""
         referral = f", {t('referred to {channel}', channel=self.referral)}" if self.referral else ""
-        return t(
-            "Said to {peer} as {officer}, in {reference}: {what}.",
-            peer=facts.peer,
-            officer=facts.officer,
-            reference=reference,
-            what=f"{t.term('act', 'refused')} ({self.of}), {t.term('reason', self.reason)}{referral}",
-        )
+        what = f"{t.term('act', 'refused')} ({self.of}), {t.term('reason', self.reason)}{referral}"
+        return said_to_peer(reference, what, facts, t)
 
 
 class CancelAct(ActDocument, frozen=True, kw_only=True):
@@ -87,10 +77,5 @@ class CancelAct(ActDocument, frozen=True, kw_only=True):
 
     def said(self, reference: str, facts: Facts, t: Translator) -> str:
         """Return what was said, and as which message."""
-        return t(
-            "Said to {peer} as {officer}, in {reference}: {what}.",
-            peer=facts.peer,
-            officer=facts.officer,
-            reference=reference,
-            what=f"{t.term('act', 'cancelled')} ({self.of})",
-        )
+        what = f"{t.term('act', 'cancelled')} ({self.of})"
+        return said_to_peer(reference, what, facts, t)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from starlette.responses import Response
 
-from endpoints.console.act_document import ActDocument, Asked, BeginSession, choice, seen
+from endpoints.console.act_document import ActDocument, Asked, BeginSession, choice, fits, seen
 from endpoints.console.facts import Facts
 from endpoints.inputs.field_error import FieldError
 from endpoints.inputs.texts import check_text
@@ -16,10 +15,10 @@ from endpoints.texts.i18n import Translator
 from endpoints.texts.read_back import WORDS, misread
 from protocol.phrases import phrase
 from protocol.wire.instants import parsed
+from protocol.wire.messages import Identifier
 
 WHY_MAX: Final = 200
 LISTENS_MAX: Final = 200
-_OFFICER: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
 _log = get_logger()
 
 
@@ -98,7 +97,7 @@ class TakeWatchAct(ActDocument, frozen=True, kw_only=True):
         """Return the request. Raises FieldError unless the sounds were heard and the sheet was read."""
         del t
         officer = self.officer(facts)
-        if not _OFFICER.fullmatch(officer):
+        if not fits(officer, Identifier):
             raise FieldError("incoming", phrase("expected the id of an officer, such as watch-2"))
         if officer == self.relieves:
             raise FieldError("incoming", phrase("{officer} has the watch already", officer=officer))
@@ -111,14 +110,14 @@ class TakeWatchAct(ActDocument, frozen=True, kw_only=True):
     def said(self, reference: str, facts: Facts, t: Translator) -> str:
         """Return who has the watch."""
         del reference
-        officer = self.officer(facts)
+        return t("{officer} has the watch of {link}.", officer=self.officer(facts), link=facts.settings.id)
+
+    async def answered(self, response: Response, facts: Facts, begin: BeginSession) -> None:
+        """Log who listens elsewhere; begin the session of the incoming officer in the browser of the relieved one."""
         if self.sound == "elsewhere":
             # no event has it: the alarm nobody_listening says that no screen sounds
+            officer = self.officer(facts)
             _log.warning("the watch was taken at a screen that cannot sound", officer=officer, listens=self.listens)
-        return t("{officer} has the watch of {link}.", officer=officer, link=facts.settings.id)
-
-    async def answered(self, response: Response, begin: BeginSession) -> None:
-        """Begin the session of the incoming officer in the browser of the one who is relieved."""
         if self.incoming:
             await begin(response, self.incoming.strip(), self.credential)
 

@@ -47,6 +47,7 @@ class TypedAlert(ActDocument, frozen=True, kw_only=True):
         where: whether the alert is about a place: `place`, `none`, or empty as long as nothing was chosen.
         untranslated: `yes` if it may be sent without a text in some language of the link.
         changes, change_kind: the earlier alert that it updates or corrects.
+        asked_at: when the page asked first, by this console's clock: an alert that is asked again has the same times.
     """
 
     status: Short = ""
@@ -64,6 +65,11 @@ class TypedAlert(ActDocument, frozen=True, kw_only=True):
     references: Short = ""
     changes: Short = ""
     change_kind: Short = ""
+    asked_at: Annotated[str, Meta(pattern=r"^\d{0,15}\Z")] = ""
+
+    def asked_when(self, now: Millis) -> Millis:
+        """Return the instant by which times such as `2h` are meant; `now` is the present one."""
+        return min(int(self.asked_at or now), now)
 
 
 class ComposedAlert(Struct, frozen=True, kw_only=True):

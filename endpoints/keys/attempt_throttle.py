@@ -36,7 +36,7 @@ SOURCES_MAX = 64
 PROCESSES_MAX = 64
 OTHERS = "others"
 """Stands for all further users while `SOURCES_MAX` of them have tried wrong credentials."""
-_LOOK_S = 1.0
+LOOK_S = 1.0
 
 
 class Caller(NamedTuple):
@@ -174,7 +174,7 @@ class AttemptThrottle:
             left_ms = until() - self._real_ms()
             if left_ms <= 0:
                 return
-            await asyncio.sleep(min(left_ms / 1_000, _LOOK_S))
+            await asyncio.sleep(min(left_ms / 1_000, LOOK_S))
 
     def _source(self, name: str) -> _Source:
         now = self._real_ms()

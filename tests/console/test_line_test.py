@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from endpoints.texts.read_back import CYRILLIC, LATIN
 from protocol.wire.instants import parsed, written
-from tests.support.browser import Visits, faults, look, picture
+from tests.support.browser import Visits, every_look, faults, look, picture
 from tests.support.console_station import ConsoleStation
 from tests.support.duty_pages import WITHIN_MS, form, on, read_back, refused, said, send
 
@@ -325,9 +325,7 @@ def test_an_investigator_reads_and_has_no_form(station: ConsoleStation, visits: 
     expect(page.locator("form[data-act]")).to_have_count(0)
 
 
-@pytest.mark.parametrize("lang", ["en", "ru"])
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1280])
+@every_look
 def test_the_forms_fit_and_are_accessible(
     lang: str, theme: str, width: int, station: ConsoleStation, visits: Visits
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import Visits, faults, look, picture
+from tests.support.browser import Visits, every_look, faults, look, picture
 from tests.support.console_station import ConsoleStation
 from tests.support.duty_pages import WITHIN_MS, armed, form, on, refused, said, send
 
@@ -256,9 +256,7 @@ def test_an_investigator_reads_the_sheet_and_takes_nothing(station: ConsoleStati
     expect(page.locator("form[data-act]")).to_have_count(0)
 
 
-@pytest.mark.parametrize("lang", ["en", "ru"])
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1280])
+@every_look
 def test_the_forms_fit_and_are_accessible(
     lang: str, theme: str, width: int, station: ConsoleStation, visits: Visits
 ) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +23,10 @@ PICTURES = Path(os.environ.get("PICTURES", "build/console"))
 COLOURS = 128
 """Of a picture: with fewer, a serious mark would be as red as a critical one."""
 DESKTOP: Any = {"width": 1280, "height": 800}
+every_look = pytest.mark.parametrize(
+    ("lang", "theme", "width"), list(product(("en", "ru"), ("light", "dark"), (320, 1280)))
+)
+"""Runs a test in each language and theme, on a telephone and on a desk."""
 _FAULTS = ("Content Security Policy", "Trusted", "Refused to", "Uncaught")
 """What the browser reports of a page that violates its policy or fails; that a server is gone is no fault."""
 

@@ -33,7 +33,8 @@ function chosen(form, name) {
   const fields = [...form.elements].filter((each) => named(each) === name);
   const field = checkable(fields[0] ?? {}) ? fields.find((each) => each.checked) : fields[0];
   if (checkable(field ?? {})) return field.closest("label").textContent.trim();
-  return field?.selectedOptions?.[0].textContent.trim() || field?.value || "…";
+  // what is said if nothing is typed stands in the empty field
+  return field?.selectedOptions?.[0].textContent.trim() || field?.value || field?.placeholder || "…";
 }
 
 function tell(form) {
@@ -115,8 +116,15 @@ function problem(form, why, { happened = [], more = "", focus = true } = {}) {
   if (focus) box.focus();
 }
 
+function fieldOf(form, name) {
+  if (name === "credential") return form.querySelector(".credential");
+  // one of a list: `words.0`
+  const [, list = name, place = 0] = name.match(/^(.+)\.(\d+)$/) ?? [];
+  return [...form.elements].filter((each) => [name, `${list}[]`].includes(named(each)))[place];
+}
+
 function wrong(form, name, why) {
-  const field = name === "credential" ? form.querySelector(".credential") : [...form.elements].find((each) => [name, `${name}[]`].includes(named(each)));
+  const field = fieldOf(form, name);
   if (!field) return;
   const group = checkable(field) ? field.closest("fieldset") : field;
   const note = element("span", why, "wrong");
@@ -167,7 +175,7 @@ async function submit(form) {
   update(form);
   keep(form, { request: state.request, document: state.document, unknown: true });
   for (;;) {
-    const { status, answer } = await ask(form, { ...state.document, request: state.request, credential });
+    const { status, answer } = await ask(form, { ...state.document, request: state.request, by: document.body.dataset.officer, credential });
     if (status === 200 && answer.said) return done(form, answer);
     state.unknown = Boolean(answer.unknown) || (state.unknown && UNRESOLVED.includes(status));
     if (!(state.unknown && [0, 503].includes(status))) {

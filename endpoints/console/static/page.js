@@ -60,6 +60,7 @@ function tick() {
   write("[data-until]", ({ until }) => (Date.parse(until) < at ? "+" : "") + duration(Date.parse(until) - at));
   write("[data-since]", ({ since }) => duration(at - Date.parse(since)));
   write("[data-shown]", () => clock(still ? at : base.at, 0));
+  for (const field of document.querySelectorAll("input[data-now]")) field.value = Math.round(at);
 }
 
 // --- the content ----------------------------------------------------------------------------------------------------

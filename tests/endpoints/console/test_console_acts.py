@@ -20,10 +20,12 @@ from endpoints.console.screens.message_acts import acts_of
 from endpoints.keys import attempt_throttle
 from endpoints.keys.attempt_throttle import PACE_MS, QUEUED_MAX
 from endpoints.texts.i18n import translator
+from protocol.wire.instants import written
 from protocol.wire.messages import Reference
 from tests.support.console_facts import facts_of
 from tests.support.exchange import Exchange
 from tests.support.small_day import begun
+from tests.support.world import HOUR
 
 EN, RU = translator("en"), translator("ru")
 RIGHT, WRONG = "right", "wrong"
@@ -87,7 +89,7 @@ class Endpoint:
 
 @pytest.fixture
 async def endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Endpoint]:
-    monkeypatch.setattr(attempt_throttle, "_LOOK_S", 0)
+    monkeypatch.setattr(attempt_throttle, "LOOK_S", 0)
     found = Endpoint(tmp_path, await facts_of(begun(tmp_path / "exchange")))
     server = await asyncio.start_unix_server(found.answer, found.control)
     async with server:
@@ -219,6 +221,37 @@ async def test_an_answer_that_is_lost_leaves_it_open_and_the_same_act_is_asked_a
     assert (status, answer.error, answer.unknown) == (HTTPStatus.SERVICE_UNAVAILABLE, "unanswered", True)
     assert (await endpoint.act())["reference"] == "eucom/1/7"
     assert [each["request"] for each in endpoint.asked] == ["request-1", "request-1"]
+
+
+async def test_nobody_speaks_for_the_officer_of_an_older_page(endpoint: Endpoint) -> None:
+    assert (await endpoint.act(by="watch-1"))["reference"] == "eucom/1/7"
+    endpoint.asked.clear()
+    status, answer = await endpoint.refused(by="watch-2")
+    assert (status, answer.error) == (HTTPStatus.FORBIDDEN, "another_officer")
+    assert answer.why == "nothing was said: watch-1 has logged in here meanwhile; reload the page"
+    assert not endpoint.asked
+
+
+async def test_an_alert_that_is_asked_again_has_the_same_times(endpoint: Endpoint) -> None:
+    typed: dict[str, Any] = {
+        "category": "critical_infrastructure",
+        "precedence": "routine",
+        "text": {"en": "Checking.", "ru": "Проверка."},
+        "where": "none",
+        "event_at": "now",
+        "expires": "2h",
+        "asked_at": str(endpoint.facts.now),
+    }
+    endpoint.answers = [(0, {}), (200, {"reference": "eucom/1/7"})]
+    await endpoint.refused("alert", **typed)
+    endpoint.facts = structs.replace(endpoint.facts, now=endpoint.facts.now + 3 * HOUR)
+    await endpoint.act("alert", **typed)
+    first, second = endpoint.asked
+    assert first == second
+    # a page's clock that is ahead of the console's counts as right
+    ahead = typed | {"asked_at": str(endpoint.facts.now + HOUR), "request": "request-2"}
+    await endpoint.act("alert", **ahead)
+    assert endpoint.asked[-1]["event_at"] == written(endpoint.facts.now)
 
 
 async def test_a_process_that_does_not_run_has_done_nothing(endpoint: Endpoint) -> None:

@@ -75,7 +75,7 @@ class Desk:
 
 @pytest.fixture
 async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
-    monkeypatch.setattr(attempt_throttle, "_LOOK_S", 0)
+    monkeypatch.setattr(attempt_throttle, "LOOK_S", 0)
     with closing(Sessions(tmp_path / "console.db", lambda: 1)) as sessions:
         desk = Desk(tmp_path, sessions)
         server = await asyncio.start_unix_server(desk.answer, desk.control)

@@ -27,7 +27,7 @@ from protocol.errors import LocalProtocolError
 
 @pytest.fixture(autouse=True)
 def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempt_throttle, "_LOOK_S", 0)
+    monkeypatch.setattr(attempt_throttle, "LOOK_S", 0)
 
 
 class Desk:
